@@ -1,0 +1,1 @@
+"""What may be spent and what was. Knows nothing of HTTP or queries."""

@@ -1,0 +1,62 @@
+"""Everything this package raises on purpose. The tree is closed: the server maps each leaf to one answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from budgets.loss import Loss
+
+
+class BudgetsError(Exception):
+    """Root of the tree."""
+
+
+class Invalid(BudgetsError):
+    """A value that cannot be: a negative limit, a name with odd characters. `field` names it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class NotFound(BudgetsError):
+    """There is no such thing, or none that the asker may know of."""
+
+
+class AlreadyExists(BudgetsError):
+    """Something of that name is there already."""
+
+
+class Forbidden(BudgetsError):
+    """The actor's role does not include this."""
+
+
+class WrongState(BudgetsError):
+    """The study's state does not allow this."""
+
+
+class NotApproved(BudgetsError):
+    """The study may not ask now: not approved yet, suspended, closed, or outside its dates."""
+
+
+class OverBudget(BudgetsError):
+    """A charge would pass a limit. Nothing was charged.
+
+    `account` is "study" or "dataset"; `left` is what that account has left.
+    """
+
+    def __init__(self, account: str, cost: Loss, left: Loss) -> None:
+        super().__init__(f"this would cost epsilon {cost.epsilon_text}, and the {account} has {left.epsilon_text} left")
+        self.account = account
+        self.cost = cost
+        self.left = left
+
+
+class KeyConflict(BudgetsError):
+    """An idempotency key was used before for another request."""
+
+
+class SchemaOutdated(BudgetsError):
+    """The database's schema is not the one this version works with."""

@@ -1,0 +1,204 @@
+"""The ledger: two-phase charges as rows that never change, and the releases they paid for.
+
+A query first adds a `reserve` row, which takes its loss from the study's and the dataset's account; the data are
+touched only after that. Then exactly one `settle` row resolves it: with the release, in one transaction, when all went
+well; without one when the scan failed or the server died. A failure gives nothing back: whether something failed may
+depend on data, and a refund would tell.
+
+A charge belongs to what was asked (study, edition, fingerprint of the canonical request), so it pays for one release
+and no more, whoever asks again and however it is spelled: as long as the release is not stored, the same request
+resumes on the same charge; after that it is replayed.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from budgets import accounts, clock
+from budgets.errors import KeyConflict, NotFound
+from budgets.loss import Loss
+from budgets.tables import charges, idempotency_keys, releases
+
+RESERVE, SETTLE = "reserve", "settle"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked, as far as the ledger needs to know: `fingerprint` is SHA-256 of the canonical request, in hex."""
+
+    study: str
+    dataset: str
+    edition: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A reserved loss. `resumed` says that it was paid by an earlier, unfinished attempt."""
+
+    id: str
+    question: Question
+    loss: Loss
+    reserved_at: str
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class Release:
+    """A stored answer: immutable, and free to read again."""
+
+    id: str
+    question: Question
+    released_at: str
+    body: dict[str, Any]
+
+
+def bind_key(transaction: sa.Connection, question: Question, key: str) -> Question:
+    """Tie a client's idempotency key to its question, or return the question it was first used for.
+
+    That is the same one, perhaps on an earlier edition: a retry is a retry even if the data were imported anew in
+    between. Raises KeyConflict when the key was used for another request.
+    """
+    row = transaction.execute(
+        sa.select(idempotency_keys).where(idempotency_keys.c.study == question.study, idempotency_keys.c.key == key)
+    ).first()
+    if row is None:
+        transaction.execute(
+            sa.insert(idempotency_keys).values(
+                study=question.study,
+                key=key,
+                dataset=question.dataset,
+                edition=question.edition,
+                fingerprint=question.fingerprint,
+            )
+        )
+        return question
+    if row.fingerprint != question.fingerprint:
+        raise KeyConflict("this Idempotency-Key was used before for another request")
+    return Question(question.study, row.dataset, row.edition, row.fingerprint)
+
+
+def find_release(transaction: sa.Connection, question: Question) -> Release | None:
+    """Return the stored answer to a question, if there is one."""
+    row = transaction.execute(sa.select(releases).where(*_asks(releases, question))).first()
+    return None if row is None else _release(row)
+
+
+def reserve(transaction: sa.Connection, question: Question, loss: Loss) -> Charge:
+    """Charge a question to its study and dataset, or resume the charge it already has. Raises OverBudget."""
+    row = transaction.execute(sa.select(charges).where(*_asks(charges, question), charges.c.kind == RESERVE)).first()
+    if row is not None:
+        return _charge(row, resumed=True)
+    accounts.admit(transaction, question.study, question.dataset, loss)
+    charge = Charge(uuid.uuid4().hex, question, loss, clock.now(), resumed=False)
+    _write(transaction, charge, RESERVE, charge.id, None, charge.reserved_at)
+    return charge
+
+
+def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | None) -> Release | None:
+    """Spend a charge, with its release or (after a failure) without, and return the release that is now stored.
+
+    Safe to repeat: a charge is spent once, and the release stored first is the one that stays. So when two attempts
+    at one question race, one answer goes out, and the other's noise is never seen.
+    """
+    if not _resolved(transaction, charge):
+        _write(transaction, charge, SETTLE, uuid.uuid4().hex, charge.id, clock.now())
+        accounts.spend(transaction, charge.question.study, charge.question.dataset, charge.loss)
+    stored = find_release(transaction, charge.question)
+    if stored is not None or body is None:
+        return stored
+    question = charge.question
+    # Dated by its charge: the time at which a scan ended depends on data.
+    release = Release(uuid.uuid4().hex, question, charge.reserved_at, body)
+    transaction.execute(
+        sa.insert(releases).values(
+            id=release.id,
+            charge=charge.id,
+            study=question.study,
+            dataset=question.dataset,
+            edition=question.edition,
+            fingerprint=question.fingerprint,
+            released_at=release.released_at,
+            body=json.dumps(body, separators=(",", ":"), allow_nan=False),
+        )
+    )
+    return release
+
+
+def unresolved(transaction: sa.Connection) -> list[Charge]:
+    """Return the charges of queries that are under way, or that died with their server."""
+    resolved = sa.select(charges.c.reserve_id).where(charges.c.reserve_id.is_not(None))
+    rows = transaction.execute(
+        sa.select(charges).where(charges.c.kind == RESERVE, charges.c.id.not_in(resolved)).order_by(charges.c.at)
+    )
+    return [_charge(row, resumed=True) for row in rows]
+
+
+def release(transaction: sa.Connection, study: str, identifier: str) -> Release:
+    """Return a study's release. Raises NotFound."""
+    row = transaction.execute(sa.select(releases).where(releases.c.study == study, releases.c.id == identifier)).first()
+    if row is None:
+        raise NotFound("there is no such release")
+    return _release(row)
+
+
+def releases_of(
+    transaction: sa.Connection, study: str, *, after: tuple[str, str] | None = None, limit: int
+) -> list[Release]:
+    """Return a study's releases, oldest first, from after (released_at, id) on."""
+    wanted = sa.select(releases).where(releases.c.study == study)
+    if after is not None:
+        wanted = wanted.where(sa.tuple_(releases.c.released_at, releases.c.id) > sa.tuple_(*after))
+    rows = transaction.execute(wanted.order_by(releases.c.released_at, releases.c.id).limit(limit))
+    return [_release(row) for row in rows]
+
+
+def _asks(table: sa.Table, question: Question) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        table.c.study == question.study,
+        table.c.dataset == question.dataset,
+        table.c.edition == question.edition,
+        table.c.fingerprint == question.fingerprint,
+    )
+
+
+def _resolved(transaction: sa.Connection, charge: Charge) -> bool:
+    row = transaction.execute(sa.select(charges.c.id).where(charges.c.reserve_id == charge.id)).first()
+    return row is not None
+
+
+def _write(
+    transaction: sa.Connection, charge: Charge, kind: str, identifier: str, reserve_id: str | None, at: str
+) -> None:
+    transaction.execute(
+        sa.insert(charges).values(
+            id=identifier,
+            kind=kind,
+            reserve_id=reserve_id,
+            study=charge.question.study,
+            dataset=charge.question.dataset,
+            edition=charge.question.edition,
+            fingerprint=charge.question.fingerprint,
+            epsilon_nano=charge.loss.epsilon_nano,
+            rho_nano=charge.loss.rho_nano,
+            delta_atto=charge.loss.delta_atto,
+            at=at,
+        )
+    )
+
+
+def _question(row: sa.Row[Any]) -> Question:
+    return Question(row.study, row.dataset, row.edition, row.fingerprint)
+
+
+def _charge(row: sa.Row[Any], *, resumed: bool) -> Charge:
+    return Charge(row.id, _question(row), Loss(row.epsilon_nano, row.rho_nano, row.delta_atto), row.at, resumed)
+
+
+def _release(row: sa.Row[Any]) -> Release:
+    return Release(row.id, _question(row), row.released_at, json.loads(row.body))

@@ -1,0 +1,81 @@
+"""What a release costs, in exact integers.
+
+A loss is made once, rounded up, and from then on only added and compared: epsilon and rho in billionths (nano),
+delta in 10^-18 (atto). So no sum ever drifts, and a budget is never passed by a rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from budgets.errors import Invalid
+
+NANO = 10**9
+ATTO = 10**18
+EPSILON_MAX = 10**6
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of privacy: epsilon (pure DP; None where it has no finite one), rho (zCDP) and delta."""
+
+    epsilon_nano: int | None
+    rho_nano: int
+    delta_atto: int
+
+    @classmethod
+    def of(cls, epsilon: Fraction | None, rho: Fraction, delta: Fraction) -> Loss:
+        """Return an exact loss rounded up to whole units."""
+        return cls(
+            None if epsilon is None else math.ceil(epsilon * NANO), math.ceil(rho * NANO), math.ceil(delta * ATTO)
+        )
+
+    def __add__(self, other: Loss) -> Loss:
+        epsilon = None
+        if self.epsilon_nano is not None and other.epsilon_nano is not None:
+            epsilon = self.epsilon_nano + other.epsilon_nano
+        return Loss(epsilon, self.rho_nano + other.rho_nano, self.delta_atto + other.delta_atto)
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return the loss as people read it. Floats, for show only: nothing is computed from them."""
+        return {
+            "epsilon": None if self.epsilon_nano is None else self.epsilon_nano / NANO,
+            "rho": self.rho_nano / NANO,
+            "delta": self.delta_atto / ATTO,
+        }
+
+    @property
+    def epsilon_text(self) -> str:
+        """Return epsilon as an exact decimal."""
+        if self.epsilon_nano is None:
+            return "infinity"
+        return format((Decimal(self.epsilon_nano) / NANO).normalize(), "f")
+
+
+def epsilon_nano(value: float | Decimal, field: str = "epsilon") -> int:
+    """Return an epsilon that people wrote, in billionths. Raises Invalid for what is finer, negative or no number."""
+    return _units(value, NANO, EPSILON_MAX, field)
+
+
+def delta_atto(value: float | Decimal, field: str = "delta") -> int:
+    """Return a delta that people wrote, in 10^-18. Raises Invalid."""
+    units = _units(value, ATTO, 1, field)
+    if units >= ATTO:
+        raise Invalid(field, "must be below 1")
+    return units
+
+
+def _units(value: float | Decimal, scale: int, most: int, field: str) -> int:
+    # str() of a float is the decimal that was written; the binary number next to it is not what was meant.
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise Invalid(field, "must be a finite number")
+    if not 0 <= number <= most:
+        raise Invalid(field, f"must be from 0 to {most}")
+    units = Fraction(number) * scale
+    if units.denominator != 1:
+        raise Invalid(field, f"must be a multiple of {1 / Decimal(scale)}")
+    return int(units)

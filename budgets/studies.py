@@ -1,0 +1,332 @@
+"""Studies: what may be asked by whom, from which budget, and who has to agree.
+
+    draft --approve--> approved --suspend--> suspended --resume--> approved;   any of them --close--> closed
+
+An admin opens a study and sets its members and budget; only a DPO approves, suspends and resumes it. A raise of the
+budget after approval waits for the DPO; a lower limit takes effect at once, down to what is spent.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from budgets import accounts, audit, clock, datasets, people
+from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongState
+from budgets.loss import Loss
+from budgets.tables import members, studies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from budgets.audit import Actor
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+TEXT_MAX = 10_000
+
+DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
+# action -> (the states it starts from, the state it leads to, the roles that may take it)
+MOVES: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
+    "approve": ((DRAFT,), APPROVED, ("dpo",)),
+    "suspend": ((APPROVED,), SUSPENDED, ("dpo",)),
+    "resume": ((SUSPENDED,), APPROVED, ("dpo",)),
+    "close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
+}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a study is for and may do. `protocol` is kept as JSON values; `starts` and `ends` are inclusive days."""
+
+    title: str
+    purpose: str
+    legal_basis: str
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    starts: str | None = None
+    ends: str | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as it stands. `raise_to` is a larger budget that waits for the DPO."""
+
+    id: str
+    dataset: str
+    terms: Terms
+    state: str
+    created_at: str
+    members: tuple[str, ...]
+    raise_to: Loss | None
+
+
+def open_study(
+    transaction: sa.Connection,
+    identifier: str,
+    dataset: str,
+    terms: Terms,
+    epsilon_nano: int,
+    delta_atto: int | None,
+    by: Actor,
+) -> Study:
+    """Open a study as a draft. Delta defaults to the dataset's. Raises Invalid, AlreadyExists, NotFound, Forbidden."""
+    people.require_role(by, "admin")
+    if not NAME.fullmatch(identifier):
+        raise Invalid("name", "use letters, digits, _ and -, at most 63")
+    if transaction.execute(sa.select(studies.c.id).where(studies.c.id == identifier)).first():
+        raise AlreadyExists(f"there is a study {identifier} already")
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).limit
+    delta = cap.delta_atto if delta_atto is None else delta_atto
+    _check_limits(transaction, dataset, None, epsilon_nano, delta)
+    transaction.execute(
+        sa.insert(studies).values(
+            id=identifier,
+            dataset=dataset,
+            state=DRAFT,
+            opened_by=by.commitment,
+            created_at=clock.now(),
+            **_checked(terms),
+        )
+    )
+    accounts.open_account(transaction, accounts.STUDY, identifier, epsilon_nano, delta)
+    _log(
+        transaction,
+        by,
+        "study.open",
+        identifier,
+        f"study {identifier} was opened on {dataset}",
+        {"dataset": dataset, "budget": {"epsilon_nano": epsilon_nano, "delta_atto": delta}, "terms": _facts(terms)},
+    )
+    return study(transaction, identifier)
+
+
+def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -> Study:
+    """Change a draft's terms; what was approved stays as it was approved. Raises Invalid, WrongState, Forbidden."""
+    people.require_role(by, "admin")
+    present = study(transaction, identifier)
+    if present.state != DRAFT:
+        raise WrongState(f"study {identifier} is {present.state}; only a draft can be changed")
+    transaction.execute(sa.update(studies).where(studies.c.id == identifier).values(**_checked(terms)))
+    _log(transaction, by, "study.edit", identifier, f"the terms of study {identifier} were changed", _facts(terms))
+    return study(transaction, identifier)
+
+
+def move(transaction: sa.Connection, identifier: str, action: str, reason: str, by: Actor) -> Study:
+    """Approve, suspend, resume or close a study. Raises NotFound, WrongState, Forbidden."""
+    starts_from, leads_to, roles = MOVES[action]
+    people.require_role(by, *roles)
+    present = study(transaction, identifier)
+    if present.state not in starts_from:
+        raise WrongState(f"study {identifier} is {present.state}; {action} needs {' or '.join(starts_from)}")
+    transaction.execute(sa.update(studies).where(studies.c.id == identifier).values(state=leads_to))
+    _log(
+        transaction,
+        by,
+        f"study.{action}",
+        identifier,
+        f"study {identifier} went from {present.state} to {leads_to}",
+        {"from": present.state, "to": leads_to, "reason": reason},
+    )
+    return study(transaction, identifier)
+
+
+def add_member(transaction: sa.Connection, identifier: str, name: str, by: Actor) -> Study:
+    """Make a researcher a member. Repeating it changes nothing. Raises NotFound, Invalid, Forbidden."""
+    people.require_role(by, "admin")
+    present = study(transaction, identifier)
+    member = people.user(transaction, name)
+    if member.role != "researcher":
+        raise Invalid("user", f"only a researcher can be a member, and {name} has the role {member.role}")
+    if name not in present.members:
+        transaction.execute(sa.insert(members).values(study=identifier, user=name))
+        _log(transaction, by, "study.member.add", identifier, "a member was added", {"user": member.commitment})
+    return study(transaction, identifier)
+
+
+def remove_member(transaction: sa.Connection, identifier: str, name: str, by: Actor) -> Study:
+    """End a membership. Raises NotFound, Forbidden."""
+    people.require_role(by, "admin")
+    member = people.user(transaction, name)
+    removed = transaction.execute(sa.delete(members).where(members.c.study == identifier, members.c.user == name))
+    if removed.rowcount != 1:
+        raise NotFound(f"{name} is no member of study {identifier}")
+    _log(transaction, by, "study.member.remove", identifier, "a member was removed", {"user": member.commitment})
+    return study(transaction, identifier)
+
+
+def set_budget(
+    transaction: sa.Connection, identifier: str, epsilon_nano: int, delta_atto: int | None, reason: str, by: Actor
+) -> Study:
+    """Set a study's limits. A draft's take effect at once, as does a lower limit; a raise waits for the DPO.
+
+    Raises WrongState below what is spent, when closed, or beyond the dataset's cap; Forbidden.
+    """
+    people.require_role(by, "admin")
+    present = study(transaction, identifier)
+    if present.state == CLOSED:
+        raise WrongState(f"study {identifier} is closed")
+    limit = accounts.balance(transaction, accounts.STUDY, identifier).limit
+    delta = limit.delta_atto if delta_atto is None else delta_atto
+    _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta)
+    assert limit.epsilon_nano is not None
+    waits = present.state != DRAFT and (epsilon_nano > limit.epsilon_nano or delta > limit.delta_atto)
+    pending = (epsilon_nano, delta) if waits else (None, None)
+    transaction.execute(
+        sa.update(studies)
+        .where(studies.c.id == identifier)
+        .values(raise_epsilon_nano=pending[0], raise_delta_atto=pending[1])
+    )
+    if not waits:
+        accounts.set_limit(transaction, accounts.STUDY, identifier, epsilon_nano, delta)
+    _log(
+        transaction,
+        by,
+        "study.budget.ask" if waits else "study.budget.set",
+        identifier,
+        f"a larger budget of study {identifier} waits for the DPO" if waits else f"study {identifier} has a new budget",
+        {"epsilon_nano": epsilon_nano, "delta_atto": delta, "reason": reason},
+    )
+    return study(transaction, identifier)
+
+
+def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by: Actor) -> Study:
+    """Put a waiting raise in force. Raises WrongState when none waits or it no longer fits; Forbidden."""
+    people.require_role(by, "dpo")
+    present = study(transaction, identifier)
+    if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
+        raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
+    epsilon_nano, delta_atto = present.raise_to.epsilon_nano, present.raise_to.delta_atto
+    _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta_atto)
+    accounts.set_limit(transaction, accounts.STUDY, identifier, epsilon_nano, delta_atto)
+    transaction.execute(
+        sa.update(studies).where(studies.c.id == identifier).values(raise_epsilon_nano=None, raise_delta_atto=None)
+    )
+    _log(
+        transaction,
+        by,
+        "study.budget.approve",
+        identifier,
+        f"the larger budget of study {identifier} was approved",
+        {"epsilon_nano": epsilon_nano, "delta_atto": delta_atto, "reason": reason},
+    )
+    return study(transaction, identifier)
+
+
+def study(transaction: sa.Connection, identifier: str) -> Study:
+    """Return a study. Raises NotFound."""
+    row = transaction.execute(sa.select(studies).where(studies.c.id == identifier)).first()
+    if row is None:
+        raise NotFound(f"there is no study {identifier}")
+    return _study(transaction, row)
+
+
+def visible(transaction: sa.Connection, identifier: str, actor: Actor) -> Study:
+    """Return a study that the actor may know of: admins and DPOs all, researchers their own. Raises NotFound."""
+    found = study(transaction, identifier)
+    if actor.role == "researcher" and actor.name not in found.members:
+        raise NotFound(f"there is no study {identifier}")
+    return found
+
+
+def studies_of(
+    transaction: sa.Connection, actor: Actor, *, after: str | None = None, limit: int | None = None
+) -> list[Study]:
+    """Return the studies an actor may know of, by id."""
+    wanted = sa.select(studies).order_by(studies.c.id)
+    if actor.role == "researcher":
+        wanted = wanted.join(members, members.c.study == studies.c.id).where(members.c.user == actor.name)
+    if after is not None:
+        wanted = wanted.where(studies.c.id > after)
+    return [_study(transaction, row) for row in transaction.execute(wanted.limit(limit)).all()]
+
+
+def require_open(present: Study) -> None:
+    """Raise NotApproved unless the study may ask today."""
+    if present.state != APPROVED:
+        raise NotApproved(f"study {present.id} is {present.state}; it may ask only while it is approved")
+    today = clock.today()
+    if present.terms.starts is not None and today < present.terms.starts:
+        raise NotApproved(f"study {present.id} starts on {present.terms.starts}")
+    if present.terms.ends is not None and today > present.terms.ends:
+        raise NotApproved(f"study {present.id} ended on {present.terms.ends}")
+
+
+def _check_limits(
+    transaction: sa.Connection, dataset: str, identifier: str | None, epsilon_nano: int, delta_atto: int
+) -> None:
+    """Refuse a study's limits below its spend, beyond the cap, or together with the others' beyond the cap."""
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).limit
+    assert cap.epsilon_nano is not None
+    if epsilon_nano == 0:
+        raise Invalid("epsilon", "must be above 0")
+    if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
+        raise WrongState(f"the dataset's own cap is epsilon {cap.epsilon_text}; no study can have more")
+    if identifier is not None:
+        used = accounts.balance(transaction, accounts.STUDY, identifier).used
+        assert used.epsilon_nano is not None
+        if epsilon_nano < used.epsilon_nano or delta_atto < used.delta_atto:
+            raise WrongState(f"study {identifier} has already spent epsilon {used.epsilon_text}")
+    promised = accounts.promised_epsilon_nano(transaction, dataset, besides=identifier)
+    if promised + epsilon_nano > cap.epsilon_nano and not datasets.overcommit(transaction, dataset):
+        left = Loss(cap.epsilon_nano - promised, 0, 0)
+        raise WrongState(
+            f"the other studies' budgets leave epsilon {left.epsilon_text} of the dataset's cap "
+            "(the manifest may say overcommit = true)"
+        )
+
+
+def _checked(terms: Terms) -> dict[str, Any]:
+    for name in ("title", "purpose", "legal_basis"):
+        if not 1 <= len(getattr(terms, name).strip()) <= TEXT_MAX:
+            raise Invalid(name, f"must be a text of 1 to {TEXT_MAX} characters")
+    for name in ("starts", "ends"):
+        day = getattr(terms, name)
+        if day is not None and not _is_day(day):
+            raise Invalid(name, "must be a day, as in 2026-12-31")
+    if terms.starts is not None and terms.ends is not None and terms.starts > terms.ends:
+        raise Invalid("ends", "must not be before it starts")
+    return {**_facts(terms), "protocol": audit.canonical(terms.protocol)}
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _facts(terms: Terms) -> dict[str, Any]:
+    return {
+        "title": terms.title,
+        "purpose": terms.purpose,
+        "legal_basis": terms.legal_basis,
+        "protocol": dict(terms.protocol),
+        "starts": terms.starts,
+        "ends": terms.ends,
+    }
+
+
+def _study(transaction: sa.Connection, row: sa.Row[Any]) -> Study:
+    names = transaction.execute(
+        sa.select(members.c.user).where(members.c.study == row.id).order_by(members.c.user)
+    ).scalars()
+    waits = row.raise_epsilon_nano is not None
+    return Study(
+        row.id,
+        row.dataset,
+        Terms(row.title, row.purpose, row.legal_basis, json.loads(row.protocol), row.starts, row.ends),
+        row.state,
+        row.created_at,
+        tuple(names),
+        Loss(row.raise_epsilon_nano, 0, row.raise_delta_atto) if waits else None,
+    )
+
+
+def _log(
+    transaction: sa.Connection, by: Actor, action: str, identifier: str, summary: str, facts: Mapping[str, Any]
+) -> None:
+    audit.append(transaction, by, action, f"study:{identifier}", summary, study=identifier, facts=facts)

@@ -1,0 +1,194 @@
+"""The ledger's tables. One schema for SQLite and PostgreSQL; `migrations/` makes it, a test keeps the two the same.
+
+Rows of `charges`, `releases` and `audit_entries` are only ever added. The running sums of `accounts` change in the
+same transaction as the rows they sum up, and the CHECK constraints are the last guard of a budget: even a bug above
+them cannot overspend.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+# Who: names are kept apart from what the audit log says of them, so that they can be erased while the log stays whole.
+identities = Table(
+    "identities",
+    metadata,
+    Column("commitment", String(64), primary_key=True),  # SHA-256 of salt and name
+    Column("salt", String(32), nullable=False),
+    Column("name", String(63), nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("commitment", String(64), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    CheckConstraint("role IN ('researcher', 'admin', 'dpo')", name="role"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("user", ForeignKey("users.name"), nullable=False),
+    Column("hash", String(64), nullable=False),  # SHA-256 of the secret part; the token itself is not kept
+    Column("created_at", String(32), nullable=False),
+    Column("revoked_at", String(32)),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("overcommit", Integer, nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+
+editions = Table(
+    "editions",
+    metadata,
+    Column("dataset", ForeignKey("datasets.name"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("folder", String(64), nullable=False),  # within the home's folder of the dataset
+    Column("imported_at", String(32), nullable=False),
+    PrimaryKeyConstraint("dataset", "number"),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", String(63), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("legal_basis", Text, nullable=False),
+    Column("dataset", ForeignKey("datasets.name"), nullable=False),
+    Column("protocol", Text, nullable=False),  # JSON
+    Column("starts", String(10)),
+    Column("ends", String(10)),
+    Column("state", String(16), nullable=False),
+    Column("opened_by", String(64), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("raise_epsilon_nano", BigInteger),  # a raise that waits for the DPO
+    Column("raise_delta_atto", BigInteger),
+    CheckConstraint("state IN ('draft', 'approved', 'suspended', 'closed')", name="state"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("study", ForeignKey("studies.id"), nullable=False),
+    Column("user", ForeignKey("users.name"), nullable=False),
+    PrimaryKeyConstraint("study", "user"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("kind", String(8), nullable=False),
+    Column("owner", String(63), nullable=False),
+    Column("epsilon_limit_nano", BigInteger, nullable=False),
+    Column("delta_limit_atto", BigInteger, nullable=False),
+    Column("epsilon_reserved_nano", BigInteger, nullable=False),
+    Column("epsilon_spent_nano", BigInteger, nullable=False),
+    Column("rho_reserved_nano", BigInteger, nullable=False),
+    Column("rho_spent_nano", BigInteger, nullable=False),
+    Column("delta_reserved_atto", BigInteger, nullable=False),
+    Column("delta_spent_atto", BigInteger, nullable=False),
+    PrimaryKeyConstraint("kind", "owner"),
+    CheckConstraint("kind IN ('study', 'dataset')", name="kind"),
+    CheckConstraint(
+        "epsilon_reserved_nano >= 0 AND epsilon_spent_nano >= 0 AND rho_reserved_nano >= 0 AND rho_spent_nano >= 0 "
+        "AND delta_reserved_atto >= 0 AND delta_spent_atto >= 0",
+        name="sums",
+    ),
+    CheckConstraint("epsilon_reserved_nano + epsilon_spent_nano <= epsilon_limit_nano", name="epsilon"),
+    CheckConstraint("delta_reserved_atto + delta_spent_atto <= delta_limit_atto", name="delta"),
+)
+
+charges = Table(
+    "charges",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("reserve_id", ForeignKey("charges.id")),  # what a settle or void resolves
+    Column("study", ForeignKey("studies.id"), nullable=False),
+    Column("dataset", String(63), nullable=False),
+    Column("edition", Integer, nullable=False),
+    Column("fingerprint", String(64), nullable=False),  # SHA-256 of the canonical request
+    Column("epsilon_nano", BigInteger),  # NULL: the mechanism has no finite epsilon
+    Column("rho_nano", BigInteger, nullable=False),
+    Column("delta_atto", BigInteger, nullable=False),
+    Column("at", String(32), nullable=False),
+    CheckConstraint("kind IN ('reserve', 'settle', 'void')", name="kind"),
+    CheckConstraint("(kind = 'reserve') = (reserve_id IS NULL)", name="resolves"),
+    CheckConstraint("epsilon_nano > 0 AND rho_nano >= 0 AND delta_atto >= 0", name="loss"),
+    UniqueConstraint("reserve_id"),  # each reserve is resolved at most once
+    ForeignKeyConstraint(["dataset", "edition"], ["editions.dataset", "editions.number"]),
+    Index(None, "study", "dataset", "edition", "fingerprint"),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("charge", ForeignKey("charges.id"), nullable=False),
+    Column("study", ForeignKey("studies.id"), nullable=False),
+    Column("dataset", String(63), nullable=False),
+    Column("edition", Integer, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("released_at", String(32), nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    UniqueConstraint("charge"),  # no second answer for one charge
+    UniqueConstraint("study", "dataset", "edition", "fingerprint"),  # one question, one answer
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("study", ForeignKey("studies.id"), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("dataset", String(63), nullable=False),
+    Column("edition", Integer, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    PrimaryKeyConstraint("study", "key"),
+)
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("leaf_hash", String(64), nullable=False),
+    Column("body", Text, nullable=False),  # canonical JSON: these bytes are what was hashed
+    # The same facts again, to find an entry by.
+    Column("at", String(32), nullable=False, index=True),
+    Column("actor", String(64), nullable=False, index=True),
+    Column("action", String(63), nullable=False, index=True),
+    Column("study", String(63), index=True),
+)

@@ -1,0 +1,226 @@
+"""The kernel: a person-ordered stream of events -> bounded integer cells.
+
+It walks the stream once and knows one person at a time. For the current person it counts the cells they are active
+in and the events counted in each, and drops every event beyond the contribution bounds: the first ones count, and
+since the store keeps a person's events in random order, the first ones are a fair sample. A person's contribution
+is a function of that person's events alone, which is what makes the planner's sensitivities true.
+
+The stream must be ordered by person. An event of a person who was already passed would escape the bounds, so a
+stream in which a person number decreases is refused: the bound is a fact and not a hope. All sums are exact 64-bit
+integers; they do not depend on batches, threads or the order of persons.
+
+The loops are compiled by Numba and release the GIL. Each is specialised for the integer types of the store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+
+from queries.errors import EngineFailed
+from queries.plan import Counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from queries.keys import CellKey
+    from queries.plan import Measure, Plan
+
+Codes = Any  # NDArray of uint8, uint16, uint32 or int64
+
+ORDERED = -1  # what `_admit` returns for a stream in order
+CODE_TYPES = (np.uint8, np.uint16, np.uint32, np.int64)
+
+
+@numba.njit(nogil=True, cache=True)
+def _cells_by_table(codes: Codes, table: NDArray[np.int32], size: int, cell: NDArray[np.int32]) -> None:
+    """Extend the cell of each event by one key: cell = cell * size + table[code], or -1 for no cell."""
+    for i in range(len(codes)):
+        if cell[i] >= 0:
+            index = table[codes[i]]
+            cell[i] = cell[i] * size + index if index >= 0 else -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _cells_by_edges(codes: Codes, edges: NDArray[np.int64], null: int, size: int, cell: NDArray[np.int32]) -> None:
+    """Do the same for a key of too many codes for a table, by its ascending edges. `null` is the cell of code 0."""
+    for i in range(len(codes)):
+        if cell[i] >= 0:
+            code = np.int64(codes[i])
+            index = np.int64(null)
+            if code != 0:
+                index = np.searchsorted(edges, code, side="right") - 1
+                if index >= len(edges) - 1:
+                    index = np.int64(-1)
+            cell[i] = cell[i] * size + index if index >= 0 else -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _admit(
+    person: NDArray[np.int32],
+    cell: NDArray[np.int32],
+    current: NDArray[np.int64],
+    last_person: NDArray[np.int32],
+    events: NDArray[np.int64],
+    cells_per_person: int,
+    events_per_cell: int,
+    persons: NDArray[np.int64],
+) -> int:
+    """Set the cell of every event beyond the contribution bounds to -1, and count persons in their cells.
+
+    `current` holds the person the stream is at and how many cells they are active in. `last_person[c]` is the last
+    person active in cell c and `events[c]` how many of their events were counted there.
+    Returns -1, or the place of the first event whose person comes after a greater one.
+    """
+    here, active = current[0], current[1]
+    for i in range(len(person)):
+        p = person[i]
+        if p != here:
+            if p < here:
+                return i
+            here = p
+            active = 0
+        c = cell[i]
+        if c < 0:
+            continue
+        if last_person[c] != p:
+            if active == cells_per_person:
+                cell[i] = -1
+                continue
+            active += 1
+            last_person[c] = p
+            events[c] = 0
+            persons[c] += 1
+        if events[c] == events_per_cell:
+            cell[i] = -1
+            continue
+        events[c] += 1
+    current[0] = here
+    current[1] = active
+    return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(cell: NDArray[np.int32], total: NDArray[np.int64]) -> None:
+    """Add one to its cell for each admitted event."""
+    for i in range(len(cell)):
+        if cell[i] >= 0:
+            total[cell[i]] += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_present(codes: Codes, cell: NDArray[np.int32], total: NDArray[np.int64]) -> None:
+    """Add one to its cell for each admitted event whose code is not null's."""
+    for i in range(len(cell)):
+        if cell[i] >= 0 and codes[i] != 0:
+            total[cell[i]] += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_values(
+    codes: Codes, cell: NDArray[np.int32], shift: int, low: int, high: int, centre: int, total: NDArray[np.int64]
+) -> None:
+    """Add to its cell clamp(code + shift, low, high) - centre for each admitted event that is not null."""
+    for i in range(len(cell)):
+        if cell[i] >= 0 and codes[i] != 0:
+            units = np.int64(codes[i]) + shift
+            if units < low:
+                units = np.int64(low)
+            elif units > high:
+                units = np.int64(high)
+            total[cell[i]] += units - centre
+
+
+class Accumulator:
+    """The cells of one plan while a stream goes by. Not for several threads at once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._keys = [(key, key.table()) for key in plan.keys]
+        self._current = np.array([-1, 0], dtype=np.int64)
+        self._last_person = np.full(plan.cells, -1, dtype=np.int32)
+        self._events = np.zeros(plan.cells, dtype=np.int64)
+        self._persons = np.zeros(plan.cells, dtype=np.int64)
+        self._totals = [np.zeros(plan.cells, dtype=np.int64) for _ in plan.measures]
+
+    def take(self, person: NDArray[np.int32], batch: Mapping[str, Codes]) -> None:
+        """Add a batch of events. Raises EngineFailed when the stream is out of order."""
+        cell = np.zeros(len(person), dtype=np.int32)
+        for key, table in self._keys:
+            _extend(cell, key, table, batch[key.column.name])
+        refused = _admit(
+            person,
+            cell,
+            self._current,
+            self._last_person,
+            self._events,
+            self._plan.cells_per_person,
+            self._plan.events_per_cell,
+            self._persons,
+        )
+        if refused != ORDERED:
+            raise EngineFailed("the store's stream is not ordered by person; import the dataset again")
+        for measure, total in zip(self._plan.measures, self._totals, strict=True):
+            _add(measure, cell, batch, total)
+
+    def cells(self) -> list[NDArray[np.int64]]:
+        """Return one vector of exact integers for each measure of the plan."""
+        return [
+            self._persons if measure.counted is Counted.PERSONS else total
+            for measure, total in zip(self._plan.measures, self._totals, strict=True)
+        ]
+
+
+def bound(plan: Plan, stream: Iterable[tuple[NDArray[np.int32], Mapping[str, Codes]]]) -> list[NDArray[np.int64]]:
+    """Return the exact, bounded cells of each measure over a person-ordered stream of batches."""
+    accumulator = Accumulator(plan)
+    for person, batch in stream:
+        accumulator.take(person, batch)
+    return accumulator.cells()
+
+
+def _extend(cell: NDArray[np.int32], key: CellKey, table: NDArray[np.int32] | None, codes: Codes) -> None:
+    if table is not None:
+        _cells_by_table(codes, table, key.size, cell)
+    else:
+        assert key.edges is not None
+        _cells_by_edges(codes, np.array(key.edges, dtype=np.int64), key.index(0), key.size, cell)
+
+
+def _add(measure: Measure, cell: NDArray[np.int32], batch: Mapping[str, Codes], total: NDArray[np.int64]) -> None:
+    match measure.counted:
+        case Counted.PERSONS:
+            pass  # counted while admitting
+        case Counted.EVENTS:
+            _count(cell, total)
+        case Counted.PRESENT:
+            assert measure.column is not None
+            _count_present(batch[measure.column.name], cell, total)
+        case Counted.VALUES:
+            assert measure.column is not None
+            shift = measure.column.low - 1
+            _add_values(batch[measure.column.name], cell, shift, measure.low, measure.high, measure.centre, total)
+
+
+def first_disorder(person: NDArray[np.int32]) -> int | None:
+    """Return the first place where a person number decreases, or None. For checks at import."""
+    falls = np.flatnonzero(person[1:] < person[:-1])
+    return int(falls[0]) + 1 if len(falls) else None
+
+
+def warm() -> None:
+    """Compile every specialisation (or load it from Numba's cache), so that no query waits for it."""
+    cell = np.zeros(1, dtype=np.int32)
+    total = np.zeros(1, dtype=np.int64)
+    _admit(cell, cell.copy(), np.array([-1, 0]), cell - 1, total.copy(), 1, 1, total.copy())
+    _count(cell, total)
+    for code_type in CODE_TYPES:
+        codes = np.zeros(1, dtype=code_type)
+        _cells_by_table(codes, np.zeros(1, dtype=np.int32), 1, cell)
+        _cells_by_edges(codes, np.zeros(2, dtype=np.int64), -1, 1, cell.copy())
+        _count_present(codes, cell, total)
+        _add_values(codes, cell, 0, 0, 1, 0, total)

@@ -1,0 +1,42 @@
+"""Everything this package raises on purpose. The tree is closed: the server maps each leaf to one answer."""
+
+
+class QueriesError(Exception):
+    """Root of the tree."""
+
+
+class ManifestError(QueriesError):
+    """The manifest is wrong. For the admin; names its place, as in `tables.years.columns.visits.bounds`."""
+
+    def __init__(self, place: str, message: str) -> None:
+        super().__init__(f"{place}: {message}")
+        self.place = place
+
+
+class ImportFailed(QueriesError):
+    """A source cannot be imported. For the admin; nothing was changed."""
+
+
+class InvalidQuery(QueriesError):
+    """The query cannot be understood or planned. Depends on the request and public metadata only.
+
+    `pointer` is a JSON pointer into the query document, as in `/select/visits/bounds`.
+    """
+
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+        self.message = message
+
+
+class OutsideProtocol(QueriesError):
+    """The study's protocol does not include what is asked."""
+
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+        self.message = message
+
+
+class EngineFailed(QueriesError):
+    """The engine or the kernel failed after the charge. Its cause is for the admin's log only (rule 7)."""

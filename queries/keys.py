@@ -1,0 +1,147 @@
+"""Group-by keys: how a code of a column becomes an index among the cells of the answer.
+
+The list of cells is public: it follows from the catalog and the query alone, and every cell is listed in the
+answer, empty ones too. A code that belongs to no cell (outside all bins, or a null where the custodian declared
+none) takes part in nothing.
+"""
+
+from __future__ import annotations
+
+import bisect
+import datetime as dt
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from queries import codes, nodes
+from queries.catalog import EPOCH, Column, Kind, Table
+from queries.errors import InvalidQuery
+from queries.predicates import column_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TABLE_MAX = 2**20  # codes for which a look-up table is made; beyond, edges are searched
+EDGES_MAX = 100_000
+QUARTERS = (1, 4, 7, 10)
+
+Label = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class CellKey:
+    """One group-by key over a column's codes.
+
+    With `edges` (ascending codes) a code belongs to the bin i where edges[i] <= code < edges[i+1], called labels[i];
+    without, each code is a cell of its own. Null's cell stands last, if `null` gives it one.
+    """
+
+    name: str
+    column: Column
+    null: bool
+    edges: tuple[int, ...] | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> int:
+        """Return the number of cells beside null's."""
+        return self.column.size if self.edges is None else len(self.labels)
+
+    @property
+    def size(self) -> int:
+        """Return the number of cells."""
+        return self.values + self.null
+
+    def label(self, index: int) -> Label:
+        """Return what names a cell in the answer; None is null's."""
+        if index >= self.values:
+            return None
+        return self.column.label(index + 1) if self.edges is None else self.labels[index]
+
+    def index(self, code: int) -> int:
+        """Return the cell of a code, -1 for none. The plain definition; the kernel uses `table` or `edges`."""
+        if code == 0:
+            return self.values if self.null else -1
+        if self.edges is None:
+            return code - 1
+        found = bisect.bisect_right(self.edges, code) - 1
+        return found if found < len(self.labels) else -1
+
+    def table(self) -> NDArray[np.int32] | None:
+        """Return the cell of each code from 0 to the column's size, or None where there are too many codes."""
+        if self.edges is None:
+            table = np.arange(-1, self.column.size, dtype=np.int32)
+        elif self.column.size > TABLE_MAX:
+            return None
+        else:
+            every_code = np.arange(self.column.size + 1)
+            table = (np.searchsorted(np.array(self.edges), every_code, side="right") - 1).astype(np.int32)
+            table[table >= len(self.labels)] = -1
+        table[0] = self.index(0)
+        return table
+
+
+def bind(key: nodes.Key, table: Table, pointer: str) -> CellKey:
+    """Return a key bound to its column. Raises InvalidQuery with the place."""
+    column = column_of(table, key.column, pointer if isinstance(key, nodes.ByValue) else f"{pointer}/column")
+    name = key.name or column.name
+    match key:
+        case nodes.ByValue():
+            if not column.declared:
+                raise InvalidQuery(
+                    pointer,
+                    f"{column.name} has no declared values, so its keys are not public; "
+                    "group by another column, or have the custodian declare its values",
+                )
+            return CellKey(name, column, column.nullable)
+        case nodes.ByBins(edges=edges):
+            return _bins(name, column, edges, f"{pointer}/bins")
+        case nodes.ByPeriod(period=period):
+            if column.kind is not Kind.DATE:
+                raise InvalidQuery(f"{pointer}/period", f"{column.name} is not a date")
+            return _periods(name, column, period)
+
+
+def _bins(name: str, column: Column, edges: tuple[nodes.Scalar, ...], pointer: str) -> CellKey:
+    if not column.ordered:
+        raise InvalidQuery(pointer, f"{column.name} has no order, so it cannot be cut into bins")
+    if not 2 <= len(edges) <= EDGES_MAX:
+        raise InvalidQuery(pointer, f"give from 2 to {EDGES_MAX} edges")
+    units = [codes.units_of(column, edge, f"{pointer}/{place}") for place, edge in enumerate(edges)]
+    for place, (left, right) in enumerate(itertools.pairwise(units), start=1):
+        if left >= right:
+            raise InvalidQuery(f"{pointer}/{place}", "the edges must ascend")
+    # The first code at or above an edge; beyond the bounds one place outside says as much as any.
+    starts = tuple(min(max(math.ceil(edge) - column.low + 1, 0), column.size + 1) for edge in units)
+    labels = tuple(f"[{left}, {right})" for left, right in itertools.pairwise(edges))
+    return CellKey(name, column, column.nullable, starts, labels)
+
+
+def _periods(name: str, column: Column, period: str) -> CellKey:
+    first = EPOCH + dt.timedelta(days=column.low)
+    last = EPOCH + dt.timedelta(days=column.high)
+    starts: list[int] = []
+    labels: list[str] = []
+    for year in range(first.year, last.year + 1):
+        for month in {"year": (1,), "quarter": QUARTERS, "month": range(1, 13)}[period]:
+            start = dt.date(year, month, 1)
+            if start > last:
+                break
+            starts.append((start - EPOCH).days - column.low + 1)
+            labels.append(_period_label(year, month, period))
+    # Periods that ended before the column's first day are no part of its range.
+    skip = sum(start <= 1 for start in starts) - 1
+    return CellKey(name, column, column.nullable, (*starts[skip:], column.size + 1), tuple(labels[skip:]))
+
+
+def _period_label(year: int, month: int, period: str) -> str:
+    match period:
+        case "year":
+            return f"{year}"
+        case "quarter":
+            return f"{year}-Q{QUARTERS.index(month) + 1}"
+        case _:
+            return f"{year}-{month:02}"

@@ -1,0 +1,309 @@
+"""The manifest: the TOML file in which a custodian declares a dataset.
+
+It is read completely and strictly before any source is opened. A wrong key or type is refused with its place,
+as in `tables.years.columns.visits.bounds`. Values are kept exact: TOML's decimals never pass through a float.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from queries.catalog import EPOCH, PERSON, PERSONS, Column, Dataset, Kind, Table, frozen
+from queries.errors import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+PERSONS_MAX = 2**31 - 1  # person numbers are 32-bit
+UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact up to here
+CATEGORIES_MAX = 1_000_000
+
+# Dates without declared bounds: a public constant, wide enough for living persons' records.
+DATES = (dt.date(1900, 1, 1), dt.date(2099, 12, 31))
+
+_REQUIRED: Any = object()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from. `columns` ties each public column to its source column; `person` is the id's."""
+
+    place: str
+    path: Path
+    person: str
+    columns: Mapping[str, str]
+    table: str | None = None
+    delimiter: str = ","
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A dataset and its sources. `persons` is None when persons are taken from their first event."""
+
+    dataset: Dataset
+    persons: Source | None
+    person_columns: Mapping[str, str]
+    events: Mapping[str, Source]
+    text: str
+
+
+def read(path: Path) -> Manifest:
+    """Read a manifest file; sources are relative to its folder. Raises ManifestError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ManifestError(str(path), f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(str(path), "is not UTF-8 text") from error
+    return parse(text, path.parent)
+
+
+def parse(text: str, folder: Path) -> Manifest:
+    """Read a manifest's text; sources are relative to `folder`. Raises ManifestError."""
+    try:
+        document = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestError("manifest", f"is not TOML: {error}") from error
+    top = _Section(document, "")
+    head = top.section("dataset")
+    name = head.text("name")
+    if not DATASET_NAME.fullmatch(name):
+        raise head.error("name", "use letters, digits, _ and -, at most 63")
+    epsilon = head.decimal("epsilon")
+    if not 0 < epsilon <= 1_000_000:
+        raise head.error("epsilon", "must be above 0 and at most 1000000")
+    delta = head.decimal("delta", Decimal(0))
+    if not 0 <= delta < 1:
+        raise head.error("delta", "must be at least 0 and below 1")
+    persons_max = head.whole("persons_max")
+    if not 1 <= persons_max <= PERSONS_MAX:
+        raise head.error("persons_max", f"must be from 1 to {PERSONS_MAX}")
+    title = head.text("title", name)
+    overcommit = head.flag("overcommit", False)
+    head.done()
+
+    person = top.section("person")
+    person_id = person.text("id")
+    own, own_from = _columns(person.section("columns", {}), of_person=True)
+    persons = None
+    if "source" in person:
+        persons = _source(person, folder, person_id, own_from)
+    person_title = person.text("title", "One row per person")
+    person.done()
+
+    tables = {PERSONS: Table(PERSONS, frozen(own), person_title)}
+    events: dict[str, Source] = {}
+    listing = top.section("tables")
+    for table_name in listing:
+        section = listing.section(table_name)
+        if not NAME.fullmatch(table_name) or table_name.lower() in (PERSON, PERSONS):
+            raise listing.error(table_name, "use letters, digits and _, and no name that Rowless uses itself")
+        columns, columns_from = _columns(section.section("columns", {}), of_person=False, taken=own)
+        bounds = section.section("bounds", {})
+        tables[table_name] = Table(
+            table_name,
+            frozen({**own, **columns}),
+            section.text("title", ""),
+            bounds.positive("cells_per_person"),
+            bounds.positive("events_per_cell"),
+        )
+        bounds.done()
+        events[table_name] = _source(section, folder, section.text("person", person_id), columns_from)
+        section.done()
+    listing.done()
+    if not events:
+        raise top.error("tables", "declare at least one table")
+    top.done()
+    dataset = Dataset(name, title, epsilon, delta, persons_max, frozen(tables), overcommit)
+    return Manifest(dataset, persons, frozen(own_from), frozen(events), text)
+
+
+def _source(section: _Section, folder: Path, person: str, columns: Mapping[str, str]) -> Source:
+    path = folder / section.text("source")
+    delimiter = section.text("delimiter", ",")
+    if len(delimiter) != 1:
+        raise section.error("delimiter", "must be one character")
+    table = section.text("table", "") or None
+    suffix = path.suffix.lower()
+    if suffix in (".duckdb", ".db"):
+        if table is None:
+            raise section.error("table", "a DuckDB source needs the name of its table")
+    elif suffix not in (".parquet", ".csv"):
+        raise section.error("source", "must be a .parquet, .csv, .duckdb or .db file")
+    elif table is not None:
+        raise section.error("table", "only a DuckDB source has tables")
+    return Source(section.place, path, person, frozen(columns), table, delimiter)
+
+
+def _columns(
+    listing: _Section, *, of_person: bool, taken: Mapping[str, Column] | None = None
+) -> tuple[dict[str, Column], dict[str, str]]:
+    """Return the columns of one section and the source column of each."""
+    columns: dict[str, Column] = {}
+    sources: dict[str, str] = {}
+    lower = {name.lower() for name in taken or ()}
+    for name in listing:
+        section = listing.section(name)
+        if not NAME.fullmatch(name) or name.lower() == PERSON:
+            raise listing.error(name, "use letters, digits and _, and not the name person")
+        if name.lower() in lower:
+            raise listing.error(name, "is declared twice (upper and lower case are the same)")
+        lower.add(name.lower())
+        sources[name] = section.text("from", name)
+        columns[name] = _column(name, section, of_person=of_person)
+        section.done()
+    return columns, sources
+
+
+def _column(name: str, section: _Section, *, of_person: bool) -> Column:
+    kinds = [kind.value for kind in Kind]
+    kind_name = section.text("type")
+    if kind_name not in kinds:
+        raise section.error("type", f"must be one of {', '.join(kinds)}")
+    kind = Kind(kind_name)
+    nullable = section.flag("nullable", False)
+    title = section.text("title", "")
+    values: tuple[str, ...] | None = None
+    low, high, step = 0, 1, Decimal(1)
+    match kind:
+        case Kind.CATEGORY:
+            values = section.texts("values")
+        case Kind.INTEGER | Kind.NUMBER:
+            step = section.decimal("step", Decimal(1) if kind is Kind.INTEGER else _REQUIRED)
+            if step <= 0 or (kind is Kind.INTEGER and step != 1):
+                raise section.error("step", "must be above 0 (and 1 for an integer)")
+            low, high = _unit_bounds(section, step)
+        case Kind.DATE:
+            low, high = ((date - EPOCH).days for date in section.dates("bounds"))
+        case Kind.BOOLEAN:
+            pass
+    return Column(name, kind, of_person, nullable, title, values, low, high, step)
+
+
+def _unit_bounds(section: _Section, step: Decimal) -> tuple[int, int]:
+    low, high = (bound / step for bound in section.decimals("bounds"))
+    if low != int(low) or high != int(high):
+        raise section.error("bounds", f"must be whole multiples of the step {step}")
+    if not -UNITS_MAX <= low < high <= UNITS_MAX or high - low >= UNITS_MAX:
+        raise section.error("bounds", "must ascend and span fewer than 2^53 steps")
+    return int(low), int(high)
+
+
+class _Section:
+    """One table of the document that knows its place and which of its keys were read."""
+
+    def __init__(self, document: Mapping[str, Any], place: str) -> None:
+        self._document = document
+        self._read: set[str] = set()
+        self.place = place
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._document
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._document)
+
+    def error(self, key: str, message: str) -> ManifestError:
+        return ManifestError(f"{self.place}.{key}" if self.place else key, message)
+
+    def done(self) -> None:
+        """Refuse the keys that nobody asked for."""
+        for key in self._document:
+            if key not in self._read:
+                near = difflib.get_close_matches(key, self._read, 1)
+                raise self.error(key, f"is not known here{f'; did you mean {near[0]}?' if near else ''}")
+
+    def _take(self, key: str, default: Any) -> Any:
+        self._read.add(key)
+        if key in self._document:
+            return self._document[key]
+        if default is _REQUIRED:
+            raise self.error(key, "is missing")
+        return default
+
+    def section(self, key: str, default: Any = _REQUIRED) -> _Section:
+        value = self._take(key, default)
+        if not isinstance(value, dict):
+            raise self.error(key, "must be a table of keys")
+        return _Section(value, f"{self.place}.{key}" if self.place else key)
+
+    def text(self, key: str, default: Any = _REQUIRED) -> str:
+        value = self._take(key, default)
+        if not isinstance(value, str) or (value == "" and key in self._document):
+            raise self.error(key, "must be a text that is not empty")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, "must be true or false")
+        return value
+
+    def whole(self, key: str) -> int:
+        value = self._take(key, _REQUIRED)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.error(key, "must be a whole number")
+        return value
+
+    def positive(self, key: str) -> int | None:
+        """Return an optional whole number of at least 1."""
+        if key not in self:
+            self._read.add(key)
+            return None
+        value = self.whole(key)
+        if value < 1:
+            raise self.error(key, "must be at least 1")
+        return value
+
+    def decimal(self, key: str, default: Any = _REQUIRED) -> Decimal:
+        return self._decimal(key, self._take(key, default))
+
+    def decimals(self, key: str) -> tuple[Decimal, Decimal]:
+        low, high = self._pair(key, self._take(key, _REQUIRED))
+        return self._decimal(key, low), self._decimal(key, high)
+
+    def dates(self, key: str) -> tuple[dt.date, dt.date]:
+        low, high = (self._date(key, value) for value in self._pair(key, self._take(key, list(DATES))))
+        if low >= high:
+            raise self.error(key, "must ascend")
+        return low, high
+
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        values = self._take(key, None)
+        if values is None:
+            return None
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values) or not values:
+            raise self.error(key, 'must be a list of texts, as in ["female", "male"]')
+        if len(set(values)) != len(values):
+            raise self.error(key, "holds the same text twice")
+        if len(values) > CATEGORIES_MAX:
+            raise self.error(key, f"holds more than {CATEGORIES_MAX} texts")
+        return tuple(values)
+
+    def _pair(self, key: str, value: Any) -> list[Any]:
+        if not isinstance(value, list) or len(value) != 2:
+            raise self.error(key, "must be a list of two, [lowest, highest]")
+        return value
+
+    def _decimal(self, key: str, value: Any) -> Decimal:
+        if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or not Decimal(value).is_finite():
+            raise self.error(key, "must be a finite number")
+        return Decimal(value)
+
+    def _date(self, key: str, value: Any) -> dt.date:
+        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            return value
+        try:
+            return dt.date.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise self.error(key, "must hold dates, as in [2017-01-01, 2023-12-31]") from None

@@ -1,0 +1,295 @@
+"""query + catalog -> Plan: what is scanned, what one person can change, which noise hides it, what it costs.
+
+A pure function of the request and of public metadata: no data is touched, so a plan may be refused, priced and
+shown for free. This is the one place where a sensitivity is derived.
+
+The argument. The kernel (`bounding.py`) lets one person be active in at most `cells_per_person` cells and count
+at most `events_per_cell` events in each, and clamps each event's value. So adding or removing one person changes
+one cell of a measure by at most `largest`, and the whole vector by at most L1 = cells_per_person * largest. Each
+measure is released by its own mechanism with that sensitivity; the losses of a query's measures add up (basic
+composition). Nothing else that depends on data is released: the list of cells follows from the catalog.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from queries import codes, keys, mechanisms, nodes, predicates
+from queries.errors import InvalidQuery
+from queries.mechanisms import NANO, DiscreteLaplace
+
+if TYPE_CHECKING:
+    from queries.catalog import Column, Dataset, Table
+    from queries.keys import CellKey
+
+CONFIDENCE = 0.95
+SUM_MAX = 2**62  # every sum and its noise stay below, so that 64-bit integers never overflow
+NOISE_REACH = 64  # scales; Laplace noise goes beyond with probability below e^-64
+
+# For a query and a table that name no contribution bounds. Shown in every answer.
+DEFAULT_CELLS_PER_PERSON = 10
+DEFAULT_EVENTS_PER_CELL = 10
+
+
+class Counted(StrEnum):
+    """What a measure adds up in each cell."""
+
+    PERSONS = "persons"  # one for each person active in the cell
+    EVENTS = "events"  # one for each event that counts
+    PRESENT = "present"  # one for each event that counts and whose value is not null
+    VALUES = "values"  # the clamped value of each such event, less the centre
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One vector of integers over the cells, released with noise.
+
+    `low` and `high` clamp values in the column's units and `centre` is taken off each; `largest` is how much one
+    person can change one cell.
+    """
+
+    counted: Counted
+    largest: int
+    mechanism: DiscreteLaplace
+    column: Column | None = None
+    low: int = 0
+    high: int = 0
+    centre: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """One statistic of the answer, made of one measure or (a mean) of two: the sum and the count."""
+
+    name: str
+    statistic: nodes.Statistic
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a release reveals at most, exact: epsilon (pure DP), rho (zCDP) and delta."""
+
+    epsilon: Fraction
+    rho: Fraction
+    delta: Fraction
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A query made executable."""
+
+    dataset: str
+    query: nodes.Query
+    table: Table
+    where: predicates.Bound
+    keys: tuple[CellKey, ...]
+    cells: int
+    cells_per_person: int
+    events_per_cell: int
+    outputs: tuple[Output, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Return every vector to release, in the order of the outputs."""
+        return tuple(measure for output in self.outputs for measure in output.measures)
+
+    @property
+    def cost(self) -> Cost:
+        """Return the sum of what OpenDP charges for each measure."""
+        charged = [measure.mechanism for measure in self.measures]
+        epsilon = Fraction(sum(mechanism.epsilon_nano for mechanism in charged), NANO)
+        return Cost(epsilon, sum((mechanism.rho for mechanism in charged), Fraction(0)), Fraction(0))
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A measure before it knows its share of the budget."""
+
+    counted: Counted
+    largest: int
+    column: Column | None = None
+    low: int = 0
+    high: int = 0
+    centre: int = 0
+
+
+def plan(query: nodes.Query, dataset: Dataset, epsilon_nano: int, cells_max: int) -> Plan:
+    """Return the plan of a query that may spend `epsilon_nano` billionths. Raises InvalidQuery with the place."""
+    table = dataset.tables.get(query.table)
+    if table is None:
+        raise InvalidQuery(
+            "/query/from",
+            f"dataset {dataset.name} has no such table{codes.nearest(query.table, dataset.tables)}",
+        )
+    where = predicates.bind(query.where, table, "/query/where")
+    bound_keys = _bind_keys(query, table)
+    cells = math.prod(key.size for key in bound_keys)
+    if cells > cells_max:
+        raise InvalidQuery("/query/group_by", f"makes {cells} cells; at most {cells_max} are allowed")
+    cells_per_person, events_per_cell, notes = _contribution_bounds(query, table, bound_keys)
+    drafts = [_drafts(statistic, table, events_per_cell, f"/query/select/{name}") for name, statistic in query.select]
+    outputs = tuple(
+        Output(name, statistic, measures)
+        for (name, statistic), measures in zip(
+            query.select, _price(drafts, cells_per_person, dataset, epsilon_nano), strict=True
+        )
+    )
+    return Plan(dataset.name, query, table, where, bound_keys, cells, cells_per_person, events_per_cell, outputs, notes)
+
+
+def _bind_keys(query: nodes.Query, table: Table) -> tuple[CellKey, ...]:
+    bound = tuple(keys.bind(key, table, f"/query/group_by/{i}") for i, key in enumerate(query.group_by))
+    taken = {name for name, _ in query.select}
+    for place, key in enumerate(bound):
+        if key.name in taken:
+            raise InvalidQuery(
+                f"/query/group_by/{place}", f'two columns of the answer are called {key.name}; rename one with "as"'
+            )
+        taken.add(key.name)
+    return bound
+
+
+def _contribution_bounds(
+    query: nodes.Query, table: Table, bound_keys: tuple[CellKey, ...]
+) -> tuple[int, int, tuple[str, ...]]:
+    """Return cells per person and events per cell, and what a reader should know of how they were chosen."""
+    if table.one_row_per_person:
+        return 1, 1, ()
+    notes: list[str] = []
+    # A person's own attributes do not vary: only the other keys can spread a person over cells.
+    reachable = math.prod(key.size for key in bound_keys if not key.column.of_person)
+    chosen = query.bounds.cells_per_person or table.cells_per_person
+    if chosen is None and reachable > DEFAULT_CELLS_PER_PERSON:
+        notes.append(
+            f"cells_per_person was not given: {DEFAULT_CELLS_PER_PERSON} of the {reachable} cells that a person "
+            "could touch count; say more to lose fewer, or less for less noise"
+        )
+    cells_per_person = min(reachable, chosen or DEFAULT_CELLS_PER_PERSON)
+    if all(statistic == nodes.Count("persons") for _, statistic in query.select):
+        return cells_per_person, 1, tuple(notes)
+    events = query.bounds.events_per_cell or table.events_per_cell
+    if events is None:
+        notes.append(
+            f"events_per_cell was not given: {DEFAULT_EVENTS_PER_CELL} events of a person count in each cell; "
+            "say more to lose fewer, or less for less noise"
+        )
+    return cells_per_person, events or DEFAULT_EVENTS_PER_CELL, tuple(notes)
+
+
+def _drafts(statistic: nodes.Statistic, table: Table, events: int, pointer: str) -> tuple[_Draft, ...]:
+    """Return the measures a statistic is made of; `largest` follows from the kernel's bounds."""
+    match statistic:
+        case nodes.Count("persons"):
+            return (_Draft(Counted.PERSONS, 1),)
+        case nodes.Count():
+            return (_Draft(Counted.EVENTS, events),)
+        case nodes.Sum(name, bounds):
+            column, low, high = _value_bounds(table, name, bounds, pointer, "sum")
+            return (_Draft(Counted.VALUES, events * max(abs(low), abs(high)), column, low, high),)
+        case nodes.Mean(name, bounds):
+            # Centred on the middle of the range, a value moves the sum by half as much.
+            column, low, high = _value_bounds(table, name, bounds, pointer, "mean")
+            centre = (low + high) // 2
+            largest = events * max(high - centre, centre - low)
+            return (
+                _Draft(Counted.VALUES, largest, column, low, high, centre),
+                _Draft(Counted.PRESENT, events, column),
+            )
+
+
+def _value_bounds(
+    table: Table, name: str, bounds: tuple[float, float] | None, pointer: str, word: str
+) -> tuple[Column, int, int]:
+    """Return a numeric column and the clamping bounds in its units."""
+    column = predicates.column_of(table, name, f"{pointer}/{word}")
+    if not column.numeric:
+        raise InvalidQuery(f"{pointer}/{word}", f"{name} is a {column.kind.value}; a {word} needs numbers")
+    if bounds is None:
+        return column, column.low, column.high
+    units = []
+    for place, bound in enumerate(bounds):
+        unit = codes.units_of(column, bound, f"{pointer}/bounds/{place}")
+        if unit.denominator != 1 or not column.low <= unit <= column.high:
+            raise InvalidQuery(
+                f"{pointer}/bounds/{place}",
+                f"must be a multiple of {name}'s step {column.step} "
+                f"from {column.value(column.low)} to {column.value(column.high)}",
+            )
+        units.append(int(unit))
+    low, high = units
+    if low >= high:
+        raise InvalidQuery(f"{pointer}/bounds", "must ascend")
+    return column, low, high
+
+
+def _price(
+    drafts: list[tuple[_Draft, ...]], cells_per_person: int, dataset: Dataset, epsilon_nano: int
+) -> list[tuple[Measure, ...]]:
+    """Split epsilon evenly over the statistics, and a statistic's share over its measures."""
+    priced = []
+    for share, statistic in zip(_shares(epsilon_nano, len(drafts)), drafts, strict=True):
+        priced.append(
+            tuple(
+                _measure(draft, cells_per_person, dataset, part)
+                for part, draft in zip(_shares(share, len(statistic)), statistic, strict=True)
+            )
+        )
+    return priced
+
+
+def _shares(total: int, parts: int) -> list[int]:
+    """Split a whole number into nearly equal whole numbers."""
+    if total < parts:
+        raise InvalidQuery("/privacy/epsilon", "is too small to be split between the statistics")
+    share, rest = divmod(total, parts)
+    return [share + (place < rest) for place in range(parts)]
+
+
+def _measure(draft: _Draft, cells_per_person: int, dataset: Dataset, epsilon_nano: int) -> Measure:
+    if dataset.persons_max * draft.largest >= SUM_MAX:
+        raise InvalidQuery(
+            "/query/bounds", "the bounds are so wide that a sum over all persons could overflow 64 bits; narrow them"
+        )
+    sensitivity_l1 = cells_per_person * draft.largest
+    if Fraction(sensitivity_l1 * NANO, epsilon_nano) * NOISE_REACH + dataset.persons_max * draft.largest >= SUM_MAX:
+        raise InvalidQuery("/privacy/epsilon", "is so small that the noise could overflow 64 bits")
+    mechanism = mechanisms.discrete_laplace(sensitivity_l1, epsilon_nano)
+    return Measure(draft.counted, draft.largest, mechanism, draft.column, draft.low, draft.high, draft.centre)
+
+
+def canonical(plan: Plan) -> str:
+    """Return a text that two requests share exactly when they ask the same at the same price.
+
+    Spelling is gone from it: what is left are codes, bounds and billionths. It decides what is a replay.
+    """
+    statistics = {
+        output.name: [
+            {
+                "counted": measure.counted.value,
+                "column": measure.column.name if measure.column else None,
+                "clamp": [measure.low, measure.high],
+                "statistic": type(output.statistic).__name__.lower(),
+                "epsilon_nano": measure.mechanism.epsilon_nano,
+            }
+            for measure in output.measures
+        ]
+        for output in plan.outputs
+    }
+    document = {
+        "dataset": plan.dataset,
+        "from": plan.table.name,
+        "where": predicates.to_json(plan.where),
+        "group_by": [
+            {"name": key.name, "column": key.column.name, "edges": key.edges, "labels": key.labels} for key in plan.keys
+        ],
+        "select": statistics,
+        "bounds": [plan.cells_per_person, plan.events_per_cell],
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,222 @@
+"""`where`, bound to a table: the canonical predicate that the engine runs and the replay compares.
+
+Binding pushes every `not` down to the comparisons (with SQL's rule that neither a comparison nor its negation
+holds for a null) and turns each comparison into ranges of codes. `simplify` then joins ranges of one column, drops
+what decides nothing and sorts the rest: however a filter was spelled, it comes out in one form.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from queries import codes, nodes
+from queries.errors import InvalidQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from queries.catalog import Column, Table
+    from queries.codes import Ranges
+
+DEPTH_MAX = 32
+
+
+@dataclass(frozen=True)
+class Among:
+    """The column's code lies in one of the ranges. No ranges: never."""
+
+    column: str
+    ranges: Ranges
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """An undeclared category holds one of these texts, or (`negated`) holds another text than these.
+
+    The texts are looked up in the store only after the charge; they never reach the engine as text.
+    """
+
+    column: str
+    texts: tuple[str, ...]
+    negated: bool
+
+
+@dataclass(frozen=True)
+class Both:
+    """Every part holds; with no parts, always."""
+
+    parts: tuple[Bound, ...]
+
+
+@dataclass(frozen=True)
+class Either:
+    """Some part holds; with no parts, never."""
+
+    parts: tuple[Bound, ...]
+
+
+Bound = Among | Spelled | Both | Either
+
+ALWAYS = Both(())
+NEVER = Either(())
+
+
+def bind(predicate: nodes.Predicate | None, table: Table, pointer: str) -> Bound:
+    """Return the canonical form of a predicate over a table. Raises InvalidQuery with the place."""
+    if predicate is None:
+        return ALWAYS
+    return simplify(_bind(predicate, table, pointer, negated=False, depth=0))
+
+
+def _bind(predicate: nodes.Predicate, table: Table, pointer: str, *, negated: bool, depth: int) -> Bound:
+    if depth > DEPTH_MAX:
+        raise InvalidQuery(pointer, f"nests deeper than {DEPTH_MAX} levels")
+    match predicate:
+        case nodes.Not(part):
+            return _bind(part, table, f"{pointer}/not", negated=not negated, depth=depth + 1)
+        case nodes.All(parts) | nodes.Any(parts):
+            word = "all" if isinstance(predicate, nodes.All) else "any"
+            bound = tuple(
+                _bind(part, table, f"{pointer}/{word}/{index}", negated=negated, depth=depth + 1)
+                for index, part in enumerate(parts)
+            )
+            return Both(bound) if isinstance(predicate, nodes.All) != negated else Either(bound)
+        case nodes.Comparison():
+            return _bind_comparison(predicate, table, pointer, negated=negated)
+
+
+def _bind_comparison(comparison: nodes.Comparison, table: Table, pointer: str, *, negated: bool) -> Bound:
+    column = column_of(table, comparison.column, f"{pointer}/column")
+    if comparison.op == "is_null":
+        # Codes of an undeclared column have no public end; every one of them is at least 1.
+        last = column.size if column.declared else codes.UNDECLARED_LAST
+        return Among(column.name, ((1, last),) if negated else ((0, 0),))
+    place = f"{pointer}/value"
+    if not column.declared:
+        return _bind_spelled(column, comparison, place, pointer, negated=negated)
+    ranges = _ranges(column, comparison, place, pointer)
+    return Among(column.name, codes.complement(ranges, 1, column.size) if negated else ranges)
+
+
+def _ranges(column: Column, comparison: nodes.Comparison, place: str, pointer: str) -> Ranges:
+    value = comparison.value
+    if comparison.op in ("in", "between"):
+        values = value if isinstance(value, tuple) else ()
+        if comparison.op == "in":
+            return codes.union([r for i, v in enumerate(values) for r in codes.equal(column, v, f"{place}/{i}")])
+        if len(values) != 2:
+            raise InvalidQuery(place, "between takes a list of two, [lowest, highest]")
+        _require_order(column, comparison.op, pointer)
+        low, high = (codes.units_of(column, v, f"{place}/{i}") for i, v in enumerate(values))
+        if low > high:
+            raise InvalidQuery(place, "must ascend")
+        return codes.between(column, low, high)
+    if value is None or isinstance(value, tuple):
+        raise InvalidQuery(place, f"{comparison.op} takes one value")
+    if comparison.op == "=":
+        return codes.equal(column, value, place)
+    if comparison.op == "!=":
+        return codes.complement(codes.equal(column, value, place), 1, column.size)
+    _require_order(column, comparison.op, pointer)
+    units = codes.units_of(column, value, place)
+    if comparison.op in ("<", "<="):
+        return codes.between(column, None, units, high_open=comparison.op == "<")
+    return codes.between(column, units, None, low_open=comparison.op == ">")
+
+
+def _require_order(column: Column, op: str, pointer: str) -> None:
+    if not column.ordered:
+        raise InvalidQuery(f"{pointer}/op", f"{column.name} has no order; use =, != or in, not {op}")
+
+
+def _bind_spelled(column: Column, comparison: nodes.Comparison, place: str, pointer: str, *, negated: bool) -> Bound:
+    value = comparison.value
+    texts = value if isinstance(value, tuple) else (value,)
+    if comparison.op not in ("=", "!=", "in"):
+        raise InvalidQuery(f"{pointer}/op", f"{column.name} has no declared values; use =, !=, in or is_null")
+    checked = []
+    for text in texts:
+        if not isinstance(text, str):
+            raise InvalidQuery(place, f"{column.name} holds categories; give them as text")
+        checked.append(text)
+    return Spelled(column.name, tuple(sorted(set(checked))), negated != (comparison.op == "!="))
+
+
+def column_of(table: Table, name: str, pointer: str) -> Column:
+    """Return a column of a table. Raises InvalidQuery, naming the nearest column."""
+    column = table.columns.get(name)
+    if column is None:
+        raise InvalidQuery(pointer, f"table {table.name} has no such column{codes.nearest(name, table.columns)}")
+    return column
+
+
+def simplify(predicate: Bound) -> Bound:
+    """Return the canonical form of a bound predicate."""
+    match predicate:
+        case Among(_, ()):
+            return NEVER
+        case Both(parts):
+            return _merge(parts, Both, NEVER, codes.intersection)
+        case Either(parts):
+            return _merge(parts, Either, ALWAYS, lambda left, right: codes.union([*left, *right]))
+        case _:
+            return predicate
+
+
+def _merge(
+    parts: tuple[Bound, ...],
+    group: type[Both] | type[Either],
+    decisive: Bound,
+    combine: Callable[[Ranges, Ranges], Ranges],
+) -> Bound:
+    """Flatten a group, combine its ranges column by column, and sort it.
+
+    `decisive` is the part that settles the whole group: NEVER among parts that must all hold, ALWAYS otherwise.
+    """
+    flat: list[Bound] = []
+    for part in map(simplify, parts):
+        flat.extend(part.parts if isinstance(part, group) else [part])
+    ranges: dict[str, list[Ranges]] = {}
+    others: list[Bound] = []
+    for part in flat:
+        if isinstance(part, Among):
+            ranges.setdefault(part.column, []).append(part.ranges)
+        else:
+            others.append(part)
+    merged: list[Bound] = [
+        simplify(Among(name, functools.reduce(combine, several))) for name, several in ranges.items()
+    ]
+    kept = sorted(set(merged + others), key=canonical)
+    if decisive in kept:
+        return decisive
+    return kept[0] if len(kept) == 1 else group(tuple(kept))
+
+
+def canonical(predicate: Bound) -> str:
+    """Return a text that two predicates share exactly when they are the same."""
+    return json.dumps(to_json(predicate), sort_keys=True, separators=(",", ":"))
+
+
+def to_json(predicate: Bound) -> object:
+    """Return a bound predicate as JSON values, for the canonical form of a query."""
+    match predicate:
+        case Among(column, ranges):
+            return {"column": column, "codes": [list(pair) for pair in ranges]}
+        case Spelled(column, texts, negated):
+            return {"column": column, "texts": list(texts), "negated": negated}
+        case Both(parts):
+            return {"all": [to_json(part) for part in parts]}
+        case Either(parts):
+            return {"any": [to_json(part) for part in parts]}
+
+
+def columns(predicate: Bound) -> frozenset[str]:
+    """Return the columns a predicate reads."""
+    match predicate:
+        case Among(column) | Spelled(column):
+            return frozenset({column})
+        case Both(parts) | Either(parts):
+            return frozenset().union(*map(columns, parts))

@@ -1,0 +1,96 @@
+"""The query tree as SQL, for people to read in a release. It is never run."""
+
+from __future__ import annotations
+
+import itertools
+
+from sqlglot import exp
+
+from queries import nodes
+
+ORDER: dict[str, type[exp.Binary]] = {
+    "=": exp.EQ,
+    "!=": exp.NEQ,
+    "<": exp.LT,
+    "<=": exp.LTE,
+    ">": exp.GT,
+    ">=": exp.GTE,
+}
+
+
+def to_sql(query: nodes.Query) -> str:
+    """Return a query as one SELECT statement.
+
+    >>> to_sql(nodes.Query("years", (("patients", nodes.Count("persons")),), group_by=(nodes.ByValue("sex"),)))
+    'SELECT sex, COUNT(DISTINCT person) AS patients FROM years GROUP BY sex'
+    """
+    keys = [_key(key) for key in query.group_by]
+    named = [
+        exp.alias_(shown, key.name or key.column) if key.name or not isinstance(key, nodes.ByValue) else shown
+        for key, shown in zip(query.group_by, keys, strict=True)
+    ]
+    statistics = [exp.alias_(_statistic(statistic), name) for name, statistic in query.select]
+    select = exp.select(*named, *statistics).from_(exp.to_table(query.table))
+    if query.where is not None:
+        select = select.where(_predicate(query.where))
+    if keys:
+        select = select.group_by(*(key.copy() for key in keys))
+    return select.sql("duckdb")
+
+
+def _key(key: nodes.Key) -> exp.Expr:
+    column = exp.column(key.column)
+    match key:
+        case nodes.ByValue():
+            return column
+        case nodes.ByPeriod(period=period):
+            return exp.func("date_trunc", exp.Literal.string(period), column)
+        case nodes.ByBins(edges=edges):
+            bins = exp.Case()
+            for low, high in itertools.pairwise(edges):
+                inside = exp.and_(
+                    exp.GTE(this=column.copy(), expression=exp.convert(low)),
+                    exp.LT(this=column.copy(), expression=exp.convert(high)),
+                )
+                bins = bins.when(inside, exp.Literal.string(f"[{low}, {high})"))
+            return bins
+
+
+def _statistic(statistic: nodes.Statistic) -> exp.Expr:
+    match statistic:
+        case nodes.Count("persons"):
+            return exp.Count(this=exp.Distinct(expressions=[exp.column("person")]))
+        case nodes.Count():
+            return exp.Count(this=exp.Star())
+        case nodes.Sum(column, bounds):
+            return exp.Sum(this=_clamped(column, bounds))
+        case nodes.Mean(column, bounds):
+            return exp.Avg(this=_clamped(column, bounds))
+
+
+def _clamped(column: str, bounds: tuple[float, float] | None) -> exp.Expr:
+    if bounds is None:
+        return exp.column(column)
+    low, high = map(exp.convert, bounds)
+    return exp.func("least", exp.func("greatest", exp.column(column), low), high)
+
+
+def _predicate(predicate: nodes.Predicate) -> exp.Condition:
+    match predicate:
+        case nodes.All(parts):
+            return exp.and_(*map(_predicate, parts)) if parts else exp.true()
+        case nodes.Any(parts):
+            return exp.or_(*map(_predicate, parts)) if parts else exp.false()
+        case nodes.Not(part):
+            return exp.not_(_predicate(part))
+        case nodes.Comparison(name, op, value):
+            column = exp.column(name)
+            values = value if isinstance(value, tuple) else (value,)
+            literals = [exp.convert(literal) for literal in values]
+            if op == "is_null":
+                return exp.Is(this=column, expression=exp.null())
+            if op == "in":
+                return exp.In(this=column, expressions=literals)
+            if op == "between":
+                return exp.Between(this=column, low=literals[0], high=literals[1])
+            return ORDER[op](this=column, expression=literals[0])

@@ -1,0 +1,338 @@
+"""Import: source files -> the person-ordered, integer-coded store of a new edition.
+
+One sort at import makes every query one pass (`bounding.py`):
+
+- Persons get the numbers 0..N-1 in a random order that nobody knows; the sources' identifiers are not kept.
+- Events stand in person order and, within a person, in random order, so that "the first k" is a fair sample.
+- A person's attributes are repeated on each of their events, so that a query needs no join.
+- Every value is a small code (`coding.py`), with 0 for null.
+
+DuckDB sorts out of core within a memory limit. Everything is made in a folder of its own that the caller puts in
+service when it is complete; an interrupted import leaves nothing but a folder to delete. The staging files that tie
+identifiers to numbers are deleted before the store is handed over.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from queries.bounding import first_disorder
+from queries.catalog import PERSON, PERSONS, Column
+from queries.coding import INTEGERS, Coding, code_type, coding, name, text
+from queries.engines.duckdb import dictionary
+from queries.errors import ImportFailed, ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from queries.manifest import Manifest, Source
+
+    # (what is being done, how much of it is done from 0 to 1)
+    Progress = Callable[[str, float], None]
+
+STORE = "store.duckdb"
+MANIFEST = "manifest.toml"
+_STAGING = "staging"
+_ROW = "__row"
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """What became of a column's values. For the admin only: these are exact counts of the data."""
+
+    null: int
+    coerced: int
+    unknown: int
+    clamped: int
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """Rows read from the source, rows kept, and rows left out because they name no person or are malformed lines."""
+
+    rows: int
+    kept: int
+    without_person: int
+    malformed: int
+    columns: Mapping[str, ColumnReport] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did. For the admin only."""
+
+    persons: int
+    tables: Mapping[str, TableReport]
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """A source as a view or table of the staging database, with the DuckDB type of each of its columns."""
+
+    relation: str
+    types: Mapping[str, str]
+    malformed: int
+
+
+def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, progress: Progress) -> ImportReport:
+    """Make the store of a manifest's sources in `folder`, which must be empty.
+
+    Raises ManifestError (a source has no such column), ImportFailed (it cannot be read, or holds more persons than
+    declared). The folder is then of no use.
+    """
+    staging = folder / _STAGING
+    staging.mkdir()
+    try:
+        with duckdb.connect(
+            str(staging / "staging.duckdb"),
+            config={
+                "memory_limit": memory_limit,
+                "threads": threads,
+                "temp_directory": str(staging),
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "python_enable_replacements": False,
+            },
+        ) as connection:
+            report = _Import(connection, manifest, progress).run(folder / STORE)
+    except duckdb.Error as error:
+        raise ImportFailed(str(error)) from error
+    finally:
+        shutil.rmtree(staging)
+    (folder / MANIFEST).write_text(manifest.text, encoding="utf-8")
+    return report
+
+
+class _Import:
+    """One run, step by step."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, manifest: Manifest, progress: Progress) -> None:
+        self._connection = connection
+        self._manifest = manifest
+        self._progress = progress
+        self._dictionaries: dict[str, str] = {}
+
+    def run(self, store: Path) -> ImportReport:
+        manifest = self._manifest
+        events = {
+            table: self._stage(f"source_{i}", source) for i, (table, source) in enumerate(manifest.events.items())
+        }
+        own = self._stage("source_persons", manifest.persons) if manifest.persons else None
+        self._run(f"ATTACH {text(str(store))} AS store")
+        with self._step("numbering persons"):
+            persons = self._number_persons(events, own)
+        reports: dict[str, TableReport] = {}
+        with self._step("coding persons"):
+            reports[PERSONS] = self._code_persons(events, own, persons)
+        for table, staged in events.items():
+            with self._step(f"coding and sorting {table}"):
+                reports[table] = self._code_events(table, staged)
+            with self._step(f"checking the order of {table}"):
+                self._check_order(table)
+        self._run("CHECKPOINT store")
+        self._run("DETACH store")
+        return ImportReport(persons, reports)
+
+    def _run(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement to its end: DuckDB 2 refuses a next one while a result is unread."""
+        return self._connection.execute(sql).fetchall()
+
+    # Sources
+
+    def _stage(self, relation: str, source: Source) -> _Staged:
+        """Make a source readable under a fixed name, with a row number that does not change between scans."""
+        path = source.path
+        if not path.is_file():
+            raise ManifestError(f"{source.place}.source", f"there is no file {path}")
+        malformed = 0
+        match path.suffix.lower():
+            case ".parquet":
+                self._run(
+                    f"CREATE VIEW {relation} AS SELECT * EXCLUDE file_row_number, file_row_number AS {_ROW} "
+                    f"FROM read_parquet({text(str(path))}, file_row_number = true)"
+                )
+            case ".csv":
+                with self._step(f"reading {path.name}"):
+                    malformed = self._stage_csv(relation, path, source.delimiter)
+            case _:
+                self._run(f"ATTACH {text(str(path))} AS {relation}_db (READ_ONLY)")
+                table = f"{relation}_db.{name(source.table or '')}"
+                self._run(f"CREATE VIEW {relation} AS SELECT *, rowid AS {_ROW} FROM {table}")
+        types = {str(row[0]): str(row[1]) for row in self._run(f"DESCRIBE {relation}")}
+        staged = _Staged(relation, types, malformed)
+        _require_column(staged, source.person, f"{source.place}.person" if source.place != PERSON else "person.id")
+        for public, source_name in source.columns.items():
+            _require_column(staged, source_name, f"{source.place}.columns.{public}")
+        return staged
+
+    def _stage_csv(self, relation: str, path: Path, delimiter: str) -> int:
+        """Copy a CSV file into the staging database as text: no type and no dialect is guessed from the data."""
+        self._run(
+            f"CREATE TABLE {relation} AS SELECT *, row_number() OVER () AS {_ROW} FROM read_csv("
+            f"{text(str(path))}, header = true, all_varchar = true, delim = {text(delimiter)}, quote = '\"', "
+            "escape = '\"', ignore_errors = true, store_rejects = true)"
+        )
+        ((rejected,),) = self._run("SELECT count(DISTINCT (file_id, line)) FROM reject_errors")
+        self._run("DROP TABLE reject_errors")
+        self._run("DROP TABLE reject_scans")
+        return int(rejected)
+
+    # Persons
+
+    def _number_persons(self, events: Mapping[str, _Staged], own: _Staged | None) -> int:
+        """Give each identifier its secret number: its place in a random order."""
+        sources = [(staged, self._manifest.events[table].person) for table, staged in events.items()]
+        if own and self._manifest.persons:
+            sources.append((own, self._manifest.persons.person))
+        whole = all(staged.types[person] in INTEGERS for staged, person in sources)
+        self._id_type = "BIGINT" if whole else "VARCHAR"
+        everyone = " UNION ".join(
+            f"SELECT DISTINCT {self._id(person)} AS id FROM {staged.relation}" for staged, person in sources
+        )
+        self._run(
+            f"CREATE TABLE numbers AS SELECT id, (row_number() OVER ())::INTEGER - 1 AS {PERSON} "
+            f"FROM (SELECT id FROM ({everyone}) WHERE id IS NOT NULL ORDER BY random())"
+        )
+        ((persons,),) = self._run("SELECT count(*) FROM numbers")
+        if persons > self._manifest.dataset.persons_max:
+            raise ImportFailed(
+                f"the sources hold {persons} persons, more than persons_max = {self._manifest.dataset.persons_max}"
+            )
+        return int(persons)
+
+    def _id(self, person: str) -> str:
+        return f"TRY_CAST({name(person)} AS {self._id_type})"
+
+    def _code_persons(self, events: Mapping[str, _Staged], own: _Staged | None, persons: int) -> TableReport:
+        """Make the table of persons: one row each, in number order, also for persons without attributes."""
+        manifest = self._manifest
+        table = manifest.dataset.tables[PERSONS]
+        if own and manifest.persons:
+            staged, person = own, manifest.persons.person
+        else:
+            first = next(iter(events))
+            staged, person = events[first], manifest.events[first].person
+            for public, source_name in manifest.person_columns.items():
+                _require_column(staged, source_name, f"person.columns.{public}")
+        codings = self._codings(table.columns, manifest.person_columns, staged, PERSONS)
+        attributes = "".join(
+            f", coalesce(a.attributes.{name(public)}, 0)::{code_type(column)} AS {name(public)}"
+            for public, column in table.columns.items()
+        )
+        # Where a person has several rows, the first in the source's order decides every attribute.
+        packed = ", ".join(f"{name(public)} := {one.code}" for public, one in codings.items())
+        first_rows = f"arg_min(struct_pack({packed}), {_ROW})" if packed else "NULL"
+        self._run(
+            f"CREATE TABLE persons AS SELECT n.id, n.{PERSON}{attributes} FROM numbers n LEFT JOIN "
+            f"(SELECT {self._id(person)} AS id, {first_rows} AS attributes FROM {staged.relation} GROUP BY 1) a "
+            f"ON a.id = n.id ORDER BY n.{PERSON}"
+        )
+        self._run(f"CREATE TABLE store.{PERSONS} AS SELECT * EXCLUDE id FROM persons ORDER BY {PERSON}")
+        report = self._report(staged, person, codings, manifest.person_columns)
+        return TableReport(report.rows, persons, report.without_person, report.malformed, report.columns)
+
+    # Events
+
+    def _code_events(self, table: str, staged: _Staged) -> TableReport:
+        """Make a table of events in person order: the one big sort."""
+        source = self._manifest.events[table]
+        declared = self._manifest.dataset.tables[table]
+        codings = self._codings(
+            {public: declared.columns[public] for public in source.columns}, source.columns, staged, table
+        )
+        attributes = [f"p.{name(column.name)}" for column in declared.columns.values() if column.of_person]
+        values = [f"{one.code} AS {name(public)}" for public, one in codings.items()]
+        columns = ", ".join([f"p.{PERSON}", *attributes, *values])
+        self._run(
+            f"CREATE TABLE store.{name(table)} AS SELECT {columns} FROM (SELECT *, {self._id(source.person)} "
+            f"AS __id FROM {staged.relation}) s JOIN persons p ON p.id = s.__id ORDER BY p.{PERSON}, random()"
+        )
+        return self._report(staged, source.person, codings, source.columns)
+
+    def _codings(
+        self, columns: Mapping[str, Column], sources: Mapping[str, str], staged: _Staged, table: str
+    ) -> dict[str, Coding]:
+        codings: dict[str, Coding] = {}
+        for public, column in columns.items():
+            source = name(sources[public])
+            if column.declared:
+                codings[public] = coding(column, source, staged.types[sources[public]])
+            else:
+                codings[public] = self._dictionary(column, source, staged, table)
+        return codings
+
+    def _dictionary(self, column: Column, source: str, staged: _Staged, table: str) -> Coding:
+        """Give the texts of an undeclared category numbers in random order, and keep both beside the table."""
+        kept = f"store.{name(dictionary(table, column))}"
+        value = f"TRY_CAST({source} AS VARCHAR)"
+        self._run(
+            f"CREATE TABLE {kept} AS SELECT (row_number() OVER ())::UINTEGER AS code, "
+            "('0x' || substr(sha256(value), 1, 16))::UBIGINT AS digest, value FROM "
+            f"(SELECT DISTINCT {value} AS value FROM {staged.relation} WHERE {value} IS NOT NULL ORDER BY random())"
+        )
+        renamed = f"(SELECT code AS __code, value AS __value FROM {kept})"  # so that no source column is shadowed
+        code = f"coalesce((SELECT __code FROM {renamed} WHERE __value = {value}), 0)::UINTEGER"
+        return Coding(code, "false", "unknown")
+
+    def _check_order(self, table: str) -> None:
+        last = -1
+        reader = self._connection.sql(f"SELECT {PERSON} FROM store.{name(table)}").to_arrow_reader(1_000_000)
+        for batch in reader:
+            numbers = batch.column(0).to_numpy()
+            if len(numbers) and (int(numbers[0]) < last or first_disorder(numbers) is not None):
+                raise ImportFailed(f"table {table} came out of its sort in disorder")
+            last = int(numbers[-1]) if len(numbers) else last
+
+    # Reports
+
+    def _report(
+        self, staged: _Staged, person: str, codings: Mapping[str, Coding], sources: Mapping[str, str]
+    ) -> TableReport:
+        """Count over the source, in one pass, what was lost on the way into the store."""
+        counts = ["count(*)", f"count_if({self._id(person)} IS NULL)"]
+        for public, one in codings.items():
+            source = name(sources[public])
+            counts += [
+                f"count_if({source} IS NULL)",
+                f"count_if({source} IS NOT NULL AND {one.code} = 0)",
+                f"count_if({one.clamped})",
+            ]
+        ((rows, without_person, *rest),) = self._run(f"SELECT {', '.join(counts)} FROM {staged.relation}")
+        columns = {}
+        for place, (public, one) in enumerate(codings.items()):
+            null, lost, clamped = rest[3 * place : 3 * place + 3]
+            coerced, unknown = (lost, 0) if one.lost == "coerced" else (0, lost)
+            columns[public] = ColumnReport(null, coerced, unknown, clamped)
+        return TableReport(rows, rows - without_person, without_person, staged.malformed, columns)
+
+    @contextmanager
+    def _step(self, what: str) -> Iterator[None]:
+        """Report the progress of the statements run inside, from a thread that asks DuckDB."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(0.2):
+                self._progress(what, max(0.0, self._connection.query_progress()) / 100)
+
+        self._progress(what, 0.0)
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+        self._progress(what, 1.0)
+
+
+def _require_column(staged: _Staged, source_name: str, place: str) -> None:
+    if source_name not in staged.types:
+        known = ", ".join(column for column in staged.types if column != _ROW)
+        raise ManifestError(place, f"the source has no column {source_name}; it has {known}")

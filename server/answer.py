@@ -1,0 +1,265 @@
+"""The journey of one query. Read this first.
+
+`answer` is the whole of it, step by step; `estimate` stops before any data are touched. Each step is a function of
+another module: this one knows only their order, and the order is what keeps the promise:
+
+1. parse     the request became a canonical query before it came here (`schemas.py`)
+2. permit    the study is approved and open, the asker a member, the query within the study's protocol
+3. plan      from the query and the catalog alone: bounds, sensitivities, noise and cost
+4. replay    the same question of the same study on the same edition has its answer: it is free
+5. reserve   one transaction charges the study and the dataset, or refuses
+6. scan      the engine streams in person order, the kernel bounds and adds up integers
+7. noise     OpenDP
+8. settle    one transaction stores the release, settles the charge and appends the audit entry
+9. slot      the answer leaves at a fixed beat, so that its timing tells little
+
+Everything up to 5 depends on the request and on public metadata, so a refusal reveals nothing and costs nothing. From
+6 on nothing is given back, whatever happens: a failure is answered with one constant text, and the same request
+resumes on the charge that was paid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from budgets import accounts, audit, datasets, ledger, studies
+from budgets.errors import Forbidden, OverBudget
+from budgets.ledger import Charge, Question, Release
+from budgets.loss import Loss
+from queries import bounding, nodes, plan, policy, release, sql
+from server.errors import QueryFailed
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from budgets.audit import Actor
+    from budgets.studies import Study
+    from queries.plan import Plan
+    from queries.policy import Protocol
+    from server.house import House
+    from server.stores import OpenEdition
+
+log = logging.getLogger("rowless")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a researcher sends: the query, the epsilon it may spend in billionths, and perhaps a key for retries."""
+
+    query: nodes.Query
+    epsilon_nano: int
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A permitted request with its plan: everything that is known before data are touched."""
+
+    study: Study
+    request: Request
+    store: OpenEdition
+    plan: Plan
+    loss: Loss
+    question: Question
+
+
+def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
+    """Answer a query with noise, charged and recorded, or refuse it for free.
+
+    Raises the errors of `queries` and `budgets` before the charge, Busy, and QueryFailed after it.
+    """
+    began = time.monotonic()
+    prepared = prepare(house, actor, study, request)
+    with house.places.one():
+        found = replay_or_reserve(house, actor, prepared, request.key)
+        try:
+            stored = found if isinstance(found, Release) else run(house, actor, prepared, found)
+        finally:
+            wait_for_slot(began, house.settings.slot_ms)
+    with house.database.read() as transaction:
+        return show(transaction, stored, replayed=isinstance(found, Release))
+
+
+def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
+    """Return what a query would cost and how exact it would be. Free; no data are touched."""
+    prepared = prepare(house, actor, study, request)
+    with house.database.write() as transaction:
+        audit.append(
+            transaction,
+            actor,
+            "query.estimate",
+            f"study:{study}",
+            f"a query of epsilon {prepared.loss.epsilon_text} was estimated",
+            study=study,
+            facts=_facts(prepared),
+        )
+        budget = accounts.balance(transaction, accounts.STUDY, study)
+        cap = accounts.balance(transaction, accounts.DATASET, prepared.study.dataset)
+    cost, left = prepared.loss.epsilon_nano or 0, min(budget.left.epsilon_nano or 0, cap.left.epsilon_nano or 0)
+    return {
+        **_described(prepared.plan),
+        "cost": prepared.loss.to_json(),
+        "cells": prepared.plan.cells,
+        "affordable": cost <= left,
+        "budget": budget.to_json(),
+    }
+
+
+def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepared:
+    """Permit and plan a request (steps 2 and 3). Pure but for reading the study and the catalog."""
+    with house.database.read() as transaction:
+        present = permit(transaction, actor, study)
+        store = house.stores.current(transaction, present.dataset)
+    policy.check(request.query, request.epsilon_nano, protocol(present))
+    return plan_on(house, present, request, store)
+
+
+def plan_on(house: House, study: Study, request: Request, store: OpenEdition) -> Prepared:
+    """Return a request planned on an edition, by that edition's own catalog."""
+    planned = plan.plan(request.query, store.dataset, request.epsilon_nano, house.settings.max_cells)
+    cost = planned.cost
+    fingerprint = hashlib.sha256(plan.canonical(planned).encode()).hexdigest()
+    question = Question(study.id, study.dataset, store.edition.number, fingerprint)
+    return Prepared(study, request, store, planned, Loss.of(cost.epsilon, cost.rho, cost.delta), question)
+
+
+def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:
+    """Return the study if the actor may ask under it now. Raises NotFound, Forbidden, NotApproved."""
+    present = studies.visible(transaction, study, actor)
+    if actor.name not in present.members:
+        raise Forbidden("only the study's members may ask")
+    studies.require_open(present)
+    return present
+
+
+def protocol(study: Study) -> Protocol:
+    """Return the allow-list of a study."""
+    kept = study.terms.protocol
+    lists = {name: frozenset(kept[name]) for name in ("tables", "columns", "statistics") if name in kept}
+    return policy.Protocol(**lists, epsilon_nano_max=kept.get("epsilon_nano_max"))
+
+
+def replay_or_reserve(house: House, actor: Actor, prepared: Prepared, key: str | None) -> Release | Charge:
+    """Return the stored release, or a charge for a new one (steps 4 and 5). Raises OverBudget, KeyConflict."""
+    study = prepared.study.id
+    try:
+        with house.database.write() as transaction:
+            # Once more, now that nothing can change in between: the study may have been suspended.
+            permit(transaction, actor, study)
+            question = prepared.question
+            if key is not None:
+                question = ledger.bind_key(transaction, question, key)
+            stored = ledger.find_release(transaction, question)
+            if stored is not None:
+                _log(transaction, actor, "query.replay", prepared, "a stored release was read again", stored.id)
+                return stored
+            charge = ledger.reserve(transaction, question, prepared.loss)
+            what = "resumed" if charge.resumed else "reserved"
+            summary = f"epsilon {charge.loss.epsilon_text} was {what}"
+            _log(transaction, actor, f"query.{'resume' if charge.resumed else 'reserve'}", prepared, summary, charge.id)
+            return charge
+    except OverBudget as refusal:
+        with house.database.write() as transaction:
+            summary = f"a query of epsilon {prepared.loss.epsilon_text} was refused: the {refusal.account}'s budget"
+            _log(transaction, actor, "query.refuse", prepared, summary, refusal.account)
+        raise
+
+
+def run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Release:
+    """Scan, bound, add noise and settle (steps 6 to 8). Raises QueryFailed with the charge spent."""
+    try:
+        prepared = on_charged_edition(house, prepared, charge)
+        body = compute(prepared.plan, prepared.store)
+    except Exception as error:
+        # Whatever it was, it may depend on data: the researcher learns that it failed, the admin's log says why.
+        log.exception("query on charge %s failed", charge.id)
+        with house.database.write() as transaction:
+            ledger.settle(transaction, charge, None)
+            _log(transaction, actor, "query.fail", prepared, "a scan failed; its charge is spent", charge.id)
+        raise QueryFailed from error
+    with house.database.write() as transaction:
+        stored = ledger.settle(transaction, charge, body)
+        assert stored is not None
+        summary = f"a release of epsilon {charge.loss.epsilon_text} was made"
+        _log(transaction, actor, "query.release", prepared, summary, stored.id)
+    return stored
+
+
+def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
+    """Return the body of a new release: the only place where data become an answer."""
+    exact = bounding.bound(planned, store.engine.stream(planned))
+    noisy = release.add_noise(planned, exact)
+    return {
+        "query": nodes.to_json(planned.query),
+        "sql": sql.to_sql(planned.query),
+        **_described(planned),
+        "rows": release.rows(planned, noisy),
+    }
+
+
+def on_charged_edition(house: House, prepared: Prepared, charge: Charge) -> Prepared:
+    """Return the request planned on the edition its charge was made for: an earlier one, if a retry comes late."""
+    if charge.question.edition == prepared.question.edition:
+        return prepared
+    with house.database.read() as transaction:
+        charged = datasets.edition(transaction, charge.question.dataset, charge.question.edition)
+    earlier = plan_on(house, prepared.study, prepared.request, house.stores.edition(charged))
+    assert earlier.loss == charge.loss, "a charge covers the plan it was made for"
+    return earlier
+
+
+def wait_for_slot(began: float, slot_ms: int) -> None:
+    """Sleep until the next beat after `began`, in multiples of the slot."""
+    if slot_ms:
+        slot = slot_ms / 1000
+        elapsed = time.monotonic() - began
+        time.sleep(math.ceil(elapsed / slot) * slot - elapsed)
+
+
+def show(transaction: sa.Connection, stored: Release, *, replayed: bool) -> dict[str, Any]:
+    """Return a release as it is sent: what was stored, and the study's budget as it is now."""
+    budget = accounts.balance(transaction, accounts.STUDY, stored.question.study)
+    return {
+        "id": stored.id,
+        "study": stored.question.study,
+        "dataset": stored.question.dataset,
+        "edition": stored.question.edition,
+        **stored.body,
+        "budget": budget.to_json(),
+        "replayed": replayed,
+        "released_at": stored.released_at,
+    }
+
+
+def _described(planned: Plan) -> dict[str, Any]:
+    """Return what is said of a plan before and after it ran."""
+    cost = planned.cost
+    return {
+        "cost": Loss.of(cost.epsilon, cost.rho, cost.delta).to_json(),
+        "columns": release.columns(planned),
+        "bounds": {"cells_per_person": planned.cells_per_person, "events_per_cell": planned.events_per_cell},
+        "notes": list(planned.notes),
+    }
+
+
+def _facts(prepared: Prepared) -> dict[str, Any]:
+    """Return what the audit log keeps of a query: what was asked and what it costs, nothing of the answer."""
+    loss = prepared.loss
+    return {
+        "query": nodes.to_json(prepared.plan.query),
+        "fingerprint": prepared.question.fingerprint,
+        "dataset": prepared.question.dataset,
+        "edition": prepared.question.edition,
+        "mechanisms": [measure.mechanism.name for measure in prepared.plan.measures],
+        "loss": {"epsilon_nano": loss.epsilon_nano, "rho_nano": loss.rho_nano, "delta_atto": loss.delta_atto},
+    }
+
+
+def _log(transaction: sa.Connection, actor: Actor, action: str, prepared: Prepared, summary: str, subject: str) -> None:
+    study = prepared.study.id
+    audit.append(transaction, actor, action, subject, summary, study=study, facts=_facts(prepared))

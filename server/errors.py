@@ -1,0 +1,21 @@
+"""What the server itself raises on purpose; `problems.py` says how each is answered."""
+
+
+class ServerError(Exception):
+    """Root of the tree."""
+
+
+class Malformed(ServerError):
+    """The body is no JSON that can be read."""
+
+
+class Unauthenticated(ServerError):
+    """There is no valid token."""
+
+
+class Busy(ServerError):
+    """Too many scans are under way. Nothing was charged."""
+
+
+class QueryFailed(ServerError):
+    """The scan failed. It was charged; the same request resumes it. The cause is in the admin's log only."""

@@ -1,0 +1,123 @@
+"""The stores of the editions: making them (import) and keeping them open (queries).
+
+A home holds datasets/NAME/FOLDER/, one folder for each edition. A folder counts only once the ledger names it; what an
+interrupted import left behind is deleted by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from budgets import datasets, loss
+from budgets.errors import NotFound
+from queries import manifest as manifests
+from queries import store
+from queries.engines.duckdb import Engine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import sqlalchemy as sa
+
+    from budgets.audit import Actor
+    from budgets.database import Database
+    from budgets.datasets import Edition
+    from queries.catalog import Dataset
+    from queries.manifest import Manifest
+    from queries.store import ImportReport, Progress
+    from server.settings import Settings
+
+EDITIONS_KEPT = 2  # the one in service and the one before it, which a query may still be reading
+
+
+@dataclass(frozen=True)
+class OpenEdition:
+    """An edition ready for queries."""
+
+    edition: Edition
+    dataset: Dataset
+    engine: Engine
+
+
+class Stores:
+    """The open editions of a server. Threads share it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._open: dict[str, OpenEdition] = {}
+
+    def current(self, transaction: sa.Connection, dataset: str) -> OpenEdition:
+        """Return the edition in service, opening it on first use. Raises NotFound."""
+        return self.edition(datasets.current(transaction, dataset))
+
+    def edition(self, edition: Edition) -> OpenEdition:
+        """Return an edition, opening it on first use. Raises NotFound when its store was deleted since."""
+        with self._lock:
+            present = self._open.get(edition.folder)
+            if present is None:
+                present = self._open_edition(edition)
+                # The one that was open so far closes when the last query that reads it lets go.
+                self._open = {f: o for f, o in self._open.items() if o.edition.dataset != edition.dataset}
+                self._open[edition.folder] = present
+            return present
+
+    def _open_edition(self, edition: Edition) -> OpenEdition:
+        folder = folder_of(self._settings.home, edition.dataset, edition.folder)
+        if not (folder / store.STORE).is_file():
+            raise NotFound(f"edition {edition.number} of {edition.dataset} is no longer kept")
+        dataset = manifests.read(folder / store.MANIFEST).dataset
+        engine = Engine(
+            folder / store.STORE,
+            memory_limit=self._settings.memory_limit,
+            threads=os.cpu_count() or 1,
+            query_seconds=self._settings.query_seconds,
+        )
+        return OpenEdition(edition, dataset, engine)
+
+
+def folder_of(home: Path, dataset: str, folder: str) -> Path:
+    """Return where an edition's files lie."""
+    return home / "datasets" / dataset / folder
+
+
+def import_manifest(
+    settings: Settings, database: Database, manifest: Manifest, by: Actor, progress: Progress
+) -> tuple[Edition, ImportReport]:
+    """Import a dataset's sources as its next edition. Nothing changes unless it finishes.
+
+    Raises ManifestError, ImportFailed, WrongState (the cap cannot be raised).
+    """
+    declared = manifest.dataset
+    name = secrets.token_hex(8)
+    folder = folder_of(settings.home, declared.name, name)
+    folder.mkdir(parents=True)
+    try:
+        report = store.build(
+            manifest, folder, memory_limit=settings.memory_limit, threads=os.cpu_count() or 1, progress=progress
+        )
+        with database.write() as transaction:
+            edition = datasets.add_edition(
+                transaction,
+                dataset=declared.name,
+                title=declared.title,
+                epsilon_nano=loss.epsilon_nano(declared.epsilon),
+                delta_atto=loss.delta_atto(declared.delta),
+                overcommit=declared.overcommit,
+                folder=name,
+                by=by,
+            )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    with database.read() as transaction:
+        kept = datasets.folders(transaction, declared.name)[:EDITIONS_KEPT]
+    for old in folder.parent.iterdir():
+        if old.name not in kept:
+            shutil.rmtree(old, ignore_errors=True)
+    return edition, report
