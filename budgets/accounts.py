@@ -8,15 +8,19 @@ chosen adaptively and concurrently (Rogers et al. 2016). The sums of rho are kep
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from budgets.errors import NotFound, OverBudget
 from budgets.loss import Loss
-from budgets.tables import accounts, studies
+from budgets.tables import accounts, charges, studies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STUDY, DATASET = "study", "dataset"
+UNITS = (("epsilon", "nano"), ("rho", "nano"), ("delta", "atto"))
 
 
 @dataclass(frozen=True)
@@ -142,3 +146,26 @@ def _move(transaction: sa.Connection, study: str, dataset: str, loss: Loss, *, r
         )
     )
     assert moved.rowcount == 2, "a charge always moves a study's account and its dataset's"
+
+
+def discrepancies(transaction: sa.Connection) -> Iterator[str]:
+    """Yield each account whose running sums are not the sums of its charges."""
+    for row in transaction.execute(sa.select(accounts)).all():
+        mine = charges.c.study if row.kind == STUDY else charges.c.dataset
+        sums = _sums_of_charges(transaction, mine == row.owner)
+        kept = {
+            state: tuple(getattr(row, f"{unit}_{state}_{scale}") for unit, scale in UNITS)
+            for state in ("reserved", "spent")
+        }
+        if sums != kept:
+            yield f"{row.kind} {row.owner}: its sums are {kept}, its charges make {sums}"
+
+
+def _sums_of_charges(transaction: sa.Connection, mine: sa.ColumnElement[bool]) -> dict[str, tuple[int, ...]]:
+    def total(kind: str) -> tuple[int, ...]:
+        columns = [sa.func.coalesce(sa.func.sum(charges.c[f"{unit}_{scale}"]), 0) for unit, scale in UNITS]
+        row = transaction.execute(sa.select(*columns).where(mine, charges.c.kind == kind)).one()
+        return tuple(int(value) for value in row)
+
+    reserved, settled = total("reserve"), total("settle")
+    return {"reserved": tuple(r - s for r, s in zip(reserved, settled, strict=True)), "spent": settled}

@@ -44,7 +44,9 @@ def add_user(transaction: sa.Connection, name: str, role: str, by: Actor) -> Act
     commitment = hashlib.sha256(f"{salt}{name}".encode()).hexdigest()
     transaction.execute(sa.insert(identities).values(commitment=commitment, salt=salt, name=name))
     transaction.execute(sa.insert(users).values(name=name, role=role, commitment=commitment, created_at=clock.now()))
-    audit.append(transaction, by, "user.add", f"user:{commitment}", f"a {role} was added", facts={"role": role})
+    audit.append(
+        transaction, by, "user.add", f"user:{commitment}", f"a user of the role {role} was added", facts={"role": role}
+    )
     return Actor(name, role, commitment)
 
 

@@ -84,3 +84,8 @@ def _measurement(scale: float) -> Any:
     dp = _opendp()
     domain = dp.vector_domain(dp.atom_domain(T="i64"))
     return dp.m.make_laplace(domain, dp.l1_distance(T="i64"), scale=scale)
+
+
+def warm() -> None:
+    """Import OpenDP, so that no query waits for it."""
+    _opendp()

@@ -1,0 +1,40 @@
+"""The public schema of the datasets; for admins and DPOs also their budgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from budgets import accounts, datasets
+from queries.catalog import describe
+from server import replies
+from server.api.parsing import Blueprint
+from server.auth import ROLES, actor, for_roles, house
+
+blueprint: Any = Blueprint("datasets", __name__, description="The catalog")
+
+
+@blueprint.route("/datasets")
+@for_roles(*ROLES)
+@blueprint.response(200, replies.page_of(replies.DatasetName))
+def list_datasets() -> Any:
+    """List the datasets."""
+    with house().database.read() as transaction:
+        found = [_head(house().stores.current(transaction, name)) for name in datasets.names(transaction)]
+    return {"items": found, "next": None}
+
+
+@blueprint.route("/datasets/<name>")
+@for_roles(*ROLES)
+@blueprint.response(200, replies.Dataset)
+def show_dataset(name: str) -> Any:
+    """Return a dataset's tables, columns, categories and bounds."""
+    with house().database.read() as transaction:
+        store = house().stores.current(transaction, name)
+        shown = {**describe(store.dataset), "edition": store.edition.number}
+        if actor().role != "researcher":
+            shown["budget"] = accounts.balance(transaction, accounts.DATASET, name).to_json()
+    return shown
+
+
+def _head(store: Any) -> dict[str, Any]:
+    return {"name": store.dataset.name, "title": store.dataset.title, "edition": store.edition.number}

@@ -1,0 +1,93 @@
+"""Asking: estimates, queries and the releases they made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from budgets import ledger, studies
+from budgets.errors import Invalid
+from server import answer, csvs, replies
+from server.answer import Request
+from server.api.parsing import Blueprint
+from server.auth import ROLES, actor, for_roles, house
+from server.schemas import AskSchema, PageSchema
+
+blueprint: Any = Blueprint("queries", __name__, description="Queries")
+
+KEY_MAX = 255
+_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX},
+    "description": "A retry with the same key is the same request: it resumes or replays, and never charges twice",
+}
+_CSV = {"text/csv": {"schema": {"type": "string"}}}
+
+
+def _request(body: dict[str, Any]) -> Request:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (1 <= len(key) <= KEY_MAX and key.isprintable()):
+        raise Invalid("Idempotency-Key", f"must have from 1 to {KEY_MAX} printable characters")
+    return Request(body["query"], body["privacy"]["epsilon_nano"], key)
+
+
+@blueprint.route("/studies/<study>/estimates", methods=["POST"])
+@for_roles("researcher")
+@blueprint.arguments(AskSchema)
+@blueprint.response(200, replies.Estimate)
+def estimate(body: dict[str, Any], study: str) -> Any:
+    """Return what a query would cost and how exact it would be. Free: no data are touched."""
+    return answer.estimate(house(), actor(), study, _request(body))
+
+
+@blueprint.route("/studies/<study>/queries", methods=["POST"])
+@for_roles("researcher")
+@blueprint.doc(parameters=[_KEY])
+@blueprint.arguments(AskSchema)
+@blueprint.response(201, replies.Release)
+def query(body: dict[str, Any], study: str) -> Any:
+    """Answer a query with noise and charge it. The same query again is the same answer, free."""
+    return answer.answer(house(), actor(), study, _request(body))
+
+
+@blueprint.route("/studies/<study>/releases")
+@for_roles(*ROLES)
+@blueprint.arguments(PageSchema, location="query")
+@blueprint.response(200, replies.page_of(replies.ReleaseHead))
+def list_releases(page: dict[str, Any], study: str) -> Any:
+    """List a study's releases, oldest first."""
+    after = tuple(page["cursor"].partition("~")[::2]) if page["cursor"] else None
+    with house().database.read() as transaction:
+        studies.visible(transaction, study, actor())
+        found = ledger.releases_of(transaction, study, after=after, limit=page["limit"] + 1)
+    shown = found[: page["limit"]]
+    return {
+        "items": [
+            {
+                "id": one.id,
+                "edition": one.question.edition,
+                "sql": one.body["sql"],
+                "cost": one.body["cost"],
+                "released_at": one.released_at,
+            }
+            for one in shown
+        ],
+        "next": f"{shown[-1].released_at}~{shown[-1].id}" if len(found) > len(shown) else None,
+    }
+
+
+@blueprint.route("/studies/<study>/releases/<release>")
+@for_roles(*ROLES)
+@blueprint.doc(responses={"200": {"content": _CSV}})
+@blueprint.response(200, replies.Release)
+def show_release(study: str, release: str) -> Any:
+    """Return a release, as JSON or (Accept: text/csv) as a table."""
+    with house().database.read() as transaction:
+        studies.visible(transaction, study, actor())
+        stored = ledger.release(transaction, study, release)
+        shown = answer.show(transaction, stored, replayed=True)
+    if csvs.wanted(request, "text/csv") == "text/csv":
+        return Response(csvs.release(shown), content_type="text/csv; charset=utf-8")
+    return shown

@@ -1,0 +1,57 @@
+"""query: ask as a member of a study, on the machine of the home itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from marshmallow import ValidationError
+
+from budgets import people, studies
+from budgets.errors import Invalid
+from queries.errors import InvalidQuery
+from server import answer, schemas
+from server.api.parsing import read_json
+from server.cli.common import house, with_json
+from server.problems import findings
+from server.terminal import as_table
+
+
+@click.command()
+@click.argument("study")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--as", "name", metavar="USER", help="The member who asks (if there are several).")
+@click.option("--estimate", "only_estimate", is_flag=True, help="Only say what it would cost; free.")
+@with_json
+def query(study: str, file: Path, name: str | None, only_estimate: bool) -> Any:
+    """Ask a query: FILE holds the body of the HTTP request, {"query": ..., "privacy": ...}."""
+    try:
+        body = schemas.AskSchema().load(read_json(file.read_bytes()))
+    except ValidationError as error:
+        pointer, detail = next(findings(error.messages, ""))
+        raise InvalidQuery(pointer, detail) from None
+    request = answer.Request(body["query"], body["privacy"]["epsilon_nano"])
+    with house() as opened:
+        with opened.database.read() as transaction:
+            members = studies.study(transaction, study).members
+            if name is None and len(members) != 1:
+                raise Invalid("--as", f"say who asks: {', '.join(members) or 'the study has no members yet'}")
+            asker = people.user(transaction, name or members[0])
+        if only_estimate:
+            said = answer.estimate(opened, asker, study, request)
+            return said, f"This would cost epsilon {said['cost']['epsilon']:g}; margins at 95%:\n" + "\n".join(
+                f"  {column['name']}: {margin_text(column)}" for column in said["columns"] if column["kind"] != "key"
+            )
+        said = answer.answer(opened, asker, study, request)
+    cost, left = said["cost"]["epsilon"], said["budget"]["remaining"]["epsilon"]
+    paid = "read again, free" if said["replayed"] else f"cost epsilon {cost:g}"
+    notes = "".join(f"\nNote: {note}" for note in said["notes"])
+    return said, f"{as_table(said)}\n{paid}; epsilon {left:g} is left{notes}"
+
+
+def margin_text(column: dict[str, Any]) -> str:
+    """Return a column's margin in words."""
+    if column["margin"] is not None:
+        return f"± {column['margin']:g}"
+    return ", ".join(f"± {margin:.3g} over {n} events" for n, margin in column["margins_at"].items())

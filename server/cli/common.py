@@ -1,0 +1,123 @@
+"""What every command shares: --json, the exit codes, who acts, and progress bars."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from budgets import people
+from budgets.errors import BudgetsError, Invalid, NotFound
+from queries.errors import InvalidQuery, OutsideProtocol, QueriesError
+from server import settings as settings_module
+from server.errors import QueryFailed, ServerError
+from server.house import open_house
+from server.problems import QUERY_FAILED
+from server.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import sqlalchemy as sa
+
+    from budgets.audit import Actor
+    from queries.store import Progress
+    from server.house import House
+    from server.settings import Settings
+
+REFUSED = 1
+
+
+@contextmanager
+def house() -> Iterator[House]:
+    """Open the home of the environment's settings for one command."""
+    opened = open_house(settings())
+    try:
+        yield opened
+    finally:
+        opened.database.close()
+
+
+def settings() -> Settings:
+    """Return the environment's settings."""
+    return settings_module.load()
+
+
+def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --json and the exit codes.
+
+    The command returns (what is said as JSON, what is said in words). A refusal ends with exit code 1 and its reason
+    on standard error; with --json the object on standard output has it too.
+    """
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
+    @functools.wraps(command)
+    def run(*args: Any, as_json: bool, **kwargs: Any) -> None:
+        try:
+            said, words = command(*args, **kwargs)
+        except (QueriesError, BudgetsError, ServerError, SettingsError) as error:
+            reason = reason_of(error)
+            if as_json:
+                click.echo(json.dumps({"error": reason}))
+            click.echo(f"rowless: {reason}", err=True)
+            sys.exit(REFUSED)
+        click.echo(json.dumps(said) if as_json else words)
+
+    return run
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a command was refused, in words."""
+    match error:
+        case QueryFailed():
+            return QUERY_FAILED
+        case InvalidQuery() | OutsideProtocol():
+            return f"{error.pointer}: {error.message}"
+        case _:
+            return str(error)
+
+
+def acting(transaction: sa.Connection, role: str, name: str | None) -> Actor:
+    """Return who a command acts as: the user named by --as, or the only one of the role it needs.
+
+    Whoever can read the home can act as anyone in it; the audit log says on whose behalf.
+    """
+    if name is not None:
+        return people.user(transaction, name)
+    known = people.users_of_role(transaction, role)
+    if len(known) == 1:
+        return known[0]
+    if not known:
+        raise NotFound(f"this needs a {role}, and there is none: rowless user add NAME --role {role}")
+    raise Invalid("--as", f"say on whose behalf: {', '.join(actor.name for actor in known)}")
+
+
+def as_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --as."""
+    return click.option("--as", "name", metavar="USER", help="On whose behalf (if several could).")(command)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show the progress of steps on a terminal; elsewhere show nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _what, _done: None
+        return
+    bars: dict[str, Any] = {}
+
+    def show(what: str, done: float) -> None:
+        if what not in bars:
+            bars[what] = click.progressbar(length=1000, label=f"{what:<40}", file=sys.stderr, show_pos=False)
+            bars[what].__enter__()
+        bar = bars[what]
+        bar.update(max(0, round(done * 1000) - bar.pos))
+        if done >= 1 and not bar.finished:
+            bar.finish()
+            bar.render_progress()
+            bar.__exit__(None, None, None)
+
+    yield show

@@ -1,0 +1,174 @@
+"""study new, list, show, budget, member, approve, suspend, resume, close."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from budgets import accounts, loss, studies
+from budgets.audit import SYSTEM
+from budgets.errors import Invalid
+from budgets.studies import MOVES, Terms
+from server.api.studies import show as shown
+from server.cli.common import acting, as_option, house, with_json
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from budgets.studies import Study
+
+
+def _decimal(text: str, field: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise Invalid(field, "must be a number") from None
+
+
+def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
+    said = shown(transaction, one)
+    said["raise"] = said.pop("raise_to")
+    budget = accounts.balance(transaction, accounts.STUDY, one.id)
+    lines = [
+        f"Study {one.id} ({one.state}) on {one.dataset}: {one.terms.title}",
+        f"  budget: epsilon {budget.limit.epsilon_text}, of which {budget.left.epsilon_text} is left",
+        f"  members: {', '.join(one.members) or 'none'}",
+    ]
+    if one.raise_to:
+        lines.append(f"  a raise to epsilon {one.raise_to.epsilon_text} waits for the DPO")
+    return said, "\n".join(lines)
+
+
+@click.group()
+def study() -> None:
+    """Studies."""
+
+
+@study.command()
+@click.argument("identifier", metavar="NAME")
+@click.option("--dataset", required=True)
+@click.option("--epsilon", required=True, help="What the study may spend in all.")
+@click.option("--delta", help="By default the dataset's.")
+@click.option("--title", required=True)
+@click.option("--purpose", required=True)
+@click.option("--legal-basis", required=True)
+@click.option("--starts", help="First day, as in 2026-01-31.")
+@click.option("--ends", help="Last day.")
+@click.option("--member", "members", multiple=True, help="A researcher; may be given several times.")
+@click.option("--table", "tables", multiple=True, help="Allow only these tables.")
+@click.option("--column", "columns", multiple=True, help="Allow only these columns.")
+@click.option("--statistic", "statistics", multiple=True, help="Allow only these statistics.")
+@click.option("--max-epsilon", help="The most one query may spend.")
+@as_option
+@with_json
+def new(
+    identifier: str,
+    dataset: str,
+    epsilon: str,
+    delta: str | None,
+    title: str,
+    purpose: str,
+    legal_basis: str,
+    starts: str | None,
+    ends: str | None,
+    members: tuple[str, ...],
+    tables: tuple[str, ...],
+    columns: tuple[str, ...],
+    statistics: tuple[str, ...],
+    max_epsilon: str | None,
+    name: str | None,
+) -> Any:
+    """Open a study as a draft; a DPO has to approve it."""
+    lists = {"tables": tables, "columns": columns, "statistics": statistics}
+    protocol: dict[str, Any] = {key: list(value) for key, value in lists.items() if value}
+    if max_epsilon is not None:
+        protocol["epsilon_nano_max"] = loss.epsilon_nano(_decimal(max_epsilon, "max-epsilon"), "max-epsilon")
+    limit = loss.epsilon_nano(_decimal(epsilon, "epsilon"))
+    delta_limit = None if delta is None else loss.delta_atto(_decimal(delta, "delta"))
+    terms = Terms(title, purpose, legal_basis, protocol, starts, ends)
+    with house() as opened, opened.database.write() as transaction:
+        by = acting(transaction, "admin", name)
+        one = studies.open_study(transaction, identifier, dataset, terms, limit, delta_limit, by)
+        for member in members:
+            one = studies.add_member(transaction, identifier, member, by)
+        return _said(transaction, one)
+
+
+@study.command("list")
+@with_json
+def list_() -> Any:
+    """List every study."""
+    with house() as opened, opened.database.read() as transaction:
+        found = studies.studies_of(transaction, SYSTEM)
+        said = [_said(transaction, one) for one in found]
+    return {"studies": [one for one, _ in said]}, "\n".join(words for _, words in said) or "There are no studies yet"
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
+@with_json
+def show(identifier: str) -> Any:
+    """Show a study."""
+    with house() as opened, opened.database.read() as transaction:
+        return _said(transaction, studies.study(transaction, identifier))
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
+@click.option("--epsilon", help="The new limit.")
+@click.option("--delta", help="The new limit.")
+@click.option("--approve", is_flag=True, help="As a DPO: put a raise that waits in force.")
+@click.option("--reason", required=True)
+@as_option
+@with_json
+def budget(
+    identifier: str, epsilon: str | None, delta: str | None, approve: bool, reason: str, name: str | None
+) -> Any:
+    """Set a study's budget. After approval a raise waits for a DPO."""
+    if approve == (epsilon is not None):
+        raise click.UsageError("give --epsilon to set a budget, or --approve to approve a raise")
+    with house() as opened, opened.database.write() as transaction:
+        if epsilon is None:
+            return _said(
+                transaction, studies.approve_budget(transaction, identifier, reason, acting(transaction, "dpo", name))
+            )
+        limit = loss.epsilon_nano(_decimal(epsilon, "epsilon"))
+        delta_limit = None if delta is None else loss.delta_atto(_decimal(delta, "delta"))
+        by = acting(transaction, "admin", name)
+        return _said(transaction, studies.set_budget(transaction, identifier, limit, delta_limit, reason, by))
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
+@click.argument("user")
+@click.option("--remove", is_flag=True, help="End the membership.")
+@as_option
+@with_json
+def member(identifier: str, user: str, remove: bool, name: str | None) -> Any:
+    """Make a researcher a member of a study."""
+    with house() as opened, opened.database.write() as transaction:
+        act = studies.remove_member if remove else studies.add_member
+        return _said(transaction, act(transaction, identifier, user, acting(transaction, "admin", name)))
+
+
+def _move(action: str) -> click.Command:
+    """Make the command of one change of state."""
+    _, leads_to, roles = MOVES[action]
+
+    @study.command(action, help=f"{action.capitalize()} a study: it is then {leads_to}.")
+    @click.argument("identifier", metavar="STUDY")
+    @click.option("--reason", required=True, help="Kept in the audit log.")
+    @as_option
+    @with_json
+    def run(identifier: str, reason: str, name: str | None) -> Any:
+        with house() as opened, opened.database.write() as transaction:
+            by = acting(transaction, roles[0], name)
+            return _said(transaction, studies.move(transaction, identifier, action, reason, by))
+
+    return run
+
+
+for _action in MOVES:
+    _move(_action)

@@ -1,0 +1,196 @@
+"""`rowless demo`: the whole journey on real public data, from an empty folder to an answer over HTTP.
+
+Everything it does a custodian does with the other commands: make a home, import, add users, open a study and approve
+it, serve, ask. A second run finds all of it there and only serves and asks again (the answer is then a free replay).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from budgets import datasets, people, studies
+from budgets.errors import NotFound
+from budgets.loss import epsilon_nano
+from budgets.studies import Terms
+from queries import manifest as manifests
+from server.errors import ServerError
+from server.house import create_home, open_house
+from server.stores import import_manifest
+from server.terminal import as_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import sqlalchemy as sa
+
+    from budgets.audit import Actor
+    from server.settings import Settings
+
+STUDY = "cost-sharing"
+TERMS = Terms(
+    title="Cost sharing and doctor visits",
+    purpose="Show whether people who pay a larger share of the bill see a doctor less often",
+    legal_basis="Public data, for demonstration",
+)
+EPSILON = "3.0"
+QUESTION = "do people who pay a larger share of the bill (coinsurance, in %) see a doctor less often?"
+ASK = {
+    "query": {
+        "from": "years",
+        "where": {"column": "year", "op": ">=", "value": 2},
+        "group_by": ["coinsurance"],
+        "select": {
+            "patients": {"count": "persons"},
+            "visits_a_year": {"mean": "visits", "bounds": [0, 20]},
+        },
+        "bounds": {"events_per_cell": 4},
+    },
+    "privacy": {"epsilon": 1.0},
+}
+USERS = {"researcher": "ada", "dpo": "dora", "admin": "admin"}
+START_SECONDS = 60
+
+
+class NotServing(ServerError):
+    """The demonstration's server did not come up."""
+
+
+def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
+    """Set up what is missing, serve, ask one query and go on serving until stopped."""
+    tokens = _set_up(settings, manifest, say)
+    address = f"http://{settings.host}:{settings.port}"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    environment = {**os.environ, "ROWLESS_HOME": str(settings.home)}
+    command = [sys.executable, "-m", "server.cli", "serve"]
+    with (settings.home / "server.log").open("ab") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603  our own command
+    try:
+        _wait_until_up(server, address, settings)
+        _ask(address, tokens["researcher"], say)
+        _invite(address, tokens, say)
+        server.wait()
+    except KeyboardInterrupt:
+        say("\nStopped. `make demo` goes on from here; `make clean` forgets it all.")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _set_up(settings: Settings, manifest: Path, say: Callable[[str], None]) -> dict[str, str]:
+    """Make the home, the data, the users and the study where they are missing. Return the tokens by role."""
+    kept = settings.home / "demo-tokens.json"
+    tokens: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
+    made = create_home(settings)
+    if made.admin_token:
+        tokens["admin"] = made.admin_token
+        say(f"Made a home in {settings.home}")
+    house = open_house(settings)
+    try:
+        dataset = manifests.read(manifest).dataset.name
+        with house.database.write() as transaction:
+            admin = people.user(transaction, USERS["admin"])
+            for role, name in USERS.items():
+                if role not in tokens:
+                    tokens[role] = _token(transaction, name, role, admin)
+            known = dataset in datasets.names(transaction)
+        kept.touch(mode=0o600)
+        kept.write_text(json.dumps(tokens))
+        if not known:
+            _, report = import_manifest(
+                settings, house.database, manifests.read(manifest), admin, lambda _what, _done: None
+            )
+            rows = report.tables["years"].kept
+            say(f"Imported {dataset}: {report.persons:,} persons, {rows:,} person-years")
+        with house.database.write() as transaction:
+            _open_study(transaction, dataset, admin, say)
+    finally:
+        house.database.close()
+    return tokens
+
+
+def _token(transaction: sa.Connection, name: str, role: str, admin: Actor) -> str:
+    try:
+        people.user(transaction, name)
+    except NotFound:
+        people.add_user(transaction, name, role, admin)
+    return people.new_token(transaction, name, admin).text
+
+
+def _open_study(transaction: sa.Connection, dataset: str, admin: Actor, say: Callable[[str], None]) -> None:
+    try:
+        studies.study(transaction, STUDY)
+    except NotFound:
+        studies.open_study(transaction, STUDY, dataset, TERMS, epsilon_nano(float(EPSILON)), None, admin)
+        studies.add_member(transaction, STUDY, USERS["researcher"], admin)
+        dpo = people.user(transaction, USERS["dpo"])
+        studies.move(transaction, STUDY, "approve", "a demonstration on public data", dpo)
+        say(f"Opened the study {STUDY} with a budget of epsilon {EPSILON}; the DPO approved it")
+
+
+def _wait_until_up(server: subprocess.Popen[bytes], address: str, settings: Settings) -> None:
+    for _ in range(START_SECONDS * 10):
+        if server.poll() is not None:
+            raise NotServing(
+                f"the server did not start (is port {settings.port} taken? PORT= changes it); "
+                f"see {settings.home / 'server.log'}"
+            )
+        try:
+            _call(f"{address}/api/v1/health", None)
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise NotServing(f"the server did not answer within {START_SECONDS} s; see {settings.home / 'server.log'}")
+
+
+def _ask(address: str, token: str, say: Callable[[str], None]) -> None:
+    say(f"\nAsking, as a researcher: {QUESTION}")
+    began = time.monotonic()
+    answer = _call(f"{address}/api/v1/studies/{STUDY}/queries", token, ASK)
+    took_ms = (time.monotonic() - began) * 1000
+    budget = answer["budget"]
+    say(f"The answer, with its margins at 95%, after {took_ms:.0f} ms:\n\n{as_table(answer)}\n")
+    cost = f"It cost epsilon {answer['cost']['epsilon']:g}."
+    if answer["replayed"]:
+        cost = "It was asked before, so it is the same answer, free."
+    say(f"{cost} Of the study's {budget['epsilon']:g}, {budget['remaining']['epsilon']:g} is left.")
+
+
+def _invite(address: str, tokens: dict[str, str], say: Callable[[str], None]) -> None:
+    say(
+        f"\nServing on {address} until Ctrl-C.\n"
+        f"  API          {address}/api/v1/openapi.json\n"
+        f"  researcher   {tokens['researcher']}   (ada)\n"
+        f"  admin        {tokens['admin']}   (admin)\n"
+        f"  DPO          {tokens['dpo']}   (dora)\n\n"
+        f"Try:\n"
+        f"  curl -H 'Authorization: Bearer {tokens['researcher']}' {address}/api/v1/datasets/rand-hie\n"
+        f"  curl -H 'Authorization: Bearer {tokens['dpo']}' {address}/api/v1/audit/entries"
+    )
+
+
+def _call(url: str, token: str | None, body: Any = None) -> Any:
+    request = urllib.request.Request(url, data=None if body is None else json.dumps(body).encode())  # noqa: S310
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    if body is not None:
+        request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as response:  # noqa: S310  our own server
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        raise NotServing(f"{url} answered {error.code}: {error.read().decode()}") from error

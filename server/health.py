@@ -1,0 +1,99 @@
+"""What `rowless doctor` checks of a home."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from budgets import accounts, audit, checkpoint, datasets, ledger
+from budgets.database import Database
+from budgets.errors import BudgetsError
+from queries.errors import QueriesError
+from server.errors import ServerError
+from server.stores import Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import sqlalchemy as sa
+
+    from server.settings import Settings
+
+
+class Unhealthy(ServerError):
+    """A check failed."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check and what it found."""
+
+    name: str
+    ok: bool
+    finding: str
+
+
+def examine(settings: Settings) -> list[Check]:
+    """Run every check. The later ones need the schema, so a wrong one ends the list."""
+    if not settings.home.is_dir():
+        return [Check("home", False, f"there is no folder {settings.home}; run rowless init")]
+    database = Database(settings.database_url)
+    try:
+        present, wanted = database.revisions()
+        schema = Check(
+            "schema", present == wanted, f"revision {present or 'none'}, wanted {wanted}; rowless init mends it"
+        )
+        if not schema.ok:
+            return [schema]
+        with database.read() as transaction:
+            return [
+                Check("schema", True, f"revision {present}"),
+                _key(settings),
+                _audit(transaction),
+                _sums(transaction),
+                _open_charges(transaction),
+                *_stores(settings, transaction),
+            ]
+    finally:
+        database.close()
+
+
+def _key(settings: Settings) -> Check:
+    path = settings.key_path
+    if not path.is_file():
+        return Check("signing key", False, f"there is no {path}")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode != 0o600:
+        return Check("signing key", False, f"{path} has mode {mode:o}, not 600")
+    return _try("signing key", lambda: f"verifier key {checkpoint.verifier_key(path)}")
+
+
+def _audit(transaction: sa.Connection) -> Check:
+    found = list(audit.problems(transaction))
+    return Check("audit log", not found, "; ".join(found[:3]) if found else "every entry follows the one before")
+
+
+def _sums(transaction: sa.Connection) -> Check:
+    found = list(accounts.discrepancies(transaction))
+    return Check("accounts", not found, "; ".join(found) if found else "every sum equals its charges")
+
+
+def _open_charges(transaction: sa.Connection) -> Check:
+    return Check("open charges", True, f"{len(ledger.unresolved(transaction))} (queries under way, or left by a crash)")
+
+
+def _stores(settings: Settings, transaction: sa.Connection) -> Iterator[Check]:
+    stores = Stores(settings)
+    for name in datasets.names(transaction):
+        yield _try(
+            f"dataset {name}",
+            lambda name=name: f"edition {stores.current(transaction, name).edition.number} opens",  # type: ignore[misc]
+        )
+
+
+def _try(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, check())
+    except (BudgetsError, QueriesError, OSError, ValueError) as error:
+        return Check(name, False, str(error))

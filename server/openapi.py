@@ -1,0 +1,84 @@
+"""The OpenAPI 3.1 document: what flask-smorest cannot see for itself, above all the nested shapes of a query."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from queries import nodes
+from queries.policy import STATISTICS
+from server import replies
+from server.schemas import NAME, Built
+
+if TYPE_CHECKING:
+    from flask_smorest import Api
+    from marshmallow import fields
+
+
+def _ref(component: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{component}"}
+
+
+def _shape(required: list[str], **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": required, "properties": properties, "additionalProperties": False}
+
+
+_COLUMN = {"type": "string", "description": "A column of the table"}
+_NAME = {"type": "string", "pattern": f"^{NAME.pattern}$"}
+_SCALARS = {"type": "array", "minItems": 1, "items": _ref("Scalar")}
+_VALUE_BOUNDS = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}
+_ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null")]
+
+COMPONENTS: dict[str, dict[str, Any]] = {
+    "Scalar": {"type": ["string", "number", "boolean"]},
+    "Positive": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+    "Epsilon": {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000, "description": "In steps of 1e-9"},
+    "Delta": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "In steps of 1e-18"},
+    "Predicate": {
+        "description": "A filter. Comparisons hold for no null; `is_null` does.",
+        "oneOf": [
+            _shape(["all"], all={"type": "array", "minItems": 1, "items": _ref("Predicate")}),
+            _shape(["any"], any={"type": "array", "minItems": 1, "items": _ref("Predicate")}),
+            {**_shape(["not"]), "properties": {"not": _ref("Predicate")}},
+            _shape(["column", "op", "value"], column=_COLUMN, op={"enum": _ONE_VALUE}, value=_ref("Scalar")),
+            _shape(["column", "op", "value"], column=_COLUMN, op={"enum": ["in", "between"]}, value=_SCALARS),
+            _shape(["column", "op"], column=_COLUMN, op={"const": "is_null"}),
+        ],
+    },
+    "Key": {
+        "description": "A group-by key: a column's declared values, bins [a, b), or the periods of a date.",
+        "oneOf": [
+            {"type": "string"},
+            {
+                **_shape(["column"], column=_COLUMN, bins=_SCALARS, period={"enum": list(nodes.PERIODS)}),
+                "not": {"required": ["bins", "period"]},
+            },
+        ],
+    },
+    "Statistic": {
+        "oneOf": [
+            _shape(["count"], count={"enum": ["persons", "events"]}),
+            *(_shape([word], **{word: _COLUMN, "bounds": _VALUE_BOUNDS}) for word in STATISTICS if word != "count"),
+        ]
+    },
+    "Selection": {
+        "type": "object",
+        "description": "The statistics of the answer, by the name of their column in it",
+        "minProperties": 1,
+        "propertyNames": _NAME,
+        "additionalProperties": _ref("Statistic"),
+    },
+}
+COMPONENTS["Key"]["oneOf"][1]["properties"]["as"] = _NAME
+
+
+def describe(api: Api) -> None:
+    """Add to an API's document the components, the token scheme and what every route may answer."""
+    for name, schema in COMPONENTS.items():
+        api.spec.components.schema(name, schema)
+    api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    api.spec.components.schema("Problem", schema=replies.Problem)
+    api.ma_plugin.converter.add_attribute_function(_built)
+
+
+def _built(_converter: object, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
+    return _ref(field.component) if isinstance(field, Built) else {}

@@ -1,0 +1,212 @@
+"""The shapes of what goes out, for the OpenAPI document and for whoever reads it; a test holds every reply to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+
+class Loss(Schema):
+    """A loss of privacy."""
+
+    epsilon = fields.Float(required=True, allow_none=True)
+    rho = fields.Float(required=True)
+    delta = fields.Float(required=True)
+
+
+class Left(Schema):
+    """What an account has left."""
+
+    epsilon = fields.Float(required=True)
+    delta = fields.Float(required=True)
+
+
+class Budget(Schema):
+    """An account: its limits, what was spent, what is reserved by queries under way, and what remains."""
+
+    epsilon = fields.Float(required=True)
+    delta = fields.Float(required=True)
+    spent = fields.Nested(Loss, required=True)
+    reserved = fields.Nested(Loss, required=True)
+    remaining = fields.Nested(Left, required=True)
+
+
+class Health(Schema):
+    """The server is up."""
+
+    status = fields.String(required=True)
+
+
+class Me(Schema):
+    """Who the token belongs to."""
+
+    name = fields.String(required=True)
+    role = fields.String(required=True)
+    studies = fields.List(fields.String(), required=True)
+
+
+class User(Schema):
+    """A user and a token, shown this once."""
+
+    user = fields.String(required=True)
+    role = fields.String(required=True)
+    token = fields.String(required=True)
+    token_id = fields.String(required=True)
+
+
+class Token(Schema):
+    """A token, shown this once."""
+
+    token = fields.String(required=True)
+    token_id = fields.String(required=True)
+
+
+class Dataset(Schema):
+    """The public schema of a dataset. Its budget is for admins and DPOs."""
+
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    persons_max = fields.Integer(required=True)
+    tables = fields.Dict(required=True)
+    budget = fields.Nested(Budget)
+
+
+class DatasetName(Schema):
+    """A dataset in a list."""
+
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    edition = fields.Integer(required=True)
+
+
+class ShownProtocol(Schema):
+    """What a study may ask: what is not named is refused; a list that is not given allows everything."""
+
+    tables = fields.List(fields.String())
+    columns = fields.List(fields.String())
+    statistics = fields.List(fields.String())
+    max_epsilon = fields.Float()
+
+
+class Study(Schema):
+    """A study. `raise` is a larger budget that waits for the DPO."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    purpose = fields.String(required=True)
+    legal_basis = fields.String(required=True)
+    dataset = fields.String(required=True)
+    state = fields.String(required=True)
+    protocol = fields.Nested(ShownProtocol, required=True)
+    starts = fields.String(required=True, allow_none=True)
+    ends = fields.String(required=True, allow_none=True)
+    created_at = fields.String(required=True)
+    members = fields.List(fields.String(), required=True)
+    budget = fields.Nested(Budget, required=True)
+    raise_to = fields.Nested(Left, data_key="raise", required=True, allow_none=True)
+
+
+class AnswerBounds(Schema):
+    """The contribution bounds that were applied."""
+
+    cells_per_person = fields.Integer(required=True)
+    events_per_cell = fields.Integer(required=True)
+
+
+class AnswerColumn(Schema):
+    """A column of an answer. A mean has no one margin: `margins_at` gives it by the number of events."""
+
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+    mechanism = fields.String()
+    scale = fields.Float()
+    margin = fields.Float(allow_none=True)
+    margins_at = fields.Dict(keys=fields.String(), values=fields.Float())
+    confidence = fields.Float()
+
+
+class Estimate(Schema):
+    """What a query would cost and how exact it would be."""
+
+    cost = fields.Nested(Loss, required=True)
+    affordable = fields.Boolean(required=True)
+    cells = fields.Integer(required=True)
+    columns = fields.List(fields.Nested(AnswerColumn), required=True)
+    bounds = fields.Nested(AnswerBounds, required=True)
+    notes = fields.List(fields.String(), required=True)
+    budget = fields.Nested(Budget, required=True)
+
+
+class ReleaseHead(Schema):
+    """A release in a list."""
+
+    id = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    sql = fields.String(required=True)
+    cost = fields.Nested(Loss, required=True)
+    released_at = fields.String(required=True)
+
+
+class Release(Schema):
+    """An answer. Each row has its keys by name and {"value", "low", "high"} for each statistic."""
+
+    id = fields.String(required=True)
+    study = fields.String(required=True)
+    dataset = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    query = fields.Dict(required=True)
+    sql = fields.String(required=True)
+    cost = fields.Nested(Loss, required=True)
+    budget = fields.Nested(Budget, required=True)
+    columns = fields.List(fields.Nested(AnswerColumn), required=True)
+    rows = fields.List(fields.Dict(), required=True)
+    bounds = fields.Nested(AnswerBounds, required=True)
+    notes = fields.List(fields.String(), required=True)
+    replayed = fields.Boolean(required=True)
+    released_at = fields.String(required=True)
+
+
+class Entry(Schema):
+    """An entry of the audit log."""
+
+    index = fields.Integer(required=True)
+    time = fields.String(required=True)
+    actor = fields.String(required=True)
+    actor_name = fields.String(required=True, allow_none=True)
+    role = fields.String(required=True)
+    action = fields.String(required=True)
+    subject = fields.String(required=True)
+    study = fields.String(required=True, allow_none=True)
+    summary = fields.String(required=True)
+    facts = fields.Dict(required=True)
+    previous = fields.String(required=True)
+    leaf_hash = fields.String(required=True)
+
+
+class Problem(Schema):
+    """RFC 9457: what went wrong. `code` is stable; `pointer` is a JSON pointer into the request."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    code = fields.String(required=True)
+    detail = fields.String()
+    pointer = fields.String()
+    errors = fields.List(fields.Dict())
+    account = fields.String()
+    cost = fields.Nested(Loss)
+    remaining = fields.Nested(Left)
+
+
+def page_of(schema: type[Schema]) -> type[Schema]:
+    """Return the shape of a page of a list; `next` is the cursor of the page after it."""
+    members: dict[str, Any] = {
+        "items": fields.List(fields.Nested(schema), required=True),
+        "next": fields.String(required=True, allow_none=True),
+    }
+    page = type(f"{schema.__name__}Page", (Schema,), members)
+    page.__doc__ = f"A page of {schema.__name__}."
+    return page

@@ -1,0 +1,342 @@
+"""marshmallow <-> domain: what comes in is checked and becomes frozen values, what goes out has a declared shape.
+
+The query's nested parts (predicates, keys, statistics) are each one of several shapes. Their fields build the nodes of
+`queries.nodes` and refer, in the OpenAPI document, to the components that `openapi.py` declares.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate
+
+from budgets import loss
+from budgets.errors import Invalid
+from queries import nodes
+from queries.policy import STATISTICS
+from queries.predicates import DEPTH_MAX
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+T = TypeVar("T")
+
+
+# The query
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValidationError("must be an object")
+    return value
+
+
+def _only(value: Mapping[str, Any], *allowed: str) -> None:
+    unknown = {key: ["is not known here"] for key in value if key not in allowed}
+    if unknown:
+        raise ValidationError(unknown)
+
+
+def _within(key: str | int, parse: Callable[[Any], T], value: Any) -> T:
+    """Parse a part of a document, so that what is wrong with it names its place."""
+    try:
+        return parse(value)
+    except ValidationError as error:
+        raise ValidationError({key: error.messages}) from None
+
+
+def _member(value: Mapping[str, Any], key: str, parse: Callable[[Any], T]) -> T:
+    if key not in value:
+        raise ValidationError({key: ["is missing"]})
+    return _within(key, parse, value[key])
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise ValidationError("must be a name: letters, digits and _, not beginning with a digit, at most 63")
+    return value
+
+
+def _column(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValidationError("must be the name of a column")
+    return value
+
+
+def _scalar(value: Any) -> nodes.Scalar:
+    if not isinstance(value, (str, int, float, bool)):
+        raise ValidationError("must be a text, a number, true or false")
+    return value
+
+
+def _scalars(value: Any) -> tuple[nodes.Scalar, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValidationError("must be a list that is not empty")
+    return tuple(_within(place, _scalar, part) for place, part in enumerate(value))
+
+
+def parse_predicate(value: Any) -> nodes.Predicate:
+    """Return a filter's tree. Raises ValidationError with the place."""
+    return _predicate(value, 0)
+
+
+def _predicate(value: Any, depth: int) -> nodes.Predicate:
+    if depth > DEPTH_MAX:
+        raise ValidationError(f"nests deeper than {DEPTH_MAX} levels")
+    shape = _object(value)
+    for word, group in (("all", nodes.All), ("any", nodes.Any)):
+        if word in shape:
+            _only(shape, word)
+            return group(_within(word, lambda parts: _predicates(parts, depth), shape[word]))
+    if "not" in shape:
+        _only(shape, "not")
+        return nodes.Not(_within("not", lambda part: _predicate(part, depth + 1), shape["not"]))
+    return _comparison(shape)
+
+
+def _predicates(value: Any, depth: int) -> tuple[nodes.Predicate, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValidationError("must be a list of conditions that is not empty")
+    return tuple(_within(place, lambda part: _predicate(part, depth + 1), part) for place, part in enumerate(value))
+
+
+def _comparison(shape: dict[str, Any]) -> nodes.Comparison:
+    _only(shape, "column", "op", "value")
+    column = _member(shape, "column", _column)
+    op = _member(shape, "op", _operator)
+    if op == "is_null":
+        if "value" in shape:
+            raise ValidationError({"value": ["is_null takes no value"]})
+        return nodes.Comparison(column, op)
+    if op in ("in", "between"):
+        return nodes.Comparison(column, op, _member(shape, "value", _scalars))
+    return nodes.Comparison(column, op, _member(shape, "value", _scalar))
+
+
+def _operator(value: Any) -> str:
+    if not isinstance(value, str) or value not in nodes.COMPARISONS:
+        raise ValidationError(f"must be one of {' '.join(nodes.COMPARISONS)}")
+    return value
+
+
+def parse_key(value: Any) -> nodes.Key:
+    """Return a group-by key. Raises ValidationError with the place."""
+    if isinstance(value, str):
+        return nodes.ByValue(_column(value))
+    shape = _object(value)
+    _only(shape, "column", "bins", "period", "as")
+    column = _member(shape, "column", _column)
+    name = _within("as", _name, shape["as"]) if "as" in shape else None
+    if "bins" in shape and "period" in shape:
+        raise ValidationError({"period": ["give bins or a period, not both"]})
+    if "bins" in shape:
+        return nodes.ByBins(column, _within("bins", _scalars, shape["bins"]), name)
+    if "period" in shape:
+        return nodes.ByPeriod(column, _within("period", _period, shape["period"]), name)
+    return nodes.ByValue(column, name)
+
+
+def _period(value: Any) -> str:
+    if not isinstance(value, str) or value not in nodes.PERIODS:
+        raise ValidationError(f"must be one of {' '.join(nodes.PERIODS)}")
+    return value
+
+
+def parse_statistic(value: Any) -> nodes.Statistic:
+    """Return a statistic. Raises ValidationError with the place."""
+    shape = _object(value)
+    words = [word for word in STATISTICS if word in shape]
+    if len(words) != 1:
+        raise ValidationError(f"must have exactly one of {' '.join(STATISTICS)}")
+    if words == ["count"]:
+        _only(shape, "count")
+        return nodes.Count(_member(shape, "count", _counted))
+    _only(shape, words[0], "bounds")
+    column = _member(shape, words[0], _column)
+    bounds = _within("bounds", _bounds, shape["bounds"]) if "bounds" in shape else None
+    return nodes.Sum(column, bounds) if words == ["sum"] else nodes.Mean(column, bounds)
+
+
+def _counted(value: Any) -> str:
+    if value not in ("persons", "events"):
+        raise ValidationError("must be persons or events")
+    return str(value)
+
+
+def _bounds(value: Any) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValidationError("must be a list of two numbers, [lowest, highest]")
+    low, high = (_within(place, _number, part) for place, part in enumerate(value))
+    return low, high
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValidationError("must be a number")
+    return value
+
+
+def _selection(value: Any) -> tuple[tuple[str, nodes.Statistic], ...]:
+    shape = _object(value)
+    if not shape:
+        raise ValidationError("must name at least one statistic")
+    found = []
+    for name, statistic in shape.items():
+        _within(name, _name, name)
+        found.append((name, _within(name, parse_statistic, statistic)))
+    return tuple(found)
+
+
+class Built(fields.Field[Any]):
+    """A field whose value a function builds; in the OpenAPI document it is the component called `component`."""
+
+    def __init__(self, build: Callable[[Any], Any], component: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._build = build
+        self.component = component
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:  # noqa: ARG002
+        return self._build(value)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+        raise ValidationError("must be a whole number of at least 1")
+    return value
+
+
+class BoundsSchema(Schema):
+    """Contribution bounds."""
+
+    cells_per_person = Built(_whole, "Positive")
+    events_per_cell = Built(_whole, "Positive")
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> nodes.Bounds:
+        """Return the node."""
+        return nodes.Bounds(**data)
+
+
+class QuerySchema(Schema):
+    """A question about one table."""
+
+    table = fields.String(data_key="from", required=True, metadata={"description": "A table of the dataset"})
+    where = Built(parse_predicate, "Predicate")
+    group_by = fields.List(Built(parse_key, "Key"), metadata={"description": "Keys of the cells; none: one cell"})
+    select = Built(_selection, "Selection", required=True)
+    bounds = fields.Nested(BoundsSchema)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> nodes.Query:
+        """Return the node."""
+        data["group_by"] = tuple(data.get("group_by", ()))
+        return nodes.Query(**data)
+
+
+def _privacy_epsilon(value: Any) -> int:
+    nano = _epsilon(value)
+    if nano == 0:
+        raise ValidationError("must be above 0")
+    return nano
+
+
+def _epsilon(value: Any) -> int:
+    try:
+        return loss.epsilon_nano(_number(value))
+    except Invalid as error:
+        raise ValidationError(error.message) from None
+
+
+def _delta(value: Any) -> int:
+    try:
+        return loss.delta_atto(_number(value))
+    except Invalid as error:
+        raise ValidationError(error.message) from None
+
+
+class PrivacySchema(Schema):
+    """What a query may spend."""
+
+    epsilon_nano = Built(_privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
+
+
+class AskSchema(Schema):
+    """The body of an estimate or a query."""
+
+    query = fields.Nested(QuerySchema, required=True)
+    privacy = fields.Nested(PrivacySchema, required=True)
+
+
+# Studies and people
+
+
+def _text(longest: int) -> validate.Length:
+    return validate.Length(1, longest)
+
+
+class ProtocolSchema(Schema):
+    """What a study may ask: what is not named is refused; a list that is not given allows everything."""
+
+    tables = fields.List(fields.String())
+    columns = fields.List(fields.String())
+    statistics = fields.List(fields.String(validate=validate.OneOf(STATISTICS)))
+    epsilon_nano_max = Built(_privacy_epsilon, "Epsilon", data_key="max_epsilon")
+
+
+class TermsSchema(Schema):
+    """What a study is for."""
+
+    title = fields.String(required=True, validate=_text(10_000))
+    purpose = fields.String(required=True, validate=_text(10_000))
+    legal_basis = fields.String(required=True, validate=_text(10_000))
+    protocol = fields.Nested(ProtocolSchema, load_default=dict)
+    starts = fields.String(allow_none=True, load_default=None, metadata={"format": "date"})
+    ends = fields.String(allow_none=True, load_default=None, metadata={"format": "date"})
+
+
+class NewStudySchema(TermsSchema):
+    """A study to open. Delta defaults to the dataset's."""
+
+    name = fields.String(required=True)
+    dataset = fields.String(required=True)
+    epsilon_nano = Built(_privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
+    delta_atto = Built(_delta, "Delta", data_key="delta", load_default=None)
+
+
+class BudgetChangeSchema(Schema):
+    """A study's new limits and why."""
+
+    epsilon_nano = Built(_privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
+    delta_atto = Built(_delta, "Delta", data_key="delta", load_default=None)
+    reason = fields.String(required=True, validate=_text(10_000))
+
+
+class ReasonSchema(Schema):
+    """Why something is done; it is kept in the audit log."""
+
+    reason = fields.String(required=True, validate=_text(10_000))
+
+
+class NewUserSchema(Schema):
+    """A user to add."""
+
+    name = fields.String(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(["researcher", "admin", "dpo"]))
+
+
+class PageSchema(Schema):
+    """Where in a list to start, and how much of it to return."""
+
+    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
+    cursor = fields.String(load_default=None, metadata={"description": "`next` of the page before"})
+
+
+class EntriesSchema(PageSchema):
+    """Which entries of the audit log."""
+
+    study = fields.String(load_default=None)
+    actor = fields.String(load_default=None)
+    action = fields.String(load_default=None)
+    since = fields.String(data_key="from", load_default=None, metadata={"description": "UTC, inclusive"})
+    until = fields.String(data_key="to", load_default=None, metadata={"description": "UTC, exclusive"})

@@ -1,0 +1,88 @@
+"""gunicorn around the application, and what has to happen before it serves."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication
+
+from budgets import audit, ledger
+from budgets.audit import SYSTEM
+from budgets.database import Database
+from budgets.errors import BudgetsError
+from queries.errors import QueriesError
+from server.app import create_app
+from server.errors import ServerError
+from server.settings import SettingsError
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from server.settings import Settings
+
+REFUSALS = (SettingsError, ServerError, BudgetsError, QueriesError)
+
+
+def serve(settings: Settings) -> None:
+    """Recover, then serve until stopped. Raises SchemaOutdated when there is no home."""
+    database = Database(settings.database_url)
+    try:
+        database.require_current()
+        recover(database)
+    finally:
+        database.close()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    _Gunicorn(settings).run()
+
+
+def recover(database: Database) -> int:
+    """Close open charges as spent and return how many there were.
+
+    A request that comes again resumes on its charge, closed or not; another server's query that is still running can
+    still store its release.
+    """
+    with database.write() as transaction:
+        left = ledger.unresolved(transaction)
+        for charge in left:
+            ledger.settle(transaction, charge, None)
+            audit.append(
+                transaction,
+                SYSTEM,
+                "query.recover",
+                f"charge:{charge.id}",
+                f"an open charge of epsilon {charge.loss.epsilon_text} was closed as spent",
+                study=charge.question.study,
+                facts={"loss": {"epsilon_nano": charge.loss.epsilon_nano}},
+            )
+    return len(left)
+
+
+class _Gunicorn(BaseApplication):
+    """One process, several threads: the engine and the kernel release the GIL, and share one cache."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set gunicorn up; it reads neither files nor the environment."""
+        values: dict[str, Any] = {
+            "bind": f"{self._settings.host}:{self._settings.port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": self._settings.threads,
+            "timeout": 60,
+            "graceful_timeout": 30,
+            "keepalive": 5,
+            "control_socket_disable": True,
+            "proc_name": "rowless",
+        }
+        for name, value in values.items():
+            if name in self.cfg.settings:  # control_socket_disable came with gunicorn 25
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Make the application, in the worker."""
+        return create_app(self._settings)
