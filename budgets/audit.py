@@ -141,17 +141,34 @@ def problems(transaction: sa.Connection) -> Iterator[str]:
     """Yield what is wrong with the chain: nothing, when no entry was changed, removed, added or moved."""
     previous = START
     position = -1
-    for position, entry in enumerate(every_entry(transaction)):
-        body = json.loads(entry.body)
-        if body["index"] != position:
-            yield f"entry {position}: its body says it is entry {body['index']}"
-        if body["previous"] != previous:
-            yield f"entry {position}: does not follow the entry before it"
-        if leaf_hash(entry.body.encode()).hex() != entry.leaf_hash:
+    rows = transaction.execution_options(yield_per=BATCH_ROWS).execute(
+        sa.select(audit_entries).order_by(audit_entries.c.position)
+    )
+    for position, row in enumerate(rows):
+        if leaf_hash(row.body.encode()).hex() != row.leaf_hash:
             yield f"entry {position}: its hash is not that of its body"
-        previous = entry.leaf_hash
+        body = _body(row.body)
+        if body is None:
+            yield f"entry {position}: its body is no entry"
+        else:
+            if body.get("index") != position or row.position != position:
+                yield f"entry {position}: its body says it is entry {body.get('index')}"
+            if body.get("previous") != previous:
+                yield f"entry {position}: does not follow the entry before it"
+            beside = {"time": row.at, "actor": row.actor, "action": row.action, "study": row.study}
+            if any(body.get(key) != value for key, value in beside.items()):
+                yield f"entry {position}: what stands beside its body differs from it"
+        previous = row.leaf_hash
     if position < 0:
         yield "the log is empty"
+
+
+def _body(text: str) -> dict[str, Any] | None:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _entries() -> sa.Select[Any]:

@@ -37,11 +37,15 @@ def create_key(path: Path) -> str:
 
 def verifier_key(path: Path) -> str:
     """Return the public verifier key, NAME+HASH+KEY, of a signer key file. Raises Invalid."""
-    parts = path.read_text(encoding="ascii").strip().split("+", 4)
-    if len(parts) != 5 or "+".join(parts[:2]) != SIGNER:
+    try:
+        parts = path.read_text(encoding="ascii").strip().split("+", 4)
+        prefix, name, stated, encoded = "+".join(parts[:2]), *parts[2:]
+        typed = base64.b64decode(encoded, validate=True)
+        key = Ed25519PrivateKey.from_private_bytes(typed[1:])
+    except ValueError:
+        raise Invalid(path.name, "is not a signer key") from None
+    if prefix != SIGNER or typed[:1] != ED25519 or _key_hash(name, key) != stated:
         raise Invalid(path.name, "is not a signer key")
-    name, encoded = parts[2], parts[4]
-    key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(encoded)[1:])
     public = base64.b64encode(ED25519 + key.public_key().public_bytes_raw()).decode()
     return f"{name}+{_key_hash(name, key)}+{public}"
 

@@ -48,9 +48,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Open a transaction that sees one state of the database and changes nothing."""
-        with self._engine.connect() as connection, connection.begin():
-            yield connection
+        """Open a transaction that sees one state of the database; what is written in it is forgotten."""
+        with self._engine.connect() as connection:
+            transaction = connection.begin()
+            try:
+                yield connection
+            finally:
+                transaction.rollback()
 
     def close(self) -> None:
         """Close every connection."""

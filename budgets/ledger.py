@@ -83,6 +83,14 @@ def bind_key(transaction: sa.Connection, question: Question, key: str) -> Questi
     return Question(question.study, row.dataset, row.edition, row.fingerprint)
 
 
+def edition_of_key(transaction: sa.Connection, study: str, key: str) -> int | None:
+    """Return the edition that a client's idempotency key was first used for, if it was used before."""
+    edition: int | None = transaction.execute(
+        sa.select(idempotency_keys.c.edition).where(idempotency_keys.c.study == study, idempotency_keys.c.key == key)
+    ).scalar()
+    return edition
+
+
 def find_release(transaction: sa.Connection, question: Question) -> Release | None:
     """Return the stored answer to a question, if there is one."""
     row = transaction.execute(sa.select(releases).where(*_asks(releases, question))).first()

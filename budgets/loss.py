@@ -15,7 +15,7 @@ from budgets.errors import Invalid
 
 NANO = 10**9
 ATTO = 10**18
-EPSILON_MAX = 10**6
+EPSILON_MAX = 10**4  # far beyond any protection; its rho still fits 64 bits many times over
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ def delta_atto(value: float | Decimal, field: str = "delta") -> int:
 
 def _units(value: float | Decimal, scale: int, most: int, field: str) -> int:
     # str() of a float is the decimal that was written; the binary number next to it is not what was meant.
+    if isinstance(value, bool):
+        raise Invalid(field, "must be a number")
     number = Decimal(str(value))
     if not number.is_finite():
         raise Invalid(field, "must be a finite number")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 TEXT_MAX = 10_000
 
+SEE_ALL = ("admin", "dpo", "system")
+
 DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
 # action -> (the states it starts from, the state it leads to, the roles that may take it)
 MOVES: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
@@ -171,9 +173,10 @@ def set_budget(
         raise WrongState(f"study {identifier} is closed")
     limit = accounts.balance(transaction, accounts.STUDY, identifier).limit
     delta = limit.delta_atto if delta_atto is None else delta_atto
-    _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta)
     assert limit.epsilon_nano is not None
-    waits = present.state != DRAFT and (epsilon_nano > limit.epsilon_nano or delta > limit.delta_atto)
+    raises = epsilon_nano > limit.epsilon_nano or delta > limit.delta_atto
+    _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta, raises=raises)
+    waits = present.state != DRAFT and raises
     pending = (epsilon_nano, delta) if waits else (None, None)
     transaction.execute(
         sa.update(studies)
@@ -227,7 +230,7 @@ def study(transaction: sa.Connection, identifier: str) -> Study:
 def visible(transaction: sa.Connection, identifier: str, actor: Actor) -> Study:
     """Return a study that the actor may know of: admins and DPOs all, researchers their own. Raises NotFound."""
     found = study(transaction, identifier)
-    if actor.role == "researcher" and actor.name not in found.members:
+    if actor.role not in SEE_ALL and actor.name not in found.members:
         raise NotFound(f"there is no study {identifier}")
     return found
 
@@ -237,7 +240,7 @@ def studies_of(
 ) -> list[Study]:
     """Return the studies an actor may know of, by id."""
     wanted = sa.select(studies).order_by(studies.c.id)
-    if actor.role == "researcher":
+    if actor.role not in SEE_ALL:
         wanted = wanted.join(members, members.c.study == studies.c.id).where(members.c.user == actor.name)
     if after is not None:
         wanted = wanted.where(studies.c.id > after)
@@ -256,20 +259,28 @@ def require_open(present: Study) -> None:
 
 
 def _check_limits(
-    transaction: sa.Connection, dataset: str, identifier: str | None, epsilon_nano: int, delta_atto: int
+    transaction: sa.Connection,
+    dataset: str,
+    identifier: str | None,
+    epsilon_nano: int,
+    delta_atto: int,
+    *,
+    raises: bool = True,
 ) -> None:
-    """Refuse a study's limits below its spend, beyond the cap, or together with the others' beyond the cap."""
-    cap = accounts.balance(transaction, accounts.DATASET, dataset).limit
-    assert cap.epsilon_nano is not None
+    """Refuse a study's limits below its spend and, where they rise, beyond the cap, alone or with the others'."""
     if epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
-    if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
-        raise WrongState(f"the dataset's own cap is epsilon {cap.epsilon_text}; no study can have more")
     if identifier is not None:
         used = accounts.balance(transaction, accounts.STUDY, identifier).used
         assert used.epsilon_nano is not None
         if epsilon_nano < used.epsilon_nano or delta_atto < used.delta_atto:
             raise WrongState(f"study {identifier} has already spent epsilon {used.epsilon_text}")
+    if not raises:
+        return
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).limit
+    assert cap.epsilon_nano is not None
+    if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
+        raise WrongState(f"the dataset's own cap is epsilon {cap.epsilon_text}; no study can have more")
     promised = accounts.promised_epsilon_nano(transaction, dataset, besides=identifier)
     if promised + epsilon_nano > cap.epsilon_nano and not datasets.overcommit(transaction, dataset):
         left = Loss(cap.epsilon_nano - promised, 0, 0)
@@ -280,6 +291,10 @@ def _check_limits(
 
 
 def _checked(terms: Terms) -> dict[str, Any]:
+    try:
+        audit.canonical(_facts(terms)).encode()
+    except ValueError:  # half a character, or a number that JSON does not have
+        raise Invalid("terms", "hold what cannot be written as JSON in UTF-8") from None
     for name in ("title", "purpose", "legal_basis"):
         if not 1 <= len(getattr(terms, name).strip()) <= TEXT_MAX:
             raise Invalid(name, f"must be a text of 1 to {TEXT_MAX} characters")

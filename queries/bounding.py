@@ -7,13 +7,15 @@ is a function of that person's events alone, which is what makes the planner's s
 
 The stream must be ordered by person. An event of a person who was already passed would escape the bounds, so a
 stream in which a person number decreases is refused: the bound is a fact and not a hope. All sums are exact 64-bit
-integers; they do not depend on batches, threads or the order of persons.
+integers; they do not depend on batches, threads or the order of persons. So ranges of persons may be streamed at
+once; each stream is held to its own range, for a person counted in two would escape the bounds too.
 
 The loops are compiled by Numba and release the GIL. Each is specialised for the integer types of the store.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -23,15 +25,18 @@ from queries.errors import EngineFailed
 from queries.plan import Counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from queries.keys import CellKey
     from queries.plan import Measure, Plan
 
+    Stream = Iterable[tuple[NDArray[np.int32], Mapping[str, "Codes"]]]
+
 Codes = Any  # NDArray of uint8, uint16, uint32 or int64
 
+EVERYBODY = range(2**31)
 ORDERED = -1  # what `_admit` returns for a stream in order
 CODE_TYPES = (np.uint8, np.uint16, np.uint32, np.int64)
 
@@ -136,19 +141,20 @@ def _add_values(
 
 
 class Accumulator:
-    """The cells of one plan while a stream goes by. Not for several threads at once."""
+    """The cells of one plan while a stream of some persons goes by. Not for several threads at once."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, persons: range = EVERYBODY) -> None:
         self._plan = plan
+        self._persons_here = persons
         self._keys = [(key, key.table()) for key in plan.keys]
-        self._current = np.array([-1, 0], dtype=np.int64)
+        self._current = np.array([persons.start - 1, 0], dtype=np.int64)
         self._last_person = np.full(plan.cells, -1, dtype=np.int32)
         self._events = np.zeros(plan.cells, dtype=np.int64)
         self._persons = np.zeros(plan.cells, dtype=np.int64)
         self._totals = [np.zeros(plan.cells, dtype=np.int64) for _ in plan.measures]
 
     def take(self, person: NDArray[np.int32], batch: Mapping[str, Codes]) -> None:
-        """Add a batch of events. Raises EngineFailed when the stream is out of order."""
+        """Add a batch of events. Raises EngineFailed when the stream is out of order or has other persons."""
         cell = np.zeros(len(person), dtype=np.int32)
         for key, table in self._keys:
             _extend(cell, key, table, batch[key.column.name])
@@ -162,7 +168,9 @@ class Accumulator:
             self._plan.events_per_cell,
             self._persons,
         )
-        if refused != ORDERED:
+        # In order, and so the ends of a batch are its least and greatest: nobody is counted by two streams.
+        here = self._persons_here
+        if refused != ORDERED or (len(person) and not here.start <= person[0] <= person[-1] < here.stop):
             raise EngineFailed("the store's stream is not ordered by person; import the dataset again")
         for measure, total in zip(self._plan.measures, self._totals, strict=True):
             _add(measure, cell, batch, total)
@@ -175,12 +183,24 @@ class Accumulator:
         ]
 
 
-def bound(plan: Plan, stream: Iterable[tuple[NDArray[np.int32], Mapping[str, Codes]]]) -> list[NDArray[np.int64]]:
-    """Return the exact, bounded cells of each measure over a person-ordered stream of batches."""
-    accumulator = Accumulator(plan)
+def bound(plan: Plan, stream: Stream, persons: range = EVERYBODY) -> list[NDArray[np.int64]]:
+    """Return the exact, bounded cells of each measure over a person-ordered stream of the persons in a range."""
+    accumulator = Accumulator(plan, persons)
     for person, batch in stream:
         accumulator.take(person, batch)
     return accumulator.cells()
+
+
+def bound_in_parts(
+    plan: Plan, ranges: Sequence[range], stream_of: Callable[[Plan, range], Stream]
+) -> list[NDArray[np.int64]]:
+    """Do the same over disjoint ranges of persons at once, a thread for each.
+
+    A person falls into one range, so the cells of the parts add up to those of the whole, exactly.
+    """
+    with ThreadPoolExecutor(len(ranges)) as threads:
+        parts = threads.map(lambda persons: bound(plan, stream_of(plan, persons), persons), ranges)
+        return [np.sum(vectors, axis=0, dtype=np.int64) for vectors in zip(*parts, strict=True)]
 
 
 def _extend(cell: NDArray[np.int32], key: CellKey, table: NDArray[np.int32] | None, codes: Codes) -> None:

@@ -46,7 +46,7 @@ def complement(ranges: Ranges, low: int, high: int) -> Ranges:
     """Return the codes from `low` to `high` that are in none of the ranges."""
     gaps: list[tuple[int, int]] = []
     for first, last in ranges:
-        gaps.append((low, first - 1))
+        gaps.append((low, min(first - 1, high)))
         low = max(low, last + 1)
     return union([*gaps, (low, high)])
 

@@ -87,15 +87,16 @@ def _boolean(column: Column, source: str, source_type: str) -> Coding:
 def _units(column: Column, source: str, source_type: str) -> str:
     """Return the value in whole steps, NULL for what is no finite number."""
     if column.step == 1 and source_type in INTEGERS:
-        return source
+        return f"{source}::BIGINT"  # so that no arithmetic overflows a narrower type
     number = source if source_type in NUMBERS else f"TRY_CAST({source} AS VARCHAR)"
     number = f"TRY_CAST({number} AS DOUBLE)"
     steps = Fraction(1) / Fraction(column.step)  # x / 0.01 is less exact than x * 100
     scaled = f"({number} * {steps.numerator}.0 / {steps.denominator}.0)"
     # Far beyond the bounds a double is no whole number of 64 bits: clamp first, outside by one to be counted.
     held = f"greatest(least({scaled}, {column.high + 1}::DOUBLE), {column.low - 1}::DOUBLE)"
-    # The null first: LEAST and GREATEST skip nulls, and would make a bound of one.
-    return f"CASE WHEN {number} IS NULL OR isnan({number}) OR isinf({number}) THEN NULL ELSE round({held})::BIGINT END"
+    # x - x is 0 for finite numbers alone. (isnan() and isinf() are decided from a Parquet file's minimum and maximum,
+    # which know nothing of NaN; LEAST and GREATEST skip nulls, so a null must not reach them.)
+    return f"CASE WHEN ({number} - {number}) = 0 THEN round({held})::BIGINT END"
 
 
 def _clamped(column: Column, units: str) -> Coding:

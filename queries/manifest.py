@@ -26,6 +26,7 @@ DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 PERSONS_MAX = 2**31 - 1  # person numbers are 32-bit
 UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact up to here
+EPSILON_MAX = 10_000
 CATEGORIES_MAX = 1_000_000
 
 # Dates without declared bounds: a public constant, wide enough for living persons' records.
@@ -80,8 +81,8 @@ def parse(text: str, folder: Path) -> Manifest:
     if not DATASET_NAME.fullmatch(name):
         raise head.error("name", "use letters, digits, _ and -, at most 63")
     epsilon = head.decimal("epsilon")
-    if not 0 < epsilon <= 1_000_000:
-        raise head.error("epsilon", "must be above 0 and at most 1000000")
+    if not 0 < epsilon <= EPSILON_MAX:
+        raise head.error("epsilon", f"must be above 0 and at most {EPSILON_MAX}")
     delta = head.decimal("delta", Decimal(0))
     if not 0 <= delta < 1:
         raise head.error("delta", "must be at least 0 and below 1")

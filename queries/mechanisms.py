@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NANO = 10**9
+NEGLIGIBLE_SCALE = 0.05  # P(noise is not 0) < 2 e^-20; OpenDP's formula underflows further down
 
 
 @functools.cache
@@ -51,6 +52,8 @@ class DiscreteLaplace:
 
     def margin(self, confidence: float) -> int:
         """Return the least whole m with P(|noise| <= m) >= confidence."""
+        if self.scale < NEGLIGIBLE_SCALE:
+            return 0
         accuracy = _opendp().discrete_laplacian_scale_to_accuracy(scale=self.scale, alpha=1 - confidence)
         return math.floor(float(accuracy))
 

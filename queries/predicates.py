@@ -137,10 +137,15 @@ def _bind_spelled(column: Column, comparison: nodes.Comparison, place: str, poin
     texts = value if isinstance(value, tuple) else (value,)
     if comparison.op not in ("=", "!=", "in"):
         raise InvalidQuery(f"{pointer}/op", f"{column.name} has no declared values; use =, !=, in or is_null")
+    if (comparison.op == "in") != isinstance(value, tuple):
+        raise InvalidQuery(place, f"{comparison.op} takes {'a list' if comparison.op == 'in' else 'one value'}")
     checked = []
-    for text in texts:
+    for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InvalidQuery(place, f"{column.name} holds categories; give them as text")
+            raise InvalidQuery(
+                f"{place}/{index}" if isinstance(value, tuple) else place,
+                f"{column.name} holds categories; give them as text",
+            )
         checked.append(text)
     return Spelled(column.name, tuple(sorted(set(checked))), negated != (comparison.op == "!="))
 

@@ -31,10 +31,15 @@ def columns(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def scan(plan: Plan, look_up: LookUp) -> exp.Select:
-    """Return SELECT person, columns FROM table WHERE predicate. The store's own order is the order of persons."""
+def scan(plan: Plan, look_up: LookUp, persons: range | None = None) -> exp.Select:
+    """Return SELECT person, columns FROM table WHERE predicate, of everybody or of a range of persons.
+
+    The store's own order is the order of persons.
+    """
     select = exp.select(*(exp.column(name, quoted=True) for name in (PERSON, *columns(plan))))
-    select = select.from_(exp.to_table(plan.table.name, quoted=True))
+    select = select.from_(exp.Table(this=exp.to_identifier(plan.table.name, quoted=True)))
+    if persons is not None:
+        select = select.where(_between(PERSON, persons.start, persons.stop - 1))
     condition = _condition(plan.where, look_up)
     return select if condition is None else select.where(condition)
 

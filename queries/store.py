@@ -14,6 +14,7 @@ identifiers to numbers are deleted before the store is handed over.
 
 from __future__ import annotations
 
+import csv
 import shutil
 import threading
 from contextlib import contextmanager
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 STORE = "store.duckdb"
 MANIFEST = "manifest.toml"
 _STAGING = "staging"
-_ROW = "__row"
+# Names of our own beside those of sources and manifests; no public name has a #.
+_ROW = '"#row"'
+_ID = '"#id"'
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,9 @@ def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, 
                 "python_enable_replacements": False,
             },
         ) as connection:
+            # Progress is kept for query_progress(), and not printed over ours.
+            connection.execute("SET enable_progress_bar = true")
+            connection.execute("SET enable_progress_bar_print = false")
             report = _Import(connection, manifest, progress).run(folder / STORE)
     except duckdb.Error as error:
         raise ImportFailed(str(error)) from error
@@ -154,10 +160,7 @@ class _Import:
         malformed = 0
         match path.suffix.lower():
             case ".parquet":
-                self._run(
-                    f"CREATE VIEW {relation} AS SELECT * EXCLUDE file_row_number, file_row_number AS {_ROW} "
-                    f"FROM read_parquet({text(str(path))}, file_row_number = true)"
-                )
+                self._run(f"CREATE VIEW {relation} AS {self._parquet(text(str(path)))}")
             case ".csv":
                 with self._step(f"reading {path.name}"):
                     malformed = self._stage_csv(relation, path, source.delimiter)
@@ -172,11 +175,27 @@ class _Import:
             _require_column(staged, source_name, f"{source.place}.columns.{public}")
         return staged
 
+    def _parquet(self, path: str) -> str:
+        """Return SELECT over a Parquet file with a row number, by name unless the file has a column of that name."""
+        columns = {row[0] for row in self._run(f"DESCRIBE SELECT * FROM read_parquet({path})")}
+        if "file_row_number" in columns:
+            return f"SELECT *, row_number() OVER () AS {_ROW} FROM read_parquet({path})"
+        return (
+            f"SELECT * EXCLUDE file_row_number, file_row_number AS {_ROW} "
+            f"FROM read_parquet({path}, file_row_number = true)"
+        )
+
     def _stage_csv(self, relation: str, path: Path, delimiter: str) -> int:
         """Copy a CSV file into the staging database as text: no type and no dialect is guessed from the data."""
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            header = next(csv.reader(lines, delimiter=delimiter), [])
+        columns = ", ".join(f"{text(column)}: 'VARCHAR'" for column in header)
+        if not header or len(set(header)) != len(header):
+            raise ImportFailed(f"{path.name} needs a first line with the names of its columns, each once")
         self._run(
             f"CREATE TABLE {relation} AS SELECT *, row_number() OVER () AS {_ROW} FROM read_csv("
-            f"{text(str(path))}, header = true, all_varchar = true, delim = {text(delimiter)}, quote = '\"', "
+            f"{text(str(path))}, header = true, auto_detect = false, columns = {{{columns}}}, "
+            f"delim = {text(delimiter)}, quote = '\"', "
             "escape = '\"', ignore_errors = true, store_rejects = true)"
         )
         ((rejected,),) = self._run("SELECT count(DISTINCT (file_id, line)) FROM reject_errors")
@@ -194,11 +213,11 @@ class _Import:
         whole = all(staged.types[person] in INTEGERS for staged, person in sources)
         self._id_type = "BIGINT" if whole else "VARCHAR"
         everyone = " UNION ".join(
-            f"SELECT DISTINCT {self._id(person)} AS id FROM {staged.relation}" for staged, person in sources
+            f"SELECT DISTINCT {self._id(person)} AS {_ID} FROM {staged.relation}" for staged, person in sources
         )
         self._run(
-            f"CREATE TABLE numbers AS SELECT id, (row_number() OVER ())::INTEGER - 1 AS {PERSON} "
-            f"FROM (SELECT id FROM ({everyone}) WHERE id IS NOT NULL ORDER BY random())"
+            f"CREATE TABLE numbers AS SELECT {_ID}, (row_number() OVER ())::INTEGER - 1 AS {PERSON} "
+            f"FROM (SELECT {_ID} FROM ({everyone}) WHERE {_ID} IS NOT NULL ORDER BY random())"
         )
         ((persons,),) = self._run("SELECT count(*) FROM numbers")
         if persons > self._manifest.dataset.persons_max:
@@ -230,11 +249,11 @@ class _Import:
         packed = ", ".join(f"{name(public)} := {one.code}" for public, one in codings.items())
         first_rows = f"arg_min(struct_pack({packed}), {_ROW})" if packed else "NULL"
         self._run(
-            f"CREATE TABLE persons AS SELECT n.id, n.{PERSON}{attributes} FROM numbers n LEFT JOIN "
-            f"(SELECT {self._id(person)} AS id, {first_rows} AS attributes FROM {staged.relation} GROUP BY 1) a "
-            f"ON a.id = n.id ORDER BY n.{PERSON}"
+            f"CREATE TABLE persons AS SELECT n.{_ID}, n.{PERSON}{attributes} FROM numbers n LEFT JOIN "
+            f"(SELECT {self._id(person)} AS {_ID}, {first_rows} AS attributes FROM {staged.relation} GROUP BY 1) a "
+            f"ON a.{_ID} = n.{_ID} ORDER BY n.{PERSON}"
         )
-        self._run(f"CREATE TABLE store.{PERSONS} AS SELECT * EXCLUDE id FROM persons ORDER BY {PERSON}")
+        self._run(f"CREATE TABLE store.{PERSONS} AS SELECT * EXCLUDE {_ID} FROM persons ORDER BY {PERSON}")
         report = self._report(staged, person, codings, manifest.person_columns)
         return TableReport(report.rows, persons, report.without_person, report.malformed, report.columns)
 
@@ -248,11 +267,13 @@ class _Import:
             {public: declared.columns[public] for public in source.columns}, source.columns, staged, table
         )
         attributes = [f"p.{name(column.name)}" for column in declared.columns.values() if column.of_person]
-        values = [f"{one.code} AS {name(public)}" for public, one in codings.items()]
+        coded = "".join(f", {one.code} AS {name(public)}" for public, one in codings.items())
+        values = [f"s.{name(public)}" for public in codings]
         columns = ", ".join([f"p.{PERSON}", *attributes, *values])
         self._run(
-            f"CREATE TABLE store.{name(table)} AS SELECT {columns} FROM (SELECT *, {self._id(source.person)} "
-            f"AS __id FROM {staged.relation}) s JOIN persons p ON p.id = s.__id ORDER BY p.{PERSON}, random()"
+            f"CREATE TABLE store.{name(table)} AS SELECT {columns} "
+            f"FROM (SELECT {self._id(source.person)} AS {_ID}{coded} FROM {staged.relation}) s "
+            f"JOIN persons p ON p.{_ID} = s.{_ID} ORDER BY p.{PERSON}, random()"
         )
         return self._report(staged, source.person, codings, source.columns)
 
@@ -277,8 +298,8 @@ class _Import:
             "('0x' || substr(sha256(value), 1, 16))::UBIGINT AS digest, value FROM "
             f"(SELECT DISTINCT {value} AS value FROM {staged.relation} WHERE {value} IS NOT NULL ORDER BY random())"
         )
-        renamed = f"(SELECT code AS __code, value AS __value FROM {kept})"  # so that no source column is shadowed
-        code = f"coalesce((SELECT __code FROM {renamed} WHERE __value = {value}), 0)::UINTEGER"
+        renamed = f'(SELECT code AS "#code", value AS "#value" FROM {kept})'  # so that no source column is shadowed
+        code = f'coalesce((SELECT "#code" FROM {renamed} WHERE "#value" = {value}), 0)::UINTEGER'
         return Coding(code, "false", "unknown")
 
     def _check_order(self, table: str) -> None:
@@ -296,13 +317,13 @@ class _Import:
         self, staged: _Staged, person: str, codings: Mapping[str, Coding], sources: Mapping[str, str]
     ) -> TableReport:
         """Count over the source, in one pass, what was lost on the way into the store."""
-        counts = ["count(*)", f"count_if({self._id(person)} IS NULL)"]
+        counts = ["count(*)", f"coalesce(count_if({self._id(person)} IS NULL), 0)"]
         for public, one in codings.items():
             source = name(sources[public])
             counts += [
-                f"count_if({source} IS NULL)",
-                f"count_if({source} IS NOT NULL AND {one.code} = 0)",
-                f"count_if({one.clamped})",
+                f"coalesce(count_if({source} IS NULL), 0)",
+                f"coalesce(count_if({source} IS NOT NULL AND {one.code} = 0), 0)",
+                f"coalesce(count_if({one.clamped}), 0)",
             ]
         ((rows, without_person, *rest),) = self._run(f"SELECT {', '.join(counts)} FROM {staged.relation}")
         columns = {}
@@ -334,5 +355,5 @@ class _Import:
 
 def _require_column(staged: _Staged, source_name: str, place: str) -> None:
     if source_name not in staged.types:
-        known = ", ".join(column for column in staged.types if column != _ROW)
+        known = ", ".join(column for column in staged.types if name(column) != _ROW)
         raise ManifestError(place, f"the source has no column {source_name}; it has {known}")

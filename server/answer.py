@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from budgets import accounts, audit, datasets, ledger, studies
-from budgets.errors import Forbidden, OverBudget
+from budgets.errors import Forbidden, NotFound, OverBudget
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
 from queries import bounding, nodes, plan, policy, release, sql
@@ -61,7 +61,7 @@ class Prepared:
     """A permitted request with its plan: everything that is known before data are touched."""
 
     study: Study
-    request: Request
+    key: str | None
     store: OpenEdition
     plan: Plan
     loss: Loss
@@ -76,7 +76,7 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
     began = time.monotonic()
     prepared = prepare(house, actor, study, request)
     with house.places.one():
-        found = replay_or_reserve(house, actor, prepared, request.key)
+        found = replay_or_reserve(house, actor, prepared)
         try:
             stored = found if isinstance(found, Release) else run(house, actor, prepared, found)
         finally:
@@ -114,18 +114,18 @@ def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepare
     """Permit and plan a request (steps 2 and 3). Pure but for reading the study and the catalog."""
     with house.database.read() as transaction:
         present = permit(transaction, actor, study)
-        store = house.stores.current(transaction, present.dataset)
+        # A retry stays on the edition it was first sent for, even if the data were imported anew in between.
+        asked = None if request.key is None else ledger.edition_of_key(transaction, study, request.key)
+        edition = datasets.current(transaction, present.dataset)
+        if asked is not None and house.stores.keeps(earlier := datasets.edition(transaction, present.dataset, asked)):
+            edition = earlier
+        store = house.stores.edition(edition)
     policy.check(request.query, request.epsilon_nano, protocol(present))
-    return plan_on(house, present, request, store)
-
-
-def plan_on(house: House, study: Study, request: Request, store: OpenEdition) -> Prepared:
-    """Return a request planned on an edition, by that edition's own catalog."""
     planned = plan.plan(request.query, store.dataset, request.epsilon_nano, house.settings.max_cells)
     cost = planned.cost
     fingerprint = hashlib.sha256(plan.canonical(planned).encode()).hexdigest()
-    question = Question(study.id, study.dataset, store.edition.number, fingerprint)
-    return Prepared(study, request, store, planned, Loss.of(cost.epsilon, cost.rho, cost.delta), question)
+    question = Question(study, present.dataset, store.edition.number, fingerprint)
+    return Prepared(present, request.key, store, planned, Loss.of(cost.epsilon, cost.rho, cost.delta), question)
 
 
 def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:
@@ -144,7 +144,7 @@ def protocol(study: Study) -> Protocol:
     return policy.Protocol(**lists, epsilon_nano_max=kept.get("epsilon_nano_max"))
 
 
-def replay_or_reserve(house: House, actor: Actor, prepared: Prepared, key: str | None) -> Release | Charge:
+def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release | Charge:
     """Return the stored release, or a charge for a new one (steps 4 and 5). Raises OverBudget, KeyConflict."""
     study = prepared.study.id
     try:
@@ -152,12 +152,14 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared, key: str |
             # Once more, now that nothing can change in between: the study may have been suspended.
             permit(transaction, actor, study)
             question = prepared.question
-            if key is not None:
-                question = ledger.bind_key(transaction, question, key)
+            if prepared.key is not None:
+                question = ledger.bind_key(transaction, question, prepared.key)
             stored = ledger.find_release(transaction, question)
             if stored is not None:
                 _log(transaction, actor, "query.replay", prepared, "a stored release was read again", stored.id)
                 return stored
+            if question != prepared.question:
+                raise NotFound(f"edition {question.edition}, for which this was first sent, is no longer kept")
             charge = ledger.reserve(transaction, question, prepared.loss)
             what = "resumed" if charge.resumed else "reserved"
             summary = f"epsilon {charge.loss.epsilon_text} was {what}"
@@ -173,7 +175,6 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared, key: str |
 def run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Release:
     """Scan, bound, add noise and settle (steps 6 to 8). Raises QueryFailed with the charge spent."""
     try:
-        prepared = on_charged_edition(house, prepared, charge)
         body = compute(prepared.plan, prepared.store)
     except Exception as error:
         # Whatever it was, it may depend on data: the researcher learns that it failed, the admin's log says why.
@@ -192,7 +193,7 @@ def run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Relea
 
 def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
     """Return the body of a new release: the only place where data become an answer."""
-    exact = bounding.bound(planned, store.engine.stream(planned))
+    exact = bounding.bound_in_parts(planned, store.engine.ranges(), store.engine.stream)
     noisy = release.add_noise(planned, exact)
     return {
         "query": nodes.to_json(planned.query),
@@ -200,17 +201,6 @@ def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
         **_described(planned),
         "rows": release.rows(planned, noisy),
     }
-
-
-def on_charged_edition(house: House, prepared: Prepared, charge: Charge) -> Prepared:
-    """Return the request planned on the edition its charge was made for: an earlier one, if a retry comes late."""
-    if charge.question.edition == prepared.question.edition:
-        return prepared
-    with house.database.read() as transaction:
-        charged = datasets.edition(transaction, charge.question.dataset, charge.question.edition)
-    earlier = plan_on(house, prepared.study, prepared.request, house.stores.edition(charged))
-    assert earlier.loss == charge.loss, "a charge covers the plan it was made for"
-    return earlier
 
 
 def wait_for_slot(began: float, slot_ms: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from budgets.loss import EPSILON_MAX
 from queries import nodes
 from queries.policy import STATISTICS
 from server import replies
@@ -31,7 +32,7 @@ _ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_
 COMPONENTS: dict[str, dict[str, Any]] = {
     "Scalar": {"type": ["string", "number", "boolean"]},
     "Positive": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
-    "Epsilon": {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000, "description": "In steps of 1e-9"},
+    "Epsilon": {"type": "number", "exclusiveMinimum": 0, "maximum": EPSILON_MAX, "description": "In steps of 1e-9"},
     "Delta": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "In steps of 1e-18"},
     "Predicate": {
         "description": "A filter. Comparisons hold for no null; `is_null` does.",

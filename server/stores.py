@@ -56,6 +56,10 @@ class Stores:
         """Return the edition in service, opening it on first use. Raises NotFound."""
         return self.edition(datasets.current(transaction, dataset))
 
+    def keeps(self, edition: Edition) -> bool:
+        """Say whether an edition's store is still there."""
+        return (folder_of(self._settings.home, edition.dataset, edition.folder) / store.STORE).is_file()
+
     def edition(self, edition: Edition) -> OpenEdition:
         """Return an edition, opening it on first use. Raises NotFound when its store was deleted since."""
         with self._lock:
@@ -69,7 +73,7 @@ class Stores:
 
     def _open_edition(self, edition: Edition) -> OpenEdition:
         folder = folder_of(self._settings.home, edition.dataset, edition.folder)
-        if not (folder / store.STORE).is_file():
+        if not self.keeps(edition):
             raise NotFound(f"edition {edition.number} of {edition.dataset} is no longer kept")
         dataset = manifests.read(folder / store.MANIFEST).dataset
         engine = Engine(

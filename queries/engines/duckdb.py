@@ -6,6 +6,7 @@ Whatever goes wrong in here raises EngineFailed with the same words; the cause i
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from queries.catalog import Column, Table
     from queries.plan import Plan
 
+PERSONS_PER_STREAM = 50_000  # fewer are not worth another thread
 BATCH_ROWS = 65_536  # a batch of a few columns stays within a core's cache
 
 
@@ -35,24 +37,52 @@ class Engine:
     """The store of one edition, open for queries. Any number of threads may call it."""
 
     def __init__(self, store: Path, *, memory_limit: str, threads: int, query_seconds: float) -> None:
+        self._store = store
+        self._memory_limit = memory_limit
+        self._threads = threads
         self._query_seconds = query_seconds
-        self._connection = connect_locked(store, memory_limit=memory_limit, threads=threads)
+        self._opening = threading.Lock()
+        self._opened: tuple[duckdb.DuckDBPyConnection, int] | None = None
 
     def close(self) -> None:
         """Release the store's file."""
-        self._connection.close()
+        with self._opening:
+            if self._opened is not None:
+                self._opened[0].close()
+                self._opened = None
 
-    def stream(self, plan: Plan) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
-        """Yield the plan's events in person order, as (person numbers, codes of each column).
+    def _open(self) -> tuple[duckdb.DuckDBPyConnection, int]:
+        """Return the connection and the number of persons. It opens on the first scan: a store is data."""
+        with self._opening:
+            if self._opened is None:
+                try:
+                    connection = connect_locked(self._store, memory_limit=self._memory_limit, threads=self._threads)
+                    self._opened = connection, _count_persons(connection)
+                except duckdb.Error as error:
+                    raise EngineFailed("the engine failed") from error
+            return self._opened
+
+    def ranges(self) -> list[range]:
+        """Return ranges of persons that together hold everybody, to be streamed at once."""
+        _, everybody = self._open()
+        parts = max(1, min(self._threads, everybody // PERSONS_PER_STREAM))
+        edges = [everybody * part // parts for part in range(parts)]
+        # The last one is open to the end: no person is left out, whatever the count says.
+        return [range(first, stop) for first, stop in itertools.pairwise([*edges, 2**31])]
+
+    def stream(
+        self, plan: Plan, persons: range | None = None
+    ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
+        """Yield the events of a range of persons in person order, as (person numbers, codes of each column).
 
         Raises EngineFailed: out of memory, out of time, a damaged store.
         """
         names = scans.columns(plan)
         # One cursor per thread: a shared connection returned wrong rows (DuckDB 2.0).
-        cursor = self._connection.cursor()
+        cursor = self._open()[0].cursor()
         try:
             with _time_limit(cursor, self._query_seconds):
-                select = scans.scan(plan, lambda name, text: _look_up(cursor, plan.table, name, text))
+                select = scans.scan(plan, lambda name, text: _look_up(cursor, plan.table, name, text), persons)
                 for batch in cursor.sql(select.sql("duckdb")).to_arrow_reader(BATCH_ROWS):
                     arrays = [column.to_numpy(zero_copy_only=True) for column in batch.columns]
                     yield arrays[0], dict(zip(names, arrays[1:], strict=True))
@@ -60,6 +90,12 @@ class Engine:
             raise EngineFailed("the engine failed") from error
         finally:
             cursor.close()
+
+
+def _count_persons(connection: duckdb.DuckDBPyConnection) -> int:
+    count = exp.select(exp.Count(this=exp.Star())).from_(exp.Table(this=exp.to_identifier(PERSONS, quoted=True)))
+    ((persons,),) = connection.execute(count.sql("duckdb")).fetchall()
+    return int(persons)
 
 
 def connect_locked(store: Path, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
@@ -93,7 +129,7 @@ def dictionary(table: str, column: Column) -> str:
 def _look_up(cursor: duckdb.DuckDBPyConnection, table: Table, name: str, text: str) -> int | None:
     select = (
         exp.select(exp.column("code", quoted=True))
-        .from_(exp.to_table(dictionary(table.name, table.columns[name]), quoted=True))
+        .from_(exp.Table(this=exp.to_identifier(dictionary(table.name, table.columns[name]), quoted=True)))
         .where(exp.EQ(this=exp.column("digest", quoted=True), expression=exp.Literal.number(digest(text))))
     )
     found = cursor.execute(select.sql("duckdb")).fetchall()

@@ -1,0 +1,48 @@
+# `make help` lists what there is. Everything happens in .venv; nothing is installed elsewhere.
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types audit bench coverage clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing Rowless into .venv (a minute, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: .venv/installed ## real data, a server on PORT (8000), one query and its answer; then it serves until Ctrl-C
+	@ROWLESS_PORT=$(PORT) $(BIN)/rowless demo
+
+test: lint types ## everything that must hold: linters, types and the whole test suite
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-test ## ruff, and import-linter for the directions between packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: .venv/installed-test ## mypy --strict
+	$(BIN)/mypy
+
+audit: .venv/installed-test ## the heavier statistics on the noise
+	$(BIN)/python -m pytest --audit tests/privacy
+
+bench: .venv/installed-test ## speed and memory beside plain DuckDB, on 10 million events
+	$(BIN)/python -m benchmarks.queries
+
+coverage: .venv/installed-test ## which lines the tests never reach
+	$(BIN)/coverage run --source=server,budgets,queries -m pytest -q
+	$(BIN)/coverage report --skip-covered --show-missing
+
+clean: ## forget the demonstration's home, caches and benchmark data (.venv stays)
+	rm -rf rowless-home benchmarks/data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

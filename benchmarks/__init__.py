@@ -1,0 +1,1 @@
+"""Speed, measured. Each module prints one run; docs/benchmarks.md keeps the figures."""

@@ -1,0 +1,191 @@
+"""Queries over HTTP beside plain, non-private DuckDB on the same data: `python -m benchmarks.queries`.
+
+It generates an observatory (1,000,000 persons, about 10 million consultations), imports it, starts a real server with
+the answer slot off and asks; in turns with it, it runs the plain query on a DuckDB table imported from the same Parquet
+file. Ratios of one run are what counts: machines differ, and these are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROUNDS = 7
+EPSILON = 0.5  # each round asks for a little more, so that none is a replay
+
+QUESTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "persons by 300 codes": (
+        {"group_by": ["diagnosis"], "select": {"n": {"count": "persons"}}, "bounds": {"cells_per_person": 20}},
+        "SELECT diagnosis, COUNT(DISTINCT patient) FROM consultations GROUP BY diagnosis",
+    ),
+    "sum by 2,500 practices": (
+        {
+            "group_by": ["practice"],
+            "select": {"cost": {"sum": "cost", "bounds": [0, 200]}},
+            "bounds": {"cells_per_person": 2, "events_per_cell": 20},
+        },
+        "SELECT practice, SUM(cost) FROM consultations GROUP BY practice",
+    ),
+    "sum by sex": (
+        {
+            "group_by": ["sex"],
+            "select": {"cost": {"sum": "cost", "bounds": [0, 200]}},
+            "bounds": {"events_per_cell": 20},
+        },
+        "SELECT p.sex, SUM(c.cost) FROM consultations c JOIN persons p USING (patient) GROUP BY p.sex",
+    ),
+    "events by month": (
+        {
+            "group_by": [{"column": "date", "period": "month"}],
+            "select": {"n": {"count": "events"}},
+            "bounds": {"cells_per_person": 20, "events_per_cell": 2},
+        },
+        "SELECT date_trunc('month', date), COUNT(*) FROM consultations GROUP BY 1",
+    ),
+    "mean cost, filtered": (
+        {
+            "where": {
+                "all": [
+                    {"column": "date", "op": ">=", "value": "2020-01-01"},
+                    {"column": "urgent", "op": "=", "value": True},
+                ]
+            },
+            "select": {"cost": {"mean": "cost", "bounds": [0, 200]}},
+            "bounds": {"events_per_cell": 20},
+        },
+        "SELECT AVG(cost) FROM consultations WHERE date >= DATE '2020-01-01' AND urgent",
+    ),
+}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--persons", type=int, default=1_000_000)
+    parser.add_argument("--folder", type=Path, default=Path("benchmarks/data"))
+    given = parser.parse_args()
+    home, token, events = prepare(given.folder, given.persons)
+    plain = duckdb.connect(config={"threads": os.cpu_count() or 1})
+    for table in ("consultations", "persons"):
+        plain.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet('{given.folder / table}.parquet')")
+    print(f"{given.persons:,} persons, {events:,} consultations, {os.cpu_count()} cores, median of {ROUNDS} rounds")
+    print(f"{'question':<24} {'Rowless':>10} {'DuckDB':>10} {'ratio':>8}")
+    with server(home) as (address, process):
+        for name, (query, sql) in QUESTIONS.items():
+            ours, theirs = [], []
+            for turn in range(ROUNDS + 1):
+                body = {"query": {"from": "consultations", **query}, "privacy": {"epsilon": EPSILON + turn / 1000}}
+                ours.append(timed(lambda body=body: ask(address, token, body)))  # type: ignore[misc]
+                theirs.append(timed(lambda sql=sql: plain.execute(sql).fetchall()))  # type: ignore[misc]
+            mine, plain_ms = statistics.median(ours[1:]), statistics.median(theirs[1:])
+            print(f"{name:<24} {mine:>7.0f} ms {plain_ms:>7.0f} ms {mine / plain_ms:>7.2f}x")
+        print(f"peak memory of the server: {peak_mb(process)} MB")
+
+
+def prepare(folder: Path, persons: int) -> tuple[Path, str, int]:
+    """Generate and import the observatory, once. Return the home, a researcher's token and the number of events."""
+    home, kept = folder / "home", folder / "benchmark.json"
+    if not kept.exists():
+        began = time.monotonic()
+        written = rowless(home, "demo-data", str(folder), "--persons", str(persons))
+        print(f"generated in {time.monotonic() - began:.0f} s")
+        manifest = folder / "observatory.toml"
+        manifest.write_text(manifest.read_text().replace("epsilon = 10.0", "epsilon = 10000.0"))
+        rowless(home, "init")
+        began = time.monotonic()
+        rowless(home, "import", str(manifest))
+        took = time.monotonic() - began
+        millions = (written["consultations"] + written["prescriptions"]) / 1e6
+        print(f"imported in {took:.0f} s: {took / millions:.2f} s per million events")
+        rowless(home, "user", "add", "dpo", "--role", "dpo")
+        token = rowless(home, "user", "add", "researcher", "--role", "researcher")["token"]
+        terms = ("--title", "t", "--purpose", "p", "--legal-basis", "l", "--member", "researcher")
+        rowless(home, "study", "new", "bench", "--dataset", "observatory", "--epsilon", "10000", *terms)
+        rowless(home, "study", "approve", "bench", "--reason", "benchmark")
+        kept.write_text(json.dumps({"token": token, "events": written["consultations"], "persons": persons}))
+    found = json.loads(kept.read_text())
+    if found["persons"] != persons:
+        sys.exit(f"{folder} holds {found['persons']} persons; delete it or name another --folder")
+    return home, found["token"], found["events"]
+
+
+def rowless(home: Path, *arguments: str) -> Any:
+    """Run a command in a home and return what it says."""
+    run = subprocess.run(
+        [sys.executable, "-m", "server.cli", *arguments, "--json"],
+        env={**os.environ, "ROWLESS_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        sys.exit(run.stderr)
+    return json.loads(run.stdout)
+
+
+@contextmanager
+def server(home: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve a home on a free port of this machine, with the slot off."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"ROWLESS_HOME": str(home), "ROWLESS_PORT": str(port), "ROWLESS_SLOT_MS": "0"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server.cli", "serve"],
+        env={**os.environ, **settings},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}/api/v1"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address, process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ask(address: str, token: str, body: dict[str, Any]) -> Any:
+    """Ask one query."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{address}/studies/bench/queries", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=600) as response:
+        return json.load(response)
+
+
+def timed(call: Callable[[], Any]) -> float:
+    """Return how long a call takes, in milliseconds."""
+    began = time.perf_counter()
+    call()
+    return (time.perf_counter() - began) * 1000
+
+
+def peak_mb(process: subprocess.Popen[bytes]) -> int:
+    """Return the peak resident memory of a server's worker."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    status = Path(f"/proc/{children[0]}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) // 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.budgets.world import make_world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.budgets.world import World
+
+
+@pytest.fixture
+def people_only(tmp_path: Path) -> Iterator[World]:
+    """Make a house with people and nothing else."""
+    world = make_world(tmp_path)
+    yield world
+    world.database.close()
+
+
+@pytest.fixture
+def world(people_only: World) -> World:
+    """Make a house whose dataset has a cap of epsilon 10 and delta 10^-6, and may be over-committed."""
+    people_only.import_edition()
+    return people_only

@@ -1,0 +1,833 @@
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
+
+from budgets import audit, ledger, studies
+from budgets.accounts import Balance
+from budgets.database import Database
+from budgets.errors import KeyConflict, NotFound, OverBudget, WrongState
+from budgets.loss import NANO, Loss
+from tests.budgets.world import FLU, actions, add_edition, check, cost, interrupted, log_problems, make_world, question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from budgets.ledger import Charge, Question, Release
+    from tests.budgets.world import World
+
+ROOT = Path(__file__).parents[2]
+ASKED = cost(NANO, NANO // 2, 10**11)
+
+
+@pytest.fixture
+def opened(world: World) -> World:
+    """Open two studies of epsilon 8 each on the dataset's epsilon 10."""
+    world.open_study("hearts", 8 * NANO)
+    world.open_study("lungs", 8 * NANO)
+    return world
+
+
+def rows(world: World, table: str) -> int:
+    """Count a table's rows."""
+    with world.database.read() as transaction:
+        return int(transaction.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() or 0)
+
+
+def unresolved(world: World) -> list[str]:
+    """Return the ids of the open charges."""
+    with world.database.read() as transaction:
+        return [charge.id for charge in ledger.unresolved(transaction)]
+
+
+def find(world: World, asked: Question) -> Release | None:
+    """Return the stored answer to a question."""
+    with world.database.read() as transaction:
+        return ledger.find_release(transaction, asked)
+
+
+def insert(world: World, table: str, **values: Any) -> None:
+    """Insert a row directly, as a bug above the database might."""
+    with world.database.write() as transaction:
+        marks = ", ".join("?" for _ in values)
+        transaction.exec_driver_sql(
+            f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
+        )
+
+
+# Two phases
+
+
+def test_a_reserve_takes_its_loss_from_both_accounts(opened: World) -> None:
+    """A reserve is counted as reserved on the study's and on the dataset's account, and on no other."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    assert charge.question == question("hearts", "how many")
+    assert charge.loss == ASKED
+    assert not charge.resumed
+    for owner in ("hearts", None):
+        assert opened.balance(owner).reserved == ASKED
+        assert opened.balance(owner).spent == cost(0)
+    assert opened.balance("lungs").used == cost(0)
+    opened.check()
+
+
+def test_a_settle_turns_the_reserved_into_the_spent(opened: World) -> None:
+    """After a settle the loss is spent on both accounts, nothing is reserved, and the release is stored."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    release = opened.settle(charge, {"rows": [[1, "a"]], "note": None})
+    assert release is not None
+    for owner in ("hearts", None):
+        assert opened.balance(owner).reserved == cost(0)
+        assert opened.balance(owner).spent == ASKED
+    assert find(opened, charge.question) == release
+    assert release.body == {"rows": [[1, "a"]], "note": None}
+    opened.check()
+
+
+def test_a_release_is_dated_by_its_charge(opened: World) -> None:
+    """A release has the time of its charge, because the time at which a scan ended depends on data."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    time.sleep(0.005)
+    release = opened.settle(charge, {})
+    assert release is not None
+    assert release.released_at == charge.reserved_at
+
+
+def test_the_same_question_resumes_its_charge(opened: World) -> None:
+    """A question that was reserved is resumed on the same charge at its first price, whatever is offered now."""
+    first = opened.reserve("hearts", "how many", ASKED)
+    for offered in (ASKED, cost(1), cost(100 * NANO)):
+        again = opened.reserve("hearts", "how many", offered)
+        assert again == replace(first, resumed=True)
+    assert opened.balance("hearts").used == ASKED
+    assert rows(opened, "charges") == 1
+
+
+def test_a_charge_belongs_to_study_edition_and_fingerprint(opened: World) -> None:
+    """The same text asked by another study, or on another edition, is another question and is charged again."""
+    opened.import_edition()
+    asked = [question("hearts", "q"), question("lungs", "q"), question("hearts", "q", 2), question("hearts", "r")]
+    with opened.database.write() as transaction:
+        made = [ledger.reserve(transaction, one, ASKED) for one in asked]
+    assert len({charge.id for charge in made}) == 4
+    assert not any(charge.resumed for charge in made)
+    assert opened.balance("hearts").reserved.epsilon_nano == 3 * NANO
+    assert opened.balance().reserved.epsilon_nano == 4 * NANO
+    opened.check()
+
+
+def test_a_settle_can_be_repeated(opened: World) -> None:
+    """Settling again spends nothing more, and the release that was stored first stays."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    first = opened.settle(charge, {"answer": 1})
+    before = opened.everything()
+    assert opened.settle(charge, {"answer": 2}) == first
+    assert opened.settle(charge, None) == first
+    assert opened.everything() == before
+
+
+def test_a_failure_spends_and_a_retry_is_free(opened: World) -> None:
+    """A charge settled without a release is spent; the same question resumes it, is answered, and pays no more."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    assert opened.settle(charge, None) is None
+    assert opened.balance("hearts").spent == ASKED
+    assert opened.settle(charge, None) is None
+    again = opened.reserve("hearts", "how many", ASKED)
+    assert again == replace(charge, resumed=True)
+    release = opened.settle(again, {"answer": 1})
+    assert release is not None
+    assert find(opened, charge.question) == release
+    for owner in ("hearts", None):
+        assert opened.balance(owner).spent == ASKED
+        assert opened.balance(owner).reserved == cost(0)
+    opened.check()
+
+
+@pytest.mark.parametrize("study", ["hearts", "lungs"])
+def test_a_question_keeps_its_charge_when_the_budget_is_gone(opened: World, study: str) -> None:
+    """A charge that was paid can be resumed and answered although nothing is left for anything else."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    opened.spend("hearts", "the rest", cost(7 * NANO))
+    opened.spend("lungs", "the dataset's rest", cost(2 * NANO))
+    with pytest.raises(OverBudget):
+        opened.reserve(study, "one more", cost(1))
+    again = opened.reserve("hearts", "how many", ASKED)
+    assert again.id == charge.id
+    assert opened.settle(again, {}) is not None
+
+
+@pytest.mark.parametrize("settled_before", [False, True])
+@pytest.mark.parametrize("body", [None, {"answer": 1}])
+def test_a_settle_that_is_interrupted_leaves_nothing(
+    opened: World, body: dict[str, Any] | None, settled_before: bool
+) -> None:
+    """When the transaction of a settle fails, neither the spend nor the release is there, and a retry works."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    if settled_before:
+        opened.settle(charge, None)
+    before = opened.everything()
+    with interrupted(opened.database) as transaction:
+        ledger.settle(transaction, charge, body)
+    assert opened.everything() == before
+    assert opened.settle(charge, {"answer": 2}) is not None
+    assert opened.balance("hearts").spent == ASKED
+    opened.check()
+
+
+def test_a_reserve_that_is_interrupted_leaves_nothing(opened: World) -> None:
+    """When the transaction of a reserve fails, there is no charge, no key and no sum of it."""
+    before = opened.everything()
+    with interrupted(opened.database) as transaction:
+        ledger.reserve(transaction, ledger.bind_key(transaction, question("hearts", "q"), "key"), ASKED)
+    assert opened.everything() == before
+
+
+def test_a_body_that_is_no_json_leaves_nothing(opened: World) -> None:
+    """An answer with a NaN in it cannot be stored, and the failed settle leaves the charge open."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    before = opened.everything()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        opened.settle(charge, {"answer": float("nan")})
+    assert opened.everything() == before
+
+
+def test_a_charge_that_is_not_in_the_ledger_cannot_be_settled(opened: World) -> None:
+    """A charge whose reserve was rolled back pays for no release."""
+    with interrupted(opened.database) as transaction:
+        charge = ledger.reserve(transaction, question("hearts", "q"), ASKED)
+    before = opened.everything()
+    with pytest.raises(sa.exc.IntegrityError):
+        opened.settle(charge, {"answer": 1})
+    assert opened.everything() == before
+
+
+def test_unresolved_are_the_open_charges(opened: World) -> None:
+    """The unresolved charges are those that were reserved and not settled in any way, oldest first."""
+    assert unresolved(opened) == []
+    charges = []
+    for number in range(4):
+        charges.append(opened.reserve("hearts", f"question {number}", cost(1 + number, number, number)))
+        time.sleep(0.002)
+    opened.settle(charges[1], {"answer": 1})
+    opened.settle(charges[2], None)
+    with opened.database.read() as transaction:
+        assert ledger.unresolved(transaction) == [replace(charges[0], resumed=True), replace(charges[3], resumed=True)]
+
+
+def test_recovery_spends_open_charges(opened: World) -> None:
+    """Settling every unresolved charge without a release spends each in full and leaves none open."""
+    for number in range(3):
+        opened.reserve("hearts", f"question {number}", ASKED)
+    with opened.database.write() as transaction:
+        for charge in ledger.unresolved(transaction):
+            ledger.settle(transaction, charge, None)
+    assert unresolved(opened) == []
+    assert opened.balance("hearts").spent == ASKED + ASKED + ASKED
+    opened.check()
+
+
+# Over budget
+
+
+@pytest.mark.parametrize(
+    ("loss", "account", "left"),
+    [
+        (cost(8 * NANO + 1), "study", cost(8 * NANO, 0, 10**12)),
+        (cost(1, 0, 10**12 + 1), "study", cost(8 * NANO, 0, 10**12)),
+        (cost(7 * NANO + 1), "dataset", cost(7 * NANO, 0, 10**12 - 5)),
+        (cost(1, 0, 10**12 - 4), "dataset", cost(7 * NANO, 0, 10**12 - 5)),
+        (Loss(None, 1, 0), "study", cost(8 * NANO, 0, 10**12)),
+    ],
+)
+def test_over_budget_changes_nothing(opened: World, loss: Loss, account: str, left: Loss) -> None:
+    """A charge past the study's or the dataset's limit is refused with the account, the cost and what is left."""
+    opened.spend("lungs", "their share", cost(3 * NANO, 9, 5))
+    before = opened.everything()
+    with pytest.raises(OverBudget) as refused, opened.database.write() as transaction:
+        ledger.reserve(transaction, ledger.bind_key(transaction, question("hearts", "too much"), "key"), loss)
+    assert (refused.value.account, refused.value.cost, refused.value.left) == (account, loss, left)
+    assert opened.everything() == before
+
+
+def test_the_last_unit_of_the_dataset(opened: World) -> None:
+    """Two studies can spend the dataset's cap to the last billionth, and neither one more."""
+    opened.spend("hearts", "most of it", cost(8 * NANO))
+    opened.spend("lungs", "nearly all", cost(2 * NANO - 1))
+    opened.spend("lungs", "the last", cost(1))
+    for study, account in (("hearts", "study"), ("lungs", "dataset")):
+        with pytest.raises(OverBudget) as refused:
+            opened.reserve(study, "one more", cost(1))
+        assert refused.value.account == account
+    assert opened.balance().left.epsilon_nano == 0
+    opened.check()
+
+
+def test_what_is_reserved_is_gone_for_others(opened: World) -> None:
+    """A reserve counts against the limits before it is settled."""
+    opened.reserve("hearts", "under way", cost(8 * NANO))
+    with pytest.raises(OverBudget):
+        opened.reserve("hearts", "more", cost(1))
+    with pytest.raises(OverBudget):
+        opened.reserve("lungs", "more", cost(2 * NANO + 1))
+
+
+# The database's own guards
+
+
+def charge_row(charge: Charge, kind: str, identifier: str, **changed: Any) -> dict[str, Any]:
+    """Return a row of `charges` that resolves a charge."""
+    row = {
+        "id": identifier,
+        "kind": kind,
+        "reserve_id": charge.id,
+        "study": charge.question.study,
+        "dataset": FLU,
+        "edition": charge.question.edition,
+        "fingerprint": charge.question.fingerprint,
+        "epsilon_nano": charge.loss.epsilon_nano,
+        "rho_nano": charge.loss.rho_nano,
+        "delta_atto": charge.loss.delta_atto,
+        "at": charge.reserved_at,
+    }
+    return row | changed
+
+
+def test_a_charge_is_resolved_once_by_the_database(opened: World) -> None:
+    """The database refuses a second settle row, and a void row beside a settle row."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    opened.settle(charge, None)
+    for number, kind in enumerate(("settle", "void")):
+        with pytest.raises(sa.exc.IntegrityError, match=r"UNIQUE.*charges\.reserve_id"):
+            insert(opened, "charges", **charge_row(charge, kind, str(number)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "why"),
+    [
+        ("settle", {"reserve_id": None}, "ck_charges_resolves"),
+        ("void", {"reserve_id": None}, "ck_charges_resolves"),
+        ("reserve", {}, "ck_charges_resolves"),
+        ("refund", {}, "ck_charges_kind"),
+        ("settle", {"epsilon_nano": 0}, "ck_charges_loss"),
+        ("settle", {"epsilon_nano": -1}, "ck_charges_loss"),
+        ("settle", {"rho_nano": -1}, "ck_charges_loss"),
+        ("settle", {"delta_atto": -1}, "ck_charges_loss"),
+        ("settle", {"reserve_id": "nothing"}, "FOREIGN KEY"),
+        ("settle", {"study": "nowhere"}, "FOREIGN KEY"),
+        ("settle", {"edition": 2}, "FOREIGN KEY"),
+        ("settle", {"dataset": "nowhere"}, "FOREIGN KEY"),
+    ],
+)
+def test_the_database_refuses_charges_that_cannot_be(
+    opened: World, kind: str, changed: dict[str, Any], why: str
+) -> None:
+    """No charge row is stored that resolves nothing, gives something back, or points at what is not there."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    with pytest.raises(sa.exc.IntegrityError, match=why):
+        insert(opened, "charges", **charge_row(charge, kind, "new", **changed))
+
+
+@pytest.mark.parametrize(
+    ("same", "why"), [("charge", r"releases\.charge"), ("question", r"releases\.study.*releases\.fingerprint")]
+)
+def test_one_release_for_a_charge_and_for_a_question(opened: World, same: str, why: str) -> None:
+    """The database refuses a second release for one charge, and one for a question that has its answer."""
+    first, second = opened.reserve("hearts", "how many", ASKED), opened.reserve("hearts", "another", ASKED)
+    opened.settle(first, {})
+    charge, asked = (first, second.question) if same == "charge" else (second, first.question)
+    with pytest.raises(sa.exc.IntegrityError, match=f"UNIQUE.*{why}"):
+        insert(
+            opened,
+            "releases",
+            id="new",
+            charge=charge.id,
+            study=asked.study,
+            dataset=FLU,
+            edition=asked.edition,
+            fingerprint=asked.fingerprint,
+            released_at=first.reserved_at,
+            body="{}",
+        )
+
+
+# Keys
+
+
+def bind(world: World, asked: Question, key: str) -> Question:
+    """Bind a key, in a transaction of its own."""
+    with world.database.write() as transaction:
+        return ledger.bind_key(transaction, asked, key)
+
+
+def test_a_key_stands_for_its_question(opened: World) -> None:
+    """The same key with the same question gives that question, as often as it is sent."""
+    asked = question("hearts", "how many")
+    assert bind(opened, asked, "k1") == asked
+    assert bind(opened, asked, "k1") == asked
+    assert bind(opened, asked, "k2") == asked
+    assert rows(opened, "idempotency_keys") == 2
+
+
+def test_a_key_is_not_used_for_another_question(opened: World) -> None:
+    """A key that was used for one question is refused for another, and stays with the first."""
+    asked = question("hearts", "how many")
+    bind(opened, asked, "k1")
+    before = opened.everything()
+    with pytest.raises(KeyConflict):
+        bind(opened, question("hearts", "how old"), "k1")
+    assert opened.everything() == before
+    assert bind(opened, asked, "k1") == asked
+
+
+def test_keys_belong_to_a_study(opened: World) -> None:
+    """Two studies may use the same key for questions of their own."""
+    hearts, lungs = question("hearts", "how many"), question("lungs", "how old")
+    assert bind(opened, hearts, "k1") == hearts
+    assert bind(opened, lungs, "k1") == lungs
+    assert bind(opened, hearts, "k1") == hearts
+
+
+def test_a_key_keeps_its_edition(opened: World) -> None:
+    """A retry after a new import gives the question on the edition it was first asked on, and costs nothing more."""
+    asked = question("hearts", "how many")
+    bind(opened, asked, "k1")
+    charge = opened.reserve("hearts", "how many", ASKED)
+    opened.import_edition()
+    retried = bind(opened, question("hearts", "how many", 2), "k1")
+    assert retried == asked
+    with opened.database.write() as transaction:
+        assert ledger.reserve(transaction, retried, ASKED) == replace(charge, resumed=True)
+    assert bind(opened, question("hearts", "how many", 2), "k2").edition == 2
+
+
+# Reading releases
+
+
+def test_a_release_is_found_within_its_study_only(opened: World) -> None:
+    """A release is read by its study and id; another study does not find it."""
+    release = opened.settle(opened.reserve("hearts", "how many", ASKED), {"answer": 1})
+    assert release is not None
+    with opened.database.read() as transaction:
+        assert ledger.release(transaction, "hearts", release.id) == release
+        for study, identifier in (("lungs", release.id), ("hearts", "nothing"), ("nowhere", release.id)):
+            with pytest.raises(NotFound):
+                ledger.release(transaction, study, identifier)
+
+
+def test_releases_are_listed_page_by_page(opened: World) -> None:
+    """Pages of a study's releases, each from after the last one's end, give every release once, oldest first."""
+    for number in range(7):
+        opened.spend("hearts", f"question {number}", cost(1))
+    opened.spend("lungs", "theirs", cost(1))
+    after, found = None, []
+    with opened.database.read() as transaction:
+        while page := ledger.releases_of(transaction, "hearts", after=after, limit=3):
+            assert len(page) <= 3
+            found += page
+            after = (page[-1].released_at, page[-1].id)
+    assert len({one.id for one in found}) == len(found) == 7
+    assert [(one.released_at, one.id) for one in found] == sorted((one.released_at, one.id) for one in found)
+    assert {one.question.study for one in found} == {"hearts"}
+
+
+# Many at once
+
+
+def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """Run some work in threads that start together, and return what each gave."""
+    barrier = threading.Barrier(count)
+
+    def start(number: int) -> Any:
+        barrier.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(count) as threads:
+        return [future.result() for future in [threads.submit(start, number) for number in range(count)]]
+
+
+@contextlib.contextmanager
+def other_connections(world: World, count: int) -> Iterator[list[Database]]:
+    """Open the database several times over, as several processes do."""
+    opened = [Database(world.url) for _ in range(count)]
+    yield opened
+    for database in opened:
+        database.close()
+
+
+def test_sixteen_threads_share_one_database(world: World) -> None:
+    """Sixteen threads that reserve, settle and read at once are never told that the database is locked."""
+    world.open_study("hearts", 8 * NANO)
+    world.open_study("lungs", 8 * NANO)
+
+    def work(number: int) -> None:
+        study = ("hearts", "lungs")[number % 2]
+        for turn in range(20):
+            with world.database.write() as transaction:
+                charge = ledger.reserve(transaction, question(study, f"{number} {turn}"), cost(1, 1, 1))
+                audit.append(transaction, audit.SYSTEM, "query.reserve", study, "one")
+            with world.database.read() as transaction:
+                check(transaction)
+            if turn % 2:
+                world.settle(charge, {"answer": turn})
+
+    at_once(16, work)
+    assert rows(world, "charges") == 16 * 20 + 16 * 10
+    assert world.balance().spent == cost(160, 160, 160)
+    assert world.balance().reserved == cost(160, 160, 160)
+    assert log_problems(world.database) == []
+    world.check()
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_two_studies_race_for_the_last_budget(world: World, separate: bool) -> None:
+    """Eight threads of two studies that ask for more than the cap spend it exactly and never pass it."""
+    world.import_edition(100, 0)
+    world.open_study("hearts", 90, 0)
+    world.open_study("lungs", 90, 0)
+    with other_connections(world, 8) as others:
+
+        def work(number: int) -> int:
+            database = others[number] if separate else world.database
+            for turn in itertools.count():
+                asked = question(("hearts", "lungs")[number % 2], f"{number} {turn}")
+                try:
+                    with database.write() as transaction:
+                        ledger.reserve(transaction, asked, cost(1))
+                except OverBudget:
+                    return turn
+            raise AssertionError
+
+        assert sum(at_once(8, work)) == 100
+    assert world.balance().left == cost(0)
+    world.check()
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_one_question_from_many_threads_is_charged_once(opened: World, separate: bool) -> None:
+    """When twelve threads ask one question at once, one charge is made, and all get one and the same answer."""
+    with other_connections(opened, 12) as others:
+
+        def work(number: int) -> tuple[bool, Release | None]:
+            database = others[number] if separate else opened.database
+            with database.write() as transaction:
+                asked = ledger.bind_key(transaction, question("hearts", "how many"), "one key")
+                charge = ledger.reserve(transaction, asked, ASKED)
+            with database.write() as transaction:
+                return charge.resumed, ledger.settle(transaction, charge, {"answer": number})
+
+        done = at_once(12, work)
+    assert [resumed for resumed, _ in done].count(False) == 1
+    assert len({release.id for _, release in done if release is not None}) == 1
+    assert all(release == done[0][1] for _, release in done)
+    assert opened.balance("hearts").spent == ASKED
+    opened.check()
+
+
+# Several processes, and sudden death
+
+
+@contextlib.contextmanager
+def spender(world: World, study: str, what: str, epsilon: int = 1) -> Iterator[subprocess.Popen[str]]:
+    """Start a process that spends, wait until it says that it is there, and kill it at the end."""
+    command = [sys.executable, "-m", "tests.budgets.spender", world.url, study, what, str(epsilon)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process as `kill -9` does, and wait until it is gone."""
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def check_after_death(world: World) -> None:
+    """Assert that the file is whole, that sums and rows agree, and that each charge has its audit entry."""
+    connection = sqlite3.connect(world.path)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.close()
+    world.check()
+    assert log_problems(world.database) == []
+    with world.database.read() as transaction:
+        logged = actions(transaction)
+        kinds = list(transaction.exec_driver_sql("SELECT kind FROM charges").scalars())
+        unpaid = transaction.exec_driver_sql(
+            "SELECT count(*) FROM releases r WHERE NOT EXISTS (SELECT 1 FROM charges c WHERE c.reserve_id = r.charge)"
+        ).scalar()
+    assert logged.count("query.reserve") == kinds.count("reserve")
+    assert logged.count("query.release") == kinds.count("settle") == rows(world, "releases")
+    assert unpaid == 0
+
+
+@pytest.mark.parametrize(
+    ("moment", "reserved", "spent"),
+    [("reserving", 0, 0), ("reserved", 5, 0), ("settling", 5, 0), ("settled", 0, 5)],
+)
+def test_kill_9_leaves_whole_steps(opened: World, moment: str, reserved: int, spent: int) -> None:
+    """After kill -9 inside or after a transaction the ledger holds that step wholly or not at all, and goes on."""
+    with spender(opened, "hearts", moment, 5) as process:
+        kill(process)
+    check_after_death(opened)
+    for owner in ("hearts", None):
+        assert opened.balance(owner).reserved == cost(reserved, reserved, reserved)
+        assert opened.balance(owner).spent == cost(spent, spent, spent)
+    assert len(unresolved(opened)) == (1 if reserved else 0)
+    assert (find(opened, question("hearts", "the question")) is not None) == bool(spent)
+    again = opened.reserve("hearts", "the question", cost(5, 5, 5))
+    assert again.resumed == bool(reserved or spent)
+    assert opened.settle(again, {"answer": "after"}) is not None
+    assert opened.balance().used == cost(5, 5, 5)
+    opened.check()
+
+
+def test_kill_9_at_any_moment(opened: World) -> None:
+    """A process that spends without pause and is killed at random moments never leaves half a step behind."""
+    chance = random.Random(20260101)
+    for _ in range(5):
+        before = rows(opened, "charges")
+        with spender(opened, "hearts", "loop") as process:
+            time.sleep(chance.uniform(0, 0.05))
+            kill(process)
+        assert rows(opened, "charges") > before
+        check_after_death(opened)
+        assert len(unresolved(opened)) == rows(opened, "charges") - 2 * rows(opened, "releases")
+        with opened.database.write() as transaction:
+            for charge in ledger.unresolved(transaction):
+                ledger.settle(transaction, charge, {"answer": "recovered"})
+                audit.append(transaction, audit.SYSTEM, "query.release", "study:hearts", "recovered")
+
+
+def test_two_processes_race_for_the_last_budget(world: World) -> None:
+    """Two processes that spend one dataset's budget on one file reach its cap exactly and never pass it."""
+    world.import_edition(300, 300)
+    world.open_study("hearts", 300)
+    world.open_study("lungs", 300)
+    with spender(world, "hearts", "race") as one, spender(world, "lungs", "race") as two:
+        for process in (one, two):
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        done = [int(process.stdout.readline()) for process in (one, two) if process.stdout is not None]
+    assert sum(done) == 300
+    assert world.balance().spent == cost(300, 300, 300)
+    check_after_death(world)
+
+
+# The whole ledger against a model of it
+
+CAP = (60, 40)
+STUDIES = ("hearts", "lungs")
+names = st.sampled_from(STUDIES)
+
+
+@dataclass
+class Paid:
+    """What the model knows of a charge."""
+
+    loss: Loss
+    settled: bool = False
+    answer: int | None = None
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Two studies on one over-committed dataset, beside a model of dicts and integers that decides what should be."""
+
+    paid = Bundle("paid")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.world = make_world(Path(self.folder.name))
+        self.world.import_edition(*CAP)
+        self.cap = CAP
+        self.edition = 1
+        self.limits = {"hearts": (40, 20), "lungs": (30, 40)}
+        self.waiting: dict[str, tuple[int, int] | None] = dict.fromkeys(STUDIES)
+        self.charges: dict[Question, Paid] = {}
+        self.keys: dict[tuple[str, str], Question] = {}
+        for study, limit in self.limits.items():
+            self.world.open_study(study, *limit)
+
+    def teardown(self) -> None:
+        """Close what was opened."""
+        self.world.database.close()
+        self.folder.cleanup()
+
+    def used(self, study: str | None = None) -> tuple[int, int]:
+        """Return the epsilon and delta that a study took, or all of them."""
+        losses = [paid.loss for asked, paid in self.charges.items() if study in (None, asked.study)]
+        return sum(loss.epsilon_nano or 0 for loss in losses), sum(loss.delta_atto for loss in losses)
+
+    def refusal(self, study: str, loss: Loss) -> tuple[str, Loss, Loss] | None:
+        """Return the account that a loss does not fit, with the loss and what is left, or None."""
+        for account, limit, used in (
+            ("study", self.limits[study], self.used(study)),
+            ("dataset", self.cap, self.used()),
+        ):
+            left = (limit[0] - used[0], limit[1] - used[1])
+            if (loss.epsilon_nano or 0) > left[0] or loss.delta_atto > left[1]:
+                return account, loss, Loss(left[0], 0, left[1])
+        return None
+
+    @rule(
+        target=paid,
+        study=names,
+        text=st.sampled_from("abcdef"),
+        loss=st.builds(Loss, st.integers(1, 25), st.integers(0, 9), st.integers(0, 12)),
+        key=st.none() | st.sampled_from(["k1", "k2"]),
+    )
+    def reserve(self, study: str, text: str, loss: Loss, key: str | None) -> Any:
+        """Ask a question, as the server does."""
+        asked = question(study, text, self.edition)
+        before = self.world.everything()
+        first = asked if key is None else self.keys.get((study, key), asked)
+        try:
+            with self.world.database.write() as transaction:
+                bound = asked if key is None else ledger.bind_key(transaction, asked, key)
+                charge = ledger.reserve(transaction, bound, loss)
+        except KeyConflict:
+            assert first.fingerprint != asked.fingerprint
+            assert self.world.everything() == before
+            return multiple()
+        except OverBudget as refused:
+            said = (refused.account, refused.cost, refused.left)
+            assert first not in self.charges
+            assert said == self.refusal(study, loss)
+            assert self.world.everything() == before
+            return multiple()
+        assert first.fingerprint == asked.fingerprint
+        assert charge.question == first
+        assert charge.resumed == (first in self.charges)
+        if not charge.resumed:
+            assert self.refusal(study, loss) is None
+            self.charges[first] = Paid(loss)
+        if key is not None:
+            self.keys[study, key] = first
+        assert charge.loss == self.charges[first].loss
+        return charge
+
+    @rule(charge=paid, answer=st.none() | st.integers(0, 9))
+    def settle(self, charge: Charge, answer: int | None) -> None:
+        """Settle a charge, with an answer or without, perhaps for the second time."""
+        stored = self.world.settle(charge, None if answer is None else {"answer": answer})
+        known = self.charges[charge.question]
+        known.settled = True
+        known.answer = answer if known.answer is None else known.answer
+        assert (None if stored is None else stored.body["answer"]) == known.answer
+        assert find(self.world, charge.question) == stored
+
+    @rule(charge=paid, study=names)
+    def interrupt(self, charge: Charge, study: str) -> None:
+        """Fail inside a transaction that settled one charge and reserved another."""
+        before = self.world.everything()
+        with contextlib.suppress(OverBudget), interrupted(self.world.database) as transaction:
+            ledger.settle(transaction, charge, {"answer": 99})
+            ledger.reserve(transaction, question(study, "interrupted", self.edition), cost(1))
+        assert self.world.everything() == before
+
+    @rule(study=names, epsilon=st.integers(1, CAP[0]), delta=st.integers(0, CAP[1]))
+    def set_budget(self, study: str, epsilon: int, delta: int) -> None:
+        """Lower a study's limits at once, or ask for larger ones."""
+        wanted = min(epsilon, self.cap[0]), min(delta, self.cap[1])
+        limit, used = self.limits[study], self.used(study)
+        try:
+            with self.world.database.write() as transaction:
+                studies.set_budget(transaction, study, *wanted, "as the model says", self.world.admin)
+        except WrongState:
+            assert wanted[0] < used[0] or wanted[1] < used[1]
+            return
+        assert wanted[0] >= used[0]
+        assert wanted[1] >= used[1]
+        if wanted[0] > limit[0] or wanted[1] > limit[1]:
+            self.waiting[study] = wanted
+        else:
+            self.limits[study], self.waiting[study] = wanted, None
+
+    @rule(study=names)
+    def approve_budget(self, study: str) -> None:
+        """Let the DPO agree to a raise, if one waits and still fits."""
+        wanted, used = self.waiting[study], self.used(study)
+        try:
+            with self.world.database.write() as transaction:
+                studies.approve_budget(transaction, study, "as the model says", self.world.dpo)
+        except WrongState:
+            fits = wanted is not None and all(
+                low <= one <= high for low, one, high in zip(used, wanted, self.cap, strict=True)
+            )
+            assert not fits
+            return
+        assert wanted is not None
+        assert wanted[0] <= self.cap[0]
+        assert wanted[1] <= self.cap[1]
+        self.limits[study], self.waiting[study] = wanted, None
+
+    @rule(epsilon=st.integers(1, CAP[0] + 5), delta=st.integers(0, CAP[1] + 5))
+    def import_edition(self, epsilon: int, delta: int) -> None:
+        """Import a new edition, whose manifest may lower the cap and not raise it."""
+        used = self.used()
+        try:
+            with self.world.database.write() as transaction:
+                add_edition(transaction, self.world.admin, epsilon, delta)
+        except WrongState:
+            assert epsilon > self.cap[0] or delta > self.cap[1] or epsilon < used[0] or delta < used[1]
+            return
+        assert used[0] <= epsilon <= self.cap[0]
+        assert used[1] <= delta <= self.cap[1]
+        self.cap = (epsilon, delta)
+        self.edition += 1
+
+    @invariant()
+    def balances_are_the_models(self) -> None:
+        """Compare every account's limit, reserved and spent with the model, and the ledger with itself."""
+        for study in (*STUDIES, None):
+            paid = [one for asked, one in self.charges.items() if study in (None, asked.study)]
+            limit = self.cap if study is None else self.limits[study]
+            nothing = cost(0)
+            assert self.world.balance(study) == Balance(
+                "dataset" if study is None else "study",
+                study or FLU,
+                Loss(limit[0], 0, limit[1]),
+                sum((one.loss for one in paid if not one.settled), nothing),
+                sum((one.loss for one in paid if one.settled), nothing),
+            )
+        self.world.check()
+
+    @invariant()
+    def open_charges_are_the_models(self) -> None:
+        """Compare the unresolved charges with those that the model has not settled."""
+        with self.world.database.read() as transaction:
+            found = {charge.question for charge in ledger.unresolved(transaction)}
+        assert found == {asked for asked, paid in self.charges.items() if not paid.settled}
+
+
+def test_the_ledger_does_what_its_model_says() -> None:
+    """Any run of reserves, settles, interruptions, limits and imports ends as a plain model says, within all limits."""
+    run_state_machine_as_test(
+        LedgerMachine,
+        settings=settings(
+            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from budgets.database import Database
+from budgets.errors import SchemaOutdated
+from budgets.tables import metadata
+from tests.budgets.world import make_world, url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Database]:
+    """Open a database that has no schema yet."""
+    database = Database(url(tmp_path / "fresh.db"))
+    yield database
+    database.close()
+
+
+def statements(path: Path) -> dict[str, set[str]]:
+    """Return the lines of each CREATE statement in a database file: their order means nothing."""
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'")
+    found = {name: {line.strip().rstrip(",").strip() for line in sql.splitlines()} for name, sql in rows}
+    connection.close()
+    return found
+
+
+def test_the_migrations_make_the_tables(fresh: Database) -> None:
+    """Alembic finds no difference between a migrated database and the tables that the code works with."""
+    fresh.upgrade()
+    with fresh.read() as transaction:
+        context = MigrationContext.configure(transaction, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_migrations_make_every_constraint(fresh: Database, tmp_path: Path) -> None:
+    """Each table and index of a migrated database has the very columns and constraints that the code declares."""
+    fresh.upgrade()
+    declared = sa.create_engine(url(tmp_path / "declared.db"))
+    metadata.create_all(declared)
+    declared.dispose()
+    made = statements(tmp_path / "fresh.db")
+    assert made == statements(tmp_path / "declared.db")
+    assert set(metadata.tables) <= set(made)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ck_accounts_epsilon", "ck_accounts_delta", "ck_accounts_sums", "ck_accounts_kind"),
+        *("ck_charges_kind", "ck_charges_resolves", "ck_charges_loss", "uq_charges_reserve_id"),
+        *("uq_releases_charge", "uq_releases_study", "ck_users_role", "ck_studies_state"),
+    ],
+)
+def test_the_guards_are_in_the_database(fresh: Database, tmp_path: Path, name: str) -> None:
+    """Each constraint that guards a budget is in a migrated database by name."""
+    fresh.upgrade()
+    assert any(f"CONSTRAINT {name} " in line for lines in statements(tmp_path / "fresh.db").values() for line in lines)
+
+
+def test_an_upgrade_can_be_repeated(tmp_path: Path) -> None:
+    """An upgrade of a current database changes neither its schema nor its data."""
+    world = make_world(tmp_path)
+    world.import_edition()
+    before, schema = world.everything(), statements(world.path)
+    world.database.upgrade()
+    assert world.everything() == before
+    assert statements(world.path) == schema
+    world.database.close()
+
+
+def test_an_empty_database_is_refused(fresh: Database) -> None:
+    """A database without a schema is not worked on until it is upgraded."""
+    assert fresh.revisions()[0] is None
+    with pytest.raises(SchemaOutdated, match="missing"):
+        fresh.require_current()
+    fresh.upgrade()
+    fresh.require_current()
+
+
+def test_an_upgrade_that_fails_leaves_nothing(fresh: Database, tmp_path: Path) -> None:
+    """When a migration cannot run to its end, the database stays as it was."""
+    with fresh.write() as transaction:
+        transaction.exec_driver_sql("CREATE TABLE releases (old TEXT)")
+    before = statements(tmp_path / "fresh.db")
+    with pytest.raises(sa.exc.OperationalError, match="already exists"):
+        fresh.upgrade()
+    assert statements(tmp_path / "fresh.db") == before
+    with pytest.raises(SchemaOutdated, match="missing"):
+        fresh.require_current()

@@ -1,0 +1,248 @@
+"""A small house to test in: people, one dataset, studies on it, and the ledger's sums counted anew from its rows."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from budgets import accounts, audit, datasets, ledger, people, studies
+from budgets.database import Database
+from budgets.ledger import Question
+from budgets.loss import NANO, Loss
+from budgets.studies import Terms
+from budgets.tables import accounts as accounts_table
+from budgets.tables import audit_entries, charges, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from budgets.audit import Actor
+    from budgets.ledger import Charge, Release
+
+FLU = "flu"
+TERMS = Terms("Flu and the heart", "to learn whether flu harms the heart", "article 6(1)(e)")
+# Names that occur nowhere else, so that a search for them means something.
+ADMIN, DPO, ANNA, BEN = "zaphod.admin", "trillian.dpo", "anna.zwarts", "ben.quirk"
+Sums = dict[tuple[str, str], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class World:
+    """A ledger with people in it: an admin, a DPO, and two researchers."""
+
+    path: Path
+    database: Database
+    admin: Actor
+    dpo: Actor
+    anna: Actor
+    ben: Actor
+
+    @property
+    def url(self) -> str:
+        """Return the database's address."""
+        return url(self.path)
+
+    def import_edition(self, epsilon: int = 10 * NANO, delta: int = 10**12, *, overcommit: bool = True) -> int:
+        """Import the dataset once more, in a transaction of its own, and return the edition's number."""
+        with self.database.write() as transaction:
+            return add_edition(transaction, self.admin, epsilon, delta, overcommit=overcommit).number
+
+    def open_study(self, name: str, epsilon: int, delta: int | None = None, *, state: str = "approved") -> None:
+        """Open a study in a state."""
+        path = {"draft": (), "approved": ("approve",), "suspended": ("approve", "suspend"), "closed": ("close",)}
+        with self.database.write() as transaction:
+            studies.open_study(transaction, name, FLU, TERMS, epsilon, delta, self.admin)
+            for action in path[state]:
+                studies.move(transaction, name, action, "as the test needs it", self.dpo)
+
+    def reserve(self, study: str, text: str, loss: Loss) -> Charge:
+        """Charge a question, in a transaction of its own."""
+        with self.database.write() as transaction:
+            return ledger.reserve(transaction, question(study, text), loss)
+
+    def settle(self, charge: Charge, body: dict[str, Any] | None) -> Release | None:
+        """Settle a charge, in a transaction of its own."""
+        with self.database.write() as transaction:
+            return ledger.settle(transaction, charge, body)
+
+    def spend(self, study: str, text: str, loss: Loss) -> None:
+        """Reserve and settle."""
+        self.settle(self.reserve(study, text, loss), {"answer": text})
+
+    def balance(self, study: str | None = None) -> accounts.Balance:
+        """Return a study's balance, or the dataset's."""
+        with self.database.read() as transaction:
+            if study is None:
+                return accounts.balance(transaction, accounts.DATASET, FLU)
+            return accounts.balance(transaction, accounts.STUDY, study)
+
+    def study(self, name: str) -> studies.Study:
+        """Return a study."""
+        with self.database.read() as transaction:
+            return studies.study(transaction, name)
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return every row of every table."""
+        with self.database.read() as transaction:
+            return everything(transaction)
+
+    def check(self) -> None:
+        """Assert what holds of every ledger at every moment."""
+        with self.database.read() as transaction:
+            check(transaction)
+
+    def edit_file(self, *statements: str) -> None:
+        """Run SQL on the database's file behind the product's back, as somebody with the disk could."""
+        connection = sqlite3.connect(self.path)
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+        connection.close()
+
+
+def make_world(folder: Path) -> World:
+    """Make a ledger with people and nothing else."""
+    database = make_database(folder / "ledger.db")
+    with database.write() as transaction:
+        admin, dpo, anna, ben = (
+            people.add_user(transaction, name, role, audit.SYSTEM)
+            for name, role in ((ADMIN, "admin"), (DPO, "dpo"), (ANNA, "researcher"), (BEN, "researcher"))
+        )
+    return World(folder / "ledger.db", database, admin, dpo, anna, ben)
+
+
+def make_database(path: Path) -> Database:
+    """Make a database with this version's schema and no rows."""
+    path.write_bytes(_empty())
+    return Database(url(path))
+
+
+@cache
+def _empty() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        database = Database(url(path))
+        database.upgrade()
+        database.close()
+        return path.read_bytes()
+
+
+class Interruption(Exception):
+    """What ends a transaction that is to leave no trace."""
+
+
+@contextlib.contextmanager
+def interrupted(database: Database) -> Iterator[sa.Connection]:
+    """Open a transaction that fails at its very end."""
+    with contextlib.suppress(Interruption), database.write() as transaction:
+        yield transaction
+        raise Interruption
+
+
+def url(path: Path) -> str:
+    """Return the address of a database file."""
+    return f"sqlite:///{path}"
+
+
+def add_edition(
+    transaction: sa.Connection,
+    by: Actor,
+    epsilon: int,
+    delta: int,
+    *,
+    overcommit: bool = True,
+    folder: str = "one",
+    title: str = "Flu",
+) -> datasets.Edition:
+    """Put an edition of the dataset in service."""
+    return datasets.add_edition(
+        transaction,
+        dataset=FLU,
+        title=title,
+        epsilon_nano=epsilon,
+        delta_atto=delta,
+        overcommit=overcommit,
+        folder=folder,
+        by=by,
+    )
+
+
+def question(study: str, text: str, edition: int = 1) -> Question:
+    """Return the question that a text stands for."""
+    return Question(study, FLU, edition, hashlib.sha256(text.encode()).hexdigest())
+
+
+def cost(epsilon: int, rho: int = 0, delta: int = 0) -> Loss:
+    """Return a loss in whole units."""
+    return Loss(epsilon, rho, delta)
+
+
+def everything(transaction: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every row of every table."""
+    return {
+        table.name: [tuple(row) for row in transaction.execute(sa.select(table).order_by(*table.primary_key))]
+        for table in metadata.sorted_tables
+    }
+
+
+def sums_of_rows(transaction: sa.Connection) -> Sums:
+    """Return what the charge rows add up to for each account: epsilon, rho and delta reserved, then spent."""
+    rows = list(transaction.execute(sa.select(charges)).mappings())
+    settled = {row["reserve_id"] for row in rows if row["kind"] == "settle"}
+    sums: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        if row["kind"] != "reserve":
+            continue
+        at = 3 if row["id"] in settled else 0
+        for owner in (("study", row["study"]), ("dataset", row["dataset"])):
+            present = sums.setdefault(owner, [0] * 6)
+            for place, column in enumerate(("epsilon_nano", "rho_nano", "delta_atto")):
+                present[at + place] += row[column]
+    return {owner: tuple(numbers) for owner, numbers in sums.items()}
+
+
+def sums_kept(transaction: sa.Connection) -> Sums:
+    """Return the running sums that the accounts keep, in the same form, without those of untouched accounts."""
+    c = accounts_table.c
+    columns = (
+        *(c.epsilon_reserved_nano, c.rho_reserved_nano, c.delta_reserved_atto),
+        *(c.epsilon_spent_nano, c.rho_spent_nano, c.delta_spent_atto),
+    )
+    rows = transaction.execute(sa.select(c.kind, c.owner, *columns))
+    kept = {(row[0], row[1]): tuple(row[2:]) for row in rows}
+    return {owner: numbers for owner, numbers in kept.items() if any(numbers)}
+
+
+def check(transaction: sa.Connection) -> None:
+    """Assert what holds of every ledger at every moment."""
+    assert sums_kept(transaction) == sums_of_rows(transaction), "the running sums are those of the rows"
+    for row in transaction.execute(sa.select(accounts_table)):
+        assert row.epsilon_reserved_nano + row.epsilon_spent_nano <= row.epsilon_limit_nano
+        assert row.delta_reserved_atto + row.delta_spent_atto <= row.delta_limit_atto
+    twice = transaction.execute(
+        sa.select(charges.c.fingerprint)
+        .where(charges.c.kind == "reserve")
+        .group_by(charges.c.study, charges.c.dataset, charges.c.edition, charges.c.fingerprint)
+        .having(sa.func.count() > 1)
+    ).all()
+    assert twice == [], "a question is charged once"
+
+
+def actions(transaction: sa.Connection) -> list[str]:
+    """Return the actions in the audit log, in order."""
+    entries = sa.select(audit_entries.c.action).order_by(audit_entries.c.position)
+    return list(transaction.execute(entries).scalars())
+
+
+def log_problems(database: Database) -> list[str]:
+    """Return what the audit log's chain check says."""
+    with database.read() as transaction:
+        return list(audit.problems(transaction))

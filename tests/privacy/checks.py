@@ -1,0 +1,109 @@
+"""The check on a pair of neighbours that the audits share, and that must catch every planted mutant."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+import opendp.prelude as dp
+
+from tests.queries.clinic import COLUMNS, NANO, TABLE, Event, bounded, largest_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from queries.keys import CellKey
+    from queries.mechanisms import DiscreteLaplace
+    from queries.plan import Measure, Plan
+
+    Cells = Sequence[NDArray[np.int64]]
+    Run = Callable[[Plan, Sequence[Event]], Cells]
+
+dp.enable_features("contrib")
+
+
+def neighbours_violate(
+    planned: Plan, events: Sequence[Event], person: int, run: Run = bounded, without: Sequence[Event] | None = None
+) -> set[str]:
+    """Return what of the promise one person's events break; nothing, if it is kept.
+
+    `largest`: a cell moved further than planned; `cells`: too many cells moved; `l1`: the vector moved further than
+    the noise was made for.
+    """
+    if without is None:
+        without = [event for event in events if event.person != person]
+    return cells_violate(planned, run(planned, events), run(planned, without))
+
+
+def cells_violate(planned: Plan, here: Cells, there: Cells) -> set[str]:
+    """Do the same for the exact cells of two neighbours."""
+    broken: set[str] = set()
+    for measure, left, right in zip(planned.measures, here, there, strict=True):
+        assert left.dtype == right.dtype == np.int64
+        moved = moves(left, right)
+        if max(moved) > measure.largest:
+            broken.add("largest")
+        if sum(move > 0 for move in moved) > planned.cells_per_person:
+            broken.add("cells")
+        if sum(moved) > measure.mechanism.sensitivity_l1:
+            broken.add("l1")
+    return broken
+
+
+def moves(left: NDArray[np.int64], right: NDArray[np.int64]) -> list[int]:
+    """Return how far each cell moved, in integers that cannot overflow."""
+    return [abs(a - b) for a, b in zip(left.tolist(), right.tolist(), strict=True)]
+
+
+def opendp_epsilon(mechanism: DiscreteLaplace) -> Fraction:
+    """Return what OpenDP's own privacy map says of a mechanism at its sensitivity."""
+    domain = dp.vector_domain(dp.atom_domain(T="i64"))
+    measurement = dp.m.make_laplace(domain, dp.l1_distance(T="i64"), scale=mechanism.scale)
+    return Fraction(measurement.map(mechanism.sensitivity_l1))  # type: ignore[no-untyped-call]
+
+
+def undercharged(planned: Plan) -> list[Measure]:
+    """Return the measures that are charged less than OpenDP's map, or noised for less than one person can move."""
+    return [
+        measure
+        for measure in planned.measures
+        if Fraction(measure.mechanism.epsilon_nano, NANO) < opendp_epsilon(measure.mechanism)
+        or measure.mechanism.sensitivity_l1 < planned.cells_per_person * measure.largest
+    ]
+
+
+def random_events(random: np.random.Generator, persons: int, most_events: int) -> list[Event]:
+    """Return events of some persons, rich in nulls, in values at the bounds and in duplicates."""
+    events: list[Event] = []
+    for person in range(persons):
+        own = [int(random.integers(0, largest_code(TABLE.columns[name]) + 1)) for name in COLUMNS]
+        for _ in range(int(random.integers(0, most_events + 1))):
+            codes = []
+            for name, attribute in zip(COLUMNS, own, strict=True):
+                last = largest_code(TABLE.columns[name])
+                choices = (0, 1, last, int(random.integers(0, last + 1)))
+                codes.append(attribute if TABLE.columns[name].of_person else choices[int(random.integers(0, 4))])
+            event = Event(person, tuple(codes))
+            events += [event] * (2 if random.random() < 0.1 else 1)
+    return events
+
+
+def everywhere(planned: Plan, person: int, each: int, extreme: str) -> list[Event]:
+    """Return a person with `each` events in every cell they can touch, every value at its `extreme` (low or high)."""
+    keyed = {key.column.name: _one_code_of_each_cell(key) for key in planned.keys if not key.column.of_person}
+    codes = [
+        keyed.get(name) or [1 if column.of_person or extreme == "low" else largest_code(column)]
+        for name, column in TABLE.columns.items()
+    ]
+    return [Event(person, combination) for combination in itertools.product(*codes) for _ in range(each)]
+
+
+def _one_code_of_each_cell(key: CellKey) -> list[int]:
+    starts = range(1, key.column.size + 1) if key.edges is None else [max(edge, 1) for edge in key.edges[:-1]]
+    codes = [*starts, *([0] if key.null else [])]
+    assert [key.index(code) for code in codes] == list(range(key.size))
+    return codes

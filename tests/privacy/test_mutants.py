@@ -1,0 +1,163 @@
+"""The audits prove their own power: each planted mutant breaks the promise, and the check that guards it says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from queries import mechanisms, nodes
+from queries.plan import Output
+from tests.privacy.checks import everywhere, neighbours_violate, random_events, undercharged
+from tests.privacy.noise import fits
+from tests.queries.clinic import TABLE, Event, bounded, planned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from queries.plan import Measure, Plan
+
+STATISTICS: dict[str, nodes.Statistic] = {
+    "persons": nodes.Count("persons"),
+    "events": nodes.Count("events"),
+    "sum": nodes.Sum("balance"),
+    "mean": nodes.Mean("balance"),
+}
+
+
+def asked(statistic: str, cells: int = 4, events: int = 6) -> Plan:
+    """Return a plan of one statistic over the cells of two keys."""
+    return planned(
+        nodes.ByValue("region"), nodes.ByValue("unit"), cells=cells, events=events, asked=STATISTICS[statistic]
+    )
+
+
+def changed(plan: Plan, change: Callable[[Measure], Measure]) -> Plan:
+    """Return a plan with every measure changed."""
+    outputs = tuple(Output(o.name, o.statistic, tuple(map(change, o.measures))) for o in plan.outputs)
+    return replace(plan, outputs=outputs)
+
+
+def worst(plan: Plan) -> list[Event]:
+    """Return a person who uses up every bound of the plan."""
+    return everywhere(plan, 1, plan.events_per_cell, "high")
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_half_the_sensitivity_is_caught(statistic: str) -> None:
+    """A plan whose noise was made for half the sensitivity fails on the worst person and on its charge."""
+
+    def halved(measure: Measure) -> Measure:
+        made_for = mechanisms.discrete_laplace(measure.mechanism.sensitivity_l1 // 2, measure.mechanism.epsilon_nano)
+        return replace(measure, mechanism=made_for)
+
+    whole = asked(statistic)
+    mutant = changed(whole, halved)
+    assert neighbours_violate(mutant, worst(mutant), 1) == {"l1"}
+    assert undercharged(mutant) == list(mutant.measures)
+    assert neighbours_violate(whole, worst(whole), 1) == set()
+    assert undercharged(whole) == []
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_a_sensitivity_too_small_by_one_is_caught(statistic: str) -> None:
+    """One unit less than the worst person moves is found: the check is exact."""
+    mutant = changed(
+        asked(statistic),
+        lambda m: replace(m, mechanism=replace(m.mechanism, sensitivity_l1=m.mechanism.sensitivity_l1 - 1)),
+    )
+    assert neighbours_violate(mutant, worst(mutant), 1) == {"l1"}
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_a_person_split_over_two_numbers_is_caught(statistic: str) -> None:
+    """One person's events under two numbers count twice, and the neighbours show it."""
+
+    def split(plan: Plan, events: Sequence[Event]) -> list[NDArray[np.int64]]:
+        parts = [Event(2 * e.person + place % 2, e.codes) for place, e in enumerate(events)]
+        return bounded(plan, sorted(parts, key=lambda event: event.person))
+
+    plan = asked(statistic)
+    events = everywhere(plan, 1, 2 * plan.events_per_cell, "high")
+    assert neighbours_violate(plan, events, 1, split) >= {"l1"}
+    assert neighbours_violate(plan, events, 1) == set()
+
+
+@pytest.mark.parametrize(
+    ("statistic", "mutated", "found"),
+    [
+        *((statistic, {"cells_per_person": 5}, "cells") for statistic in STATISTICS),
+        # A person counts once in a cell, however many of their events do.
+        *((statistic, {"events_per_cell": 7}, "largest") for statistic in STATISTICS if statistic != "persons"),
+    ],
+)
+def test_a_bound_that_is_not_enforced_is_caught(statistic: str, mutated: dict[str, int], found: str) -> None:
+    """A kernel that lets through one cell or one event more than planned is found at the worst person."""
+
+    def lenient(plan: Plan, events: Sequence[Event]) -> list[NDArray[np.int64]]:
+        return bounded(replace(plan, **mutated), events)
+
+    plan = asked(statistic)
+    events = everywhere(plan, 1, 50, "high")
+    assert neighbours_violate(plan, events, 1, lenient) == {found, "l1"}
+    assert neighbours_violate(plan, events, 1) == set()
+
+
+@pytest.mark.parametrize("statistic", ["sum", "mean"])
+def test_a_clamp_that_is_not_enforced_is_caught(statistic: str) -> None:
+    """A kernel that clamps one step further than planned is found at values beyond the bound."""
+    narrow: dict[str, nodes.Statistic] = {
+        "sum": nodes.Sum("balance", (0, 100)),
+        "mean": nodes.Mean("balance", (0, 100)),
+    }
+    plan = planned(nodes.ByValue("region"), cells=2, events=3, asked=narrow[statistic])
+
+    def lenient(plan: Plan, events: Sequence[Event]) -> list[NDArray[np.int64]]:
+        return bounded(changed(plan, lambda m: replace(m, high=m.high + 1) if m.high else m), events)
+
+    events = everywhere(plan, 1, 3, "high")
+    assert neighbours_violate(plan, events, 1, lenient) == {"largest", "l1"}
+    assert neighbours_violate(plan, events, 1) == set()
+
+
+def test_bounds_shared_between_persons_are_caught() -> None:
+    """A kernel in which one person uses up another's bounds moves more than one person's share."""
+
+    def shared(plan: Plan, events: Sequence[Event]) -> list[NDArray[np.int64]]:
+        return bounded(plan, [Event(0, event.codes) for event in events])
+
+    plan = asked("sum", cells=2, events=2)
+    random = np.random.default_rng(0)
+    found: set[str] = set()
+    for _ in range(200):
+        events = random_events(random, persons=4, most_events=10)
+        found |= neighbours_violate(plan, events, 0, shared)
+        assert neighbours_violate(plan, events, 0) == set()
+    assert "cells" in found
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_half_the_noise_is_caught(statistic: str) -> None:
+    """A mechanism with half the scale of its charge fails on OpenDP's map, and its draws fail the fit."""
+
+    def halved(measure: Measure) -> Measure:
+        return replace(measure, mechanism=replace(measure.mechanism, scale=measure.mechanism.scale / 2))
+
+    mutant = changed(asked(statistic), halved)
+    assert undercharged(mutant) == list(mutant.measures)
+    for honest, weak in zip(asked(statistic).measures, mutant.measures, strict=True):
+        draws = weak.mechanism.release(np.zeros(20_000, dtype=np.int64))
+        assert not fits(draws, honest.mechanism.scale)
+        assert fits(draws, weak.mechanism.scale)
+
+
+def test_the_worst_persons_of_the_mutants_touch_every_cell() -> None:
+    """The planted persons have events in all 16 cells, nulls' cell too: nothing is caught for want of events."""
+    plan = asked("events", cells=16)
+    assert plan.cells == 16
+    assert all(cells.all() for cells in bounded(plan, worst(plan)))
+    assert len(TABLE.columns) == len(worst(plan)[0].codes)

@@ -1,0 +1,97 @@
+"""What the contract says of routes: which role each is for. A route that is not here has to be added on purpose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.serving import PATIENTS, PREFIX, ask
+
+if TYPE_CHECKING:
+    from tests.serving import Place
+
+EVERYONE = frozenset({"researcher", "admin", "dpo"})
+ADMIN, DPO, RESEARCHER = frozenset({"admin"}), frozenset({"dpo"}), frozenset({"researcher"})
+EITHER = ADMIN | DPO
+
+# (method, path) -> roles; None is anyone without a token
+CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
+    ("GET", "/health"): None,
+    ("GET", "/me"): EVERYONE,
+    ("GET", "/datasets"): EVERYONE,
+    ("GET", "/datasets/{name}"): EVERYONE,
+    ("GET", "/datasets/{name}/report"): EITHER,
+    ("GET", "/studies"): EVERYONE,
+    ("POST", "/studies"): ADMIN,
+    ("GET", "/studies/{study}"): EVERYONE,
+    ("PATCH", "/studies/{study}"): ADMIN,
+    ("PUT", "/studies/{study}/members/{user}"): ADMIN,
+    ("DELETE", "/studies/{study}/members/{user}"): ADMIN,
+    ("POST", "/studies/{study}/approve"): DPO,
+    ("POST", "/studies/{study}/suspend"): DPO,
+    ("POST", "/studies/{study}/resume"): DPO,
+    ("POST", "/studies/{study}/close"): EITHER,
+    ("GET", "/studies/{study}/budget"): EVERYONE,
+    ("PUT", "/studies/{study}/budget"): ADMIN,
+    ("POST", "/studies/{study}/budget/approve"): DPO,
+    ("GET", "/studies/{study}/report"): EITHER,
+    ("POST", "/studies/{study}/estimates"): RESEARCHER,
+    ("POST", "/studies/{study}/rehearsals"): RESEARCHER,
+    ("POST", "/studies/{study}/queries"): RESEARCHER,
+    ("GET", "/studies/{study}/releases"): EVERYONE,
+    ("GET", "/studies/{study}/releases/{release}"): EVERYONE,
+    ("GET", "/audit/entries"): DPO,
+    ("GET", "/audit/checkpoint"): DPO,
+    ("GET", "/audit/proofs/inclusion"): DPO,
+    ("GET", "/audit/proofs/consistency"): DPO,
+    ("POST", "/users"): ADMIN,
+    ("POST", "/users/{name}/tokens"): ADMIN,
+    ("DELETE", "/tokens/{token_id}"): ADMIN,
+}
+
+METHODS = ("get", "post", "put", "patch", "delete")
+REASON = {"reason": "because"}
+NEW_STUDY = {
+    "name": "new",
+    "dataset": "rand-hie",
+    "epsilon": 1.0,
+    "title": "Title",
+    "purpose": "Purpose",
+    "legal_basis": "Basis",
+}
+# A good body for each route that takes one.
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/studies"): NEW_STUDY,
+    ("PATCH", "/studies/{study}"): {"title": "Another"},
+    ("POST", "/studies/{study}/approve"): REASON,
+    ("POST", "/studies/{study}/suspend"): REASON,
+    ("POST", "/studies/{study}/resume"): REASON,
+    ("POST", "/studies/{study}/close"): REASON,
+    ("PUT", "/studies/{study}/budget"): {"epsilon": 2.0, **REASON},
+    ("POST", "/studies/{study}/budget/approve"): REASON,
+    ("POST", "/studies/{study}/estimates"): ask(PATIENTS),
+    ("POST", "/studies/{study}/rehearsals"): ask(PATIENTS),
+    ("POST", "/studies/{study}/queries"): ask(PATIENTS),
+    ("POST", "/users"): {"name": "eve", "role": "researcher"},
+}
+
+
+def document(place: Place) -> dict[str, Any]:
+    """Return the OpenAPI document that an application serves."""
+    found: dict[str, Any] = place.client(None).good("GET", "/openapi.json")
+    return found
+
+
+def operations(served: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the operations of a document by method and path without its prefix."""
+    return {
+        (method.upper(), path.removeprefix(PREFIX)): operation
+        for path, item in served["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    }
+
+
+def filled(path: str, **values: str) -> str:
+    """Return a path with its parameters given."""
+    named = {"study": "flu", "user": "ada", "name": "rand-hie", "release": "0" * 32, "token_id": "0" * 16, **values}
+    return path.format(**named)

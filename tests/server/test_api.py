@@ -1,0 +1,494 @@
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.server.routes import NEW_STUDY, REASON
+from tests.serving import PATIENTS, ask, assert_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.serving import Client, Place, Reply
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Keep the tracebacks of failures out of the tests' output."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def is_refused(reply: Reply, status: int, code: str, pointer: str | None = None) -> None:
+    """Check a refusal."""
+    assert (reply.status, reply.code) == (status, code), reply
+    if pointer is not None:
+        assert reply.json()["pointer"] == pointer
+
+
+def pages(client: Client, path: str, limit: int) -> list[Any]:
+    """Return the items of a list, read page by page."""
+    found: list[Any] = []
+    cursor = ""
+    for _ in range(500):
+        page = client.good("GET", f"{path}{'&' if '?' in path else '?'}limit={limit}{cursor}")
+        assert len(page["items"]) <= limit
+        found += page["items"]
+        if page["next"] is None:
+            return found
+        assert len(page["items"]) == limit, "only the last page may be short"
+        cursor = f"&cursor={quote(page['next'])}"
+    raise AssertionError("the list has no end")
+
+
+# Who am I, users, tokens
+
+
+def test_me(place: Place) -> None:
+    """Everybody sees their own name, role and studies."""
+    place.open_study("b")
+    assert place.client("ada").good("GET", "/me") == {"name": "ada", "role": "researcher", "studies": ["b", "flu"]}
+    assert place.client("ben").good("GET", "/me") == {"name": "ben", "role": "researcher", "studies": []}
+    assert place.client("dora").good("GET", "/me")["role"] == "dpo"
+    assert place.client(None).good("GET", "/health") == {"status": "ok"}
+
+
+def test_users_and_tokens(place: Place) -> None:
+    """A new user's token works; a second one too; a revoked one no more, and only that one."""
+    admin = place.client("admin")
+    made = admin.good("POST", "/users", {"name": "eve", "role": "researcher"})
+    assert (made["user"], made["role"]) == ("eve", "researcher")
+    other = admin.good("POST", "/users/eve/tokens")
+    assert other["token"] != made["token"]
+    clients = [type(admin)(admin.send, token) for token in (made["token"], other["token"])]
+    assert [client.get("/me").status for client in clients] == [200, 200]
+    assert admin.request("DELETE", f"/tokens/{made['token_id']}").status == 204
+    assert [client.get("/me").status for client in clients] == [401, 200]
+    is_refused(admin.request("DELETE", f"/tokens/{made['token_id']}"), 404, "not-found")
+    is_refused(admin.post("/users", {"name": "eve", "role": "dpo"}), 409, "already-exists")
+    is_refused(admin.post("/users/nobody/tokens"), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"name": "", "role": "dpo"}, "/name"),
+        ({"name": "a b", "role": "dpo"}, "/name"),
+        ({"name": "a" * 64, "role": "dpo"}, "/name"),
+        ({"name": "system", "role": "dpo"}, "/name"),
+        ({"name": "anonymous", "role": "dpo"}, "/name"),
+        ({"name": "x\n", "role": "dpo"}, "/name"),
+        ({"name": 1, "role": "dpo"}, "/name"),
+        ({"role": "dpo"}, "/name"),
+        ({"name": "x", "role": "root"}, "/role"),
+        ({"name": "x"}, "/role"),
+        ({"name": "x", "role": "dpo", "token": "t"}, "/token"),
+    ],
+)
+def test_a_user_that_cannot_be(shared: Place, body: Any, pointer: str) -> None:
+    """A user's name and role are checked, and nothing is added."""
+    before = shared.home.rows("SELECT name FROM users")
+    is_refused(shared.client("admin").post("/users", body), 422, "invalid-request", pointer)
+    assert shared.home.rows("SELECT name FROM users") == before
+
+
+# Studies
+
+
+def test_the_life_of_a_study(place: Place) -> None:
+    """Draft, approved, suspended, approved again, closed: each move by its role, from its states, with its reason."""
+    admin, dora, ada = map(place.client, ("admin", "dora", "ada"))
+    opened = admin.good("POST", "/studies", {**NEW_STUDY, "starts": "2020-01-01"})
+    assert (opened["id"], opened["state"], opened["members"], opened["raise"]) == ("new", "draft", [], None)
+    assert (opened["budget"]["epsilon"], opened["budget"]["delta"], opened["starts"]) == (1.0, 1e-6, "2020-01-01")
+    edited = admin.good("PATCH", "/studies/new", {"purpose": "Better"})
+    assert (edited["purpose"], edited["title"], edited["starts"]) == ("Better", "Title", "2020-01-01")
+    assert admin.good("PUT", "/studies/new/members/ada")["members"] == ["ada"]
+    assert admin.good("PUT", "/studies/new/members/ada")["members"] == ["ada"]
+    assert ada.good("GET", "/studies/new")["state"] == "draft"
+    is_refused(dora.post("/studies/new/suspend", REASON), 409, "wrong-state")
+    is_refused(admin.post("/studies/new/approve", REASON), 403, "forbidden")
+    is_refused(dora.post("/studies/new/approve", {}), 422, "invalid-request", "/reason")
+    is_refused(dora.post("/studies/new/approve", {"reason": ""}), 422, "invalid-request", "/reason")
+    assert dora.good("POST", "/studies/new/approve", REASON)["state"] == "approved"
+    is_refused(dora.post("/studies/new/approve", REASON), 409, "wrong-state")
+    is_refused(admin.request("PATCH", "/studies/new", {"title": "Too late"}), 409, "wrong-state")
+    assert dora.good("POST", "/studies/new/suspend", REASON)["state"] == "suspended"
+    is_refused(ada.post("/studies/new/queries", ask(PATIENTS)), 403, "not-approved")
+    assert dora.good("POST", "/studies/new/resume", REASON)["state"] == "approved"
+    assert ada.post("/studies/new/queries", ask(PATIENTS, 0.5)).status == 201
+    assert admin.good("DELETE", "/studies/new/members/ada")["members"] == []
+    is_refused(admin.request("DELETE", "/studies/new/members/ada"), 404, "not-found")
+    assert admin.good("POST", "/studies/new/close", REASON)["state"] == "closed"
+    for action in ("approve", "suspend", "resume", "close"):
+        is_refused(dora.post(f"/studies/new/{action}", REASON), 409, "wrong-state")
+    is_refused(admin.request("PUT", "/studies/new/budget", {"epsilon": 1, **REASON}), 409, "wrong-state")
+    told = [
+        json.loads(b) for (b,) in place.home.rows("SELECT body FROM audit_entries WHERE study='new' ORDER BY position")
+    ]
+    actions = [entry["action"] for entry in told if not entry["action"].startswith("query.")]
+    assert actions == [
+        *("study.open", "study.edit", "study.member.add", "study.approve", "study.suspend", "study.resume"),
+        *("study.member.remove", "study.close"),
+    ]
+    assert [e["facts"]["reason"] for e in told if e["action"] in ("study.approve", "study.close")] == ["because"] * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "pointer"),
+    [
+        ({"name": ""}, 422, "/name"),
+        ({"name": "a/b"}, 422, "/name"),
+        ({"name": "../x"}, 422, "/name"),
+        ({"name": "a" * 64}, 422, "/name"),
+        ({"name": "é"}, 422, "/name"),
+        ({"name": "flu"}, 409, None),
+        ({"dataset": "none"}, 404, None),
+        ({"title": ""}, 422, "/title"),
+        ({"title": "   "}, 422, "/title"),
+        ({"title": "x" * 10_001}, 422, "/title"),
+        ({"purpose": None}, 422, "/purpose"),
+        ({"legal_basis": 5}, 422, "/legal_basis"),
+        ({"epsilon": 0}, 422, "/epsilon"),
+        ({"epsilon": -1}, 422, "/epsilon"),
+        ({"epsilon": "1"}, 422, "/epsilon"),
+        ({"epsilon": 1e-10}, 422, "/epsilon"),
+        ({"delta": 1}, 422, "/delta"),
+        ({"delta": -1e-9}, 422, "/delta"),
+        ({"delta": 1e-5}, 409, None),
+        ({"starts": "2026-02-30"}, 422, "/starts"),
+        ({"starts": "20260101"}, 422, "/starts"),
+        ({"ends": "soon"}, 422, "/ends"),
+        ({"starts": "2026-02-02", "ends": "2026-02-01"}, 422, "/ends"),
+        ({"protocol": {"tabels": []}}, 422, "/protocol/tabels"),
+        ({"protocol": {"statistics": ["max"]}}, 422, "/protocol/statistics/0"),
+        ({"protocol": {"columns": "sex"}}, 422, "/protocol/columns"),
+        ({"protocol": {"max_epsilon": 0}}, 422, "/protocol/max_epsilon"),
+        ({"state": "approved"}, 422, "/state"),
+    ],
+)
+def test_a_study_that_cannot_be(shared: Place, changes: dict[str, Any], status: int, pointer: str | None) -> None:
+    """What a study is opened with is checked, the place is named, and nothing is opened."""
+    reply = shared.client("admin").post("/studies", {**NEW_STUDY, **changes})
+    assert reply.status == status, reply
+    if pointer is not None:
+        assert reply.json()["pointer"] == pointer
+    assert shared.home.rows("SELECT id FROM studies WHERE id NOT IN ('flu', 'days')") == []
+
+
+def test_only_researchers_are_members(place: Place) -> None:
+    """Neither an admin nor a DPO nor somebody unknown can be made a member."""
+    admin = place.client("admin")
+    for name in ("admin", "dora"):
+        is_refused(admin.request("PUT", f"/studies/flu/members/{name}"), 422, "invalid-request", "/user")
+    is_refused(admin.request("PUT", "/studies/flu/members/nobody"), 404, "not-found")
+    for name in ("admin", "dora"):
+        is_refused(place.client(name).post("/studies/flu/queries", ask(PATIENTS)), 403, "forbidden")
+
+
+def test_a_raise_waits_for_the_dpo(place: Place) -> None:
+    """After approval a raise is in force only when a DPO approved it; a lower limit is at once, not below the spend."""
+    place.open_study("s", epsilon=1.0)
+    admin, dora, ada = map(place.client, ("admin", "dora", "ada"))
+    is_refused(dora.post("/studies/s/budget/approve", REASON), 409, "wrong-state")
+    asked = admin.good("PUT", "/studies/s/budget", {"epsilon": 2.0, **REASON})
+    assert (asked["budget"]["epsilon"], asked["raise"]["epsilon"]) == (1.0, 2.0)
+    is_refused(ada.post("/studies/s/queries", ask(PATIENTS, 1.5)), 409, "budget-exceeded")
+    is_refused(admin.post("/studies/s/budget/approve", REASON), 403, "forbidden")
+    granted = dora.good("POST", "/studies/s/budget/approve", REASON)
+    assert (granted["budget"]["epsilon"], granted["raise"]) == (2.0, None)
+    assert ada.post("/studies/s/queries", ask(PATIENTS, 1.5)).status == 201
+    is_refused(admin.request("PUT", "/studies/s/budget", {"epsilon": 1.4, **REASON}), 409, "wrong-state")
+    lowered = admin.good("PUT", "/studies/s/budget", {"epsilon": 1.5, **REASON})
+    assert (lowered["budget"]["epsilon"], lowered["budget"]["remaining"]["epsilon"]) == (1.5, 0.0)
+    is_refused(ada.post("/studies/s/queries", ask(PATIENTS, 0.001)), 409, "budget-exceeded")
+    is_refused(admin.request("PUT", "/studies/s/budget", {"epsilon": 2.0}), 422, "invalid-request", "/reason")
+    is_refused(admin.request("PUT", "/studies/s/budget", {"epsilon": 10_000.5, **REASON}), 422, "invalid-request")
+
+
+def test_the_budget_of_a_study(place: Place) -> None:
+    """The budget shows limit, spend and rest, to members, admins and DPOs alike."""
+    ada = place.client("ada")
+    ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.25))
+    for name in ("ada", "admin", "dora"):
+        budget = place.client(name).good("GET", "/studies/flu/budget")
+        assert (budget["epsilon"], budget["delta"]) == (1000.0, 1e-6)
+        assert budget["spent"] == {"epsilon": 0.25, "rho": 0.03125, "delta": 0.0}
+        assert (budget["reserved"]["epsilon"], budget["remaining"]["epsilon"]) == (0.0, 999.75)
+
+
+# The protocol
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body", "pointer"),
+    [
+        ({"tables": ["persons"]}, ask(PATIENTS), "/query/from"),
+        ({"tables": []}, ask(PATIENTS), "/query/from"),
+        ({"statistics": ["count"]}, ask({**PATIENTS, "c": {"sum": "cost"}}), "/query/select/c"),
+        ({"statistics": ["sum"]}, ask({"c": {"mean": "cost"}}), "/query/select/c"),
+        ({"columns": ["sex"]}, ask({"c": {"sum": "cost"}}), "/query/select/c/sum"),
+        ({"columns": ["cost"]}, ask({"c": {"mean": "cost"}}, group_by=["sex"]), "/query/group_by/0"),
+        ({"columns": []}, ask(PATIENTS, group_by=[{"column": "age", "bins": [0, 9]}]), "/query/group_by/0/column"),
+        (
+            {"columns": ["sex"]},
+            ask(
+                PATIENTS,
+                where={
+                    "all": [
+                        {"column": "sex", "op": "=", "value": "male"},
+                        {"not": {"any": [{"column": "age", "op": "<", "value": 9}]}},
+                    ]
+                },
+            ),
+            "/query/where/all/1/not/any/0/column",
+        ),
+        ({"max_epsilon": 0.5}, ask(PATIENTS, 0.500000001), "/privacy/epsilon"),
+    ],
+)
+def test_outside_the_protocol(place: Place, protocol: dict[str, Any], body: dict[str, Any], pointer: str) -> None:
+    """A table, statistic, column or epsilon that the protocol does not include is refused with its place, free."""
+    place.open_study("p", protocol=protocol)
+    for way in ("estimates", "queries"):
+        is_refused(place.client("ada").post(f"/studies/p/{way}", body), 403, "outside-protocol", pointer)
+    assert place.home.charges() == []
+
+
+def test_within_the_protocol(place: Place) -> None:
+    """What the protocol includes is answered, up to its largest epsilon, and the study shows its protocol."""
+    protocol = {"tables": ["years"], "columns": ["sex", "cost"], "statistics": ["count", "mean"], "max_epsilon": 0.5}
+    place.open_study("p", protocol=protocol)
+    ada = place.client("ada")
+    body = ask({**PATIENTS, "c": {"mean": "cost"}}, 0.5, group_by=["sex"])
+    assert ada.post("/studies/p/queries", body).status == 201
+    assert ada.good("GET", "/studies/p")["protocol"] == protocol
+
+
+def test_a_study_has_its_days(place: Place) -> None:
+    """Before its first day and after its last a study may not ask; on its only day it may."""
+    today = dt.datetime.now(dt.UTC).date()
+    yesterday, tomorrow = (str(today + dt.timedelta(days=days)) for days in (-1, 1))
+    ada = place.client("ada")
+    for name, days, status in (
+        ("early", {"starts": tomorrow}, 403),
+        ("late", {"ends": yesterday}, 403),
+        ("only", {"starts": str(today), "ends": str(today)}, 201),
+        ("within", {"starts": yesterday, "ends": tomorrow}, 201),
+    ):
+        place.open_study(name, **days)
+        reply = ada.post(f"/studies/{name}/queries", ask(PATIENTS))
+        assert reply.status == status, name
+        if status == 403:
+            assert reply.code == "not-approved"
+    assert place.home.reserved() == 2
+
+
+# Lists
+
+
+def test_studies_page_by_page(place: Place) -> None:
+    """Every page size gives each study once, in order; a researcher sees their own alone."""
+    admin = place.client("admin")
+    for number in range(7):
+        admin.good("POST", "/studies", {**NEW_STUDY, "name": f"s{number}"})
+    for number in (1, 4):
+        admin.good("PUT", f"/studies/s{number}/members/ben")
+    names = ["flu", *(f"s{number}" for number in range(7))]
+    for limit in (1, 2, 3, 7, 8, 9, 1000):
+        assert [one["id"] for one in pages(admin, "/studies", limit)] == names
+        assert [one["id"] for one in pages(place.client("ben"), "/studies", limit)] == ["s1", "s4"]
+
+
+def test_releases_page_by_page(place: Place) -> None:
+    """Every page size gives each release once, oldest first, with what it cost."""
+    ada = place.client("ada")
+    made = [ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.25 * n))["id"] for n in range(1, 8)]
+    for limit in (1, 2, 3, 6, 7, 8):
+        found = pages(ada, "/studies/flu/releases", limit)
+        assert sorted(one["id"] for one in found) == sorted(made)
+        assert [one["released_at"] for one in found] == sorted(one["released_at"] for one in found)
+    assert sorted(one["cost"]["epsilon"] for one in found) == [0.25 * n for n in range(1, 8)]
+
+
+def test_releases_of_one_millisecond_are_all_listed(place: Place) -> None:
+    """Releases with the same time are told apart by their ids: none is lost between pages."""
+    ada = place.client("ada")
+    made = {ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.25 * n))["id"] for n in range(1, 6)}
+    place.home.change("UPDATE releases SET released_at = '2026-01-01T00:00:00.000Z'")
+    for limit in (1, 2, 4):
+        assert {one["id"] for one in pages(ada, "/studies/flu/releases", limit)} == made
+
+
+def test_a_release_as_json_and_csv(place: Place) -> None:
+    """A release is read again as it was made; its CSV has a line for each row and the same numbers."""
+    ada = place.client("ada")
+    body = ask({**PATIENTS, "mean": {"mean": "visits"}}, group_by=["sex", "year"])
+    made = ada.good("POST", "/studies/flu/queries", body)
+    for name in ("ada", "admin", "dora"):
+        again = place.client(name).good("GET", f"/studies/flu/releases/{made['id']}")
+        assert again == {**made, "replayed": True}
+    table = ada.get(f"/studies/flu/releases/{made['id']}", Accept="text/csv")
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(table.body.decode())))
+    assert list(rows[0]) == [
+        "sex",
+        "year",
+        "patients",
+        "patients_low",
+        "patients_high",
+        "mean",
+        "mean_low",
+        "mean_high",
+    ]
+    assert len(rows) == 10
+    for row, wanted in zip(rows, made["rows"], strict=True):
+        assert (row["sex"], int(row["year"])) == (wanted["sex"], wanted["year"])
+        assert int(row["patients_low"]) == wanted["patients"]["low"]
+        assert float(row["mean_high"]) == wanted["mean"]["high"]
+    is_refused(ada.get("/studies/flu/releases/" + "0" * 32), 404, "not-found")
+
+
+def test_reading_costs_nothing(place: Place) -> None:
+    """Estimates, lists, releases and budgets leave no charge."""
+    ada = place.client("ada")
+    release = ada.good("POST", "/studies/flu/queries", ask(PATIENTS))["id"]
+    before = place.home.charges()
+    for path in ("", "/budget", "/releases", f"/releases/{release}"):
+        ada.good("GET", f"/studies/flu{path}")
+    for number in range(5):
+        ada.good("POST", "/studies/flu/estimates", ask(PATIENTS, 1.0 + number))
+    assert place.home.charges() == before
+
+
+# Datasets
+
+
+def test_the_public_schema(place: Place) -> None:
+    """The catalog shows what was declared: tables, columns, kinds, values and bounds."""
+    listed = place.client("ben").good("GET", "/datasets")
+    assert [(one["name"], one["edition"]) for one in listed["items"]] == [("clinic", 1), ("rand-hie", 1)]
+    shown = place.client("ben").good("GET", "/datasets/clinic")
+    visits = shown["tables"]["visits"]["columns"]
+    assert visits["sex"]["values"] == ["female", "male"]
+    assert visits["day"]["bounds"] == ["2020-01-01", "2021-12-31"]
+    assert (visits["cost"]["bounds"], visits["cost"]["step"], visits["cost"]["nullable"]) == ([0, 1000], 0.01, True)
+    assert "values" not in visits["code"]
+    assert "person" not in visits
+    assert "patient" not in visits
+    is_refused(place.client("ben").get("/datasets/none"), 404, "not-found")
+
+
+# The audit log
+
+
+def test_the_audit_log_page_by_page(place: Place) -> None:
+    """The pages together are the whole log, each entry once, in an unbroken chain; reading adds an entry of its own."""
+    dora = place.client("dora")
+    for limit in (2, 5, 1000):
+        known = place.home.last_entry()
+        found = pages(dora, "/audit/entries", limit)
+        assert [one["index"] for one in found] == list(range(len(found)))
+        assert len(found) > known
+        assert found[known + 1]["action"] == "audit.read"
+    # A page of one ends too, though each page that is read adds an entry.
+    first = dora.good("GET", "/audit/entries?limit=1")
+    assert [one["index"] for one in first["items"]] == [0]
+    assert first["next"] == "1"
+
+
+def test_the_audit_log_as_json_lines(place: Place) -> None:
+    """As JSON lines each line is a body byte for byte as it was hashed, and the chain can be checked from it."""
+    reply = place.client("dora").get("/audit/entries?limit=1000", Accept="application/jsonl")
+    assert reply.content_type == "application/jsonl"
+    bodies = reply.body.decode().splitlines()
+    stored = place.home.rows("SELECT body, leaf_hash FROM audit_entries ORDER BY position")
+    assert bodies == [body for body, _ in stored]
+    assert_chain(stored)
+
+
+def test_the_audit_log_as_csv(place: Place) -> None:
+    """As CSV each entry is a line with its hash."""
+    reply = place.client("dora").get("/audit/entries?limit=1000", Accept="text/csv")
+    rows = list(csv.DictReader(io.StringIO(reply.body.decode())))
+    assert [int(row["index"]) for row in rows] == list(range(place.home.last_entry() + 1))
+    stored = [leaf for (leaf,) in place.home.rows("SELECT leaf_hash FROM audit_entries ORDER BY position")]
+    assert [row["leaf_hash"] for row in rows] == stored
+
+
+def test_the_audit_log_is_filtered(place: Place) -> None:
+    """Study, actor, action and time each select what they say, and together all of it."""
+    place.open_study("other")
+    ada, dora = place.client("ada"), place.client("dora")
+    ada.good("POST", "/studies/flu/queries", ask(PATIENTS))
+    ada.good("POST", "/studies/flu/estimates", ask(PATIENTS))
+    ada.good("POST", "/studies/other/queries", ask(PATIENTS))
+    every = dora.good("GET", "/audit/entries?limit=1000")["items"]
+
+    def found(**filters: str) -> list[int]:
+        text = "&".join(f"{name}={quote(value)}" for name, value in filters.items())
+        items = dora.good("GET", f"/audit/entries?limit=1000&{text}")["items"]
+        # The reading itself may fit the filter; it came after what was there before.
+        return [one["index"] for one in items if one["index"] <= every[-1]["index"]]
+
+    def wanted(name: str, value: str | None) -> list[int]:
+        return [one["index"] for one in every if one[name] == value]
+
+    assert found(study="flu") == wanted("study", "flu") != []
+    assert found(actor="ada") == wanted("actor_name", "ada") != []
+    assert found(actor="system") == wanted("actor_name", "system") != []
+    assert found(action="query.release") == wanted("action", "query.release") != []
+    both = set(wanted("study", "flu")) & set(wanted("actor_name", "ada"))
+    assert found(study="flu", actor="ada") == sorted(both)
+    middle = every[len(every) // 2]["time"]
+    assert found(**{"from": middle}) == [one["index"] for one in every if one["time"] >= middle]
+    assert found(to=middle) == [one["index"] for one in every if one["time"] < middle]
+    assert found(study="nowhere") == found(actor="nobody") == found(action="nothing") == []
+
+
+def test_the_next_page_keeps_its_filters(place: Place) -> None:
+    """The Link of a CSV or JSON lines page leads to the next page of the same filtered list."""
+    ada, dora = place.client("ada"), place.client("dora")
+    place.open_study("other")
+    for study in ("flu", "other") * 3:
+        ada.good("POST", f"/studies/{study}/estimates", ask(PATIENTS))
+    flu = [n for (n,) in place.home.rows("SELECT position FROM audit_entries WHERE study = 'flu' ORDER BY position")]
+    assert len(flu) == 6
+    for kind in ("text/csv", "application/jsonl"):
+        first = dora.get("/audit/entries?study=flu&action=query.estimate&limit=2", Accept=kind)
+        target = first.headers["link"].partition("<")[2].partition(">")[0]
+        second = dora.get(f"/audit/entries{target}", Accept="application/jsonl")
+        shown = [json.loads(line) for line in second.body.decode().splitlines()]
+        assert [one["index"] for one in shown] == flu[5:], target
+
+
+@pytest.mark.parametrize("cursor", ["9" * 20, "9" * 5000, "-1", "x", "1.5", "²", "1;--"])
+def test_an_impossible_cursor_is_no_failure(place: Place, cursor: str) -> None:
+    """A cursor that no page gave is answered or refused, but never breaks the server."""
+    for path in ("/audit/entries", "/studies", "/studies/flu/releases"):
+        assert place.client("dora").get(f"{path}?cursor={quote(cursor)}").status in (200, 422), path
+
+
+@pytest.mark.parametrize("when", ["yesterday", "2026-13-01", "2026-01-01T25:00:00Z", "0"])
+def test_an_impossible_time_is_refused(place: Place, when: str) -> None:
+    """A time that is none is refused, so that nobody takes an empty list for an answer."""
+    for name in ("from", "to"):
+        is_refused(place.client("dora").get(f"/audit/entries?{name}={when}"), 422, "invalid-request", f"/{name}")
+
+
+def test_no_entry_names_a_person(place: Place) -> None:
+    """Bodies of the log hold commitments, never the names of users."""
+    ada = place.client("ada")
+    ada.good("POST", "/studies/flu/queries", ask(PATIENTS))
+    for (body,) in place.home.rows("SELECT body FROM audit_entries"):
+        entry = json.loads(body)
+        assert entry["actor"] not in ("ada", "ben", "dora", "admin")
+        assert '"ada"' not in body
+        assert ":ada" not in body

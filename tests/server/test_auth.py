@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.server.routes import BODIES, CONTRACT, document, filled, operations
+from tests.serving import PATIENTS, USERS, Client, ask, through_app
+
+if TYPE_CHECKING:
+    from tests.serving import Place
+
+
+def test_every_route_says_who_it_is_for(shared: Place) -> None:
+    """Each route of the document is one of the contract's and has its roles; health alone needs no token."""
+    for route, operation in operations(document(shared)).items():
+        assert route in CONTRACT, f"{route} is new: say here who it is for"
+        roles = CONTRACT[route]
+        if roles is None:
+            assert "x-roles" not in operation
+            assert "security" not in operation
+        else:
+            assert set(operation["x-roles"]) == roles, route
+            assert operation["security"] == [{"token": []}], route
+
+
+@pytest.mark.parametrize("role", sorted(set(USERS.values())))
+def test_a_route_is_for_its_roles_alone(place: Place, role: str) -> None:
+    """A user of a role outside a route's gets 403 forbidden there, and of a role within it neither 401 nor 403."""
+    place.client("admin").good("POST", "/users", {"name": "one", "role": role})
+    token = place.client("admin").good("POST", "/users/one/tokens")["token"]
+    client = Client(through_app(place.app), token)
+    for (method, path), operation in operations(document(place)).items():
+        reply = client.request(method, filled(path), {"not": "a body"} if method in ("POST", "PUT", "PATCH") else None)
+        if role in operation.get("x-roles", [role]):
+            assert reply.status not in (401, 403), (method, path, reply)
+            assert reply.status < 500, (method, path, reply)
+        else:
+            assert (reply.status, reply.code) == (403, "forbidden"), (method, path)
+
+
+def test_who_has_no_token_gets_nowhere(place: Place) -> None:
+    """Without a token every route but health is 401 with a challenge, whatever the body, and leaves no audit entry."""
+    before = place.home.last_entry()
+    for (method, path), operation in operations(document(place)).items():
+        for body in (None, BODIES.get((method, path)), {"x": 1}):
+            reply = place.client(None).request(method, filled(path), body)
+            if "x-roles" not in operation:
+                assert reply.status == 200
+                continue
+            assert (reply.status, reply.code) == (401, "unauthenticated"), (method, path)
+            assert reply.headers["www-authenticate"] == "Bearer"
+    assert place.home.last_entry() == before
+
+
+def test_a_wrong_token_gets_nowhere(place: Place) -> None:
+    """A token that never was, or was revoked, is 401 on every route but health, and changes nothing."""
+    admin = place.client("admin")
+    made = admin.good("POST", "/users/admin/tokens")
+    revoked = Client(through_app(place.app), made["token"])
+    assert revoked.get("/me").status == 200
+    admin.good("DELETE", f"/tokens/{made['token_id']}")
+    before = (
+        place.home.rows("SELECT count(*) FROM users"),
+        place.home.charges(),
+        place.home.rows("SELECT * FROM studies"),
+    )
+    for client in (revoked, Client(through_app(place.app), "rowless_0123456789abcdef_" + "A" * 43)):
+        for (method, path), operation in operations(document(place)).items():
+            if "x-roles" in operation:
+                reply = client.request(method, filled(path), BODIES.get((method, path)))
+                assert (reply.status, reply.code) == (401, "unauthenticated"), (method, path)
+    assert before == (
+        place.home.rows("SELECT count(*) FROM users"),
+        place.home.charges(),
+        place.home.rows("SELECT * FROM studies"),
+    )
+
+
+@pytest.mark.parametrize("name", ["ada", "admin", "dora"])
+def test_a_token_is_checked_to_its_last_character(place: Place, name: str) -> None:
+    """A token with one character changed, cut off, or added is not that token."""
+    token = place.home.tokens[name]
+    last = "A" if token[-5] != "A" else "B"
+    for wrong in (token[:-1], token + "A", token[:-5] + last + token[-4:], token.upper(), token[8:], f"{token} x"):
+        assert Client(through_app(place.app), wrong).get("/me").status == 401, wrong
+    assert Client(through_app(place.app), token).get("/me").status == 200
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Basic YWRhOmFkYQ==", "Token {token}", "{token}", "Bearer Bearer {token}"]
+)
+def test_only_a_bearer_token_is_one(place: Place, header: str) -> None:
+    """Another scheme, or none, is 401."""
+    sent = {"Authorization": header.format(token=place.home.tokens["ada"])}
+    assert place.client(None).request("GET", "/me", headers=sent).status == 401
+
+
+def test_the_scheme_may_be_in_any_case(place: Place) -> None:
+    """RFC 9110: the word Bearer is read in any case."""
+    sent = {"Authorization": f"bearer {place.home.tokens['ada']}"}
+    assert place.client(None).request("GET", "/me", headers=sent).status == 200
+
+
+def test_a_failed_sign_in_leaves_one_entry(place: Place) -> None:
+    """Each wrong token leaves one audit entry that holds nothing of the token."""
+    wrong = f"rowless_0123456789abcdef_{'Zq' * 21}Z"
+    before = place.home.last_entry()
+    for token in (wrong, "letmein-letmein", place.home.tokens["ada"][:-3]):
+        assert Client(through_app(place.app), token).get("/me").status == 401
+    entries = place.home.rows("SELECT body, action, actor FROM audit_entries WHERE position > ?", before)
+    assert [(action, actor) for _, action, actor in entries] == [("sign-in.fail", "anonymous")] * 3
+    for body, _, _ in entries:
+        assert "letmein" not in body
+        assert "Zq" not in body
+        assert place.home.tokens["ada"][25:40] not in body
+
+
+def test_tokens_are_kept_as_hashes_alone(place: Place) -> None:
+    """No file of the home holds the secret part of any token."""
+    secrets = [token.split("_", 2)[2].encode() for token in place.home.tokens.values()]
+    for file in place.home.path.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert not any(secret in content for secret in secrets), file
+
+
+def test_a_stranger_cannot_tell_whether_a_study_is_there(place: Place) -> None:
+    """A researcher outside a study gets the same 404 for everything of it as for a study that is not there."""
+    release = place.client("ada").good("POST", "/studies/flu/queries", ask(PATIENTS))["id"]
+    before = place.home.charges()
+    ben = place.client("ben")
+    seen = 0
+    for (method, path), operation in operations(document(place)).items():
+        if "{study}" not in path or "researcher" not in operation["x-roles"]:
+            continue
+        body = BODIES.get((method, path))
+        real = ben.request(method, filled(path, release=release), body)
+        unreal = ben.request(method, filled(path, release=release, study="xyz"), body)
+        assert (real.status, real.code) == (404, "not-found"), (method, path)
+        assert real.body.replace(b"flu", b"xyz") == unreal.body
+        seen += 1
+    assert seen >= 6
+    assert ben.good("GET", "/studies") == {"items": [], "next": None}
+    assert ben.good("GET", "/me")["studies"] == []
+    assert place.home.charges() == before
+
+
+def test_who_is_removed_from_a_study_no_longer_knows_of_it(place: Place) -> None:
+    """The end of a membership is the end of access, to releases that were seen before too."""
+    ada = place.client("ada")
+    release = ada.good("POST", "/studies/flu/queries", ask(PATIENTS))["id"]
+    assert ada.get(f"/studies/flu/releases/{release}").status == 200
+    place.client("admin").good("DELETE", "/studies/flu/members/ada")
+    for path in ("/studies/flu", "/studies/flu/releases", f"/studies/flu/releases/{release}", "/studies/flu/budget"):
+        assert ada.get(path).status == 404, path
+    assert ada.post("/studies/flu/queries", ask(PATIENTS)).status == 404
+
+
+def test_a_release_is_found_in_its_own_study_alone(place: Place) -> None:
+    """A release's id under another study of the same member is 404."""
+    place.open_study("other")
+    ada = place.client("ada")
+    release = ada.good("POST", "/studies/flu/queries", ask(PATIENTS))["id"]
+    assert ada.get(f"/studies/other/releases/{release}").status == 404
+
+
+def test_budgets_of_datasets_are_not_for_researchers(place: Place) -> None:
+    """A researcher sees a dataset's public schema without its cap and spend; admins and DPOs see both."""
+    assert "budget" not in place.client("ada").good("GET", "/datasets/rand-hie")
+    for name in ("admin", "dora"):
+        assert place.client(name).good("GET", "/datasets/rand-hie")["budget"]["epsilon"] == 10_000
