@@ -81,9 +81,12 @@ class Engine:
         # One cursor per thread: a shared connection returned wrong rows (DuckDB 2.0).
         cursor = self._open()[0].cursor()
         try:
-            with _time_limit(cursor, self._query_seconds):
+            with _time_limit(cursor, self._query_seconds) as over:
                 select = scans.scan(plan, lambda name, text: _look_up(cursor, plan.table, name, text), persons)
                 for batch in cursor.sql(select.sql("duckdb")).to_arrow_reader(BATCH_ROWS):
+                    # An interrupt between two batches stops nothing: ask as well.
+                    if over.is_set():
+                        raise EngineFailed("the engine failed")
                     arrays = [column.to_numpy(zero_copy_only=True) for column in batch.columns]
                     yield arrays[0], dict(zip(names, arrays[1:], strict=True))
         except duckdb.Error as error:
@@ -137,12 +140,18 @@ def _look_up(cursor: duckdb.DuckDBPyConnection, table: Table, name: str, text: s
 
 
 @contextmanager
-def _time_limit(cursor: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Interrupt the cursor's query when its time is over."""
-    timer = threading.Timer(seconds, cursor.interrupt)
+def _time_limit(cursor: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[threading.Event]:
+    """Interrupt the cursor's query when its time is over, and set the event that is handed out."""
+    over = threading.Event()
+
+    def stop() -> None:
+        over.set()
+        cursor.interrupt()
+
+    timer = threading.Timer(seconds, stop)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield over
     finally:
         timer.cancel()
