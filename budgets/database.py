@@ -6,6 +6,7 @@ IMMEDIATE), so that what it reads is still true when it writes. A commit is on d
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,7 +18,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from budgets.errors import SchemaOutdated
+from budgets.errors import SchemaOutdated, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +28,17 @@ BUSY_MS = 30_000
 
 
 class Database:
-    """The ledger's database. Threads may share it; processes open their own."""
+    """The ledger's database. Threads may share it; processes open their own.
+
+    Opening it and every transaction raise Unavailable when it cannot be used.
+    """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url, pool_size=8, max_overflow=64)
+        try:
+            self._engine = sa.create_engine(url, pool_size=8, max_overflow=64)
+        except (sa.exc.ArgumentError, ImportError) as error:
+            # The address may hold a password: it is not repeated.
+            raise Unavailable("its address is not one that SQLAlchemy understands") from error
         self._turn: AbstractContextManager[Any] = nullcontext()
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
@@ -41,7 +49,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Open a transaction that commits when the block ends and leaves no trace when it raises."""
-        with self._turn, self._engine.connect() as connection:
+        with self._turn, _in_words(), self._engine.connect() as connection:
             connection = connection.execution_options(rowless_write=True)
             with connection.begin():
                 yield connection
@@ -49,7 +57,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Open a transaction that sees one state of the database; what is written in it is forgotten."""
-        with self._engine.connect() as connection:
+        with _in_words(), self._engine.connect() as connection:
             transaction = connection.begin()
             try:
                 yield connection
@@ -78,6 +86,16 @@ class Database:
         present, wanted = self.revisions()
         if present != wanted:
             raise SchemaOutdated(f"the ledger's schema is {present or 'missing'}; run `rowless init` to bring it up")
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            raise  # wrong SQL or a wrong schema: a defect, and no fault of the database
+        raise Unavailable(f"{error.orig}") from error
 
 
 def _alembic() -> Config:

@@ -58,5 +58,9 @@ class KeyConflict(BudgetsError):
     """An idempotency key was used before for another request."""
 
 
+class Unavailable(BudgetsError):
+    """The database cannot be opened, reached or written to. The transaction left no trace."""
+
+
 class SchemaOutdated(BudgetsError):
     """The database's schema is not the one this version works with."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from queries.nodes import Scalar
 
-UNDECLARED_LAST = 2**31 - 1  # no undeclared column has more values than this
+UNDECLARED_LAST = 2**53  # stands for the end of an undeclared column; no code of any column is as large
 
 Ranges = tuple[tuple[int, int], ...]  # disjoint, ascending, inclusive, never adjacent
 
@@ -59,10 +59,7 @@ def units_of(column: Column, literal: Scalar, pointer: str) -> Fraction:
                 raise InvalidQuery(pointer, f"{column.name} holds numbers; give a number")
             return exact(literal, pointer) / Fraction(column.step)
         case Kind.DATE:
-            try:
-                return Fraction((dt.date.fromisoformat(str(literal)) - EPOCH).days)
-            except ValueError:
-                raise InvalidQuery(pointer, f'{column.name} holds dates; give one as "2020-12-31"') from None
+            return Fraction((_date(column, literal, pointer) - EPOCH).days)
         case Kind.BOOLEAN:
             if not isinstance(literal, bool):
                 raise InvalidQuery(pointer, f"{column.name} is true or false; give one of them")
@@ -76,6 +73,16 @@ def exact(number: float, pointer: str) -> Fraction:
     if isinstance(number, float) and not math.isfinite(number):
         raise InvalidQuery(pointer, "must be a finite number")
     return Fraction(str(number)) if isinstance(number, float) else Fraction(number)
+
+
+def _date(column: Column, literal: Scalar, pointer: str) -> dt.date:
+    try:
+        date = dt.date.fromisoformat(str(literal))
+    except ValueError:
+        date = None
+    if date is None or date.isoformat() != literal:  # Python reads "20201231" and "2020-W53-4" too
+        raise InvalidQuery(pointer, f'{column.name} holds dates; give one as "2020-12-31"')
+    return date
 
 
 def _category(column: Column, literal: Scalar, pointer: str) -> int:

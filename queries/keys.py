@@ -116,14 +116,12 @@ def _bins(name: str, column: Column, edges: tuple[nodes.Scalar, ...], pointer: s
             raise InvalidQuery(f"{pointer}/{place}", "the edges must ascend")
     # The first code at or above an edge; beyond the bounds one place outside says as much as any.
     starts = tuple(min(max(math.ceil(edge) - column.low + 1, 0), column.size + 1) for edge in units)
-    labels = tuple(f"[{left}, {right})" for left, right in itertools.pairwise(_edge(column, edge) for edge in edges))
+    labels = tuple(f"[{left}, {right})" for left, right in itertools.pairwise(map(_edge, edges)))
     return CellKey(name, column, column.nullable, starts, labels)
 
 
-def _edge(column: Column, edge: nodes.Scalar) -> nodes.Scalar:
-    """Return an edge as it is shown, in one spelling: 18.0 and 18 are one edge, and so are 2020-03-01 and 20200301."""
-    if column.kind is Kind.DATE:
-        return dt.date.fromisoformat(str(edge)).isoformat()
+def _edge(edge: nodes.Scalar) -> nodes.Scalar:
+    """Return an edge as it is shown, in one spelling: 18.0 and 18 are one edge."""
     return int(edge) if isinstance(edge, float) and edge.is_integer() else edge
 
 

@@ -109,6 +109,8 @@ def parse(text: str, folder: Path) -> Manifest:
         section = listing.section(table_name)
         if not NAME.fullmatch(table_name) or table_name.lower() in (PERSON, PERSONS):
             raise listing.error(table_name, "use letters, digits and _, and no name that Rowless uses itself")
+        if table_name.lower() in {other.lower() for other in events}:
+            raise listing.error(table_name, "is declared twice (upper and lower case are the same)")
         columns, columns_from = _columns(section.section("columns", {}), of_person=False, taken=own)
         bounds = section.section("bounds", {})
         tables[table_name] = Table(

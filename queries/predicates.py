@@ -1,8 +1,9 @@
 """`where`, bound to a table: the canonical predicate that the engine runs and the replay compares.
 
 Binding pushes every `not` down to the comparisons (with SQL's rule that neither a comparison nor its negation
-holds for a null) and turns each comparison into ranges of codes. `simplify` then joins ranges of one column, drops
-what decides nothing and sorts the rest: however a filter was spelled, it comes out in one form.
+holds for a null) and turns each comparison into ranges of codes, or into texts where a column's values are not
+declared. `simplify` then joins what is said of one column, drops what decides nothing and sorts the rest: however a
+filter was spelled, it comes out in one form.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from queries import codes, nodes
 from queries.errors import InvalidQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
 
     from queries.catalog import Column, Table
     from queries.codes import Ranges
@@ -163,41 +164,112 @@ def simplify(predicate: Bound) -> Bound:
     match predicate:
         case Among(_, ()):
             return NEVER
+        case Among(_, ((0, codes.UNDECLARED_LAST),)):
+            return ALWAYS
+        case Spelled(name, (), negated):
+            return Among(name, NOT_NULL) if negated else NEVER
         case Both(parts):
-            return _merge(parts, Both, NEVER, codes.intersection)
+            return _merge(parts, Both, NEVER)
         case Either(parts):
-            return _merge(parts, Either, ALWAYS, lambda left, right: codes.union([*left, *right]))
+            return _merge(parts, Either, ALWAYS)
         case _:
             return predicate
 
 
-def _merge(
-    parts: tuple[Bound, ...],
-    group: type[Both] | type[Either],
-    decisive: Bound,
-    combine: Callable[[Ranges, Ranges], Ranges],
-) -> Bound:
-    """Flatten a group, combine its ranges column by column, and sort it.
+def _merge(parts: tuple[Bound, ...], group: type[Both] | type[Either], decisive: Bound) -> Bound:
+    """Flatten a group, combine what it says of each column, and sort it.
 
     `decisive` is the part that settles the whole group: NEVER among parts that must all hold, ALWAYS otherwise.
     """
     flat: list[Bound] = []
     for part in map(simplify, parts):
         flat.extend(part.parts if isinstance(part, group) else [part])
+    spelled = {values.column for part in flat if (values := _values(part)) is not None}
     ranges: dict[str, list[Ranges]] = {}
+    values_of: dict[str, list[_Values]] = {}
     others: list[Bound] = []
     for part in flat:
-        if isinstance(part, Among):
+        if (values := _values(part, spelled)) is not None:
+            values_of.setdefault(values.column, []).append(values)
+        elif isinstance(part, Among):
             ranges.setdefault(part.column, []).append(part.ranges)
         else:
             others.append(part)
-    merged: list[Bound] = [
-        simplify(Among(name, functools.reduce(combine, several))) for name, several in ranges.items()
-    ]
-    kept = sorted(set(merged + others), key=canonical)
+    all_must_hold = group is Both
+    combine = codes.intersection if all_must_hold else _either_ranges
+    together = _Values.both if all_must_hold else _Values.either
+    merged = [simplify(Among(name, functools.reduce(combine, several))) for name, several in ranges.items()]
+    merged += [functools.reduce(together, several).bound() for several in values_of.values()]
+    # One more flattening: what was combined may be of the group's own kind.
+    settled = [inner for part in [*merged, *others] for inner in (part.parts if isinstance(part, group) else [part])]
+    kept = sorted(set(settled), key=canonical)
     if decisive in kept:
         return decisive
     return kept[0] if len(kept) == 1 else group(tuple(kept))
+
+
+def _either_ranges(left: Ranges, right: Ranges) -> Ranges:
+    return codes.union([*left, *right])
+
+
+NULL: Ranges = ((0, 0),)
+NOT_NULL: Ranges = ((1, codes.UNDECLARED_LAST),)
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What a filter takes of an undeclared category: null or not, and these texts or (`negated`) all but these."""
+
+    column: str
+    null: bool
+    texts: frozenset[str]
+    negated: bool
+
+    def opposite(self) -> _Values:
+        return _Values(self.column, not self.null, self.texts, not self.negated)
+
+    def both(self, other: _Values) -> _Values:
+        null, negated = self.null and other.null, self.negated and other.negated
+        if negated:
+            texts = self.texts | other.texts
+        elif self.negated:
+            texts = other.texts - self.texts
+        elif other.negated:
+            texts = self.texts - other.texts
+        else:
+            texts = self.texts & other.texts
+        return _Values(self.column, null, texts, negated)
+
+    def either(self, other: _Values) -> _Values:
+        return self.opposite().both(other.opposite()).opposite()
+
+    def bound(self) -> Bound:
+        """Return the one form that this set has among bound predicates."""
+        null = Among(self.column, NULL) if self.null else NEVER
+        if not self.texts:
+            if not self.negated:
+                return null
+            return ALWAYS if self.null else Among(self.column, NOT_NULL)
+        spelled = Spelled(self.column, tuple(sorted(self.texts)), self.negated)
+        return Either(tuple(sorted((null, spelled), key=canonical))) if self.null else spelled
+
+
+def _values(part: Bound, spelled: Collection[str] = ()) -> _Values | None:
+    """Return what a part takes of one undeclared category, or None where it is about something else.
+
+    Only texts show that a column is undeclared: `spelled` names those of which a text was seen beside this part.
+    """
+    match part:
+        case Spelled(name, texts, negated):
+            return _Values(name, null=False, texts=frozenset(texts), negated=negated)
+        case Among(name, ranges) if name in spelled:
+            return _Values(name, null=ranges[0] == (0, 0), texts=frozenset(), negated=ranges[-1][1] > 0)
+        case Either((Among(name, ((0, 0),)), Spelled(same, texts, negated))) if name == same:
+            return _Values(name, null=True, texts=frozenset(texts), negated=negated)
+        case Either((Spelled(same, texts, negated), Among(name, ((0, 0),)))) if name == same:
+            return _Values(name, null=True, texts=frozenset(texts), negated=negated)
+        case _:
+            return None
 
 
 def canonical(predicate: Bound) -> str:

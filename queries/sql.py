@@ -71,8 +71,11 @@ def _statistic(statistic: nodes.Statistic) -> exp.Expr:
 def _clamped(column: str, bounds: tuple[float, float] | None) -> exp.Expr:
     if bounds is None:
         return exp.column(column)
-    low, high = map(exp.convert, bounds)
-    return exp.func("least", exp.func("greatest", exp.column(column), low), high)
+    # CASE leaves a null null; DuckDB's and PostgreSQL's LEAST and GREATEST would make it a bound.
+    clamped = exp.Case()
+    for beyond, bound in ((exp.LT, bounds[0]), (exp.GT, bounds[1])):
+        clamped = clamped.when(beyond(this=exp.column(column), expression=exp.convert(bound)), exp.convert(bound))
+    return clamped.else_(exp.column(column))
 
 
 def _predicate(predicate: nodes.Predicate) -> exp.Condition:

@@ -24,11 +24,12 @@ import hashlib
 import logging
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from budgets import accounts, audit, datasets, ledger, studies
-from budgets.errors import Forbidden, NotFound, OverBudget
+from budgets.errors import Forbidden, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
 from queries import bounding, nodes, plan, policy, release, sql
@@ -173,21 +174,22 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
 
 
 def run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Release:
-    """Scan, bound, add noise and settle (steps 6 to 8). Raises QueryFailed with the charge spent."""
+    """Scan, bound, add noise and settle (steps 6 to 8). Raises QueryFailed, and then nothing is given back."""
     try:
         body = compute(prepared.plan, prepared.store)
+        with house.database.write() as transaction:
+            stored = ledger.settle(transaction, charge, body)
+            assert stored is not None
+            summary = f"a release of epsilon {charge.loss.epsilon_text} was made"
+            _log(transaction, actor, "query.release", prepared, summary, stored.id)
     except Exception as error:
         # Whatever it was, it may depend on data: the researcher learns that it failed, the admin's log says why.
         log.exception("query on charge %s failed", charge.id)
-        with house.database.write() as transaction:
+        with suppress(Unavailable), house.database.write() as transaction:
+            # If even this cannot be written, the charge stays reserved, which counts as gone until it is resumed.
             ledger.settle(transaction, charge, None)
-            _log(transaction, actor, "query.fail", prepared, "a scan failed; its charge is spent", charge.id)
+            _log(transaction, actor, "query.fail", prepared, "a query failed; its charge is spent", charge.id)
         raise QueryFailed from error
-    with house.database.write() as transaction:
-        stored = ledger.settle(transaction, charge, body)
-        assert stored is not None
-        summary = f"a release of epsilon {charge.loss.epsilon_text} was made"
-        _log(transaction, actor, "query.release", prepared, summary, stored.id)
     return stored
 
 

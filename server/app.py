@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -22,10 +23,15 @@ PREFIX = "/api/v1"
 
 
 class _Api(Api):
-    """flask-smorest without its own error handler: `problems.py` answers errors."""
+    """flask-smorest, but `problems.py` answers errors, and the document says so."""
 
     def _register_error_handlers(self) -> None:
         pass
+
+    def _register_responses(self) -> None:
+        described = {status.name: status.phrase for status in HTTPStatus}
+        for name, description in {**described, "DEFAULT_ERROR": "Any other problem"}.items():
+            self.spec.components.response(name, openapi.problem_response(description), lazy=True)
 
 
 def create_app(settings: Settings) -> Flask:

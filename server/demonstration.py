@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -66,6 +67,7 @@ class NotServing(ServerError):
 
 def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
     """Set up what is missing, serve, ask one query and go on serving until stopped."""
+    _require_free(settings)
     tokens = _set_up(settings, manifest, say)
     address = f"http://{settings.host}:{settings.port}"
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -84,6 +86,18 @@ def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
     finally:
         server.terminate()
         server.wait()
+
+
+def _require_free(settings: Settings) -> None:
+    """Refuse a port that another server has: it would be sent the tokens."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise NotServing(
+                f"port {settings.port} of {settings.host} cannot be used ({error.strerror}); PORT= changes it"
+            ) from error
 
 
 def _stop(_number: int, _frame: object) -> None:
@@ -118,7 +132,7 @@ def _set_up(settings: Settings, manifest: Path, say: Callable[[str], None]) -> d
         with house.database.write() as transaction:
             _open_study(transaction, dataset, admin, say)
     finally:
-        house.database.close()
+        house.close()
     return tokens
 
 

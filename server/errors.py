@@ -5,6 +5,10 @@ class ServerError(Exception):
     """Root of the tree."""
 
 
+class NoHome(ServerError):
+    """There is no home folder yet."""
+
+
 class Malformed(ServerError):
     """The body is no JSON that can be read."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from budgets import accounts, audit, checkpoint, datasets, ledger
 from budgets.database import Database
-from budgets.errors import BudgetsError
+from budgets.errors import BudgetsError, Unavailable
 from queries.errors import QueriesError
 from server.errors import ServerError
 from server.stores import Stores
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from server.settings import Settings
+    from server.stores import OpenEdition
 
 
 class Unhealthy(ServerError):
@@ -38,9 +39,12 @@ def examine(settings: Settings) -> list[Check]:
     """Run every check. The later ones need the schema, so a wrong one ends the list."""
     if not settings.home.is_dir():
         return [Check("home", False, f"there is no folder {settings.home}; run rowless init")]
-    database = Database(settings.database_url)
     try:
+        database = Database(settings.database_url)
         present, wanted = database.revisions()
+    except Unavailable as error:
+        return [Check("ledger", False, f"its database cannot be used: {error}")]
+    try:
         schema = Check(
             "schema", present == wanted, f"revision {present or 'none'}, wanted {wanted}; rowless init mends it"
         )
@@ -88,12 +92,22 @@ def _stores(settings: Settings, transaction: sa.Connection) -> Iterator[Check]:
     for name in datasets.names(transaction):
         yield _try(
             f"dataset {name}",
-            lambda name=name: f"edition {stores.current(transaction, name).edition.number} opens",  # type: ignore[misc]
+            lambda name=name: _store(stores.current(transaction, name)),  # type: ignore[misc]
         )
+
+
+def _store(opened: OpenEdition) -> str:
+    """Open a store for good (a server would only do so for its first query)."""
+    try:
+        opened.engine.ranges()
+    finally:
+        opened.engine.close()
+    return f"edition {opened.edition.number} opens"
 
 
 def _try(name: str, check: Callable[[], str]) -> Check:
     try:
         return Check(name, True, check())
     except (BudgetsError, QueriesError, OSError, ValueError) as error:
-        return Check(name, False, str(error))
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        return Check(name, False, f"{error}{cause}")

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from budgets import checkpoint, people
 from budgets.audit import SYSTEM
 from budgets.database import Database
-from server.errors import Busy
+from budgets.errors import Unavailable
+from server.errors import Busy, NoHome
+from server.settings import SETTINGS, SettingsError
 from server.stores import Stores
 
 if TYPE_CHECKING:
@@ -48,12 +50,29 @@ class House:
     stores: Stores
     places: Places = field(default_factory=lambda: Places(max(2, os.cpu_count() or 1)))
 
+    def close(self) -> None:
+        """Close the stores and the ledger. No query may be under way."""
+        self.stores.close()
+        self.database.close()
+
 
 def open_house(settings: Settings) -> House:
-    """Open a home that `create_home` made. Raises SchemaOutdated."""
-    database = Database(settings.database_url)
-    database.require_current()
-    return House(settings, database, Stores(settings))
+    """Open a home that `create_home` made. Raises NoHome, SchemaOutdated, SettingsError."""
+    return House(settings, open_ledger(settings), Stores(settings))
+
+
+def open_ledger(settings: Settings) -> Database:
+    """Open a home's ledger, whose schema is this version's. Raises NoHome, SchemaOutdated, SettingsError."""
+    if not settings.home.is_dir():
+        raise NoHome(f"there is no home in {settings.home}; make it with `rowless init`")
+    try:
+        database = Database(settings.database_url)
+        database.require_current()
+    except Unavailable as error:
+        raise SettingsError(
+            f"{SETTINGS['database_url'].name}: the ledger's database cannot be used: {error}"
+        ) from error
+    return database
 
 
 @dataclass(frozen=True)

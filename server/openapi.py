@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from budgets.loss import EPSILON_MAX
 from queries import nodes
 from queries.policy import STATISTICS
-from server import replies
+from server import problems, replies
 from server.schemas import NAME, Built
 
 if TYPE_CHECKING:
@@ -81,5 +81,12 @@ def describe(api: Api) -> None:
     api.ma_plugin.converter.add_attribute_function(_built)
 
 
+def problem_response(description: str) -> dict[str, Any]:
+    """Return the description of a response that is a problem document."""
+    return {"description": description, "content": {problems.CONTENT_TYPE: {"schema": _ref("Problem")}}}
+
+
 def _built(_converter: object, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
-    return _ref(field.component) if isinstance(field, Built) else {}
+    if not isinstance(field, Built):
+        return {}
+    return {"anyOf": [_ref(field.component), {"type": "null"}]} if field.allow_none else _ref(field.component)

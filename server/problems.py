@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, json, request
+from marshmallow.exceptions import SCHEMA
 from werkzeug.exceptions import HTTPException
 
 from budgets import errors as budgets
 from queries import errors as queries
 from server import errors as own
+from server.schemas import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +53,7 @@ PROBLEMS: dict[type[Exception], Answer] = {
     budgets.AlreadyExists: Answer(409, "already-exists", "There is one of that name"),
     budgets.WrongState: Answer(409, "wrong-state", "The present state does not allow this"),
     budgets.OverBudget: Answer(409, "budget-exceeded", "The budget does not allow this"),
+    budgets.Unavailable: Answer(503, "unavailable", "The ledger cannot be used at the moment"),
     budgets.KeyConflict: Answer(409, "idempotency-conflict", "The Idempotency-Key was used for another request"),
 }
 # What Flask and Werkzeug raise, by status. Their own texts are not sent on.
@@ -89,6 +92,9 @@ def _members(error: Exception) -> Iterator[tuple[str, Any]]:
     match error:
         case own.QueryFailed():
             yield "detail", QUERY_FAILED
+        case budgets.Unavailable():
+            log.error("the ledger's database failed", exc_info=error)
+            yield "detail", "Nothing was half-written. Try again soon."
         case queries.InvalidQuery() | queries.OutsideProtocol():
             yield "detail", error.message
             yield "pointer", error.pointer
@@ -128,7 +134,8 @@ def findings(messages: Any, pointer: str) -> Iterator[tuple[str, str]]:
     """Yield (JSON pointer, text) for each finding in marshmallow's nested messages."""
     if isinstance(messages, dict):
         for key, part in messages.items():
-            place = pointer if key == "_schema" else f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
+            whole = key == SCHEMA and not isinstance(key, Place)
+            place = pointer if whole else f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
             yield from findings(part, place)
     elif isinstance(messages, list):
         for part in messages:

@@ -6,21 +6,29 @@ The query's nested parts (predicates, keys, statistics) are each one of several 
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from budgets import loss
+from budgets import clock, loss
 from budgets.errors import Invalid
 from queries import nodes
 from queries.policy import STATISTICS
 from queries.predicates import DEPTH_MAX
 
+MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 T = TypeVar("T")
+
+
+class Place(str):
+    """A name that stands in the document, in marshmallow's messages: `_schema` there means the whole object."""
+
+    __slots__ = ()
 
 
 # The query
@@ -33,7 +41,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _only(value: Mapping[str, Any], *allowed: str) -> None:
-    unknown = {key: ["is not known here"] for key in value if key not in allowed}
+    unknown = {Place(key): ["is not known here"] for key in value if key not in allowed}
     if unknown:
         raise ValidationError(unknown)
 
@@ -43,7 +51,7 @@ def _within(key: str | int, parse: Callable[[Any], T], value: Any) -> T:
     try:
         return parse(value)
     except ValidationError as error:
-        raise ValidationError({key: error.messages}) from None
+        raise ValidationError({Place(key): error.messages}) from None
 
 
 def _member(value: Mapping[str, Any], key: str, parse: Callable[[Any], T]) -> T:
@@ -325,18 +333,36 @@ class NewUserSchema(Schema):
     role = fields.String(required=True, validate=validate.OneOf(["researcher", "admin", "dpo"]))
 
 
-class PageSchema(Schema):
+class _Limited(Schema):
+    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
+
+
+class PageSchema(_Limited):
     """Where in a list to start, and how much of it to return."""
 
-    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
     cursor = fields.String(load_default=None, metadata={"description": "`next` of the page before"})
 
 
-class EntriesSchema(PageSchema):
+class Moment(fields.String):
+    """A time in UTC, brought to the form in which the log keeps times (and compares them as texts)."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:  # noqa: ARG002
+        if not isinstance(value, str) or not MOMENT.fullmatch(value):
+            raise ValidationError("must be a time in UTC, as in 2026-11-23 or 2026-11-23T18:04:05Z")
+        try:
+            return clock.text(dt.datetime.fromisoformat(value))
+        except ValueError as error:
+            raise ValidationError(f"is no time: {error}") from None
+
+
+class EntriesSchema(_Limited):
     """Which entries of the audit log."""
 
+    cursor = fields.Integer(
+        load_default=0, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the page before"}
+    )
     study = fields.String(load_default=None)
     actor = fields.String(load_default=None)
     action = fields.String(load_default=None)
-    since = fields.String(data_key="from", load_default=None, metadata={"description": "UTC, inclusive"})
-    until = fields.String(data_key="to", load_default=None, metadata={"description": "UTC, exclusive"})
+    since = Moment(data_key="from", load_default=None, metadata={"description": "UTC, inclusive"})
+    until = Moment(data_key="to", load_default=None, metadata={"description": "UTC, exclusive"})

@@ -9,26 +9,26 @@ from gunicorn.app.base import BaseApplication
 
 from budgets import audit, ledger
 from budgets.audit import SYSTEM
-from budgets.database import Database
 from budgets.errors import BudgetsError
 from queries.errors import QueriesError
 from server.app import create_app
 from server.errors import ServerError
+from server.house import open_ledger
 from server.settings import SettingsError
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from budgets.database import Database
     from server.settings import Settings
 
 REFUSALS = (SettingsError, ServerError, BudgetsError, QueriesError)
 
 
 def serve(settings: Settings) -> None:
-    """Recover, then serve until stopped. Raises SchemaOutdated when there is no home."""
-    database = Database(settings.database_url)
+    """Recover, then serve until stopped. Raises NoHome, SchemaOutdated, SettingsError."""
+    database = open_ledger(settings)
     try:
-        database.require_current()
         recover(database)
     finally:
         database.close()

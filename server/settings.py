@@ -31,14 +31,14 @@ class Setting:
     secret: bool = False
 
 
-def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
 def _text(text: str) -> str:
     if not text:
         raise ValueError("must not be empty")
     return text
+
+
+def _path(text: str) -> Path:
+    return Path(_text(text)).expanduser().absolute()
 
 
 def _memory(text: str) -> str:
@@ -119,8 +119,10 @@ def _value(setting: Setting, environment: Mapping[str, str]) -> Any:
             text = Path(file).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise SettingsError(f"{setting.name}_FILE: {file} cannot be read: {error.strerror}") from error
+        except UnicodeError as error:
+            raise SettingsError(f"{setting.name}_FILE: {file} is no UTF-8 text") from error
     try:
         return setting.parse(setting.default if text is None else text)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # a ~user that the machine does not know
         shown = "" if setting.secret else f" (it is {text!r})"
         raise SettingsError(f"{setting.name}: {error}{shown}") from None

@@ -52,6 +52,13 @@ class Stores:
         self._lock = threading.Lock()
         self._open: dict[str, OpenEdition] = {}
 
+    def close(self) -> None:
+        """Close every engine."""
+        with self._lock:
+            for opened in self._open.values():
+                opened.engine.close()
+            self._open.clear()
+
     def current(self, transaction: sa.Connection, dataset: str) -> OpenEdition:
         """Return the edition in service, opening it on first use. Raises NotFound."""
         return self.edition(datasets.current(transaction, dataset))

@@ -270,7 +270,7 @@ def make_home(path: Path, *manifest_files: Path) -> Home:
         for file in manifest_files:
             import_file(house, file)
     finally:
-        house.database.close()
+        house.close()
     return Home(path, tokens)
 
 
@@ -345,7 +345,7 @@ def application(home: Home, **settings: str) -> Iterator[Place]:
     try:
         yield Place(home, app)
     finally:
-        app.extensions["rowless"].database.close()
+        app.extensions["rowless"].close()
 
 
 def through_app(app: Flask) -> Send:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
+import pyarrow as pa
 from sqlglot import exp
 
 from queries import scan as scans
@@ -89,7 +90,8 @@ class Engine:
                         raise EngineFailed("the engine failed")
                     arrays = [column.to_numpy(zero_copy_only=True) for column in batch.columns]
                     yield arrays[0], dict(zip(names, arrays[1:], strict=True))
-        except duckdb.Error as error:
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            # What goes wrong while a batch is read reaches us through Arrow.
             raise EngineFailed("the engine failed") from error
         finally:
             cursor.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Response, request
 
@@ -15,25 +16,22 @@ from server.schemas import EntriesSchema
 blueprint: Any = Blueprint("audit", __name__, description="The audit log")
 
 JSON_LINES = "application/jsonl"
-_FORMS = {
-    "text/csv": {"schema": {"type": "string"}},
-    JSON_LINES: {"schema": {"type": "string", "description": "The bodies as they were hashed, one a line"}},
-}
+_LINES = {"type": "string", "description": "The bodies as they were hashed, one a line"}
 
 
 @blueprint.route("/audit/entries")
 @for_roles("dpo")
-@blueprint.doc(responses={"200": {"content": _FORMS}})
 @blueprint.arguments(EntriesSchema, location="query")
+@blueprint.alt_response(200, schema={"type": "string"}, content_type="text/csv", success=True)
+@blueprint.alt_response(200, schema=_LINES, content_type=JSON_LINES, success=True)
 @blueprint.response(200, replies.page_of(replies.Entry))
 def list_entries(asked: dict[str, Any]) -> Any:
     """List entries, oldest first, as JSON, CSV or JSON lines."""
-    first = int(asked["cursor"]) if (asked["cursor"] or "").isdecimal() else 0
     filters = {key: asked[key] for key in ("study", "actor", "action", "since", "until")}
     with house().database.write() as transaction:
         facts = {key: value for key, value in filters.items() if value is not None and key != "actor"}
         audit.append(transaction, actor(), "audit.read", "audit", "the audit log was read", facts=facts)
-        found = audit.entries(transaction, first=first, limit=asked["limit"] + 1, **filters)
+        found = audit.entries(transaction, first=asked["cursor"], limit=asked["limit"] + 1, **filters)
     shown = found[: asked["limit"]]
     following = str(found[-1].to_json()["index"]) if len(found) > len(shown) else None
     match csvs.wanted(request, "text/csv", JSON_LINES):
@@ -45,5 +43,5 @@ def list_entries(asked: dict[str, Any]) -> Any:
         case _:
             return {"items": [entry.to_json() for entry in shown], "next": following}
     if following is not None:
-        response.headers["Link"] = f'<?cursor={following}&limit={asked["limit"]}>; rel="next"'
+        response.headers["Link"] = f'<?{urlencode({**request.args, "cursor": following})}>; rel="next"'
     return response

@@ -46,7 +46,7 @@ def read_json(body: bytes) -> Any:
     """Return the value of a JSON text. Raises Malformed."""
     try:
         value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
-        encoded = json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False).encode()  # fails on half a surrogate pair
     except RecursionError:
         raise Malformed("the JSON nests too deeply") from None
     except UnicodeError:
@@ -55,9 +55,22 @@ def read_json(body: bytes) -> Any:
         raise Malformed(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
     except ValueError:
         raise Malformed("the body holds a number too long to read") from None
-    if b"\\u0000" in encoded:
-        raise Malformed("texts must not hold the character U+0000")
+    _refuse_nul(value)
     return value
+
+
+def _refuse_nul(value: Any) -> None:
+    """Refuse the character that PostgreSQL cannot store and C programs take for the end of a text."""
+    match value:
+        case str() if "\0" in value:
+            raise Malformed("texts must not hold the character U+0000")
+        case list():
+            for part in value:
+                _refuse_nul(part)
+        case dict():
+            for key, part in value.items():
+                _refuse_nul(key)
+                _refuse_nul(part)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -23,7 +23,6 @@ _KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX},
     "description": "A retry with the same key is the same request: it resumes or replays, and never charges twice",
 }
-_CSV = {"text/csv": {"schema": {"type": "string"}}}
 
 
 def _request(body: dict[str, Any]) -> Request:
@@ -80,7 +79,7 @@ def list_releases(page: dict[str, Any], study: str) -> Any:
 
 @blueprint.route("/studies/<study>/releases/<release>")
 @for_roles(*ROLES)
-@blueprint.doc(responses={"200": {"content": _CSV}})
+@blueprint.alt_response(200, schema={"type": "string"}, content_type="text/csv", success=True)
 @blueprint.response(200, replies.Release)
 def show_release(study: str, release: str) -> Any:
     """Return a release, as JSON or (Accept: text/csv) as a table."""

@@ -22,12 +22,12 @@ def audit() -> None:
 @with_json
 def export(file: Path, name: str | None) -> Any:
     """Write the whole log to FILE as JSON lines: each line is an entry's body, byte for byte as it was hashed."""
-    with house() as opened:
+    with house() as opened, file.open("w", encoding="utf-8") as lines:
         with opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)
             log.append(transaction, by, "audit.export", "audit", "the audit log was exported")
         count = 0
-        with opened.database.read() as transaction, file.open("w", encoding="utf-8") as lines:
+        with opened.database.read() as transaction:
             for entry in log.every_entry(transaction):
                 lines.write(f"{entry.body}\n")
                 count += 1

@@ -39,7 +39,7 @@ def house() -> Iterator[House]:
     try:
         yield opened
     finally:
-        opened.database.close()
+        opened.close()
 
 
 def settings() -> Settings:
@@ -59,7 +59,7 @@ def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, as_json: bool, **kwargs: Any) -> None:
         try:
             said, words = command(*args, **kwargs)
-        except (QueriesError, BudgetsError, ServerError, SettingsError) as error:
+        except (QueriesError, BudgetsError, ServerError, SettingsError, OSError) as error:
             reason = reason_of(error)
             if as_json:
                 click.echo(json.dumps({"error": reason}))
@@ -77,6 +77,8 @@ def reason_of(error: Exception) -> str:
             return QUERY_FAILED
         case InvalidQuery() | OutsideProtocol():
             return f"{error.pointer}: {error.message}"
+        case OSError(filename=str(), strerror=str()):
+            return f"{error.filename}: {error.strerror}"
         case _:
             return str(error)
 

@@ -2,7 +2,7 @@
 SELECT COUNT(DISTINCT person) AS people, COUNT(*) AS n, SUM(visits) AS total, AVG(balance) AS average FROM visits
 
 -- clamped
-SELECT SUM(LEAST(GREATEST(visits, 0), 30)) AS total, AVG(LEAST(GREATEST(balance, -0.5), 99.75)) AS average FROM visits
+SELECT SUM(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END) AS total, AVG(CASE WHEN balance < -0.5 THEN -0.5 WHEN balance > 99.75 THEN 99.75 ELSE balance END) AS average FROM visits
 
 -- keys
 SELECT sex, region AS "where", DATE_TRUNC('QUARTER', day) AS day, CASE WHEN visits >= 0 AND visits < 5 THEN '[0, 5)' WHEN visits >= 5 AND visits < 10 THEN '[5, 10)' END AS visits, COUNT(*) AS n FROM visits GROUP BY sex, region, DATE_TRUNC('QUARTER', day), CASE WHEN visits >= 0 AND visits < 5 THEN '[0, 5)' WHEN visits >= 5 AND visits < 10 THEN '[5, 10)' END

@@ -276,6 +276,28 @@ def test_another_spelling_over_an_undeclared_column_has_the_same_form(texts: lis
     assert bound(Not(listed)) == bound(All(tuple(Comparison("diagnosis", "!=", text) for text in shuffled)))
 
 
+UNDECLARED: st.SearchStrategy[Predicate] = st.recursive(
+    st.just(Comparison("diagnosis", "is_null"))
+    | st.builds(Comparison, st.just("diagnosis"), st.sampled_from(("=", "!=")), st.sampled_from(("text 1", "text 2")))
+    | st.just(Comparison("diagnosis", "in", ("text 1", "text 3"))),
+    lambda parts: (
+        st.builds(All, st.tuples(parts, parts)) | st.builds(Some, st.tuples(parts, parts)) | st.builds(Not, parts)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=500)
+@given(UNDECLARED, UNDECLARED)
+def test_filters_of_one_undeclared_column_have_one_form_for_one_meaning(one: Predicate, other: Predicate) -> None:
+    """Two filters that take the same of null, each text and any other text have the same form, and only those."""
+    place = COLUMNS.index("diagnosis")
+    values = [Event(1, tuple(code if at == place else 1 for at in range(len(COLUMNS)))) for code in range(5)]
+    left, right = bound(one), bound(other)
+    agree = [holds(left, value) for value in values] == [holds(right, value) for value in values]
+    assert agree == (predicates.canonical(left) == predicates.canonical(right))
+
+
 @settings(max_examples=300)
 @given(FILTERS, FILTERS)
 def test_filters_of_one_form_select_the_same(one: Predicate, other: Predicate) -> None:

@@ -35,7 +35,7 @@ def shown(where: nodes.Predicate | None = None, codes: dict[str, int] | None = N
         (nodes.Comparison("diagnosis", "!=", "known"), ' WHERE "diagnosis" <> 0 AND "diagnosis" <> 7'),
         (nodes.Comparison("diagnosis", "!=", "unknown"), ' WHERE "diagnosis" <> 0'),
         (nodes.Comparison("diagnosis", "in", ("known", "unknown")), ' WHERE "diagnosis" = 7'),
-        (nodes.Not(nodes.Comparison("diagnosis", "is_null")), ' WHERE "diagnosis" BETWEEN 1 AND 2147483647'),
+        (nodes.Not(nodes.Comparison("diagnosis", "is_null")), ' WHERE "diagnosis" BETWEEN 1 AND 9007199254740992'),
     ],
 )
 def test_a_filter_becomes_ranges_of_codes(where: nodes.Predicate | None, condition: str) -> None:

@@ -23,6 +23,7 @@ NEVER_SENT = {
     "ManifestError",  # import
     "ImportFailed",  # import
     "EngineFailed",  # caught after the charge: answered as QueryFailed
+    "NoHome",  # the start
     "SchemaOutdated",  # the start
     "Unhealthy",  # doctor
     "NotServing",  # demo

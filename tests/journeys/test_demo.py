@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import http.server
+import queue
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from tests.serving import PATIENTS, ROOT, Client, ask, environment, free_port, through_http
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAIT_SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy what git has of the checkout, as a fresh clone would have it."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+class Demo:
+    """A running `rowless demo` and what it printed."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.text = ""
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def read_until(self, word: str | None) -> None:
+        """Read what it prints until a word comes, or (None) until it ends."""
+        while word is None or word not in self.text:
+            line = self._lines.get(timeout=WAIT_SECONDS)
+            if line is None:
+                assert word is None, self.text
+                return
+            self.text += line
+
+
+@contextmanager
+def demo(checkout: Path, port: int, **variables: str) -> Iterator[Demo]:
+    """Run the demonstration in a checkout until the block ends."""
+    variables = {"PYTHONPATH": str(checkout), "PYTHONUNBUFFERED": "1", "ROWLESS_PORT": str(port), **variables}
+    with subprocess.Popen(
+        [sys.executable, "-m", "server.cli", "demo"],
+        cwd=checkout,
+        env=environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        running = Demo(process)
+        try:
+            yield running
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.wait(30)
+
+
+TOKEN = re.compile(r"^  (researcher|admin|DPO) +(rowless_[0-9a-f]{16}_[A-Za-z0-9_-]{43})", re.MULTILINE)
+
+
+def test_the_demonstration(checkout: Path) -> None:
+    """From a fresh checkout: an answer with margins, three tokens that work, a server until SIGTERM; again: free."""
+    port = free_port()
+    with demo(checkout, port) as first:
+        first.read_until("/audit/entries")
+        assert "5,912 persons, 20,190 person-years" in first.text
+        assert len(re.findall(r"^  \d+ +[\d,]+ ± \d+ +\d\.\d\d ± \d\.\d\d$", first.text, re.MULTILINE)) == 5, first.text
+        assert "It cost epsilon 1. Of the study's 3, 2 is left." in first.text
+        tokens = dict(TOKEN.findall(first.text))
+        assert set(tokens) == {"researcher", "admin", "DPO"}
+        clients = {role: Client(through_http(port), token) for role, token in tokens.items()}
+        assert {client.good("GET", "/me")["role"] for client in clients.values()} == {"researcher", "admin", "dpo"}
+        said = clients["researcher"].post("/studies/cost-sharing/queries", ask(PATIENTS, 0.5))
+        assert said.status == 201
+        assert clients["DPO"].good("GET", "/audit/entries?action=query.release")["items"]
+        assert (checkout / "rowless-home" / "demo-tokens.json").stat().st_mode & 0o077 == 0
+        first.process.terminate()
+        first.read_until(None)
+        assert "Stopped" in first.text
+        assert first.process.wait(30) == 0
+    table = [line for line in first.text.splitlines() if "±" in line]
+    with pytest.raises(OSError, match="refused"):
+        clients["researcher"].get("/health")
+    with demo(checkout, port) as second:
+        second.read_until("/audit/entries")
+        assert "Imported" not in second.text
+        assert "the same answer, free. Of the study's 3, 1.5 is left." in second.text
+        assert [line for line in second.text.splitlines() if "±" in line] == table
+        assert dict(TOKEN.findall(second.text)) == tokens
+
+
+def test_a_taken_port_is_told(checkout: Path) -> None:
+    """When the port is taken the demonstration says so and ends with exit code 1."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        port: int = taken.getsockname()[1]
+        with demo(checkout, port, ROWLESS_HOME=str(checkout / "other-home")) as running:
+            running.read_until(None)
+            assert running.process.wait(30) == 1
+        assert f"port {port} of 127.0.0.1 cannot be used" in running.text
+        assert "Traceback" not in running.text
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """Some other server, which answers everything and keeps the credentials it is sent."""
+
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        """Answer as if all were well."""
+        self.seen.extend(filter(None, [self.headers["Authorization"]]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok"}')
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def test_a_stranger_on_the_port_gets_no_token(checkout: Path) -> None:
+    """When another server answers on the port the demonstration gives up; it sends nobody's token there."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        home = str(checkout / "third-home")
+        with demo(checkout, stranger.server_address[1], ROWLESS_HOME=home) as running:
+            running.read_until(None)
+            ended = running.process.wait(30)
+        stranger.shutdown()
+    assert Stranger.seen == []
+    assert ended == 1
+
+
+def test_without_its_data_the_demonstration_says_so(checkout: Path, tmp_path: Path) -> None:
+    """Outside a checkout the demonstration names the file that it misses."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "server.cli", "demo"],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(checkout), ROWLESS_HOME=str(tmp_path / "home2")),
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "demo/rand-hie.toml" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from budgets import people
+from tests.serving import PATIENTS, PROBLEM, Home, Server, ask, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.serving import Client, Reply
+
+HOSTILE = [
+    # SQL
+    *(
+        "' OR '1'='1",
+        '" OR ""="',
+        "'; DROP TABLE charges; --",
+        "1; DELETE FROM accounts",
+        "') UNION SELECT * FROM years --",
+    ),
+    *(
+        "years; ATTACH '/tmp/x.db' AS x",
+        "ATTACH '/etc/passwd' AS p",
+        "COPY years TO '/tmp/stolen.csv'",
+        "PRAGMA version",
+    ),
+    *("INSTALL httpfs", "LOAD httpfs", "SET lock_configuration = false", "SET enable_external_access = true"),
+    *(
+        "read_csv('/etc/passwd')",
+        "read_text('/etc/shadow')",
+        "read_parquet('s3://bucket/x')",
+        "glob('/*')",
+        "duckdb_settings()",
+    ),
+    *(
+        "getenv('HOME')",
+        "(SELECT 1)",
+        "person",
+        '"person"',
+        "years.person",
+        "store.years",
+        "main.years",
+        "sqlite_master",
+    ),
+    *(
+        "information_schema.tables",
+        "pg_catalog.pg_user",
+        "years AS y, persons",
+        "years TABLESAMPLE 1",
+        "*",
+        "1",
+        "TRUE",
+    ),
+    *("sex, person", "max(cost)", "list(cost)", "string_agg(sex, ',')", "count(*) OVER ()", "random()", "current_user"),
+    *(
+        "/* */",
+        "--",
+        "/*!50000 SELECT */",
+        "\\'; SELECT 1",
+        "$$ SELECT 1 $$",
+        "E'\\x41'",
+        "x'41'",
+        "0x41",
+        "?",
+        "$1",
+        ":name",
+    ),
+    *("{{7*7}}", "${7*7}", "#{7*7}", "%(name)s", "%s%s%s%n", "{0.__class__}", "__import__('os').system('id')"),
+    # paths and protocols
+    *(
+        "../../../../etc/passwd",
+        "..\\..\\windows\\win.ini",
+        "/etc/passwd",
+        "file:///etc/passwd",
+        "http://127.0.0.1:1/",
+        "//x/y",
+    ),
+    *("%2e%2e%2f", "%00", "..;/", "flu/../flu", "flu%2Fbudget", "~root", "C:\\", "\\\\host\\share", "flu?x=1", "flu#x"),
+    # texts
+    *(
+        "\t",
+        "\r\nSet-Cookie: a=b",
+        "\n",
+        "\x7f",
+        "\x1b[31m",
+        "\u202eflu",
+        "\u200bflu",
+        "flu\u0301",
+        "ﬂu",
+        "ＦＬＵ",
+        "ſex",
+        "ｓｅｘ",
+    ),
+    *(
+        "\ufeffyears",
+        "\ufffe",
+        "\U0001f4a9",
+        "𝓈ℯ𝓍",
+        "ﷺ" * 50,
+        "a" * 100_000,
+        "é" * 5_000,
+        "",
+        " ",
+        "NULL",
+        "null",
+        "None",
+        "undefined",
+    ),
+    *(
+        "NaN",
+        "Infinity",
+        "-0",
+        "1e400",
+        "9" * 400,
+        "<script>alert(1)</script>",
+        "=cmd|'/C calc'!A0",
+        "@SUM(1)",
+        "<!ENTITY x>",
+    ),
+    *("__proto__", "constructor", "_schema", "data", "items", "self", "$ref", "#/components"),
+]
+NUMBERS: list[Any] = [10**400, -(10**400), 2**63, -(2**63), 1e308, -1e308, 5e-324, 2**31, 0.1 + 0.2, -0.0, True, None]
+
+
+@pytest.fixture(scope="module")
+def server(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve a home with the study flu."""
+    with serving(template.copy(tmp_path_factory.mktemp("hostile") / "home")) as running:
+        running.open_study("flu", "rand-hie")
+        running.open_study("codes", "clinic")
+        yield running
+
+
+def state(home: Home) -> tuple[Any, ...]:
+    """Return what must not change: charges, releases, users, studies, members, datasets and accounts."""
+    tables = ("charges", "releases", "users", "tokens", "studies", "members", "datasets", "editions", "accounts")
+    return tuple(home.rows(f"SELECT * FROM {table}") for table in tables)
+
+
+def survived(reply: Reply, what: object) -> None:
+    """Check that a reply is a refusal in our own words, and short."""
+    assert 400 <= reply.status < 500, (what, reply)
+    assert reply.content_type in (PROBLEM, "text/html"), (what, reply)
+    assert len(reply.body) < 400_000
+    assert "set-cookie" not in reply.headers
+    for word in (b"root:x:", b"DuckDB", b"sqlite3", b"Traceback", b"Parser Error", b"Catalog Error"):
+        assert word not in reply.body, (what, reply)
+
+
+def ways_into_a_query(text: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (study, body) with a text in each place of a query where one may stand."""
+    yield "flu", ask(PATIENTS, table=text)
+    yield "flu", ask({"a": {"sum": text}})
+    yield "flu", ask({"a": {"mean": text}})
+    yield "flu", ask({"a": {"count": text}})
+    yield "flu", ask(PATIENTS, group_by=[text])
+    yield "flu", ask(PATIENTS, group_by=[{"column": text, "bins": [0, 1]}])
+    yield "flu", ask(PATIENTS, group_by=[{"column": "age", "bins": [0, text]}])
+    yield "codes", ask(PATIENTS, table="visits", group_by=[{"column": "day", "period": text}])
+    yield "flu", ask(PATIENTS, where={"column": text, "op": "=", "value": 1})
+    yield "flu", ask(PATIENTS, where={"column": "year", "op": text, "value": 1})
+    yield "flu", ask(PATIENTS, where={"column": "sex", "op": "=", "value": text})
+    yield "flu", ask(PATIENTS, where={"column": "sex", "op": "in", "value": ["male", text]})
+    yield "codes", ask(PATIENTS, table="visits", where={"column": "day", "op": ">", "value": text})
+    yield "flu", {**ask(PATIENTS), "privacy": {"epsilon": text}}
+    yield "flu", {**ask(PATIENTS), "sql": text}
+
+
+def test_hostile_texts_in_queries(server: Server) -> None:
+    """No hostile text in any place of a query is a server error, charges anything, or reaches the engine."""
+    before, ada = state(server.home), server.client("ada")
+    count = 0
+    for text in HOSTILE:
+        for study, body in ways_into_a_query(text):
+            survived(ada.post(f"/studies/{study}/queries", body), body)
+            count += 1
+    assert count > 1_500
+    assert state(server.home) == before
+
+
+def test_hostile_names_of_statistics(server: Server) -> None:
+    """A name in the answer is a plain name, whatever is tried."""
+    before, ada = state(server.home), server.client("ada")
+    for text in HOSTILE:
+        if text.isascii() and text.isidentifier() and len(text) < 64:
+            continue
+        survived(ada.post("/studies/flu/queries", ask({text: {"count": "persons"}})), text)
+        survived(ada.post("/studies/flu/queries", ask(PATIENTS, group_by=[{"column": "sex", "as": text}])), text)
+    assert state(server.home) == before
+
+
+def test_hostile_texts_are_only_looked_up_in_undeclared_categories(server: Server) -> None:
+    """Where any text is a fair question, in a category without declared values, a hostile one just finds nobody."""
+    ada = server.client("ada")
+    for number, text in enumerate(HOSTILE):
+        where = {"column": "code", "op": "=", "value": text}
+        reply = ada.post("/studies/codes/queries", ask(PATIENTS, 2.0, "visits", where=where))
+        if reply.status == 422:
+            continue
+        assert reply.status == 201, (number, text, reply)
+        assert abs(reply.json()["rows"][0]["patients"]["value"]) < 25
+    server.home.assert_sound()
+
+
+def test_hostile_numbers(server: Server) -> None:
+    """No number, however large, small or odd, is a server error in any place of a query."""
+    ada = server.client("ada")
+    for number in NUMBERS:
+        for body in (
+            {**ask(PATIENTS), "privacy": {"epsilon": number}},
+            ask(PATIENTS, where={"column": "cost", "op": "<", "value": number}),
+            ask(PATIENTS, where={"column": "cost", "op": "between", "value": [number, number]}),
+            ask(PATIENTS, group_by=[{"column": "cost", "bins": [0, number]}]),
+            ask(PATIENTS, group_by=[{"column": "cost", "bins": [number, 1]}]),
+            ask({"a": {"sum": "cost", "bounds": [0, number]}}),
+            ask({"a": {"mean": "cost", "bounds": [number, 1]}}),
+            ask({"a": {"count": "events"}}, bounds={"events_per_cell": number}),
+            ask(PATIENTS, bounds={"cells_per_person": number}),
+        ):
+            for way in ("estimates", "queries"):
+                reply = ada.post(f"/studies/flu/{way}", body)
+                assert reply.status < 500, (number, body, reply)
+    server.home.assert_sound()
+
+
+def everywhere_else(client: Client, text: str) -> Iterator[Reply]:
+    """Yield the replies to a text in every path, query string and body that is no query."""
+    part = quote(text, safe="")
+    for path in (f"/studies/{part}", f"/datasets/{part}", f"/studies/flu/releases/{part}", f"/studies/{part}/budget"):
+        yield client.get(path)
+    for path in ("/studies", "/studies/flu/releases", "/audit/entries"):
+        yield client.get(f"{path}?limit={part}")
+        yield client.get(f"{path}?cursor={part}&limit=2")
+        yield client.get(f"{path}?{part}=1")
+    for name in ("study", "actor", "action", "from", "to"):
+        yield client.get(f"/audit/entries?limit=1&{name}={part}")
+    yield client.post(f"/studies/{part}/queries", ask(PATIENTS))
+    yield client.request("PUT", f"/studies/flu/members/{part}")
+    yield client.request("PUT", f"/studies/{part}/members/ada")
+    yield client.request("DELETE", f"/tokens/{part}")
+    yield client.post(f"/users/{part}/tokens")
+
+
+def test_hostile_texts_in_paths_and_filters(server: Server) -> None:
+    """No hostile text in a path, a filter or a cursor is a server error or changes anything but the audit log."""
+    before = state(server.home)
+    short = [text for text in HOSTILE if len(quote(text)) < 4_000]
+    for text in short:
+        for name in ("ada", "admin", "dora"):
+            for reply in everywhere_else(server.client(name), text):
+                assert reply.status < 500, (name, text, reply)
+                assert b"Traceback" not in reply.body
+    assert state(server.home) == before
+
+
+def test_hostile_names_of_studies_and_users(server: Server) -> None:
+    """Names of studies, datasets, users and roles, days and statistics are checked: nothing odd is ever stored."""
+    before, admin = state(server.home), server.client("admin")
+    study = {"name": "x", "dataset": "rand-hie", "epsilon": 1, "title": "T", "purpose": "P", "legal_basis": "L"}
+    plain = {"NULL", "null", "None", "undefined", "NaN", "Infinity", "1", "TRUE", "person", "random", "constructor"}
+    for text in HOSTILE:
+        if text in plain or (text.isascii() and text.replace("_", "a").isalnum()):
+            continue  # an odd name, but a plain one
+        survived(admin.post("/studies", {**study, "name": text}), text)
+        survived(admin.post("/studies", {**study, "dataset": text}), text)
+        survived(admin.post("/studies", {**study, "starts": text}), text)
+        survived(admin.post("/studies", {**study, "protocol": {"statistics": [text]}}), text)
+        if not people.NAME.fullmatch(text):  # user names may be addresses: they have dots and @
+            survived(admin.post("/users", {"name": text, "role": "dpo"}), text)
+        survived(admin.post("/users", {"name": "x", "role": text}), text)
+    assert state(server.home) == before
+
+
+def test_hostile_texts_where_any_text_may_stand(server: Server) -> None:
+    """Titles and reasons may hold any text; they come back as they went in, from the study and from the log."""
+    admin, dora = server.client("admin"), server.client("dora")
+    study = {"name": "odd", "dataset": "rand-hie", "epsilon": 1, "title": "T", "purpose": "P", "legal_basis": "L"}
+    admin.good("POST", "/studies", study)
+    for text in HOSTILE:
+        reply = admin.request("PATCH", "/studies/odd", {"title": text})
+        if not text.strip() or len(text) > 10_000:
+            assert reply.status == 422, text
+        else:
+            assert reply.json()["title"] == text
+            assert admin.good("GET", "/studies/odd")["title"] == text
+    edits = dora.good("GET", "/audit/entries?study=odd&action=study.edit&limit=1000")["items"]
+    assert {entry["facts"]["title"] for entry in edits} == {t for t in HOSTILE if t.strip() and len(t) <= 10_000}
+    server.home.assert_sound()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "\x00",
+        "é",
+        "Bearer \xff",
+        "Bearer " + "A" * 6_000,
+        "Bearer ' OR 1=1",
+        "Bearer rowless__",
+        "Bearer\x0browless_0_0",
+    ],
+)
+def test_hostile_headers(server: Server, header: str) -> None:
+    """An odd Authorization header is no token; an odd Idempotency-Key or Accept is no failure."""
+    nobody, ada = server.client(None), server.client("ada")
+    assert nobody.request("GET", "/me", headers={"Authorization": header}).status in (400, 401)
+    assert ada.request("GET", "/me", headers={"Accept": header}).status in (200, 400)
+    before = server.home.charges()
+    odd = {"Idempotency-Key": header}
+    assert ada.request("POST", "/studies/flu/queries", ask(PATIENTS, -1), headers=odd).status in (400, 422)
+    assert server.home.charges() == before
+
+
+def test_the_server_still_answers(server: Server) -> None:
+    """After all that the server answers, its ledger is sound, and no file was made or read for anybody."""
+    said = server.client("ada").good("POST", "/studies/flu/queries", ask({"after": {"count": "persons"}}, 2.5))
+    assert 5_800 < said["rows"][0]["after"]["value"] < 6_000
+    assert server.process.poll() is None
+    server.home.assert_sound()
