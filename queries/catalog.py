@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 PERSON = "person"  # the person column of every stored table; its numbers never leave the server
 PERSONS = "persons"  # the table with one row per person
@@ -89,9 +89,18 @@ class Column:
         return self.value(units)
 
     def value(self, units: int) -> int | float:
-        """Return units as the number people read: exact in decimal, then the nearest float."""
-        number = units * self.step
-        return int(number) if self.kind is Kind.INTEGER or number == number.to_integral_value() else float(number)
+        """Return units as the number people read: a whole one, or the float nearest to the exact decimal."""
+        (number,) = self.numbers([units])
+        return number
+
+    def numbers(self, units: Iterable[int]) -> list[int | float]:
+        """Return many units as the numbers people read."""
+        numerator, denominator = self.step.as_integer_ratio()
+        if denominator == 1:
+            return [n * numerator for n in units]
+        # Python divides integers to the nearest float, as exactly as a decimal would.
+        scaled = (n * numerator for n in units)
+        return [n // denominator if n % denominator == 0 else n / denominator for n in scaled]
 
 
 @dataclass(frozen=True)

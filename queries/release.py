@@ -57,15 +57,14 @@ def columns(plan: Plan) -> list[dict[str, object]]:
 
 def rows(plan: Plan, noisy: Sequence[NDArray[np.int64]]) -> list[dict[str, object]]:
     """Return one row for each cell in the order of the keys: its labels and {"value", "low", "high"} by statistic."""
-    names = [key.name for key in plan.keys]
     values: list[list[dict[str, object]]] = []
     remaining = iter(noisy)
     for output in plan.outputs:
         vectors = [vector.tolist() for vector in itertools.islice(remaining, len(output.measures))]
         values.append(_mean_values(output, *vectors) if len(vectors) == 2 else _plain_values(output, *vectors))
-    statistics = [output.name for output in plan.outputs]
+    names = [key.name for key in plan.keys] + [output.name for output in plan.outputs]
     return [
-        {**dict(zip(names, labels, strict=True)), **dict(zip(statistics, cell, strict=True))}
+        dict(zip(names, labels + cell, strict=True))
         for labels, cell in zip(_labels(plan), zip(*values, strict=True), strict=True)
     ]
 
@@ -82,10 +81,10 @@ def _plain_values(output: Output, vector: list[int]) -> list[dict[str, object]]:
     """Return a count or a sum: the noisy number itself, unbiased, negative where the noise made it so."""
     (measure,) = output.measures
     margin = measure.mechanism.margin(CONFIDENCE)
-    if measure.column is None:
-        return [{"value": n, "low": n - margin, "high": n + margin} for n in vector]
-    value = measure.column.value
-    return [{"value": value(n), "low": value(n - margin), "high": value(n + margin)} for n in vector]
+    in_units = (vector, [n - margin for n in vector], [n + margin for n in vector])
+    numbers = list if measure.column is None else measure.column.numbers
+    shown = (numbers(units) for units in in_units)
+    return [{"value": value, "low": low, "high": high} for value, low, high in zip(*shown, strict=True)]
 
 
 def _mean_noise(output: Output) -> MeanNoise:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -85,4 +86,8 @@ class _Gunicorn(BaseApplication):
 
     def load(self) -> Flask:
         """Make the application, in the worker."""
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        # What is loaded now stays: the collector need not walk it again and again while answers are made.
+        gc.collect()
+        gc.freeze()
+        return app
