@@ -1,0 +1,167 @@
+"""What README and docs/ say is so: examples run, every route, problem and setting stands there, links lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from server.problems import HTTP, INTERNAL, PROBLEMS
+from server.settings import SETTINGS
+from tests.serving import PREFIX, ROOT, Place, application, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.serving import Home
+
+PAGES = [ROOT / "README.md", ROOT / "demo" / "ORIGIN.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def text_of(name: str) -> str:
+    """Return a file of the project."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """Return the fenced blocks of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text_of(name), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def place(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Return an application with the demonstration's data and an approved study."""
+    with application(template.copy(tmp_path_factory.mktemp("docs") / "home")) as opened:
+        opened.open_study()
+        yield opened
+
+
+# Examples
+
+QUERIES = [json.loads(block) for block in blocks("docs/queries.md", "json")]
+
+
+@pytest.mark.parametrize("example", QUERIES, ids=range(len(QUERIES)))
+def test_every_example_of_the_language_runs(place: Place, example: dict[str, Any]) -> None:
+    """Each example in docs/queries.md is answered on the demonstration data, with the columns it asks for."""
+    body = example if "query" in example else {"query": example, "privacy": {"epsilon": 0.5}}
+    answer = place.client("ada").good("POST", "/studies/flu/queries", body)
+    assert {column["name"] for column in answer["columns"]} >= set(body["query"]["select"])
+    assert answer["rows"]
+
+
+def test_there_are_examples() -> None:
+    """The pattern that finds them finds them."""
+    assert len(QUERIES) >= 4
+
+
+def test_the_call_of_the_readme_gives_the_answer_of_the_readme(home: Home) -> None:
+    """The README's curl command, with the token in TOKEN, gives what the README shows."""
+    (call,) = (block for block in blocks("README.md", "bash") if "curl" in block)
+    assert shutil.which("curl"), "the README's first query is sent with curl"
+    with serving(home) as server:
+        server.open_study("cost-sharing", "rand-hie")
+        command = call.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{server.port}")
+        assert command != call
+        ended = subprocess.run(
+            ["bash", "-c", command], env={"TOKEN": home.tokens["ada"]}, capture_output=True, check=True, timeout=60
+        )
+    answer = json.loads(ended.stdout)
+    (shown,) = map(json.loads, blocks("README.md", "json"))
+    assert answer["cost"] == shown["cost"]
+    assert answer["columns"] == shown["columns"]
+    assert [row["sex"] for row in answer["rows"]] == [row["sex"] for row in shown["rows"]]
+    for row, example in zip(answer["rows"], shown["rows"], strict=True):
+        assert row["patients"].keys() == example["patients"].keys()
+        # Epsilon 0.5: a difference of two noises beyond 100 has a probability below 1e-20.
+        assert abs(row["patients"]["value"] - example["patients"]["value"]) < 100
+
+
+def test_the_manifest_of_the_docs_is_one(tmp_path: Path) -> None:
+    """The manifest that docs/manifest.md explains is read without a complaint."""
+    from queries import manifest
+
+    (example,) = blocks("docs/manifest.md", "toml")
+    read = manifest.parse(example, tmp_path)
+    assert read.dataset.name == "rand-hie"
+
+
+# What is named, exists; what exists, is named
+
+
+def test_every_call_stands_in_the_docs(place: Place) -> None:
+    """docs/http.md lists the calls that the OpenAPI document has, and no other."""
+    document = place.client("ada").good("GET", "/openapi.json")
+    served = {
+        (method.upper(), re.sub(r"\{\w+\}", "*", path.removeprefix(PREFIX)))
+        for path, methods in document["paths"].items()
+        for method in methods
+        if method != "parameters"
+    }
+    table = re.findall(r"^\| (`.*?`) \|", text_of("docs/http.md"), re.MULTILINE)
+    calls = re.findall(r"`([A-Z]+) (/[^`]*)`", "\n".join(table))
+    told = {(method, re.sub(r"[A-Z]+", "*", path)) for method, path in calls}
+    assert told == served
+
+
+def test_every_problem_stands_in_the_docs() -> None:
+    """docs/http.md names each problem's status and code, and no other."""
+    told = set()
+    for line in re.findall(r"^\| (\d{3} `.*?) \|", text_of("docs/http.md"), re.MULTILINE):
+        status = ""
+        for number, code in re.findall(r"(\d{3})|`([a-z-]+)`", line):
+            status = number or status
+            if code:
+                told.add((int(status), code))
+    answers = [*PROBLEMS.values(), *HTTP.values(), INTERNAL]
+    assert told == {(answer.status, answer.code) for answer in answers}
+
+
+def test_every_setting_stands_in_the_docs() -> None:
+    """docs/operations.md has each setting with its default, and names no other."""
+    page = text_of("docs/operations.md")
+    rows = dict(re.findall(r"^\| `(ROWLESS_\w+)` \| `(.*?)` \|", page, re.MULTILINE))
+    assert rows == {setting.name: setting.default for setting in SETTINGS.values()}
+
+
+def test_every_command_of_the_docs_exists() -> None:
+    """Whatever a page tells people to run as `rowless ...` is a command."""
+    from server.cli import main
+
+    for page in PAGES:
+        for command in re.findall(r"(?:^\$ |`)rowless ([a-z-]+)(?: ([a-z]+))?", page.read_text(), re.MULTILINE):
+            found = main.commands.get(command[0])
+            assert found is not None, (page, command)
+            if hasattr(found, "commands"):
+                assert command[1] in found.commands, (page, command)
+
+
+def test_every_target_has_its_line_of_help() -> None:
+    """`make help` lists every target that people call."""
+    targets = re.findall(r"^\.PHONY: (.*)$", text_of("Makefile"), re.MULTILINE)[0].split()
+    told = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True).stdout
+    listed = re.findall(r"^  make (\w+) +\S", told, re.MULTILINE)
+    assert sorted(listed) == sorted(targets)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the fragments of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """A relative link leads to a file of the project, and its fragment to a heading there."""
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("http"):
+            continue
+        path, _, fragment = target.partition("#")
+        file = page if not path else (page.parent / path).resolve()
+        assert file.is_file(), target
+        assert not fragment or fragment in anchors(file), target
