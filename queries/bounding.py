@@ -198,6 +198,8 @@ def bound_in_parts(
 
     A person falls into one range, so the cells of the parts add up to those of the whole, exactly.
     """
+    if len(ranges) == 1:
+        return bound(plan, stream_of(plan, ranges[0]), ranges[0])
     with ThreadPoolExecutor(len(ranges)) as threads:
         parts = threads.map(lambda persons: bound(plan, stream_of(plan, persons), persons), ranges)
         return [np.sum(vectors, axis=0, dtype=np.int64) for vectors in zip(*parts, strict=True)]

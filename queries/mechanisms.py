@@ -66,9 +66,12 @@ class DiscreteLaplace:
         OpenDP draws for each cell on its own, so parts of a long vector are drawn for at once: the noise is the same.
         """
         measurement = _measurement(self.scale)
-        parts = np.array_split(cells, max(1, min(os.cpu_count() or 1, len(cells) // CELLS_PER_DRAW)))
-        with ThreadPoolExecutor(len(parts)) as threads:
-            return np.concatenate([np.asarray(noisy, dtype=np.int64) for noisy in threads.map(measurement, parts)])
+        count = min(os.cpu_count() or 1, len(cells) // CELLS_PER_DRAW)
+        if count <= 1:
+            return np.asarray(measurement(cells), dtype=np.int64)
+        with ThreadPoolExecutor(count) as threads:
+            drawn = threads.map(measurement, np.array_split(cells, count))
+            return np.concatenate([np.asarray(noisy, dtype=np.int64) for noisy in drawn])
 
 
 def discrete_laplace(sensitivity_l1: int, epsilon_nano: int) -> DiscreteLaplace:
