@@ -457,6 +457,19 @@ def test_the_numbers_of_persons_are_secret(people: Any) -> None:
     assert len(numbers) > 1
 
 
+def test_the_codes_of_undeclared_texts_are_secret(tmp_path: Path) -> None:
+    """The numbers that undeclared texts get follow neither their order in the source nor in the alphabet."""
+    texts = [f"text {number:03}" for number in range(200)]
+    built = build(
+        tmp_path,
+        '[tables.t]\nsource = "t.parquet"\n[tables.t.columns.code]\ntype = "category"',
+        {"t.parquet": pa.table({"patient": list(range(200)), "code": texts})},
+    )
+    found = [text for _, text in rows(built.path, 'SELECT code, value FROM "t.code" ORDER BY code')]
+    assert sorted(found) == texts
+    assert found != texts
+
+
 def test_no_identifier_is_in_the_store(people: Any) -> None:
     """Neither the bytes of the edition nor its tables hold anything that names a person."""
     for built in people:

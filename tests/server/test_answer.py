@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -9,7 +10,7 @@ import duckdb
 import pytest
 
 from budgets import people
-from budgets.errors import NotApproved, NotFound
+from budgets.errors import Forbidden, NotApproved, NotFound
 from server import answer
 from server.schemas import AskSchema
 from tests.serving import (
@@ -592,3 +593,30 @@ def test_a_request_says_nothing_of_where_it_came_from(place: Place, ada: Client)
     one = release(ada, ask(PATIENTS))
     other = release(place.client("ben"), ask(PATIENTS))
     assert {**other, "replayed": False} == one
+
+
+# What is stored, and for whom
+
+
+def test_a_stored_answer_has_nothing_beside_what_is_public(place: Place, ada: Client) -> None:
+    """Its members are those of the contract: none that could hold a count of rows, a plan or a time of the scan."""
+    release(ada, ask({**PATIENTS, **COSTS}, group_by=["sex"]))
+    ((body,),) = place.home.rows("SELECT body FROM releases")
+    stored = json.loads(body)
+    assert stored.keys() == {"query", "sql", "cost", "columns", "bounds", "notes", "rows"}
+    for row in stored["rows"]:
+        assert row.keys() == {"sex", "patients", "costs"}
+        assert row["costs"].keys() == {"value", "low", "high"}
+
+
+@pytest.mark.parametrize("name", ["admin", "dora"])
+def test_who_may_see_a_study_may_not_ask_under_it(place: Place, name: str) -> None:
+    """An admin or a DPO is no member, so they cannot ask, on whatever way they come; nothing is charged."""
+    body = AskSchema().load(ask(PATIENTS))
+    request = answer.Request(body["query"], body["privacy"]["epsilon_nano"])
+    with place.house.database.read() as transaction:
+        actor = people.user(transaction, name)
+    for way in (answer.estimate, answer.answer):
+        with pytest.raises(Forbidden):
+            way(place.house, actor, "flu", request)
+    assert place.home.charges() == []
