@@ -22,6 +22,8 @@ from queries.errors import InvalidQuery
 from queries.predicates import column_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 TABLE_MAX = 2**20  # codes for which a look-up table is made; beyond, edges are searched
@@ -60,6 +62,13 @@ class CellKey:
         if index >= self.values:
             return None
         return self.column.label(index + 1) if self.edges is None else self.labels[index]
+
+    def every_label(self) -> list[Label]:
+        """Return what names each cell, in their order."""
+        named: Iterable[Label] = self.labels
+        if self.edges is None:
+            named = self.column.values or map(self.column.label, range(1, self.values + 1))
+        return [*named, *([None] if self.null else [])]
 
     def index(self, code: int) -> int:
         """Return the cell of a code, -1 for none. The plain definition; the kernel uses `table` or `edges`."""

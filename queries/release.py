@@ -70,7 +70,7 @@ def rows(plan: Plan, noisy: Sequence[NDArray[np.int64]]) -> list[dict[str, objec
 
 
 def _labels(plan: Plan) -> Iterator[tuple[Label, ...]]:
-    return itertools.product(*([key.label(index) for index in range(key.size)] for key in plan.keys))
+    return itertools.product(*(key.every_label() for key in plan.keys))
 
 
 def _step(measure: Measure) -> float:

@@ -24,7 +24,7 @@ import hashlib
 import logging
 import math
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +76,11 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
     """
     began = time.monotonic()
     prepared = prepare(house, actor, study, request)
-    with house.places.one():
+    with ExitStack() as leaving, house.places.one():
         found = replay_or_reserve(house, actor, prepared)
-        try:
-            stored = found if isinstance(found, Release) else run(house, actor, prepared, found)
-        finally:
-            wait_for_slot(began, house.settings.slot_ms)
+        # From here on every end waits for the slot, once its place is free for others.
+        leaving.callback(wait_for_slot, began, house.settings.slot_ms)
+        stored = found if isinstance(found, Release) else run(house, actor, prepared, found)
     with house.database.read() as transaction:
         return show(transaction, stored, replayed=isinstance(found, Release))
 
@@ -210,7 +209,8 @@ def wait_for_slot(began: float, slot_ms: int) -> None:
     if slot_ms:
         slot = slot_ms / 1000
         elapsed = time.monotonic() - began
-        time.sleep(math.ceil(elapsed / slot) * slot - elapsed)
+        # Just past a beat the difference of floats can fall below 0.
+        time.sleep(max(0.0, math.ceil(elapsed / slot) * slot - elapsed))
 
 
 def show(transaction: sa.Connection, stored: Release, *, replayed: bool) -> dict[str, Any]:

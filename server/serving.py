@@ -90,4 +90,6 @@ class _Gunicorn(BaseApplication):
         # What is loaded now stays: the collector need not walk it again and again while answers are made.
         gc.collect()
         gc.freeze()
+        # Nor look for cycles among the cells of an answer, thousands of short-lived values without any.
+        gc.set_threshold(100_000, 20, 20)
         return app
