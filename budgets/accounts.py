@@ -1,8 +1,14 @@
-"""Accounts: one per study and one per dataset, each with a limit and the running sums of what it was charged.
+"""Accounts: one per study and one per dataset, each with limits and the running sums of what it was charged.
 
-Whether a charge fits is decided in `admit`, inside the transaction that writes it. An account admits a further charge
-while the sum of epsilon over everything reserved and spent stays within its limit: the basic filter, valid for queries
-chosen adaptively and concurrently (Rogers et al. 2016). The sums of rho are kept beside it from the first day.
+An account promises at most (E, D)-differential privacy. When its limits are set, D is split: D_conv for the conversion
+from zero-concentrated DP, and D_keys for what thresholds may spend. R is the largest rho that converts to E at D_conv.
+A further charge is admitted when, with it, the sum of delta is within D_keys and at least one of two filters holds:
+
+- basic: every charge has a finite epsilon, and their sum is within E;
+- zCDP: the sum of rho is within R.
+
+docs/ledger.md says why either of them will do. Few large queries are admitted by the first, many small ones by the
+second. Whether a charge fits is decided in `admit`, inside the transaction that writes it.
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from budgets import conversion
 from budgets.errors import NotFound, OverBudget
 from budgets.loss import Loss
 from budgets.tables import accounts, charges, studies
@@ -21,56 +28,82 @@ if TYPE_CHECKING:
 
 STUDY, DATASET = "study", "dataset"
 UNITS = (("epsilon", "nano"), ("rho", "nano"), ("delta", "atto"))
+NOTHING = Loss(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an account promises: epsilon and delta, and what follows from them for the two filters."""
+
+    epsilon_nano: int
+    delta_atto: int
+    rho_nano: int
+    delta_keys_atto: int
+
+    @classmethod
+    def of(cls, epsilon_nano: int, delta_atto: int) -> Limits:
+        """Return limits with delta split in halves: one for the conversion, one for thresholds."""
+        for_conversion = delta_atto - delta_atto // 2
+        return cls(epsilon_nano, delta_atto, conversion.rho_nano_max(epsilon_nano, for_conversion), delta_atto // 2)
+
+    def hold(self, used: Loss) -> bool:
+        """Say whether a sum of losses is within the limits: the dual filter."""
+        basic = used.epsilon_nano is not None and used.epsilon_nano <= self.epsilon_nano
+        return used.delta_atto <= self.delta_keys_atto and (basic or used.rho_nano <= self.rho_nano)
 
 
 @dataclass(frozen=True)
 class Balance:
-    """An account's limit and sums. What is reserved counts as gone until it is settled or voided."""
+    """An account's limits and sums. What is reserved counts as gone until it is settled."""
 
     kind: str
     owner: str
-    limit: Loss
+    limits: Limits
     reserved: Loss
     spent: Loss
 
     @property
     def used(self) -> Loss:
-        """Return what is spent or reserved."""
+        """Return what is spent or reserved; its epsilon is None when a charge had no finite one."""
         return self.spent + self.reserved
 
     @property
     def left(self) -> Loss:
-        """Return what can still be charged."""
-        assert self.limit.epsilon_nano is not None
-        assert self.used.epsilon_nano is not None
-        return Loss(self.limit.epsilon_nano - self.used.epsilon_nano, 0, self.limit.delta_atto - self.used.delta_atto)
+        """Return what each filter by itself could still admit; its epsilon is 0 when the basic one is closed."""
+        used, limits = self.used, self.limits
+        epsilon = 0 if used.epsilon_nano is None else max(0, limits.epsilon_nano - used.epsilon_nano)
+        return Loss(epsilon, max(0, limits.rho_nano - used.rho_nano), limits.delta_keys_atto - used.delta_atto)
+
+    def admits(self, loss: Loss) -> bool:
+        """Say whether a further charge would fit."""
+        return self.limits.hold(self.used + loss)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the balance as people read it."""
-        limit, left = self.limit.to_json(), self.left.to_json()
+        """Return the balance as people read it. `rho` is the limit of the second filter."""
+        limits = Loss(self.limits.epsilon_nano, self.limits.rho_nano, self.limits.delta_atto).to_json()
         return {
-            "epsilon": limit["epsilon"],
-            "delta": limit["delta"],
+            "epsilon": limits["epsilon"],
+            "delta": limits["delta"],
+            "rho": limits["rho"],
             "spent": self.spent.to_json(),
             "reserved": self.reserved.to_json(),
-            "remaining": {"epsilon": left["epsilon"], "delta": left["delta"]},
+            "remaining": self.left.to_json(),
         }
 
 
-def open_account(
-    transaction: sa.Connection, kind: str, owner: str, epsilon_limit_nano: int, delta_limit_atto: int
-) -> None:
+def open_account(transaction: sa.Connection, kind: str, owner: str, limits: Limits) -> None:
     """Open an account with nothing spent."""
     sums = {column.name: 0 for column in accounts.c if column.name.split("_")[1:2] in (["reserved"], ["spent"])}
-    transaction.execute(
-        sa.insert(accounts).values(
-            kind=kind,
-            owner=owner,
-            epsilon_limit_nano=epsilon_limit_nano,
-            delta_limit_atto=delta_limit_atto,
-            **sums,
-        )
-    )
+    transaction.execute(sa.insert(accounts).values(kind=kind, owner=owner, **_columns(limits), **sums))
+
+
+def _columns(limits: Limits) -> dict[str, int]:
+    return {
+        "epsilon_limit_nano": limits.epsilon_nano,
+        "delta_limit_atto": limits.delta_atto,
+        "rho_limit_nano": limits.rho_nano,
+        "delta_keys_limit_atto": limits.delta_keys_atto,
+    }
 
 
 def balance(transaction: sa.Connection, kind: str, owner: str) -> Balance:
@@ -81,9 +114,13 @@ def balance(transaction: sa.Connection, kind: str, owner: str) -> Balance:
     return Balance(
         kind,
         owner,
-        Loss(row.epsilon_limit_nano, 0, row.delta_limit_atto),
-        Loss(row.epsilon_reserved_nano, row.rho_reserved_nano, row.delta_reserved_atto),
-        Loss(row.epsilon_spent_nano, row.rho_spent_nano, row.delta_spent_atto),
+        Limits(row.epsilon_limit_nano, row.delta_limit_atto, row.rho_limit_nano, row.delta_keys_limit_atto),
+        Loss(
+            None if row.unbounded_reserved else row.epsilon_reserved_nano,
+            row.rho_reserved_nano,
+            row.delta_reserved_atto,
+        ),
+        Loss(None if row.unbounded_spent else row.epsilon_spent_nano, row.rho_spent_nano, row.delta_spent_atto),
     )
 
 
@@ -92,36 +129,32 @@ def promised_epsilon_nano(transaction: sa.Connection, dataset: str, *, besides: 
 
     A closed study holds what it spent and no more.
     """
-    closed = studies.c.state == "closed"
-    used = accounts.c.epsilon_spent_nano + accounts.c.epsilon_reserved_nano
+    c = accounts.c
+    closed = sa.and_(studies.c.state == "closed", c.unbounded_spent + c.unbounded_reserved == 0)
+    used = c.epsilon_spent_nano + c.epsilon_reserved_nano
+    # By the second filter the sum may be beyond the limit: what is promised is never more than the limit.
+    kept = sa.case((sa.and_(closed, used < c.epsilon_limit_nano), used), else_=c.epsilon_limit_nano)
     total: int | None = transaction.execute(
-        sa.select(sa.func.sum(sa.case((closed, used), else_=accounts.c.epsilon_limit_nano)))
+        sa.select(sa.func.sum(kept))
         .join_from(accounts, studies, accounts.c.owner == studies.c.id)
         .where(accounts.c.kind == STUDY, studies.c.dataset == dataset, studies.c.id != (besides or ""))
     ).scalar()
     return int(total or 0)
 
 
-def set_limit(
-    transaction: sa.Connection, kind: str, owner: str, epsilon_limit_nano: int, delta_limit_atto: int
-) -> None:
-    """Set a limit. The database refuses one below what is spent and reserved."""
+def set_limits(transaction: sa.Connection, kind: str, owner: str, limits: Limits) -> None:
+    """Set limits. The database refuses those that what is spent and reserved does not fit."""
     transaction.execute(
-        sa.update(accounts)
-        .where(accounts.c.kind == kind, accounts.c.owner == owner)
-        .values(epsilon_limit_nano=epsilon_limit_nano, delta_limit_atto=delta_limit_atto)
+        sa.update(accounts).where(accounts.c.kind == kind, accounts.c.owner == owner).values(**_columns(limits))
     )
 
 
 def admit(transaction: sa.Connection, study: str, dataset: str, loss: Loss) -> None:
     """Reserve a loss on both accounts, or raise OverBudget having changed nothing."""
-    if loss.epsilon_nano is None:
-        raise OverBudget(STUDY, loss, balance(transaction, STUDY, study).left)
     for kind, owner in ((STUDY, study), (DATASET, dataset)):
-        left = balance(transaction, kind, owner).left
-        assert left.epsilon_nano is not None
-        if loss.epsilon_nano > left.epsilon_nano or loss.delta_atto > left.delta_atto:
-            raise OverBudget(kind, loss, left)
+        present = balance(transaction, kind, owner)
+        if not present.admits(loss):
+            raise OverBudget(kind, loss, present.left)
     _move(transaction, study, dataset, loss, reserved=1, spent=0)
 
 
@@ -131,12 +164,14 @@ def spend(transaction: sa.Connection, study: str, dataset: str, loss: Loss) -> N
 
 
 def _move(transaction: sa.Connection, study: str, dataset: str, loss: Loss, *, reserved: int, spent: int) -> None:
-    epsilon = loss.epsilon_nano or 0
+    epsilon, unbounded = (0, 1) if loss.epsilon_nano is None else (loss.epsilon_nano, 0)
     c = accounts.c
     moved = transaction.execute(
         sa.update(accounts)
         .where(sa.or_(sa.and_(c.kind == STUDY, c.owner == study), sa.and_(c.kind == DATASET, c.owner == dataset)))
         .values(
+            unbounded_reserved=c.unbounded_reserved + reserved * unbounded,
+            unbounded_spent=c.unbounded_spent + spent * unbounded,
             epsilon_reserved_nano=c.epsilon_reserved_nano + reserved * epsilon,
             epsilon_spent_nano=c.epsilon_spent_nano + spent * epsilon,
             rho_reserved_nano=c.rho_reserved_nano + reserved * loss.rho_nano,
@@ -154,7 +189,10 @@ def discrepancies(transaction: sa.Connection) -> Iterator[str]:
         mine = charges.c.study if row.kind == STUDY else charges.c.dataset
         sums = _sums_of_charges(transaction, mine == row.owner)
         kept = {
-            state: tuple(getattr(row, f"{unit}_{state}_{scale}") for unit, scale in UNITS)
+            state: (
+                *(getattr(row, f"{unit}_{state}_{scale}") for unit, scale in UNITS),
+                getattr(row, f"unbounded_{state}"),
+            )
             for state in ("reserved", "spent")
         }
         if sums != kept:
@@ -164,7 +202,8 @@ def discrepancies(transaction: sa.Connection) -> Iterator[str]:
 def _sums_of_charges(transaction: sa.Connection, mine: sa.ColumnElement[bool]) -> dict[str, tuple[int, ...]]:
     def total(kind: str) -> tuple[int, ...]:
         columns = [sa.func.coalesce(sa.func.sum(charges.c[f"{unit}_{scale}"]), 0) for unit, scale in UNITS]
-        row = transaction.execute(sa.select(*columns).where(mine, charges.c.kind == kind)).one()
+        unbounded = sa.func.count() - sa.func.count(charges.c.epsilon_nano)
+        row = transaction.execute(sa.select(*columns, unbounded).where(mine, charges.c.kind == kind)).one()
         return tuple(int(value) for value in row)
 
     reserved, settled = total("reserve"), total("settle")

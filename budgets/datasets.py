@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets import accounts, audit, clock
+from budgets.accounts import Limits
 from budgets.errors import NotFound, WrongState
+from budgets.loss import epsilon_text
 from budgets.tables import datasets, editions
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def add_edition(
         transaction.execute(
             sa.insert(datasets).values(name=dataset, title=title, overcommit=int(overcommit), created_at=clock.now())
         )
-        accounts.open_account(transaction, accounts.DATASET, dataset, epsilon_nano, delta_atto)
+        accounts.open_account(transaction, accounts.DATASET, dataset, Limits.of(epsilon_nano, delta_atto))
     else:
         _lower_cap(transaction, dataset, epsilon_nano, delta_atto)
         transaction.execute(
@@ -72,17 +74,18 @@ def add_edition(
 
 def _lower_cap(transaction: sa.Connection, dataset: str, epsilon_nano: int, delta_atto: int) -> None:
     balance = accounts.balance(transaction, accounts.DATASET, dataset)
-    cap, used = balance.limit, balance.used
-    assert cap.epsilon_nano is not None
-    assert used.epsilon_nano is not None
+    cap, used = balance.limits, balance.used
     if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
         raise WrongState(
-            f"the cap of {dataset} is epsilon {cap.epsilon_text} and a new edition cannot raise it: "
+            f"the cap of {dataset} is epsilon {epsilon_text(cap.epsilon_nano)} and a new edition cannot raise it: "
             "the persons in it were promised that"
         )
-    if epsilon_nano < used.epsilon_nano or delta_atto < used.delta_atto:
-        raise WrongState(f"{dataset} has already spent epsilon {used.epsilon_text}; its cap cannot be below that")
-    accounts.set_limit(transaction, accounts.DATASET, dataset, epsilon_nano, delta_atto)
+    if (epsilon_nano, delta_atto) == (cap.epsilon_nano, cap.delta_atto):
+        return
+    lower = Limits.of(epsilon_nano, delta_atto)
+    if not lower.hold(used):
+        raise WrongState(f"{dataset} has already spent {used.text}; its cap cannot be below that")
+    accounts.set_limits(transaction, accounts.DATASET, dataset, lower)
 
 
 def names(transaction: sa.Connection) -> list[str]:

@@ -48,7 +48,7 @@ class OverBudget(BudgetsError):
     """
 
     def __init__(self, account: str, cost: Loss, left: Loss) -> None:
-        super().__init__(f"this would cost epsilon {cost.epsilon_text}, and the {account} has {left.epsilon_text} left")
+        super().__init__(f"this would cost {cost.text}, and the {account} has {left.alternatives} left")
         self.account = account
         self.cost = cost
         self.left = left

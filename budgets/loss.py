@@ -16,6 +16,7 @@ from budgets.errors import Invalid
 NANO = 10**9
 ATTO = 10**18
 EPSILON_MAX = 10**4  # far beyond any protection; its rho still fits 64 bits many times over
+RHO_MAX = EPSILON_MAX**2 // 2
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,33 @@ class Loss:
     @property
     def epsilon_text(self) -> str:
         """Return epsilon as an exact decimal."""
-        if self.epsilon_nano is None:
-            return "infinity"
-        return format((Decimal(self.epsilon_nano) / NANO).normalize(), "f")
+        return "infinity" if self.epsilon_nano is None else epsilon_text(self.epsilon_nano)
+
+    @property
+    def alternatives(self) -> str:
+        """Return what two filters leave, of which one is enough, in words."""
+        return f"epsilon {self.epsilon_text} or rho {epsilon_text(self.rho_nano)}"
+
+    @property
+    def text(self) -> str:
+        """Return the loss in words: epsilon where there is one, and rho."""
+        rho = f"rho {epsilon_text(self.rho_nano)}"
+        return rho if self.epsilon_nano is None else f"epsilon {epsilon_text(self.epsilon_nano)} ({rho})"
+
+
+def epsilon_text(nano: int) -> str:
+    """Return billionths as an exact decimal."""
+    return format((Decimal(nano) / NANO).normalize(), "f")
 
 
 def epsilon_nano(value: float | Decimal, field: str = "epsilon") -> int:
     """Return an epsilon that people wrote, in billionths. Raises Invalid for what is finer, negative or no number."""
     return _units(value, NANO, EPSILON_MAX, field)
+
+
+def rho_nano(value: float | Decimal, field: str = "rho") -> int:
+    """Return a rho that people wrote, in billionths. Raises Invalid."""
+    return _units(value, NANO, RHO_MAX, field)
 
 
 def delta_atto(value: float | Decimal, field: str = "delta") -> int:

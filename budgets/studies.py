@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets import accounts, audit, clock, datasets, people
+from budgets.accounts import Limits
 from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongState
-from budgets.loss import Loss
+from budgets.loss import Loss, epsilon_text
 from budgets.tables import members, studies
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def open_study(
         raise Invalid("name", "use letters, digits, _ and -, at most 63")
     if transaction.execute(sa.select(studies.c.id).where(studies.c.id == identifier)).first():
         raise AlreadyExists(f"there is a study {identifier} already")
-    cap = accounts.balance(transaction, accounts.DATASET, dataset).limit
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
     delta = cap.delta_atto if delta_atto is None else delta_atto
     _check_limits(transaction, dataset, None, epsilon_nano, delta)
     transaction.execute(
@@ -94,7 +95,7 @@ def open_study(
             **_checked(terms),
         )
     )
-    accounts.open_account(transaction, accounts.STUDY, identifier, epsilon_nano, delta)
+    accounts.open_account(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta))
     _log(
         transaction,
         by,
@@ -171,9 +172,8 @@ def set_budget(
     present = study(transaction, identifier)
     if present.state == CLOSED:
         raise WrongState(f"study {identifier} is closed")
-    limit = accounts.balance(transaction, accounts.STUDY, identifier).limit
+    limit = accounts.balance(transaction, accounts.STUDY, identifier).limits
     delta = limit.delta_atto if delta_atto is None else delta_atto
-    assert limit.epsilon_nano is not None
     raises = epsilon_nano > limit.epsilon_nano or delta > limit.delta_atto
     _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta, raises=raises)
     waits = present.state != DRAFT and raises
@@ -184,7 +184,7 @@ def set_budget(
         .values(raise_epsilon_nano=pending[0], raise_delta_atto=pending[1])
     )
     if not waits:
-        accounts.set_limit(transaction, accounts.STUDY, identifier, epsilon_nano, delta)
+        accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta))
     _log(
         transaction,
         by,
@@ -204,7 +204,7 @@ def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by:
         raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
     epsilon_nano, delta_atto = present.raise_to.epsilon_nano, present.raise_to.delta_atto
     _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta_atto)
-    accounts.set_limit(transaction, accounts.STUDY, identifier, epsilon_nano, delta_atto)
+    accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta_atto))
     transaction.execute(
         sa.update(studies).where(studies.c.id == identifier).values(raise_epsilon_nano=None, raise_delta_atto=None)
     )
@@ -272,20 +272,18 @@ def _check_limits(
         raise Invalid("epsilon", "must be above 0")
     if identifier is not None:
         used = accounts.balance(transaction, accounts.STUDY, identifier).used
-        assert used.epsilon_nano is not None
-        if epsilon_nano < used.epsilon_nano or delta_atto < used.delta_atto:
-            raise WrongState(f"study {identifier} has already spent epsilon {used.epsilon_text}")
+        if not Limits.of(epsilon_nano, delta_atto).hold(used):
+            raise WrongState(f"study {identifier} has already spent {used.text}")
     if not raises:
         return
-    cap = accounts.balance(transaction, accounts.DATASET, dataset).limit
-    assert cap.epsilon_nano is not None
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
     if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
-        raise WrongState(f"the dataset's own cap is epsilon {cap.epsilon_text}; no study can have more")
+        raise WrongState(f"the dataset's own cap is epsilon {epsilon_text(cap.epsilon_nano)}; no study can have more")
     promised = accounts.promised_epsilon_nano(transaction, dataset, besides=identifier)
     if promised + epsilon_nano > cap.epsilon_nano and not datasets.overcommit(transaction, dataset):
-        left = Loss(cap.epsilon_nano - promised, 0, 0)
+        left = epsilon_text(max(0, cap.epsilon_nano - promised))
         raise WrongState(
-            f"the other studies' budgets leave epsilon {left.epsilon_text} of the dataset's cap "
+            f"the other studies' budgets leave epsilon {left} of the dataset's cap "
             "(the manifest may say overcommit = true)"
         )
 

@@ -115,6 +115,10 @@ accounts = Table(
     Column("owner", String(63), nullable=False),
     Column("epsilon_limit_nano", BigInteger, nullable=False),
     Column("delta_limit_atto", BigInteger, nullable=False),
+    Column("rho_limit_nano", BigInteger, nullable=False),  # the largest rho that converts to the limits
+    Column("delta_keys_limit_atto", BigInteger, nullable=False),  # what thresholds may take of delta
+    Column("unbounded_reserved", Integer, nullable=False),  # charges without a finite epsilon
+    Column("unbounded_spent", Integer, nullable=False),
     Column("epsilon_reserved_nano", BigInteger, nullable=False),
     Column("epsilon_spent_nano", BigInteger, nullable=False),
     Column("rho_reserved_nano", BigInteger, nullable=False),
@@ -125,11 +129,16 @@ accounts = Table(
     CheckConstraint("kind IN ('study', 'dataset')", name="kind"),
     CheckConstraint(
         "epsilon_reserved_nano >= 0 AND epsilon_spent_nano >= 0 AND rho_reserved_nano >= 0 AND rho_spent_nano >= 0 "
-        "AND delta_reserved_atto >= 0 AND delta_spent_atto >= 0",
+        "AND delta_reserved_atto >= 0 AND delta_spent_atto >= 0 AND unbounded_reserved >= 0 AND unbounded_spent >= 0",
         name="sums",
     ),
-    CheckConstraint("epsilon_reserved_nano + epsilon_spent_nano <= epsilon_limit_nano", name="epsilon"),
-    CheckConstraint("delta_reserved_atto + delta_spent_atto <= delta_limit_atto", name="delta"),
+    # The dual filter (`accounts.py`), once more.
+    CheckConstraint(
+        "(unbounded_reserved + unbounded_spent = 0 AND epsilon_reserved_nano + epsilon_spent_nano <= "
+        "epsilon_limit_nano) OR rho_reserved_nano + rho_spent_nano <= rho_limit_nano",
+        name="filter",
+    ),
+    CheckConstraint("delta_reserved_atto + delta_spent_atto <= delta_keys_limit_atto", name="delta"),
 )
 
 charges = Table(

@@ -1,8 +1,8 @@
 """The interval of a mean: a noisy sum over a noisy count.
 
 For the true mean m, S - m * C is noise alone: X - m * Y, with X the noise of the sum S and Y that of the count C. So
-the values m for which |S - m * C| stays within the 95% quantile of |X - m * Y| are a 95% interval (Fieller's, for
-Laplace noise). It holds for groups of any size; for a group too small to say anything it is the whole range.
+the values m for which |S - m * C| stays within the 95% quantile of |X - m * Y| are a 95% interval (Fieller's, for the
+noise that was added). It holds for groups of any size; for a group too small to say anything it is the whole range.
 
 Floats are fine here: everything that comes in was released already.
 """
@@ -10,6 +10,7 @@ Floats are fine here: everything that comes in was released already.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,6 +67,20 @@ class MeanNoise:
         low, high = (np.where(inside(end), end, _boundary(inside, means, end)) for end in ends)
         unknown = counts <= 0
         return means, np.where(unknown, lowest, low), np.where(unknown, highest, high)
+
+
+@dataclass(frozen=True)
+class GaussianMeanNoise(MeanNoise):
+    """Discrete Gaussian noise of scale `sum_scale` on a sum and `count_scale` on its count, in units."""
+
+    def quantile(self, means: Floats, confidence: float) -> Floats:
+        """Return q with P(|X - m * Y| <= q) >= confidence for each m.
+
+        X - m * Y has the variance of both together. A discrete Gaussian is at most half a unit further from 0 than
+        a continuous one, which matters where the noise is small.
+        """
+        deviation = np.hypot(self.sum_scale, means * self.count_scale)
+        return np.asarray(NormalDist().inv_cdf((1 + confidence) / 2) * deviation + (1 + np.abs(means)) / 2)
 
 
 def _boundary(holds: Callable[[Floats], NDArray[np.bool_]], inside: Floats, outside: Floats) -> Floats:

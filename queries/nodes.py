@@ -124,6 +124,17 @@ class Query:
     bounds: Bounds = Bounds()
 
 
+@dataclass(frozen=True)
+class Privacy:
+    """What a query may spend, in billionths: epsilon (pure DP) or rho (zero-concentrated DP), one of them."""
+
+    epsilon_nano: int | None = None
+    rho_nano: int | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.epsilon_nano is None) != (self.rho_nano is None), "one of them"
+
+
 def to_json(query: Query) -> dict[str, object]:
     """Return the JSON form of a query, as a release shows what was asked."""
     shown: dict[str, object] = {"from": query.table}

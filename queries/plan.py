@@ -21,15 +21,18 @@ from typing import TYPE_CHECKING
 
 from queries import codes, keys, mechanisms, nodes, predicates
 from queries.errors import InvalidQuery
-from queries.mechanisms import NANO, DiscreteLaplace
+from queries.mechanisms import NANO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from queries.catalog import Column, Dataset, Table
     from queries.keys import CellKey
+    from queries.mechanisms import Mechanism
 
 CONFIDENCE = 0.95
 SUM_MAX = 2**62  # every sum and its noise stay below, so that 64-bit integers never overflow
-NOISE_REACH = 64  # scales; Laplace noise goes beyond with probability below e^-64
+NOISE_REACH = 64  # scales; Laplace noise goes beyond with probability below e^-64, Gaussian noise far below
 
 # For a query and a table that name no contribution bounds. Shown in every answer.
 DEFAULT_CELLS_PER_PERSON = 10
@@ -55,7 +58,7 @@ class Measure:
 
     counted: Counted
     largest: int
-    mechanism: DiscreteLaplace
+    mechanism: Mechanism
     column: Column | None = None
     low: int = 0
     high: int = 0
@@ -73,9 +76,9 @@ class Output:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a release reveals at most, exact: epsilon (pure DP), rho (zCDP) and delta."""
+    """What a release reveals at most, exact: epsilon (pure DP; None where it has no finite one), rho (zCDP), delta."""
 
-    epsilon: Fraction
+    epsilon: Fraction | None
     rho: Fraction
     delta: Fraction
 
@@ -104,7 +107,9 @@ class Plan:
     def cost(self) -> Cost:
         """Return the sum of what OpenDP charges for each measure."""
         charged = [measure.mechanism for measure in self.measures]
-        epsilon = Fraction(sum(mechanism.epsilon_nano for mechanism in charged), NANO)
+        epsilons = [mechanism.epsilon_nano for mechanism in charged]
+        finite = [epsilon for epsilon in epsilons if epsilon is not None]
+        epsilon = Fraction(sum(finite), NANO) if len(finite) == len(epsilons) else None
         return Cost(epsilon, sum((mechanism.rho for mechanism in charged), Fraction(0)), Fraction(0))
 
 
@@ -120,8 +125,8 @@ class _Draft:
     centre: int = 0
 
 
-def plan(query: nodes.Query, dataset: Dataset, epsilon_nano: int, cells_max: int) -> Plan:
-    """Return the plan of a query that may spend `epsilon_nano` billionths. Raises InvalidQuery with the place."""
+def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max: int) -> Plan:
+    """Return the plan of a query that may spend so much. Raises InvalidQuery with the place."""
     table = dataset.tables.get(query.table)
     if table is None:
         raise InvalidQuery(
@@ -138,7 +143,7 @@ def plan(query: nodes.Query, dataset: Dataset, epsilon_nano: int, cells_max: int
     outputs = tuple(
         Output(name, statistic, measures)
         for (name, statistic), measures in zip(
-            query.select, _price(drafts, cells_per_person, dataset, epsilon_nano), strict=True
+            query.select, _price(drafts, cells_per_person, dataset, privacy), strict=True
         )
     )
     return Plan(dataset.name, query, table, where, bound_keys, cells, cells_per_person, events_per_cell, outputs, notes)
@@ -230,38 +235,75 @@ def _value_bounds(
 
 
 def _price(
-    drafts: list[tuple[_Draft, ...]], cells_per_person: int, dataset: Dataset, epsilon_nano: int
+    drafts: list[tuple[_Draft, ...]], cells_per_person: int, dataset: Dataset, privacy: nodes.Privacy
 ) -> list[tuple[Measure, ...]]:
-    """Split epsilon evenly over the statistics, and a statistic's share over its measures."""
-    priced = []
-    for share, statistic in zip(_shares(epsilon_nano, len(drafts)), drafts, strict=True):
-        priced.append(
+    """Split what may be spent evenly over the statistics, and a statistic's share over its measures.
+
+    Epsilon buys Laplace noise. Rho buys whichever noise has the smaller margins: Gaussian, or Laplace of
+    epsilon = sqrt(2 rho), which costs the same rho and on a draw is taken for its finite epsilon. A query has one kind
+    of noise: a single Gaussian measure leaves the whole without a finite epsilon.
+    """
+    word = "epsilon" if privacy.rho_nano is None else "rho"
+    total = privacy.rho_nano if privacy.epsilon_nano is None else privacy.epsilon_nano
+    assert total is not None
+
+    def priced(mechanism: Callable[[int, int, int], Mechanism]) -> list[tuple[Measure, ...]]:
+        return [
             tuple(
-                _measure(draft, cells_per_person, dataset, part)
-                for part, draft in zip(_shares(share, len(statistic)), statistic, strict=True)
+                _measure(draft, cells_per_person, dataset, word, part, mechanism)
+                for part, draft in zip(_shares(share, len(statistic), word), statistic, strict=True)
             )
-        )
-    return priced
+            for share, statistic in zip(_shares(total, len(drafts), word), drafts, strict=True)
+        ]
+
+    if word == "epsilon":
+        return priced(lambda l1, _, epsilon_nano: mechanisms.discrete_laplace(l1, epsilon_nano))
+    laplace = priced(lambda l1, _, rho_nano: mechanisms.discrete_laplace(l1, mechanisms.epsilon_of_rho(rho_nano)))
+    gaussian = priced(lambda _, l2_squared, rho_nano: mechanisms.discrete_gaussian(l2_squared, rho_nano))
+    return laplace if _margins(laplace) <= _margins(gaussian) else gaussian
 
 
-def _shares(total: int, parts: int) -> list[int]:
+def _margins(priced: list[tuple[Measure, ...]]) -> float:
+    """Return the sum of the margins relative to what one person can change."""
+    return sum(measure.mechanism.margin(CONFIDENCE) / measure.largest for statistic in priced for measure in statistic)
+
+
+def _shares(total: int, parts: int, word: str) -> list[int]:
     """Split a whole number into nearly equal whole numbers."""
     if total < parts:
-        raise InvalidQuery("/privacy/epsilon", "is too small to be split between the statistics")
+        raise InvalidQuery(f"/privacy/{word}", "is too small to be split between the statistics")
     share, rest = divmod(total, parts)
     return [share + (place < rest) for place in range(parts)]
 
 
-def _measure(draft: _Draft, cells_per_person: int, dataset: Dataset, epsilon_nano: int) -> Measure:
+def _measure(
+    draft: _Draft,
+    cells_per_person: int,
+    dataset: Dataset,
+    word: str,
+    nano: int,
+    mechanism: Callable[[int, int, int], Mechanism],
+) -> Measure:
     if dataset.persons_max * draft.largest >= SUM_MAX:
         raise InvalidQuery(
             "/query/bounds", "the bounds are so wide that a sum over all persons could overflow 64 bits; narrow them"
         )
+    # The sensitivities are derived here and nowhere else: a person changes at most `cells_per_person` cells of the
+    # vector, each by at most `largest`.
     sensitivity_l1 = cells_per_person * draft.largest
+    sensitivity_l2_squared = cells_per_person * draft.largest**2
+    # No noise is larger than Laplace noise: Gaussian noise of the same rho has sqrt(cells_per_person) less.
+    epsilon_nano = nano if word == "epsilon" else mechanisms.epsilon_of_rho(nano)
     if Fraction(sensitivity_l1 * NANO, epsilon_nano) * NOISE_REACH + dataset.persons_max * draft.largest >= SUM_MAX:
-        raise InvalidQuery("/privacy/epsilon", "is so small that the noise could overflow 64 bits")
-    mechanism = mechanisms.discrete_laplace(sensitivity_l1, epsilon_nano)
-    return Measure(draft.counted, draft.largest, mechanism, draft.column, draft.low, draft.high, draft.centre)
+        raise InvalidQuery(f"/privacy/{word}", "is so small that the noise could overflow 64 bits")
+    made = mechanism(sensitivity_l1, sensitivity_l2_squared, nano)
+    return Measure(draft.counted, draft.largest, made, draft.column, draft.low, draft.high, draft.centre)
+
+
+def _price_of(mechanism: Mechanism) -> dict[str, int]:
+    if mechanism.epsilon_nano is not None:
+        return {"epsilon_nano": mechanism.epsilon_nano}
+    return {"rho_nano": mechanism.rho_nano}
 
 
 def canonical(plan: Plan) -> str:
@@ -276,7 +318,7 @@ def canonical(plan: Plan) -> str:
                 "column": measure.column.name if measure.column else None,
                 "clamp": [measure.low, measure.high],
                 "statistic": type(output.statistic).__name__.lower(),
-                "epsilon_nano": measure.mechanism.epsilon_nano,
+                **_price_of(measure.mechanism),
             }
             for measure in output.measures
         ]

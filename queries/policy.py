@@ -14,6 +14,7 @@ from queries.errors import OutsideProtocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NANO = 10**9
 STATISTICS = ("count", "sum", "mean")
 
 
@@ -27,7 +28,7 @@ class Protocol:
     epsilon_nano_max: int | None = None
 
 
-def check(query: nodes.Query, epsilon_nano: int, protocol: Protocol) -> None:
+def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol) -> None:
     """Raise OutsideProtocol with the place of the first thing that the protocol does not include."""
     if protocol.tables is not None and query.table not in protocol.tables:
         raise OutsideProtocol("/query/from", f"the study's protocol does not include table {query.table}")
@@ -38,8 +39,13 @@ def check(query: nodes.Query, epsilon_nano: int, protocol: Protocol) -> None:
     for pointer, column in columns(query):
         if protocol.columns is not None and column not in protocol.columns:
             raise OutsideProtocol(pointer, f"the study's protocol does not include column {column}")
-    if protocol.epsilon_nano_max is not None and epsilon_nano > protocol.epsilon_nano_max:
+    if protocol.epsilon_nano_max is None:
+        return
+    if privacy.epsilon_nano is not None and privacy.epsilon_nano > protocol.epsilon_nano_max:
         raise OutsideProtocol("/privacy/epsilon", "is more than the study's protocol allows for one query")
+    # Of rho as much as pure DP of the largest epsilon costs: epsilon^2 / 2.
+    if privacy.rho_nano is not None and 2 * privacy.rho_nano * NANO > protocol.epsilon_nano_max**2:
+        raise OutsideProtocol("/privacy/rho", "is more than the study's protocol allows for one query")
 
 
 def statistic_name(statistic: nodes.Statistic) -> str:

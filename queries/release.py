@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from queries import nodes
-from queries.intervals import MeanNoise
+from queries.intervals import GaussianMeanNoise, MeanNoise
+from queries.mechanisms import DiscreteGaussian
 from queries.plan import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def _plain_values(output: Output, vector: list[int]) -> list[dict[str, object]]:
 
 def _mean_noise(output: Output) -> MeanNoise:
     total, count = output.measures
-    return MeanNoise(total.mechanism.scale, count.mechanism.scale)
+    kind = GaussianMeanNoise if isinstance(total.mechanism, DiscreteGaussian) else MeanNoise
+    return kind(total.mechanism.scale, count.mechanism.scale)
 
 
 def _mean_values(output: Output, sums: list[int], counts: list[int]) -> list[dict[str, object]]:

@@ -50,10 +50,10 @@ log = logging.getLogger("rowless")
 
 @dataclass(frozen=True)
 class Request:
-    """What a researcher sends: the query, the epsilon it may spend in billionths, and perhaps a key for retries."""
+    """What a researcher sends: the query, what it may spend, and perhaps a key for retries."""
 
     query: nodes.Query
-    epsilon_nano: int
+    privacy: nodes.Privacy
     key: str | None = None
 
 
@@ -94,18 +94,17 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
             actor,
             "query.estimate",
             f"study:{study}",
-            f"a query of epsilon {prepared.loss.epsilon_text} was estimated",
+            f"a query of {prepared.loss.text} was estimated",
             study=study,
             facts=_facts(prepared),
         )
         budget = accounts.balance(transaction, accounts.STUDY, study)
         cap = accounts.balance(transaction, accounts.DATASET, prepared.study.dataset)
-    cost, left = prepared.loss.epsilon_nano or 0, min(budget.left.epsilon_nano or 0, cap.left.epsilon_nano or 0)
     return {
         **_described(prepared.plan),
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells,
-        "affordable": cost <= left,
+        "affordable": budget.admits(prepared.loss) and cap.admits(prepared.loss),
         "budget": budget.to_json(),
     }
 
@@ -120,8 +119,8 @@ def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepare
         if asked is not None and house.stores.keeps(earlier := datasets.edition(transaction, present.dataset, asked)):
             edition = earlier
         store = house.stores.edition(edition)
-    policy.check(request.query, request.epsilon_nano, protocol(present))
-    planned = plan.plan(request.query, store.dataset, request.epsilon_nano, house.settings.max_cells)
+    policy.check(request.query, request.privacy, protocol(present))
+    planned = plan.plan(request.query, store.dataset, request.privacy, house.settings.max_cells)
     cost = planned.cost
     fingerprint = hashlib.sha256(plan.canonical(planned).encode()).hexdigest()
     question = Question(study, present.dataset, store.edition.number, fingerprint)
@@ -162,12 +161,12 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
                 raise NotFound(f"edition {question.edition}, for which this was first sent, is no longer kept")
             charge = ledger.reserve(transaction, question, prepared.loss)
             what = "resumed" if charge.resumed else "reserved"
-            summary = f"epsilon {charge.loss.epsilon_text} was {what}"
+            summary = f"{charge.loss.text} was {what}"
             _log(transaction, actor, f"query.{'resume' if charge.resumed else 'reserve'}", prepared, summary, charge.id)
             return charge
     except OverBudget as refusal:
         with house.database.write() as transaction:
-            summary = f"a query of epsilon {prepared.loss.epsilon_text} was refused: the {refusal.account}'s budget"
+            summary = f"a query of {prepared.loss.text} was refused: the {refusal.account}'s budget"
             _log(transaction, actor, "query.refuse", prepared, summary, refusal.account)
         raise
 
@@ -179,7 +178,7 @@ def run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Relea
         with house.database.write() as transaction:
             stored = ledger.settle(transaction, charge, body)
             assert stored is not None
-            summary = f"a release of epsilon {charge.loss.epsilon_text} was made"
+            summary = f"a release of {charge.loss.text} was made"
             _log(transaction, actor, "query.release", prepared, summary, stored.id)
     except Exception as error:
         # Whatever it was, it may depend on data: the researcher learns that it failed, the admin's log says why.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets.loss import EPSILON_MAX
+from budgets.loss import EPSILON_MAX, RHO_MAX
 from queries import nodes
 from queries.policy import STATISTICS
 from server import problems, replies
@@ -33,7 +33,12 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     "Scalar": {"type": ["string", "number", "boolean"]},
     "Positive": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
     "Epsilon": {"type": "number", "exclusiveMinimum": 0, "maximum": EPSILON_MAX, "description": "In steps of 1e-9"},
+    "Rho": {"type": "number", "exclusiveMinimum": 0, "maximum": RHO_MAX, "description": "In steps of 1e-9"},
     "Delta": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "In steps of 1e-18"},
+    "Privacy": {
+        "description": "What a query may spend: epsilon (Laplace noise) or rho (Gaussian noise, where it is smaller)",
+        "oneOf": [_shape(["epsilon"], epsilon=_ref("Epsilon")), _shape(["rho"], rho=_ref("Rho"))],
+    },
     "Predicate": {
         "description": "A filter. Comparisons hold for no null; `is_null` does.",
         "oneOf": [

@@ -105,7 +105,7 @@ def _members(error: Exception) -> Iterator[tuple[str, Any]]:
             yield "detail", str(error)
             yield "account", error.account
             yield "cost", error.cost.to_json()
-            yield "remaining", {key: error.left.to_json()[key] for key in ("epsilon", "delta")}
+            yield "remaining", error.left.to_json()
         case _ if str(error):
             yield "detail", str(error)
 

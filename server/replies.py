@@ -15,17 +15,26 @@ class Loss(Schema):
     delta = fields.Float(required=True)
 
 
-class Left(Schema):
-    """What an account has left."""
+class Limit(Schema):
+    """A limit of an account."""
 
     epsilon = fields.Float(required=True)
     delta = fields.Float(required=True)
 
 
-class Budget(Schema):
-    """An account: its limits, what was spent, what is reserved by queries under way, and what remains."""
+class Left(Schema):
+    """What each of an account's two filters could still admit, and the delta left for thresholds."""
 
     epsilon = fields.Float(required=True)
+    rho = fields.Float(required=True)
+    delta = fields.Float(required=True)
+
+
+class Budget(Schema):
+    """An account: its limits (`rho` follows from the other two), what was spent, reserved by queries, and remains."""
+
+    epsilon = fields.Float(required=True)
+    rho = fields.Float(required=True)
     delta = fields.Float(required=True)
     spent = fields.Nested(Loss, required=True)
     reserved = fields.Nested(Loss, required=True)
@@ -106,7 +115,7 @@ class Study(Schema):
     created_at = fields.String(required=True)
     members = fields.List(fields.String(), required=True)
     budget = fields.Nested(Budget, required=True)
-    raise_to = fields.Nested(Left, data_key="raise", required=True, allow_none=True)
+    raise_to = fields.Nested(Limit, data_key="raise", required=True, allow_none=True)
 
 
 class AnswerBounds(Schema):

@@ -249,6 +249,16 @@ def _privacy_epsilon(value: Any) -> int:
     return nano
 
 
+def _privacy_rho(value: Any) -> int:
+    try:
+        nano = loss.rho_nano(_number(value))
+    except Invalid as error:
+        raise ValidationError(error.message) from None
+    if nano == 0:
+        raise ValidationError("must be above 0")
+    return nano
+
+
 def _epsilon(value: Any) -> int:
     try:
         return loss.epsilon_nano(_number(value))
@@ -263,17 +273,22 @@ def _delta(value: Any) -> int:
         raise ValidationError(error.message) from None
 
 
-class PrivacySchema(Schema):
-    """What a query may spend."""
-
-    epsilon_nano = Built(_privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
+def parse_privacy(value: Any) -> nodes.Privacy:
+    """Return what a query may spend: epsilon, or rho (its noise may be Gaussian), one of them."""
+    shape = _object(value)
+    _only(shape, "epsilon", "rho")
+    if len(shape) != 1:
+        raise ValidationError("give epsilon or rho, one of them")
+    if "epsilon" in shape:
+        return nodes.Privacy(epsilon_nano=_within("epsilon", _privacy_epsilon, shape["epsilon"]))
+    return nodes.Privacy(rho_nano=_within("rho", _privacy_rho, shape["rho"]))
 
 
 class AskSchema(Schema):
     """The body of an estimate or a query."""
 
     query = fields.Nested(QuerySchema, required=True)
-    privacy = fields.Nested(PrivacySchema, required=True)
+    privacy = Built(parse_privacy, "Privacy", required=True)
 
 
 # Studies and people

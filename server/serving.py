@@ -53,7 +53,7 @@ def recover(database: Database) -> int:
                 SYSTEM,
                 "query.recover",
                 f"charge:{charge.id}",
-                f"an open charge of epsilon {charge.loss.epsilon_text} was closed as spent",
+                f"an open charge of {charge.loss.text} was closed as spent",
                 study=charge.question.study,
                 facts={"loss": {"epsilon_nano": charge.loss.epsilon_nano}},
             )

@@ -31,7 +31,7 @@ def query(study: str, file: Path, name: str | None, only_estimate: bool) -> Any:
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
-    request = answer.Request(body["query"], body["privacy"]["epsilon_nano"])
+    request = answer.Request(body["query"], body["privacy"])
     with house() as opened:
         with opened.database.read() as transaction:
             members = studies.study(transaction, study).members
@@ -40,14 +40,19 @@ def query(study: str, file: Path, name: str | None, only_estimate: bool) -> Any:
             asker = people.user(transaction, name or members[0])
         if only_estimate:
             said = answer.estimate(opened, asker, study, request)
-            return said, f"This would cost epsilon {said['cost']['epsilon']:g}; margins at 95%:\n" + "\n".join(
+            return said, f"This would cost {cost_text(said['cost'])}; margins at 95%:\n" + "\n".join(
                 f"  {column['name']}: {margin_text(column)}" for column in said["columns"] if column["kind"] != "key"
             )
         said = answer.answer(opened, asker, study, request)
-    cost, left = said["cost"]["epsilon"], said["budget"]["remaining"]["epsilon"]
-    paid = "read again, free" if said["replayed"] else f"cost epsilon {cost:g}"
+    left = said["budget"]["remaining"]
+    paid = "read again, free" if said["replayed"] else f"cost {cost_text(said['cost'])}"
     notes = "".join(f"\nNote: {note}" for note in said["notes"])
-    return said, f"{as_table(said)}\n{paid}; epsilon {left:g} is left{notes}"
+    return said, f"{as_table(said)}\n{paid}; left: epsilon {left['epsilon']:g} or rho {left['rho']:g}{notes}"
+
+
+def cost_text(cost: dict[str, Any]) -> str:
+    """Return a cost in words: epsilon where there is a finite one, else rho."""
+    return f"rho {cost['rho']:g}" if cost["epsilon"] is None else f"epsilon {cost['epsilon']:g}"
 
 
 def margin_text(column: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import click
 from budgets import accounts, loss, studies
 from budgets.audit import SYSTEM
 from budgets.errors import Invalid
+from budgets.loss import epsilon_text
 from budgets.studies import MOVES, Terms
 from server.api.studies import show as shown
 from server.cli.common import acting, as_option, house, with_json
@@ -33,7 +34,7 @@ def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
     budget = accounts.balance(transaction, accounts.STUDY, one.id)
     lines = [
         f"Study {one.id} ({one.state}) on {one.dataset}: {one.terms.title}",
-        f"  budget: epsilon {budget.limit.epsilon_text}, of which {budget.left.epsilon_text} is left",
+        f"  budget: epsilon {epsilon_text(budget.limits.epsilon_nano)}, left: {budget.left.alternatives}",
         f"  members: {', '.join(one.members) or 'none'}",
     ]
     if one.raise_to:

@@ -14,13 +14,14 @@ from tests.budgets.world import FLU, cost, everything
 if TYPE_CHECKING:
     from tests.budgets.world import World
 
+LIMITS = accounts.Limits.of(1_000, 1_000)  # half of the delta is for thresholds; no rho converts to so little
 LIMIT = cost(1_000, 0, 500)
 
 
 @pytest.fixture
 def opened(world: World) -> World:
-    """Open a study with epsilon 1000 billionths and delta 500 units."""
-    world.open_study("hearts", 1_000, 500)
+    """Open a study with epsilon 1000 billionths and delta 1000 units."""
+    world.open_study("hearts", 1_000, 1_000)
     return world
 
 
@@ -33,7 +34,7 @@ def update(world: World, values: str, kind: str = "study") -> None:
 def test_an_account_opens_empty(opened: World) -> None:
     """A new account has its limit, nothing reserved and nothing spent."""
     nothing = cost(0)
-    assert opened.balance("hearts") == accounts.Balance("study", "hearts", LIMIT, nothing, nothing)
+    assert opened.balance("hearts") == accounts.Balance("study", "hearts", LIMITS, nothing, nothing)
     assert opened.balance("hearts").left == LIMIT
 
 
@@ -48,7 +49,7 @@ def test_no_account_no_balance(world: World) -> None:
 def test_one_account_for_an_owner(opened: World) -> None:
     """A second account of one owner cannot be opened: it would be a second budget."""
     with pytest.raises(sa.exc.IntegrityError), opened.database.write() as transaction:
-        accounts.open_account(transaction, "study", "hearts", 1, 1)
+        accounts.open_account(transaction, "study", "hearts", accounts.Limits.of(1, 1))
 
 
 def test_a_balance_adds_up(opened: World) -> None:
@@ -64,6 +65,7 @@ def test_a_balance_adds_up(opened: World) -> None:
 
 def test_a_balance_for_people(world: World) -> None:
     """A balance's JSON has the limits, what is spent, reserved and remaining, in plain numbers."""
+    RHO = accounts.Limits.of(2 * NANO, 10**12).rho_nano  # noqa: N806
     world.open_study("hearts", 2 * NANO, 10**12)
     world.spend("hearts", "spent", cost(NANO // 2, NANO // 8))
     world.reserve("hearts", "reserved", cost(NANO // 4, NANO // 32, 10**11))
@@ -72,7 +74,8 @@ def test_a_balance_for_people(world: World) -> None:
         "delta": 1e-6,
         "spent": {"epsilon": 0.5, "rho": 0.125, "delta": 0.0},
         "reserved": {"epsilon": 0.25, "rho": 0.03125, "delta": 1e-7},
-        "remaining": {"epsilon": 1.25, "delta": 9e-7},
+        "rho": RHO / NANO,
+        "remaining": {"epsilon": 1.25, "rho": 0.0, "delta": 4e-7},
     }
 
 
@@ -90,9 +93,9 @@ def test_a_refusal_says_which_account_and_what_is_left(
 ) -> None:
     """A charge past a limit, in epsilon or delta, names the account it does not fit and changes nothing."""
     world = people_only
-    world.import_edition(1_000, 500)
-    world.open_study("other", 1_000, 500)
-    world.open_study("hearts", 1_000, 500)
+    world.import_edition(1_000, 1_000)
+    world.open_study("other", 1_000, 1_000)
+    world.open_study("hearts", 1_000, 1_000)
     world.spend("other", "spent", cost(100, 1, 100))
     before = world.everything()
     with world.database.write() as transaction:
@@ -102,10 +105,13 @@ def test_a_refusal_says_which_account_and_what_is_left(
     assert (refused.value.account, refused.value.cost, refused.value.left) == (account, loss, left)
 
 
-def test_a_loss_without_epsilon_is_refused(opened: World) -> None:
-    """A loss with no finite epsilon is over every budget, and the refusal reads so."""
+def test_a_loss_without_epsilon_needs_the_second_filter(opened: World) -> None:
+    """Where no rho converts to the limits, a loss with no finite epsilon is refused, and the refusal reads so."""
     before = opened.everything()
-    with pytest.raises(OverBudget, match="would cost epsilon infinity"), opened.database.write() as transaction:
+    with (
+        pytest.raises(OverBudget, match=r"would cost rho 0\.000000001, and the study has epsilon .* or rho 0 left"),
+        opened.database.write() as transaction,
+    ):
         accounts.admit(transaction, "hearts", FLU, Loss(None, 1, 1))
     assert opened.everything() == before
 
@@ -127,14 +133,19 @@ def test_the_last_unit_can_be_spent_and_not_one_more(opened: World, dimension: s
 @pytest.mark.parametrize(
     "values",
     [
-        "epsilon_spent_nano = epsilon_limit_nano + 1",
-        "epsilon_reserved_nano = epsilon_limit_nano + 1",
-        "epsilon_spent_nano = epsilon_limit_nano, epsilon_reserved_nano = 1",
-        "delta_spent_atto = delta_limit_atto + 1",
-        "delta_reserved_atto = delta_limit_atto + 1",
-        "delta_spent_atto = delta_limit_atto, delta_reserved_atto = 1",
-        "epsilon_limit_nano = epsilon_spent_nano + epsilon_reserved_nano - 1",
-        "delta_limit_atto = delta_spent_atto + delta_reserved_atto - 1",
+        "epsilon_spent_nano = epsilon_limit_nano + 1, rho_spent_nano = rho_limit_nano + 1",
+        "epsilon_reserved_nano = epsilon_limit_nano + 1, rho_spent_nano = rho_limit_nano + 1",
+        "unbounded_spent = 1, rho_spent_nano = rho_limit_nano + 1",
+        "unbounded_reserved = 1, rho_spent_nano = rho_limit_nano + 1",
+        "rho_limit_nano = 0, unbounded_spent = 1",
+        "unbounded_spent = -1",
+        "unbounded_reserved = -1",
+        "epsilon_spent_nano = epsilon_limit_nano, epsilon_reserved_nano = 1, rho_spent_nano = rho_limit_nano + 1",
+        "delta_spent_atto = delta_keys_limit_atto + 1",
+        "delta_reserved_atto = delta_keys_limit_atto + 1",
+        "delta_spent_atto = delta_keys_limit_atto, delta_reserved_atto = 1",
+        "epsilon_limit_nano = epsilon_spent_nano + epsilon_reserved_nano - 1, rho_limit_nano = 0",
+        "delta_keys_limit_atto = delta_spent_atto + delta_reserved_atto - 1",
         "epsilon_spent_nano = -1",
         "epsilon_reserved_nano = -1",
         "rho_spent_nano = -1",
@@ -159,20 +170,20 @@ def test_the_database_itself_refuses_to_overspend(opened: World, kind: str, valu
 @pytest.mark.parametrize("kind", ["study", "dataset"])
 def test_the_database_admits_the_limit_itself(opened: World, kind: str) -> None:
     """The guards refuse what passes a limit and not what reaches it."""
-    update(opened, "epsilon_spent_nano = epsilon_limit_nano, delta_reserved_atto = delta_limit_atto", kind)
+    update(opened, "epsilon_spent_nano = epsilon_limit_nano, delta_reserved_atto = delta_keys_limit_atto", kind)
     owner = "hearts" if kind == "study" else None
-    assert opened.balance(owner).left == cost(0)
+    assert (opened.balance(owner).left.epsilon_nano, opened.balance(owner).left.delta_atto) == (0, 0)
 
 
 def test_a_limit_is_set_down_to_what_is_used(opened: World) -> None:
     """A limit may be set to what is spent and reserved, and the database refuses it one unit below."""
     opened.spend("hearts", "spent", cost(30, 1, 30))
     opened.reserve("hearts", "reserved", cost(20, 1, 20))
-    for epsilon, delta in ((49, 50), (50, 49)):
+    for epsilon, delta in ((49, 100), (50, 99)):
         with pytest.raises(sa.exc.IntegrityError), opened.database.write() as transaction:
-            accounts.set_limit(transaction, "study", "hearts", epsilon, delta)
+            accounts.set_limits(transaction, "study", "hearts", accounts.Limits.of(epsilon, delta))
     with opened.database.write() as transaction:
-        accounts.set_limit(transaction, "study", "hearts", 50, 50)
+        accounts.set_limits(transaction, "study", "hearts", accounts.Limits.of(50, 100))
     assert opened.balance("hearts").left == cost(0)
     assert opened.balance().left.epsilon_nano == 10 * NANO - 50
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import random
 import signal
 import sqlite3
@@ -22,7 +23,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
 from budgets import audit, ledger, studies
-from budgets.accounts import Balance
+from budgets.accounts import Balance, Limits
+from budgets.conversion import rho_nano_max
 from budgets.database import Database
 from budgets.errors import KeyConflict, NotFound, OverBudget, WrongState
 from budgets.loss import NANO, Loss
@@ -247,14 +249,19 @@ def test_recovery_spends_open_charges(opened: World) -> None:
 # Over budget
 
 
+HALF = 10**12 // 2  # of the delta is for thresholds
+STUDY_LEFT = cost(8 * NANO, Limits.of(8 * NANO, 10**12).rho_nano, HALF)
+DATASET_LEFT = cost(7 * NANO, Limits.of(10 * NANO, 10**12).rho_nano - 9, HALF - 5)
+
+
 @pytest.mark.parametrize(
     ("loss", "account", "left"),
     [
-        (cost(8 * NANO + 1), "study", cost(8 * NANO, 0, 10**12)),
-        (cost(1, 0, 10**12 + 1), "study", cost(8 * NANO, 0, 10**12)),
-        (cost(7 * NANO + 1), "dataset", cost(7 * NANO, 0, 10**12 - 5)),
-        (cost(1, 0, 10**12 - 4), "dataset", cost(7 * NANO, 0, 10**12 - 5)),
-        (Loss(None, 1, 0), "study", cost(8 * NANO, 0, 10**12)),
+        (cost(8 * NANO + 1), "study", STUDY_LEFT),
+        (cost(1, 0, HALF + 1), "study", STUDY_LEFT),
+        (cost(7 * NANO + 1), "dataset", DATASET_LEFT),
+        (cost(1, 0, HALF - 4), "dataset", DATASET_LEFT),
+        (Loss(None, STUDY_LEFT.rho_nano + 1, 0), "study", STUDY_LEFT),
     ],
 )
 def test_over_budget_changes_nothing(opened: World, loss: Loss, account: str, left: Loss) -> None:
@@ -622,7 +629,7 @@ def test_kill_9_at_any_moment(opened: World) -> None:
 
 def test_two_processes_race_for_the_last_budget(world: World) -> None:
     """Two processes that spend one dataset's budget on one file reach its cap exactly and never pass it."""
-    world.import_edition(300, 300)
+    world.import_edition(300, 600)
     world.open_study("hearts", 300)
     world.open_study("lungs", 300)
     with spender(world, "hearts", "race") as one, spender(world, "lungs", "race") as two:
@@ -638,7 +645,8 @@ def test_two_processes_race_for_the_last_budget(world: World) -> None:
 
 # The whole ledger against a model of it
 
-CAP = (60, 40)
+STEP = NANO // 10  # of epsilon
+CAP = (60 * STEP, 4 * 10**11)
 STUDIES = ("hearts", "lungs")
 names = st.sampled_from(STUDIES)
 
@@ -664,7 +672,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.import_edition(*CAP)
         self.cap = CAP
         self.edition = 1
-        self.limits = {"hearts": (40, 20), "lungs": (30, 40)}
+        self.limits = {"hearts": (40 * STEP, 2 * 10**11), "lungs": (30 * STEP, 4 * 10**11)}
         self.waiting: dict[str, tuple[int, int] | None] = dict.fromkeys(STUDIES)
         self.charges: dict[Question, Paid] = {}
         self.keys: dict[tuple[str, str], Question] = {}
@@ -676,27 +684,41 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.database.close()
         self.folder.cleanup()
 
-    def used(self, study: str | None = None) -> tuple[int, int]:
-        """Return the epsilon and delta that a study took, or all of them."""
-        losses = [paid.loss for asked, paid in self.charges.items() if study in (None, asked.study)]
-        return sum(loss.epsilon_nano or 0 for loss in losses), sum(loss.delta_atto for loss in losses)
+    def used(self, study: str | None = None, *more: Loss) -> tuple[float, int, int]:
+        """Return the epsilon (infinite, if one is), rho and delta that a study took, or all of them, and some more."""
+        losses = [paid.loss for asked, paid in self.charges.items() if study in (None, asked.study)] + list(more)
+        epsilon = sum(math.inf if loss.epsilon_nano is None else loss.epsilon_nano for loss in losses)
+        return epsilon, sum(loss.rho_nano for loss in losses), sum(loss.delta_atto for loss in losses)
+
+    @staticmethod
+    def holds(limit: tuple[int, int], used: tuple[float, int, int]) -> bool:
+        """Say whether sums are within a limit, as the dual filter says."""
+        epsilon, rho, delta = used
+        rho_max = rho_nano_max(limit[0], limit[1] - limit[1] // 2)
+        return delta <= limit[1] // 2 and (epsilon <= limit[0] or rho <= rho_max)
 
     def refusal(self, study: str, loss: Loss) -> tuple[str, Loss, Loss] | None:
         """Return the account that a loss does not fit, with the loss and what is left, or None."""
-        for account, limit, used in (
-            ("study", self.limits[study], self.used(study)),
-            ("dataset", self.cap, self.used()),
-        ):
-            left = (limit[0] - used[0], limit[1] - used[1])
-            if (loss.epsilon_nano or 0) > left[0] or loss.delta_atto > left[1]:
-                return account, loss, Loss(left[0], 0, left[1])
+        for account, limit, owner in (("study", self.limits[study], study), ("dataset", self.cap, None)):
+            if not self.holds(limit, self.used(owner, loss)):
+                epsilon, rho, delta = self.used(owner)
+                rho_max = rho_nano_max(limit[0], limit[1] - limit[1] // 2)
+                left = 0 if epsilon == math.inf else max(0, limit[0] - int(epsilon))
+                return account, loss, Loss(left, max(0, rho_max - rho), limit[1] // 2 - delta)
         return None
 
     @rule(
         target=paid,
         study=names,
         text=st.sampled_from("abcdef"),
-        loss=st.builds(Loss, st.integers(1, 25), st.integers(0, 9), st.integers(0, 12)),
+        loss=st.builds(
+            lambda steps, has_epsilon, delta: replace(
+                cost(steps * STEP, delta=delta * 10**10), **({} if has_epsilon else {"epsilon_nano": None})
+            ),
+            st.integers(1, 25) | st.integers(1, 3),
+            st.booleans(),
+            st.sampled_from([0, 0, 0, 1, 12]),
+        ),
         key=st.none() | st.sampled_from(["k1", "k2"]),
     )
     def reserve(self, study: str, text: str, loss: Loss, key: str | None) -> Any:
@@ -748,19 +770,22 @@ class LedgerMachine(RuleBasedStateMachine):
             ledger.reserve(transaction, question(study, "interrupted", self.edition), cost(1))
         assert self.world.everything() == before
 
-    @rule(study=names, epsilon=st.integers(1, CAP[0]), delta=st.integers(0, CAP[1]))
+    @rule(
+        study=names,
+        epsilon=st.integers(1, 65).map(lambda n: n * STEP),
+        delta=st.integers(0, 45).map(lambda n: n * 10**10),
+    )
     def set_budget(self, study: str, epsilon: int, delta: int) -> None:
         """Lower a study's limits at once, or ask for larger ones."""
         wanted = min(epsilon, self.cap[0]), min(delta, self.cap[1])
-        limit, used = self.limits[study], self.used(study)
+        limit, holds = self.limits[study], self.holds(wanted, self.used(study))
         try:
             with self.world.database.write() as transaction:
                 studies.set_budget(transaction, study, *wanted, "as the model says", self.world.admin)
         except WrongState:
-            assert wanted[0] < used[0] or wanted[1] < used[1]
+            assert not holds
             return
-        assert wanted[0] >= used[0]
-        assert wanted[1] >= used[1]
+        assert holds
         if wanted[0] > limit[0] or wanted[1] > limit[1]:
             self.waiting[study] = wanted
         else:
@@ -774,17 +799,15 @@ class LedgerMachine(RuleBasedStateMachine):
             with self.world.database.write() as transaction:
                 studies.approve_budget(transaction, study, "as the model says", self.world.dpo)
         except WrongState:
-            fits = wanted is not None and all(
-                low <= one <= high for low, one, high in zip(used, wanted, self.cap, strict=True)
-            )
-            assert not fits
+            fits = wanted is not None and wanted[0] <= self.cap[0] and wanted[1] <= self.cap[1]
+            assert not (fits and wanted is not None and self.holds(wanted, used))
             return
         assert wanted is not None
         assert wanted[0] <= self.cap[0]
         assert wanted[1] <= self.cap[1]
         self.limits[study], self.waiting[study] = wanted, None
 
-    @rule(epsilon=st.integers(1, CAP[0] + 5), delta=st.integers(0, CAP[1] + 5))
+    @rule(epsilon=st.integers(1, 65).map(lambda n: n * STEP), delta=st.integers(0, 45).map(lambda n: n * 10**10))
     def import_edition(self, epsilon: int, delta: int) -> None:
         """Import a new edition, whose manifest may lower the cap and not raise it."""
         used = self.used()
@@ -792,10 +815,11 @@ class LedgerMachine(RuleBasedStateMachine):
             with self.world.database.write() as transaction:
                 add_edition(transaction, self.world.admin, epsilon, delta)
         except WrongState:
-            assert epsilon > self.cap[0] or delta > self.cap[1] or epsilon < used[0] or delta < used[1]
+            assert epsilon > self.cap[0] or delta > self.cap[1] or not self.holds((epsilon, delta), used)
             return
-        assert used[0] <= epsilon <= self.cap[0]
-        assert used[1] <= delta <= self.cap[1]
+        assert epsilon <= self.cap[0]
+        assert delta <= self.cap[1]
+        assert self.holds((epsilon, delta), used)
         self.cap = (epsilon, delta)
         self.edition += 1
 
@@ -809,7 +833,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert self.world.balance(study) == Balance(
                 "dataset" if study is None else "study",
                 study or FLU,
-                Loss(limit[0], 0, limit[1]),
+                Limits(*limit, rho_nano_max(limit[0], limit[1] - limit[1] // 2), limit[1] // 2),
                 sum((one.loss for one in paid if not one.settled), nothing),
                 sum((one.loss for one in paid if one.settled), nothing),
             )

@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from budgets import accounts, database
+from budgets.accounts import Limits
 from budgets.database import Database
 from budgets.errors import SchemaOutdated
+from budgets.loss import NANO, Loss
 from budgets.tables import metadata
 from tests.budgets.world import make_world, url
 
@@ -21,9 +25,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Database]:
     """Open a database that has no schema yet."""
-    database = Database(url(tmp_path / "fresh.db"))
-    yield database
-    database.close()
+    opened = Database(url(tmp_path / "fresh.db"))
+    yield opened
+    opened.close()
 
 
 def statements(path: Path) -> dict[str, set[str]]:
@@ -57,7 +61,7 @@ def test_the_migrations_make_every_constraint(fresh: Database, tmp_path: Path) -
 @pytest.mark.parametrize(
     "name",
     [
-        *("ck_accounts_epsilon", "ck_accounts_delta", "ck_accounts_sums", "ck_accounts_kind"),
+        *("ck_accounts_filter", "ck_accounts_delta", "ck_accounts_sums", "ck_accounts_kind"),
         *("ck_charges_kind", "ck_charges_resolves", "ck_charges_loss", "uq_charges_reserve_id"),
         *("uq_releases_charge", "uq_releases_study", "ck_users_role", "ck_studies_state"),
     ],
@@ -98,3 +102,40 @@ def test_an_upgrade_that_fails_leaves_nothing(fresh: Database, tmp_path: Path) -
     assert statements(tmp_path / "fresh.db") == before
     with pytest.raises(SchemaOutdated, match="missing"):
         fresh.require_current()
+
+
+def test_accounts_of_the_first_schema_get_their_second_filter(fresh: Database, tmp_path: Path) -> None:
+    """A ledger of the first schema, with charges in it, keeps every sum and gets what follows from its limits."""
+    config = database._alembic()
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0001")
+    old = [
+        ("dataset", "flu", 10 * NANO, 10**12, 5, 7 * NANO, 6, 2 * NANO, 0, 0),
+        ("study", "hearts", NANO, 10**12 + 1, 5, NANO - 5, 6, NANO, 0, 0),
+        ("study", "pure", NANO, 0, 0, 0, 0, 0, 0, 0),
+    ]
+    with fresh.write() as transaction:
+        for row in old:
+            transaction.exec_driver_sql(f"INSERT INTO accounts VALUES ({', '.join('?' * 10)})", row)
+    with pytest.raises(SchemaOutdated, match="0001"):
+        fresh.require_current()
+    fresh.upgrade()
+    fresh.require_current()
+    with fresh.read() as transaction:
+        found = [
+            accounts.balance(transaction, kind, owner)
+            for kind, owner in (("dataset", "flu"), ("study", "hearts"), ("study", "pure"))
+        ]
+    assert [one.limits for one in found] == [Limits.of(row[2], row[3]) for row in old]
+    assert [one.reserved for one in found] == [Loss(row[4], row[6], row[8]) for row in old]
+    assert [one.spent for one in found] == [Loss(row[5], row[7], row[9]) for row in old]
+    assert statements(tmp_path / "fresh.db") == statements(_declared(tmp_path))
+
+
+def _declared(tmp_path: Path) -> Path:
+    path = tmp_path / "declared.db"
+    declared = sa.create_engine(url(path))
+    metadata.create_all(declared)
+    declared.dispose()
+    return path

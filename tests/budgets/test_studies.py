@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from budgets import clock, studies
+from budgets.accounts import Limits
 from budgets.audit import ANONYMOUS, Actor
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotApproved, NotFound, WrongState
 from budgets.loss import Loss
@@ -104,14 +105,14 @@ def test_a_study_opens_as_a_draft(world: World) -> None:
     made = open_study(world, "hearts", terms, 100, 50)
     assert made == Study("hearts", FLU, terms, "draft", made.created_at, (), None)
     assert world.study("hearts") == made
-    assert world.balance("hearts").limit == cost(100, 0, 50)
+    assert world.balance("hearts").limits == Limits.of(100, 50)
     assert world.balance("hearts").used == cost(0)
 
 
 def test_delta_defaults_to_the_datasets(world: World) -> None:
     """A study that names no delta gets the dataset's."""
     open_study(world)
-    assert world.balance("hearts").limit == cost(100, 0, CAP[1])
+    assert world.balance("hearts").limits == Limits.of(100, CAP[1])
 
 
 @pytest.mark.parametrize("role", ["dpo", "researcher", "none"])
@@ -425,7 +426,7 @@ def test_a_drafts_budget_changes_at_once(world: World) -> None:
     open_study(world, delta=7)
     for epsilon, delta in ((1_000, 500), (3, 2), (200, None)):
         assert set_budget(world, epsilon, delta).raise_to is None
-        assert world.balance("hearts").limit == cost(epsilon, 0, 2 if delta is None else delta)
+        assert world.balance("hearts").limits == Limits.of(epsilon, 2 if delta is None else delta)
 
 
 @pytest.mark.parametrize("state", ["approved", "suspended"])
@@ -434,9 +435,9 @@ def test_a_raise_waits_for_the_dpo(world: World, state: str, epsilon: int, delta
     """After approval a raise in epsilon or delta changes nothing until the DPO approves it, once."""
     world.open_study("hearts", 100, 50, state=state)
     assert set_budget(world, epsilon, delta).raise_to == cost(epsilon, 0, delta)
-    assert world.balance("hearts").limit == cost(100, 0, 50)
+    assert world.balance("hearts").limits == Limits.of(100, 50)
     assert approve_budget(world).raise_to is None
-    assert world.balance("hearts").limit == cost(epsilon, 0, delta)
+    assert world.balance("hearts").limits == Limits.of(epsilon, delta)
     refused(world, WrongState, lambda: approve_budget(world))
 
 
@@ -446,7 +447,7 @@ def test_a_lower_limit_takes_effect_at_once(world: World, state: str) -> None:
     world.open_study("hearts", 100, 50, state=state)
     set_budget(world, 500)
     assert set_budget(world, 99, 50).raise_to is None
-    assert world.balance("hearts").limit == cost(99, 0, 50)
+    assert world.balance("hearts").limits == Limits.of(99, 50)
     refused(world, WrongState, lambda: approve_budget(world))
 
 
@@ -456,20 +457,20 @@ def test_a_second_raise_replaces_the_first(world: World) -> None:
     set_budget(world, 500)
     set_budget(world, 300)
     approve_budget(world)
-    assert world.balance("hearts").limit == cost(300, 0, 50)
+    assert world.balance("hearts").limits == Limits.of(300, 50)
 
 
 @pytest.mark.parametrize("state", ["approved", "suspended"])
 def test_no_limit_below_the_spend(world: World, state: str) -> None:
     """A limit can be lowered to what is spent and reserved, in epsilon and delta, and not one unit further."""
-    world.open_study("hearts", 100, 50)
+    world.open_study("hearts", 100, 100)
     world.spend("hearts", "spent", cost(20, 1, 10))
     world.reserve("hearts", "reserved", cost(10, 1, 5))
     if state == "suspended":
         do(world, lambda t: studies.move(t, "hearts", "suspend", "a reason", world.dpo))
-    refused(world, WrongState, lambda: set_budget(world, 29, 15))
-    refused(world, WrongState, lambda: set_budget(world, 30, 14))
-    set_budget(world, 30, 15)
+    refused(world, WrongState, lambda: set_budget(world, 29, 30))
+    refused(world, WrongState, lambda: set_budget(world, 30, 29))
+    set_budget(world, 30, 30)
     assert world.balance("hearts").left == cost(0)
 
 
@@ -535,7 +536,7 @@ def test_a_studys_own_budget_does_not_stand_in_its_way(strict: World, state: str
     set_budget(strict, 600)
     if state == "approved":
         approve_budget(strict)
-    assert strict.balance("hearts").limit.epsilon_nano == 600
+    assert strict.balance("hearts").limits.epsilon_nano == 600
 
 
 def test_a_raise_finds_the_cap_taken(strict: World) -> None:
@@ -571,7 +572,7 @@ def test_a_limit_can_be_lowered_when_too_much_was_promised(strict: World, to: in
     strict.open_study("other", 200)
     strict.import_edition(500, 500, overcommit=False)
     set_budget(strict, to)
-    assert strict.balance("hearts").limit.epsilon_nano == to
+    assert strict.balance("hearts").limits.epsilon_nano == to
 
 
 def test_each_change_of_a_budget_is_logged_as_what_it_is(world: World) -> None:

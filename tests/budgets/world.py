@@ -180,9 +180,9 @@ def question(study: str, text: str, edition: int = 1) -> Question:
     return Question(study, FLU, edition, hashlib.sha256(text.encode()).hexdigest())
 
 
-def cost(epsilon: int, rho: int = 0, delta: int = 0) -> Loss:
-    """Return a loss in whole units."""
-    return Loss(epsilon, rho, delta)
+def cost(epsilon: int, rho: int | None = None, delta: int = 0) -> Loss:
+    """Return a loss in whole units; without a rho, that of pure DP."""
+    return Loss(epsilon, -(-epsilon * epsilon // (2 * NANO)) if rho is None else rho, delta)
 
 
 def everything(transaction: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -194,18 +194,19 @@ def everything(transaction: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def sums_of_rows(transaction: sa.Connection) -> Sums:
-    """Return what the charge rows add up to for each account: epsilon, rho and delta reserved, then spent."""
+    """Return what the charge rows add up to for each account: epsilon, rho, delta and charges without epsilon, reserved, then spent."""
     rows = list(transaction.execute(sa.select(charges)).mappings())
     settled = {row["reserve_id"] for row in rows if row["kind"] == "settle"}
     sums: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         if row["kind"] != "reserve":
             continue
-        at = 3 if row["id"] in settled else 0
+        at = 4 if row["id"] in settled else 0
         for owner in (("study", row["study"]), ("dataset", row["dataset"])):
-            present = sums.setdefault(owner, [0] * 6)
+            present = sums.setdefault(owner, [0] * 8)
             for place, column in enumerate(("epsilon_nano", "rho_nano", "delta_atto")):
-                present[at + place] += row[column]
+                present[at + place] += row[column] or 0
+            present[at + 3] += row["epsilon_nano"] is None
     return {owner: tuple(numbers) for owner, numbers in sums.items()}
 
 
@@ -213,8 +214,8 @@ def sums_kept(transaction: sa.Connection) -> Sums:
     """Return the running sums that the accounts keep, in the same form, without those of untouched accounts."""
     c = accounts_table.c
     columns = (
-        *(c.epsilon_reserved_nano, c.rho_reserved_nano, c.delta_reserved_atto),
-        *(c.epsilon_spent_nano, c.rho_spent_nano, c.delta_spent_atto),
+        *(c.epsilon_reserved_nano, c.rho_reserved_nano, c.delta_reserved_atto, c.unbounded_reserved),
+        *(c.epsilon_spent_nano, c.rho_spent_nano, c.delta_spent_atto, c.unbounded_spent),
     )
     rows = transaction.execute(sa.select(c.kind, c.owner, *columns))
     kept = {(row[0], row[1]): tuple(row[2:]) for row in rows}
@@ -225,8 +226,12 @@ def check(transaction: sa.Connection) -> None:
     """Assert what holds of every ledger at every moment."""
     assert sums_kept(transaction) == sums_of_rows(transaction), "the running sums are those of the rows"
     for row in transaction.execute(sa.select(accounts_table)):
-        assert row.epsilon_reserved_nano + row.epsilon_spent_nano <= row.epsilon_limit_nano
-        assert row.delta_reserved_atto + row.delta_spent_atto <= row.delta_limit_atto
+        basic = (
+            row.unbounded_reserved + row.unbounded_spent == 0
+            and row.epsilon_reserved_nano + row.epsilon_spent_nano <= row.epsilon_limit_nano
+        )
+        assert basic or row.rho_reserved_nano + row.rho_spent_nano <= row.rho_limit_nano
+        assert row.delta_reserved_atto + row.delta_spent_atto <= row.delta_keys_limit_atto
     twice = transaction.execute(
         sa.select(charges.c.fingerprint)
         .where(charges.c.kind == "reserve")

@@ -231,7 +231,7 @@ def questions(built: Built) -> list[Plan]:
         nodes.Query("t", tuple(everything.items()), where, key, nodes.Bounds(2, 2))
         for key, where in itertools.product(keys, filters)
     ]
-    return [plan.plan(query, built.dataset, 10**9, 10_000) for query in queries]
+    return [plan.plan(query, built.dataset, nodes.Privacy(10**9), 10_000) for query in queries]
 
 
 def shape(answer: Any) -> Any:

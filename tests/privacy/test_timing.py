@@ -29,7 +29,7 @@ def ask_once(place: Place, turn: int) -> float:
     with place.house.database.read() as transaction:
         ada = people.user(transaction, "ada")
     began = time.perf_counter()
-    assert not answer.answer(place.house, ada, "flu", Request(query, EPSILON_NANO))["replayed"]
+    assert not answer.answer(place.house, ada, "flu", Request(query, nodes.Privacy(EPSILON_NANO)))["replayed"]
     return time.perf_counter() - began
 
 

@@ -95,7 +95,7 @@ def planned(
 
 def plan_of(query: nodes.Query, epsilon_nano: int = NANO, dataset: Dataset = CLINIC) -> Plan:
     """Return the plan of a query, of the clinic's if no dataset is named."""
-    return plan.plan(query, dataset, epsilon_nano, 1_000_000)
+    return plan.plan(query, dataset, nodes.Privacy(epsilon_nano), 1_000_000)
 
 
 def stream(events: Sequence[Event], batch: int = 65_536) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:

@@ -248,7 +248,7 @@ def test_a_filter_on_an_undeclared_category_finds_its_texts(engine: Engine, wher
     def chosen(predicate: nodes.Predicate, code: int) -> bool:
         match predicate:
             case nodes.Not(part):
-                return not chosen(part, code) if part.op == "is_null" else code > 0 and not chosen(part, code)  # type: ignore[union-attr]
+                return not chosen(part, code) if part.op == "is_null" else code > 0 and not chosen(part, code)
             case nodes.Comparison(_, "is_null"):
                 return code == 0
             case nodes.Comparison(_, "!=", value):

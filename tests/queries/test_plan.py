@@ -134,11 +134,12 @@ def test_epsilon_is_split_evenly_and_never_exceeded(epsilon_nano: int, statistic
     choice: list[nodes.Statistic] = [nodes.Count("persons"), nodes.Mean("visits")]
     select = tuple((f"s{place}", choice[place % 2]) for place in range(statistics))
     one = plan_of(nodes.Query("visits", select), epsilon_nano)
-    shares = [sum(measure.mechanism.epsilon_nano for measure in output.measures) for output in one.outputs]
+    paid = [[measure.mechanism.epsilon_nano or 0 for measure in output.measures] for output in one.outputs]
+    shares = [sum(parts) for parts in paid]
     assert max(shares) - min(shares) <= 1 + epsilon_nano // 10**6
     assert one.cost.epsilon == Fraction(sum(shares), NANO) <= Fraction(epsilon_nano, NANO)
     assert one.cost.epsilon >= Fraction(epsilon_nano, NANO) * Fraction(999_999, 10**6) - Fraction(10, NANO)
-    assert one.cost.rho == sum(Fraction(m.mechanism.epsilon_nano, NANO) ** 2 / 2 for m in one.measures)
+    assert one.cost.rho == sum((Fraction(part, NANO) ** 2 / 2 for parts in paid for part in parts), Fraction(0))
     assert one.cost.delta == 0
 
 
@@ -357,7 +358,7 @@ def test_an_epsilon_too_small_to_split_is_refused() -> None:
 def test_the_number_of_cells_is_limited_by_the_request_alone() -> None:
     """The limit holds for the listed cells, at exactly the limit and one below."""
     query = nodes.Query("visits", COUNT, None, (nodes.ByValue("visits"), nodes.ByValue("region")))
-    assert plan.plan(query, CLINIC, NANO, 40).cells == 40
+    assert plan.plan(query, CLINIC, nodes.Privacy(NANO), 40).cells == 40
     with pytest.raises(InvalidQuery, match="makes 40 cells; at most 39") as refused:
-        plan.plan(query, CLINIC, NANO, 39)
+        plan.plan(query, CLINIC, nodes.Privacy(NANO), 39)
     assert refused.value.pointer == "/query/group_by"

@@ -28,13 +28,13 @@ PLACES = {
 
 def test_a_protocol_that_names_nothing_allows_everything() -> None:
     """No list is no limit."""
-    policy.check(QUERY, 10**18, Protocol())
+    policy.check(QUERY, nodes.Privacy(10**18), Protocol())
 
 
 def test_a_query_within_every_list_is_allowed() -> None:
     """Exactly what the protocol names, up to exactly its epsilon."""
     statistics = frozenset({"count", "sum", "mean"})
-    policy.check(QUERY, 500, Protocol(frozenset({"visits"}), frozenset(PLACES), statistics, 500))
+    policy.check(QUERY, nodes.Privacy(500), Protocol(frozenset({"visits"}), frozenset(PLACES), statistics, 500))
 
 
 def test_every_column_is_found_with_its_place() -> None:
@@ -46,7 +46,7 @@ def test_every_column_is_found_with_its_place() -> None:
 def test_a_column_outside_the_protocol_is_refused_wherever_it_stands(column: str) -> None:
     """One column less in the list, and its first mention is named."""
     with pytest.raises(OutsideProtocol) as refused:
-        policy.check(QUERY, 1, Protocol(columns=frozenset(PLACES) - {column}))
+        policy.check(QUERY, nodes.Privacy(1), Protocol(columns=frozenset(PLACES) - {column}))
     assert refused.value.pointer == PLACES[column]
 
 
@@ -65,7 +65,7 @@ def test_a_column_outside_the_protocol_is_refused_wherever_it_stands(column: str
 def test_what_the_protocol_does_not_name_is_refused_with_its_place(protocol: Protocol, pointer: str) -> None:
     """Tables, statistics and the epsilon of one query are allow-lists too; an empty one allows nothing."""
     with pytest.raises(OutsideProtocol) as refused:
-        policy.check(QUERY, 500, protocol)
+        policy.check(QUERY, nodes.Privacy(500), protocol)
     assert refused.value.pointer == pointer
 
 

@@ -345,7 +345,7 @@ def prepared(place: Place, body: dict[str, Any]) -> tuple[answer.Prepared, Any]:
     loaded = AskSchema().load(body)
     with place.house.database.read() as transaction:
         actor = people.user(transaction, "ada")
-    request = answer.Request(loaded["query"], loaded["privacy"]["epsilon_nano"])
+    request = answer.Request(loaded["query"], loaded["privacy"])
     return answer.prepare(place.house, actor, "flu", request), actor
 
 
@@ -595,6 +595,79 @@ def test_a_request_says_nothing_of_where_it_came_from(place: Place, ada: Client)
     assert {**other, "replayed": False} == one
 
 
+# The second accountant
+
+
+def rho(value: float, select: Any = PATIENTS, **query_parts: Any) -> dict[str, Any]:
+    """Return a query that may spend rho."""
+    return {**ask(select, **query_parts), "privacy": {"rho": value}}
+
+
+def test_rho_buys_gaussian_noise_charged_to_the_second_filter(place: Place, ada: Client) -> None:
+    """A query of rho is estimated, answered, charged without an epsilon, and replayed free."""
+    body = rho(0.01, group_by=["year"], bounds={"cells_per_person": 5})
+    expected = ada.good("POST", "/studies/flu/estimates", body)
+    said = release(ada, body)
+    for one in (expected, said):
+        assert one["cost"]["epsilon"] is None
+        assert 0.0099 < one["cost"]["rho"] <= 0.01
+        assert {c["mechanism"] for c in one["columns"] if c["kind"] == "statistic"} == {"discrete_gaussian"}
+    assert expected["affordable"]
+    assert said["budget"]["spent"]["epsilon"] is None
+    assert said["budget"]["remaining"]["epsilon"] == 0
+    assert said["budget"]["remaining"]["rho"] == pytest.approx(said["budget"]["rho"] - said["cost"]["rho"])
+    assert release(ada, body)["replayed"]
+    assert place.home.charges() == [("reserve", None), ("settle", None)]
+    ((spent,),) = place.home.rows("SELECT unbounded_spent FROM accounts WHERE kind = 'study'")
+    assert spent == 1
+
+
+def test_many_small_queries_pass_the_sum_of_epsilon(place: Place) -> None:
+    """A study of epsilon 1 answers 15 queries of epsilon 0.1: together they are still within it, by the second filter."""
+    place.open_study("small", epsilon=1.0)
+    ada = place.client("ada")
+    replies = [query(ada, ask({f"n{turn}": {"count": "events"}}, 0.1), "small") for turn in range(15)]
+    statuses = [reply.status for reply in replies]
+    answered = statuses.count(201)
+    # At delta 5e-7 epsilon 1 converts to rho 0.0229, and each query costs 0.005: by addition 10, by zCDP 4.
+    assert statuses == [201] * 10 + [409] * 5
+    assert answered == 10
+    tiny = [query(ada, ask({f"t{turn}": {"count": "events"}}, 0.01), "small").status for turn in range(3)]
+    assert tiny == [409] * 3, "neither filter has room"
+    place.open_study("frugal", epsilon=1.0)
+    frugal = [query(ada, ask({f"n{turn}": {"count": "events"}}, 0.005), "frugal").status for turn in range(220)]
+    assert frugal == [201] * 220, "220 of epsilon 0.005 add up to 1.1 and cost rho 0.00275"
+
+
+def test_without_delta_rho_buys_nothing(place: Place) -> None:
+    """A study without delta has no second filter: the refusal says what is left of each, and nothing is charged."""
+    place.open_study("pure", epsilon=1.0, delta=0)
+    reply = query(place.client("ada"), rho(0.001), "pure")
+    assert (reply.status, reply.code) == (409, "budget-exceeded")
+    assert reply.json()["remaining"] == {"epsilon": 1.0, "rho": 0.0, "delta": 0.0}
+    assert place.home.charges("pure") == []
+
+
+@pytest.mark.parametrize("largest", [0.0199, 0.0201])
+def test_a_protocol_bounds_rho_by_what_its_epsilon_costs(place: Place, largest: float) -> None:
+    """A protocol's largest epsilon allows rho up to epsilon^2 / 2: for epsilon 0.2 that is 0.02."""
+    place.open_study("bound", protocol={"max_epsilon": 0.2})
+    reply = query(place.client("ada"), rho(largest), "bound")
+    assert reply.status == (201 if largest < 0.02 else 403)
+    if reply.status == 403:
+        assert (reply.code, reply.json()["pointer"]) == ("outside-protocol", "/privacy/rho")
+
+
+@pytest.mark.parametrize(
+    "privacy", [{}, {"epsilon": 1, "rho": 1}, {"rho": 0}, {"rho": -1}, {"rho": "1"}, {"rho": 1e300}]
+)
+def test_epsilon_or_rho_and_one_of_them(ada: Client, privacy: Any) -> None:
+    """A request names one of them, above 0 and within reach; else the place is told."""
+    reply = query(ada, {**ask(PATIENTS), "privacy": privacy})
+    assert (reply.status, reply.code) == (422, "invalid-query")
+    assert reply.json()["pointer"] in ("/privacy", "/privacy/rho")
+
+
 # What is stored, and for whom
 
 
@@ -613,7 +686,7 @@ def test_a_stored_answer_has_nothing_beside_what_is_public(place: Place, ada: Cl
 def test_who_may_see_a_study_may_not_ask_under_it(place: Place, name: str) -> None:
     """An admin or a DPO is no member, so they cannot ask, on whatever way they come; nothing is charged."""
     body = AskSchema().load(ask(PATIENTS))
-    request = answer.Request(body["query"], body["privacy"]["epsilon_nano"])
+    request = answer.Request(body["query"], body["privacy"])
     with place.house.database.read() as transaction:
         actor = people.user(transaction, name)
     for way in (answer.estimate, answer.answer):

@@ -241,13 +241,13 @@ def test_a_study_from_new_to_close(home: Home, tmp_path: Path) -> None:
     assert home.charges() == [("reserve", 500_000_000), ("settle", 500_000_000)]
     words = run(home, "query", "s", str(file)).stdout
     assert "free" in words
-    assert "epsilon 1 is left" in words
+    assert "left: epsilon 1 or rho 0" in words
     file.write_text(json.dumps(ask({"c": {"sum": "cost"}}, 0.5)))
     assert refused(home, "query", "s", str(file)).startswith("/query/select/c: ")
     file.write_text(json.dumps(ask(PATIENTS, 0.75)))
     assert said(home, "query", "s", str(file))["budget"]["remaining"]["epsilon"] == 0.25
     file.write_text(json.dumps(ask(PATIENTS, 0.7)))
-    assert "0.25 left" in refused(home, "query", "s", str(file))
+    assert "epsilon 0.25 or rho" in refused(home, "query", "s", str(file))
     assert said(home, "study", "budget", "s", "--epsilon", "3", "--reason", "r")["raise"]["epsilon"] == 3.0
     assert said(home, "study", "budget", "s", "--approve", "--reason", "r")["budget"]["epsilon"] == 3.0
     assert said(home, "study", "suspend", "s", "--reason", "r")["state"] == "suspended"

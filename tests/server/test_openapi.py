@@ -266,6 +266,7 @@ YEAR = {"column": "year", "op": ">=", "value": 2}
 GOOD_BODIES = [
     ask(PATIENTS),
     ask(PATIENTS, 1),
+    {**ask(PATIENTS), "privacy": {"rho": 0.01}},
     ask({"a": {"count": "events"}, "b": {"sum": "cost"}, "c": {"mean": "cost", "bounds": [0, 10.5]}}),
     ask(PATIENTS, where=YEAR),
     ask(PATIENTS, where={"all": [YEAR, {"any": [YEAR, {"not": YEAR}]}]}),

@@ -149,7 +149,7 @@ WRONG: list[tuple[Any, str]] = [
     ({**GOOD, "query": []}, "/query"),
     ({**GOOD, "query": None}, "/query"),
     ({**GOOD, "privacy": 1}, "/privacy"),
-    ({**GOOD, "privacy": {}}, "/privacy/epsilon"),
+    ({**GOOD, "privacy": {}}, "/privacy"),
     ({**GOOD, "privacy": {"epsilon": 1, "x": 2}}, "/privacy/x"),
     # epsilon
     *(
