@@ -88,3 +88,50 @@ def test_many_small_queries_get_more_than_basic_composition() -> None:
 
 def _tenth() -> Fraction:
     return Fraction(1, 10)
+
+
+LOSSES = st.lists(
+    st.tuples(st.sampled_from([NANO // 1000, NANO // 30, NANO // 10, NANO // 2]), st.booleans()),
+    min_size=1,
+    max_size=60,
+)
+
+
+@given(LOSSES, st.sampled_from([(NANO, 10**12), (3 * NANO, 10**10), (2 * NANO, 0)]))
+def test_what_is_admitted_is_within_the_promise(losses: list[tuple[int, bool]], promise: tuple[int, int]) -> None:
+    """Whatever sequence is admitted, one of the two composition theorems gives no more than was promised."""
+    epsilon, delta = promise
+    limits = Limits.of(epsilon, delta)
+    used, admitted = Loss(0, 0, 0), 0
+    for nano, pure in losses:
+        rho = -(-nano * nano // (2 * NANO))
+        loss = Loss(nano if pure else None, rho, 0)
+        if limits.hold(used + loss):
+            used, admitted = used + loss, admitted + 1
+    by_addition = math.inf if used.epsilon_nano is None else used.epsilon_nano / NANO
+    by_zcdp = math.inf if delta == 0 or used.rho_nano == 0 else opendp_epsilon(used.rho_nano / NANO, delta / 2 / ATTO)
+    assert admitted == 0 or min(by_addition, by_zcdp) <= epsilon / NANO * (1 + 1e-6)
+
+
+@given(st.lists(st.integers(1, NANO // 3), min_size=1, max_size=12))
+def test_the_basic_filter_is_opendps(losses: list[int]) -> None:
+    """Without delta an account admits the very queries that OpenDP's own privacy filter admits, up to the first refusal."""
+    space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l1_distance(T="i64")
+    odometer = dp.c.make_fully_adaptive_composition(*space, dp.max_divergence())
+    queryable = dp.c.make_privacy_filter(odometer, d_in=1, d_out=1.0)([0])
+    limits, used = Limits.of(NANO, 0), Loss(0, 0, 0)
+    for nano in losses:
+        measurement = dp.m.make_laplace(*space, scale=NANO / nano)
+        charged = math.ceil(Fraction(measurement.map(1)) * NANO)  # type: ignore[no-untyped-call]
+        ours = limits.hold(used + Loss(charged, 1, 0))
+        if abs((used.epsilon_nano or 0) + charged - NANO) <= len(losses):
+            return  # within the rounding up to billionths
+        try:
+            queryable(measurement)
+            theirs = True
+        except dp.OpenDPException:
+            theirs = False
+        assert ours == theirs
+        if not ours:
+            return  # OpenDP's filter counts what it refused, ours does not
+        used += Loss(charged, 1, 0)
