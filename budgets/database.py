@@ -1,17 +1,22 @@
 """Connections and transactions. Everything else in this package works on a connection that it is handed.
 
-`write` is one transaction that nobody else can interleave with: on SQLite it takes the write lock at once (BEGIN
-IMMEDIATE), so that what it reads is still true when it writes. A commit is on disk when `write` returns.
+`write` is one transaction that nobody else can interleave with, in this process or another: what it reads is still
+true when it writes. The audit log is one chain, so writers have to queue in any case; they do so at the very start,
+for one lock, and nothing can deadlock: on SQLite the database's write lock (BEGIN IMMEDIATE), on PostgreSQL an advisory
+lock that ends with the transaction. A commit is on disk when `write` returns.
+
+`read` sees one state of the database and waits for nobody.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -22,9 +27,24 @@ from budgets.errors import SchemaOutdated, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
-BUSY_MS = 30_000
+WAIT_MS = 30_000  # for the lock; whoever holds it longer has a problem of its own
+IDLE_MS = 60_000  # a server that stopped in the middle of a transaction does not hold the others up for longer
+
+POSTGRESQL = "postgresql+psycopg"
+WRITERS_LOCK = int.from_bytes(b"rowless", "big")
+# Defects of ours: wrong SQL, a broken constraint, a value that does not fit. All else is the database's own state.
+SQLITE_DEFECTS = {
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_MISUSE,
+    sqlite3.SQLITE_RANGE,
+    sqlite3.SQLITE_TOOBIG,
+}
+# Classes of SQLSTATE: connection, transaction state (read-only, idle too long), authorization, database, rollback,
+# resources, wrong state of an object (lock not available), operator intervention, system, internal (damage).
+POSTGRESQL_UNAVAILABLE = {"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"}
 
 
 class Database:
@@ -34,17 +54,16 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            self._engine = sa.create_engine(url, pool_size=8, max_overflow=64)
-        except (sa.exc.ArgumentError, ImportError) as error:
-            # The address may hold a password: it is not repeated.
-            raise Unavailable("its address is not one that SQLAlchemy understands") from error
-        self._turn: AbstractContextManager[Any] = nullcontext()
-        if self._engine.dialect.name == "sqlite":
+        self._engine = _engine(url)
+        # One writer at a time is let in anyway: within a process they queue here, at no connection each.
+        self._turn = threading.Lock()
+        self._sqlite = self._engine.dialect.name == "sqlite"
+        if self._sqlite:
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
-            # SQLite lets one writer in and makes the others poll: within a process they may as well queue.
-            self._turn = threading.Lock()
+        else:
+            sa.event.listen(self._engine, "connect", _set_up_postgresql)
+            sa.event.listen(self._engine, "begin", _begin_postgresql)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -58,6 +77,8 @@ class Database:
     def read(self) -> Iterator[sa.Connection]:
         """Open a transaction that sees one state of the database; what is written in it is forgotten."""
         with _in_words(), self._engine.connect() as connection:
+            if not self._sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             transaction = connection.begin()
             try:
                 yield connection
@@ -88,14 +109,50 @@ class Database:
             raise SchemaOutdated(f"the ledger's schema is {present or 'missing'}; run `rowless init` to bring it up")
 
 
+def _engine(url: str) -> sa.Engine:
+    try:
+        address = sa.make_url(url)
+        if address.get_backend_name() in {"postgres", "postgresql"}:
+            # A connection that died while it lay in the pool, as when the database was restarted, is replaced.
+            return sa.create_engine(
+                address.set(drivername=POSTGRESQL),
+                pool_size=8,
+                max_overflow=64,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 10},
+            )
+        if address.get_backend_name() == "sqlite":
+            return sa.create_engine(address, pool_size=8, max_overflow=64)
+    except (sa.exc.ArgumentError, ImportError) as error:
+        # The address may hold a password: it is not repeated.
+        raise Unavailable("its address is not one that SQLAlchemy understands") from error
+    raise Unavailable("the ledger is kept in SQLite or PostgreSQL: sqlite:///FILE or postgresql://USER@HOST/NAME")
+
+
 @contextmanager
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
-            raise  # wrong SQL or a wrong schema: a defect, and no fault of the database
-        raise Unavailable(f"{error.orig}") from error
+    except sa.exc.TimeoutError as error:
+        raise Unavailable("every connection is in use") from error
+    except sa.exc.DBAPIError as error:
+        if _is_defect(error.orig):
+            raise
+        raise Unavailable(f"{error.orig}".strip()) from error
+    except sqlite3.Error as error:  # while a connection is set up
+        if _is_defect(error):
+            raise
+        raise Unavailable(str(error)) from error
+
+
+def _is_defect(error: BaseException | None) -> bool:
+    """Tell a defect of ours from a database that cannot be used."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", None)
+        return code is None or code & 0xFF in SQLITE_DEFECTS
+    state = getattr(error, "sqlstate", None)
+    # Without a state the server was not reached, or went away.
+    return not (isinstance(error, psycopg.OperationalError) if state is None else state[:2] in POSTGRESQL_UNAVAILABLE)
 
 
 def _alembic() -> Config:
@@ -109,7 +166,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     # Transactions are begun by `_begin_sqlite`, not by the driver, which would begin them late and shared.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"busy_timeout = {BUSY_MS}"):
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"busy_timeout = {WAIT_MS}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -117,3 +174,18 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     write = connection.get_execution_options().get("rowless_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _set_up_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:
+    before, connection.autocommit = connection.autocommit, True
+    connection.execute(
+        f"SET lock_timeout = {WAIT_MS}; SET idle_in_transaction_session_timeout = {IDLE_MS}; "
+        "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'"
+    )
+    connection.autocommit = before
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    # In READ COMMITTED each statement sees what was committed before it: all that earlier holders of the lock wrote.
+    if connection.get_execution_options().get("rowless_write", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")

@@ -8,15 +8,15 @@ from tests.budgets.world import make_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.budgets.world import World
+    from tests.databases import Databases
 
 
 @pytest.fixture
-def people_only(tmp_path: Path) -> Iterator[World]:
+def people_only(databases: Databases) -> Iterator[World]:
     """Make a house with people and nothing else."""
-    world = make_world(tmp_path)
+    world = make_world(databases)
     yield world
     world.database.close()
 

@@ -87,7 +87,7 @@ def acting(people_only: World) -> World:
         studies.set_budget(transaction, "asking", 6, 5, "a reason", world.admin)
         studies.add_member(transaction, "draft", BEN, world.admin)
         made = people.new_token(transaction, ANNA, world.admin)
-        transaction.exec_driver_sql("UPDATE tokens SET id = ? WHERE id = ?", (ANNAS_TOKEN, made.id))
+        transaction.exec_driver_sql(f"UPDATE tokens SET id = '{ANNAS_TOKEN}' WHERE id = '{made.id}'")
     return world
 
 
@@ -258,7 +258,7 @@ def edited(world: World, position: int, before: str, after: str) -> tuple[str, s
 def test_an_edited_entry_is_reported(chained: World, position: int) -> None:
     """A body that was changed by one letter no longer has its hash."""
     changed, _ = edited(chained, position, '"summary":"a ', '"summary":"A ')
-    chained.edit_file(f"UPDATE audit_entries SET body = '{changed}' WHERE position = {position}")
+    chained.edit(f"UPDATE audit_entries SET body = '{changed}' WHERE position = {position}")
     assert log_problems(chained.database) == [f"entry {position}: its hash is not that of its body"]
 
 
@@ -266,16 +266,14 @@ def test_an_edited_entry_is_reported(chained: World, position: int) -> None:
 def test_an_edited_entry_with_its_hash_is_reported(chained: World, position: int) -> None:
     """A body that was changed together with its hash is not what the next entry follows."""
     changed, rehashed = edited(chained, position, '"summary":"a ', '"summary":"A ')
-    chained.edit_file(
-        f"UPDATE audit_entries SET body = '{changed}', leaf_hash = '{rehashed}' WHERE position = {position}"
-    )
+    chained.edit(f"UPDATE audit_entries SET body = '{changed}', leaf_hash = '{rehashed}' WHERE position = {position}")
     assert log_problems(chained.database) == [f"entry {position + 1}: does not follow the entry before it"]
 
 
 @pytest.mark.parametrize("position", [0, 5, 9])
 def test_an_edited_hash_is_reported(chained: World, position: int) -> None:
     """A hash that was changed is not that of its body."""
-    chained.edit_file(f"UPDATE audit_entries SET leaf_hash = '{'a' * 64}' WHERE position = {position}")
+    chained.edit(f"UPDATE audit_entries SET leaf_hash = '{'a' * 64}' WHERE position = {position}")
     assert f"entry {position}: its hash is not that of its body" in log_problems(chained.database)
 
 
@@ -283,10 +281,10 @@ def test_an_edited_hash_is_reported(chained: World, position: int) -> None:
 @pytest.mark.parametrize("close", [False, True])
 def test_a_deleted_entry_is_reported(chained: World, position: int, close: bool) -> None:
     """An entry that was taken out is missed, also when the later ones were moved up into its place."""
-    chained.edit_file(f"DELETE FROM audit_entries WHERE position = {position}")
+    chained.edit(f"DELETE FROM audit_entries WHERE position = {position}")
     if close:
         for later in range(position + 1, 10):
-            chained.edit_file(f"UPDATE audit_entries SET position = {later - 1} WHERE position = {later}")
+            chained.edit(f"UPDATE audit_entries SET position = {later - 1} WHERE position = {later}")
     found = log_problems(chained.database)
     assert f"entry {position}: does not follow the entry before it" in found
     assert f"entry {position}: its body says it is entry {position + 1}" in found
@@ -297,8 +295,8 @@ def test_an_inserted_entry_is_reported(chained: World, position: int, noticed: i
     """An entry that was put in between, made from entry 5 and rehashed, does not fit in, or the next one does not."""
     changed, rehashed = edited(chained, 5, '"summary":"a ', '"summary":"A ')
     for later in range(9, position - 1, -1):
-        chained.edit_file(f"UPDATE audit_entries SET position = {later + 1} WHERE position = {later}")
-    chained.edit_file(
+        chained.edit(f"UPDATE audit_entries SET position = {later + 1} WHERE position = {later}")
+    chained.edit(
         f"INSERT INTO audit_entries VALUES ({position}, '{rehashed}', '{changed}', 'now', 'system', 'test.act', NULL)"
     )
     assert f"entry {noticed}: does not follow the entry before it" in log_problems(chained.database)
@@ -307,7 +305,7 @@ def test_an_inserted_entry_is_reported(chained: World, position: int, noticed: i
 @pytest.mark.parametrize(("one", "two"), [(0, 1), (4, 5), (2, 8), (8, 9)])
 def test_swapped_entries_are_reported(chained: World, one: int, two: int) -> None:
     """Two entries in each other's place are both noticed."""
-    chained.edit_file(
+    chained.edit(
         f"UPDATE audit_entries SET position = -1 WHERE position = {one}",
         f"UPDATE audit_entries SET position = {one} WHERE position = {two}",
         f"UPDATE audit_entries SET position = {two} WHERE position = -1",
@@ -320,14 +318,14 @@ def test_swapped_entries_are_reported(chained: World, one: int, two: int) -> Non
 
 def test_an_empty_log_is_reported(chained: World) -> None:
     """A log without any entry is not one that a ledger can have."""
-    chained.edit_file("DELETE FROM audit_entries")
+    chained.edit("DELETE FROM audit_entries")
     assert log_problems(chained.database) == ["the log is empty"]
 
 
 @pytest.mark.parametrize("text", ["", "not JSON", "{}", "[]", "null"])
 def test_a_body_that_is_no_entry_is_reported(chained: World, text: str) -> None:
     """A body that was replaced by something else is a problem to report, not an error of the check."""
-    chained.edit_file(f"UPDATE audit_entries SET body = '{text}' WHERE position = 5")
+    chained.edit(f"UPDATE audit_entries SET body = '{text}' WHERE position = 5")
     assert any(problem.startswith("entry 5: ") for problem in log_problems(chained.database))
 
 
@@ -343,7 +341,7 @@ def test_a_body_that_is_no_entry_is_reported(chained: World, text: str) -> None:
 )
 def test_an_edited_column_is_reported(chained: World, change: str) -> None:
     """The facts that stand beside the body, to find and show an entry by, are those that the body was hashed with."""
-    chained.edit_file(f"UPDATE audit_entries SET {change} WHERE position = 9")
+    chained.edit(f"UPDATE audit_entries SET {change} WHERE position = 9")
     assert log_problems(chained.database) != []
 
 

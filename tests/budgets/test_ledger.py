@@ -5,10 +5,8 @@ import itertools
 import math
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,13 +26,17 @@ from budgets.conversion import rho_nano_max
 from budgets.database import Database
 from budgets.errors import KeyConflict, NotFound, OverBudget, WrongState
 from budgets.loss import NANO, Loss
+from budgets.tables import metadata
 from tests.budgets.world import FLU, actions, add_edition, check, cost, interrupted, log_problems, make_world, question
+from tests.databases import is_sqlite
+from tests.databases import rows as read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from budgets.ledger import Charge, Question, Release
     from tests.budgets.world import World
+    from tests.databases import Databases
 
 ROOT = Path(__file__).parents[2]
 ASKED = cost(NANO, NANO // 2, 10**11)
@@ -69,10 +71,7 @@ def find(world: World, asked: Question) -> Release | None:
 def insert(world: World, table: str, **values: Any) -> None:
     """Insert a row directly, as a bug above the database might."""
     with world.database.write() as transaction:
-        marks = ", ".join("?" for _ in values)
-        transaction.exec_driver_sql(
-            f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
-        )
+        transaction.execute(sa.insert(metadata.tables[table]).values(**values))
 
 
 # Two phases
@@ -322,7 +321,7 @@ def test_a_charge_is_resolved_once_by_the_database(opened: World) -> None:
     charge = opened.reserve("hearts", "how many", ASKED)
     opened.settle(charge, None)
     for number, kind in enumerate(("settle", "void")):
-        with pytest.raises(sa.exc.IntegrityError, match=r"UNIQUE.*charges\.reserve_id"):
+        with pytest.raises(sa.exc.IntegrityError, match=r"(?i)UNIQUE.*charges.reserve_id"):
             insert(opened, "charges", **charge_row(charge, kind, str(number)))
 
 
@@ -337,10 +336,10 @@ def test_a_charge_is_resolved_once_by_the_database(opened: World) -> None:
         ("settle", {"epsilon_nano": -1}, "ck_charges_loss"),
         ("settle", {"rho_nano": -1}, "ck_charges_loss"),
         ("settle", {"delta_atto": -1}, "ck_charges_loss"),
-        ("settle", {"reserve_id": "nothing"}, "FOREIGN KEY"),
-        ("settle", {"study": "nowhere"}, "FOREIGN KEY"),
-        ("settle", {"edition": 2}, "FOREIGN KEY"),
-        ("settle", {"dataset": "nowhere"}, "FOREIGN KEY"),
+        ("settle", {"reserve_id": "nothing"}, "(?i)foreign key"),
+        ("settle", {"study": "nowhere"}, "(?i)foreign key"),
+        ("settle", {"edition": 2}, "(?i)foreign key"),
+        ("settle", {"dataset": "nowhere"}, "(?i)foreign key"),
     ],
 )
 def test_the_database_refuses_charges_that_cannot_be(
@@ -352,15 +351,13 @@ def test_the_database_refuses_charges_that_cannot_be(
         insert(opened, "charges", **charge_row(charge, kind, "new", **changed))
 
 
-@pytest.mark.parametrize(
-    ("same", "why"), [("charge", r"releases\.charge"), ("question", r"releases\.study.*releases\.fingerprint")]
-)
+@pytest.mark.parametrize(("same", "why"), [("charge", "releases.charge"), ("question", "releases.study")])
 def test_one_release_for_a_charge_and_for_a_question(opened: World, same: str, why: str) -> None:
     """The database refuses a second release for one charge, and one for a question that has its answer."""
     first, second = opened.reserve("hearts", "how many", ASKED), opened.reserve("hearts", "another", ASKED)
     opened.settle(first, {})
     charge, asked = (first, second.question) if same == "charge" else (second, first.question)
-    with pytest.raises(sa.exc.IntegrityError, match=f"UNIQUE.*{why}"):
+    with pytest.raises(sa.exc.IntegrityError, match=f"(?i)UNIQUE.*{why}"):
         insert(
             opened,
             "releases",
@@ -571,11 +568,10 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def check_after_death(world: World) -> None:
-    """Assert that the file is whole, that sums and rows agree, and that each charge has its audit entry."""
-    connection = sqlite3.connect(world.path)
-    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-    connection.close()
+    """Assert that the database is whole, that sums and rows agree, and that each charge has its audit entry."""
+    if is_sqlite(world.url):
+        assert read_rows(world.url, "PRAGMA integrity_check") == [("ok",)]
+        assert read_rows(world.url, "PRAGMA foreign_key_check") == []
     world.check()
     assert log_problems(world.database) == []
     with world.database.read() as transaction:
@@ -665,10 +661,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     paid = Bundle("paid")
 
-    def __init__(self) -> None:
+    def __init__(self, databases: Databases) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.world = make_world(Path(self.folder.name))
+        self.world = make_world(databases)
         self.world.import_edition(*CAP)
         self.cap = CAP
         self.edition = 1
@@ -682,7 +677,6 @@ class LedgerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Close what was opened."""
         self.world.database.close()
-        self.folder.cleanup()
 
     def used(self, study: str | None = None, *more: Loss) -> tuple[float, int, int]:
         """Return the epsilon (infinite, if one is), rho and delta that a study took, or all of them, and some more."""
@@ -847,10 +841,10 @@ class LedgerMachine(RuleBasedStateMachine):
         assert found == {asked for asked, paid in self.charges.items() if not paid.settled}
 
 
-def test_the_ledger_does_what_its_model_says() -> None:
+def test_the_ledger_does_what_its_model_says(databases: Databases) -> None:
     """Any run of reserves, settles, interruptions, limits and imports ends as a plain model says, within all limits."""
     run_state_machine_as_test(
-        LedgerMachine,
+        lambda: LedgerMachine(databases),
         settings=settings(
             max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import sqlite3
-import tempfile
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -20,12 +16,14 @@ from budgets.loss import NANO, Loss
 from budgets.studies import Terms
 from budgets.tables import accounts as accounts_table
 from budgets.tables import audit_entries, charges, metadata
+from tests.databases import change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from budgets.audit import Actor
     from budgets.ledger import Charge, Release
+    from tests.databases import Databases
 
 FLU = "flu"
 TERMS = Terms("Flu and the heart", "to learn whether flu harms the heart", "article 6(1)(e)")
@@ -38,17 +36,12 @@ Sums = dict[tuple[str, str], tuple[int, ...]]
 class World:
     """A ledger with people in it: an admin, a DPO, and two researchers."""
 
-    path: Path
+    url: str
     database: Database
     admin: Actor
     dpo: Actor
     anna: Actor
     ben: Actor
-
-    @property
-    def url(self) -> str:
-        """Return the database's address."""
-        return url(self.path)
 
     def import_edition(self, epsilon: int = 10 * NANO, delta: int = 10**12, *, overcommit: bool = True) -> int:
         """Import the dataset once more, in a transaction of its own, and return the edition's number."""
@@ -99,40 +92,21 @@ class World:
         with self.database.read() as transaction:
             check(transaction)
 
-    def edit_file(self, *statements: str) -> None:
-        """Run SQL on the database's file behind the product's back, as somebody with the disk could."""
-        connection = sqlite3.connect(self.path)
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
-        connection.close()
+    def edit(self, *statements: str) -> None:
+        """Run SQL behind the product's back, as somebody with access to the database could."""
+        change(self.url, *statements)
 
 
-def make_world(folder: Path) -> World:
+def make_world(databases: Databases) -> World:
     """Make a ledger with people and nothing else."""
-    database = make_database(folder / "ledger.db")
+    url = databases.current()
+    database = Database(url)
     with database.write() as transaction:
         admin, dpo, anna, ben = (
             people.add_user(transaction, name, role, audit.SYSTEM)
             for name, role in ((ADMIN, "admin"), (DPO, "dpo"), (ANNA, "researcher"), (BEN, "researcher"))
         )
-    return World(folder / "ledger.db", database, admin, dpo, anna, ben)
-
-
-def make_database(path: Path) -> Database:
-    """Make a database with this version's schema and no rows."""
-    path.write_bytes(_empty())
-    return Database(url(path))
-
-
-@cache
-def _empty() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "empty.db"
-        database = Database(url(path))
-        database.upgrade()
-        database.close()
-        return path.read_bytes()
+    return World(url, database, admin, dpo, anna, ben)
 
 
 class Interruption(Exception):
@@ -145,11 +119,6 @@ def interrupted(database: Database) -> Iterator[sa.Connection]:
     with contextlib.suppress(Interruption), database.write() as transaction:
         yield transaction
         raise Interruption
-
-
-def url(path: Path) -> str:
-    """Return the address of a database file."""
-    return f"sqlite:///{path}"
 
 
 def add_edition(

@@ -1,0 +1,143 @@
+"""A real PostgreSQL for tests and benchmarks: the binaries that pgserver carries, in a folder of its own.
+
+Their Python wrapper is left alone: it keeps state in the user's runtime folder and shares servers between processes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_SECONDS = 60
+SUPERUSER = "postgres"
+
+
+@dataclass(eq=False)
+class Postgres:
+    """A server on 127.0.0.1. It can be stopped, killed and started again on the same data and port."""
+
+    folder: Path
+    port: int
+    options: tuple[str, ...]
+    process: subprocess.Popen[bytes] | None = None
+    spare: list[str] = field(default_factory=list)  # databases that a test gave back
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(self.binary("postgres"), "-D", str(self.folder / "data"), "-k", "", "-h", "127.0.0.1"),
+                    *("-p", str(self.port)),
+                    *(word for option in self.options for word in ("-c", option)),
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                user=_user(),
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            try:
+                self.execute("SELECT 1")
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop the server: SIGINT drops its clients first, SIGQUIT leaves it to recovery, as a crash does."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(START_SECONDS)
+            self.process = None
+
+    def binary(self, name: str) -> str:
+        """Return the path of one of the server's programs."""
+        return str(self.folder / "pgserver" / "pginstall" / "bin" / name)
+
+    def execute(self, sql: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run a statement as the superuser, outside of the code under test."""
+        with closing(psycopg.connect(self.dsn(database), autocommit=True)) as connection:
+            cursor = connection.execute(sql.encode())
+            return [] if cursor.description is None else cursor.fetchall()
+
+    def dsn(self, database: str, user: str = SUPERUSER) -> str:
+        """Return the address of a database as libpq and people write it."""
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def create(self, template: str = "template1") -> str:
+        """Make a database as a copy of another that nobody is connected to, and return its address."""
+        name = f"t{uuid.uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.dsn(name)
+
+    def drop(self, address: str) -> None:
+        """Remove a database and whoever is connected to it."""
+        self.execute(f"DROP DATABASE {address.rpartition('/')[2]} WITH (FORCE)")
+
+
+@contextmanager
+def postgres(*options: str) -> Iterator[Postgres]:
+    """Run a server until the block ends. Options are settings of PostgreSQL, as in "fsync=off"."""
+    with tempfile.TemporaryDirectory(prefix="rowless-postgres-", ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        # Copied: whoever runs the server may not be able to reach the virtual environment.
+        spec = importlib.util.find_spec("pgserver")
+        assert spec is not None, "pgserver is among the test dependencies"
+        assert spec.submodule_search_locations is not None
+        package = Path(spec.submodule_search_locations[0])
+        shutil.copytree(package / "pginstall", folder / "pgserver" / "pginstall", symlinks=True)
+        shutil.copytree(package.with_name("pgserver.libs"), folder / "pgserver.libs")
+        (folder / "data").mkdir(mode=0o700)
+        if (user := _user()) is not None:
+            os.chown(folder / "data", user, -1)
+        server = Postgres(folder, free_port(), options)
+        subprocess.run(
+            [
+                *(server.binary("initdb"), "-D", str(folder / "data"), "-U", SUPERUSER, "--auth=trust"),
+                *("--encoding=UTF8", "--locale=C", "--no-sync"),
+            ],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            user=user,
+        )
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _user() -> int | None:
+    """Return the user to run as: PostgreSQL refuses to run as root."""
+    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
