@@ -163,6 +163,11 @@ def spend(transaction: sa.Connection, study: str, dataset: str, loss: Loss) -> N
     _move(transaction, study, dataset, loss, reserved=-1, spent=1)
 
 
+def give_back(transaction: sa.Connection, study: str, dataset: str, loss: Loss) -> None:
+    """Release a reserved loss, on both accounts."""
+    _move(transaction, study, dataset, loss, reserved=-1, spent=0)
+
+
 def _move(transaction: sa.Connection, study: str, dataset: str, loss: Loss, *, reserved: int, spent: int) -> None:
     epsilon, unbounded = (0, 1) if loss.epsilon_nano is None else (loss.epsilon_nano, 0)
     c = accounts.c
@@ -206,5 +211,6 @@ def _sums_of_charges(transaction: sa.Connection, mine: sa.ColumnElement[bool]) -
         row = transaction.execute(sa.select(*columns, unbounded).where(mine, charges.c.kind == kind)).one()
         return tuple(int(value) for value in row)
 
-    reserved, settled = total("reserve"), total("settle")
-    return {"reserved": tuple(r - s for r, s in zip(reserved, settled, strict=True)), "spent": settled}
+    reserved, settled, voided = total("reserve"), total("settle"), total("void")
+    open_ = tuple(r - s - v for r, s, v in zip(reserved, settled, voided, strict=True))
+    return {"reserved": open_, "spent": settled}

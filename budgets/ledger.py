@@ -1,13 +1,14 @@
 """The ledger: two-phase charges as rows that never change, and the releases they paid for.
 
 A query first adds a `reserve` row, which takes its loss from the study's and the dataset's account; the data are
-touched only after that. Then exactly one `settle` row resolves it: with the release, in one transaction, when all went
-well; without one when the scan failed or the server died. A failure gives nothing back: whether something failed may
-depend on data, and a refund would tell.
+touched only after that. Then exactly one row resolves it. A `settle` spends it: with the release, in one transaction,
+when all went well; without one when the scan failed or the server died. Such a failure gives nothing back: whether it
+happened may depend on data, and a refund would tell. A `void` gives a charge back whose scan never began.
 
 A charge belongs to what was asked (study, edition, fingerprint of the canonical request), so it pays for one release
 and no more, whoever asks again and however it is spelled: as long as the release is not stored, the same request
-resumes on the same charge; after that it is replayed.
+resumes on the same charge; after that it is replayed. To resume is to settle: from then on two attempts may be under
+way, and none of them may void what the other scans on.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from budgets import accounts, clock
-from budgets.errors import KeyConflict, NotFound
+from budgets.errors import KeyConflict, NotFound, WrongState
 from budgets.loss import Loss
 from budgets.tables import charges, idempotency_keys, releases
 
-RESERVE, SETTLE = "reserve", "settle"
+RESERVE, SETTLE, VOID = "reserve", "settle", "void"
 
 
 @dataclass(frozen=True)
@@ -98,25 +99,37 @@ def find_release(transaction: sa.Connection, question: Question) -> Release | No
 
 
 def reserve(transaction: sa.Connection, question: Question, loss: Loss) -> Charge:
-    """Charge a question to its study and dataset, or resume the charge it already has. Raises OverBudget."""
-    row = transaction.execute(sa.select(charges).where(*_asks(charges, question), charges.c.kind == RESERVE)).first()
-    if row is not None:
-        return _charge(row, resumed=True)
+    """Charge a question to its study and dataset, or resume (and spend) the charge it has. Raises OverBudget."""
+    present = _standing(transaction, question)
+    if present is not None:
+        _spend(transaction, present)
+        return present
     accounts.admit(transaction, question.study, question.dataset, loss)
     charge = Charge(uuid.uuid4().hex, question, loss, clock.now(), resumed=False)
     _write(transaction, charge, RESERVE, charge.id, None, charge.reserved_at)
     return charge
 
 
+def void(transaction: sa.Connection, charge: Charge) -> bool:
+    """Give back a charge whose scan never began; return False, changing nothing, when it is too late.
+
+    It is when the charge was resumed or closed meanwhile: somebody else may have scanned on it.
+    """
+    if charge.resumed or _resolution(transaction, charge) is not None:
+        return False
+    _resolve(transaction, charge, VOID)
+    accounts.give_back(transaction, charge.question.study, charge.question.dataset, charge.loss)
+    return True
+
+
 def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | None) -> Release | None:
     """Spend a charge, with its release or (after a failure) without, and return the release that is now stored.
 
     Safe to repeat: a charge is spent once, and the release stored first is the one that stays. So when two attempts
-    at one question race, one answer goes out, and the other's noise is never seen.
+    at one question race, one answer goes out, and the other's noise is never seen. Raises WrongState on a charge that
+    was given back: it pays for nothing.
     """
-    if not _resolved(transaction, charge):
-        _write(transaction, charge, SETTLE, uuid.uuid4().hex, charge.id, clock.now())
-        accounts.spend(transaction, charge.question.study, charge.question.dataset, charge.loss)
+    _spend(transaction, charge)
     stored = find_release(transaction, charge.question)
     if stored is not None or body is None:
         return stored
@@ -139,10 +152,13 @@ def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | No
 
 
 def unresolved(transaction: sa.Connection) -> list[Charge]:
-    """Return the charges of queries that are under way, or that died with their server."""
-    resolved = sa.select(charges.c.reserve_id).where(charges.c.reserve_id.is_not(None))
+    """Return the charges of queries that are under way, or that died with their server, oldest first."""
+    resolution = charges.alias()
     rows = transaction.execute(
-        sa.select(charges).where(charges.c.kind == RESERVE, charges.c.id.not_in(resolved)).order_by(charges.c.at)
+        sa.select(charges)
+        .join(resolution, resolution.c.reserve_id == charges.c.id, isouter=True)
+        .where(charges.c.kind == RESERVE, resolution.c.id.is_(None))
+        .order_by(charges.c.at, charges.c.id)
     )
     return [_charge(row, resumed=True) for row in rows]
 
@@ -175,9 +191,36 @@ def _asks(table: sa.Table, question: Question) -> tuple[sa.ColumnElement[bool], 
     )
 
 
-def _resolved(transaction: sa.Connection, charge: Charge) -> bool:
-    row = transaction.execute(sa.select(charges.c.id).where(charges.c.reserve_id == charge.id)).first()
-    return row is not None
+def _standing(transaction: sa.Connection, question: Question) -> Charge | None:
+    """Return the charge that a question has, one that was given back aside."""
+    resolution = charges.alias()
+    row = transaction.execute(
+        sa.select(charges)
+        .join(resolution, resolution.c.reserve_id == charges.c.id, isouter=True)
+        .where(
+            *_asks(charges, question), charges.c.kind == RESERVE, sa.func.coalesce(resolution.c.kind, SETTLE) != VOID
+        )
+    ).first()
+    return None if row is None else _charge(row, resumed=True)
+
+
+def _resolution(transaction: sa.Connection, charge: Charge) -> str | None:
+    """Return how a charge was resolved, if it was."""
+    kind: str | None = transaction.execute(sa.select(charges.c.kind).where(charges.c.reserve_id == charge.id)).scalar()
+    return kind
+
+
+def _spend(transaction: sa.Connection, charge: Charge) -> None:
+    resolution = _resolution(transaction, charge)
+    if resolution == VOID:
+        raise WrongState("this charge was given back")
+    if resolution is None:
+        _resolve(transaction, charge, SETTLE)
+        accounts.spend(transaction, charge.question.study, charge.question.dataset, charge.loss)
+
+
+def _resolve(transaction: sa.Connection, charge: Charge, kind: str) -> None:
+    _write(transaction, charge, kind, uuid.uuid4().hex, charge.id, clock.now())
 
 
 def _write(

@@ -7,15 +7,15 @@ another module: this one knows only their order, and the order is what keeps the
 2. permit    the study is approved and open, the asker a member, the query within the study's protocol
 3. plan      from the query and the catalog alone: bounds, sensitivities, noise and cost
 4. replay    the same question of the same study on the same edition has its answer: it is free
-5. reserve   one transaction charges the study and the dataset, or refuses
+5. reserve   one transaction charges the study and the dataset, or refuses; undone if the store then does not open
 6. scan      the engine streams in person order, the kernel bounds and adds up integers
 7. noise     OpenDP
 8. settle    one transaction stores the release, settles the charge and appends the audit entry
 9. slot      the answer leaves at a fixed beat, so that its timing tells little
 
-Everything up to 5 depends on the request and on public metadata, so a refusal reveals nothing and costs nothing. From
-6 on nothing is given back, whatever happens: a failure is answered with one constant text, and the same request
-resumes on the charge that was paid.
+Everything before 6 depends on the request and on nothing personal (the public catalog, budgets, whether a file opens),
+so a refusal reveals nothing and costs nothing. From 6 on nothing is given back, whatever happens: a failure is answered
+with one constant text, and the same request resumes on the charge that was paid.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from budgets.errors import Forbidden, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
 from queries import bounding, nodes, plan, policy, release, sql
-from server.errors import QueryFailed
+from queries.errors import EngineFailed
+from server.errors import QueryFailed, StoreUnavailable
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -72,7 +73,7 @@ class Prepared:
 def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
     """Answer a query with noise, charged and recorded, or refuse it for free.
 
-    Raises the errors of `queries` and `budgets` before the charge, Busy, and QueryFailed after it.
+    Raises the errors of `queries` and `budgets`, Busy and StoreUnavailable at no charge, and QueryFailed after it.
     """
     began = time.monotonic()
     prepared = prepare(house, actor, study, request)
@@ -80,7 +81,11 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
         found = replay_or_reserve(house, actor, prepared)
         # From here on every end waits for the slot, once its place is free for others.
         leaving.callback(wait_for_slot, began, house.settings.slot_ms)
-        stored = found if isinstance(found, Release) else run(house, actor, prepared, found)
+        if isinstance(found, Release):
+            stored = found
+        else:
+            open_store(house, actor, prepared, found)
+            stored = run(house, actor, prepared, found)
     with house.database.read() as transaction:
         return show(transaction, stored, replayed=isinstance(found, Release))
 
@@ -169,6 +174,22 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
             summary = f"a query of {prepared.loss.text} was refused: the {refusal.account}'s budget"
             _log(transaction, actor, "query.refuse", prepared, summary, refusal.account)
         raise
+
+
+def open_store(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> None:
+    """Open the store for the scan, or give the charge back. Raises StoreUnavailable.
+
+    No event was looked at yet, and whether a file opens is the same for every query: the refund tells of nobody.
+    """
+    try:
+        prepared.store.engine.open()
+    except EngineFailed as failure:
+        log.exception("the store of charge %s cannot be opened", charge.id)
+        with suppress(Unavailable), house.database.write() as transaction:
+            # If this cannot be written, or another attempt already scans on the charge, it stays as it is.
+            if ledger.void(transaction, charge):
+                _log(transaction, actor, "query.void", prepared, f"{charge.loss.text} was given back", charge.id)
+        raise StoreUnavailable("its store cannot be opened; nothing was charged for this attempt") from failure
 
 
 def run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Release:

@@ -21,5 +21,9 @@ class Busy(ServerError):
     """Too many scans are under way. Nothing was charged."""
 
 
+class StoreUnavailable(ServerError):
+    """A dataset's store cannot be opened. The charge was given back, for nothing was read yet."""
+
+
 class QueryFailed(ServerError):
     """The scan failed. It was charged; the same request resumes it. The cause is in the admin's log only."""

@@ -231,11 +231,14 @@ class Home:
             }
             settled = sums.get("settle", 0)
             assert spent == settled, (kind, owner)
-            assert reserved == sums.get("reserve", 0) - settled, (kind, owner)
+            assert reserved == sums.get("reserve", 0) - settled - sums.get("void", 0), (kind, owner)
             assert reserved + spent <= limit, (kind, owner)
         paid = "SELECT reserve_id FROM charges WHERE kind = 'settle'"
         assert self.rows(f"SELECT id FROM releases WHERE charge NOT IN ({paid})") == []
-        twice = "SELECT count(*) FROM charges WHERE kind = 'reserve' GROUP BY study, dataset, edition, fingerprint"
+        twice = (
+            "SELECT count(*) FROM charges WHERE kind = 'reserve' AND id NOT IN (SELECT reserve_id FROM charges "
+            "WHERE kind = 'void') GROUP BY study, dataset, edition, fingerprint"
+        )
         assert {count for (count,) in self.rows(twice)} <= {1}
         entries = self.rows("SELECT position, body, leaf_hash FROM audit_entries ORDER BY position")
         assert_chain([(body, leaf) for _, body, leaf in entries])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -43,33 +43,47 @@ class Engine:
         self._threads = threads
         self._query_seconds = query_seconds
         self._opening = threading.Lock()
-        self._opened: tuple[duckdb.DuckDBPyConnection, int] | None = None
+        self._opened: duckdb.DuckDBPyConnection | None = None
+        self._persons: int | None = None
 
     def close(self) -> None:
         """Release the store's file."""
         with self._opening:
             if self._opened is not None:
-                self._opened[0].close()
+                self._opened.close()
                 self._opened = None
 
-    def _open(self) -> tuple[duckdb.DuckDBPyConnection, int]:
-        """Return the connection and the number of persons. It opens on the first scan: a store is data."""
+    def open(self) -> None:
+        """Open the store unless it is open. Its events are not looked at. Raises EngineFailed."""
+        self._connection()
+
+    def _connection(self) -> duckdb.DuckDBPyConnection:
         with self._opening:
             if self._opened is None:
                 try:
-                    connection = connect_locked(self._store, memory_limit=self._memory_limit, threads=self._threads)
-                    self._opened = connection, _count_persons(connection)
+                    self._opened = connect_locked(self._store, memory_limit=self._memory_limit, threads=self._threads)
                 except duckdb.Error as error:
                     raise EngineFailed("the engine failed") from error
             return self._opened
 
     def ranges(self) -> list[range]:
         """Return ranges of persons that together hold everybody, to be streamed at once."""
-        _, everybody = self._open()
+        everybody = self._count_persons()
         parts = max(1, min(self._threads, everybody // PERSONS_PER_STREAM))
         edges = [everybody * part // parts for part in range(parts)]
         # The last one is open to the end: no person is left out, whatever the count says.
         return [range(first, stop) for first, stop in itertools.pairwise([*edges, 2**31])]
+
+    def _count_persons(self) -> int:
+        if self._persons is None:
+            persons = exp.Table(this=exp.to_identifier(PERSONS, quoted=True))
+            count = exp.select(exp.Count(this=exp.Star())).from_(persons)
+            try:
+                with closing(self._connection().cursor()) as cursor:
+                    ((self._persons,),) = cursor.execute(count.sql("duckdb")).fetchall()
+            except duckdb.Error as error:
+                raise EngineFailed("the engine failed") from error
+        return self._persons
 
     def stream(
         self, plan: Plan, persons: range | None = None
@@ -80,7 +94,7 @@ class Engine:
         """
         names = scans.columns(plan)
         # One cursor per thread: a shared connection returned wrong rows (DuckDB 2.0).
-        cursor = self._open()[0].cursor()
+        cursor = self._connection().cursor()
         try:
             with _time_limit(cursor, self._query_seconds) as over:
                 select = scans.scan(plan, lambda name, text: _look_up(cursor, plan.table, name, text), persons)
@@ -95,12 +109,6 @@ class Engine:
             raise EngineFailed("the engine failed") from error
         finally:
             cursor.close()
-
-
-def _count_persons(connection: duckdb.DuckDBPyConnection) -> int:
-    count = exp.select(exp.Count(this=exp.Star())).from_(exp.Table(this=exp.to_identifier(PERSONS, quoted=True)))
-    ((persons,),) = connection.execute(count.sql("duckdb")).fetchall()
-    return int(persons)
 
 
 def connect_locked(store: Path, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:

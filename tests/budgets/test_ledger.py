@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
-from budgets import audit, ledger, studies
+from budgets import accounts, audit, ledger, studies
 from budgets.accounts import Balance, Limits
 from budgets.conversion import rho_nano_max
 from budgets.database import Database
-from budgets.errors import KeyConflict, NotFound, OverBudget, WrongState
+from budgets.errors import KeyConflict, NotApproved, NotFound, OverBudget, WrongState
 from budgets.loss import NANO, Loss
 from budgets.tables import metadata
 from tests.budgets.world import FLU, actions, add_edition, check, cost, interrupted, log_problems, make_world, question
@@ -118,8 +118,9 @@ def test_the_same_question_resumes_its_charge(opened: World) -> None:
     for offered in (ASKED, cost(1), cost(100 * NANO)):
         again = opened.reserve("hearts", "how many", offered)
         assert again == replace(first, resumed=True)
-    assert opened.balance("hearts").used == ASKED
-    assert rows(opened, "charges") == 1
+    assert opened.balance("hearts").spent == ASKED, "to resume is to settle"
+    assert opened.balance("hearts").reserved == cost(0)
+    assert rows(opened, "charges") == 2
 
 
 def test_a_charge_belongs_to_study_edition_and_fingerprint(opened: World) -> None:
@@ -243,6 +244,70 @@ def test_recovery_spends_open_charges(opened: World) -> None:
     assert unresolved(opened) == []
     assert opened.balance("hearts").spent == ASKED + ASKED + ASKED
     opened.check()
+
+
+# Charges whose scan never began
+
+
+def test_a_void_gives_a_charge_back(opened: World) -> None:
+    """After a void nothing is reserved or spent on either account, and the same question is charged anew."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    assert opened.void(charge)
+    for owner in ("hearts", None):
+        assert opened.balance(owner).used == cost(0)
+    assert unresolved(opened) == []
+    opened.check()
+    again = opened.reserve("hearts", "how many", cost(2 * NANO))
+    assert not again.resumed
+    assert again.id != charge.id
+    assert opened.settle(again, {"answer": 1}) is not None
+    assert opened.balance("hearts").spent == cost(2 * NANO)
+    with opened.database.read() as transaction:
+        assert list(accounts.discrepancies(transaction)) == []
+    opened.check()
+
+
+def test_a_void_is_for_once_and_for_open_charges(opened: World) -> None:
+    """A charge that was settled, or given back before, is not given back."""
+    spent, gone = opened.reserve("hearts", "how many", ASKED), opened.reserve("hearts", "how old", ASKED)
+    opened.settle(spent, None)
+    assert opened.void(gone)
+    before = opened.everything()
+    assert not opened.void(spent)
+    assert not opened.void(gone)
+    assert opened.everything() == before
+
+
+def test_a_resumed_charge_is_never_given_back(opened: World) -> None:
+    """Once a second attempt resumed a charge neither attempt can void it: the other may scan on it."""
+    first = opened.reserve("hearts", "how many", ASKED)
+    second = opened.reserve("hearts", "how many", ASKED)
+    before = opened.everything()
+    assert not opened.void(first)
+    assert not opened.void(second)
+    assert opened.everything() == before
+    assert opened.settle(second, {"answer": 1}) is not None
+    assert opened.balance().spent == ASKED
+
+
+def test_a_charge_given_back_pays_for_nothing(opened: World) -> None:
+    """No release is stored on a charge that was given back, and none of its loss is spent."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    opened.void(charge)
+    before = opened.everything()
+    for body in (None, {"answer": 1}):
+        with pytest.raises(WrongState):
+            opened.settle(charge, body)
+    assert opened.everything() == before
+
+
+def test_a_void_that_is_interrupted_leaves_nothing(opened: World) -> None:
+    """When the transaction of a void fails the charge is as it was."""
+    charge = opened.reserve("hearts", "how many", ASKED)
+    before = opened.everything()
+    with interrupted(opened.database) as transaction:
+        ledger.void(transaction, charge)
+    assert opened.everything() == before
 
 
 # Over budget
@@ -651,6 +716,7 @@ names = st.sampled_from(STUDIES)
 class Paid:
     """What the model knows of a charge."""
 
+    id: str
     loss: Loss
     settled: bool = False
     answer: int | None = None
@@ -670,6 +736,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.limits = {"hearts": (40 * STEP, 2 * 10**11), "lungs": (30 * STEP, 4 * 10**11)}
         self.waiting: dict[str, tuple[int, int] | None] = dict.fromkeys(STUDIES)
         self.charges: dict[Question, Paid] = {}
+        self.voided: set[str] = set()
+        self.suspended: set[str] = set()
         self.keys: dict[tuple[str, str], Question] = {}
         for study, limit in self.limits.items():
             self.world.open_study(study, *limit)
@@ -722,8 +790,13 @@ class LedgerMachine(RuleBasedStateMachine):
         first = asked if key is None else self.keys.get((study, key), asked)
         try:
             with self.world.database.write() as transaction:
+                studies.require_open(studies.study(transaction, study))
                 bound = asked if key is None else ledger.bind_key(transaction, asked, key)
                 charge = ledger.reserve(transaction, bound, loss)
+        except NotApproved:
+            assert study in self.suspended
+            assert self.world.everything() == before
+            return multiple()
         except KeyConflict:
             assert first.fingerprint != asked.fingerprint
             assert self.world.everything() == before
@@ -734,12 +807,15 @@ class LedgerMachine(RuleBasedStateMachine):
             assert said == self.refusal(study, loss)
             assert self.world.everything() == before
             return multiple()
+        assert study not in self.suspended
         assert first.fingerprint == asked.fingerprint
         assert charge.question == first
         assert charge.resumed == (first in self.charges)
-        if not charge.resumed:
+        if charge.resumed:
+            self.charges[first].settled = True
+        else:
             assert self.refusal(study, loss) is None
-            self.charges[first] = Paid(loss)
+            self.charges[first] = Paid(charge.id, loss)
         if key is not None:
             self.keys[study, key] = first
         assert charge.loss == self.charges[first].loss
@@ -747,7 +823,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(charge=paid, answer=st.none() | st.integers(0, 9))
     def settle(self, charge: Charge, answer: int | None) -> None:
-        """Settle a charge, with an answer or without, perhaps for the second time."""
+        """Settle a charge, with an answer or without, perhaps for the second time or after it was given back."""
+        if charge.id in self.voided:
+            before = self.world.everything()
+            with pytest.raises(WrongState):
+                self.world.settle(charge, {"answer": answer})
+            assert self.world.everything() == before
+            return
         stored = self.world.settle(charge, None if answer is None else {"answer": answer})
         known = self.charges[charge.question]
         known.settled = True
@@ -755,11 +837,54 @@ class LedgerMachine(RuleBasedStateMachine):
         assert (None if stored is None else stored.body["answer"]) == known.answer
         assert find(self.world, charge.question) == stored
 
+    @rule(charge=paid)
+    def void(self, charge: Charge) -> None:
+        """Give a charge back, if nobody settled or resumed it."""
+        known = self.charges.get(charge.question)
+        possible = known is not None and known.id == charge.id and not known.settled and not charge.resumed
+        before = self.world.everything()
+        assert self.world.void(charge) == possible
+        if possible:
+            del self.charges[charge.question]
+            self.voided.add(charge.id)
+        else:
+            assert self.world.everything() == before
+
+    @rule(charge=paid)
+    def crash(self, charge: Charge) -> None:
+        """Lose the connection in the middle of a transaction, as when a process dies, and start again."""
+        before = self.world.everything()
+        with contextlib.suppress(Exception), self.world.database.write() as transaction:
+            if charge.id not in self.voided:
+                ledger.settle(transaction, charge, {"answer": 99})
+            studies.move(transaction, "lungs", "close", "as the model says", self.world.dpo)
+            transaction.connection.driver_connection.close()
+        self.world.database.close()
+        self.world = replace(self.world, database=Database(self.world.url))
+        assert self.world.everything() == before
+
+    @rule()
+    def restart(self) -> None:
+        """Close what is open as spent, as a server does when it starts."""
+        with self.world.database.write() as transaction:
+            for charge in ledger.unresolved(transaction):
+                ledger.settle(transaction, charge, None)
+        for paid in self.charges.values():
+            paid.settled = True
+
+    @rule(study=names)
+    def suspend_or_resume(self, study: str) -> None:
+        """Suspend a study, or let it go on: what it reserved can be settled, and it cannot reserve more."""
+        action = "resume" if study in self.suspended else "suspend"
+        with self.world.database.write() as transaction:
+            studies.move(transaction, study, action, "as the model says", self.world.dpo)
+        self.suspended ^= {study}
+
     @rule(charge=paid, study=names)
     def interrupt(self, charge: Charge, study: str) -> None:
         """Fail inside a transaction that settled one charge and reserved another."""
         before = self.world.everything()
-        with contextlib.suppress(OverBudget), interrupted(self.world.database) as transaction:
+        with contextlib.suppress(OverBudget, WrongState), interrupted(self.world.database) as transaction:
             ledger.settle(transaction, charge, {"answer": 99})
             ledger.reserve(transaction, question(study, "interrupted", self.edition), cost(1))
         assert self.world.everything() == before

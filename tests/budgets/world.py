@@ -15,7 +15,7 @@ from budgets.ledger import Question
 from budgets.loss import NANO, Loss
 from budgets.studies import Terms
 from budgets.tables import accounts as accounts_table
-from budgets.tables import audit_entries, charges, metadata
+from budgets.tables import audit_entries, charges, metadata, releases
 from tests.databases import change
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ class World:
         """Settle a charge, in a transaction of its own."""
         with self.database.write() as transaction:
             return ledger.settle(transaction, charge, body)
+
+    def void(self, charge: Charge) -> bool:
+        """Give a charge back, in a transaction of its own."""
+        with self.database.write() as transaction:
+            return ledger.void(transaction, charge)
 
     def spend(self, study: str, text: str, loss: Loss) -> None:
         """Reserve and settle."""
@@ -166,9 +171,10 @@ def sums_of_rows(transaction: sa.Connection) -> Sums:
     """Return what the charge rows add up to for each account: epsilon, rho, delta and charges without epsilon, reserved, then spent."""
     rows = list(transaction.execute(sa.select(charges)).mappings())
     settled = {row["reserve_id"] for row in rows if row["kind"] == "settle"}
+    voided = {row["reserve_id"] for row in rows if row["kind"] == "void"}
     sums: dict[tuple[str, str], list[int]] = {}
     for row in rows:
-        if row["kind"] != "reserve":
+        if row["kind"] != "reserve" or row["id"] in voided:
             continue
         at = 4 if row["id"] in settled else 0
         for owner in (("study", row["study"]), ("dataset", row["dataset"])):
@@ -201,13 +207,17 @@ def check(transaction: sa.Connection) -> None:
         )
         assert basic or row.rho_reserved_nano + row.rho_spent_nano <= row.rho_limit_nano
         assert row.delta_reserved_atto + row.delta_spent_atto <= row.delta_keys_limit_atto
+    voids = sa.select(charges.c.reserve_id).where(charges.c.kind == "void")
     twice = transaction.execute(
         sa.select(charges.c.fingerprint)
-        .where(charges.c.kind == "reserve")
+        .where(charges.c.kind == "reserve", charges.c.id.not_in(voids))
         .group_by(charges.c.study, charges.c.dataset, charges.c.edition, charges.c.fingerprint)
         .having(sa.func.count() > 1)
     ).all()
     assert twice == [], "a question is charged once"
+    paid = sa.select(charges.c.reserve_id).where(charges.c.kind == "settle")
+    unpaid = transaction.execute(sa.select(releases.c.id).where(releases.c.charge.not_in(paid))).all()
+    assert unpaid == [], "a release has its settled charge"
 
 
 def actions(transaction: sa.Connection) -> list[str]:

@@ -11,7 +11,9 @@ import pytest
 
 from budgets import people
 from budgets.errors import Forbidden, NotApproved, NotFound
+from budgets.ledger import Charge
 from server import answer
+from server.errors import StoreUnavailable
 from server.schemas import AskSchema
 from tests.serving import (
     PATIENTS,
@@ -391,6 +393,49 @@ def test_a_failed_scan_is_charged_and_resumes_free(place: Place, ada: Client) ->
     place.home.assert_sound()
 
 
+def test_a_store_that_does_not_open_gives_the_charge_back(home: Home) -> None:
+    """A store that cannot even be opened: 503, the charge given back, and once it opens the same request is answered."""
+    body = ask(COSTS, 0.5)
+    with application(home) as place:
+        place.open_study()
+        ada, store = place.client("ada"), home.store("rand-hie")
+        whole = store.read_bytes()
+        store.write_bytes(b"no database" * 1000)
+        for turn in (1, 2):
+            failed = query(ada, body, key="k")
+            assert (failed.status, failed.code) == (503, "unavailable")
+            assert "nothing was charged" in failed.json()["detail"]
+            assert failed.headers["retry-after"]
+            assert [kind for kind, _ in home.charges()] == ["reserve", "void"] * turn
+            assert home.used_nano("study", "flu") == home.used_nano("dataset", "rand-hie") == 0
+            home.assert_sound()
+        store.write_bytes(whole)
+        assert not release(ada, body, key="k")["replayed"]
+        assert home.used_nano("study", "flu") == 500_000_000
+    actions = [action for action in home.actions() if action.startswith("query.")]
+    assert actions == ["query.reserve", "query.void"] * 2 + ["query.reserve", "query.release"]
+    home.assert_sound()
+
+
+def test_what_another_attempt_scans_on_is_not_given_back(home: Home) -> None:
+    """An attempt whose store does not open leaves the charge alone once another attempt has resumed it."""
+    body = ask(COSTS, 0.5)
+    with application(home) as place:
+        place.open_study()
+        ready, actor = prepared(place, body)
+        charge = answer.replay_or_reserve(place.house, actor, ready)
+        assert isinstance(charge, Charge)
+        assert release(place.client("ada"), body)["rows"]
+        place.house.stores.close()
+        store = home.store("rand-hie")
+        store.write_bytes(b"no database" * 1000)
+        with pytest.raises(StoreUnavailable):
+            answer.open_store(place.house, actor, ready, charge)
+    assert home.used_nano("study", "flu") == 500_000_000
+    assert "query.void" not in home.actions()
+    home.assert_sound()
+
+
 def test_a_query_without_enough_memory_is_charged(home: Home) -> None:
     """A scan that runs out of the engine's memory gives the same constant text and is charged."""
     wide = ask({name: {"mean": name} for name in ("cost", "visits", "income")}, 0.5, group_by=["plan", "year"])
@@ -400,17 +445,6 @@ def test_a_query_without_enough_memory_is_charged(home: Home) -> None:
         assert failed.status == 500
         assert failed.json() == CONSTANT
         assert home.charges() == [("reserve", 500_000_000), ("settle", 500_000_000)]
-
-
-def test_a_store_that_cannot_be_opened_is_charged_like_any_failure(home: Home) -> None:
-    """A truncated store: the charge comes before the file is touched, and the failure has the constant text."""
-    store = home.store("rand-hie")
-    store.write_bytes(store.read_bytes()[: 64 * 1024])
-    with application(home) as place:
-        place.open_study()
-        failed = query(place.client("ada"), ask(COSTS, 0.5))
-        assert (failed.status, failed.json()) == (500, CONSTANT)
-        assert home.reserved() == 1
 
 
 def test_an_estimate_does_not_open_the_store(home: Home) -> None:
