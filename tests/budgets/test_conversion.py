@@ -5,7 +5,9 @@ from fractions import Fraction
 
 import opendp.prelude as dp
 import pytest
-from hypothesis import given
+from dp_accounting.pld import privacy_loss_distribution
+from dp_accounting.pld.common import DifferentialPrivacyParameters
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgets.accounts import Limits
@@ -135,3 +137,67 @@ def test_the_basic_filter_is_opendps(losses: list[int]) -> None:
         if not ours:
             return  # OpenDP's filter counts what it refused, ours does not
         used += Loss(charged, 1, 0)
+
+
+@given(st.lists(st.integers(NANO // 10**4, NANO // 100), min_size=1, max_size=12))
+def test_the_zcdp_filter_is_opendps(losses: list[int]) -> None:
+    """When no charge has an epsilon an account admits the very queries that OpenDP's filter at its limit of rho admits."""
+    space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
+    limits, used = Limits.of(NANO, 2 * 10**12), Loss(0, 0, 0)
+    odometer = dp.c.make_fully_adaptive_composition(*space, dp.zero_concentrated_divergence())
+    queryable = dp.c.make_privacy_filter(odometer, d_in=1.0, d_out=limits.rho_nano / NANO)([0])
+    for nano in losses:
+        measurement = dp.m.make_gaussian(*space, scale=math.sqrt(NANO / (2 * nano)))
+        charged = math.ceil(Fraction(measurement.map(1.0)) * NANO)  # type: ignore[no-untyped-call]
+        ours = limits.hold(used + Loss(None, charged, 0))
+        if abs(used.rho_nano + charged - limits.rho_nano) <= len(losses):
+            return  # within the rounding up to billionths
+        try:
+            queryable(measurement)
+            theirs = True
+        except dp.OpenDPException:
+            theirs = False
+        assert ours == theirs
+        if not ours:
+            return
+        used += Loss(None, charged, 0)
+
+
+STEP = 1e-4  # of the privacy loss, in the numerical distributions: each query adds at most one
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.001, 0.03, 0.1, 0.4, 1.0]), st.booleans(), st.integers(1, 40)),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from([(NANO, 10**12), (3 * NANO, 10**12), (3 * NANO, 10**14)]),
+)
+def test_numerical_composition_stays_within_the_promise(
+    wanted: list[tuple[float, bool, int]], promise: tuple[int, int]
+) -> None:
+    """The privacy loss distribution of whatever an account admits, as dp-accounting composes it, is within (E, D).
+
+    A charge with an epsilon stands for randomized response, the worst mechanism of that epsilon.
+    """
+    epsilon, delta = promise
+    limits, used = Limits.of(epsilon, delta), Loss(0, 0, 0)
+    composed, admitted = privacy_loss_distribution.identity(value_discretization_interval=STEP), 0
+    for size, pure, times in wanted:
+        rho = size * size / 2
+        loss = Loss.of(Fraction(size) if pure else None, Fraction(rho), Fraction(0))
+        held = 0
+        while held < times and limits.hold(used + loss):
+            used, held = used + loss, held + 1
+        if held:
+            one = (
+                privacy_loss_distribution.from_privacy_parameters(
+                    DifferentialPrivacyParameters(size, 0), value_discretization_interval=STEP
+                )
+                if pure
+                else privacy_loss_distribution.from_gaussian_mechanism(1 / size, value_discretization_interval=STEP)
+            )
+            composed, admitted = composed.compose(one.self_compose(held)), admitted + held
+    assert composed.get_epsilon_for_delta(delta / ATTO) <= epsilon / NANO + (admitted + 1) * STEP
