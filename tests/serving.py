@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -31,6 +30,8 @@ from server.app import create_app
 from server.house import create_home, open_house
 from server.settings import Settings, load
 from server.stores import import_manifest
+from tests import databases
+from tests.postgres import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,7 @@ ROOT = Path(__file__).parent.parent
 PREFIX = "/api/v1"
 PROBLEM = "application/problem+json"
 START_SECONDS = 60
+SERVE = ("server.cli", "serve")
 
 # name -> role. Ada is a member of every study that `open_study` opens; Ben is a researcher of none.
 USERS = {"admin": "admin", "dora": "dpo", "ada": "researcher", "ben": "researcher"}
@@ -159,38 +161,53 @@ class Home:
 
     path: Path
     tokens: Mapping[str, str]
+    database: str | None = None  # the address of its ledger, if it is not the file in the home
+
+    @property
+    def ledger(self) -> str:
+        """Return the address of its ledger."""
+        return self.database or f"sqlite:///{self.path / 'ledger.sqlite'}"
 
     def environment(self, **settings: str) -> dict[str, str]:
         """Return settings for this home with the answer slot off, by their names without ROWLESS_."""
         named = {f"ROWLESS_{name.upper()}": value for name, value in settings.items()}
-        return {"ROWLESS_HOME": str(self.path), "ROWLESS_SLOT_MS": "0", **named}
+        return {
+            "ROWLESS_HOME": str(self.path),
+            "ROWLESS_DATABASE_URL": self.ledger,
+            "ROWLESS_SLOT_MS": "0",
+            **named,
+        }
 
     def settings(self, **settings: str) -> Settings:
         """Return the same as settings in force."""
         return load(self.environment(**settings))
 
-    def copy(self, to: Path) -> Home:
-        """Return a copy in another folder."""
+    def copy(self, to: Path, database: str | None = None) -> Home:
+        """Return a copy in another folder, whose ledger (if it is not in the home) is that in `database`."""
         shutil.copytree(self.path, to)
-        return dataclasses.replace(self, path=to)
+        return dataclasses.replace(self, path=to, database=database)
 
     # The ledger, read without the code under test
 
     def rows(self, select: str, *values: object) -> list[tuple[Any, ...]]:
         """Return what a SELECT finds in the ledger."""
-        with closing(sqlite3.connect(self.path / "ledger.sqlite", timeout=30)) as connection:
-            return connection.execute(select, values).fetchall()
+        return databases.rows(self.ledger, select, *values)
 
     def change(self, sql: str, *values: object) -> None:
         """Change the ledger behind the server's back."""
         with closing(sqlite3.connect(self.path / "ledger.sqlite", timeout=30)) as connection, connection:
             connection.execute(sql, values)
 
+    @property
+    def order(self) -> str:
+        """Return what the rows of a table that only grows are ordered by."""
+        return "rowid" if databases.is_sqlite(self.ledger) else "ctid"
+
     def charges(self, study: str | None = None) -> list[tuple[str, int]]:
         """Return (kind, epsilon in billionths) of every charge row, of one study or all."""
         where = "" if study is None else "WHERE study = ?"
         values = () if study is None else (study,)
-        return self.rows(f"SELECT kind, epsilon_nano FROM charges {where} ORDER BY rowid", *values)
+        return self.rows(f"SELECT kind, epsilon_nano FROM charges {where} ORDER BY {self.order}", *values)
 
     def reserved(self, study: str | None = None) -> int:
         """Return how many charges were made."""
@@ -256,9 +273,9 @@ def assert_chain(entries: list[tuple[str, str]]) -> None:
         previous = leaf
 
 
-def make_home(path: Path, *manifest_files: Path) -> Home:
+def make_home(path: Path, *manifest_files: Path, database: str | None = None) -> Home:
     """Make a home with the four users and import datasets into it."""
-    settings = load({"ROWLESS_HOME": str(path), "ROWLESS_SLOT_MS": "0"})
+    settings = Home(path, {}, database).settings()
     made = create_home(settings)
     assert made.admin_token is not None
     tokens = {"admin": made.admin_token}
@@ -274,7 +291,7 @@ def make_home(path: Path, *manifest_files: Path) -> Home:
             import_file(house, file)
     finally:
         house.close()
-    return Home(path, tokens)
+    return Home(path, tokens, database)
 
 
 def import_file(house: House, manifest: Path) -> int:
@@ -404,14 +421,6 @@ class Server:
         return int(child)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without settings of Rowless, and with some variables more."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ROWLESS_")}
@@ -419,12 +428,12 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(home: Home, **settings: str) -> Iterator[Server]:
+def serving(home: Home, *, program: tuple[str, ...] = SERVE, **settings: str) -> Iterator[Server]:
     """Run `rowless serve` on a free port until the block ends; its log goes on in server.log beside the home."""
     port = free_port()
     with home.path.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "server.cli", "serve"],
+            [sys.executable, "-m", *program],
             env=environment(**home.environment(port=str(port), **settings)),
             cwd=ROOT,
             stdout=log,

@@ -17,7 +17,7 @@ import pytest
 from budgets import database as module
 from budgets import ledger
 from budgets.database import Database
-from budgets.errors import Unavailable
+from budgets.errors import SchemaOutdated, Unavailable
 from tests.budgets.world import cost, make_world, question
 from tests.databases import Postgresql, Sqlite, change, file_of
 from tests.postgres import free_port, postgres
@@ -275,7 +275,7 @@ def test_a_damaged_file_is_named_as_such(tmp_path: Path, damage: bytes) -> None:
     file.write_bytes(damage)
     database = Database(f"sqlite:///{file}")
     if not damage:
-        with pytest.raises(module.SchemaOutdated):
+        with pytest.raises(SchemaOutdated):
             database.require_current()
     else:
         with pytest.raises(Unavailable):

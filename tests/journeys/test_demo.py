@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from tests.serving import PATIENTS, ROOT, Client, ask, environment, free_port, through_http
+from tests.postgres import free_port
+from tests.serving import PATIENTS, ROOT, Client, ask, environment, through_http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,84 @@
+"""A server that dies at a chosen point of a query: python -m tests.journeys.doomed POINT.
+
+It is `rowless serve` with one function of the journey wrapped: when the file HOME/doom is there the worker removes it
+and kills itself, as `kill -9` would, right after that function. gunicorn starts another worker. At the point `slow` it
+does not die, but scans as long as the file is there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from budgets import ledger
+from queries import bounding, release
+from queries.engines.duckdb import Engine
+from server import answer, serving
+from server.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DOOM = load().home / "doom"
+
+
+def die() -> None:
+    """Die if it is time."""
+    if DOOM.exists():
+        DOOM.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dying_after(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does its work and dies."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        done = work(*args, **kwargs)
+        die()
+        return done
+
+    return run
+
+
+def dying_within(stream: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Return a generator that dies after its first item."""
+
+    def run(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        for item in stream(*args, **kwargs):
+            yield item
+            die()
+
+    return run
+
+
+def waiting_within(stream: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Return a generator that waits after its first item until the file is gone."""
+
+    def run(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        for item in stream(*args, **kwargs):
+            yield item
+            while DOOM.exists():
+                time.sleep(0.01)
+
+    return run
+
+
+# Point -> what is wrapped there, and how.
+POINTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
+    "reserving": (ledger, "reserve", dying_after),  # inside the reserving transaction
+    "reserved": (answer, "replay_or_reserve", dying_after),
+    "scanning": (Engine, "stream", dying_within),
+    "noised": (release, "add_noise", dying_after),
+    "settling": (ledger, "settle", dying_after),  # inside the settling transaction
+    "settled": (answer, "run", dying_after),  # committed, and the reply not sent
+}
+
+if __name__ == "__main__":
+    slow = Engine, "stream", waiting_within
+    owner, name, wrap = {**POINTS, "slow": slow}[sys.argv[1]]
+    setattr(owner, name, wrap(getattr(owner, name)))
+    bounding.warm()  # once, and not in each new worker
+    serving.serve(load())
