@@ -11,6 +11,7 @@ from tests.serving import PATIENTS, PROBLEM, Home, Server, ask, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.postgres import Postgres
     from tests.serving import Client, Reply
 
 HOSTILE = [
@@ -126,10 +127,14 @@ HOSTILE = [
 NUMBERS: list[Any] = [10**400, -(10**400), 2**63, -(2**63), 1e308, -1e308, 5e-324, 2**31, 0.1 + 0.2, -0.0, True, None]
 
 
-@pytest.fixture(scope="module")
-def server(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve a home with the study flu."""
-    with serving(template.copy(tmp_path_factory.mktemp("hostile") / "home")) as running:
+@pytest.fixture(scope="module", params=["template", "shared_template"])
+def server(
+    request: pytest.FixtureRequest, postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Serve a home with the study flu, with its ledger in SQLite and in PostgreSQL: they refuse different things."""
+    made: Home = request.getfixturevalue(request.param)
+    database = made.database and postgres_server.create(made.database.rpartition("/")[2])
+    with serving(made.copy(tmp_path_factory.mktemp("hostile") / "home", database)) as running:
         running.open_study("flu", "rand-hie")
         running.open_study("codes", "clinic")
         yield running
