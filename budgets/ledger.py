@@ -163,6 +163,17 @@ def unresolved(transaction: sa.Connection) -> list[Charge]:
     return [_charge(row, resumed=True) for row in rows]
 
 
+def last_loss(transaction: sa.Connection, study: str) -> Loss | None:
+    """Return what a study's last query was charged, if it asked any."""
+    row = transaction.execute(
+        sa.select(charges.c.epsilon_nano, charges.c.rho_nano, charges.c.delta_atto)
+        .where(charges.c.study == study, charges.c.kind == RESERVE)
+        .order_by(charges.c.at.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else Loss(row.epsilon_nano, row.rho_nano, row.delta_atto)
+
+
 def release(transaction: sa.Connection, study: str, identifier: str) -> Release:
     """Return a study's release. Raises NotFound."""
     row = transaction.execute(sa.select(releases).where(releases.c.study == study, releases.c.id == identifier)).first()

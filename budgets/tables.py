@@ -161,6 +161,7 @@ charges = Table(
     UniqueConstraint("reserve_id"),  # each reserve is resolved at most once
     ForeignKeyConstraint(["dataset", "edition"], ["editions.dataset", "editions.number"]),
     Index(None, "study", "dataset", "edition", "fingerprint"),
+    Index("ix_charges_last", "study", "kind", "at"),
 )
 
 releases = Table(
@@ -176,6 +177,7 @@ releases = Table(
     Column("body", Text, nullable=False),  # JSON
     UniqueConstraint("charge"),  # no second answer for one charge
     UniqueConstraint("study", "dataset", "edition", "fingerprint"),  # one question, one answer
+    Index("ix_releases_page", "study", "released_at", "id"),
 )
 
 idempotency_keys = Table(

@@ -28,7 +28,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from budgets import accounts, audit, datasets, ledger, studies
+from budgets import accounts, audit, datasets, forecast, ledger, studies
 from budgets.errors import Forbidden, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
@@ -103,14 +103,15 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
             study=study,
             facts=_facts(prepared),
         )
-        budget = accounts.balance(transaction, accounts.STUDY, study)
-        cap = accounts.balance(transaction, accounts.DATASET, prepared.study.dataset)
+        ahead = forecast.of_study(transaction, prepared.study)
+    queries_left = ahead.fit(prepared.loss).queries
     return {
         **_described(prepared.plan),
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells,
-        "affordable": budget.admits(prepared.loss) and cap.admits(prepared.loss),
-        "budget": budget.to_json(),
+        "affordable": queries_left > 0,
+        "queries_left": queries_left,
+        "budget": ahead.study.to_json(),
     }
 
 

@@ -41,6 +41,27 @@ class Budget(Schema):
     remaining = fields.Nested(Left, required=True)
 
 
+class Fit(Schema):
+    """How many more queries of one epsilon would be admitted: all in all, and by each of the two filters alone."""
+
+    epsilon = fields.Float(required=True)
+    queries = fields.Integer(required=True)
+    by_epsilon = fields.Integer(required=True)
+    by_rho = fields.Integer(required=True)
+
+
+class StudyBudget(Budget):
+    """A study's account and what the rest of it buys, within what its dataset has left.
+
+    `buys` says it in words, `queries_left` as the number of queries like the `last` one, `forecast` as a curve.
+    """
+
+    buys = fields.String(required=True)
+    last = fields.Nested(Loss, required=True, allow_none=True)
+    queries_left = fields.Integer(required=True, allow_none=True)
+    forecast = fields.List(fields.Nested(Fit), required=True)
+
+
 class Health(Schema):
     """The server is up."""
 
@@ -138,10 +159,11 @@ class AnswerColumn(Schema):
 
 
 class Estimate(Schema):
-    """What a query would cost and how exact it would be."""
+    """What a query would cost and how exact it would be. `queries_left`: as many such queries the budget would pay."""
 
     cost = fields.Nested(Loss, required=True)
     affordable = fields.Boolean(required=True)
+    queries_left = fields.Integer(required=True)
     cells = fields.Integer(required=True)
     columns = fields.List(fields.Nested(AnswerColumn), required=True)
     bounds = fields.Nested(AnswerBounds, required=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets import accounts, studies
+from budgets import accounts, forecast, studies
 from budgets.loss import NANO
 from budgets.studies import MOVES, Study, Terms
 from server import replies
@@ -101,12 +101,11 @@ for _action in MOVES:
 
 @blueprint.route("/studies/<study>/budget")
 @for_roles(*ROLES)
-@blueprint.response(200, replies.Budget)
+@blueprint.response(200, replies.StudyBudget)
 def show_budget(study: str) -> Any:
-    """Return a study's limits, what it spent and what remains."""
+    """Return a study's limits, what it spent, what remains and what that buys."""
     with house().database.read() as transaction:
-        studies.visible(transaction, study, actor())
-        return accounts.balance(transaction, accounts.STUDY, study).to_json()
+        return forecast.of_study(transaction, studies.visible(transaction, study, actor())).to_json()
 
 
 @blueprint.route("/studies/<study>/budget", methods=["PUT"])

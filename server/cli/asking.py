@@ -8,7 +8,7 @@ from typing import Any
 import click
 from marshmallow import ValidationError
 
-from budgets import people, studies
+from budgets import forecast, people, studies
 from budgets.errors import Invalid
 from queries.errors import InvalidQuery
 from server import answer, schemas
@@ -40,14 +40,18 @@ def query(study: str, file: Path, name: str | None, only_estimate: bool) -> Any:
             asker = people.user(transaction, name or members[0])
         if only_estimate:
             said = answer.estimate(opened, asker, study, request)
-            return said, f"This would cost {cost_text(said['cost'])}; margins at 95%:\n" + "\n".join(
+            times = f"{said['queries_left']:,} such queries would fit the budget"
+            return said, f"This would cost {cost_text(said['cost'])} ({times}); margins at 95%:\n" + "\n".join(
                 f"  {column['name']}: {margin_text(column)}" for column in said["columns"] if column["kind"] != "key"
             )
         said = answer.answer(opened, asker, study, request)
-    left = said["budget"]["remaining"]
+        with opened.database.read() as transaction:
+            ahead = forecast.of_study(transaction, studies.study(transaction, study))
+    remaining = said["budget"]["remaining"]
     paid = "read again, free" if said["replayed"] else f"cost {cost_text(said['cost'])}"
     notes = "".join(f"\nNote: {note}" for note in said["notes"])
-    return said, f"{as_table(said)}\n{paid}; left: epsilon {left['epsilon']:g} or rho {left['rho']:g}{notes}"
+    left = f"epsilon {remaining['epsilon']:g} or rho {remaining['rho']:g}, {ahead.words}"
+    return said, f"{as_table(said)}\n{paid}; left: {left}{notes}"
 
 
 def cost_text(cost: dict[str, Any]) -> str:

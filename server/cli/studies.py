@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from budgets import accounts, loss, studies
+from budgets import forecast, loss, studies
 from budgets.audit import SYSTEM
 from budgets.errors import Invalid
 from budgets.loss import epsilon_text
@@ -18,6 +18,7 @@ from server.cli.common import acting, as_option, house, with_json
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from budgets.forecast import Forecast
     from budgets.studies import Study
 
 
@@ -31,15 +32,32 @@ def _decimal(text: str, field: str) -> Decimal:
 def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
     said = shown(transaction, one)
     said["raise"] = said.pop("raise_to")
-    budget = accounts.balance(transaction, accounts.STUDY, one.id)
+    ahead = forecast.of_study(transaction, one)
+    limit = epsilon_text(ahead.study.limits.epsilon_nano)
     lines = [
         f"Study {one.id} ({one.state}) on {one.dataset}: {one.terms.title}",
-        f"  budget: epsilon {epsilon_text(budget.limits.epsilon_nano)}, left: {budget.left.alternatives}",
+        f"  budget: epsilon {limit}, left: {ahead.study.left.alternatives}; {ahead.words}",
         f"  members: {', '.join(one.members) or 'none'}",
     ]
     if one.raise_to:
         lines.append(f"  a raise to epsilon {one.raise_to.epsilon_text} waits for the DPO")
     return said, "\n".join(lines)
+
+
+def _forecast_text(ahead: Forecast) -> str:
+    left, spent = ahead.study.left, ahead.study.spent
+    limits = ahead.study.limits
+    lines = [
+        f"limit:     epsilon {epsilon_text(limits.epsilon_nano)} or rho {epsilon_text(limits.rho_nano)}",
+        f"spent:     {spent.text}",
+        f"remaining: {left.alternatives}",
+        f"That buys {ahead.words}.",
+        "",
+        "epsilon of each   queries   (by the sum of epsilon, of rho)",
+    ]
+    for each, fit in ahead.curve():
+        lines.append(f"{each.epsilon_text:<15} {fit.queries:>9,}   ({fit.by_epsilon:,}, {fit.by_rho:,})")
+    return "\n".join(lines)
 
 
 @click.group()
@@ -121,15 +139,21 @@ def show(identifier: str) -> Any:
 @click.option("--epsilon", help="The new limit.")
 @click.option("--delta", help="The new limit.")
 @click.option("--approve", is_flag=True, help="As a DPO: put a raise that waits in force.")
-@click.option("--reason", required=True)
+@click.option("--reason", help="Kept in the audit log; needed for every change.")
 @as_option
 @with_json
 def budget(
-    identifier: str, epsilon: str | None, delta: str | None, approve: bool, reason: str, name: str | None
+    identifier: str, epsilon: str | None, delta: str | None, approve: bool, reason: str | None, name: str | None
 ) -> Any:
-    """Set a study's budget. After approval a raise waits for a DPO."""
+    """Show what a study's budget buys, or set it. After approval a raise waits for a DPO."""
+    if not approve and epsilon is delta is reason is None:
+        with house() as opened, opened.database.read() as transaction:
+            ahead = forecast.of_study(transaction, studies.study(transaction, identifier))
+        return ahead.to_json(), _forecast_text(ahead)
     if approve == (epsilon is not None):
         raise click.UsageError("give --epsilon to set a budget, or --approve to approve a raise")
+    if reason is None:
+        raise click.UsageError("give a --reason")
     with house() as opened, opened.database.write() as transaction:
         if epsilon is None:
             return _said(

@@ -492,3 +492,23 @@ def test_no_entry_names_a_person(place: Place) -> None:
         assert entry["actor"] not in ("ada", "ben", "dora", "admin")
         assert '"ada"' not in body
         assert ":ada" not in body
+
+
+def test_the_budget_says_what_it_buys(place: Place) -> None:
+    """A member reads what is left as a number of queries like the last one, in words and as a curve."""
+    place.open_study("s", epsilon=3.0)
+    ada = place.client("ada")
+    fresh = ada.good("GET", "/studies/s/budget")
+    assert (fresh["last"], fresh["queries_left"]) == (None, None)
+    assert fresh["buys"] == "about 35 more queries of epsilon 0.1"
+    ada.good("POST", "/studies/s/queries", ask(PATIENTS, 0.5))
+    told = ada.good("GET", "/studies/s/budget")
+    assert told["last"]["epsilon"] == 0.5
+    assert told["queries_left"] == 5
+    assert told["buys"] == "about 5 more queries like your last one (epsilon 0.5)"
+    curve = {point["epsilon"]: point for point in told["forecast"]}
+    assert curve[0.5] == {"epsilon": 0.5, "queries": 5, "by_epsilon": 5, "by_rho": 0}
+    assert curve[0.01]["queries"] == curve[0.01]["by_rho"] > curve[0.01]["by_epsilon"] == 250
+    estimate = ada.good("POST", "/studies/s/estimates", ask(PATIENTS, 1.25))
+    assert (estimate["queries_left"], estimate["affordable"]) == (2, True)
+    assert ada.good("POST", "/studies/s/estimates", ask(PATIENTS, 2.6))["queries_left"] == 0

@@ -242,6 +242,14 @@ def test_a_study_from_new_to_close(home: Home, tmp_path: Path) -> None:
     words = run(home, "query", "s", str(file)).stdout
     assert "free" in words
     assert "left: epsilon 1 or rho 0" in words
+    assert "about 2 more queries like your last one (epsilon 0.5)" in words
+    estimated = run(home, "query", "s", str(file), "--estimate").stdout
+    assert "This would cost epsilon 0.5 (2 such queries would fit the budget)" in estimated
+    shown = said(home, "study", "budget", "s")
+    assert (shown["queries_left"], shown["forecast"][-1]["epsilon"]) == (2, 1.0)
+    assert (
+        "That buys about 2 more queries like your last one (epsilon 0.5)." in run(home, "study", "budget", "s").stdout
+    )
     file.write_text(json.dumps(ask({"c": {"sum": "cost"}}, 0.5)))
     assert refused(home, "query", "s", str(file)).startswith("/query/select/c: ")
     file.write_text(json.dumps(ask(PATIENTS, 0.75)))
@@ -523,3 +531,13 @@ def test_commands_as_processes(tmp_path: Path) -> None:
     assert (again.returncode, again.stdout) == (1, "")
     assert again.stderr == "rowless: there is a user admin already\n"
     assert process(home, "user", "add").returncode == 2
+
+
+@pytest.mark.parametrize("options", [["--epsilon", "2"], ["--approve"], ["--delta", "0", "--reason", "r"]])
+def test_a_change_of_a_budget_needs_its_parts(home: Home, options: list[str]) -> None:
+    """A change without a reason, or of delta alone, is a misuse that changes nothing."""
+    with application(home) as place:
+        place.open_study("s", epsilon=1.0)
+    before = home.last_entry()
+    assert run(home, "study", "budget", "s", *options).exit_code == 2
+    assert home.last_entry() == before
