@@ -36,8 +36,9 @@ types: .venv/installed-test ## mypy --strict
 audit: .venv/installed-test ## the heavier statistics on the noise
 	$(BIN)/python -m pytest --audit tests/privacy
 
-bench: .venv/installed-test ## speed and memory beside plain DuckDB, on 10 million events
+bench: .venv/installed-test ## speed and memory beside plain DuckDB, on 10 million events; a ledger of 1,000,000 charges
 	$(BIN)/python -m benchmarks.queries
+	$(BIN)/python -m benchmarks.ledger
 
 coverage: .venv/installed-test ## which lines the tests never reach
 	$(BIN)/coverage run --source=server,budgets,queries -m pytest -q

@@ -30,6 +30,21 @@ STUDY, DATASET = "study", "dataset"
 UNITS = (("epsilon", "nano"), ("rho", "nano"), ("delta", "atto"))
 NOTHING = Loss(0, 0, 0)
 
+_both = sa.or_(
+    sa.and_(accounts.c.kind == STUDY, accounts.c.owner == sa.bindparam("of_study")),
+    sa.and_(accounts.c.kind == DATASET, accounts.c.owner == sa.bindparam("of_dataset")),
+)
+_FIND_BOTH = sa.select(accounts).where(_both)
+
+
+def _moved(state: str) -> dict[str, sa.ColumnElement[int]]:
+    units = {"unbounded": f"unbounded_{state}"} | {unit: f"{unit}_{state}_{scale}" for unit, scale in UNITS}
+    times = sa.bindparam(state, type_=sa.BigInteger)
+    return {name: accounts.c[name] + times * sa.bindparam(unit, type_=sa.BigInteger) for unit, name in units.items()}
+
+
+_MOVE = sa.update(accounts).where(_both).values(_moved("reserved") | _moved("spent"))
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -111,9 +126,20 @@ def balance(transaction: sa.Connection, kind: str, owner: str) -> Balance:
     row = transaction.execute(sa.select(accounts).where(accounts.c.kind == kind, accounts.c.owner == owner)).first()
     if row is None:
         raise NotFound(f"there is no account for the {kind} {owner}")
+    return _balance(row)
+
+
+def balances(transaction: sa.Connection, study: str, dataset: str) -> tuple[Balance, Balance]:
+    """Return the two balances that a charge of a study is held to, its own and its dataset's, as of one moment."""
+    rows = transaction.execute(_FIND_BOTH, {"of_study": study, "of_dataset": dataset})
+    found = {row.kind: _balance(row) for row in rows}
+    return found[STUDY], found[DATASET]
+
+
+def _balance(row: sa.Row[Any]) -> Balance:
     return Balance(
-        kind,
-        owner,
+        row.kind,
+        row.owner,
         Limits(row.epsilon_limit_nano, row.delta_limit_atto, row.rho_limit_nano, row.delta_keys_limit_atto),
         Loss(
             None if row.unbounded_reserved else row.epsilon_reserved_nano,
@@ -151,16 +177,22 @@ def set_limits(transaction: sa.Connection, kind: str, owner: str, limits: Limits
 
 def admit(transaction: sa.Connection, study: str, dataset: str, loss: Loss) -> None:
     """Reserve a loss on both accounts, or raise OverBudget having changed nothing."""
-    for kind, owner in ((STUDY, study), (DATASET, dataset)):
-        present = balance(transaction, kind, owner)
+    for present in balances(transaction, study, dataset):
         if not present.admits(loss):
-            raise OverBudget(kind, loss, present.left)
+            raise OverBudget(present.kind, loss, present.left)
     _move(transaction, study, dataset, loss, reserved=1, spent=0)
 
 
 def spend(transaction: sa.Connection, study: str, dataset: str, loss: Loss) -> None:
     """Turn a reserved loss into a spent one, on both accounts."""
     _move(transaction, study, dataset, loss, reserved=-1, spent=1)
+
+
+def studies_with_reserves() -> sa.Select[Any]:
+    """Return the SELECT of the studies that have something reserved."""
+    c = accounts.c
+    # Every loss has an epsilon above 0 or counts as unbounded.
+    return sa.select(c.owner).where(c.kind == STUDY, c.epsilon_reserved_nano + c.unbounded_reserved > 0)
 
 
 def give_back(transaction: sa.Connection, study: str, dataset: str, loss: Loss) -> None:
@@ -170,20 +202,18 @@ def give_back(transaction: sa.Connection, study: str, dataset: str, loss: Loss) 
 
 def _move(transaction: sa.Connection, study: str, dataset: str, loss: Loss, *, reserved: int, spent: int) -> None:
     epsilon, unbounded = (0, 1) if loss.epsilon_nano is None else (loss.epsilon_nano, 0)
-    c = accounts.c
     moved = transaction.execute(
-        sa.update(accounts)
-        .where(sa.or_(sa.and_(c.kind == STUDY, c.owner == study), sa.and_(c.kind == DATASET, c.owner == dataset)))
-        .values(
-            unbounded_reserved=c.unbounded_reserved + reserved * unbounded,
-            unbounded_spent=c.unbounded_spent + spent * unbounded,
-            epsilon_reserved_nano=c.epsilon_reserved_nano + reserved * epsilon,
-            epsilon_spent_nano=c.epsilon_spent_nano + spent * epsilon,
-            rho_reserved_nano=c.rho_reserved_nano + reserved * loss.rho_nano,
-            rho_spent_nano=c.rho_spent_nano + spent * loss.rho_nano,
-            delta_reserved_atto=c.delta_reserved_atto + reserved * loss.delta_atto,
-            delta_spent_atto=c.delta_spent_atto + spent * loss.delta_atto,
-        )
+        _MOVE,
+        {
+            "of_study": study,
+            "of_dataset": dataset,
+            "reserved": reserved,
+            "spent": spent,
+            "unbounded": unbounded,
+            "epsilon": epsilon,
+            "rho": loss.rho_nano,
+            "delta": loss.delta_atto,
+        },
     )
     assert moved.rowcount == 2, "a charge always moves a study's account and its dataset's"
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 START = "0" * 64  # what the first entry names as its predecessor
 BATCH_ROWS = 1_000
 
+_FIND_LAST = (
+    sa.select(audit_entries.c.position, audit_entries.c.leaf_hash).order_by(audit_entries.c.position.desc()).limit(1)
+)
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -64,11 +68,7 @@ def append(
     facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Add an entry. `subject` is what was acted on, as in "study:flu"; `summary` a sentence that names no person."""
-    last = transaction.execute(
-        sa.select(audit_entries.c.position, audit_entries.c.leaf_hash)
-        .order_by(audit_entries.c.position.desc())
-        .limit(1)
-    ).first()
+    last = transaction.execute(_FIND_LAST).first()
     position, previous = (last.position + 1, last.leaf_hash) if last else (0, START)
     at = clock.now()
     body = canonical(

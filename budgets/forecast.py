@@ -86,11 +86,8 @@ class Forecast:
 
 def of_study(transaction: sa.Connection, study: Study) -> Forecast:
     """Return the forecast of a study, from its running sums and its last charge."""
-    return Forecast(
-        accounts.balance(transaction, accounts.STUDY, study.id),
-        accounts.balance(transaction, accounts.DATASET, study.dataset),
-        ledger.last_loss(transaction, study.id),
-    )
+    balances = accounts.balances(transaction, study.id, study.dataset)
+    return Forecast(*balances, ledger.last_loss(transaction, study.id))
 
 
 def pure(epsilon_nano: int) -> Loss:

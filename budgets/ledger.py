@@ -28,6 +28,22 @@ from budgets.tables import charges, idempotency_keys, releases
 RESERVE, SETTLE, VOID = "reserve", "settle", "void"
 
 
+def _asks(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(*(table.c[name] == sa.bindparam(name) for name in ("study", "dataset", "edition", "fingerprint")))
+
+
+# Built once: to put a statement together takes as long as to execute it.
+_resolutions = charges.alias("resolutions")
+_with_resolution = charges.join(_resolutions, _resolutions.c.reserve_id == charges.c.id, isouter=True)
+_FIND_RELEASE = sa.select(releases).where(_asks(releases))
+_FIND_STANDING = (
+    sa.select(charges)
+    .select_from(_with_resolution)
+    .where(_asks(charges), charges.c.kind == RESERVE, sa.func.coalesce(_resolutions.c.kind, SETTLE) != VOID)
+)
+_FIND_RESOLUTION = sa.select(charges.c.kind).where(charges.c.reserve_id == sa.bindparam("charge"))
+
+
 @dataclass(frozen=True)
 class Question:
     """What was asked, as far as the ledger needs to know: `fingerprint` is SHA-256 of the canonical request, in hex."""
@@ -94,7 +110,7 @@ def edition_of_key(transaction: sa.Connection, study: str, key: str) -> int | No
 
 def find_release(transaction: sa.Connection, question: Question) -> Release | None:
     """Return the stored answer to a question, if there is one."""
-    row = transaction.execute(sa.select(releases).where(*_asks(releases, question))).first()
+    row = transaction.execute(_FIND_RELEASE, vars(question)).first()
     return None if row is None else _release(row)
 
 
@@ -153,11 +169,15 @@ def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | No
 
 def unresolved(transaction: sa.Connection) -> list[Charge]:
     """Return the charges of queries that are under way, or that died with their server, oldest first."""
-    resolution = charges.alias()
+    # Most ledgers have none, and the running sums know: nobody wants to read a million charges for that.
     rows = transaction.execute(
         sa.select(charges)
-        .join(resolution, resolution.c.reserve_id == charges.c.id, isouter=True)
-        .where(charges.c.kind == RESERVE, resolution.c.id.is_(None))
+        .select_from(_with_resolution)
+        .where(
+            charges.c.study.in_(accounts.studies_with_reserves()),
+            charges.c.kind == RESERVE,
+            _resolutions.c.id.is_(None),
+        )
         .order_by(charges.c.at, charges.c.id)
     )
     return [_charge(row, resumed=True) for row in rows]
@@ -193,31 +213,15 @@ def releases_of(
     return [_release(row) for row in rows]
 
 
-def _asks(table: sa.Table, question: Question) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        table.c.study == question.study,
-        table.c.dataset == question.dataset,
-        table.c.edition == question.edition,
-        table.c.fingerprint == question.fingerprint,
-    )
-
-
 def _standing(transaction: sa.Connection, question: Question) -> Charge | None:
     """Return the charge that a question has, one that was given back aside."""
-    resolution = charges.alias()
-    row = transaction.execute(
-        sa.select(charges)
-        .join(resolution, resolution.c.reserve_id == charges.c.id, isouter=True)
-        .where(
-            *_asks(charges, question), charges.c.kind == RESERVE, sa.func.coalesce(resolution.c.kind, SETTLE) != VOID
-        )
-    ).first()
+    row = transaction.execute(_FIND_STANDING, vars(question)).first()
     return None if row is None else _charge(row, resumed=True)
 
 
 def _resolution(transaction: sa.Connection, charge: Charge) -> str | None:
     """Return how a charge was resolved, if it was."""
-    kind: str | None = transaction.execute(sa.select(charges.c.kind).where(charges.c.reserve_id == charge.id)).scalar()
+    kind: str | None = transaction.execute(_FIND_RESOLUTION, {"charge": charge.id}).scalar()
     return kind
 
 

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 TEXT_MAX = 10_000
 
+_FIND_STUDY = (
+    sa.select(studies, members.c.user.label("member"))
+    .join_from(studies, members, isouter=True)
+    .where(studies.c.id == sa.bindparam("study"))
+    .order_by(members.c.user)
+)
+
 SEE_ALL = ("admin", "dpo", "system")
 
 DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
@@ -221,10 +228,10 @@ def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by:
 
 def study(transaction: sa.Connection, identifier: str) -> Study:
     """Return a study. Raises NotFound."""
-    row = transaction.execute(sa.select(studies).where(studies.c.id == identifier)).first()
-    if row is None:
+    rows = transaction.execute(_FIND_STUDY, {"study": identifier}).all()
+    if not rows:
         raise NotFound(f"there is no study {identifier}")
-    return _study(transaction, row)
+    return _study(rows[0], tuple(row.member for row in rows if row.member is not None))
 
 
 def visible(transaction: sa.Connection, identifier: str, actor: Actor) -> Study:
@@ -239,12 +246,12 @@ def studies_of(
     transaction: sa.Connection, actor: Actor, *, after: str | None = None, limit: int | None = None
 ) -> list[Study]:
     """Return the studies an actor may know of, by id."""
-    wanted = sa.select(studies).order_by(studies.c.id)
+    wanted = sa.select(studies.c.id).order_by(studies.c.id)
     if actor.role not in SEE_ALL:
         wanted = wanted.join(members, members.c.study == studies.c.id).where(members.c.user == actor.name)
     if after is not None:
         wanted = wanted.where(studies.c.id > after)
-    return [_study(transaction, row) for row in transaction.execute(wanted.limit(limit)).all()]
+    return [study(transaction, row.id) for row in transaction.execute(wanted.limit(limit)).all()]
 
 
 def require_open(present: Study) -> None:
@@ -323,10 +330,7 @@ def _facts(terms: Terms) -> dict[str, Any]:
     }
 
 
-def _study(transaction: sa.Connection, row: sa.Row[Any]) -> Study:
-    names = transaction.execute(
-        sa.select(members.c.user).where(members.c.study == row.id).order_by(members.c.user)
-    ).scalars()
+def _study(row: sa.Row[Any], names: tuple[str, ...]) -> Study:
     waits = row.raise_epsilon_nano is not None
     return Study(
         row.id,
@@ -334,7 +338,7 @@ def _study(transaction: sa.Connection, row: sa.Row[Any]) -> Study:
         Terms(row.title, row.purpose, row.legal_basis, json.loads(row.protocol), row.starts, row.ends),
         row.state,
         row.created_at,
-        tuple(names),
+        names,
         Loss(row.raise_epsilon_nano, 0, row.raise_delta_atto) if waits else None,
     )
 
