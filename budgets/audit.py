@@ -86,15 +86,16 @@ def append(
         }
     )
     transaction.execute(
-        sa.insert(audit_entries).values(
-            position=position,
-            leaf_hash=leaf_hash(body.encode()).hex(),
-            body=body,
-            at=at,
-            actor=actor.commitment,
-            action=action,
-            study=study,
-        )
+        sa.insert(audit_entries),
+        {
+            "position": position,
+            "leaf_hash": leaf_hash(body.encode()).hex(),
+            "body": body,
+            "at": at,
+            "actor": actor.commitment,
+            "action": action,
+            "study": study,
+        },
     )
 
 

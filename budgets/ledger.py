@@ -41,6 +41,9 @@ _FIND_STANDING = (
     .select_from(_with_resolution)
     .where(_asks(charges), charges.c.kind == RESERVE, sa.func.coalesce(_resolutions.c.kind, SETTLE) != VOID)
 )
+_FIND_KEY = sa.select(idempotency_keys).where(
+    idempotency_keys.c.study == sa.bindparam("study"), idempotency_keys.c.key == sa.bindparam("key")
+)
 _FIND_RESOLUTION = sa.select(charges.c.kind).where(charges.c.reserve_id == sa.bindparam("charge"))
 
 
@@ -81,18 +84,17 @@ def bind_key(transaction: sa.Connection, question: Question, key: str) -> Questi
     That is the same one, perhaps on an earlier edition: a retry is a retry even if the data were imported anew in
     between. Raises KeyConflict when the key was used for another request.
     """
-    row = transaction.execute(
-        sa.select(idempotency_keys).where(idempotency_keys.c.study == question.study, idempotency_keys.c.key == key)
-    ).first()
+    row = transaction.execute(_FIND_KEY, {"study": question.study, "key": key}).first()
     if row is None:
         transaction.execute(
-            sa.insert(idempotency_keys).values(
-                study=question.study,
-                key=key,
-                dataset=question.dataset,
-                edition=question.edition,
-                fingerprint=question.fingerprint,
-            )
+            sa.insert(idempotency_keys),
+            {
+                "study": question.study,
+                "key": key,
+                "dataset": question.dataset,
+                "edition": question.edition,
+                "fingerprint": question.fingerprint,
+            },
         )
         return question
     if row.fingerprint != question.fingerprint:
@@ -102,10 +104,8 @@ def bind_key(transaction: sa.Connection, question: Question, key: str) -> Questi
 
 def edition_of_key(transaction: sa.Connection, study: str, key: str) -> int | None:
     """Return the edition that a client's idempotency key was first used for, if it was used before."""
-    edition: int | None = transaction.execute(
-        sa.select(idempotency_keys.c.edition).where(idempotency_keys.c.study == study, idempotency_keys.c.key == key)
-    ).scalar()
-    return edition
+    row = transaction.execute(_FIND_KEY, {"study": study, "key": key}).first()
+    return None if row is None else int(row.edition)
 
 
 def find_release(transaction: sa.Connection, question: Question) -> Release | None:
@@ -153,16 +153,17 @@ def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | No
     # Dated by its charge: the time at which a scan ended depends on data.
     release = Release(uuid.uuid4().hex, question, charge.reserved_at, body)
     transaction.execute(
-        sa.insert(releases).values(
-            id=release.id,
-            charge=charge.id,
-            study=question.study,
-            dataset=question.dataset,
-            edition=question.edition,
-            fingerprint=question.fingerprint,
-            released_at=release.released_at,
-            body=json.dumps(body, separators=(",", ":"), allow_nan=False),
-        )
+        sa.insert(releases),
+        {
+            "id": release.id,
+            "charge": charge.id,
+            "study": question.study,
+            "dataset": question.dataset,
+            "edition": question.edition,
+            "fingerprint": question.fingerprint,
+            "released_at": release.released_at,
+            "body": json.dumps(body, separators=(",", ":"), allow_nan=False),
+        },
     )
     return release
 
@@ -242,19 +243,20 @@ def _write(
     transaction: sa.Connection, charge: Charge, kind: str, identifier: str, reserve_id: str | None, at: str
 ) -> None:
     transaction.execute(
-        sa.insert(charges).values(
-            id=identifier,
-            kind=kind,
-            reserve_id=reserve_id,
-            study=charge.question.study,
-            dataset=charge.question.dataset,
-            edition=charge.question.edition,
-            fingerprint=charge.question.fingerprint,
-            epsilon_nano=charge.loss.epsilon_nano,
-            rho_nano=charge.loss.rho_nano,
-            delta_atto=charge.loss.delta_atto,
-            at=at,
-        )
+        sa.insert(charges),
+        {
+            "id": identifier,
+            "kind": kind,
+            "reserve_id": reserve_id,
+            "study": charge.question.study,
+            "dataset": charge.question.dataset,
+            "edition": charge.question.edition,
+            "fingerprint": charge.question.fingerprint,
+            "epsilon_nano": charge.loss.epsilon_nano,
+            "rho_nano": charge.loss.rho_nano,
+            "delta_atto": charge.loss.delta_atto,
+            "at": at,
+        },
     )
 
 
