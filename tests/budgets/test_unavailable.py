@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 
 from budgets import database as module
 from budgets import ledger
@@ -80,6 +82,34 @@ def test_a_password_is_not_repeated() -> None:
         with pytest.raises(Unavailable) as refused, Database(address).read() as transaction:
             transaction.exec_driver_sql("SELECT 1")
         assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "unavailable"),
+    [
+        (psycopg.errors.DiskFull, True),
+        (psycopg.errors.OutOfMemory, True),
+        (psycopg.errors.ReadOnlySqlTransaction, True),
+        (psycopg.errors.AdminShutdown, True),
+        (psycopg.errors.DataCorrupted, True),
+        (psycopg.errors.DeadlockDetected, True),
+        (psycopg.errors.UniqueViolation, False),
+        (psycopg.errors.CheckViolation, False),
+        (psycopg.errors.UndefinedTable, False),
+        (psycopg.errors.SyntaxError, False),
+        (psycopg.errors.NumericValueOutOfRange, False),
+    ],
+)
+def test_postgresqls_states_are_told_from_defects(
+    postgres_server: Postgres, error: type[psycopg.Error], unavailable: bool
+) -> None:
+    """What the server raises of its own state is Unavailable, a full disk among it; wrong SQL and broken rules are not."""
+    database = Database(postgres_server.dsn("postgres"))
+    raises = f"DO $$ BEGIN RAISE EXCEPTION 'as asked' USING ERRCODE = '{error.sqlstate}'; END $$"
+    expected = Unavailable if unavailable else sa.exc.DBAPIError
+    with pytest.raises(expected, match="as asked"), database.write() as transaction:
+        transaction.exec_driver_sql(raises)
+    database.close()
 
 
 # PostgreSQL that goes away
