@@ -22,8 +22,8 @@ help: ## list the targets
 demo: .venv/installed ## real data, a server on PORT (8000), one query and its answer; then it serves until Ctrl-C
 	@ROWLESS_PORT=$(PORT) $(BIN)/rowless demo
 
-test: lint types ## everything that must hold: linters, types and the whole test suite
-	$(BIN)/python -m pytest
+test: lint types ## everything that must hold: linters, types and the whole test suite, on up to 4 cores
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/installed-test ## ruff, and import-linter for the directions between packages
 	$(BIN)/ruff check .

@@ -123,11 +123,12 @@ def questions(database: Database) -> Iterator[tuple[str, Callable[[int], Any]]]:
 
     yield "reserve", reserve
     yield "settle", settle
-    yield "reserve with an idempotency key", lambda turn: reserve(turn, f"key {turn}")
     yield "budget and forecast", budget
     yield "a page of 100 releases", page
     yield "open charges, at the start of a server", once(recover)
     yield "recount of every sum, for the doctor", once(recount)
+    yield "reserve with an idempotency key", lambda turn: reserve(turn, f"key {turn}")
+    yield "open charges, after a crash left 300", once(recover)
 
 
 def once(act: Callable[[int], Any]) -> Callable[[int], Any]:
