@@ -33,7 +33,7 @@ from budgets.errors import Forbidden, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
 from queries import bounding, nodes, plan, policy, release, sql
-from queries.errors import EngineFailed
+from queries.errors import EngineFailed, InvalidQuery, OutsideProtocol
 from server.errors import QueryFailed, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -51,11 +51,12 @@ log = logging.getLogger("rowless")
 
 @dataclass(frozen=True)
 class Request:
-    """What a researcher sends: the query, what it may spend, and perhaps a key for retries."""
+    """What a researcher sends: the query (read from SQL or JSON), what it may spend, and perhaps a key for retries."""
 
     query: nodes.Query
     privacy: nodes.Privacy
     key: str | None = None
+    in_sql: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,11 @@ def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepare
         if asked is not None and house.stores.keeps(earlier := datasets.edition(transaction, present.dataset, asked)):
             edition = earlier
         store = house.stores.edition(edition)
-    policy.check(request.query, request.privacy, protocol(present))
-    planned = plan.plan(request.query, store.dataset, request.privacy, house.settings.max_cells)
+    try:
+        policy.check(request.query, request.privacy, protocol(present))
+        planned = plan.plan(request.query, store.dataset, request.privacy, house.settings.max_cells)
+    except (InvalidQuery, OutsideProtocol) as refusal:
+        raise (sql.located(refusal) if request.in_sql else refusal) from None
     cost = planned.cost
     fingerprint = hashlib.sha256(plan.canonical(planned).encode()).hexdigest()
     question = Question(study, present.dataset, store.edition.number, fingerprint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from budgets.loss import EPSILON_MAX, RHO_MAX
-from queries import nodes
+from queries import nodes, sql
 from queries.policy import STATISTICS
 from server import problems, replies
 from server.schemas import NAME, Built
@@ -35,6 +35,11 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     "Epsilon": {"type": "number", "exclusiveMinimum": 0, "maximum": EPSILON_MAX, "description": "In steps of 1e-9"},
     "Rho": {"type": "number", "exclusiveMinimum": 0, "maximum": RHO_MAX, "description": "In steps of 1e-9"},
     "Delta": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "In steps of 1e-18"},
+    "Sql": {
+        "type": "string",
+        "maxLength": sql.TEXT_MAX,
+        "description": "The query as one statement: SELECT keys, statistics FROM table WHERE ... GROUP BY keys",
+    },
     "Privacy": {
         "description": "What a query may spend: epsilon (Laplace noise) or rho (Gaussian noise, where it is smaller)",
         "oneOf": [_shape(["epsilon"], epsilon=_ref("Epsilon")), _shape(["rho"], rho=_ref("Rho"))],

@@ -9,13 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from budgets import clock, loss
 from budgets.errors import Invalid
-from queries import nodes
+from queries import nodes, sql
+from queries.errors import InvalidQuery
 from queries.policy import STATISTICS
 from queries.predicates import DEPTH_MAX
 
@@ -284,11 +286,34 @@ def parse_privacy(value: Any) -> nodes.Privacy:
     return nodes.Privacy(rho_nano=_within("rho", _privacy_rho, shape["rho"]))
 
 
-class AskSchema(Schema):
-    """The body of an estimate or a query."""
+def _sql(value: Any) -> nodes.Query:
+    if not isinstance(value, str):
+        raise ValidationError("must be a text")
+    try:
+        return sql.parse(value)
+    except InvalidQuery as error:
+        raise ValidationError(error.message) from None
 
-    query = fields.Nested(QuerySchema, required=True)
+
+class AskSchema(Schema):
+    """The body of an estimate or a query: `query`, or `sql` and perhaps its contribution `bounds`."""
+
+    query = fields.Nested(QuerySchema)
+    sql = Built(_sql, "Sql")
+    bounds = fields.Nested(BoundsSchema)
     privacy = Built(parse_privacy, "Privacy", required=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Return the query, however it was spelled, with `in_sql` to say how."""
+        in_sql = "sql" in data
+        if in_sql == ("query" in data):
+            raise ValidationError({"query": ["give a query or sql, one of them"]})
+        if "bounds" in data and not in_sql:
+            raise ValidationError({"bounds": ["stand within the query; beside it they are for sql"]})
+        if in_sql:
+            data["query"] = replace(data.pop("sql"), bounds=data.pop("bounds", nodes.Bounds()))
+        return {**data, "in_sql": in_sql}
 
 
 # Studies and people

@@ -29,7 +29,7 @@ def _request(body: dict[str, Any]) -> Request:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= KEY_MAX and key.isprintable()):
         raise Invalid("Idempotency-Key", f"must have from 1 to {KEY_MAX} printable characters")
-    return Request(body["query"], body["privacy"], key)
+    return Request(body["query"], body["privacy"], key, body["in_sql"])
 
 
 @blueprint.route("/studies/<study>/estimates", methods=["POST"])

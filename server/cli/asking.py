@@ -20,18 +20,44 @@ from server.terminal import as_table
 
 @click.command()
 @click.argument("study")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--sql", "text", help="The query as a SELECT statement, instead of a file; with --epsilon or --rho.")
+@click.option("--epsilon", type=float, help="What a query in SQL may spend, with Laplace noise.")
+@click.option("--rho", type=float, help="The same, with Gaussian noise.")
+@click.option("--cells-per-person", type=int, help="In how many cells of a query in SQL one person may count.")
+@click.option("--events-per-cell", type=int, help="How many events of one person may count in each cell.")
 @click.option("--as", "name", metavar="USER", help="The member who asks (if there are several).")
 @click.option("--estimate", "only_estimate", is_flag=True, help="Only say what it would cost; free.")
 @with_json
-def query(study: str, file: Path, name: str | None, only_estimate: bool) -> Any:
-    """Ask a query: FILE holds the body of the HTTP request, {"query": ..., "privacy": ...}."""
+def query(
+    study: str,
+    file: Path | None,
+    text: str | None,
+    epsilon: float | None,
+    rho: float | None,
+    cells_per_person: int | None,
+    events_per_cell: int | None,
+    name: str | None,
+    only_estimate: bool,
+) -> Any:
+    """Ask a query: in SQL, or as FILE with the body of the HTTP request, {"query": ..., "privacy": ...}."""
+    bounds = {"cells_per_person": cells_per_person, "events_per_cell": events_per_cell}
+    given = {key: bound for key, bound in bounds.items() if bound is not None}
+    spends = {key: value for key, value in (("epsilon", epsilon), ("rho", rho)) if value is not None}
+    if (file is None) == (text is None):
+        raise click.UsageError("give a FILE or --sql")
+    if file is not None and (given or spends):
+        raise click.UsageError("what a query may spend and its bounds stand in the FILE")
     try:
-        body = schemas.AskSchema().load(read_json(file.read_bytes()))
+        if file is not None:
+            asked = read_json(file.read_bytes())
+        else:
+            asked = {"sql": text, "privacy": spends, **({"bounds": given} if given else {})}
+        body = schemas.AskSchema().load(asked)
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
-    request = answer.Request(body["query"], body["privacy"])
+    request = answer.Request(body["query"], body["privacy"], in_sql=body["in_sql"])
     with house() as opened:
         with opened.database.read() as transaction:
             members = studies.study(transaction, study).members

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import parse_one
 
 from queries import nodes, sql
+from queries.errors import InvalidQuery
 from queries.nodes import ByBins, ByPeriod, ByValue, Comparison, Count, Mean, Query, Sum
 from tests.queries.clinic import Event, bounded, planned
 from tests.queries.sources import clinic_source
@@ -153,3 +154,291 @@ def test_the_json_form_shows_what_was_asked() -> None:
         "select": {"t": {"sum": "visits", "bounds": [0, 5]}, "m": {"mean": "visits"}, "n": {"count": "persons"}},
         "bounds": {"events_per_cell": 3},
     }
+
+
+# Reading
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_what_was_written_is_read_as_the_same_query(name: str) -> None:
+    """Golden pairs, the other way: the SQL of a query is read as that query."""
+    assert sql.parse(golden()[name]) == QUERIES[name]
+
+
+COLUMNS = st.sampled_from(["sex", "visits", "day", "from", 'say "x"', "é"])
+NAMES = st.sampled_from(["a", "b_2", "_c", "order"])
+NUMBERS = st.integers(-(10**6), 10**6) | st.floats(-1e9, 1e9)
+SCALARS = NUMBERS | st.text(max_size=8) | st.booleans()
+COMPARISONS = st.one_of(
+    st.builds(Comparison, COLUMNS, st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), SCALARS),
+    st.builds(Comparison, COLUMNS, st.just("in"), st.lists(SCALARS, min_size=1, max_size=4).map(tuple)),
+    st.builds(Comparison, COLUMNS, st.just("between"), st.tuples(SCALARS, SCALARS)),
+    st.builds(Comparison, COLUMNS, st.just("is_null")),
+)
+# A connective within the same one is no other tree in SQL; the printer writes it without parentheses.
+PREDICATES = st.recursive(
+    COMPARISONS,
+    lambda inner: st.one_of(
+        st.lists(inner.filter(lambda part: not isinstance(part, nodes.All)), min_size=2, max_size=3)
+        .map(tuple)
+        .map(nodes.All),
+        st.lists(inner.filter(lambda part: not isinstance(part, nodes.Any)), min_size=2, max_size=3)
+        .map(tuple)
+        .map(nodes.Any),
+        inner.map(nodes.Not),
+    ),
+    max_leaves=6,
+)
+KEYS = st.one_of(
+    st.builds(ByValue, COLUMNS, st.none() | NAMES),
+    st.builds(ByPeriod, COLUMNS, st.sampled_from(nodes.PERIODS), st.none() | NAMES),
+    st.builds(ByBins, COLUMNS, st.lists(NUMBERS, min_size=2, max_size=4, unique=True).map(tuple), st.none() | NAMES),
+)
+STATISTICS = st.one_of(
+    st.builds(Count, st.sampled_from(["persons", "events"])),
+    *(st.builds(kind, COLUMNS, st.none() | st.tuples(NUMBERS, NUMBERS)) for kind in (Sum, Mean)),
+)
+ANY_QUERY = st.builds(
+    lambda keys, statistics, where: Query(
+        "visits", tuple((f"s{n}", one) for n, one in enumerate(statistics)), where, tuple(keys)
+    ),
+    st.lists(KEYS, max_size=3, unique_by=lambda key: key.name or key.column),
+    st.lists(STATISTICS, min_size=1, max_size=3),
+    st.none() | PREDICATES,
+)
+
+
+@given(ANY_QUERY)
+def test_every_query_survives_sql(query: Query) -> None:
+    """Whatever tree is written as SQL is read as that very tree."""
+    assert sql.parse(sql.to_sql(query)) == query
+
+
+SPELLINGS = {
+    "select sex , count( distinct PERSON ) as people from visits group by sex": Query(
+        "visits", (("people", Count("persons")),), group_by=(ByValue("sex"),)
+    ),
+    "SELECT sex AS s, COUNT(*) FROM visits GROUP BY s": Query(
+        "visits", (("count", Count("events")),), group_by=(ByValue("sex", "s"),)
+    ),
+    "SELECT COUNT(*), sex, region FROM visits GROUP BY 3, sex": Query(
+        "visits", (("count", Count("events")),), group_by=(ByValue("region"), ByValue("sex"))
+    ),
+    "SELECT DATE_TRUNC('Month', day) AS m, SUM(visits), AVG(visits) FROM visits GROUP BY m": Query(
+        "visits",
+        (("sum_visits", Sum("visits")), ("mean_visits", Mean("visits"))),
+        group_by=(ByPeriod("day", "month", "m"),),
+    ),
+    "SELECT COUNT(*) FROM visits WHERE 3 < visits AND day >= DATE '2020-01-01' AND NOT urgent -- a comment": Query(
+        "visits",
+        (("count", Count("events")),),
+        nodes.All(
+            (
+                Comparison("visits", ">", 3),
+                Comparison("day", ">=", "2020-01-01"),
+                nodes.Not(Comparison("urgent", "=", True)),
+            )
+        ),
+    ),
+    "SELECT COUNT(*) FROM visits WHERE region IS NOT NULL AND visits NOT IN (1, -2.5) AND (sex <> 'a')": Query(
+        "visits",
+        (("count", Count("events")),),
+        nodes.All(
+            (
+                nodes.Not(Comparison("region", "is_null")),
+                nodes.Not(Comparison("visits", "in", (1, -2.5))),
+                Comparison("sex", "!=", "a"),
+            )
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_sql_as_people_write_it(text: str) -> None:
+    """Case, aliases, positions, mirrored comparisons, dates, comments and bare booleans are understood."""
+    assert sql.parse(text) == SPELLINGS[text]
+
+
+REFUSED = {
+    "": ("1, column 1", "one SELECT"),
+    ";": ("1, column 1", "one SELECT"),
+    "DROP TABLE visits": ("1, column 1", "one SELECT"),
+    "SELECT COUNT(*) FROM visits; DROP TABLE visits": ("1, column 1", "one SELECT"),
+    "SELECT COUNT(*) FROM visits UNION SELECT 1": ("1, column 1", "one SELECT"),
+    "(SELECT COUNT(*) FROM visits)": ("1, column 1", "one SELECT"),
+    "SELECT COUNT(*)": ("1, column 8", "FROM"),
+    "SELECT COUNT(*)\nFROM visits JOIN other USING (a)": ("2, column 18", "JOIN"),
+    "SELECT COUNT(*) FROM visits, other": ("1, column 30", "JOIN"),
+    "SELECT COUNT(*) FROM read_csv('/etc/passwd')": ("1", "name"),
+    "SELECT COUNT(*) FROM main.visits": ("1", "schema"),
+    "SELECT COUNT(*) FROM visits AS v": ("1", "ALIAS"),
+    "SELECT COUNT(*) FROM visits LIMIT 3": ("1, column 35", "LIMIT"),
+    "SELECT COUNT(*) FROM visits ORDER BY 1": ("1", "ORDER BY"),
+    "SELECT COUNT(*) FROM visits HAVING COUNT(*) > 3": ("1", "HAVING"),
+    "SELECT COUNT(*) FROM visits QUALIFY TRUE": ("1", "QUALIFY"),
+    "SELECT COUNT(*) FROM visits TABLESAMPLE 10%": ("1", "SAMPLE"),
+    "SELECT DISTINCT COUNT(*) FROM visits": ("1", "DISTINCT"),
+    "SELECT COUNT(*) INTO x FROM visits": ("1", "INTO"),
+    "WITH x AS (SELECT 1) SELECT COUNT(*) FROM x": ("1", "WITH"),
+    "SELECT * FROM visits": ("1, column 8", "key"),
+    "SELECT visits FROM visits": ("1, column 8", "statistic"),
+    "SELECT sex, COUNT(*) FROM visits": ("1, column 8", "GROUP BY"),
+    "SELECT sex, COUNT(*) FROM visits GROUP BY region": ("1, column 43", "selected"),
+    "SELECT sex, COUNT(*) FROM visits GROUP BY 2": ("1, column 43", "selected"),
+    "SELECT sex, COUNT(*) FROM visits GROUP BY 0": ("1, column 43", "selected"),
+    "SELECT sex, COUNT(*) FROM visits GROUP BY sex, sex": ("1, column 48", "twice"),
+    "SELECT sex, COUNT(*) FROM visits GROUP BY ALL": ("1", "ALL"),
+    "SELECT sex, COUNT(*) FROM visits GROUP BY ROLLUP (sex)": ("1", ""),
+    "SELECT COUNT(*), COUNT(*) FROM visits": ("1, column 18", "alias"),
+    "SELECT COUNT(visits) FROM visits": ("1, column 8", "COUNT(*)"),
+    "SELECT COUNT(DISTINCT sex) FROM visits": ("1, column 8", "COUNT(DISTINCT person)"),
+    "SELECT COUNT(*) FILTER (WHERE visits = 1) FROM visits": ("1, column 8", "key"),
+    "SELECT COUNT(*) OVER () FROM visits": ("1, column 8", "key"),
+    "SELECT SUM(visits + 1) FROM visits": ("1", "clamp"),
+    "SELECT SUM(DISTINCT visits) FROM visits": ("1", "clamp"),
+    "SELECT MAX(visits) FROM visits": ("1", "key"),
+    "SELECT COUNT(*) FROM visits WHERE visits = NULL": ("1", "number"),
+    "SELECT COUNT(*) FROM visits WHERE visits = (SELECT 1)": ("1", "number"),
+    "SELECT COUNT(*) FROM visits WHERE visits IN (SELECT visits FROM visits)": ("1", "subquery"),
+    "SELECT COUNT(*) FROM visits WHERE visits IN ()": ("1", "IN"),
+    "SELECT COUNT(*) FROM visits WHERE sex LIKE 'f%'": ("1, column 35", "compare"),
+    "SELECT COUNT(*) FROM visits WHERE lower(sex) = 'f'": ("1", "column"),
+    "SELECT COUNT(*) FROM visits WHERE visits::int = 3": ("1", "column"),
+    "SELECT COUNT(*) FROM visits WHERE v.visits = 3": ("1", "table before"),
+    "SELECT COUNT(*) FROM visits WHERE visits = 1e999": ("1, column 44", "too large"),
+    "SELECT COUNT(*) FROM visits WHERE visits BETWEEN SYMMETRIC 3 AND 1": ("1", "SYMMETRIC"),
+    "SELECT COUNT(*) FROM visits WHERE EXISTS (SELECT 1)": ("1", "compare"),
+    "SELECT COUNT(*) FROM visits WHERE = 3": ("1", "read"),
+    "SELECT CASE WHEN a >= 0 AND a < 5 THEN 'young' END AS a, COUNT(*) FROM visits GROUP BY 1": ("1", "'[0, 5)'"),
+    "SELECT CASE WHEN a >= 0 THEN 'x' END AS a, COUNT(*) FROM visits GROUP BY 1": ("1", "bins"),
+    "SELECT DATE_TRUNC('day', day) AS d, COUNT(*) FROM visits GROUP BY d": ("1", "year, quarter, month"),
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_is_not_understood_is_refused_with_its_place(text: str) -> None:
+    """Everything beyond the language is refused, with line and column and what to write instead."""
+    with pytest.raises(InvalidQuery) as refused:
+        sql.parse(text)
+    place, says = REFUSED[text]
+    assert refused.value.pointer == "/sql"
+    assert f"line {place}" in refused.value.message
+    assert says in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 'open FROM visits",
+        "SELECT COUNT(*) FROM visits WHERE " + "(" * 5000 + "visits = 1" + ")" * 5000,
+        "SELECT COUNT(*) FROM visits WHERE " + "NOT " * 5000 + "visits = 1",
+        "SELECT COUNT(*) FROM visits WHERE visits = " + "9" * 5000,
+        "SELECT COUNT(*) FROM visits" + " " * sql.TEXT_MAX,
+        "\0",
+        "SELECT COUNT(*) FROM visits WHERE sex = '\ud800",
+    ],
+)
+def test_odd_texts_are_refused(text: str) -> None:
+    """Open quotes, abysses of parentheses, endless numbers and no characters at all are refused like anything else."""
+    with pytest.raises(InvalidQuery):
+        sql.parse(text)
+
+
+def test_a_long_chain_is_read() -> None:
+    """A thousand conditions in a row are no depth."""
+    chain = " OR ".join(f"visits = {n}" for n in range(1000))
+    where = sql.parse(f"SELECT COUNT(*) FROM visits WHERE {chain}").where
+    assert isinstance(where, nodes.Any)
+    assert where.parts[999] == Comparison("visits", "=", 999)
+
+
+WORDS = st.sampled_from(
+    [
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "GROUP",
+        "BY",
+        "COUNT",
+        "(",
+        ")",
+        "*",
+        ",",
+        "DISTINCT",
+        "person",
+        "AS",
+        "visits",
+        "sex",
+        "SUM",
+        "AVG",
+        "CASE",
+        "WHEN",
+        "THEN",
+        "ELSE",
+        "END",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "BETWEEN",
+        "IS",
+        "NULL",
+        "=",
+        "<",
+        ">=",
+        "1",
+        "-2",
+        "'x'",
+        '"',
+        ";",
+        "--",
+        "/*",
+        "*/",
+        "DATE_TRUNC",
+        "JOIN",
+        "UNION",
+        "LIMIT",
+        "HAVING",
+        "::",
+        "[",
+        "]",
+        "{",
+        "}",
+        "$1",
+        "?",
+        "@x",
+        ".",
+        "EXISTS",
+        "LIKE",
+        "COPY",
+        "ATTACH",
+        "PRAGMA",
+        "read_csv",
+        "VALUES",
+        "LATERAL",
+        "PIVOT",
+        "ANY",
+        "ALL",
+        "FILTER",
+        "OVER",
+        "INTERVAL",
+        "CAST",
+        "DATE",
+        "TRUE",
+        "\u200b",
+        "（",
+    ]
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(WORDS, max_size=25).map(" ".join) | st.text(max_size=60))
+def test_no_text_is_anything_but_read_or_refused(text: str) -> None:
+    """Whatever is sent is a query, which can be written again and is the same, or InvalidQuery; nothing else happens."""
+    for attempt in (text, f"SELECT COUNT(*) FROM visits WHERE {text}", f"SELECT {text} FROM visits GROUP BY {text}"):
+        try:
+            read = sql.parse(attempt)
+        except InvalidQuery:
+            continue
+        assert sql.parse(sql.to_sql(read)) == read

@@ -727,3 +727,65 @@ def test_who_may_see_a_study_may_not_ask_under_it(place: Place, name: str) -> No
         with pytest.raises(Forbidden):
             way(place.house, actor, "flu", request)
     assert place.home.charges() == []
+
+
+# In SQL
+
+
+IN_SQL = "SELECT sex, COUNT(DISTINCT person) AS patients FROM years WHERE year >= 2 GROUP BY sex"
+IN_JSON = ask(
+    {"patients": {"count": "persons"}}, 0.5, where={"column": "year", "op": ">=", "value": 2}, group_by=["sex"]
+)
+
+
+def test_sql_and_json_are_two_spellings_of_one_question(place: Place, ada: Client) -> None:
+    """A query in SQL is answered, and the same in JSON is its replay: one question, one charge."""
+    first = release(ada, {"sql": IN_SQL, "privacy": {"epsilon": 0.5}})
+    assert first["query"] == IN_JSON["query"]
+    assert first["sql"] == IN_SQL
+    again = release(ada, IN_JSON)
+    assert again["replayed"]
+    assert again["rows"] == first["rows"]
+    assert place.home.reserved() == 1
+
+
+def test_bounds_stand_beside_sql(ada: Client) -> None:
+    """Contribution bounds have no place in SQL: they are given beside it."""
+    bounds = {"cells_per_person": 1, "events_per_cell": 2}
+    body = {"sql": "SELECT SUM(visits) AS v FROM years", "bounds": bounds, "privacy": {"epsilon": 0.5}}
+    estimate = ada.good("POST", "/studies/flu/estimates", body)
+    assert estimate["bounds"] == bounds
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "says"),
+    [
+        ({"sql": "SELECT 1"}, "/sql", "line 1, column 8"),
+        ({"sql": "SELECT COUNT(*) FROM years LIMIT 3"}, "/sql", "LIMIT"),
+        ({"sql": "SELECT COUNT(*) FROM years WHERE yeer = 2"}, "/sql", "where column: table years has no such column"),
+        ({"sql": "SELECT COUNT(*) FROM yeers"}, "/sql", "from: "),
+        ({"sql": 3}, "/sql", "text"),
+        ({"sql": None}, "/sql", ""),
+        ({"sql": IN_SQL, "query": IN_JSON["query"]}, "/query", "one of them"),
+        ({}, "/query", "one of them"),
+        ({"query": IN_JSON["query"], "bounds": {}}, "/bounds", "within the query"),
+        ({"sql": IN_SQL, "bounds": {"cells": 1}}, "/bounds/cells", ""),
+    ],
+)
+def test_what_is_wrong_with_sql_is_said_with_its_place(
+    place: Place, ada: Client, body: dict[str, Any], pointer: str, says: str
+) -> None:
+    """SQL that cannot be read or planned, or stands beside a query, is refused with its place, free."""
+    refused = query(ada, {**body, "privacy": {"epsilon": 0.5}})
+    assert (refused.status, refused.code) == (422, "invalid-query")
+    assert refused.json()["pointer"] == pointer
+    assert says in refused.json()["detail"]
+    assert place.home.charges() == []
+
+
+def test_a_protocol_holds_for_sql(place: Place) -> None:
+    """What the study's protocol leaves out is refused in SQL as in JSON."""
+    place.open_study("narrow", protocol={"columns": ["sex"]})
+    refused = query(place.client("ada"), {"sql": IN_SQL, "privacy": {"epsilon": 0.5}}, study="narrow")
+    assert (refused.status, refused.code, refused.json()["pointer"]) == (403, "outside-protocol", "/sql")
+    assert "year" in refused.json()["detail"]

@@ -541,3 +541,20 @@ def test_a_change_of_a_budget_needs_its_parts(home: Home, options: list[str]) ->
     before = home.last_entry()
     assert run(home, "study", "budget", "s", *options).exit_code == 2
     assert home.last_entry() == before
+
+
+def test_a_query_in_sql(home: Home) -> None:
+    """A query is asked in SQL with what it may spend; misuse of the options is told."""
+    with application(home) as place:
+        place.open_study("s", epsilon=1.0)
+    text = "SELECT sex, COUNT(DISTINCT person) AS n FROM years GROUP BY sex"
+    answer = said(home, "query", "s", "--sql", text, "--epsilon", "0.5", "--cells-per-person", "1")
+    assert [row["sex"] for row in answer["rows"]] == ["female", "male"]
+    assert answer["cost"]["epsilon"] == 0.5
+    assert "± " in run(home, "query", "s", "--sql", text, "--rho", "0.001", "--estimate").stdout
+    assert refused(home, "query", "s", "--sql", f"{text} LIMIT 1", "--epsilon", "0.5").startswith(
+        "/sql: line 1, column "
+    )
+    for options in (["--sql", text, "x.json"], [], ["--epsilon", "1"]):
+        assert run(home, "query", "s", *options).exit_code == 2
+    assert refused(home, "query", "s", "--sql", text).startswith("/privacy")

@@ -142,7 +142,7 @@ WRONG: list[tuple[Any, str]] = [
     ("query", ""),
     (7, ""),
     (None, ""),
-    ({}, "/query"),
+    ({}, "/privacy"),
     ({"query": GOOD["query"]}, "/privacy"),
     ({"privacy": {"epsilon": 1}}, "/query"),
     ({**GOOD, "extra": 1}, "/extra"),
