@@ -128,7 +128,7 @@ def test_a_failure_of_the_server_says_nothing(place: Place, caplog: pytest.LogCa
 
 
 def test_a_damaged_ledger_says_nothing(place: Place) -> None:
-    """With the ledger's file overwritten the answer is the same constant text, and no word of SQLite."""
+    """With the ledger's file overwritten every answer is one constant text, and no word of SQLite's."""
     logging.disable(logging.CRITICAL)
     try:
         place.house.database.close()
@@ -138,9 +138,9 @@ def test_a_damaged_ledger_says_nothing(place: Place) -> None:
     finally:
         logging.disable(logging.NOTSET)
     for reply in replies:
-        assert (reply.status, reply.code) == (500, "internal-error")
+        assert (reply.status, reply.code) == (503, "unavailable")
         assert b"database" not in reply.body
-        assert "detail" not in reply.json()
+        assert reply.json()["detail"] == "Nothing was half-written. Try again soon."
     assert place.client(None).get("/health").status == 200
 
 
