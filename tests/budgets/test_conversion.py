@@ -3,10 +3,12 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import numpy as np
 import opendp.prelude as dp
 import pytest
 from dp_accounting.pld import privacy_loss_distribution
 from dp_accounting.pld.common import DifferentialPrivacyParameters
+from dp_accounting.rdp import rdp_privacy_accountant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +43,19 @@ def test_the_conversion_is_opendps(rho: float, delta: float) -> None:
     theirs = opendp_epsilon(rho, delta)
     assert ours >= theirs * (1 - 1e-9) - 1e-9
     assert ours <= theirs * (1 + 1e-5) + 2e-3 * (rho < 1e-3) + 1e-8
+
+
+ORDERS = 1 + np.geomspace(1e-3, 1e5, 20_000)
+
+
+@pytest.mark.parametrize(
+    ("rho", "delta"), [(0.02436, 1e-6), (0.5, 1e-6), (0.001, 1e-9), (2.0, 1e-3), (10.0, 1e-6), (0.1, 0.01)]
+)
+def test_the_conversion_is_dp_accountings(rho: float, delta: float) -> None:
+    """It agrees with dp-accounting's conversion of Renyi DP, of which rho-zCDP is a line; theirs takes a grid of orders."""
+    ours = epsilon_nano(round(rho * NANO), round(delta * ATTO)) / NANO
+    theirs, _ = rdp_privacy_accountant.compute_epsilon(ORDERS, rho * ORDERS, delta)
+    assert theirs - 1e-5 <= ours <= theirs + 1e-8
 
 
 @given(st.integers(1, EPSILON_MAX * NANO), DELTAS)
