@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests and benchmarks: the binaries that pgserver carries, in a folder of its own.
+"""A real PostgreSQL for tests and benchmarks: the binaries that pgserver carries, with data in a folder of its own.
 
 Their Python wrapper is left alone: it keeps state in the user's runtime folder and shares servers between processes.
 """
@@ -34,6 +34,7 @@ class Postgres:
     """A server on 127.0.0.1. It can be stopped, killed and started again on the same data and port."""
 
     folder: Path
+    programs: Path
     port: int
     options: tuple[str, ...]
     process: subprocess.Popen[bytes] | None = None
@@ -73,7 +74,7 @@ class Postgres:
 
     def binary(self, name: str) -> str:
         """Return the path of one of the server's programs."""
-        return str(self.folder / "pgserver" / "pginstall" / "bin" / name)
+        return str(self.programs / name)
 
     def execute(self, sql: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement as the superuser, outside of the code under test."""
@@ -102,17 +103,10 @@ def postgres(*options: str) -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="rowless-postgres-", ignore_cleanup_errors=True) as made:
         folder = Path(made)
         folder.chmod(0o755)
-        # Copied: whoever runs the server may not be able to reach the virtual environment.
-        spec = importlib.util.find_spec("pgserver")
-        assert spec is not None, "pgserver is among the test dependencies"
-        assert spec.submodule_search_locations is not None
-        package = Path(spec.submodule_search_locations[0])
-        shutil.copytree(package / "pginstall", folder / "pgserver" / "pginstall", symlinks=True)
-        shutil.copytree(package.with_name("pgserver.libs"), folder / "pgserver.libs")
         (folder / "data").mkdir(mode=0o700)
         if (user := _user()) is not None:
             os.chown(folder / "data", user, -1)
-        server = Postgres(folder, free_port(), options)
+        server = Postgres(folder, _programs(folder), free_port(), options)
         subprocess.run(
             [
                 *(server.binary("initdb"), "-D", str(folder / "data"), "-U", SUPERUSER, "--auth=trust"),
@@ -128,6 +122,20 @@ def postgres(*options: str) -> Iterator[Postgres]:
             yield server
         finally:
             server.stop()
+
+
+def _programs(folder: Path) -> Path:
+    """Return where the server's programs are: pgserver's, or where it has no wheels those of the machine."""
+    spec = importlib.util.find_spec("pgserver")
+    if spec is None or spec.submodule_search_locations is None:
+        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        assert installed, "tests need PostgreSQL: pgserver (up to Python 3.12), or Debian's package postgresql"
+        return installed[-1]
+    # Copied: whoever runs the server may not be able to reach the virtual environment.
+    package = Path(spec.submodule_search_locations[0])
+    shutil.copytree(package / "pginstall", folder / "pgserver" / "pginstall", symlinks=True)
+    shutil.copytree(package.with_name("pgserver.libs"), folder / "pgserver.libs")
+    return folder / "pgserver" / "pginstall" / "bin"
 
 
 def free_port() -> int:
