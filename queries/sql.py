@@ -246,6 +246,8 @@ def _read_key(body: exp.Expr, name: str | None) -> nodes.Key:
             return nodes.ByPeriod(column, period, None if name == column else name)
         case exp.Case():
             return _read_bins(body, name)
+        case exp.Star():
+            raise _refusal(body, "no rows are given out: select statistics, as in COUNT(*)")
     raise _refusal(body, "a key is a column, DATE_TRUNC('month', column) or a CASE of bins [a, b)")
 
 

@@ -281,7 +281,7 @@ REFUSED = {
     "SELECT DISTINCT COUNT(*) FROM visits": ("1", "DISTINCT"),
     "SELECT COUNT(*) INTO x FROM visits": ("1", "INTO"),
     "WITH x AS (SELECT 1) SELECT COUNT(*) FROM x": ("1", "WITH"),
-    "SELECT * FROM visits": ("1, column 8", "key"),
+    "SELECT * FROM visits": ("1, column 8", "no rows"),
     "SELECT visits FROM visits": ("1, column 8", "statistic"),
     "SELECT sex, COUNT(*) FROM visits": ("1, column 8", "GROUP BY"),
     "SELECT sex, COUNT(*) FROM visits GROUP BY region": ("1, column 43", "selected"),
