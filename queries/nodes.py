@@ -6,7 +6,10 @@ catalog. Its shape mirrors the JSON form one to one, so that a place in the tree
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")  # of a column of the answer
 
 Scalar = str | int | float | bool
 

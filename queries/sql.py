@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from dataclasses import dataclass
 
 import sqlglot
@@ -17,7 +16,6 @@ from queries.predicates import DEPTH_MAX
 
 TEXT_MAX = 64 * 1024  # characters
 PERSON = "person"
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 ORDER: dict[str, type[exp.Binary]] = {
     "=": exp.EQ,
@@ -183,7 +181,7 @@ def _selected(select: exp.Select) -> tuple[list[_Named], list[tuple[str, nodes.S
         if isinstance(body, exp.Count | exp.Sum | exp.Avg):
             statistic, default = _read_statistic(body)
             name = name or default
-            if not NAME.fullmatch(name):
+            if not nodes.NAME.fullmatch(name):
                 raise _refusal(item, "a name in the answer has letters, digits and _, at most 63: give an alias")
             statistics.append((name, statistic))
         else:

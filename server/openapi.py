@@ -8,7 +8,7 @@ from budgets.loss import EPSILON_MAX, RHO_MAX
 from queries import nodes, sql
 from queries.policy import STATISTICS
 from server import problems, replies
-from server.schemas import NAME, Built
+from server.schemas import Built
 
 if TYPE_CHECKING:
     from flask_smorest import Api
@@ -24,7 +24,7 @@ def _shape(required: list[str], **properties: Any) -> dict[str, Any]:
 
 
 _COLUMN = {"type": "string", "description": "A column of the table"}
-_NAME = {"type": "string", "pattern": f"^{NAME.pattern}$"}
+_NAME = {"type": "string", "pattern": f"^{nodes.NAME.pattern}$"}
 _SCALARS = {"type": "array", "minItems": 1, "items": _ref("Scalar")}
 _VALUE_BOUNDS = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}
 _ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null")]

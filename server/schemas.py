@@ -22,7 +22,6 @@ from queries.policy import STATISTICS
 from queries.predicates import DEPTH_MAX
 
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 T = TypeVar("T")
 
@@ -63,7 +62,7 @@ def _member(value: Mapping[str, Any], key: str, parse: Callable[[Any], T]) -> T:
 
 
 def _name(value: Any) -> str:
-    if not isinstance(value, str) or not NAME.fullmatch(value):
+    if not isinstance(value, str) or not nodes.NAME.fullmatch(value):
         raise ValidationError("must be a name: letters, digits and _, not beginning with a digit, at most 63")
     return value
 
