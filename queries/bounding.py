@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+from queries import scan as scans
 from queries.errors import EngineFailed
-from queries.plan import Counted
+from queries.measures import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
 
     from queries.keys import CellKey
     from queries.plan import Measure, Plan
+    from queries.predicates import Bound
 
     Stream = Iterable[tuple[NDArray[np.int32], Mapping[str, "Codes"]]]
+
+    Table = NDArray[np.int32] | None  # the cell of each code; None: a key's edges are searched
 
 Codes = Any  # NDArray of uint8, uint16, uint32 or int64
 
@@ -68,6 +72,7 @@ def _cells_by_edges(codes: Codes, edges: NDArray[np.int64], null: int, size: int
 def _admit(
     person: NDArray[np.int32],
     cell: NDArray[np.int32],
+    counted: NDArray[np.int32],
     current: NDArray[np.int64],
     last_person: NDArray[np.int32],
     events: NDArray[np.int64],
@@ -77,6 +82,7 @@ def _admit(
 ) -> int:
     """Set the cell of every event beyond the contribution bounds to -1, and count persons in their cells.
 
+    `cell` keeps the events of the first cells, and `counted`, which comes as a copy of it, the first of these.
     `current` holds the person the stream is at and how many cells they are active in. `last_person[c]` is the last
     person active in cell c and `events[c]` how many of their events were counted there.
     Returns -1, or the place of the first event whose person comes after a greater one.
@@ -95,13 +101,14 @@ def _admit(
         if last_person[c] != p:
             if active == cells_per_person:
                 cell[i] = -1
+                counted[i] = -1
                 continue
             active += 1
             last_person[c] = p
             events[c] = 0
             persons[c] += 1
         if events[c] == events_per_cell:
-            cell[i] = -1
+            counted[i] = -1
             continue
         events[c] += 1
     current[0] = here
@@ -118,26 +125,47 @@ def _count(cell: NDArray[np.int32], total: NDArray[np.int64]) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_present(codes: Codes, cell: NDArray[np.int32], total: NDArray[np.int64]) -> None:
-    """Add one to its cell for each admitted event whose code is not null's."""
+def _count_persons(
+    person: NDArray[np.int32],
+    cell: NDArray[np.int32],
+    holds: Codes,
+    last_person: NDArray[np.int32],
+    total: NDArray[np.int64],
+) -> None:
+    """Add one to each cell for each person with an event there for which the condition holds (is not 0)."""
     for i in range(len(cell)):
-        if cell[i] >= 0 and codes[i] != 0:
-            total[cell[i]] += 1
+        c = cell[i]
+        if c >= 0 and holds[i] != 0 and last_person[c] != person[i]:
+            last_person[c] = person[i]
+            total[c] += 1
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_values(
-    codes: Codes, cell: NDArray[np.int32], shift: int, low: int, high: int, centre: int, total: NDArray[np.int64]
-) -> None:
-    """Add to its cell clamp(code + shift, low, high) - centre for each admitted event that is not null."""
+def _drop_nulls(codes: Codes, cell: NDArray[np.int32]) -> None:
+    """Set the cell of every event whose code is null's, or for which a condition does not hold (is 0), to -1."""
     for i in range(len(cell)):
-        if cell[i] >= 0 and codes[i] != 0:
-            units = np.int64(codes[i]) + shift
-            if units < low:
-                units = np.int64(low)
-            elif units > high:
-                units = np.int64(high)
-            total[cell[i]] += units - centre
+        if codes[i] == 0:
+            cell[i] = -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _centred(codes: Codes, shift: int, low: int, high: int, centre: int, values: NDArray[np.int64]) -> None:
+    """Multiply each value by clamp(code + shift, low, high) - centre."""
+    for i in range(len(codes)):
+        units = np.int64(codes[i]) + shift
+        if units < low:
+            units = np.int64(low)
+        elif units > high:
+            units = np.int64(high)
+        values[i] *= units - centre
+
+
+@numba.njit(nogil=True, cache=True)
+def _add(values: NDArray[np.int64], cell: NDArray[np.int32], middle: int, total: NDArray[np.int64]) -> None:
+    """Add to its cell the value of each admitted event, less the middle."""
+    for i in range(len(cell)):
+        if cell[i] >= 0:
+            total[cell[i]] += values[i] - middle
 
 
 class Accumulator:
@@ -151,16 +179,19 @@ class Accumulator:
         self._last_person = np.full(plan.cells, -1, dtype=np.int32)
         self._events = np.zeros(plan.cells, dtype=np.int64)
         self._persons = np.zeros(plan.cells, dtype=np.int64)
-        self._totals = [np.zeros(plan.cells, dtype=np.int64) for _ in plan.measures]
+        conditions = {condition: scans.condition(place) for place, condition in enumerate(plan.conditions)}
+        self._sums = [_Sum(measure, plan.cells, conditions) for measure in plan.measures]
 
     def take(self, person: NDArray[np.int32], batch: Mapping[str, Codes]) -> None:
         """Add a batch of events. Raises EngineFailed when the stream is out of order or has other persons."""
         cell = np.zeros(len(person), dtype=np.int32)
         for key, table in self._keys:
             _extend(cell, key, table, batch[key.column.name])
+        counted = cell.copy()
         refused = _admit(
             person,
             cell,
+            counted,
             self._current,
             self._last_person,
             self._events,
@@ -172,15 +203,68 @@ class Accumulator:
         here = self._persons_here
         if refused != ORDERED or (len(person) and not here.start <= person[0] <= person[-1] < here.stop):
             raise EngineFailed("the store's stream is not ordered by person; import the dataset again")
-        for measure, total in zip(self._plan.measures, self._totals, strict=True):
-            _add(measure, cell, batch, total)
+        for one in self._sums:
+            one.take(person, cell, counted, batch)
 
     def cells(self) -> list[NDArray[np.int64]]:
         """Return one vector of exact integers for each measure of the plan."""
-        return [
-            self._persons if measure.counted is Counted.PERSONS else total
-            for measure, total in zip(self._plan.measures, self._totals, strict=True)
-        ]
+        return [one.numbers(self._persons) for one in self._sums]
+
+
+class _Sum:
+    """One measure's numbers while the stream goes by."""
+
+    def __init__(self, measure: Measure, cells: int, conditions: Mapping[Bound, str]) -> None:
+        self._measure = measure
+        self._where = None if measure.where is None else conditions[measure.where]
+        self._split = None if measure.split is None else conditions[measure.split]
+        self._table = None if measure.within is None else measure.within.table()
+        self._total = np.zeros(cells * (1 if measure.within is None else measure.width), dtype=np.int64)
+        self._holding = np.zeros(cells, dtype=np.int64)  # of a split, those for which it holds
+        self._last_person = np.full(cells, -1, dtype=np.int32)
+
+    def take(
+        self, person: NDArray[np.int32], cell: NDArray[np.int32], counted: NDArray[np.int32], batch: Mapping[str, Codes]
+    ) -> None:
+        """Add a batch: `cell` of each event that shows a person in it, and `counted` of each event that counts."""
+        measure = self._measure
+        if measure.counted is Counted.PERSONS:
+            # A person shows in a cell by any event there; without a condition `_admit` has counted them.
+            for name, total in ((self._where, self._total), (self._split, self._holding)):
+                if name is not None:
+                    _count_persons(person, cell, batch[name], self._last_person, total)
+            return
+        names = [column.name for column in measure.present] + ([] if self._where is None else [self._where])
+        if names or measure.within is not None:
+            counted = counted.copy()  # what does not count here may count for another measure
+            for name in names:
+                _drop_nulls(batch[name], counted)
+            if measure.within is not None:
+                _extend(counted, measure.within, self._table, batch[measure.within.column.name])
+        if measure.counted is Counted.VALUES:
+            _add(_product(measure, counted, batch), counted, measure.middle, self._total)
+            return
+        _count(counted, self._total)
+        if self._split is not None:
+            counted = counted.copy()
+            _drop_nulls(batch[self._split], counted)
+            _count(counted, self._holding)
+
+    def numbers(self, persons: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the measure's numbers; `persons` are those that are active in each cell."""
+        everybody = self._measure.counted is Counted.PERSONS and self._where is None
+        total = persons if everybody else self._total
+        if self._split is None:
+            return total
+        return np.column_stack([self._holding, total - self._holding]).ravel()
+
+
+def _product(measure: Measure, counted: NDArray[np.int32], batch: Mapping[str, Codes]) -> NDArray[np.int64]:
+    values = np.ones(len(counted), dtype=np.int64)
+    for factor in measure.factors:
+        column = factor.column
+        _centred(batch[column.name], column.low - 1, factor.low, factor.high, factor.centre, values)
+    return values
 
 
 def bound(plan: Plan, stream: Stream, persons: range = EVERYBODY) -> list[NDArray[np.int64]]:
@@ -205,27 +289,12 @@ def bound_in_parts(
         return [np.sum(vectors, axis=0, dtype=np.int64) for vectors in zip(*parts, strict=True)]
 
 
-def _extend(cell: NDArray[np.int32], key: CellKey, table: NDArray[np.int32] | None, codes: Codes) -> None:
+def _extend(cell: NDArray[np.int32], key: CellKey, table: Table, codes: Codes) -> None:
     if table is not None:
         _cells_by_table(codes, table, key.size, cell)
     else:
         assert key.edges is not None
         _cells_by_edges(codes, np.array(key.edges, dtype=np.int64), key.index(0), key.size, cell)
-
-
-def _add(measure: Measure, cell: NDArray[np.int32], batch: Mapping[str, Codes], total: NDArray[np.int64]) -> None:
-    match measure.counted:
-        case Counted.PERSONS:
-            pass  # counted while admitting
-        case Counted.EVENTS:
-            _count(cell, total)
-        case Counted.PRESENT:
-            assert measure.column is not None
-            _count_present(batch[measure.column.name], cell, total)
-        case Counted.VALUES:
-            assert measure.column is not None
-            shift = measure.column.low - 1
-            _add_values(batch[measure.column.name], cell, shift, measure.low, measure.high, measure.centre, total)
 
 
 def first_disorder(person: NDArray[np.int32]) -> int | None:
@@ -238,11 +307,13 @@ def warm() -> None:
     """Compile every specialisation (or load it from Numba's cache), so that no query waits for it."""
     cell = np.zeros(1, dtype=np.int32)
     total = np.zeros(1, dtype=np.int64)
-    _admit(cell, cell.copy(), np.array([-1, 0]), cell - 1, total.copy(), 1, 1, total.copy())
+    _admit(cell, cell.copy(), cell.copy(), np.array([-1, 0]), cell - 1, total.copy(), 1, 1, total.copy())
     _count(cell, total)
+    _add(total.copy(), cell, 0, total)
     for code_type in CODE_TYPES:
         codes = np.zeros(1, dtype=code_type)
         _cells_by_table(codes, np.zeros(1, dtype=np.int32), 1, cell)
         _cells_by_edges(codes, np.zeros(2, dtype=np.int64), -1, 1, cell.copy())
-        _count_present(codes, cell, total)
-        _add_values(codes, cell, 0, 0, 1, 0, total)
+        _drop_nulls(codes, cell.copy())
+        _count_persons(cell, cell, codes, cell - 1, total.copy())
+        _centred(codes, 0, 0, 1, 0, total.copy())

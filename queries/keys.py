@@ -50,7 +50,7 @@ class CellKey:
     @property
     def values(self) -> int:
         """Return the number of cells beside null's."""
-        return self.column.size if self.edges is None else len(self.labels)
+        return self.column.size if self.edges is None else len(self.edges) - 1
 
     @property
     def size(self) -> int:
@@ -77,7 +77,7 @@ class CellKey:
         if self.edges is None:
             return code - 1
         found = bisect.bisect_right(self.edges, code) - 1
-        return found if found < len(self.labels) else -1
+        return found if found < self.values else -1
 
     def table(self) -> NDArray[np.int32] | None:
         """Return the cell of each code from 0 to the column's size, or None where there are too many codes."""
@@ -88,14 +88,16 @@ class CellKey:
         else:
             every_code = np.arange(self.column.size + 1)
             table = (np.searchsorted(np.array(self.edges), every_code, side="right") - 1).astype(np.int32)
-            table[table >= len(self.labels)] = -1
+            table[table >= self.values] = -1
         table[0] = self.index(0)
         return table
 
 
-def bind(key: nodes.Key, table: Table, pointer: str) -> CellKey:
-    """Return a key bound to its column. Raises InvalidQuery with the place."""
-    column = column_of(table, key.column, pointer if isinstance(key, nodes.ByValue) else f"{pointer}/column")
+def bind(key: nodes.Key, table: Table, pointer: str, named: str | None = None) -> CellKey:
+    """Return a key bound to its column, which is `named` there. Raises InvalidQuery with the place."""
+    if named is None:
+        named = pointer if isinstance(key, nodes.ByValue) else f"{pointer}/column"
+    column = column_of(table, key.column, named)
     name = key.name or column.name
     match key:
         case nodes.ByValue():

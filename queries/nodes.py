@@ -82,15 +82,22 @@ class ByPeriod:
 Key = ByValue | ByBins | ByPeriod
 
 
+@dataclass(frozen=True, kw_only=True)
+class Filtered:
+    """What all statistics have: of the events only those that fulfil `where` count."""
+
+    where: Predicate | None = None
+
+
 @dataclass(frozen=True)
-class Count:
+class Count(Filtered):
     """How many persons, or how many events."""
 
     of: str  # "persons" or "events"
 
 
 @dataclass(frozen=True)
-class Sum:
+class Sum(Filtered):
     """The sum of a column, each value clamped to the bounds; nulls add nothing."""
 
     column: str
@@ -98,14 +105,84 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(Filtered):
     """The mean of a column over the events where it is not null, each value clamped to the bounds."""
 
     column: str
     bounds: tuple[float, float] | None = None
 
 
-Statistic = Count | Sum | Mean
+@dataclass(frozen=True)
+class Variance(Filtered):
+    """The sample variance (over n - 1) of a column, each value clamped to the bounds; nulls do not count."""
+
+    column: str
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Stddev(Filtered):
+    """The square root of the variance."""
+
+    column: str
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Covariance(Filtered):
+    """The sample covariance of two columns over the events where neither is null, each clamped to its bounds."""
+
+    columns: tuple[str, str]
+    bounds: tuple[tuple[float, float], tuple[float, float]] | None = None
+
+
+@dataclass(frozen=True)
+class Correlation(Filtered):
+    """Pearson's correlation of two columns over the events where neither is null, each clamped to its bounds."""
+
+    columns: tuple[str, str]
+    bounds: tuple[tuple[float, float], tuple[float, float]] | None = None
+
+
+@dataclass(frozen=True)
+class Quantile(Filtered):
+    """The values below which these shares of a column's values lie, each value clamped to the bounds.
+
+    `listed` tells a list of one share from the share itself: the answer has the same form.
+    """
+
+    column: str
+    at: tuple[float, ...]
+    bounds: tuple[float, float] | None = None
+    listed: bool = False
+
+
+@dataclass(frozen=True)
+class Histogram(Filtered):
+    """How many events fall into each bin [edges[i], edges[i+1]) of a column, or have each of its declared values."""
+
+    column: str
+    edges: tuple[Scalar, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Top(Filtered):
+    """The `k` most frequent declared values of a column, with their numbers of events."""
+
+    column: str
+    k: int
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """The share of the events that fulfil a condition, or of the persons who have such an event in the cell."""
+
+    holds: Predicate
+    of: str = "events"  # or "persons"
+
+
+Function = Count | Sum | Mean | Variance | Stddev | Quantile | Histogram | Top | Covariance | Correlation
+Statistic = Function | Proportion
 
 
 @dataclass(frozen=True)
@@ -185,13 +262,49 @@ def _key_json(key: Key) -> str | dict[str, object]:
 
 
 def _statistic_json(statistic: Statistic) -> dict[str, object]:
+    shown: dict[str, object] = {word_of(statistic): _about(statistic)}
+    match statistic:
+        case Histogram(edges=edges) if edges is not None:
+            shown["bins"] = list(edges)
+        case Top(k=k):
+            shown["k"] = k
+        case Quantile(at=at, listed=listed):
+            shown["at"] = list(at) if listed else at[0]
+        case Proportion(of=of):
+            shown["of"] = of
+    match statistic:
+        case Covariance(bounds=pair) | Correlation(bounds=pair) if pair is not None:
+            shown["bounds"] = [list(one) for one in pair]
+        case Sum() | Mean() | Variance() | Stddev() | Quantile() if statistic.bounds is not None:
+            shown["bounds"] = list(statistic.bounds)
+    if isinstance(statistic, Filtered) and statistic.where is not None:
+        shown["where"] = _predicate_json(statistic.where)
+    return shown
+
+
+def _about(statistic: Statistic) -> object:
     match statistic:
         case Count(of):
-            return {"count": of}
-        case Sum(column, bounds):
-            shown: dict[str, object] = {"sum": column}
-        case Mean(column, bounds):
-            shown = {"mean": column}
-    if bounds is not None:
-        shown["bounds"] = list(bounds)
-    return shown
+            return of
+        case Proportion(holds):
+            return _predicate_json(holds)
+        case Covariance(columns) | Correlation(columns):
+            return list(columns)
+        case _:
+            return statistic.column
+
+
+def word_of(statistic: Statistic) -> str:
+    """Return the word for a statistic in queries and protocols."""
+    return type(statistic).__name__.lower()
+
+
+def columns_of(statistic: Statistic) -> tuple[str, ...]:
+    """Return the columns whose values a statistic is about."""
+    match statistic:
+        case Count() | Proportion():
+            return ()
+        case Covariance(columns) | Correlation(columns):
+            return columns
+        case _:
+            return (statistic.column,)

@@ -4,10 +4,11 @@ A pure function of the request and of public metadata: no data is touched, so a 
 shown for free. This is the one place where a sensitivity is derived.
 
 The argument. The kernel (`bounding.py`) lets one person be active in at most `cells_per_person` cells and count
-at most `events_per_cell` events in each, and clamps each event's value. So adding or removing one person changes
-one cell of a measure by at most `largest`, and the whole vector by at most L1 = cells_per_person * largest. Each
-measure is released by its own mechanism with that sensitivity; the losses of a query's measures add up (basic
-composition). Nothing else that depends on data is released: the list of cells follows from the catalog.
+at most `events_per_cell` events in each, and clamps each event's values. So adding or removing one person changes the
+numbers of one cell of a measure by at most `largest` together (`measures.py`), and the whole vector by at most
+L1 = cells_per_person * largest. Each measure is released by its own mechanism with that sensitivity; the losses of a
+query's measures add up (basic composition). Nothing else that depends on data is released: the list of cells follows
+from the catalog.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from queries import codes, keys, mechanisms, nodes, predicates
+from queries import codes, keys, measures, mechanisms, nodes, predicates
 from queries.errors import InvalidQuery
+from queries.measures import Draft
 from queries.mechanisms import NANO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from queries.catalog import Column, Dataset, Table
+    from queries.catalog import Dataset, Table
     from queries.keys import CellKey
     from queries.mechanisms import Mechanism
 
@@ -39,35 +40,16 @@ DEFAULT_CELLS_PER_PERSON = 10
 DEFAULT_EVENTS_PER_CELL = 10
 
 
-class Counted(StrEnum):
-    """What a measure adds up in each cell."""
+@dataclass(frozen=True, kw_only=True)
+class Measure(Draft):
+    """A vector of integers over the cells, released with noise."""
 
-    PERSONS = "persons"  # one for each person active in the cell
-    EVENTS = "events"  # one for each event that counts
-    PRESENT = "present"  # one for each event that counts and whose value is not null
-    VALUES = "values"  # the clamped value of each such event, less the centre
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One vector of integers over the cells, released with noise.
-
-    `low` and `high` clamp values in the column's units and `centre` is taken off each; `largest` is how much one
-    person can change one cell.
-    """
-
-    counted: Counted
-    largest: int
     mechanism: Mechanism
-    column: Column | None = None
-    low: int = 0
-    high: int = 0
-    centre: int = 0
 
 
 @dataclass(frozen=True)
 class Output:
-    """One statistic of the answer, made of one measure or (a mean) of two: the sum and the count."""
+    """One statistic of the answer and the measures it is made of."""
 
     name: str
     statistic: nodes.Statistic
@@ -104,6 +86,12 @@ class Plan:
         return tuple(measure for output in self.outputs for measure in output.measures)
 
     @property
+    def conditions(self) -> tuple[predicates.Bound, ...]:
+        """Return the filters of single statistics, each once, in a fixed order."""
+        named = (condition for measure in self.measures for condition in (measure.where, measure.split))
+        return tuple(dict.fromkeys(condition for condition in named if condition is not None))
+
+    @property
     def cost(self) -> Cost:
         """Return the sum of what OpenDP charges for each measure."""
         charged = [measure.mechanism for measure in self.measures]
@@ -111,18 +99,6 @@ class Plan:
         finite = [epsilon for epsilon in epsilons if epsilon is not None]
         epsilon = Fraction(sum(finite), NANO) if len(finite) == len(epsilons) else None
         return Cost(epsilon, sum((mechanism.rho for mechanism in charged), Fraction(0)), Fraction(0))
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """A measure before it knows its share of the budget."""
-
-    counted: Counted
-    largest: int
-    column: Column | None = None
-    low: int = 0
-    high: int = 0
-    centre: int = 0
 
 
 def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max: int) -> Plan:
@@ -139,7 +115,10 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
     if cells > cells_max:
         raise InvalidQuery("/query/group_by", f"makes {cells} cells; at most {cells_max} are allowed")
     cells_per_person, events_per_cell, notes = _contribution_bounds(query, table, bound_keys)
-    drafts = [_drafts(statistic, table, events_per_cell, f"/query/select/{name}") for name, statistic in query.select]
+    drafts = [
+        measures.drafts(statistic, table, events_per_cell, cells_max // cells, f"/query/select/{name}")
+        for name, statistic in query.select
+    ]
     outputs = tuple(
         Output(name, statistic, measures)
         for (name, statistic), measures in zip(
@@ -177,7 +156,7 @@ def _contribution_bounds(
             "could touch count; say more to lose fewer, or less for less noise"
         )
     cells_per_person = min(reachable, chosen or DEFAULT_CELLS_PER_PERSON)
-    if all(statistic == nodes.Count("persons") for _, statistic in query.select):
+    if all(isinstance(one, nodes.Count | nodes.Proportion) and one.of == "persons" for _, one in query.select):
         return cells_per_person, 1, tuple(notes)
     events = query.bounds.events_per_cell or table.events_per_cell
     if events is None:
@@ -188,54 +167,8 @@ def _contribution_bounds(
     return cells_per_person, events or DEFAULT_EVENTS_PER_CELL, tuple(notes)
 
 
-def _drafts(statistic: nodes.Statistic, table: Table, events: int, pointer: str) -> tuple[_Draft, ...]:
-    """Return the measures a statistic is made of; `largest` follows from the kernel's bounds."""
-    match statistic:
-        case nodes.Count("persons"):
-            return (_Draft(Counted.PERSONS, 1),)
-        case nodes.Count():
-            return (_Draft(Counted.EVENTS, events),)
-        case nodes.Sum(name, bounds):
-            column, low, high = _value_bounds(table, name, bounds, pointer, "sum")
-            return (_Draft(Counted.VALUES, events * max(abs(low), abs(high)), column, low, high),)
-        case nodes.Mean(name, bounds):
-            # Centred on the middle of the range, a value moves the sum by half as much.
-            column, low, high = _value_bounds(table, name, bounds, pointer, "mean")
-            centre = (low + high) // 2
-            largest = events * max(high - centre, centre - low)
-            return (
-                _Draft(Counted.VALUES, largest, column, low, high, centre),
-                _Draft(Counted.PRESENT, events, column),
-            )
-
-
-def _value_bounds(
-    table: Table, name: str, bounds: tuple[float, float] | None, pointer: str, word: str
-) -> tuple[Column, int, int]:
-    """Return a numeric column and the clamping bounds in its units."""
-    column = predicates.column_of(table, name, f"{pointer}/{word}")
-    if not column.numeric:
-        raise InvalidQuery(f"{pointer}/{word}", f"{name} is a {column.kind.value}; a {word} needs numbers")
-    if bounds is None:
-        return column, column.low, column.high
-    units = []
-    for place, bound in enumerate(bounds):
-        unit = codes.units_of(column, bound, f"{pointer}/bounds/{place}")
-        if unit.denominator != 1 or not column.low <= unit <= column.high:
-            raise InvalidQuery(
-                f"{pointer}/bounds/{place}",
-                f"must be a multiple of {name}'s step {column.step} "
-                f"from {column.value(column.low)} to {column.value(column.high)}",
-            )
-        units.append(int(unit))
-    low, high = units
-    if low >= high:
-        raise InvalidQuery(f"{pointer}/bounds", "must ascend")
-    return column, low, high
-
-
 def _price(
-    drafts: list[tuple[_Draft, ...]], cells_per_person: int, dataset: Dataset, privacy: nodes.Privacy
+    drafts: list[tuple[Draft, ...]], cells_per_person: int, dataset: Dataset, privacy: nodes.Privacy
 ) -> list[tuple[Measure, ...]]:
     """Split what may be spent evenly over the statistics, and a statistic's share over its measures.
 
@@ -277,7 +210,7 @@ def _shares(total: int, parts: int, word: str) -> list[int]:
 
 
 def _measure(
-    draft: _Draft,
+    draft: Draft,
     cells_per_person: int,
     dataset: Dataset,
     word: str,
@@ -297,7 +230,7 @@ def _measure(
     if Fraction(sensitivity_l1 * NANO, epsilon_nano) * NOISE_REACH + dataset.persons_max * draft.largest >= SUM_MAX:
         raise InvalidQuery(f"/privacy/{word}", "is so small that the noise could overflow 64 bits")
     made = mechanism(sensitivity_l1, sensitivity_l2_squared, nano)
-    return Measure(draft.counted, draft.largest, made, draft.column, draft.low, draft.high, draft.centre)
+    return Measure(**vars(draft), mechanism=made)
 
 
 def _price_of(mechanism: Mechanism) -> dict[str, int]:
@@ -312,26 +245,37 @@ def canonical(plan: Plan) -> str:
     Spelling is gone from it: what is left are codes, bounds and billionths. It decides what is a replay.
     """
     statistics = {
-        output.name: [
-            {
-                "counted": measure.counted.value,
-                "column": measure.column.name if measure.column else None,
-                "clamp": [measure.low, measure.high],
-                "statistic": type(output.statistic).__name__.lower(),
-                **_price_of(measure.mechanism),
-            }
-            for measure in output.measures
-        ]
+        output.name: {
+            "statistic": nodes.word_of(output.statistic),
+            "at": output.statistic.at if isinstance(output.statistic, nodes.Quantile) else None,
+            "listed": isinstance(output.statistic, nodes.Quantile) and output.statistic.listed,
+            "k": output.statistic.k if isinstance(output.statistic, nodes.Top) else None,
+            "measures": [_canonical_measure(measure) for measure in output.measures],
+        }
         for output in plan.outputs
     }
     document = {
         "dataset": plan.dataset,
         "from": plan.table.name,
         "where": predicates.to_json(plan.where),
-        "group_by": [
-            {"name": key.name, "column": key.column.name, "edges": key.edges, "labels": key.labels} for key in plan.keys
-        ],
+        "group_by": [_canonical_key(key) for key in plan.keys],
         "select": statistics,
         "bounds": [plan.cells_per_person, plan.events_per_cell],
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def _canonical_measure(measure: Measure) -> dict[str, object]:
+    return {
+        "counted": measure.counted.value,
+        "factors": [[factor.column.name, factor.low, factor.high] for factor in measure.factors],
+        "present": [column.name for column in measure.present],
+        "within": None if measure.within is None else _canonical_key(measure.within),
+        "where": None if measure.where is None else predicates.to_json(measure.where),
+        "split": None if measure.split is None else predicates.to_json(measure.split),
+        **_price_of(measure.mechanism),
+    }
+
+
+def _canonical_key(key: CellKey) -> dict[str, object]:
+    return {"name": key.name, "column": key.column.name, "edges": key.edges, "labels": key.labels}

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NANO = 10**9
-STATISTICS = ("count", "sum", "mean")
+STATISTICS = (
+    "count",
+    "sum",
+    "mean",
+    "proportion",
+    "variance",
+    "stddev",
+    "quantile",
+    "histogram",
+    "top",
+    "covariance",
+    "correlation",
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol) -> Non
     if protocol.tables is not None and query.table not in protocol.tables:
         raise OutsideProtocol("/query/from", f"the study's protocol does not include table {query.table}")
     for name, statistic in query.select:
-        word = statistic_name(statistic)
+        word = nodes.word_of(statistic)
         if protocol.statistics is not None and word not in protocol.statistics:
             raise OutsideProtocol(f"/query/select/{name}", f"the study's protocol does not include the {word}")
     for pointer, column in columns(query):
@@ -48,11 +60,6 @@ def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol) -> Non
         raise OutsideProtocol("/privacy/rho", "is more than the study's protocol allows for one query")
 
 
-def statistic_name(statistic: nodes.Statistic) -> str:
-    """Return the word for a statistic in queries and protocols."""
-    return type(statistic).__name__.lower()
-
-
 def columns(query: nodes.Query) -> Iterator[tuple[str, str]]:
     """Yield every column a query names, with the JSON pointer to where it does."""
     if query.where is not None:
@@ -61,8 +68,14 @@ def columns(query: nodes.Query) -> Iterator[tuple[str, str]]:
         pointer = f"/query/group_by/{place}"
         yield (pointer if isinstance(key, nodes.ByValue) else f"{pointer}/column"), key.column
     for name, statistic in query.select:
-        if not isinstance(statistic, nodes.Count):
-            yield f"/query/select/{name}/{statistic_name(statistic)}", statistic.column
+        pointer = f"/query/select/{name}/{nodes.word_of(statistic)}"
+        named = nodes.columns_of(statistic)
+        for place, column in enumerate(named):
+            yield (f"{pointer}/{place}" if len(named) > 1 else pointer), column
+        if isinstance(statistic, nodes.Proportion):
+            yield from _predicate_columns(statistic.holds, pointer)
+        elif statistic.where is not None:
+            yield from _predicate_columns(statistic.where, f"/query/select/{name}/where")
 
 
 def _predicate_columns(predicate: nodes.Predicate, pointer: str) -> Iterator[tuple[str, str]]:

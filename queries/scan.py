@@ -25,23 +25,37 @@ if TYPE_CHECKING:
 
 
 def columns(plan: Plan) -> tuple[str, ...]:
-    """Return the columns the kernel needs beside the person, each once, in a fixed order."""
+    """Return the columns the kernel needs beside the person, each once, in a fixed order.
+
+    Last come the conditions of single statistics, under the names of `condition`.
+    """
     names = [key.column.name for key in plan.keys]
-    names += [measure.column.name for measure in plan.measures if measure.column is not None]
+    names += [column.name for measure in plan.measures for column in measure.columns]
+    names += [condition(place) for place in range(len(plan.conditions))]
     return tuple(dict.fromkeys(names))
 
 
+def condition(place: int) -> str:
+    """Return the name under which the kernel finds whether a plan's condition holds: 1, or 0. No column has it."""
+    return f"?{place}"
+
+
 def scan(plan: Plan, look_up: LookUp, persons: range | None = None) -> exp.Select:
-    """Return SELECT person, columns FROM table WHERE predicate, of everybody or of a range of persons.
+    """Return SELECT person, columns, conditions FROM table WHERE predicate, of everybody or of a range of persons.
 
     The store's own order is the order of persons.
     """
-    select = exp.select(*(exp.column(name, quoted=True) for name in (PERSON, *columns(plan))))
+    held = {
+        condition(place): exp.cast(_condition(predicate, look_up) or exp.true(), "UTINYINT", dialect="duckdb")
+        for place, predicate in enumerate(plan.conditions)
+    }
+    named = (held.get(name) or exp.column(name, quoted=True) for name in (PERSON, *columns(plan)))
+    select = exp.select(*named)
     select = select.from_(exp.Table(this=exp.to_identifier(plan.table.name, quoted=True)))
     if persons is not None:
         select = select.where(_between(PERSON, persons.start, persons.stop - 1))
-    condition = _condition(plan.where, look_up)
-    return select if condition is None else select.where(condition)
+    where = _condition(plan.where, look_up)
+    return select if where is None else select.where(where)
 
 
 def _condition(predicate: Bound, look_up: LookUp) -> exp.Condition | None:

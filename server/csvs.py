@@ -22,15 +22,38 @@ def wanted(request: Request, *others: str) -> str:
 
 
 def release(shown: dict[str, Any]) -> str:
-    """Return a release's rows: its keys, and value, low and high of each statistic."""
+    """Return a release's rows: its keys, and value, low and high of each statistic.
+
+    What is a list (a histogram, quantiles, the most frequent values) has such three for each of its parts.
+    """
     keys = [column["name"] for column in shown["columns"] if column["kind"] == "key"]
     statistics = [column["name"] for column in shown["columns"] if column["kind"] == "statistic"]
-    header = keys + [f"{name}{part}" for name in statistics for part in ("", "_low", "_high")]
+    # Every row has the same parts: there is always one, and its first names them all.
+    named = [part for name in statistics for part, _ in _flat(name, shown["rows"][0][name])]
     rows = (
-        [row[key] for key in keys] + [row[name][part] for name in statistics for part in ("value", "low", "high")]
+        [row[key] for key in keys] + [number for name in statistics for _, number in _flat(name, row[name])]
         for row in shown["rows"]
     )
-    return _csv(header, rows)
+    return _csv(keys + named, rows)
+
+
+def _flat(name: str, result: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return the columns of one statistic: NAME, NAME_low, NAME_high; of a list NAME[bin] or NAME_1 and so on."""
+    ends = ("value", "low", "high")
+    if "top" in result:
+        return [
+            (f"{name}_{place}_{end}", part[end])
+            for place, part in enumerate(result["top"], start=1)
+            for end in ("key", *ends)
+        ]
+    for several, tag in (("bins", "bin"), ("quantiles", "at")):
+        if several in result:
+            return [
+                (f"{name}[{part[tag]}]{'' if end == 'value' else f'_{end}'}", part[end])
+                for part in result[several]
+                for end in ends
+            ]
+    return [(f"{name}{'' if end == 'value' else f'_{end}'}", result[end]) for end in ends]
 
 
 def entries(found: Iterable[Entry]) -> str:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from budgets.loss import EPSILON_MAX, RHO_MAX
 from queries import nodes, sql
-from queries.policy import STATISTICS
 from server import problems, replies
-from server.schemas import Built
+from server.asking import Built
 
 if TYPE_CHECKING:
     from flask_smorest import Api
@@ -26,7 +25,37 @@ def _shape(required: list[str], **properties: Any) -> dict[str, Any]:
 _COLUMN = {"type": "string", "description": "A column of the table"}
 _NAME = {"type": "string", "pattern": f"^{nodes.NAME.pattern}$"}
 _SCALARS = {"type": "array", "minItems": 1, "items": _ref("Scalar")}
-_VALUE_BOUNDS = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}
+_WHERE = {"$ref": "#/components/schemas/Predicate"}
+_COUNTED = {"enum": ["persons", "events"]}
+_SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+
+
+def _two(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "minItems": 2, "maxItems": 2, "items": items}
+
+
+_VALUE_BOUNDS = _two({"type": "number"})
+_STATISTICS = [
+    _shape(["count"], count=_COUNTED, where=_WHERE),
+    *(
+        _shape([word], **{word: _COLUMN}, bounds=_VALUE_BOUNDS, where=_WHERE)
+        for word in ("sum", "mean", "variance", "stddev")
+    ),
+    _shape(["proportion"], proportion=_WHERE, of=_COUNTED),
+    _shape(
+        ["quantile", "at"],
+        quantile=_COLUMN,
+        at={"oneOf": [_SHARE, {"type": "array", "minItems": 1, "items": _SHARE}]},
+        bounds=_VALUE_BOUNDS,
+        where=_WHERE,
+    ),
+    _shape(["histogram"], histogram=_COLUMN, bins=_SCALARS, where=_WHERE),
+    _shape(["top", "k"], top=_COLUMN, k={"$ref": "#/components/schemas/Positive"}, where=_WHERE),
+    *(
+        _shape([word], **{word: _two(_COLUMN)}, bounds=_two(_VALUE_BOUNDS), where=_WHERE)
+        for word in ("covariance", "correlation")
+    ),
+]
 _ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null")]
 
 COMPONENTS: dict[str, dict[str, Any]] = {
@@ -65,12 +94,7 @@ COMPONENTS: dict[str, dict[str, Any]] = {
             },
         ],
     },
-    "Statistic": {
-        "oneOf": [
-            _shape(["count"], count={"enum": ["persons", "events"]}),
-            *(_shape([word], **{word: _COLUMN, "bounds": _VALUE_BOUNDS}) for word in STATISTICS if word != "count"),
-        ]
-    },
+    "Statistic": {"oneOf": _STATISTICS},
     "Selection": {
         "type": "object",
         "description": "The statistics of the answer, by the name of their column in it",

@@ -147,7 +147,11 @@ class AnswerBounds(Schema):
 
 
 class AnswerColumn(Schema):
-    """A column of an answer. A mean has no one margin: `margins_at` gives it by the number of events."""
+    """A column of an answer.
+
+    Where the margin depends on the number of events, `margins_at` gives it for some. A quantile has `margin_events`:
+    it is exact up to that many events.
+    """
 
     name = fields.String(required=True)
     kind = fields.String(required=True)
@@ -155,6 +159,7 @@ class AnswerColumn(Schema):
     scale = fields.Float()
     margin = fields.Float(allow_none=True)
     margins_at = fields.Dict(keys=fields.String(), values=fields.Float())
+    margin_events = fields.Float()
     confidence = fields.Float()
 
 
@@ -182,7 +187,10 @@ class ReleaseHead(Schema):
 
 
 class Release(Schema):
-    """An answer. Each row has its keys by name and {"value", "low", "high"} for each statistic."""
+    """An answer. Each row has its keys by name and {"value", "low", "high"} for each statistic.
+
+    A histogram has a list of `bins` instead, the most frequent values `top`, and several quantiles `quantiles`.
+    """
 
     id = fields.String(required=True)
     study = fields.String(required=True)

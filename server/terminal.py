@@ -30,6 +30,10 @@ def _label(value: Any) -> str:
 
 
 def _cell(cell: dict[str, Any]) -> str:
+    """Return one result; of what is a list, each of its parts by its name."""
+    for several, name in (("bins", "bin"), ("top", "key"), ("quantiles", "at")):
+        if several in cell:
+            return "; ".join(f"{_label(part[name])}: {_cell(part)}" for part in cell[several])
     value, low, high = cell["value"], cell["low"], cell["high"]
     if isinstance(value, int) and isinstance(low, int) and isinstance(high, int):
         return f"{value:,} ± {high - value:,}"

@@ -488,6 +488,24 @@ def ask(select: Mapping[str, Any], epsilon: float = 1.0, table: str = "years", *
 
 
 PATIENTS = {"patients": {"count": "persons"}}
+ADULT = {"column": "age", "op": ">=", "value": 18}
+EVERY_STATISTIC = {  # over `years`
+    "patients": {"count": "persons", "where": ADULT},
+    "rows": {"count": "events", "where": {"not": ADULT}},
+    "total": {"sum": "visits", "bounds": [0, 20], "where": ADULT},
+    "average": {"mean": "visits"},
+    "share": {"proportion": {"column": "visits", "op": ">", "value": 0}},
+    "ever": {"proportion": {"any": [ADULT, {"column": "visits", "op": "=", "value": 0}]}, "of": "persons"},
+    "variance": {"variance": "visits", "bounds": [0, 20]},
+    "spread": {"stddev": "visits", "where": ADULT},
+    "median": {"quantile": "visits", "at": 0.5},
+    "quartiles": {"quantile": "visits", "at": [0.25, 0.5, 0.75], "bounds": [0, 50], "where": ADULT},
+    "ages": {"histogram": "age", "bins": [0, 18, 40, 65]},
+    "health": {"histogram": "health", "where": ADULT},
+    "often": {"top": "site", "k": 3},
+    "together": {"covariance": ["age", "visits"]},
+    "alike": {"correlation": ["age", "visits"], "bounds": [[18, 65], [0, 20]], "where": ADULT},
+}
 
 
 @contextmanager

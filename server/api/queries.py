@@ -11,8 +11,9 @@ from budgets.errors import Invalid
 from server import answer, csvs, replies
 from server.answer import Request
 from server.api.parsing import Blueprint
+from server.asking import AskSchema
 from server.auth import ROLES, actor, for_roles, house
-from server.schemas import AskSchema, PageSchema
+from server.schemas import PageSchema
 
 blueprint: Any = Blueprint("queries", __name__, description="Queries")
 

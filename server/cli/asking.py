@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 from budgets import forecast, people, studies
 from budgets.errors import Invalid
 from queries.errors import InvalidQuery
-from server import answer, schemas
+from server import answer, asking
 from server.api.parsing import read_json
 from server.cli.common import house, with_json
 from server.problems import findings
@@ -53,7 +53,7 @@ def query(
             asked = read_json(file.read_bytes())
         else:
             asked = {"sql": text, "privacy": spends, **({"bounds": given} if given else {})}
-        body = schemas.AskSchema().load(asked)
+        body = asking.AskSchema().load(asked)
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
@@ -89,4 +89,6 @@ def margin_text(column: dict[str, Any]) -> str:
     """Return a column's margin in words."""
     if column["margin"] is not None:
         return f"± {column['margin']:g}"
+    if "margin_events" in column:
+        return f"between the values {column['margin_events']:.3g} events further down and up"
     return ", ".join(f"± {margin:.3g} over {n} events" for n, margin in column["margins_at"].items())

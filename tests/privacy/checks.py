@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import opendp.prelude as dp
 
+from queries.mechanisms import DiscreteLaplace
 from tests.queries.clinic import COLUMNS, NANO, TABLE, Event, bounded, largest_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from queries.keys import CellKey
-    from queries.mechanisms import DiscreteLaplace
+    from queries.mechanisms import Mechanism
     from queries.plan import Measure, Plan
 
     Cells = Sequence[NDArray[np.int64]]
@@ -31,8 +32,8 @@ def neighbours_violate(
 ) -> set[str]:
     """Return what of the promise one person's events break; nothing, if it is kept.
 
-    `largest`: a cell moved further than planned; `cells`: too many cells moved; `l1`: the vector moved further than
-    the noise was made for.
+    `largest`: the numbers of a cell moved further than planned, together; `cells`: too many cells moved; `l1` and
+    `l2`: the vector moved further than the noise was made for.
     """
     if without is None:
         without = [event for event in events if event.person != person]
@@ -44,19 +45,30 @@ def cells_violate(planned: Plan, here: Cells, there: Cells) -> set[str]:
     broken: set[str] = set()
     for measure, left, right in zip(planned.measures, here, there, strict=True):
         assert left.dtype == right.dtype == np.int64
-        moved = moves(left, right)
-        if max(moved) > measure.largest:
+        assert len(left) == planned.cells * measure.width
+        cells: dict[int, int] = {}
+        for place, move in moves(left, right).items():
+            cells[place // measure.width] = cells.get(place // measure.width, 0) + move
+        if max(cells.values(), default=0) > measure.largest:
             broken.add("largest")
-        if sum(move > 0 for move in moved) > planned.cells_per_person:
+        if len(cells) > planned.cells_per_person:
             broken.add("cells")
-        if sum(moved) > measure.mechanism.sensitivity_l1:
-            broken.add("l1")
+        broken |= beyond_the_noise(measure.mechanism, moves(left, right))
     return broken
 
 
-def moves(left: NDArray[np.int64], right: NDArray[np.int64]) -> list[int]:
-    """Return how far each cell moved, in integers that cannot overflow."""
-    return [abs(a - b) for a, b in zip(left.tolist(), right.tolist(), strict=True)]
+def beyond_the_noise(mechanism: Mechanism, moved: Mapping[int, int]) -> set[str]:
+    """Return which sensitivity of a mechanism a move of a vector exceeds: `l1`, `l2` or none."""
+    if isinstance(mechanism, DiscreteLaplace):
+        return {"l1"} if sum(moved.values()) > mechanism.sensitivity_l1 else set()
+    return {"l2"} if sum(move**2 for move in moved.values()) > mechanism.sensitivity_l2_squared else set()
+
+
+def moves(left: NDArray[np.int64], right: NDArray[np.int64]) -> dict[int, int]:
+    """Return how far each number moved that did, in integers that cannot overflow."""
+    places = np.flatnonzero(left != right)
+    pairs = zip(left[places].tolist(), right[places].tolist(), strict=True)
+    return {place: abs(a - b) for place, (a, b) in zip(places.tolist(), pairs, strict=True)}
 
 
 def opendp_epsilon(mechanism: DiscreteLaplace) -> Fraction:
@@ -96,8 +108,7 @@ def everywhere(planned: Plan, person: int, each: int, extreme: str) -> list[Even
     """Return a person with `each` events in every cell they can touch, every value at its `extreme` (low or high)."""
     keyed = {key.column.name: _one_code_of_each_cell(key) for key in planned.keys if not key.column.of_person}
     codes = [
-        keyed.get(name) or [1 if column.of_person or extreme == "low" else largest_code(column)]
-        for name, column in TABLE.columns.items()
+        keyed.get(name) or [1 if extreme == "low" else largest_code(column)] for name, column in TABLE.columns.items()
     ]
     return [Event(person, combination) for combination in itertools.product(*codes) for _ in range(each)]
 

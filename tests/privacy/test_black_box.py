@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 from budgets.datasets import Edition
-from queries import bounding, nodes
+from queries import bounding, nodes, results
 from queries.engines.duckdb import Engine
 from queries.plan import Output
 from server.answer import compute
@@ -93,13 +93,13 @@ def exact(plan: Plan, store: OpenEdition) -> float:
     """Return the bounded value without noise, as people read it."""
     (vector,) = bounding.bound_in_parts(plan, store.engine.ranges(), store.engine.stream)
     (measure,) = plan.measures
-    return float(vector[0] if measure.column is None else measure.column.value(int(vector[0])))
+    return float(vector[0]) * results.unit(measure)
 
 
 def epsilon_low(honest: Plan, plan: Plan, without: OpenEdition, joined: OpenEdition, count: int) -> float:
     """Return the largest lower limit of the loss over the events of both directions."""
     (measure,) = honest.measures
-    step = 1.0 if measure.column is None else float(measure.column.step)
+    step = results.unit(measure)
     here, there = (draws(plan, store, count) for store in (without, joined))
     start = exact(honest, joined)
     limit = ALPHA / TESTS / 2

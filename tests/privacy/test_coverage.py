@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from queries import bounding, nodes, release
+from queries import bounding, nodes, release, results
 from queries.plan import CONFIDENCE, Output
 from tests.privacy.noise import probability_beyond
 from tests.queries.clinic import NANO
@@ -51,8 +51,8 @@ def truth(plan: Plan, exact: list[NDArray[np.int64]]) -> NDArray[np.float64]:
     measure = plan.measures[0]
     value = exact[0].astype(np.float64)
     if len(exact) == 2:
-        value = value / exact[1] + measure.centre
-    return value if measure.column is None else value * float(measure.column.step)
+        value = value / exact[1] + measure.factors[0].centre
+    return value * results.unit(measure)
 
 
 def covered(plan: Plan, exact: list[NDArray[np.int64]], noise: Plan | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 
 from queries import mechanisms, nodes
 from queries.plan import Output
-from tests.privacy.checks import everywhere, neighbours_violate, random_events, undercharged
+from tests.privacy.checks import everywhere, neighbours_violate, opendp_epsilon, random_events, undercharged
 from tests.privacy.noise import fits
-from tests.queries.clinic import TABLE, Event, bounded, planned
+from tests.queries.clinic import COLUMNS, TABLE, TEXTS, URGENT, Event, bounded, holds, planned, reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,12 +22,23 @@ if TYPE_CHECKING:
 
     from queries.plan import Measure, Plan
 
+# Keyed by columns that none of these is about, so that the worst person reaches every bound.
 STATISTICS: dict[str, nodes.Statistic] = {
     "persons": nodes.Count("persons"),
+    "some persons": nodes.Count("persons", where=URGENT),
     "events": nodes.Count("events"),
     "sum": nodes.Sum("balance"),
     "mean": nodes.Mean("balance"),
+    "proportion": nodes.Proportion(URGENT),
+    "proportion of persons": nodes.Proportion(URGENT, "persons"),
+    "variance": nodes.Variance("balance", where=TEXTS),
+    "quantile": nodes.Quantile("balance", (0.5,)),
+    "histogram": nodes.Histogram("visits"),
+    "top": nodes.Top("urgent", 1),
+    "covariance": nodes.Covariance(("visits", "balance")),
+    "correlation": nodes.Correlation(("visits", "balance")),
 }
+OF_PERSONS = ("persons", "some persons", "proportion of persons")
 
 
 def asked(statistic: str, cells: int = 4, events: int = 6) -> Plan:
@@ -92,7 +104,7 @@ def test_a_person_split_over_two_numbers_is_caught(statistic: str) -> None:
     [
         *((statistic, {"cells_per_person": 5}, "cells") for statistic in STATISTICS),
         # A person counts once in a cell, however many of their events do.
-        *((statistic, {"events_per_cell": 7}, "largest") for statistic in STATISTICS if statistic != "persons"),
+        *((statistic, {"events_per_cell": 7}, "largest") for statistic in STATISTICS if statistic not in OF_PERSONS),
     ],
 )
 def test_a_bound_that_is_not_enforced_is_caught(statistic: str, mutated: dict[str, int], found: str) -> None:
@@ -107,21 +119,118 @@ def test_a_bound_that_is_not_enforced_is_caught(statistic: str, mutated: dict[st
     assert neighbours_violate(plan, events, 1) == set()
 
 
-@pytest.mark.parametrize("statistic", ["sum", "mean"])
+@pytest.mark.parametrize("statistic", ["sum", "mean", "variance", "covariance"])
 def test_a_clamp_that_is_not_enforced_is_caught(statistic: str) -> None:
     """A kernel that clamps one step further than planned is found at values beyond the bound."""
     narrow: dict[str, nodes.Statistic] = {
         "sum": nodes.Sum("balance", (0, 100)),
         "mean": nodes.Mean("balance", (0, 100)),
+        "variance": nodes.Variance("balance", (0, 100)),
+        "covariance": nodes.Covariance(("visits", "balance"), ((0, 6), (0, 100))),
     }
     plan = planned(nodes.ByValue("region"), cells=2, events=3, asked=narrow[statistic])
 
     def lenient(plan: Plan, events: Sequence[Event]) -> list[NDArray[np.int64]]:
-        return bounded(changed(plan, lambda m: replace(m, high=m.high + 1) if m.high else m), events)
+        def wider(measure: Measure) -> Measure:
+            return replace(measure, factors=tuple(replace(one, high=one.high + 1) for one in measure.factors))
+
+        return bounded(changed(plan, wider), events)
 
     events = everywhere(plan, 1, 3, "high")
     assert neighbours_violate(plan, events, 1, lenient) == {"largest", "l1"}
     assert neighbours_violate(plan, events, 1) == set()
+
+
+def test_a_middle_that_is_forgotten_is_caught() -> None:
+    """Squares that keep their middle move a sum by twice as much as the noise was made for."""
+    plan = asked("variance")
+    squares, *_ = plan.measures
+    assert squares.middle
+
+    def uncentred(plan: Plan, events: Sequence[Event]) -> list[NDArray[np.int64]]:
+        return bounded(changed(plan, lambda measure: replace(measure, middle=0)), events)
+
+    assert neighbours_violate(plan, worst(plan), 1, uncentred) == {"largest", "l1"}
+    assert neighbours_violate(plan, worst(plan), 1) == set()
+
+
+def test_a_centre_that_is_forgotten_is_caught() -> None:
+    """A product of values that keep a centre is further from 0 than planned."""
+    plan = asked("covariance")
+
+    def uncentred(plan: Plan, events: Sequence[Event]) -> list[NDArray[np.int64]]:
+        def kept(measure: Measure) -> Measure:
+            return replace(measure, factors=tuple(replace(one, centre=0) for one in measure.factors))
+
+        return bounded(changed(plan, kept), events)
+
+    assert neighbours_violate(plan, worst(plan), 1, uncentred) == {"largest", "l1"}
+
+
+@pytest.mark.parametrize("statistic", ["proportion", "proportion of persons"])
+def test_a_side_that_counts_everybody_is_caught(statistic: str) -> None:
+    """Who fulfils the condition and everybody, in place of the others, would be two numbers that move by one person."""
+    plan = asked(statistic)
+
+    def overlapping(plan: Plan, events: Sequence[Event]) -> list[NDArray[np.int64]]:
+        (numbers,) = bounded(plan, events)
+        holding, others = numbers[::2], numbers[1::2]
+        return [np.column_stack([holding, holding + others]).ravel()]
+
+    assert neighbours_violate(plan, worst(plan), 1, overlapping) == {"largest", "l1"}
+    assert neighbours_violate(plan, worst(plan), 1) == set()
+
+
+def test_a_person_on_both_sides_is_caught() -> None:
+    """A person with events of both sorts who counts once on each side moves a cell by two."""
+    plan = asked("proportion of persons")
+    urgent = COLUMNS.index("urgent")
+
+    def with_code(event: Event, code: int) -> Event:
+        return Event(event.person, (*event.codes[:urgent], code, *event.codes[urgent + 1 :]))
+
+    both = [with_code(event, code) for event in worst(plan) for code in (1, 2)]
+
+    def twice(plan: Plan, events: Sequence[Event]) -> list[NDArray[np.int64]]:
+        return [np.array(reference_of_both_sides(plan, events), dtype=np.int64)]
+
+    assert neighbours_violate(plan, both, 1, twice) == {"largest", "l1"}
+    assert neighbours_violate(plan, both, 1) == set()
+
+
+def reference_of_both_sides(plan: Plan, events: Sequence[Event]) -> list[int]:
+    """Return how many persons of each cell have an event that fulfils the condition, and how many one that does not."""
+    (measure,) = plan.measures
+    sides = [[event for event in events if holds(measure.split, event) == wanted] for wanted in (True, False)]
+    counted = planned(nodes.ByValue("region"), nodes.ByValue("unit"), cells=4, s=nodes.Count("persons"))
+    holding, others = (reference(counted, side)[0] for side in sides)
+    return [number for pair in zip(holding, others, strict=True) for number in pair]
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_one_measure_that_is_charged_for_less_is_caught(statistic: str) -> None:
+    """Of several measures, such as the levels of a tree, any single one with noise for half the person is found."""
+    plan = asked(statistic)
+    (output,) = plan.outputs
+    for place, measure in enumerate(output.measures):
+        honest = measure.mechanism
+        weak = replace(measure, mechanism=mechanisms.discrete_laplace(honest.sensitivity_l1 // 2, honest.epsilon_nano))
+        made = (*output.measures[:place], weak, *output.measures[place + 1 :])
+        mutant = replace(plan, outputs=(replace(output, measures=made),))
+        assert neighbours_violate(mutant, worst(mutant), 1) == {"l1"}
+        assert undercharged(mutant) == [weak]
+
+
+def test_a_tree_with_a_level_that_nobody_pays_for_is_caught() -> None:
+    """A level whose charge is left out of the sum is found: the charges of all levels are what the answer costs."""
+    plan = asked("quantile")
+    assert len(plan.measures) == 3
+    charged = [opendp_epsilon(measure.mechanism) for measure in plan.measures]
+    assert sum(charged, Fraction(0)) <= plan.cost.epsilon
+    assert sum(charged, Fraction(0)) > sum(charged[1:], Fraction(0)) + Fraction(1, 10)
+    (output,) = plan.outputs
+    free = replace(plan, outputs=(replace(output, measures=output.measures[1:]),))
+    assert sum(charged, Fraction(0)) > free.cost.epsilon
 
 
 def test_bounds_shared_between_persons_are_caught() -> None:

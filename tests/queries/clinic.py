@@ -6,6 +6,7 @@ An event here is what the store holds: a person number and a code for each colum
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from queries import bounding, nodes, plan
+from queries import bounding, nodes, plan, scan
 from queries.catalog import EPOCH, PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.coding import code_type
-from queries.plan import Counted
+from queries.measures import Counted
+from queries.predicates import Among, Both, Either, Spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.bounding import Codes
-    from queries.plan import Plan
+    from queries.measures import Factor
+    from queries.plan import Measure, Plan
+    from queries.predicates import Bound
 
 NANO = 10**9
 STORED = {"UTINYINT": np.uint8, "USMALLINT": np.uint16, "UINTEGER": np.uint32, "BIGINT": np.int64}
@@ -58,6 +62,62 @@ CLINIC = Dataset(
     tables=frozen({PERSONS: Table(PERSONS, frozen(PERSON_COLUMNS)), "visits": TABLE}),
 )
 COLUMNS = tuple(TABLE.columns)
+
+# Every statistic in some of its forms. The filters name nullable, declared and undeclared columns; each holds where all
+# codes are the largest, as all bins have them.
+URGENT = nodes.Comparison("urgent", "=", True)
+TEXTS = nodes.Comparison("diagnosis", "in", ("text 1", "text 7"))
+MANY = nodes.Not(nodes.Comparison("visits", "<", 3))
+STATISTICS: dict[str, tuple[nodes.Statistic, ...]] = {
+    "persons": (nodes.Count("persons"), nodes.Count("persons", where=URGENT)),
+    "events": (nodes.Count("events"), nodes.Count("events", where=TEXTS)),
+    "sum": (
+        nodes.Sum("visits"),
+        nodes.Sum("visits", (2, 7), where=nodes.Not(nodes.Comparison("diagnosis", "=", "text 3"))),
+        nodes.Sum("balance"),
+        nodes.Sum("balance", (-90, 10.25)),
+        nodes.Sum("wide", where=URGENT),
+    ),
+    "mean": (
+        nodes.Mean("visits"),
+        nodes.Mean("visits", (0, 3)),
+        nodes.Mean("balance", where=MANY),
+        nodes.Mean("balance", (-50, 0.25)),
+        nodes.Mean("wide"),
+    ),
+    "proportion": (
+        nodes.Proportion(URGENT),
+        nodes.Proportion(nodes.Any((MANY, TEXTS)), "persons"),
+        nodes.Proportion(nodes.Comparison("region", "is_null"), "persons"),
+    ),
+    "variance": (
+        nodes.Variance("visits"),
+        nodes.Variance("visits", (0, 1)),
+        nodes.Variance("balance", where=URGENT),
+        nodes.Stddev("balance", (-50, 0.25)),
+        nodes.Stddev("visits", (3, 8), where=TEXTS),
+    ),
+    "covariance": (
+        nodes.Covariance(("visits", "balance")),
+        nodes.Covariance(("balance", "visits"), ((-90, 10.25), (2, 7)), where=URGENT),
+        nodes.Correlation(("visits", "balance")),
+        nodes.Correlation(("visits", "birth_year"), ((0, 1), (1991, 1996)), where=MANY),
+    ),
+    "quantile": (
+        nodes.Quantile("visits", (0.5,)),
+        nodes.Quantile("balance", (0.25, 0.9), listed=True, where=URGENT),
+        nodes.Quantile("balance", (0.1,), (-50, 0.25)),
+        nodes.Quantile("wide", (0.5,)),
+    ),
+    "histogram": (
+        nodes.Histogram("region"),
+        nodes.Histogram("visits", (1, 2, 10)),
+        nodes.Histogram("balance", (-100, 0, 0.5, 2000), where=URGENT),
+        nodes.Histogram("wide", (-(2**40), -5, 0, 2**31, 2**34)),
+    ),
+    "top": (nodes.Top("unit", 2), nodes.Top("region", 4, where=MANY), nodes.Top("birth_year", 3)),
+}
+EVERY_STATISTIC = tuple(statistic for several in STATISTICS.values() for statistic in several)
 
 
 @dataclass(frozen=True)
@@ -98,27 +158,58 @@ def plan_of(query: nodes.Query, epsilon_nano: int = NANO, dataset: Dataset = CLI
     return plan.plan(query, dataset, nodes.Privacy(epsilon_nano), 1_000_000)
 
 
-def stream(events: Sequence[Event], batch: int = 65_536) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
-    """Yield events as the engine does, in the order given and in the store's types."""
+def columns_of(measure: Measure) -> set[str]:
+    """Return the columns on which it depends whether an event counts for a measure, and how much."""
+    conditions = [] if measure.where is None else [measure.where]
+    return {column.name for column in measure.columns} | {name for one in conditions for name in _named(one)}
+
+
+def _named(predicate: Bound) -> set[str]:
+    if isinstance(predicate, Among | Spelled):
+        return {predicate.column}
+    return {name for part in predicate.parts for name in _named(part)}
+
+
+def holds(predicate: Bound, event: Event) -> bool:
+    """Say whether a bound predicate holds for an event, by its plain definition; undeclared texts are `text CODE`."""
+    match predicate:
+        case Among(column, ranges):
+            return any(low <= event.code(column) <= high for low, high in ranges)
+        case Spelled(column, texts, negated):
+            code = event.code(column)
+            return code != 0 and ((f"text {code}" in texts) != negated)
+        case Both(parts):
+            return all(holds(part, event) for part in parts)
+        case Either(parts):
+            return any(holds(part, event) for part in parts)
+
+
+def stream(
+    events: Sequence[Event], batch: int = 65_536, conditions: Sequence[Bound] = ()
+) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
+    """Yield events as the engine does, in the order given and in the store's types, with a plan's `conditions`."""
     for start in range(0, len(events), batch):
         part = events[start : start + batch]
         table = np.array([event.codes for event in part], dtype=np.int64)
-        codes = {
+        codes: dict[str, Codes] = {
             name: np.ascontiguousarray(table[:, place], dtype=STORED[code_type(TABLE.columns[name])])
             for place, name in enumerate(COLUMNS)
         }
+        for place, condition in enumerate(conditions):
+            codes[scan.condition(place)] = np.array([holds(condition, event) for event in part], dtype=np.uint8)
         yield np.array([event.person for event in part], dtype=np.int32), codes
 
 
 def bounded(planned: Plan, events: Sequence[Event], batch: int = 65_536) -> list[NDArray[np.int64]]:
     """Return what the kernel makes of the events."""
-    return bounding.bound(planned, stream(events, batch))
+    return bounding.bound(planned, stream(events, batch, planned.conditions))
 
 
 def reference(planned: Plan, events: Sequence[Event]) -> list[list[int]]:
     """Return what the kernel should make of the events, as plainly as Python says it."""
-    totals = [[0] * planned.cells for _ in planned.measures]
+    totals = [[0] * (planned.cells * measure.width) for measure in planned.measures]
     counted: dict[int, Counter[int]] = {}  # by person: the events counted in each cell
+    active: dict[tuple[int, int], list[Event]] = {}  # by cell and person: all events there, counted or not
     for event in events:
         cell = 0
         for key in planned.keys:
@@ -129,18 +220,40 @@ def reference(planned: Plan, events: Sequence[Event]) -> list[list[int]]:
         own = counted.setdefault(event.person, Counter())
         if cell not in own and len(own) == planned.cells_per_person:
             continue
-        is_new = cell not in own
+        active.setdefault((cell, event.person), []).append(event)
         if own[cell] == planned.events_per_cell:
             continue
         own[cell] += 1
         for measure, total in zip(planned.measures, totals, strict=True):
-            code = 0 if measure.column is None else event.code(measure.column.name)
-            if measure.counted is Counted.PERSONS:
-                total[cell] += is_new
-            elif measure.counted is Counted.EVENTS:
-                total[cell] += 1
-            elif code:
-                assert measure.column is not None
-                units = min(max(code - 1 + measure.column.low, measure.low), measure.high)
-                total[cell] += 1 if measure.counted is Counted.PRESENT else units - measure.centre
+            if measure.counted is not Counted.PERSONS:
+                place, amount = _of_event(measure, event)
+                total[cell * measure.width + place] += amount
+    for (cell, _), there in active.items():
+        for measure, total in zip(planned.measures, totals, strict=True):
+            if measure.counted is not Counted.PERSONS:
+                continue
+            if measure.split is not None:
+                total[2 * cell + (not any(holds(measure.split, event) for event in there))] += 1
+            else:
+                total[cell] += measure.where is None or any(holds(measure.where, event) for event in there)
     return totals
+
+
+def _of_event(measure: Measure, event: Event) -> tuple[int, int]:
+    """Return to which of its cell's numbers an event adds, and how much."""
+    place = 0
+    if measure.within is not None:
+        place = measure.within.index(event.code(measure.within.column.name))
+    if measure.split is not None:
+        place = int(not holds(measure.split, event))
+    is_present = all(event.code(column.name) for column in measure.present)
+    if place < 0 or not is_present or not (measure.where is None or holds(measure.where, event)):
+        return 0, 0
+    if measure.counted is Counted.EVENTS:
+        return place, 1
+    return place, math.prod(_units(factor, event) for factor in measure.factors) - measure.middle
+
+
+def _units(factor: Factor, event: Event) -> int:
+    units = event.code(factor.column.name) - 1 + factor.column.low
+    return min(max(units, factor.low), factor.high) - factor.centre

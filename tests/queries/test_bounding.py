@@ -11,7 +11,18 @@ from queries import bounding, nodes
 from queries.errors import EngineFailed
 from queries.keys import TABLE_MAX
 from queries.plan import Plan
-from tests.queries.clinic import COLUMNS, TABLE, Event, bounded, largest_code, plan_of, planned, reference, stream
+from tests.queries.clinic import (
+    COLUMNS,
+    EVERY_STATISTIC,
+    TABLE,
+    Event,
+    bounded,
+    largest_code,
+    plan_of,
+    planned,
+    reference,
+    stream,
+)
 
 KEYS: list[nodes.Key] = [
     nodes.ByValue("sex"),
@@ -24,16 +35,6 @@ KEYS: list[nodes.Key] = [
     nodes.ByBins("wide", (-(2**40), -5, 0, 2**31, 2**33)),
     nodes.ByPeriod("day", "month"),
     nodes.ByPeriod("day", "year"),
-]
-STATISTICS: list[nodes.Statistic] = [
-    nodes.Count("persons"),
-    nodes.Count("events"),
-    nodes.Sum("visits"),
-    nodes.Sum("balance", (-7.25, 100)),
-    nodes.Sum("wide"),
-    nodes.Mean("visits", (1, 8)),
-    nodes.Mean("balance"),
-    nodes.Mean("wide", (-5, 2**32)),
 ]
 
 
@@ -57,7 +58,7 @@ def streams(draw: st.DrawFn) -> list[Event]:
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Return a plan with any keys, statistics and contribution bounds."""
-    statistics = draw(st.lists(st.sampled_from(STATISTICS), min_size=1, max_size=3))
+    statistics = draw(st.lists(st.sampled_from(EVERY_STATISTIC), min_size=1, max_size=3))
     keys = draw(st.lists(st.sampled_from(KEYS), max_size=3, unique_by=lambda key: key.column))
     select = tuple((f"s{place}", statistic) for place, statistic in enumerate(statistics))
     bounds = nodes.Bounds(draw(st.integers(1, 6)), draw(st.integers(1, 4)))
@@ -129,7 +130,7 @@ def test_parts_add_up_to_the_whole(plan: Plan, events: list[Event], cuts: list[i
     ranges = [range(first, stop) for first, stop in itertools.pairwise(edges)]
 
     def part(_plan: Plan, persons: range) -> bounding.Stream:
-        return stream([event for event in events if event.person in persons], batch)
+        return stream([event for event in events if event.person in persons], batch, plan.conditions)
 
     cells = bounding.bound_in_parts(plan, ranges, part)
     assert [one.tolist() for one in cells] == reference(plan, events)

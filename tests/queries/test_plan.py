@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from queries import nodes, plan
 from queries.catalog import PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.errors import InvalidQuery
-from queries.plan import Counted
+from queries.measures import Counted
 from tests.queries.clinic import CLINIC, NANO, TABLE, plan_of, planned
 
 COUNT = (("n", nodes.Count("events")),)
@@ -119,7 +119,8 @@ def test_no_value_is_further_from_the_centre_than_the_sensitivity_says(
     for measure in one.measures:
         assert measure.mechanism.sensitivity_l1 == one.cells_per_person * measure.largest
         if measure.counted is Counted.VALUES:
-            ends = [abs(end - measure.centre) for end in (measure.low, measure.high)]
+            (value,) = measure.factors
+            ends = [abs(end - value.centre) for end in (value.low, value.high)]
             assert measure.largest == events * max(ends)
         else:
             assert measure.largest == events

@@ -4,13 +4,45 @@ import pytest
 
 from queries import nodes, policy
 from queries.errors import OutsideProtocol
-from queries.nodes import All, Any, ByBins, ByPeriod, ByValue, Comparison, Count, Mean, Not, Query, Sum
+from queries.nodes import (
+    All,
+    Any,
+    ByBins,
+    ByPeriod,
+    ByValue,
+    Comparison,
+    Correlation,
+    Count,
+    Covariance,
+    Histogram,
+    Mean,
+    Not,
+    Proportion,
+    Quantile,
+    Query,
+    Stddev,
+    Sum,
+    Top,
+    Variance,
+)
 from queries.policy import Protocol
 
 WHERE = All((Comparison("a", "=", 1), Not(Any((Comparison("b", "is_null"), Comparison("c", "in", (1, 2)))))))
 QUERY = Query(
     "visits",
-    (("people", Count("persons")), ("total", Sum("d")), ("average", Mean("e"))),
+    (
+        ("people", Count("persons", where=Comparison("i", "=", 1))),
+        ("total", Sum("d")),
+        ("average", Mean("e", where=Not(Comparison("j", "=", 1)))),
+        ("share", Proportion(Any((Comparison("k", "=", 1), Comparison("l", "is_null"))))),
+        ("variance", Variance("m")),
+        ("spread", Stddev("n", (0, 1))),
+        ("median", Quantile("o", (0.5,))),
+        ("histogram", Histogram("p", (0, 1))),
+        ("often", Top("q", 3)),
+        ("together", Covariance(("r", "s"))),
+        ("alike", Correlation(("t", "u"))),
+    ),
     WHERE,
     (ByValue("f"), ByBins("g", (0, 1)), ByPeriod("h", "year")),
 )
@@ -20,6 +52,19 @@ PLACES = {
     "c": "/query/where/all/1/not/any/1/column",
     "d": "/query/select/total/sum",
     "e": "/query/select/average/mean",
+    "i": "/query/select/people/where/column",
+    "j": "/query/select/average/where/not/column",
+    "k": "/query/select/share/proportion/any/0/column",
+    "l": "/query/select/share/proportion/any/1/column",
+    "m": "/query/select/variance/variance",
+    "n": "/query/select/spread/stddev",
+    "o": "/query/select/median/quantile",
+    "p": "/query/select/histogram/histogram",
+    "q": "/query/select/often/top",
+    "r": "/query/select/together/covariance/0",
+    "s": "/query/select/together/covariance/1",
+    "t": "/query/select/alike/correlation/0",
+    "u": "/query/select/alike/correlation/1",
     "f": "/query/group_by/0",
     "g": "/query/group_by/1/column",
     "h": "/query/group_by/2/column",
@@ -33,7 +78,7 @@ def test_a_protocol_that_names_nothing_allows_everything() -> None:
 
 def test_a_query_within_every_list_is_allowed() -> None:
     """Exactly what the protocol names, up to exactly its epsilon."""
-    statistics = frozenset({"count", "sum", "mean"})
+    statistics = frozenset(nodes.word_of(statistic) for _, statistic in QUERY.select)
     policy.check(QUERY, nodes.Privacy(500), Protocol(frozenset({"visits"}), frozenset(PLACES), statistics, 500))
 
 
@@ -56,8 +101,10 @@ def test_a_column_outside_the_protocol_is_refused_wherever_it_stands(column: str
         (Protocol(tables=frozenset({"other"})), "/query/from"),
         (Protocol(tables=frozenset()), "/query/from"),
         (Protocol(columns=frozenset()), PLACES["a"]),
-        (Protocol(statistics=frozenset({"count", "mean"})), "/query/select/total"),
-        (Protocol(statistics=frozenset({"sum", "mean"})), "/query/select/people"),
+        *(
+            (Protocol(statistics=frozenset(policy.STATISTICS) - {nodes.word_of(statistic)}), f"/query/select/{name}")
+            for name, statistic in QUERY.select
+        ),
         (Protocol(epsilon_nano_max=499), "/privacy/epsilon"),
         (Protocol(epsilon_nano_max=0), "/privacy/epsilon"),
     ],
@@ -71,6 +118,6 @@ def test_what_the_protocol_does_not_name_is_refused_with_its_place(protocol: Pro
 
 def test_every_statistic_of_the_grammar_can_be_named() -> None:
     """The protocol's words are the grammar's."""
-    words = [policy.statistic_name(statistic) for _, statistic in QUERY.select]
+    words = [nodes.word_of(statistic) for _, statistic in QUERY.select]
     assert sorted(words) == sorted(policy.STATISTICS)
     assert {type(statistic) for _, statistic in QUERY.select} == set(nodes.Statistic.__args__)

@@ -17,7 +17,7 @@ from queries.errors import InvalidQuery
 from queries.nodes import All, Comparison, Not
 from queries.nodes import Any as Some
 from queries.predicates import ALWAYS, NEVER, Among, Both, Either, Spelled
-from tests.queries.clinic import COLUMNS, TABLE, Event, largest_code, planned
+from tests.queries.clinic import COLUMNS, TABLE, Event, holds, largest_code, planned
 from tests.queries.sources import clinic_source, clinic_store
 
 if TYPE_CHECKING:
@@ -34,20 +34,6 @@ def bound(predicate: Predicate) -> predicates.Bound:
 
 
 # What holds
-
-
-def holds(predicate: predicates.Bound, event: Event) -> bool:
-    """Say whether a bound predicate holds for an event, by its plain definition."""
-    match predicate:
-        case Among(column, ranges):
-            return any(low <= event.code(column) <= high for low, high in ranges)
-        case Spelled(column, texts, negated):
-            code = event.code(column)
-            return code != 0 and ((f"text {code}" in texts) != negated)
-        case Both(parts):
-            return all(holds(part, event) for part in parts)
-        case Either(parts):
-            return any(holds(part, event) for part in parts)
 
 
 EVENTS = [

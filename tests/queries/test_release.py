@@ -99,7 +99,7 @@ def test_margins_of_means_cover_groups_of_any_size(events: int, mean_units: int)
     The noise is small beside the group, so that the interval is hardly ever cut off by the range of the values.
     """
     plan = scaled(many(nodes.Mean("cost"), NANO), 400.0 * events, max(events / 20, 0.8))
-    centre = plan.measures[0].centre
+    centre = plan.measures[0].factors[0].centre
     exact = cells(plan, events * (mean_units - centre), events)
     assert 0.94 <= coverage(plan, exact, mean_units / 10) <= 0.96
 
@@ -110,7 +110,7 @@ def test_margins_of_means_cover_groups_of_any_size(events: int, mean_units: int)
 def test_margins_of_means_never_cover_too_little(events: int, mean_units: int, epsilon_nano: int) -> None:
     """At the charges people use, a mean's interval covers at least 94%, at both ends of the range too."""
     plan = many(nodes.Mean("cost"), epsilon_nano, events=3)
-    centre = plan.measures[0].centre
+    centre = plan.measures[0].factors[0].centre
     assert coverage(plan, cells(plan, events * (mean_units - centre), events), mean_units / 10) >= 0.94
 
 
@@ -118,8 +118,8 @@ def test_the_margin_of_a_mean_in_the_columns_is_that_of_its_rows() -> None:
     """`margins_at` foretells the half width of the interval for a mean halfway to a bound."""
     plan = many(nodes.Mean("cost"), 4 * NANO)
     (column,) = [shown for shown in release.columns(plan) if shown["name"] == "s"]
-    measure = plan.measures[0]
-    halfway = (measure.high - measure.centre) // 2
+    (cost,) = plan.measures[0].factors
+    halfway = (cost.high - cost.centre) // 2
     for count, margin in column["margins_at"].items():  # type: ignore[attr-defined]
         if int(count) < 10_000:
             continue  # for few events the interval is not symmetric

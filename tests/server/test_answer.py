@@ -13,8 +13,8 @@ from budgets import people
 from budgets.errors import Forbidden, NotApproved, NotFound
 from budgets.ledger import Charge
 from server import answer
+from server.asking import AskSchema
 from server.errors import StoreUnavailable
-from server.schemas import AskSchema
 from tests.serving import (
     PATIENTS,
     ROOT,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.server.routes import NEW_STUDY, REASON
-from tests.serving import PATIENTS, ask, assert_chain
+from tests.serving import EVERY_STATISTIC, PATIENTS, ask, assert_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -354,6 +354,39 @@ def test_a_release_as_json_and_csv(place: Place) -> None:
         assert int(row["patients_low"]) == wanted["patients"]["low"]
         assert float(row["mean_high"]) == wanted["mean"]["high"]
     is_refused(ada.get("/studies/flu/releases/" + "0" * 32), 404, "not-found")
+
+
+def test_every_statistic_as_json_and_csv(place: Place) -> None:
+    """Each statistic has its result in each row, low <= value <= high, and the same numbers in its columns of the CSV."""
+    ada = place.client("ada")
+    made = ada.good("POST", "/studies/flu/queries", ask(EVERY_STATISTIC, group_by=["sex"]))
+    table = ada.get(f"/studies/flu/releases/{made['id']}", Accept="text/csv")
+    female, male = made["rows"]
+    (columns, *_) = csv.reader(io.StringIO(table.body.decode()))
+    lines = list(csv.DictReader(io.StringIO(table.body.decode())))
+    assert len(columns) == len(set(columns))
+    assert list(female) == ["sex", *EVERY_STATISTIC]
+    assert [part["bin"] for part in female["ages"]["bins"]] == ["[0, 18)", "[18, 40)", "[40, 65)"]
+    assert [part["bin"] for part in female["health"]["bins"]] == ["excellent", "good", "fair", "poor"]
+    assert [part["at"] for part in female["quartiles"]["quantiles"]] == [0.25, 0.5, 0.75]
+    assert {part["key"] for part in female["often"]["top"]} < {"1", "2", "3", "4", "5", "6"}
+    for row, line in zip((female, male), lines, strict=True):
+        found = {
+            **{name: row[name] for name in EVERY_STATISTIC if "value" in row[name]},
+            **{f"ages[{part['bin']}]": part for part in row["ages"]["bins"]},
+            **{f"health[{part['bin']}]": part for part in row["health"]["bins"]},
+            **{f"quartiles[{part['at']}]": part for part in row["quartiles"]["quantiles"]},
+        }
+        for name, part in found.items():
+            assert part["low"] <= part["value"] <= part["high"], name
+            told = (line[name], line[f"{name}_low"], line[f"{name}_high"])
+            assert tuple(map(float, told)) == (part["value"], part["low"], part["high"])
+        for place_in_top, part in enumerate(row["often"]["top"], start=1):
+            names = [f"often_{place_in_top}_{end}" for end in ("key", "value", "low", "high")]
+            assert [line[name] for name in names] == [str(part[end]) for end in ("key", "value", "low", "high")]
+        values = [part["value"] for part in row["often"]["top"]]
+        assert values == sorted(values, reverse=True)
+        assert len(line) == 1 + 3 * len(found) + 4 * len(values)
 
 
 def test_reading_costs_nothing(place: Place) -> None:

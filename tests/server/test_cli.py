@@ -555,6 +555,15 @@ def test_a_query_in_sql(home: Home) -> None:
     assert refused(home, "query", "s", "--sql", f"{text} LIMIT 1", "--epsilon", "0.5").startswith(
         "/sql: line 1, column "
     )
+    listed = (
+        "SELECT MEDIAN(visits) AS m, HISTOGRAM(health) AS h, APPROX_TOP_K(site, 2) AS t, CORR(age, visits) FROM years"
+    )
+    foretold = run(home, "query", "s", "--sql", listed, "--rho", "0.001", "--estimate").stdout
+    assert "m: between the values " in foretold
+    assert " events further down and up" in foretold
+    assert foretold.count("± ") == 6
+    shown = run(home, "query", "s", "--sql", listed, "--epsilon", "0.1").stdout
+    assert "; good: " in shown
     for options in (["--sql", text, "x.json"], [], ["--epsilon", "1"]):
         assert run(home, "query", "s", *options).exit_code == 2
     assert refused(home, "query", "s", "--sql", text).startswith("/privacy")

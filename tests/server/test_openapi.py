@@ -8,9 +8,22 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from queries import policy
 from tests.server.routes import BODIES, NEW_STUDY, REASON, document, filled, operations
 from tests.server.test_schemas import WRONG
-from tests.serving import PATIENTS, PREFIX, PROBLEM, Client, Home, Place, Reply, application, ask, through_app
+from tests.serving import (
+    EVERY_STATISTIC,
+    PATIENTS,
+    PREFIX,
+    PROBLEM,
+    Client,
+    Home,
+    Place,
+    Reply,
+    application,
+    ask,
+    through_app,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -132,7 +145,8 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
                 client.good("GET", path)
         admin.good("POST", "/studies", {**NEW_STUDY, "name": "flu", "delta": 1e-7, "epsilon": 5})
         terms = {"starts": "2020-01-01", "ends": "2099-12-31"}
-        protocol = {"tables": ["years"], "columns": ["sex", "visits"], "statistics": ["count", "sum", "mean"]}
+        columns = ["sex", "visits", "age", "health", "site"]
+        protocol = {"tables": ["years"], "columns": columns, "statistics": list(policy.STATISTICS)}
         admin.good("PATCH", "/studies/flu", {**terms, "protocol": {**protocol, "max_epsilon": 2.5}})
         admin.good("PUT", "/studies/flu/members/ada")
         for action in ("approve", "suspend", "resume"):
@@ -141,7 +155,8 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         admin.good("GET", "/studies/flu")
         dora.good("POST", "/studies/flu/budget/approve", REASON)
         statistics = {**PATIENTS, "v": {"sum": "visits"}, "m": {"mean": "visits", "bounds": [0, 20]}}
-        for body in (ask(PATIENTS), ask(statistics, 0.5, group_by=["sex"]), ask({"n": {"count": "events"}})):
+        every = ask(EVERY_STATISTIC, 0.25)
+        for body in (ask(PATIENTS), ask(statistics, 0.5, group_by=["sex"]), ask({"n": {"count": "events"}}), every):
             ada.good("POST", "/studies/flu/estimates", body)
             release = ada.good("POST", "/studies/flu/queries", body)["id"]
             ada.good("POST", "/studies/flu/queries", body)
@@ -268,6 +283,8 @@ GOOD_BODIES = [
     ask(PATIENTS, 1),
     {**ask(PATIENTS), "privacy": {"rho": 0.01}},
     ask({"a": {"count": "events"}, "b": {"sum": "cost"}, "c": {"mean": "cost", "bounds": [0, 10.5]}}),
+    ask(EVERY_STATISTIC),
+    *(ask({name: statistic}) for name, statistic in EVERY_STATISTIC.items()),
     ask(PATIENTS, where=YEAR),
     ask(PATIENTS, where={"all": [YEAR, {"any": [YEAR, {"not": YEAR}]}]}),
     ask(PATIENTS, where={"column": "sex", "op": "in", "value": ["male", "female"]}),
@@ -313,6 +330,22 @@ def test_what_is_wrong_in_its_shape_the_document_forbids(served: dict[str, Any])
         *({**ask(PATIENTS), "privacy": {"epsilon": wrong}} for wrong in (0, -1, "1", True, None, [1], {}, 1e7)),
         *(ask(wrong) for wrong in ({}, {"a": 1}, {"a": {}}, {"a": {"max": "cost"}}, {"1a": {"count": "persons"}})),
         *(ask({"a": wrong}) for wrong in ({"count": "rows"}, {"count": True}, {"count": "persons", "sum": "cost"})),
+        *(ask({"a": {"median": "cost"}}), ask({"a": {"quantile": "cost"}}), ask({"a": {"top": "site"}})),
+        *(ask({"a": {"quantile": "cost", "at": wrong}}) for wrong in (0, 1, -1, "0.5", True, None, [], [0], ["0.5"])),
+        *(ask({"a": {"top": "site", "k": wrong}}) for wrong in (0, -1, 1.5, "2", True, None, [1])),
+        *(ask({"a": {"histogram": "age", "bins": wrong}}) for wrong in (5, "x", [], [None], {})),
+        *(ask({"a": {"histogram": wrong}}) for wrong in (5, None, ["age"])),
+        *(ask({"a": {"covariance": wrong}}) for wrong in ("age", [], ["age"], ["age", "visits", "cost"], ["age", 1])),
+        *(
+            ask({"a": {"correlation": ["age", "visits"], "bounds": wrong}})
+            for wrong in ([0, 1], [[0, 1]], [[0, 1], None], [[0, 1], [0]], [[0, 1], [0, "1"]], [[0, 1], [0, 1], [0, 1]])
+        ),
+        *(ask({"a": {"proportion": wrong}}) for wrong in ("sex", {}, [YEAR], {"not": [YEAR]})),
+        ask({"a": {"proportion": YEAR, "of": "rows"}}),
+        ask({"a": {"proportion": YEAR, "where": YEAR}}),
+        ask({"a": {"proportion": YEAR, "bounds": [0, 1]}}),
+        *(ask({"a": {**one, "where": []}}) for one in ({"count": "events"}, {"sum": "cost"}, {"top": "site", "k": 1})),
+        *(ask({"a": {**one, "x": 1}}) for one in EVERY_STATISTIC.values()),
         *(ask({"a": {"sum": "cost", "bounds": wrong}}) for wrong in (5, [0], [0, 1, 2], ["0", 5], [0, True])),
         *(ask(PATIENTS, where=wrong) for wrong in ([], "x", {}, {"all": []}, {"any": {}}, {"not": [YEAR]})),
         *(ask(PATIENTS, where={**YEAR, **wrong}) for wrong in ({"op": "~"}, {"x": 1}, {"value": None}, {"value": [1]})),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from queries import nodes
 from server.api.parsing import BODY_BYTES_MAX
-from server.schemas import QuerySchema
+from server.asking import QuerySchema
 from tests.serving import PATIENTS, PROBLEM, ask
 
 if TYPE_CHECKING:
@@ -136,6 +136,13 @@ def deep(levels: int) -> Any:
 
 YEAR = {"column": "year", "op": "=", "value": 1}
 COSTS = {"sum": "cost", "bounds": [0, 10]}
+FILTERED = (
+    {"count": "persons"},
+    {"mean": "cost"},
+    {"quantile": "cost", "at": 0.5},
+    {"top": "site", "k": 1},
+    {"covariance": ["age", "cost"]},
+)
 WRONG: list[tuple[Any, str]] = [
     # the body
     ([], ""),
@@ -182,6 +189,61 @@ WRONG: list[tuple[Any, str]] = [
     (q(select={"a": {"sum": "sex"}}), "/query/select/a/sum"),
     (q(select={"a": {"mean": "child"}}), "/query/select/a/mean"),
     (q(select={"a": {"sum": "cost", "x": 1}}), "/query/select/a/x"),
+    *(
+        (q(select={"a": wrong}), f"/query/select/a{place}")
+        for wrong, place in (
+            # proportion
+            ({"proportion": "sex"}, "/proportion"),
+            ({"proportion": {}}, "/proportion/column"),
+            ({"proportion": {**YEAR, "column": "yaer"}}, "/proportion/column"),
+            ({"proportion": {"not": {**YEAR, "value": "x"}}}, "/proportion/not/value"),
+            ({"proportion": YEAR, "of": "rows"}, "/of"),
+            ({"proportion": YEAR, "where": YEAR}, "/where"),
+            # where
+            *(({**one, "where": []}, "/where") for one in FILTERED),
+            *(({**one, "where": {**YEAR, "column": "yaer"}}, "/where/column") for one in FILTERED),
+            *(({**one, "where": {"all": [YEAR, {**YEAR, "value": "x"}]}}, "/where/all/1/value") for one in FILTERED),
+            # variance, stddev
+            *(({word: "csot"}, f"/{word}") for word in ("variance", "stddev")),
+            *(({word: "sex"}, f"/{word}") for word in ("variance", "stddev")),
+            ({"quantile": "sex", "at": 0.5}, "/quantile"),
+            ({"variance": "cost", "bounds": [5, 5]}, "/bounds"),
+            ({"stddev": "cost", "bounds": [-1, 5]}, "/bounds/0"),
+            # quantile
+            ({"quantile": "cost"}, "/at"),
+            *(({"quantile": "cost", "at": one}, "/at") for one in (0, 1, -0.5, "0.5", True, None, [], {})),
+            ({"quantile": "cost", "at": [0.5, 1]}, "/at/1"),
+            ({"quantile": "cost", "at": ["0.5"]}, "/at/0"),
+            ({"quantile": "cost", "at": 0.5, "bounds": [0, 40001]}, "/bounds/1"),
+            ({"quantile": "csot", "at": 0.5}, "/quantile"),
+            # histogram
+            ({"histogram": 1}, "/histogram"),
+            ({"histogram": "aeg"}, "/histogram"),
+            ({"histogram": "age", "bins": []}, "/bins"),
+            ({"histogram": "age", "bins": [5]}, "/bins"),
+            ({"histogram": "age", "bins": [5, 4]}, "/bins/1"),
+            ({"histogram": "age", "bins": [5, "x"]}, "/bins/1"),
+            ({"histogram": "sex", "bins": [0, 1]}, "/bins"),
+            ({"histogram": "aeg", "bins": [0, 1]}, "/histogram"),
+            ({"histogram": "cost"}, "/histogram"),
+            # top
+            ({"top": "site"}, "/k"),
+            *(({"top": "site", "k": one}, "/k") for one in (0, -1, 1.5, True, "2", None, 7)),
+            ({"top": "stie", "k": 1}, "/top"),
+            ({"top": "cost", "k": 1}, "/top"),
+            # covariance, correlation
+            *(({"covariance": one}, "/covariance") for one in ("age", [], ["age"], ["age", "visits", "cost"])),
+            ({"covariance": ["age", 1]}, "/covariance/1"),
+            ({"covariance": ["age", "age"]}, "/covariance/1"),
+            ({"correlation": ["sex", "age"]}, "/correlation/0"),
+            ({"correlation": ["age", "csot"]}, "/correlation/1"),
+            ({"correlation": ["age", "cost"], "bounds": [0, 5]}, "/bounds/0"),
+            ({"correlation": ["age", "cost"], "bounds": [[0, 5]]}, "/bounds"),
+            ({"correlation": ["age", "cost"], "bounds": [[0, 5], [5, 4]]}, "/bounds/1"),
+            ({"correlation": ["age", "cost"], "bounds": [[-1, 5], [0, 4]]}, "/bounds/0/0"),
+            ({"correlation": ["age", "cost"], "bounds": [[0, 5], [0, "4"]]}, "/bounds/1/1"),
+        )
+    ),
     (q(select={"a": {**COSTS, "bounds": 5}}), "/query/select/a/bounds"),
     (q(select={"a": {**COSTS, "bounds": [0]}}), "/query/select/a/bounds"),
     (q(select={"a": {**COSTS, "bounds": [0, 1, 2]}}), "/query/select/a/bounds"),
