@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PERSON = "person"  # the person column of every stored table; its numbers never leave the server
+PLACE = "rowid"  # what DuckDB calls the place of a row in its table; no column may have its name
 PERSONS = "persons"  # the table with one row per person
 
 EPOCH = dt.date(1970, 1, 1)
@@ -116,11 +117,12 @@ class Table:
     title: str = ""
     cells_per_person: int | None = None
     events_per_cell: int | None = None
+    built: bool = False  # for one query, of one row for each person
 
     @property
     def one_row_per_person(self) -> bool:
         """Say whether a person has one row here, so that no contribution needs a bound."""
-        return self.name == PERSONS
+        return self.built or self.name == PERSONS
 
 
 @dataclass(frozen=True)

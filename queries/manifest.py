@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from queries.catalog import EPOCH, PERSON, PERSONS, Column, Dataset, Kind, Table, frozen
+from queries.catalog import EPOCH, PERSON, PERSONS, PLACE, Column, Dataset, Kind, Table, frozen
 from queries.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -157,8 +157,8 @@ def _columns(
     lower = {name.lower() for name in taken or ()}
     for name in listing:
         section = listing.section(name)
-        if not NAME.fullmatch(name) or name.lower() == PERSON:
-            raise listing.error(name, "use letters, digits and _, and not the name person")
+        if not NAME.fullmatch(name) or name.lower() in (PERSON, PLACE):
+            raise listing.error(name, "use letters, digits and _, and not the names person and rowid")
         if name.lower() in lower:
             raise listing.error(name, "is declared twice (upper and lower case are the same)")
         lower.add(name.lower())

@@ -19,10 +19,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from queries import codes, keys, nodes, predicates, quantiles
+from queries import codes, keys, nodes, predicates, quantiles, survival
 from queries.errors import InvalidQuery
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from queries.catalog import Column, Table
     from queries.keys import CellKey
 
@@ -85,22 +87,24 @@ class Draft:
         return 1 if self.within is None else self.within.size
 
 
-def drafts(statistic: nodes.Statistic, table: Table, events: int, room: int, pointer: str) -> tuple[Draft, ...]:
+def drafts(
+    statistic: nodes.Statistic, table: Table, tables: Mapping[str, Table], events: int, room: int, pointer: str
+) -> tuple[Draft, ...]:
     """Return the measures a statistic is made of, each cell with at most `room` numbers. Raises InvalidQuery."""
+    if isinstance(statistic, nodes.Proportion):
+        _require_room(2, room, f"{pointer}/proportion")
+        split = predicates.bind(statistic.holds, table, f"{pointer}/proportion", tables)
+        counted, largest = (Counted.PERSONS, 1) if statistic.of == "persons" else (Counted.EVENTS, events)
+        return (Draft(counted, largest, split=split),)
     found = _drafts(statistic, table, events, room, pointer)
-    if isinstance(statistic, nodes.Proportion) or statistic.where is None:
+    if statistic.where is None:
         return found
-    where = predicates.bind(statistic.where, table, f"{pointer}/where")
+    where = predicates.bind(statistic.where, table, f"{pointer}/where", tables)
     return tuple(replace(draft, where=where) for draft in found)
 
 
-def _drafts(statistic: nodes.Statistic, table: Table, events: int, room: int, pointer: str) -> tuple[Draft, ...]:
+def _drafts(statistic: nodes.Function, table: Table, events: int, room: int, pointer: str) -> tuple[Draft, ...]:
     match statistic:
-        case nodes.Proportion(holds, of):
-            _require_room(2, room, f"{pointer}/proportion")
-            split = predicates.bind(holds, table, f"{pointer}/proportion")
-            counted, largest = (Counted.PERSONS, 1) if of == "persons" else (Counted.EVENTS, events)
-            return (Draft(counted, largest, split=split),)
         case nodes.Count("persons"):
             return (Draft(Counted.PERSONS, 1),)
         case nodes.Count():
@@ -129,6 +133,14 @@ def _drafts(statistic: nodes.Statistic, table: Table, events: int, room: int, po
             within = keys.bind(key, table, named if edges is None else pointer, named)
             _require_room(within.size, room, named if edges is None else f"{pointer}/bins")
             return (_events(events, (), within),)
+        case nodes.Survival():
+            outcome = table.columns.get(survival.column_name(pointer.rpartition("/")[2]))
+            if outcome is None:
+                raise InvalidQuery(
+                    f"{pointer}/survival", "a curve is of a per-person table with a value built with days_to"
+                )
+            _require_room(outcome.size, room, f"{pointer}/bins")
+            return (_events(events, (), keys.CellKey(outcome.name, outcome, null=False)),)
         case nodes.Top(name, k):
             within = keys.bind(nodes.ByValue(name), table, f"{pointer}/top")
             if k > within.size:

@@ -13,6 +13,8 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")  # of a column of the answer
 
 Scalar = str | int | float | bool
 
+PERSON = "person"  # the public name of the person column
+
 COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null")
 PERIODS = ("year", "quarter", "month")
 
@@ -50,7 +52,36 @@ class Not:
     part: Predicate
 
 
-Predicate = Comparison | All | Any | Not
+@dataclass(frozen=True)
+class Related:
+    """Other events of the same person: of a table, that fulfil a condition, at most so many days away.
+
+    `date` is the column that says when; the table's only one when not given.
+    """
+
+    table: str
+    where: Predicate | None = None
+    within_days: int | None = None
+    date: str | None = None
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The person has at least `at_least` events of a table that fulfil a condition.
+
+    With `after`, only events count that have such another event on their day or up to `within_days` before; with
+    `without`, only those that have no such other event on an earlier day (up to `within_days` earlier).
+    """
+
+    table: str
+    where: Predicate | None = None
+    at_least: int = 1
+    after: Related | None = None
+    without: Related | None = None
+    date: str | None = None
+
+
+Predicate = Comparison | All | Any | Not | Cohort
 
 
 @dataclass(frozen=True)
@@ -174,6 +205,19 @@ class Top(Filtered):
 
 
 @dataclass(frozen=True)
+class Survival(Filtered):
+    """The share of persons to whom an event has not happened yet, by the end of each interval of days.
+
+    `column` is a value built with days_to. Who has had no event is followed up to the day `ends`, the last one that
+    the events' date may have when not given.
+    """
+
+    column: str
+    edges: tuple[Scalar, ...]
+    ends: str | None = None
+
+
+@dataclass(frozen=True)
 class Proportion:
     """The share of the events that fulfil a condition, or of the persons who have such an event in the cell."""
 
@@ -181,8 +225,40 @@ class Proportion:
     of: str = "events"  # or "persons"
 
 
-Function = Count | Sum | Mean | Variance | Stddev | Quantile | Histogram | Top | Covariance | Correlation
+Function = Count | Sum | Mean | Variance | Stddev | Quantile | Histogram | Top | Covariance | Correlation | Survival
 Statistic = Function | Proportion
+
+
+BUILT = ("count", "sum", "mean", "min", "max", "first", "last", "exists", "days_to")
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value for each person, built from their events: see `BUILT` for the words.
+
+    `column` is what it is of (none for count, exists and days_to); `where` says which events take part, and of
+    `exists` what is to exist. `first` and `last` go by the column `date`. `days_to` is the number of days from the
+    person's first event to the first one `to` on that day or later. Each value is clamped to the bounds.
+    """
+
+    word: str
+    column: str | None = None
+    where: Predicate | None = None
+    bounds: tuple[float, float] | None = None
+    date: str | None = None
+    to: Related | None = None
+
+
+@dataclass(frozen=True)
+class PerPerson:
+    """A table made for the query: a row for each person who has events (that fulfil `where`), with built values.
+
+    Its columns are the values and the person's own attributes.
+    """
+
+    table: str
+    values: tuple[tuple[str, Value], ...]
+    where: Predicate | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +273,7 @@ class Bounds:
 class Query:
     """A question about one table. `select` ties each statistic to the name of its column in the answer."""
 
-    table: str
+    source: str | PerPerson
     select: tuple[tuple[str, Statistic], ...]
     where: Predicate | None = None
     group_by: tuple[Key, ...] = ()
@@ -217,7 +293,7 @@ class Privacy:
 
 def to_json(query: Query) -> dict[str, object]:
     """Return the JSON form of a query, as a release shows what was asked."""
-    shown: dict[str, object] = {"from": query.table}
+    shown: dict[str, object] = {"from": _source_json(query.source)}
     if query.where is not None:
         shown["where"] = _predicate_json(query.where)
     if query.group_by:
@@ -233,8 +309,54 @@ def to_json(query: Query) -> dict[str, object]:
     return shown
 
 
+def _source_json(source: str | PerPerson) -> object:
+    if isinstance(source, str):
+        return source
+    values = {name: _value_json(value) for name, value in source.values}
+    return _given(per_person=source.table, where=_where_json(source.where), values=values)
+
+
+def _value_json(value: Value) -> dict[str, object]:
+    about: object = value.column
+    if value.word == "count":
+        about = "events"
+    elif value.word == "exists":
+        assert value.where is not None
+        return {value.word: _predicate_json(value.where)}
+    elif value.to is not None:
+        about = _related_json(value.to)
+    bounds = None if value.bounds is None else list(value.bounds)
+    return {value.word: about, **_given(date=value.date, bounds=bounds, where=_where_json(value.where))}
+
+
+def _related_json(related: Related | None) -> dict[str, object] | None:
+    if related is None:
+        return None
+    where = _where_json(related.where)
+    return _given(of=related.table, where=where, within_days=related.within_days, date=related.date)
+
+
+def _where_json(where: Predicate | None) -> dict[str, object] | None:
+    return None if where is None else _predicate_json(where)
+
+
+def _given(**members: object) -> dict[str, object]:
+    """Return the members of an object that are given."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
 def _predicate_json(predicate: Predicate) -> dict[str, object]:
     match predicate:
+        case Cohort():
+            cohort = _given(
+                persons=predicate.table,
+                where=_where_json(predicate.where),
+                at_least=predicate.at_least if predicate.at_least > 1 else None,
+                after=_related_json(predicate.after),
+                without=_related_json(predicate.without),
+                date=predicate.date,
+            )
+            return {"column": PERSON, "op": "in", "value": cohort}
         case All(parts):
             return {"all": [_predicate_json(part) for part in parts]}
         case Any(parts):
@@ -268,6 +390,10 @@ def _statistic_json(statistic: Statistic) -> dict[str, object]:
             shown["bins"] = list(edges)
         case Top(k=k):
             shown["k"] = k
+        case Survival(edges=edges, ends=ends):
+            shown["bins"] = list(edges)
+            if ends is not None:
+                shown["ends"] = ends
         case Quantile(at=at, listed=listed):
             shown["at"] = list(at) if listed else at[0]
         case Proportion(of=of):

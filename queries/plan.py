@@ -19,17 +19,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from queries import codes, keys, measures, mechanisms, nodes, predicates
+from queries import keys, measures, mechanisms, nodes, per_person, predicates, survival
 from queries.errors import InvalidQuery
 from queries.measures import Draft
 from queries.mechanisms import NANO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from queries.catalog import Dataset, Table
     from queries.keys import CellKey
     from queries.mechanisms import Mechanism
+    from queries.per_person import Built
 
 CONFIDENCE = 0.95
 SUM_MAX = 2**62  # every sum and its noise stay below, so that 64-bit integers never overflow
@@ -79,6 +80,8 @@ class Plan:
     events_per_cell: int
     outputs: tuple[Output, ...]
     notes: tuple[str, ...]
+    built: Built | None  # what `table` is made of, where the query builds it
+    tables: Mapping[str, Table]  # all of the dataset's, for cohorts
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -103,20 +106,20 @@ class Plan:
 
 def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max: int) -> Plan:
     """Return the plan of a query that may spend so much. Raises InvalidQuery with the place."""
-    table = dataset.tables.get(query.table)
-    if table is None:
-        raise InvalidQuery(
-            "/query/from",
-            f"dataset {dataset.name} has no such table{codes.nearest(query.table, dataset.tables)}",
-        )
-    where = predicates.bind(query.where, table, "/query/where")
+    built = None
+    if isinstance(query.source, nodes.PerPerson):
+        built = survival.extend(per_person.bind(query.source, dataset.tables), query, dataset.tables)
+        table = built.table
+    else:
+        table = predicates.table_of(dataset.tables, query.source, "/query/from")
+    where = predicates.bind(query.where, table, "/query/where", dataset.tables)
     bound_keys = _bind_keys(query, table)
     cells = math.prod(key.size for key in bound_keys)
     if cells > cells_max:
         raise InvalidQuery("/query/group_by", f"makes {cells} cells; at most {cells_max} are allowed")
     cells_per_person, events_per_cell, notes = _contribution_bounds(query, table, bound_keys)
     drafts = [
-        measures.drafts(statistic, table, events_per_cell, cells_max // cells, f"/query/select/{name}")
+        measures.drafts(statistic, table, dataset.tables, events_per_cell, cells_max // cells, f"/query/select/{name}")
         for name, statistic in query.select
     ]
     outputs = tuple(
@@ -125,7 +128,20 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
             query.select, _price(drafts, cells_per_person, dataset, privacy), strict=True
         )
     )
-    return Plan(dataset.name, query, table, where, bound_keys, cells, cells_per_person, events_per_cell, outputs, notes)
+    return Plan(
+        dataset.name,
+        query,
+        table,
+        where,
+        bound_keys,
+        cells,
+        cells_per_person,
+        events_per_cell,
+        outputs,
+        (*(() if built is None else built.notes), *notes),
+        built,
+        dataset.tables,
+    )
 
 
 def _bind_keys(query: nodes.Query, table: Table) -> tuple[CellKey, ...]:
@@ -256,7 +272,7 @@ def canonical(plan: Plan) -> str:
     }
     document = {
         "dataset": plan.dataset,
-        "from": plan.table.name,
+        "from": plan.table.name if plan.built is None else per_person.to_json(plan.built),
         "where": predicates.to_json(plan.where),
         "group_by": [_canonical_key(key) for key in plan.keys],
         "select": statistics,

@@ -11,13 +11,15 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from queries import codes, nodes
+from queries.catalog import Kind
 from queries.errors import InvalidQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from queries.catalog import Column, Table
     from queries.codes import Ranges
@@ -59,29 +61,70 @@ class Either:
     parts: tuple[Bound, ...]
 
 
-Bound = Among | Spelled | Both | Either
+@dataclass(frozen=True)
+class Events:
+    """The events of a table that fulfil a condition.
+
+    Where their day matters, `date` is the column that holds it, and the day of its code 1 is `first_day`.
+    """
+
+    table: str
+    where: Bound
+    date: str | None = None
+    first_day: int = 0
+    within_days: int | None = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """The person has (or, `negated`, has not) so many of these events, `after` or `without` others (`nodes.Cohort`)."""
+
+    events: Events
+    at_least: int
+    after: Events | None
+    without: Events | None
+    negated: bool
+
+
+Bound = Among | Spelled | Both | Either | Member
 
 ALWAYS = Both(())
 NEVER = Either(())
+NO_TABLES: Mapping[str, Table] = MappingProxyType({})
 
 
-def bind(predicate: nodes.Predicate | None, table: Table, pointer: str) -> Bound:
-    """Return the canonical form of a predicate over a table. Raises InvalidQuery with the place."""
+def bind(
+    predicate: nodes.Predicate | None, table: Table, pointer: str, tables: Mapping[str, Table] = NO_TABLES
+) -> Bound:
+    """Return the canonical form of a predicate over a table; `tables` are those that cohorts may be made of.
+
+    Raises InvalidQuery with the place.
+    """
     if predicate is None:
         return ALWAYS
-    return simplify(_bind(predicate, table, pointer, negated=False, depth=0))
+    return simplify(_bind(predicate, table, pointer, tables, negated=False, depth=0))
 
 
-def _bind(predicate: nodes.Predicate, table: Table, pointer: str, *, negated: bool, depth: int) -> Bound:
+def _bind(
+    predicate: nodes.Predicate,
+    table: Table,
+    pointer: str,
+    tables: Mapping[str, Table],
+    *,
+    negated: bool,
+    depth: int,
+) -> Bound:
     if depth > DEPTH_MAX:
         raise InvalidQuery(pointer, f"nests deeper than {DEPTH_MAX} levels")
     match predicate:
         case nodes.Not(part):
-            return _bind(part, table, f"{pointer}/not", negated=not negated, depth=depth + 1)
+            return _bind(part, table, f"{pointer}/not", tables, negated=not negated, depth=depth + 1)
+        case nodes.Cohort():
+            return _bind_cohort(predicate, tables, f"{pointer}/value", negated=negated)
         case nodes.All(parts) | nodes.Any(parts):
             word = "all" if isinstance(predicate, nodes.All) else "any"
             bound = tuple(
-                _bind(part, table, f"{pointer}/{word}/{index}", negated=negated, depth=depth + 1)
+                _bind(part, table, f"{pointer}/{word}/{index}", tables, negated=negated, depth=depth + 1)
                 for index, part in enumerate(parts)
             )
             return Both(bound) if isinstance(predicate, nodes.All) != negated else Either(bound)
@@ -89,7 +132,56 @@ def _bind(predicate: nodes.Predicate, table: Table, pointer: str, *, negated: bo
             return _bind_comparison(predicate, table, pointer, negated=negated)
 
 
+def _bind_cohort(cohort: nodes.Cohort, tables: Mapping[str, Table], pointer: str, *, negated: bool) -> Bound:
+    if not tables:
+        raise InvalidQuery(pointer, "a cohort stands in the outer filter, not within another cohort or a built table")
+    table = table_of(tables, cohort.table, f"{pointer}/persons")
+    where = bind(cohort.where, table, f"{pointer}/where")
+    by_day = cohort.after is not None or cohort.without is not None
+    date, first_day = None, 0
+    if by_day or cohort.date is not None:
+        column = date_of(table, cohort.date, f"{pointer}/date")
+        if by_day:
+            date, first_day = column.name, column.low
+    after, without = (
+        None if related is None else bind_related(related, tables, f"{pointer}/{word}")
+        for word, related in (("after", cohort.after), ("without", cohort.without))
+    )
+    events = Events(table.name, where, date, first_day)
+    return Member(events, cohort.at_least, after, without, negated)
+
+
+def bind_related(related: nodes.Related, tables: Mapping[str, Table], pointer: str) -> Events:
+    """Return other events of a person, with their day. Raises InvalidQuery with the place."""
+    table = table_of(tables, related.table, f"{pointer}/of")
+    date = date_of(table, related.date, f"{pointer}/date")
+    where = bind(related.where, table, f"{pointer}/where")
+    return Events(table.name, where, date.name, date.low, related.within_days)
+
+
+def table_of(tables: Mapping[str, Table], name: str, pointer: str) -> Table:
+    """Return a table. Raises InvalidQuery, naming the nearest."""
+    table = tables.get(name)
+    if table is None:
+        raise InvalidQuery(pointer, f"there is no such table{codes.nearest(name, tables)}")
+    return table
+
+
+def date_of(table: Table, name: str | None, pointer: str) -> Column:
+    """Return the column that says on which day an event was: the one that is named, or the table's only one."""
+    dates = {column.name: column for column in table.columns.values() if column.kind is Kind.DATE}
+    if not dates:
+        raise InvalidQuery(pointer, f"table {table.name} has no date")
+    if name is None and len(dates) > 1:
+        raise InvalidQuery(pointer, f"table {table.name} has the dates {', '.join(dates)}; name one")
+    if name is not None and name not in dates:
+        raise InvalidQuery(pointer, f"{name} is no date of table {table.name}{codes.nearest(name, dates)}")
+    return dates[name] if name is not None else next(iter(dates.values()))
+
+
 def _bind_comparison(comparison: nodes.Comparison, table: Table, pointer: str, *, negated: bool) -> Bound:
+    if comparison.column == nodes.PERSON:
+        raise InvalidQuery(f"{pointer}/column", "persons are not compared with values; ask for a cohort of them")
     column = column_of(table, comparison.column, f"{pointer}/column")
     if comparison.op == "is_null":
         # Codes of an undeclared column have no public end; every one of them is at least 1.
@@ -288,6 +380,35 @@ def to_json(predicate: Bound) -> object:
             return {"all": [to_json(part) for part in parts]}
         case Either(parts):
             return {"any": [to_json(part) for part in parts]}
+        case Member(events, at_least, after, without, negated):
+            return {
+                "persons": events_json(events),
+                "at_least": at_least,
+                "after": None if after is None else events_json(after),
+                "without": None if without is None else events_json(without),
+                "negated": negated,
+            }
+
+
+def events_json(events: Events) -> dict[str, object]:
+    """Return events as JSON values, for the canonical form of a query."""
+    return {
+        "table": events.table,
+        "where": to_json(events.where),
+        "date": events.date,
+        "within_days": events.within_days,
+    }
+
+
+def has_cohort(predicate: Bound) -> bool:
+    """Say whether a predicate asks for more of a person than the event itself."""
+    match predicate:
+        case Member():
+            return True
+        case Both(parts) | Either(parts):
+            return any(map(has_cohort, parts))
+        case _:
+            return False
 
 
 def columns(predicate: Bound) -> frozenset[str]:
@@ -297,3 +418,5 @@ def columns(predicate: Bound) -> frozenset[str]:
             return frozenset({column})
         case Both(parts) | Either(parts):
             return frozenset().union(*map(columns, parts))
+        case Member():
+            return frozenset()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from queries import moments, nodes, quantiles
+from queries import moments, nodes, quantiles, survival
 from queries.intervals import GaussianMeanNoise, MeanNoise, proportion
 from queries.mechanisms import DiscreteGaussian
 
@@ -54,6 +54,8 @@ def values(output: Output, vectors: Vectors, confidence: float) -> list[Result]:
             return _histograms(output.measures[0], vectors[0], confidence)
         case nodes.Top(_, k):
             return _tops(output.measures[0], vectors[0], k, confidence)
+        case nodes.Survival(_, edges):
+            return _curves(output.measures[0], edges, vectors[0], confidence)
         case nodes.Variance() | nodes.Stddev() | nodes.Covariance() | nodes.Correlation():
             return _moments(output, vectors, confidence)
 
@@ -77,6 +79,8 @@ def margin(output: Output, confidence: float) -> Result:
                 quantiles.rank_noise(widths, scales, share, confidence, gaussian=_gaussian(first)).max() for share in at
             )
             return {"margin": None, "margin_events": float(max(worst))}
+        case nodes.Survival():
+            return {"margin": None, "margins_at": {str(n): _curve_margin_at(first, n, confidence) for n in GROUPS}}
         case nodes.Proportion():
             return {"margin": None, "margins_at": {str(n): _proportion_margin_at(first, n, confidence) for n in GROUPS}}
         case nodes.Mean():
@@ -168,6 +172,45 @@ def _quantiles(output: Output, statistic: nodes.Quantile, vectors: Vectors, conf
 def _decimals(units: Floats, column: Column) -> list[float]:
     """Return quarters of units as the numbers people read."""
     return [number / 4 for number in column.numbers((units * 4).astype(np.int64).tolist())]
+
+
+# Survival
+
+
+def _curves(
+    measure: Measure, edges: tuple[nodes.Scalar, ...], vector: NDArray[np.int64], confidence: float
+) -> list[Result]:
+    """Return for each cell the curve at the end of each interval, and the noisy numbers it was computed from."""
+    counts = vector.reshape(-1, measure.width)
+    scale, gaussian = measure.mechanism.scale, _gaussian(measure)
+    found = survival.curve(counts.astype(np.float64), scale, confidence, gaussian=gaussian)
+    parts = (part.tolist() for part in (found.value, found.low, found.high, counts))
+    return [
+        {
+            "survival": [
+                {
+                    "until": until,
+                    "value": value,
+                    "low": low,
+                    "high": high,
+                    "raw": {"events": numbers[2 * place], "followed": numbers[2 * place + 1]},
+                }
+                for place, (until, value, low, high) in enumerate(zip(edges[1:], values, lows, highs, strict=True))
+            ],
+            "raw": {"beyond": numbers[-1]},
+        }
+        for values, lows, highs, numbers in zip(*parts, strict=True)
+    ]
+
+
+def _curve_margin_at(measure: Measure, count: int, confidence: float) -> float:
+    """Return half the width of the band at the end, for a half of `count` persons with the event, evenly over time."""
+    intervals = measure.width // 2
+    even = np.zeros((1, measure.width))
+    even[0, :-1:2], even[0, -1] = count / 2 / intervals, count / 2
+    scale, gaussian = measure.mechanism.scale, _gaussian(measure)
+    found = survival.curve(even, scale, confidence, gaussian=gaussian)
+    return float((found.high - found.low)[0, -1]) / 2
 
 
 # Means and moments

@@ -1,8 +1,13 @@
 """plan -> the engine's SQL, as a sqlglot tree.
 
-The SQL only selects columns and filters by ranges of codes: names from the catalog and integers, nothing else. So no
-text of a user reaches the engine, and no expression in it can fail for a reason in the data. It runs after the
-charge: looking up an undeclared category's text already touches data.
+The SQL selects columns and filters by ranges of codes; cohorts are subqueries of persons, per-person tables a GROUP BY
+person of integer aggregates (`aggregates.py`). Names from the catalog and integers, nothing else: so no text of a user
+reaches the engine, and no expression in it can fail for a reason in the data. It runs after the charge: looking up an
+undeclared category's text already touches data.
+
+The kernel needs persons in order, and each person's events in an order that nobody else's data can change. The store
+has both, and a plain scan keeps them. Where a subquery is in it, the engine may not, so it is told to sort: by person
+and by place in the store.
 """
 
 from __future__ import annotations
@@ -11,17 +16,19 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from queries.catalog import PERSON
-from queries.predicates import Among, Both, Either, Spelled
+from queries import predicates
+from queries.aggregates import built_table, day_of
+from queries.catalog import PERSON, PLACE
+from queries.predicates import Among, Both, Either, Member, Spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from queries.plan import Plan
-    from queries.predicates import Bound
+    from queries.predicates import Bound, Events
 
-    # (column, text) -> its code in this table, or None when nobody has that value
-    LookUp = Callable[[str, str], int | None]
+    # (table, column, text) -> its code there, or None when nobody has that value
+    LookUp = Callable[[str, str, str], int | None]
 
 
 def columns(plan: Plan) -> tuple[str, ...]:
@@ -41,40 +48,114 @@ def condition(place: int) -> str:
 
 
 def scan(plan: Plan, look_up: LookUp, persons: range | None = None) -> exp.Select:
-    """Return SELECT person, columns, conditions FROM table WHERE predicate, of everybody or of a range of persons.
-
-    The store's own order is the order of persons.
-    """
+    """Return SELECT person, columns, conditions FROM table WHERE predicate, of everybody or of a range of persons."""
+    writer = Writer(look_up, persons)
+    table = plan.table.name
     held = {
-        condition(place): exp.cast(_condition(predicate, look_up) or exp.true(), "UTINYINT", dialect="duckdb")
+        condition(place): exp.cast(writer.condition(predicate, table) or exp.true(), "UTINYINT", dialect="duckdb")
         for place, predicate in enumerate(plan.conditions)
     }
-    named = (held.get(name) or exp.column(name, quoted=True) for name in (PERSON, *columns(plan)))
-    select = exp.select(*named)
-    select = select.from_(exp.Table(this=exp.to_identifier(plan.table.name, quoted=True)))
-    if persons is not None:
-        select = select.where(_between(PERSON, persons.start, persons.stop - 1))
-    where = _condition(plan.where, look_up)
+    select = exp.select(*(held.get(name) or exp.column(name, quoted=True) for name in (PERSON, *columns(plan))))
+    where = writer.condition(plan.where, table)
+    if plan.built is not None:
+        select = select.from_(built_table(plan.built, writer).subquery("built")).order_by(
+            exp.column(PERSON, quoted=True)
+        )
+        return select if where is None else select.where(where)
+    select = writer.of_table(select, table)
+    if any(map(predicates.has_cohort, (plan.where, *plan.conditions))):
+        select = select.order_by(exp.column(PERSON, quoted=True), exp.column(PLACE))
     return select if where is None else select.where(where)
 
 
-def _condition(predicate: Bound, look_up: LookUp) -> exp.Condition | None:
-    """Return the condition of a predicate; None is no condition."""
-    match predicate:
-        case Among(name, ranges):
-            return _any([_between(name, low, high) for low, high in ranges])
-        case Spelled(name, texts, negated):
-            found = [code for text in texts if (code := look_up(name, text)) is not None]
-            column = exp.column(name, quoted=True)
-            if not negated:
-                return _any([_equal(column, code) for code in found])
-            others = [exp.NEQ(this=column.copy(), expression=exp.Literal.number(code)) for code in (0, *found)]
-            return exp.and_(*others)
-        case Both(parts):
-            conditions = [c for part in parts if (c := _condition(part, look_up)) is not None]
-            return exp.and_(*conditions) if conditions else None
-        case Either(parts):
-            return _any([_condition(part, look_up) or exp.true() for part in parts])
+class Writer:
+    """Writes conditions and subqueries over some of the persons, for one scan."""
+
+    def __init__(self, look_up: LookUp, persons: range | None) -> None:
+        self._look_up = look_up
+        self._persons = persons
+
+    def of_table(self, select: exp.Select, table: str) -> exp.Select:
+        """Return a SELECT from a stored table, of the persons in question alone."""
+        select = select.from_(exp.Table(this=exp.to_identifier(table, quoted=True)))
+        if self._persons is None:
+            return select
+        return select.where(_between(PERSON, self._persons.start, self._persons.stop - 1))
+
+    def condition(self, predicate: Bound, table: str) -> exp.Condition | None:
+        """Return the condition of a predicate over a table's events; None is no condition."""
+        match predicate:
+            case Among(name, ranges):
+                return _any([_between(name, low, high) for low, high in ranges])
+            case Spelled(name, texts, negated):
+                found = [code for text in texts if (code := self._look_up(table, name, text)) is not None]
+                column = exp.column(name, quoted=True)
+                if not negated:
+                    return _any([_equal(column, code) for code in found])
+                others = [exp.NEQ(this=column.copy(), expression=exp.Literal.number(code)) for code in (0, *found)]
+                return exp.and_(*others)
+            case Both(parts):
+                conditions = [c for part in parts if (c := self.condition(part, table)) is not None]
+                return exp.and_(*conditions) if conditions else None
+            case Either(parts):
+                return _any([self.condition(part, table) or exp.true() for part in parts])
+            case Member():
+                persons = exp.column(PERSON, quoted=True)
+                among = exp.In(this=persons, query=self._members(predicate).subquery())
+                return exp.Not(this=among) if predicate.negated else among
+
+    def days(self, events: Events, *, undated: bool = False) -> exp.Select:
+        """Return the person and the day of each of the events that have a day; or of all, where it may be null."""
+        assert events.date is not None
+        day: exp.Expr = day_of(events.date, events.first_day)
+        has_day = exp.GT(this=exp.column(events.date, quoted=True), expression=exp.Literal.number(0))
+        if undated:
+            day = exp.Case().when(has_day.copy(), day)
+        select = self.of_table(exp.select(exp.column(PERSON, quoted=True), exp.alias_(day, "day")), events.table)
+        if not undated:
+            select = select.where(has_day)
+        where = self.condition(events.where, events.table)
+        return select if where is None else select.where(where)
+
+    def _members(self, cohort: Member) -> exp.Select:
+        """Return the persons of a cohort.
+
+        For each event the last other one up to its day decides: an as-of join, whose cost does not grow with the pairs
+        of events that one person has.
+        """
+        person = exp.column(PERSON, table="e", quoted=True)
+        if cohort.events.date is None:
+            where = self.condition(cohort.events.where, cohort.events.table)
+            events = self.of_table(exp.select(exp.column(PERSON, quoted=True)), cohort.events.table)
+            select = exp.select(person).from_((events if where is None else events.where(where)).subquery("e"))
+        else:
+            # As in SQL: an event without a day is after nothing, and without anything before it.
+            events = self.days(cohort.events, undated=cohort.after is None)
+            select = exp.select(person).from_(events.subquery("e"))
+        for name, others, compared in (("a", cohort.after, exp.GTE), ("w", cohort.without, exp.GT)):
+            if others is None:
+                continue
+            here, there = exp.column("day", table="e"), exp.column("day", table=name)
+            same = exp.EQ(this=person.copy(), expression=exp.column(PERSON, table=name, quoted=True))
+            on = exp.and_(same, compared(this=here, expression=there))
+            select = select.join(self.days(others).distinct().subquery(), on=on, join_type="ASOF LEFT", join_alias=name)
+            select = select.where(_found(here, there, others.within_days, wanted=name == "a"))
+        select = select.group_by(person.copy())
+        if cohort.at_least > 1:
+            count = exp.Count(this=exp.Star())
+            select = select.having(exp.GTE(this=count, expression=exp.Literal.number(cohort.at_least)))
+        return select
+
+
+def _found(here: exp.Column, there: exp.Column, within_days: int | None, *, wanted: bool) -> exp.Condition:
+    """Return whether the other event was found, not too many days away; or, unless `wanted`, whether it was not."""
+    missing = exp.Is(this=there.copy(), expression=exp.null())
+    far: exp.Condition = exp.false()
+    if within_days is not None:
+        apart = exp.Sub(this=here.copy(), expression=there.copy())
+        far = exp.GT(this=apart, expression=exp.Literal.number(within_days))
+    absent = exp.or_(missing, far)
+    return exp.not_(absent) if wanted else absent
 
 
 def _any(conditions: list[exp.Condition]) -> exp.Condition:

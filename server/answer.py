@@ -32,7 +32,7 @@ from budgets import accounts, audit, datasets, forecast, ledger, studies
 from budgets.errors import Forbidden, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
-from queries import bounding, nodes, plan, policy, release, sql
+from queries import bounding, dates, nodes, plan, policy, release, sql
 from queries.errors import EngineFailed, InvalidQuery, OutsideProtocol
 from server.errors import QueryFailed, StoreUnavailable
 
@@ -127,8 +127,9 @@ def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepare
             edition = earlier
         store = house.stores.edition(edition)
     try:
-        policy.check(request.query, request.privacy, protocol(present))
-        planned = plan.plan(request.query, store.dataset, request.privacy, house.settings.max_cells)
+        query = dates.fill_in(request.query, store.dataset.tables)
+        policy.check(query, request.privacy, protocol(present))
+        planned = plan.plan(query, store.dataset, request.privacy, house.settings.max_cells)
     except (InvalidQuery, OutsideProtocol) as refusal:
         raise (sql.located(refusal) if request.in_sql else refusal) from None
     cost = planned.cost

@@ -46,7 +46,7 @@ def _flat(name: str, result: dict[str, Any]) -> list[tuple[str, Any]]:
             for place, part in enumerate(result["top"], start=1)
             for end in ("key", *ends)
         ]
-    for several, tag in (("bins", "bin"), ("quantiles", "at")):
+    for several, tag in (("bins", "bin"), ("quantiles", "at"), ("survival", "until")):
         if several in result:
             return [
                 (f"{name}[{part[tag]}]{'' if end == 'value' else f'_{end}'}", part[end])

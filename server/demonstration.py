@@ -12,9 +12,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from budgets import datasets, people, studies
@@ -24,16 +26,17 @@ from budgets.studies import Terms
 from queries import manifest as manifests
 from server.errors import ServerError
 from server.house import create_home, open_house
+from server.observatory import Shape, write_observatory
 from server.stores import import_manifest
 from server.terminal import as_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import sqlalchemy as sa
 
     from budgets.audit import Actor
+    from server.house import House
     from server.settings import Settings
 
 STUDY = "cost-sharing"
@@ -43,6 +46,14 @@ TERMS = Terms(
     legal_basis="Public data, for demonstration",
 )
 EPSILON = "3.0"
+# Besides the real data a larger made-up dataset, with several tables and dates, for care pathways.
+OBSERVATORY = Shape(persons=20_000, practices=100, diagnoses=100, drugs=100)
+PATHWAYS = "pathways"
+PATHWAYS_TERMS = Terms(
+    title="From a diagnosis to a treatment",
+    purpose="Show how many go from a diagnosis to a drug, and how long it takes",
+    legal_basis="Made-up data, for demonstration",
+)
 QUESTION = "do people who pay a larger share of the bill (coinsurance, in %) see a doctor less often?"
 ASK = {
     "query": {
@@ -129,11 +140,25 @@ def _set_up(settings: Settings, manifest: Path, say: Callable[[str], None]) -> d
             )
             rows = report.tables["years"].kept
             say(f"Imported {dataset}: {report.persons:,} persons, {rows:,} person-years")
+        with house.database.read() as transaction:
+            known = "observatory" in datasets.names(transaction)
+        if not known:
+            _import_observatory(settings, house, admin, say)
         with house.database.write() as transaction:
-            _open_study(transaction, dataset, admin, say)
+            _open_study(transaction, STUDY, dataset, TERMS, admin, say)
+            _open_study(transaction, PATHWAYS, "observatory", PATHWAYS_TERMS, admin, say)
     finally:
         house.close()
     return tokens
+
+
+def _import_observatory(settings: Settings, house: House, admin: Actor, say: Callable[[str], None]) -> None:
+    with tempfile.TemporaryDirectory(dir=settings.home) as folder:
+        written = write_observatory(Path(folder), OBSERVATORY)
+        read = manifests.read(written.manifest)
+        import_manifest(settings, house.database, read, admin, lambda _what, _done: None)
+        events = written.consultations + written.prescriptions
+        say(f"Imported observatory: {written.persons:,} made-up persons, {events:,} events")
 
 
 def _token(transaction: sa.Connection, name: str, role: str, admin: Actor) -> str:
@@ -144,15 +169,17 @@ def _token(transaction: sa.Connection, name: str, role: str, admin: Actor) -> st
     return people.new_token(transaction, name, admin).text
 
 
-def _open_study(transaction: sa.Connection, dataset: str, admin: Actor, say: Callable[[str], None]) -> None:
+def _open_study(
+    transaction: sa.Connection, name: str, dataset: str, terms: Terms, admin: Actor, say: Callable[[str], None]
+) -> None:
     try:
-        studies.study(transaction, STUDY)
+        studies.study(transaction, name)
     except NotFound:
-        studies.open_study(transaction, STUDY, dataset, TERMS, epsilon_nano(float(EPSILON)), None, admin)
-        studies.add_member(transaction, STUDY, USERS["researcher"], admin)
+        studies.open_study(transaction, name, dataset, terms, epsilon_nano(float(EPSILON)), None, admin)
+        studies.add_member(transaction, name, USERS["researcher"], admin)
         dpo = people.user(transaction, USERS["dpo"])
-        studies.move(transaction, STUDY, "approve", "a demonstration on public data", dpo)
-        say(f"Opened the study {STUDY} with a budget of epsilon {EPSILON}; the DPO approved it")
+        studies.move(transaction, name, "approve", "a demonstration on public data", dpo)
+        say(f"Opened the study {name} with a budget of epsilon {EPSILON}; the DPO approved it")
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], address: str, settings: Settings) -> None:

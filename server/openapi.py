@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from budgets.loss import EPSILON_MAX, RHO_MAX
 from queries import nodes, sql
 from server import problems, replies
-from server.asking import Built
+from server.conditions import DAYS_MAX
+from server.shapes import Built
 
 if TYPE_CHECKING:
     from flask_smorest import Api
@@ -23,6 +24,8 @@ def _shape(required: list[str], **properties: Any) -> dict[str, Any]:
 
 
 _COLUMN = {"type": "string", "description": "A column of the table"}
+_TABLE = {"type": "string", "description": "A table of the dataset"}
+_DAYS = {"type": "integer", "minimum": 0, "maximum": DAYS_MAX}
 _NAME = {"type": "string", "pattern": f"^{nodes.NAME.pattern}$"}
 _SCALARS = {"type": "array", "minItems": 1, "items": _ref("Scalar")}
 _WHERE = {"$ref": "#/components/schemas/Predicate"}
@@ -50,6 +53,9 @@ _STATISTICS = [
         where=_WHERE,
     ),
     _shape(["histogram"], histogram=_COLUMN, bins=_SCALARS, where=_WHERE),
+    _shape(
+        ["survival", "bins"], survival=_COLUMN, bins=_SCALARS, ends={"type": "string", "format": "date"}, where=_WHERE
+    ),
     _shape(["top", "k"], top=_COLUMN, k={"$ref": "#/components/schemas/Positive"}, where=_WHERE),
     *(
         _shape([word], **{word: _two(_COLUMN)}, bounds=_two(_VALUE_BOUNDS), where=_WHERE)
@@ -82,6 +88,56 @@ COMPONENTS: dict[str, dict[str, Any]] = {
             _shape(["column", "op", "value"], column=_COLUMN, op={"enum": _ONE_VALUE}, value=_ref("Scalar")),
             _shape(["column", "op", "value"], column=_COLUMN, op={"enum": ["in", "between"]}, value=_SCALARS),
             _shape(["column", "op"], column=_COLUMN, op={"const": "is_null"}),
+            _shape(["column", "op", "value"], column={"const": nodes.PERSON}, op={"const": "in"}, value=_ref("Cohort")),
+        ],
+    },
+    "Cohort": {
+        "description": "The persons with at least so many events (1), after or without others of theirs",
+        **_shape(
+            ["persons"],
+            persons=_TABLE,
+            where=_WHERE,
+            at_least=_ref("Positive"),
+            after=_ref("Related"),
+            without=_ref("Related"),
+            date=_COLUMN,
+        ),
+    },
+    "Related": {
+        "description": "Other events of the same person, perhaps at most so many days away",
+        **_shape(["of"], of=_TABLE, where=_WHERE, within_days=_DAYS, date=_COLUMN),
+    },
+    "Source": {
+        "description": "A table of the dataset, or one built of a row for each person who has events",
+        "oneOf": [
+            _TABLE,
+            _shape(
+                ["per_person", "values"],
+                per_person=_TABLE,
+                where=_WHERE,
+                values={
+                    "type": "object",
+                    "minProperties": 1,
+                    "propertyNames": _NAME,
+                    "additionalProperties": _ref("Value"),
+                },
+            ),
+        ],
+    },
+    "Value": {
+        "description": "One value for each person, built from their events",
+        "oneOf": [
+            _shape(["exists"], exists=_WHERE),
+            _shape(["count"], count={"const": "events"}, where=_WHERE, bounds=_VALUE_BOUNDS),
+            _shape(["days_to"], days_to=_ref("Related"), bounds=_VALUE_BOUNDS, date=_COLUMN),
+            *(
+                _shape([word], **{word: _COLUMN}, where=_WHERE, bounds=_VALUE_BOUNDS)
+                for word in ("sum", "mean", "min", "max")
+            ),
+            *(
+                _shape([word], **{word: _COLUMN}, where=_WHERE, bounds=_VALUE_BOUNDS, date=_COLUMN)
+                for word in ("first", "last")
+            ),
         ],
     },
     "Key": {

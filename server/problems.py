@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from budgets import errors as budgets
 from queries import errors as queries
 from server import errors as own
-from server.asking import Place
+from server.shapes import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -189,7 +189,8 @@ class ReleaseHead(Schema):
 class Release(Schema):
     """An answer. Each row has its keys by name and {"value", "low", "high"} for each statistic.
 
-    A histogram has a list of `bins` instead, the most frequent values `top`, and several quantiles `quantiles`.
+    A histogram has a list of `bins` instead, the most frequent values `top`, several quantiles `quantiles`, and a
+    survival curve `survival`.
     """
 
     id = fields.String(required=True)

@@ -15,7 +15,8 @@ from marshmallow import Schema, ValidationError, fields, validate
 from budgets import clock, loss
 from budgets.errors import Invalid
 from queries.policy import STATISTICS
-from server.asking import Built, number, privacy_epsilon
+from server.asking import privacy_epsilon
+from server.shapes import Built, number
 
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 

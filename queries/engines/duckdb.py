@@ -97,7 +97,9 @@ class Engine:
         cursor = self._connection().cursor()
         try:
             with _time_limit(cursor, self._query_seconds) as over:
-                select = scans.scan(plan, lambda name, text: _look_up(cursor, plan.table, name, text), persons)
+                select = scans.scan(
+                    plan, lambda table, name, text: _look_up(cursor, plan.tables[table], name, text), persons
+                )
                 for batch in cursor.sql(select.sql("duckdb")).to_arrow_reader(BATCH_ROWS):
                     # An interrupt between two batches stops nothing: ask as well.
                     if over.is_set():

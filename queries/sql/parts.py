@@ -1,4 +1,4 @@
-"""What statements are made of: names, values, conditions; and the refusal of everything else, with its place."""
+"""What statements are made of: names and values; and the refusal of everything else, with its place."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from sqlglot import exp
 
 from queries import nodes
 from queries.errors import InvalidQuery
-from queries.predicates import DEPTH_MAX
-from queries.sql.writing import ORDER
 
 CLAUSES = {  # in sqlglot's words -> in people's, with what to do instead
     "joins": "JOIN (one table is asked, which has its person's columns too)",
@@ -21,50 +19,9 @@ CLAUSES = {  # in sqlglot's words -> in people's, with what to do instead
     "query": "a subquery",
     "with_": "WITH (one table is asked)",
 }
-MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
-def predicate(part: exp.Expr, depth: int = 0) -> nodes.Predicate:
-    """Return a condition."""
-    if depth > DEPTH_MAX:
-        raise refusal(part, f"nests deeper than {DEPTH_MAX} levels")
-    match part:
-        case exp.Paren():
-            only(part, "this")
-            return predicate(part.this, depth + 1)
-        case exp.And() | exp.Or():
-            parts = tuple(predicate(one, depth + 1) for one in _chain(part))
-            return nodes.All(parts) if isinstance(part, exp.And) else nodes.Any(parts)
-        case exp.Not():
-            only(part, "this")
-            return nodes.Not(predicate(part.this, depth + 1))
-        case exp.Is(this=exp.Column() as column, expression=exp.Null()):
-            only(part, "this", "expression")
-            return nodes.Comparison(column_name(column), "is_null")
-        case exp.In():
-            only(part, "this", "expressions")
-            if not part.expressions:
-                raise refusal(part, "IN needs a list of values")
-            return nodes.Comparison(column_name(part.this), "in", tuple(scalar(one) for one in part.expressions))
-        case exp.Between():
-            only(part, "this", "low", "high")
-            ends = scalar(part.args["low"]), scalar(part.args["high"])
-            return nodes.Comparison(column_name(part.this), "between", ends)
-        case exp.Column():
-            return nodes.Comparison(column_name(part), "=", True)
-    for op, kind in ORDER.items():
-        if type(part) is kind:
-            only(part, "this", "expression")
-            left, right = part.this, part.expression
-            if isinstance(left, exp.Column):
-                return nodes.Comparison(column_name(left), op, scalar(right))
-            return nodes.Comparison(column_name(right), MIRRORED.get(op, op), scalar(left))
-    raise refusal(
-        part, "a condition compares a column with values: =, <>, <, <=, >, >=, IN, BETWEEN, IS NULL; AND, OR, NOT"
-    )
-
-
-def _chain(part: exp.Expr) -> list[exp.Expr]:
+def chain(part: exp.Expr) -> list[exp.Expr]:
     """Return the parts of a chain of one connective, without going deeper for each."""
     kind, found = type(part), []
     while type(part) is kind:
@@ -72,6 +29,34 @@ def _chain(part: exp.Expr) -> list[exp.Expr]:
         found.append(part.expression)
         part = part.this
     return [part, *reversed(found)]
+
+
+def both(parts: list[nodes.Predicate]) -> nodes.Predicate | None:
+    """Return the condition that all parts hold; None is no condition."""
+    if len(parts) > 1:
+        return nodes.All(tuple(parts))
+    return parts[0] if parts else None
+
+
+def subselect(part: exp.Expr) -> exp.Select:
+    """Return the SELECT of a subquery without a name."""
+    if isinstance(part, exp.Subquery):
+        only(part, "this")
+        part = part.this
+    if not isinstance(part, exp.Select):
+        raise refusal(part, "write one SELECT here")
+    return part
+
+
+def table_name(select: exp.Select) -> str:
+    """Return the table of FROM, which has no other name."""
+    if not select.args.get("from_"):
+        raise refusal(select, "SELECT needs FROM and the name of a table")
+    table = select.args["from_"].this
+    if not isinstance(table, exp.Table):
+        raise refusal(table, "FROM takes the name of one table")
+    only(table, "this")
+    return identifier(table.this)
 
 
 def column_name(part: exp.Expr) -> str:

@@ -8,10 +8,12 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 
-from queries import nodes
+from queries import names, nodes
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.sql import statistics
-from queries.sql.parts import column_name, identifier, only, predicate, refusal, scalar
+from queries.sql.conditions import predicate
+from queries.sql.parts import column_name, identifier, only, refusal, scalar, table_name
+from queries.sql.persons import per_person
 
 TEXT_MAX = 64 * 1024  # characters
 
@@ -23,25 +25,32 @@ def parse(text: str) -> nodes.Query:
     is passed over, and none of it goes any further than into the tree.
 
     >>> parse("SELECT sex, COUNT(DISTINCT person) AS patients FROM years GROUP BY sex")
-    Query(table='years', select=(('patients', Count(where=None, of='persons')),), where=None, \
+    Query(source='years', select=(('patients', Count(where=None, of='persons')),), where=None, \
 group_by=(ByValue(column='sex', name=None),), bounds=Bounds(cells_per_person=None, events_per_cell=None))
     """
     select = _statement(text)
     only(select, "kind", "expressions", "from_", "where", "group")
-    if not select.args.get("from_"):
-        raise refusal(select, "SELECT needs FROM and the name of a table")
-    table = select.args["from_"].this
-    if not isinstance(table, exp.Table):
-        raise refusal(table, "FROM takes the name of one table")
-    only(table, "this")
+    source, carried = _source(select)
     keys, chosen = _selected(select)
     where = select.args.get("where")
-    return nodes.Query(
-        identifier(table.this),
+    query = nodes.Query(
+        source,
         tuple(chosen),
         None if where is None else predicate(where.this),
         _grouped(select.args.get("group"), keys, select),
     )
+    if isinstance(source, nodes.PerPerson):
+        used = names.attributes(query)
+        for column in carried:
+            if column.name not in used:
+                raise refusal(column, f"{column.name} is not used outside: leave it out")
+    return query
+
+
+def _source(select: exp.Select) -> tuple[str | nodes.PerPerson, list[exp.Column]]:
+    """Return what FROM names, and of a per-person subquery the person's attributes that it carries along."""
+    source = select.args["from_"].this if select.args.get("from_") else None
+    return per_person(source) if isinstance(source, exp.Subquery) else (table_name(select), [])
 
 
 def _statement(text: str) -> exp.Select:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from sqlglot import exp
 
 from queries import nodes
-from queries.sql.parts import column_name, only, predicate, refusal, scalar
+from queries.sql.conditions import predicate
+from queries.sql.parts import column_name, only, refusal, scalar
 
 PERSON = "person"
 FUNCTIONS: dict[type[exp.Expr], type[nodes.Sum | nodes.Mean | nodes.Variance | nodes.Stddev]] = {
@@ -21,7 +22,7 @@ PAIRS: dict[type[exp.Expr], type[nodes.Covariance | nodes.Correlation]] = {
     exp.CovarSamp: nodes.Covariance,
     exp.Corr: nodes.Correlation,
 }
-KNOWN = "COUNT, SUM, AVG, VARIANCE, STDDEV, MEDIAN, QUANTILE_CONT, COVAR_SAMP, CORR, HISTOGRAM, APPROX_TOP_K"
+KNOWN = "COUNT, SUM, AVG, VARIANCE, STDDEV, MEDIAN, QUANTILE_CONT, COVAR_SAMP, CORR, HISTOGRAM, APPROX_TOP_K, SURVIVAL"
 
 
 def is_statistic(body: exp.Expr) -> bool:
@@ -133,6 +134,8 @@ def _anonymous(body: exp.Anonymous) -> tuple[nodes.Function, str]:
     name, arguments = str(body.this).upper(), list(body.expressions)
     if name == "APPROX_TOP_K":
         return _top(body, arguments)
+    if name == "SURVIVAL":
+        return _survival(body, arguments)
     if name != "HISTOGRAM":
         raise refusal(body, f"there is no such function here; there are {KNOWN}")
     if len(arguments) not in (1, 2) or (len(arguments) == 2 and not isinstance(arguments[1], exp.Array)):
@@ -140,6 +143,16 @@ def _anonymous(body: exp.Anonymous) -> tuple[nodes.Function, str]:
     column = column_name(arguments[0])
     edges = tuple(map(scalar, _items(arguments[1]))) if len(arguments) == 2 else None
     return nodes.Histogram(column, edges), f"histogram_{column}"
+
+
+def _survival(body: exp.Expr, arguments: list[exp.Expr]) -> tuple[nodes.Survival, str]:
+    if len(arguments) not in (2, 3) or not isinstance(arguments[1], exp.Array):
+        raise refusal(body, "write SURVIVAL(days, [0, 30, 60, 90]), or with the last day DATE '2023-12-31' after it")
+    column = column_name(arguments[0])
+    ends = scalar(arguments[2]) if len(arguments) == 3 else None
+    if ends is not None and not isinstance(ends, str):
+        raise refusal(arguments[2], "the last day is a date: DATE '2023-12-31'")
+    return nodes.Survival(column, tuple(map(scalar, _items(arguments[1]))), ends), f"survival_{column}"
 
 
 def _top(body: exp.Expr, arguments: list[exp.Expr]) -> tuple[nodes.Top, str]:
@@ -153,6 +166,12 @@ def _top(body: exp.Expr, arguments: list[exp.Expr]) -> tuple[nodes.Top, str]:
 def _clamped(body: exp.Expr) -> tuple[str, tuple[float, float] | None]:
     if isinstance(body, exp.Column):
         return column_name(body), None
+    column, bounds = unclamped(body)
+    return column_name(column), bounds
+
+
+def unclamped(body: exp.Expr) -> tuple[exp.Expr, tuple[float, float]]:
+    """Return what is clamped by a CASE, and its bounds."""
     wanted = "write a column, or clamp it: CASE WHEN a < 0 THEN 0 WHEN a > 30 THEN 30 ELSE a END"
     if not isinstance(body, exp.Case) or len(body.args["ifs"]) != 2:
         raise refusal(body, wanted)
@@ -160,11 +179,11 @@ def _clamped(body: exp.Expr) -> tuple[str, tuple[float, float] | None]:
     low, high = body.args["ifs"]
     if not (isinstance(low.this, exp.LT) and isinstance(high.this, exp.GT) and body.args.get("default")):
         raise refusal(body, wanted)
-    names = {column_name(low.this.this), column_name(high.this.this), column_name(body.args["default"])}
+    clamped = body.args["default"]
     numbers = [scalar(part) for branch in (low, high) for part in (branch.this.expression, branch.args["true"])]
-    if len(names) != 1 or numbers[0] != numbers[1] or numbers[2] != numbers[3]:
+    if any(one.this.this != clamped for one in (low, high)) or numbers[0] != numbers[1] or numbers[2] != numbers[3]:
         raise refusal(body, wanted)
     bounds = [number for number in numbers[::2] if isinstance(number, int | float) and not isinstance(number, bool)]
     if len(bounds) != 2:
         raise refusal(body, "bounds are numbers")
-    return names.pop(), (bounds[0], bounds[1])
+    return clamped, (bounds[0], bounds[1])

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from server.demonstration import OBSERVATORY
+from server.observatory import write_observatory
 from server.problems import HTTP, INTERNAL, PROBLEMS
 from server.settings import SETTINGS
-from tests.serving import PREFIX, ROOT, Place, application, serving
+from tests.serving import PREFIX, ROOT, Place, application, make_home, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,9 +59,38 @@ def test_every_example_of_the_language_runs(place: Place, example: dict[str, Any
     assert answer["rows"]
 
 
+PATHWAYS = [json.loads(block) for block in blocks("docs/pathways.md", "json")]
+
+
+@pytest.fixture(scope="module")
+def observatory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Return an application with the demonstration's observatory, and a study on it that may spend a lot."""
+    folder = tmp_path_factory.mktemp("observatory")
+    manifest = write_observatory(folder, OBSERVATORY).manifest
+    manifest.write_text(manifest.read_text().replace("epsilon = 10.0", "epsilon = 1000.0"))
+    with application(make_home(folder / "home", manifest)) as opened:
+        opened.open_study("pathways", "observatory", epsilon=100.0)
+        yield opened
+
+
+@pytest.mark.parametrize("example", PATHWAYS, ids=range(len(PATHWAYS)))
+def test_every_example_of_a_pathway_runs(observatory: Place, example: dict[str, Any]) -> None:
+    """Each example in docs/pathways.md is answered on the made-up observatory, with the columns it asks for."""
+    body = example if "privacy" in example else {"query": example, "privacy": {"epsilon": 0.5}}
+    answer = observatory.client("ada").good("POST", "/studies/pathways/queries", body)
+    assert {column["name"] for column in answer["columns"]} >= set(answer["query"]["select"])
+    assert answer["rows"]
+    # What is shown as SQL is the same question: it is answered again, free.
+    again = observatory.client("ada").good(
+        "POST", "/studies/pathways/queries", {"sql": answer["sql"], "privacy": body["privacy"]}
+    )
+    assert again["replayed"]
+
+
 def test_there_are_examples() -> None:
     """The pattern that finds them finds them."""
     assert len(QUERIES) >= 4
+    assert len(PATHWAYS) >= 6
 
 
 def test_the_call_of_the_readme_gives_the_answer_of_the_readme(home: Home) -> None:

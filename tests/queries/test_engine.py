@@ -160,7 +160,7 @@ def test_the_optimizer_changes_no_cell(big: Built) -> None:
     one = opened(big.path)
     expected = cells(one, plan)
     one.close()
-    select = scan.scan(plan, lambda _column, _text: None).sql("duckdb")
+    select = scan.scan(plan, lambda _table, _column, _text: None).sql("duckdb")
     for pragma in ("enable_optimizer", "disable_optimizer"):
         with duckdb.connect(str(big.path), read_only=True) as connection:
             connection.execute(f"PRAGMA {pragma}")

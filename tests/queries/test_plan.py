@@ -290,7 +290,7 @@ def test_different_questions_differ_in_their_canonical_form() -> None:
     forms = [plan.canonical(plan_of(query)) for query in (BASE, *DIFFERENT)]
     forms += [plan.canonical(plan_of(BASE, epsilon)) for epsilon in (NANO - 1, NANO + 1, 2 * NANO)]
     persons = nodes.Query(PERSONS, (("n", nodes.Count("persons")),))
-    forms += [plan.canonical(plan_of(persons)), plan.canonical(plan_of(replace(persons, table="visits")))]
+    forms += [plan.canonical(plan_of(persons)), plan.canonical(plan_of(replace(persons, source="visits")))]
     forms += [plan.canonical(plan_of(persons, dataset=replace(CLINIC, name="another")))]
     assert len(set(forms)) == len(forms)
 

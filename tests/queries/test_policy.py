@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from queries import nodes, policy
+from queries import names, nodes, policy
 from queries.errors import OutsideProtocol
 from queries.nodes import (
     All,
@@ -22,6 +22,7 @@ from queries.nodes import (
     Query,
     Stddev,
     Sum,
+    Survival,
     Top,
     Variance,
 )
@@ -42,6 +43,7 @@ QUERY = Query(
         ("often", Top("q", 3)),
         ("together", Covariance(("r", "s"))),
         ("alike", Correlation(("t", "u"))),
+        ("curve", Survival("v", (0, 30))),
     ),
     WHERE,
     (ByValue("f"), ByBins("g", (0, 1)), ByPeriod("h", "year")),
@@ -65,6 +67,7 @@ PLACES = {
     "s": "/query/select/together/covariance/1",
     "t": "/query/select/alike/correlation/0",
     "u": "/query/select/alike/correlation/1",
+    "v": "/query/select/curve/survival",
     "f": "/query/group_by/0",
     "g": "/query/group_by/1/column",
     "h": "/query/group_by/2/column",
@@ -84,7 +87,7 @@ def test_a_query_within_every_list_is_allowed() -> None:
 
 def test_every_column_is_found_with_its_place() -> None:
     """Filters, keys and statistics all name columns, and none is overlooked."""
-    assert {column: pointer for pointer, column in policy.columns(QUERY)} == PLACES
+    assert {column: pointer for pointer, column in names.columns(QUERY)} == PLACES
 
 
 @pytest.mark.parametrize("column", PLACES)

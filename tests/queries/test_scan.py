@@ -13,7 +13,7 @@ from tests.queries.test_predicates import FILTERS, _leaves
 
 def found(codes: dict[str, int]) -> scan.LookUp:
     """Return a look-up that knows some texts."""
-    return lambda _column, text: codes.get(text)
+    return lambda _table, _column, text: codes.get(text)
 
 
 def shown(where: nodes.Predicate | None = None, codes: dict[str, int] | None = None) -> str:
@@ -76,7 +76,7 @@ def test_a_text_is_looked_up_once_for_each_mention_and_only_when_scanned() -> No
     """Planning looks nothing up: texts meet the data only in the scan, which comes after the charge."""
     asked: list[tuple[str, str]] = []
 
-    def look_up(column: str, text: str) -> int | None:
+    def look_up(_table: str, column: str, text: str) -> int | None:
         asked.append((column, text))
         return None
 
