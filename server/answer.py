@@ -1,7 +1,8 @@
 """The journey of one query. Read this first.
 
-`answer` is the whole of it, step by step; `estimate` stops before any data are touched. Each step is a function of
-another module: this one knows only their order, and the order is what keeps the promise:
+`answer` is the whole of it, step by step; `estimate` stops before any data are touched, and `rehearse` goes on to
+made-up data. Each step is a function of another module: this one knows only their order, and the order is what keeps
+the promise:
 
 1. parse     the request became a canonical query before it came here (`schemas.py`)
 2. permit    the study is approved and open, the asker a member, the query within the study's protocol
@@ -25,18 +26,20 @@ import logging
 import math
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from budgets import accounts, audit, datasets, forecast, ledger, studies
 from budgets.errors import Forbidden, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
-from queries import bounding, dates, nodes, plan, policy, release, sql
+from queries import bounding, dates, nodes, plan, policy, postprocessing, release, sql
 from queries.errors import EngineFailed, InvalidQuery, OutsideProtocol
 from server.errors import QueryFailed, StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import sqlalchemy as sa
 
     from budgets.audit import Actor
@@ -48,6 +51,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rowless")
 
+REHEARSED = (
+    "this is a rehearsal: the data were made up from the catalog, so the numbers mean nothing; nothing was charged "
+    "(cost is what the query would cost)"
+)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -57,6 +65,7 @@ class Request:
     privacy: nodes.Privacy
     key: str | None = None
     in_sql: bool = False
+    post: tuple[str, ...] = ()  # how the answer is to be shown: no part of the question
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
             open_store(house, actor, prepared, found)
             stored = run(house, actor, prepared, found)
     with house.database.read() as transaction:
-        return show(transaction, stored, replayed=isinstance(found, Release))
+        return show(transaction, stored, request.post, replayed=isinstance(found, Release))
 
 
 def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
@@ -113,6 +122,36 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
         "affordable": queries_left > 0,
         "queries_left": queries_left,
         "budget": ahead.study.to_json(),
+    }
+
+
+def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
+    """Answer a query in the shape of a release on data made up from the catalog (steps 2, 3, 6 and 7). Free.
+
+    No data are touched and nothing is stored: the noise is drawn anew each time. Raises the errors of `queries` and
+    `budgets` that come before a charge, Busy and StoreUnavailable.
+    """
+    prepared = prepare(house, actor, study, replace(request, key=None))
+    try:
+        with house.places.one():
+            body = compute(prepared.plan, house.stores.made_up(prepared.store))
+    except EngineFailed as failure:
+        log.exception("a rehearsal failed")
+        raise StoreUnavailable("the rehearsal failed; nothing was charged") from failure
+    with house.database.write() as transaction:
+        summary = f"a query of {prepared.loss.text} was rehearsed on made-up data"
+        _log(transaction, actor, "query.rehearse", prepared, summary, f"study:{study}")
+        budget = accounts.balance(transaction, accounts.STUDY, study)
+    return {
+        "rehearsal": True,
+        "id": None,
+        "study": study,
+        "dataset": prepared.question.dataset,
+        "edition": prepared.question.edition,
+        **postprocessing.apply({**body, "notes": [REHEARSED, *body["notes"]]}, request.post),
+        "budget": budget.to_json(),
+        "replayed": False,
+        "released_at": None,
     }
 
 
@@ -222,11 +261,15 @@ def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
     """Return the body of a new release: the only place where data become an answer."""
     exact = bounding.bound_in_parts(planned, store.engine.ranges(), store.engine.stream)
     noisy = release.add_noise(planned, exact)
+    rows = release.rows(planned, noisy)
+    described = _described(planned)
     return {
         "query": nodes.to_json(planned.query),
         "sql": sql.to_sql(planned.query),
-        **_described(planned),
-        "rows": release.rows(planned, noisy),
+        **described,
+        "notes": [*described["notes"], *postprocessing.warnings(planned, rows)],
+        postprocessing.ABOUT: postprocessing.describe(planned),
+        "rows": rows,
     }
 
 
@@ -239,15 +282,15 @@ def wait_for_slot(began: float, slot_ms: int) -> None:
         time.sleep(max(0.0, math.ceil(elapsed / slot) * slot - elapsed))
 
 
-def show(transaction: sa.Connection, stored: Release, *, replayed: bool) -> dict[str, Any]:
-    """Return a release as it is sent: what was stored, and the study's budget as it is now."""
+def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), *, replayed: bool) -> dict[str, Any]:
+    """Return a release as it is sent: what was stored, processed as asked, and the study's budget as it is now."""
     budget = accounts.balance(transaction, accounts.STUDY, stored.question.study)
     return {
         "id": stored.id,
         "study": stored.question.study,
         "dataset": stored.question.dataset,
         "edition": stored.question.edition,
-        **stored.body,
+        **postprocessing.apply(stored.body, post),
         "budget": budget.to_json(),
         "replayed": replayed,
         "released_at": stored.released_at,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, post_load
@@ -17,6 +18,7 @@ from budgets.errors import Invalid
 from queries import nodes, sql
 from queries.errors import InvalidQuery
 from queries.policy import STATISTICS
+from queries.postprocessing import WORDS
 from server.conditions import parse_predicate, parse_source
 from server.shapes import (
     Built,
@@ -226,13 +228,45 @@ def _sql(value: Any) -> nodes.Query:
         raise ValidationError(error.message) from None
 
 
+def parse_post(value: Any) -> tuple[str, ...]:
+    """Return the kinds of post-processing in a list. Raises ValidationError with the place."""
+    if not isinstance(value, list):
+        raise ValidationError(f"must be a list of {', '.join(WORDS)}")
+    return tuple(within(place, partial(_post, before=value[:place]), word) for place, word in enumerate(value))
+
+
+def _post(word: Any, before: list[Any]) -> str:
+    if not isinstance(word, str) or word not in WORDS:
+        raise ValidationError(f"must be one of {', '.join(WORDS)}")
+    if word in before:
+        raise ValidationError("is given twice")
+    return word
+
+
+class _Post(fields.String):
+    """The same as one text, with commas."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        words = super()._deserialize(value, attr, data, **kwargs).split(",")
+        return tuple(_post(word, words[:place]) for place, word in enumerate(words))
+
+
+class ViewSchema(Schema):
+    """How a stored release is to be shown."""
+
+    post = _Post(
+        load_default=(), metadata={"description": f"Post-processing, any of {', '.join(WORDS)} with commas between"}
+    )
+
+
 class AskSchema(Schema):
-    """The body of an estimate or a query: `query`, or `sql` and perhaps its contribution `bounds`."""
+    """The body of an estimate, a rehearsal or a query: `query`, or `sql` and perhaps its contribution `bounds`."""
 
     query = fields.Nested(QuerySchema)
     sql = Built(_sql, "Sql")
     bounds = fields.Nested(BoundsSchema)
     privacy = Built(parse_privacy, "Privacy", required=True)
+    post = Built(parse_post, "Post", load_default=())
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

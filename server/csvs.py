@@ -24,36 +24,42 @@ def wanted(request: Request, *others: str) -> str:
 def release(shown: dict[str, Any]) -> str:
     """Return a release's rows: its keys, and value, low and high of each statistic.
 
-    What is a list (a histogram, quantiles, the most frequent values) has such three for each of its parts.
+    What is a list (a histogram, quantiles, the most frequent values) has such three for each of its parts. After
+    post-processing the three that were released follow.
     """
+    ends = ("value", "low", "high", *(("raw_value", "raw_low", "raw_high") if shown["post"] else ()))
     keys = [column["name"] for column in shown["columns"] if column["kind"] == "key"]
     statistics = [column["name"] for column in shown["columns"] if column["kind"] == "statistic"]
     # Every row has the same parts: there is always one, and its first names them all.
-    named = [part for name in statistics for part, _ in _flat(name, shown["rows"][0][name])]
+    named = [part for name in statistics for part, _ in _flat(name, shown["rows"][0][name], ends)]
     rows = (
-        [row[key] for key in keys] + [number for name in statistics for _, number in _flat(name, row[name])]
+        [row[key] for key in keys] + [number for name in statistics for _, number in _flat(name, row[name], ends)]
         for row in shown["rows"]
     )
     return _csv(keys + named, rows)
 
 
-def _flat(name: str, result: dict[str, Any]) -> list[tuple[str, Any]]:
+def _flat(name: str, result: dict[str, Any], ends: tuple[str, ...]) -> list[tuple[str, Any]]:
     """Return the columns of one statistic: NAME, NAME_low, NAME_high; of a list NAME[bin] or NAME_1 and so on."""
-    ends = ("value", "low", "high")
     if "top" in result:
         return [
-            (f"{name}_{place}_{end}", part[end])
+            (f"{name}_{place}_{end}", _end(part, end))
             for place, part in enumerate(result["top"], start=1)
             for end in ("key", *ends)
         ]
     for several, tag in (("bins", "bin"), ("quantiles", "at"), ("survival", "until")):
         if several in result:
             return [
-                (f"{name}[{part[tag]}]{'' if end == 'value' else f'_{end}'}", part[end])
+                (f"{name}[{part[tag]}]{'' if end == 'value' else f'_{end}'}", _end(part, end))
                 for part in result[several]
                 for end in ends
             ]
-    return [(f"{name}{'' if end == 'value' else f'_{end}'}", result[end]) for end in ends]
+    return [(f"{name}{'' if end == 'value' else f'_{end}'}", _end(result, end)) for end in ends]
+
+
+def _end(part: dict[str, Any], end: str) -> Any:
+    """Return a number of a result; what post-processing did not change is as it was released."""
+    return part[end] if end in part else part[end.removeprefix("raw_")]
 
 
 def entries(found: Iterable[Entry]) -> str:

@@ -22,7 +22,7 @@ class Busy(ServerError):
 
 
 class StoreUnavailable(ServerError):
-    """A dataset's store cannot be opened. The charge was given back, for nothing was read yet."""
+    """A dataset's store cannot be opened, or a made-up one failed. A charge was given back: nothing was read yet."""
 
 
 class QueryFailed(ServerError):

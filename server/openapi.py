@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from budgets.loss import EPSILON_MAX, RHO_MAX
-from queries import nodes, sql
+from queries import nodes, postprocessing, sql
 from server import problems, replies
 from server.conditions import DAYS_MAX
 from server.shapes import Built
@@ -78,6 +78,12 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     "Privacy": {
         "description": "What a query may spend: epsilon (Laplace noise) or rho (Gaussian noise, where it is smaller)",
         "oneOf": [_shape(["epsilon"], epsilon=_ref("Epsilon")), _shape(["rho"], rho=_ref("Rho"))],
+    },
+    "Post": {
+        "type": "array",
+        "uniqueItems": True,
+        "items": {"enum": list(postprocessing.WORDS)},
+        "description": "How the answer is post-processed, after the noise; the released numbers stay beside",
     },
     "Predicate": {
         "description": "A filter. Comparisons hold for no null; `is_null` does.",

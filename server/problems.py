@@ -120,7 +120,7 @@ def _answer_http(error: HTTPException) -> Response:
         return problem(known)
     # Marshmallow's findings: {location: {field: ...}}; the location itself is no part of the pointer.
     found = [one for part in messages.values() for one in findings(part, "")]
-    if request.endpoint in ("queries.query", "queries.estimate"):
+    if request.endpoint in ("queries.query", "queries.rehearse", "queries.estimate"):
         known = PROBLEMS[queries.InvalidQuery]
     pointer, detail = found[0]
     return problem(

@@ -186,14 +186,14 @@ class ReleaseHead(Schema):
     released_at = fields.String(required=True)
 
 
-class Release(Schema):
+class _Answer(Schema):
     """An answer. Each row has its keys by name and {"value", "low", "high"} for each statistic.
 
     A histogram has a list of `bins` instead, the most frequent values `top`, several quantiles `quantiles`, and a
-    survival curve `survival`.
+    survival curve `survival`. What was changed by the post-processing in `post` has the released number beside it:
+    `raw_value`, `raw_low`, `raw_high`.
     """
 
-    id = fields.String(required=True)
     study = fields.String(required=True)
     dataset = fields.String(required=True)
     edition = fields.Integer(required=True)
@@ -205,8 +205,23 @@ class Release(Schema):
     rows = fields.List(fields.Dict(), required=True)
     bounds = fields.Nested(AnswerBounds, required=True)
     notes = fields.List(fields.String(), required=True)
+    post = fields.List(fields.String(), required=True)
     replayed = fields.Boolean(required=True)
+
+
+class Release(_Answer):
+    """A stored answer."""
+
+    id = fields.String(required=True)
     released_at = fields.String(required=True)
+
+
+class Rehearsal(_Answer):
+    """An answer over data made up from the catalog, in the shape of a release: but it is none, and has no `id`."""
+
+    rehearsal = fields.Boolean(required=True)
+    id = fields.String(required=True, allow_none=True)
+    released_at = fields.String(required=True, allow_none=True)
 
 
 class Entry(Schema):

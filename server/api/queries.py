@@ -11,7 +11,7 @@ from budgets.errors import Invalid
 from server import answer, csvs, replies
 from server.answer import Request
 from server.api.parsing import Blueprint
-from server.asking import AskSchema
+from server.asking import AskSchema, ViewSchema
 from server.auth import ROLES, actor, for_roles, house
 from server.schemas import PageSchema
 
@@ -30,7 +30,7 @@ def _request(body: dict[str, Any]) -> Request:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= KEY_MAX and key.isprintable()):
         raise Invalid("Idempotency-Key", f"must have from 1 to {KEY_MAX} printable characters")
-    return Request(body["query"], body["privacy"], key, body["in_sql"])
+    return Request(body["query"], body["privacy"], key, body["in_sql"], body["post"])
 
 
 @blueprint.route("/studies/<study>/estimates", methods=["POST"])
@@ -40,6 +40,15 @@ def _request(body: dict[str, Any]) -> Request:
 def estimate(body: dict[str, Any], study: str) -> Any:
     """Return what a query would cost and how exact it would be. Free: no data are touched."""
     return answer.estimate(house(), actor(), study, _request(body))
+
+
+@blueprint.route("/studies/<study>/rehearsals", methods=["POST"])
+@for_roles("researcher")
+@blueprint.arguments(AskSchema)
+@blueprint.response(200, replies.Rehearsal)
+def rehearse(body: dict[str, Any], study: str) -> Any:
+    """Answer a query on data made up from the catalog, in the shape of a release. Free: no data are touched."""
+    return answer.rehearse(house(), actor(), study, _request(body))
 
 
 @blueprint.route("/studies/<study>/queries", methods=["POST"])
@@ -80,14 +89,15 @@ def list_releases(page: dict[str, Any], study: str) -> Any:
 
 @blueprint.route("/studies/<study>/releases/<release>")
 @for_roles(*ROLES)
+@blueprint.arguments(ViewSchema, location="query")
 @blueprint.alt_response(200, schema={"type": "string"}, content_type="text/csv", success=True)
 @blueprint.response(200, replies.Release)
-def show_release(study: str, release: str) -> Any:
-    """Return a release, as JSON or (Accept: text/csv) as a table."""
+def show_release(view: dict[str, Any], study: str, release: str) -> Any:
+    """Return a release, as JSON or (Accept: text/csv) as a table, post-processed if asked."""
     with house().database.read() as transaction:
         studies.visible(transaction, study, actor())
         stored = ledger.release(transaction, study, release)
-        shown = answer.show(transaction, stored, replayed=True)
+        shown = answer.show(transaction, stored, view["post"], replayed=True)
     if csvs.wanted(request, "text/csv") == "text/csv":
         return Response(csvs.release(shown), content_type="text/csv; charset=utf-8")
     return shown

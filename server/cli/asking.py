@@ -28,6 +28,8 @@ from server.terminal import as_table
 @click.option("--events-per-cell", type=int, help="How many events of one person may count in each cell.")
 @click.option("--as", "name", metavar="USER", help="The member who asks (if there are several).")
 @click.option("--estimate", "only_estimate", is_flag=True, help="Only say what it would cost; free.")
+@click.option("--rehearse", is_flag=True, help="Answer on data made up from the catalog; free.")
+@click.option("--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp.")
 @with_json
 def query(
     study: str,
@@ -39,6 +41,8 @@ def query(
     events_per_cell: int | None,
     name: str | None,
     only_estimate: bool,
+    rehearse: bool,
+    post: str | None,
 ) -> Any:
     """Ask a query: in SQL, or as FILE with the body of the HTTP request, {"query": ..., "privacy": ...}."""
     bounds = {"cells_per_person": cells_per_person, "events_per_cell": events_per_cell}
@@ -48,16 +52,20 @@ def query(
         raise click.UsageError("give a FILE or --sql")
     if file is not None and (given or spends):
         raise click.UsageError("what a query may spend and its bounds stand in the FILE")
+    if only_estimate and rehearse:
+        raise click.UsageError("give --estimate or --rehearse")
     try:
         if file is not None:
             asked = read_json(file.read_bytes())
         else:
             asked = {"sql": text, "privacy": spends, **({"bounds": given} if given else {})}
+        if post is not None and isinstance(asked, dict):
+            asked["post"] = post.split(",")
         body = asking.AskSchema().load(asked)
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
-    request = answer.Request(body["query"], body["privacy"], in_sql=body["in_sql"])
+    request = answer.Request(body["query"], body["privacy"], in_sql=body["in_sql"], post=body["post"])
     with house() as opened:
         with opened.database.read() as transaction:
             members = studies.study(transaction, study).members
@@ -70,14 +78,20 @@ def query(
             return said, f"This would cost {cost_text(said['cost'])} ({times}); margins at 95%:\n" + "\n".join(
                 f"  {column['name']}: {margin_text(column)}" for column in said["columns"] if column["kind"] != "key"
             )
+        if rehearse:
+            said = answer.rehearse(opened, asker, study, request)
+            return said, f"{as_table(said)}{_notes(said)}"
         said = answer.answer(opened, asker, study, request)
         with opened.database.read() as transaction:
             ahead = forecast.of_study(transaction, studies.study(transaction, study))
     remaining = said["budget"]["remaining"]
     paid = "read again, free" if said["replayed"] else f"cost {cost_text(said['cost'])}"
-    notes = "".join(f"\nNote: {note}" for note in said["notes"])
     left = f"epsilon {remaining['epsilon']:g} or rho {remaining['rho']:g}, {ahead.words}"
-    return said, f"{as_table(said)}\n{paid}; left: {left}{notes}"
+    return said, f"{as_table(said)}\n{paid}; left: {left}{_notes(said)}"
+
+
+def _notes(said: dict[str, Any]) -> str:
+    return "".join(f"\nNote: {note}" for note in said["notes"])
 
 
 def cost_text(cost: dict[str, Any]) -> str:

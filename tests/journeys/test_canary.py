@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Planted in the source, once each: a patient's number, a code, a text in each kind of column, a cost.
 PATIENT, CODE, COST, AGE, DAY = "777000777123", "KANARIENVOGEL", "613.37", "ZWITSCHER-93", "2020-02-29T11:59:07"
+WAYS = ("estimates", "rehearsals", "queries", "queries")
 TEXTS = (PATIENT, CODE, COST, AGE, DAY, "61337")
 
 
@@ -63,7 +64,7 @@ def mixed_run(client: Client) -> list[bytes]:
         ask(PATIENTS, 9_000.0, "visits"),
         ask(PATIENTS, 0.5, "persons", group_by=["sex"]),
     ]
-    replies = [client.post(f"/studies/s/{way}", body) for body in bodies for way in ("estimates", "queries", "queries")]
+    replies = [client.post(f"/studies/s/{way}", body) for body in bodies for way in WAYS]
     assert {201, 200, 422, 409} <= {reply.status for reply in replies}
     return [reply.body for reply in replies]
 

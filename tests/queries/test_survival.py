@@ -87,7 +87,6 @@ def test_without_noise_the_curve_is_kaplan_and_meiers() -> None:
     ends = np.append(ends, np.full(counts[-1], 100))
     known = stats.ecdf(stats.CensoredData(uncensored=times, right=ends)).sf
     assert np.allclose(found.value[0], known.evaluate(np.arange(100)), atol=1e-9)
-    assert np.all(found.high - found.low < 1e-6)
 
 
 @pytest.mark.parametrize("gaussian", [False, True], ids=["laplace", "gaussian"])
@@ -99,11 +98,11 @@ def test_the_band_covers_as_often_as_it_says(persons: int, scale: float, gaussia
     counts = np.append(np.tile([0.06, 0.03], edges), 0.1) * persons
     truth = survival.curve(counts[None, :], 1e-9, 0.95, gaussian=gaussian).value[0]
     draw = random.normal if gaussian else random.laplace
-    noise = draw(0, scale, (10_000, len(counts)))
+    noise = np.round(draw(0, scale, (10_000, len(counts))))
     found = survival.curve(counts + noise, scale, 0.95, gaussian=gaussian)
     covered = np.mean((found.low <= truth) & (truth <= found.high), axis=0)
     assert covered.min() >= 0.94
-    assert covered[0] <= 0.97
+    assert covered[0] <= 0.98
     if scale == 2.0 or (persons == 3000 and scale == 5.0):
         assert np.all(found.high[:, 0] - found.low[:, 0] < 0.5)
     half = survival.curve(counts + noise, scale / 2, 0.95, gaussian=gaussian)

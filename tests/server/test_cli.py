@@ -567,3 +567,28 @@ def test_a_query_in_sql(home: Home) -> None:
     for options in (["--sql", text, "x.json"], [], ["--epsilon", "1"]):
         assert run(home, "query", "s", *options).exit_code == 2
     assert refused(home, "query", "s", "--sql", text).startswith("/privacy")
+
+
+def test_a_rehearsal_and_post_processing(home: Home) -> None:
+    """--rehearse answers on made-up data for free; --post processes an answer, and asking again otherwise is free."""
+    with application(home) as place:
+        place.open_study("s", epsilon=1.0)
+    asked = (
+        "query",
+        "s",
+        "--sql",
+        "SELECT age, COUNT(DISTINCT person) AS n FROM years GROUP BY age",
+        "--epsilon",
+        "0.02",
+    )
+    made = said(home, *asked, "--rehearse")
+    assert (made["rehearsal"], made["id"], len(made["rows"])) == (True, None, 71)
+    words = run(home, *asked, "--rehearse", "--post", "clamp").stdout
+    assert "± " in words
+    assert "Note: this is a rehearsal" in words
+    assert home.charges() == []
+    raw, clamped = said(home, *asked), said(home, *asked, "--post", "round,clamp")
+    assert (clamped["replayed"], clamped["post"]) == (True, ["round", "clamp"])
+    assert min(row["n"]["value"] for row in raw["rows"]) < 0 == min(row["n"]["value"] for row in clamped["rows"])
+    assert refused(home, *asked, "--post", "up").startswith("/post/0: ")
+    assert run(home, *asked, "--rehearse", "--estimate").exit_code == 2

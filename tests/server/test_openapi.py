@@ -158,10 +158,12 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         every = ask(EVERY_STATISTIC, 0.25)
         for body in (ask(PATIENTS), ask(statistics, 0.5, group_by=["sex"]), ask({"n": {"count": "events"}}), every):
             ada.good("POST", "/studies/flu/estimates", body)
+            ada.good("POST", "/studies/flu/rehearsals", body)
             release = ada.good("POST", "/studies/flu/queries", body)["id"]
             ada.good("POST", "/studies/flu/queries", body)
             for accept in (JSON, "text/csv"):
                 ada.get(f"/studies/flu/releases/{release}", Accept=accept)
+                ada.get(f"/studies/flu/releases/{release}?post=round,clamp", Accept=accept)
         for path in ("/studies/flu", "/studies/flu/budget", "/studies/flu/releases", "/studies/flu/releases?limit=1"):
             for client in (admin, dora, ada):
                 client.good("GET", path)
@@ -194,6 +196,9 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         ada.post("/studies/flu/queries", ask(PATIENTS), Idempotency_Key="")
         ada.get("/studies?limit=0")
         ada.get("/studies?nope=1")
+        ada.get(f"/studies/flu/releases/{release}?post=up")
+        for way in ("estimates", "rehearsals", "queries"):
+            ada.good("POST", f"/studies/flu/{way}", {**ask(statistics, 0.5), "post": ["clamp", "consistent"]})
         admin.post("/studies", {**NEW_STUDY, "name": "flu"})
         admin.good("POST", "/studies/flu/close", REASON)
         ada.post("/studies/flu/queries", ask(PATIENTS))
@@ -295,6 +300,8 @@ GOOD_BODIES = [
     ask(PATIENTS, group_by=["sex", {"column": "age", "bins": [0, 18, 65]}, {"column": "site", "as": "place"}]),
     ask(PATIENTS, bounds={}),
     ask(PATIENTS, bounds={"cells_per_person": 2, "events_per_cell": 3}),
+    {**ask(PATIENTS), "post": []},
+    {**ask(PATIENTS), "post": ["round", "clamp", "consistent"]},
 ]
 # What no schema can say: names of the catalog, kinds of values, order, steps, depth, sizes, units.
 SEMANTIC = (
@@ -354,6 +361,7 @@ def test_what_is_wrong_in_its_shape_the_document_forbids(served: dict[str, Any])
         *(ask(PATIENTS, group_by=wrong) for wrong in ("sex", {}, [1], [{}], [{"column": "sex", "x": 1}])),
         ask(PATIENTS, group_by=[{"column": "age", "bins": [0, 5], "period": "year"}]),
         ask(PATIENTS, group_by=[{"column": "age", "bins": []}]),
+        *({**ask(PATIENTS), "post": wrong} for wrong in ("round", None, ["up"], [1], [None], ["clamp", "clamp"])),
         *(ask(PATIENTS, bounds=wrong) for wrong in (5, {"x": 1}, {"events_per_cell": 0}, {"events_per_cell": "1"})),
     ]
     for body in shapes:
@@ -370,7 +378,7 @@ def test_what_the_document_allows_fails_for_its_meaning_alone(served: dict[str, 
     assert 20 < len(allowed) < len(WRONG) / 2
 
 
-@pytest.mark.parametrize("route", [route for route in BODIES if "rehearsals" not in route[1]], ids=" ".join)
+@pytest.mark.parametrize("route", BODIES, ids=" ".join)
 def test_good_bodies_of_every_route_are_allowed(served: dict[str, Any], route: tuple[str, str]) -> None:
     """The body that the tests send to a route is valid under its schema, and one with an unknown field is not."""
     schema = validator(served, operations(served)[route]["requestBody"]["content"][JSON]["schema"])

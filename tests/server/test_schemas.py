@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.serving import Place, Reply
 
-WAYS = ("queries", "estimates")
+WAYS = ("queries", "rehearsals", "estimates")
 GOOD = ask(PATIENTS)
 
 
@@ -31,7 +31,7 @@ def _quiet() -> Iterator[None]:
 
 
 def refused(place: Place, status: int, code: str, **sent: Any) -> list[Reply]:
-    """Send a body to estimates and to queries; both must refuse it as told and charge nothing."""
+    """Send a body to every way of asking; all must refuse it as told and charge nothing."""
     before = place.home.charges()
     replies = []
     for way in WAYS:
@@ -153,6 +153,12 @@ WRONG: list[tuple[Any, str]] = [
     ({"query": GOOD["query"]}, "/privacy"),
     ({"privacy": {"epsilon": 1}}, "/query"),
     ({**GOOD, "extra": 1}, "/extra"),
+    ({**GOOD, "post": "round"}, "/post"),
+    ({**GOOD, "post": None}, "/post"),
+    ({**GOOD, "post": ["clamp", "up"]}, "/post/1"),
+    ({**GOOD, "post": ["clamp", 7]}, "/post/1"),
+    ({**GOOD, "post": ["clamp", "clamp"]}, "/post/1"),
+    ({**GOOD, "query": {**GOOD["query"], "post": []}}, "/query/post"),
     ({**GOOD, "query": []}, "/query"),
     ({**GOOD, "query": None}, "/query"),
     ({**GOOD, "privacy": 1}, "/privacy"),
