@@ -48,7 +48,8 @@ class OverBudget(BudgetsError):
     """
 
     def __init__(self, account: str, cost: Loss, left: Loss) -> None:
-        super().__init__(f"this would cost {cost.text}, and the {account} has {left.alternatives} left")
+        delta = f", with delta {left.delta_text}" if cost.delta_atto else ""
+        super().__init__(f"this would cost {cost.text}, and the {account} has {left.alternatives}{delta} left")
         self.account = account
         self.cost = cost
         self.left = left

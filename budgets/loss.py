@@ -60,9 +60,15 @@ class Loss:
 
     @property
     def text(self) -> str:
-        """Return the loss in words: epsilon where there is one, and rho."""
+        """Return the loss in words: epsilon where there is one, and rho, and delta if there is any."""
         rho = f"rho {epsilon_text(self.rho_nano)}"
-        return rho if self.epsilon_nano is None else f"epsilon {epsilon_text(self.epsilon_nano)} ({rho})"
+        text = rho if self.epsilon_nano is None else f"epsilon {epsilon_text(self.epsilon_nano)} ({rho})"
+        return f"{text} and delta {self.delta_text}" if self.delta_atto else text
+
+    @property
+    def delta_text(self) -> str:
+        """Return delta as a decimal with its power of ten."""
+        return f"{(Decimal(self.delta_atto) / ATTO).normalize():e}"
 
 
 def epsilon_text(nano: int) -> str:

@@ -47,10 +47,13 @@ CODE_TYPES = (np.uint8, np.uint16, np.uint32, np.int64)
 
 @numba.njit(nogil=True, cache=True)
 def _cells_by_table(codes: Codes, table: NDArray[np.int32], size: int, cell: NDArray[np.int32]) -> None:
-    """Extend the cell of each event by one key: cell = cell * size + table[code], or -1 for no cell."""
+    """Extend the cell of each event by one key: cell = cell * size + table[code], or -1 for no cell.
+
+    A code beyond the table has none.
+    """
     for i in range(len(codes)):
         if cell[i] >= 0:
-            index = table[codes[i]]
+            index = table[codes[i]] if codes[i] < len(table) else -1
             cell[i] = cell[i] * size + index if index >= 0 else -1
 
 
@@ -186,7 +189,7 @@ class Accumulator:
         """Add a batch of events. Raises EngineFailed when the stream is out of order or has other persons."""
         cell = np.zeros(len(person), dtype=np.int32)
         for key, table in self._keys:
-            _extend(cell, key, table, batch[key.column.name])
+            extend(cell, key, table, batch[key.column.name])
         counted = cell.copy()
         refused = _admit(
             person,
@@ -240,7 +243,7 @@ class _Sum:
             for name in names:
                 _drop_nulls(batch[name], counted)
             if measure.within is not None:
-                _extend(counted, measure.within, self._table, batch[measure.within.column.name])
+                extend(counted, measure.within, self._table, batch[measure.within.column.name])
         if measure.counted is Counted.VALUES:
             _add(_product(measure, counted, batch), counted, measure.middle, self._total)
             return
@@ -289,7 +292,8 @@ def bound_in_parts(
         return [np.sum(vectors, axis=0, dtype=np.int64) for vectors in zip(*parts, strict=True)]
 
 
-def _extend(cell: NDArray[np.int32], key: CellKey, table: Table, codes: Codes) -> None:
+def extend(cell: NDArray[np.int32], key: CellKey, table: Table, codes: Codes) -> None:
+    """Extend the cell of each event by one key, of which `table` is the key's own."""
     if table is not None:
         _cells_by_table(codes, table, key.size, cell)
     else:

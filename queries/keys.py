@@ -38,7 +38,9 @@ class CellKey:
     """One group-by key over a column's codes.
 
     With `edges` (ascending codes) a code belongs to the bin i where edges[i] <= code < edges[i+1], called labels[i];
-    without, each code is a cell of its own. Null's cell stands last, if `null` gives it one.
+    without, each code is a cell of its own. Null's cell stands last, if `null` gives it one. Of a column without
+    declared values only the codes in `named` have cells, each called by its label: none before a threshold let them
+    through (`undeclared.py`), and codes of other columns have no such list.
     """
 
     name: str
@@ -46,10 +48,13 @@ class CellKey:
     null: bool
     edges: tuple[int, ...] | None = None
     labels: tuple[str, ...] = ()
+    named: tuple[int, ...] | None = None
 
     @property
     def values(self) -> int:
         """Return the number of cells beside null's."""
+        if self.named is not None:
+            return len(self.named)
         return self.column.size if self.edges is None else len(self.edges) - 1
 
     @property
@@ -61,12 +66,14 @@ class CellKey:
         """Return what names a cell in the answer; None is null's."""
         if index >= self.values:
             return None
-        return self.column.label(index + 1) if self.edges is None else self.labels[index]
+        if self.edges is None and self.named is None:
+            return self.column.label(index + 1)
+        return self.labels[index]
 
     def every_label(self) -> list[Label]:
         """Return what names each cell, in their order."""
         named: Iterable[Label] = self.labels
-        if self.edges is None:
+        if self.edges is None and self.named is None:
             named = self.column.values or map(self.column.label, range(1, self.values + 1))
         return [*named, *([None] if self.null else [])]
 
@@ -74,14 +81,19 @@ class CellKey:
         """Return the cell of a code, -1 for none. The plain definition; the kernel uses `table` or `edges`."""
         if code == 0:
             return self.values if self.null else -1
+        if self.named is not None:
+            return self.named.index(code) if code in self.named else -1
         if self.edges is None:
             return code - 1
         found = bisect.bisect_right(self.edges, code) - 1
         return found if found < self.values else -1
 
     def table(self) -> NDArray[np.int32] | None:
-        """Return the cell of each code from 0 to the column's size, or None where there are too many codes."""
-        if self.edges is None:
+        """Return the cell of each code from 0 on, or None where there are too many codes. Codes beyond have none."""
+        if self.named is not None:
+            table = np.full(max(self.named, default=0) + 1, -1, dtype=np.int32)
+            table[list(self.named)] = np.arange(len(self.named), dtype=np.int32)
+        elif self.edges is None:
             table = np.arange(-1, self.column.size, dtype=np.int32)
         elif self.column.size > TABLE_MAX:
             return None
@@ -93,8 +105,11 @@ class CellKey:
         return table
 
 
-def bind(key: nodes.Key, table: Table, pointer: str, named: str | None = None) -> CellKey:
-    """Return a key bound to its column, which is `named` there. Raises InvalidQuery with the place."""
+def bind(key: nodes.Key, table: Table, pointer: str, named: str | None = None, *, undeclared: bool = False) -> CellKey:
+    """Return a key bound to its column, which is `named` there, and may be `undeclared` where that is said.
+
+    Raises InvalidQuery with the place.
+    """
     if named is None:
         named = pointer if isinstance(key, nodes.ByValue) else f"{pointer}/column"
     column = column_of(table, key.column, named)
@@ -102,10 +117,12 @@ def bind(key: nodes.Key, table: Table, pointer: str, named: str | None = None) -
     match key:
         case nodes.ByValue():
             if not column.declared:
+                if undeclared:
+                    return CellKey(name, column, column.nullable, named=())
                 raise InvalidQuery(
                     pointer,
-                    f"{column.name} has no declared values, so its keys are not public; "
-                    "group by another column, or have the custodian declare its values",
+                    f"{column.name} has no declared values, so they are not public; group by it instead, which names "
+                    "those that many persons have, or have the custodian declare its values",
                 )
             return CellKey(name, column, column.nullable)
         case nodes.ByBins(edges=edges):

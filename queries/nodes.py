@@ -282,10 +282,14 @@ class Query:
 
 @dataclass(frozen=True)
 class Privacy:
-    """What a query may spend, in billionths: epsilon (pure DP) or rho (zero-concentrated DP), one of them."""
+    """What a query may spend, in billionths: epsilon (pure DP) or rho (zero-concentrated DP), one of them.
+
+    Beside it delta in 10^-18, if a key has no declared values.
+    """
 
     epsilon_nano: int | None = None
     rho_nano: int | None = None
+    delta_atto: int | None = None
 
     def __post_init__(self) -> None:
         assert (self.epsilon_nano is None) != (self.rho_nano is None), "one of them"

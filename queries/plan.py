@@ -8,7 +8,7 @@ at most `events_per_cell` events in each, and clamps each event's values. So add
 numbers of one cell of a measure by at most `largest` together (`measures.py`), and the whole vector by at most
 L1 = cells_per_person * largest. Each measure is released by its own mechanism with that sensitivity; the losses of a
 query's measures add up (basic composition). Nothing else that depends on data is released: the list of cells follows
-from the catalog.
+from the catalog, or, for the one key that may have no declared values, from a release of its own (`Listing`).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from queries import keys, measures, mechanisms, nodes, per_person, predicates, survival
+from queries import keys, measures, mechanisms, nodes, per_person, predicates, survival, undeclared
 from queries.errors import InvalidQuery
 from queries.measures import Draft
-from queries.mechanisms import NANO
+from queries.mechanisms import ATTO, NANO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from queries.catalog import Dataset, Table
     from queries.keys import CellKey
-    from queries.mechanisms import Mechanism
+    from queries.mechanisms import Mechanism, Threshold
     from queries.per_person import Built
 
 CONFIDENCE = 0.95
@@ -39,6 +39,9 @@ NOISE_REACH = 64  # scales; Laplace noise goes beyond with probability below e^-
 # For a query and a table that name no contribution bounds. Shown in every answer.
 DEFAULT_CELLS_PER_PERSON = 10
 DEFAULT_EVENTS_PER_CELL = 10
+
+VALUES_ROOM = 100  # for so many values of an undeclared key an answer has room at least
+BOUNDLESS = 2**31 - 1  # as many cells as a person may be said to touch, where the catalog does not limit them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +70,24 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """How the values of a key without declared ones are chosen: by a threshold on their numbers of persons.
+
+    One person counts for at most `values_per_person` values. Of those that pass, at most `values_max` are named.
+    """
+
+    key: int  # its place among the plan's keys
+    values_per_person: int
+    values_max: int
+    mechanism: Threshold
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A query made executable."""
+    """A query made executable.
+
+    With a `listing`, `cells` are those of each value of the key until it ran, and from then on all there are.
+    """
 
     dataset: str
     query: nodes.Query
@@ -82,6 +101,7 @@ class Plan:
     notes: tuple[str, ...]
     built: Built | None  # what `table` is made of, where the query builds it
     tables: Mapping[str, Table]  # all of the dataset's, for cohorts
+    listing: Listing | None = None
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -96,12 +116,16 @@ class Plan:
 
     @property
     def cost(self) -> Cost:
-        """Return the sum of what OpenDP charges for each measure."""
-        charged = [measure.mechanism for measure in self.measures]
+        """Return the sum of what OpenDP charges for each measure, and for the listing."""
+        charged: list[Mechanism | Threshold] = [measure.mechanism for measure in self.measures]
+        delta = Fraction(0)
+        if self.listing is not None:
+            charged.append(self.listing.mechanism)
+            delta = Fraction(self.listing.mechanism.delta_atto, ATTO)
         epsilons = [mechanism.epsilon_nano for mechanism in charged]
         finite = [epsilon for epsilon in epsilons if epsilon is not None]
         epsilon = Fraction(sum(finite), NANO) if len(finite) == len(epsilons) else None
-        return Cost(epsilon, sum((mechanism.rho for mechanism in charged), Fraction(0)), Fraction(0))
+        return Cost(epsilon, sum((mechanism.rho for mechanism in charged), Fraction(0)), delta)
 
 
 def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max: int) -> Plan:
@@ -114,20 +138,41 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
         table = predicates.table_of(dataset.tables, query.source, "/query/from")
     where = predicates.bind(query.where, table, "/query/where", dataset.tables)
     bound_keys = _bind_keys(query, table)
-    cells = math.prod(key.size for key in bound_keys)
+    unnamed = undeclared.unnamed_key(bound_keys, privacy)
+    cells = math.prod(key.size for key in bound_keys if key is not unnamed)
     if cells > cells_max:
         raise InvalidQuery("/query/group_by", f"makes {cells} cells; at most {cells_max} are allowed")
+    room = cells_max // cells
+    if unnamed is not None:
+        room //= VALUES_ROOM
+        if not room:
+            raise InvalidQuery(
+                "/query/group_by",
+                f"makes {cells} cells of each value of {unnamed.column.name}; at most {cells_max // VALUES_ROOM} fit",
+            )
     cells_per_person, events_per_cell, notes = _contribution_bounds(query, table, bound_keys)
     drafts = [
-        measures.drafts(statistic, table, dataset.tables, events_per_cell, cells_max // cells, f"/query/select/{name}")
+        measures.drafts(statistic, table, dataset.tables, events_per_cell, room, f"/query/select/{name}")
         for name, statistic in query.select
     ]
+    values_per_person = None
+    if unnamed is not None:
+        values_per_person = 1 if unnamed.column.of_person else cells_per_person
+    priced, threshold = _price(drafts, cells_per_person, values_per_person, dataset, privacy)
     outputs = tuple(
-        Output(name, statistic, measures)
-        for (name, statistic), measures in zip(
-            query.select, _price(drafts, cells_per_person, dataset, privacy), strict=True
-        )
+        Output(name, statistic, measures) for (name, statistic), measures in zip(query.select, priced, strict=True)
     )
+    listing = None
+    if unnamed is not None:
+        assert threshold is not None
+        widest = max(draft.width for statistic in drafts for draft in statistic)
+        values_max = cells_max // (cells * widest) - unnamed.null
+        listing = Listing(bound_keys.index(unnamed), threshold.keys_per_person, values_max, threshold)
+        said = (
+            f"{unnamed.name} has no declared values: those are named of which the number of persons, with noise of "
+            f"scale {threshold.scale:g}, is at least {threshold.threshold}"
+        )
+        notes = (*notes, said)
     return Plan(
         dataset.name,
         query,
@@ -141,11 +186,14 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
         (*(() if built is None else built.notes), *notes),
         built,
         dataset.tables,
+        listing,
     )
 
 
 def _bind_keys(query: nodes.Query, table: Table) -> tuple[CellKey, ...]:
-    bound = tuple(keys.bind(key, table, f"/query/group_by/{i}") for i, key in enumerate(query.group_by))
+    bound = tuple(
+        keys.bind(key, table, f"/query/group_by/{i}", undeclared=True) for i, key in enumerate(query.group_by)
+    )
     taken = {name for name, _ in query.select}
     for place, key in enumerate(bound):
         if key.name in taken:
@@ -164,12 +212,14 @@ def _contribution_bounds(
         return 1, 1, ()
     notes: list[str] = []
     # A person's own attributes do not vary: only the other keys can spread a person over cells.
-    reachable = math.prod(key.size for key in bound_keys if not key.column.of_person)
+    own = [key for key in bound_keys if not key.column.of_person]
+    boundless = any(key.named is not None for key in own)
+    reachable = BOUNDLESS if boundless else math.prod(key.size for key in own)
     chosen = query.bounds.cells_per_person or table.cells_per_person
     if chosen is None and reachable > DEFAULT_CELLS_PER_PERSON:
         notes.append(
-            f"cells_per_person was not given: {DEFAULT_CELLS_PER_PERSON} of the {reachable} cells that a person "
-            "could touch count; say more to lose fewer, or less for less noise"
+            f"cells_per_person was not given: {DEFAULT_CELLS_PER_PERSON} of the {'' if boundless else f'{reachable} '}"
+            "cells that a person could touch count; say more to lose fewer, or less for less noise"
         )
     cells_per_person = min(reachable, chosen or DEFAULT_CELLS_PER_PERSON)
     if all(isinstance(one, nodes.Count | nodes.Proportion) and one.of == "persons" for _, one in query.select):
@@ -184,9 +234,15 @@ def _contribution_bounds(
 
 
 def _price(
-    drafts: list[tuple[Draft, ...]], cells_per_person: int, dataset: Dataset, privacy: nodes.Privacy
-) -> list[tuple[Measure, ...]]:
+    drafts: list[tuple[Draft, ...]],
+    cells_per_person: int,
+    values_per_person: int | None,
+    dataset: Dataset,
+    privacy: nodes.Privacy,
+) -> tuple[list[tuple[Measure, ...]], Threshold | None]:
     """Split what may be spent evenly over the statistics, and a statistic's share over its measures.
+
+    With `values_per_person` the values of an undeclared key are to be named, which gets a share like a statistic.
 
     Epsilon buys Laplace noise. Rho buys whichever noise has the smaller margins: Gaussian, or Laplace of
     epsilon = sqrt(2 rho), which costs the same rho and on a draw is taken for its finite epsilon. A query has one kind
@@ -196,25 +252,33 @@ def _price(
     total = privacy.rho_nano if privacy.epsilon_nano is None else privacy.epsilon_nano
     assert total is not None
 
-    def priced(mechanism: Callable[[int, int, int], Mechanism]) -> list[tuple[Measure, ...]]:
-        return [
+    def priced(
+        mechanism: Callable[[int, int, int], Mechanism],
+    ) -> tuple[list[tuple[Measure, ...]], Threshold | None]:
+        shares = _shares(total, len(drafts) + (values_per_person is not None), word)
+        named = None
+        if values_per_person is not None:
+            named = _threshold(values_per_person, dataset, word, shares.pop(), privacy.delta_atto, mechanism)
+        statistics = [
             tuple(
                 _measure(draft, cells_per_person, dataset, word, part, mechanism)
                 for part, draft in zip(_shares(share, len(statistic), word), statistic, strict=True)
             )
-            for share, statistic in zip(_shares(total, len(drafts), word), drafts, strict=True)
+            for share, statistic in zip(shares, drafts, strict=True)
         ]
+        return statistics, named
 
     if word == "epsilon":
         return priced(lambda l1, _, epsilon_nano: mechanisms.discrete_laplace(l1, epsilon_nano))
     laplace = priced(lambda l1, _, rho_nano: mechanisms.discrete_laplace(l1, mechanisms.epsilon_of_rho(rho_nano)))
     gaussian = priced(lambda _, l2_squared, rho_nano: mechanisms.discrete_gaussian(l2_squared, rho_nano))
-    return laplace if _margins(laplace) <= _margins(gaussian) else gaussian
+    return laplace if _margins(*laplace) <= _margins(*gaussian) else gaussian
 
 
-def _margins(priced: list[tuple[Measure, ...]]) -> float:
-    """Return the sum of the margins relative to what one person can change."""
-    return sum(measure.mechanism.margin(CONFIDENCE) / measure.largest for statistic in priced for measure in statistic)
+def _margins(priced: list[tuple[Measure, ...]], named: Threshold | None) -> float:
+    """Return the sum of the margins relative to what one person can change, and of the threshold."""
+    margins = [measure.mechanism.margin(CONFIDENCE) / measure.largest for statistic in priced for measure in statistic]
+    return sum(margins) + (0 if named is None else named.threshold)
 
 
 def _shares(total: int, parts: int, word: str) -> list[int]:
@@ -241,18 +305,53 @@ def _measure(
     # vector, each by at most `largest`.
     sensitivity_l1 = cells_per_person * draft.largest
     sensitivity_l2_squared = cells_per_person * draft.largest**2
-    # No noise is larger than Laplace noise: Gaussian noise of the same rho has sqrt(cells_per_person) less.
-    epsilon_nano = nano if word == "epsilon" else mechanisms.epsilon_of_rho(nano)
-    if Fraction(sensitivity_l1 * NANO, epsilon_nano) * NOISE_REACH + dataset.persons_max * draft.largest >= SUM_MAX:
-        raise InvalidQuery(f"/privacy/{word}", "is so small that the noise could overflow 64 bits")
+    _require_reach(sensitivity_l1, dataset.persons_max * draft.largest, word, nano)
     made = mechanism(sensitivity_l1, sensitivity_l2_squared, nano)
     return Measure(**vars(draft), mechanism=made)
+
+
+def _threshold(
+    values_per_person: int,
+    dataset: Dataset,
+    word: str,
+    nano: int,
+    delta_atto: int | None,
+    mechanism: Callable[[int, int, int], Mechanism],
+) -> Threshold:
+    # As for a measure: a person changes the numbers of persons of at most `values_per_person` values, each by 1.
+    _require_reach(values_per_person, dataset.persons_max, word, nano)
+    assert delta_atto is not None
+    noise = mechanism(values_per_person, values_per_person, nano)
+    made = mechanisms.threshold(noise, values_per_person, delta_atto)
+    if made is None:
+        least = float(mechanisms.least_delta(values_per_person))
+        raise InvalidQuery("/privacy/delta", f"is too small for any threshold; give more than {least:.2g}")
+    return made
+
+
+def _require_reach(sensitivity_l1: int, largest_sum: int, word: str, nano: int) -> None:
+    """Refuse noise that could overflow.
+
+    None is larger than Laplace noise: Gaussian noise of the same rho is sqrt(sensitivity_l1 / largest) smaller.
+    """
+    epsilon_nano = nano if word == "epsilon" else mechanisms.epsilon_of_rho(nano)
+    if Fraction(sensitivity_l1 * NANO, epsilon_nano) * NOISE_REACH + largest_sum >= SUM_MAX:
+        raise InvalidQuery(f"/privacy/{word}", "is so small that the noise could overflow 64 bits")
 
 
 def _price_of(mechanism: Mechanism) -> dict[str, int]:
     if mechanism.epsilon_nano is not None:
         return {"epsilon_nano": mechanism.epsilon_nano}
     return {"rho_nano": mechanism.rho_nano}
+
+
+def _canonical_listing(listing: Listing) -> dict[str, int]:
+    return {
+        **_price_of(listing.mechanism.noise),
+        "delta_atto": listing.mechanism.delta_atto,
+        "values_per_person": listing.values_per_person,
+        "values_max": listing.values_max,
+    }
 
 
 def canonical(plan: Plan) -> str:
@@ -277,6 +376,7 @@ def canonical(plan: Plan) -> str:
         "group_by": [_canonical_key(key) for key in plan.keys],
         "select": statistics,
         "bounds": [plan.cells_per_person, plan.events_per_cell],
+        "named": None if plan.listing is None else _canonical_listing(plan.listing),
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 

@@ -32,6 +32,9 @@ def add_noise(plan: Plan, cells: Sequence[NDArray[np.int64]]) -> list[NDArray[np
 def columns(plan: Plan) -> list[dict[str, object]]:
     """Return what each column of the answer is; known before any data is touched."""
     shown: list[dict[str, object]] = [{"name": key.name, "kind": "key"} for key in plan.keys]
+    if plan.listing is not None:
+        named = plan.listing.mechanism
+        shown[plan.listing.key] |= {"mechanism": named.name, "scale": named.scale, "threshold": named.threshold}
     for output in plan.outputs:
         first = output.measures[0]
         shown.append(
@@ -49,6 +52,8 @@ def columns(plan: Plan) -> list[dict[str, object]]:
 
 def rows(plan: Plan, noisy: Sequence[NDArray[np.int64]]) -> list[dict[str, object]]:
     """Return one row for each cell in the order of the keys: its labels, and what was found by statistic."""
+    if not plan.cells:  # no value of an undeclared key was named
+        return []
     remaining = iter(noisy)
     values = [
         results.values(output, list(itertools.islice(remaining, len(output.measures))), CONFIDENCE)

@@ -28,6 +28,7 @@ from queries.catalog import PERSON, PERSONS, Column
 from queries.coding import INTEGERS, Coding, code_type, coding, name, text
 from queries.engines.duckdb import dictionary
 from queries.errors import ImportFailed, ManifestError
+from queries.undeclared import TEXTS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -298,6 +299,12 @@ class _Import:
             "('0x' || substr(sha256(value), 1, 16))::UBIGINT AS digest, value FROM "
             f"(SELECT DISTINCT {value} AS value FROM {staged.relation} WHERE {value} IS NOT NULL ORDER BY random())"
         )
+        ((texts,),) = self._run(f"SELECT count(*) FROM {kept}")
+        if texts > TEXTS_MAX:
+            raise ImportFailed(
+                f"{table}.{column.name} holds {texts} different texts, more than the {TEXTS_MAX} of a category; "
+                "leave the column out, or code it more coarsely"
+            )
         renamed = f'(SELECT code AS "#code", value AS "#value" FROM {kept})'  # so that no source column is shadowed
         code = f'coalesce((SELECT "#code" FROM {renamed} WHERE "#value" = {value}), 0)::UINTEGER'
         return Coding(code, "false", "unknown")

@@ -9,7 +9,8 @@ the promise:
 3. plan      from the query and the catalog alone: bounds, sensitivities, noise and cost
 4. replay    the same question of the same study on the same edition has its answer: it is free
 5. reserve   one transaction charges the study and the dataset, or refuses; undone if the store then does not open
-6. scan      the engine streams in person order, the kernel bounds and adds up integers
+6. scan      the engine streams in person order, the kernel bounds and adds up integers; where a key's values are not
+             declared, once before, to release which of them are named
 7. noise     OpenDP
 8. settle    one transaction stores the release, settles the charge and appends the audit entry
 9. slot      the answer leaves at a fixed beat, so that its timing tells little
@@ -33,7 +34,7 @@ from budgets import accounts, audit, datasets, forecast, ledger, studies
 from budgets.errors import Forbidden, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
-from queries import bounding, dates, nodes, plan, policy, postprocessing, release, sql
+from queries import bounding, dates, nodes, plan, policy, postprocessing, release, sql, undeclared
 from queries.errors import EngineFailed, InvalidQuery, OutsideProtocol
 from server.errors import QueryFailed, StoreUnavailable
 
@@ -118,7 +119,7 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
     return {
         **_described(prepared.plan),
         "cost": prepared.loss.to_json(),
-        "cells": prepared.plan.cells,
+        "cells": prepared.plan.cells if prepared.plan.listing is None else None,
         "affordable": queries_left > 0,
         "queries_left": queries_left,
         "budget": ahead.study.to_json(),
@@ -259,7 +260,9 @@ def run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Relea
 
 def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
     """Return the body of a new release: the only place where data become an answer."""
-    exact = bounding.bound_in_parts(planned, store.engine.ranges(), store.engine.stream)
+    engine = store.engine
+    planned = undeclared.name_values(planned, engine.ranges(), engine.stream, engine.texts)
+    exact = bounding.bound_in_parts(planned, engine.ranges(), engine.stream)
     noisy = release.add_noise(planned, exact)
     rows = release.rows(planned, noisy)
     described = _described(planned)
@@ -311,12 +314,15 @@ def _described(planned: Plan) -> dict[str, Any]:
 def _facts(prepared: Prepared) -> dict[str, Any]:
     """Return what the audit log keeps of a query: what was asked and what it costs, nothing of the answer."""
     loss = prepared.loss
+    planned = prepared.plan
+    named = [] if planned.listing is None else [planned.listing.mechanism]
     return {
-        "query": nodes.to_json(prepared.plan.query),
+        "query": nodes.to_json(planned.query),
         "fingerprint": prepared.question.fingerprint,
         "dataset": prepared.question.dataset,
         "edition": prepared.question.edition,
-        "mechanisms": [measure.mechanism.name for measure in prepared.plan.measures],
+        "mechanisms": [one.name for one in (*named, *(measure.mechanism for measure in planned.measures))],
+        **({} if planned.listing is None else {"threshold": planned.listing.mechanism.threshold}),
         "loss": {"epsilon_nano": loss.epsilon_nano, "rho_nano": loss.rho_nano, "delta_atto": loss.delta_atto},
     }
 

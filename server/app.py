@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api
 
-from queries import bounding, mechanisms
+from queries import bounding, mechanisms, undeclared
 from server import openapi, problems
 from server.api import audit, datasets, people, queries, studies
 from server.api.parsing import BODY_BYTES_MAX
@@ -67,6 +67,7 @@ def create_app(settings: Settings) -> Flask:
     app.json = _Json(app)
     app.extensions["rowless"] = open_house(settings)
     bounding.warm()
+    undeclared.warm()
     mechanisms.warm()
     problems.register(app)
     api: Any = _Api(app, spec_kwargs={"info": {"description": "Statistics of data that must not be seen."}})

@@ -6,7 +6,7 @@ refer, in the OpenAPI document, to the components that `openapi.py` declares.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -208,15 +208,26 @@ def _epsilon(value: Any) -> int:
         raise ValidationError(error.message) from None
 
 
+def _privacy_delta(value: Any) -> int:
+    try:
+        atto = loss.delta_atto(number(value))
+    except Invalid as error:
+        raise ValidationError(error.message) from None
+    if atto == 0:
+        raise ValidationError("must be above 0")
+    return atto
+
+
 def parse_privacy(value: Any) -> nodes.Privacy:
-    """Return what a query may spend: epsilon, or rho (its noise may be Gaussian), one of them."""
+    """Return what a query may spend: epsilon, or rho (its noise may be Gaussian), one of them, and perhaps delta."""
     shape = as_object(value)
-    only(shape, "epsilon", "rho")
-    if len(shape) != 1:
+    only(shape, "epsilon", "rho", "delta")
+    if ("epsilon" in shape) == ("rho" in shape):
         raise ValidationError("give epsilon or rho, one of them")
+    delta = within("delta", _privacy_delta, shape["delta"]) if "delta" in shape else None
     if "epsilon" in shape:
-        return nodes.Privacy(epsilon_nano=within("epsilon", privacy_epsilon, shape["epsilon"]))
-    return nodes.Privacy(rho_nano=within("rho", _privacy_rho, shape["rho"]))
+        return nodes.Privacy(epsilon_nano=within("epsilon", privacy_epsilon, shape["epsilon"]), delta_atto=delta)
+    return nodes.Privacy(rho_nano=within("rho", _privacy_rho, shape["rho"]), delta_atto=delta)
 
 
 def _sql(value: Any) -> nodes.Query:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from budgets.audit import Entry
 
 ENTRY_COLUMNS = ("index", "time", "actor_name", "role", "action", "subject", "study", "summary", "leaf_hash")
+ENDS = ("value", "low", "high")
 
 
 def wanted(request: Request, *others: str) -> str:
@@ -27,11 +28,13 @@ def release(shown: dict[str, Any]) -> str:
     What is a list (a histogram, quantiles, the most frequent values) has such three for each of its parts. After
     post-processing the three that were released follow.
     """
-    ends = ("value", "low", "high", *(("raw_value", "raw_low", "raw_high") if shown["post"] else ()))
+    ends = (*ENDS, *(("raw_value", "raw_low", "raw_high") if shown["post"] else ()))
     keys = [column["name"] for column in shown["columns"] if column["kind"] == "key"]
     statistics = [column["name"] for column in shown["columns"] if column["kind"] == "statistic"]
-    # Every row has the same parts: there is always one, and its first names them all.
-    named = [part for name in statistics for part, _ in _flat(name, shown["rows"][0][name], ends)]
+    # Every row has the same parts, and the first names them all. Only where all keys had to pass a threshold and none
+    # did, there is none; then each statistic has its three.
+    nothing: dict[str, Any] = dict.fromkeys(statistics, dict.fromkeys(ENDS))
+    named = [part for name in statistics for part, _ in _flat(name, [*shown["rows"], nothing][0][name], ends)]
     rows = (
         [row[key] for key in keys] + [number for name in statistics for _, number in _flat(name, row[name], ends)]
         for row in shown["rows"]

@@ -62,6 +62,7 @@ _STATISTICS = [
         for word in ("covariance", "correlation")
     ),
 ]
+_QUERY_DELTA = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": "In steps of 1e-18"}
 _ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null")]
 
 COMPONENTS: dict[str, dict[str, Any]] = {
@@ -76,8 +77,12 @@ COMPONENTS: dict[str, dict[str, Any]] = {
         "description": "The query as one statement: SELECT keys, statistics FROM table WHERE ... GROUP BY keys",
     },
     "Privacy": {
-        "description": "What a query may spend: epsilon (Laplace noise) or rho (Gaussian noise, where it is smaller)",
-        "oneOf": [_shape(["epsilon"], epsilon=_ref("Epsilon")), _shape(["rho"], rho=_ref("Rho"))],
+        "description": "What a query may spend: epsilon (Laplace noise) or rho (Gaussian noise, where it is smaller), "
+        "and delta where a key has no declared values",
+        "oneOf": [
+            _shape(["epsilon"], epsilon=_ref("Epsilon"), delta=_QUERY_DELTA),
+            _shape(["rho"], rho=_ref("Rho"), delta=_QUERY_DELTA),
+        ],
     },
     "Post": {
         "type": "array",

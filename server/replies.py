@@ -150,13 +150,14 @@ class AnswerColumn(Schema):
     """A column of an answer.
 
     Where the margin depends on the number of events, `margins_at` gives it for some. A quantile has `margin_events`:
-    it is exact up to that many events.
+    it is exact up to that many events. A key without declared values has the `threshold` that its values passed.
     """
 
     name = fields.String(required=True)
     kind = fields.String(required=True)
     mechanism = fields.String()
     scale = fields.Float()
+    threshold = fields.Integer()
     margin = fields.Float(allow_none=True)
     margins_at = fields.Dict(keys=fields.String(), values=fields.Float())
     margin_events = fields.Float()
@@ -164,12 +165,15 @@ class AnswerColumn(Schema):
 
 
 class Estimate(Schema):
-    """What a query would cost and how exact it would be. `queries_left`: as many such queries the budget would pay."""
+    """What a query would cost and how exact it would be. `queries_left`: as many such queries the budget would pay.
+
+    `cells` is null where a key has no declared values: how many of them will be named is not known.
+    """
 
     cost = fields.Nested(Loss, required=True)
     affordable = fields.Boolean(required=True)
     queries_left = fields.Integer(required=True)
-    cells = fields.Integer(required=True)
+    cells = fields.Integer(required=True, allow_none=True)
     columns = fields.List(fields.Nested(AnswerColumn), required=True)
     bounds = fields.Nested(AnswerBounds, required=True)
     notes = fields.List(fields.String(), required=True)

@@ -26,7 +26,10 @@ def _aligned(line: list[str], widths: list[int], keys: int) -> str:
 
 
 def _label(value: Any) -> str:
-    return "(unknown)" if value is None else str(value)
+    if value is None:
+        return "(unknown)"
+    # Undeclared values come from the data: none of their characters may move the terminal's cursor.
+    return str(value) if str(value).isprintable() else repr(value)
 
 
 def _cell(cell: dict[str, Any]) -> str:

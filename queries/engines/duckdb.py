@@ -20,7 +20,7 @@ from queries.catalog import PERSONS
 from queries.errors import EngineFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PERSONS_PER_STREAM = 50_000  # fewer are not worth another thread
 BATCH_ROWS = 65_536  # a batch of a few columns stays within a core's cache
+CODES_PER_LOOK_UP = 1_000
 
 
 class Engine:
@@ -111,6 +112,21 @@ class Engine:
             raise EngineFailed("the engine failed") from error
         finally:
             cursor.close()
+
+    def texts(self, table: Table, column: Column, codes: Sequence[int]) -> Mapping[int, str]:
+        """Return the texts of an undeclared category behind some codes. Raises EngineFailed."""
+        found: dict[int, str] = {}
+        code, value = (exp.column(name, quoted=True) for name in ("code", "value"))
+        kept = exp.Table(this=exp.to_identifier(dictionary(table.name, column), quoted=True))
+        try:
+            with closing(self._connection().cursor()) as cursor:
+                for start in range(0, len(codes), CODES_PER_LOOK_UP):
+                    some = [exp.Literal.number(one) for one in codes[start : start + CODES_PER_LOOK_UP]]
+                    select = exp.select(code, value).from_(kept).where(exp.In(this=code.copy(), expressions=some))
+                    found.update(cursor.execute(select.sql("duckdb")).fetchall())
+        except duckdb.Error as error:
+            raise EngineFailed("the engine failed") from error
+        return found
 
 
 def connect_locked(store: Path, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:

@@ -24,6 +24,7 @@ from server.terminal import as_table
 @click.option("--sql", "text", help="The query as a SELECT statement, instead of a file; with --epsilon or --rho.")
 @click.option("--epsilon", type=float, help="What a query in SQL may spend, with Laplace noise.")
 @click.option("--rho", type=float, help="The same, with Gaussian noise.")
+@click.option("--delta", type=float, help="Beside them, if a key has no declared values.")
 @click.option("--cells-per-person", type=int, help="In how many cells of a query in SQL one person may count.")
 @click.option("--events-per-cell", type=int, help="How many events of one person may count in each cell.")
 @click.option("--as", "name", metavar="USER", help="The member who asks (if there are several).")
@@ -37,6 +38,7 @@ def query(
     text: str | None,
     epsilon: float | None,
     rho: float | None,
+    delta: float | None,
     cells_per_person: int | None,
     events_per_cell: int | None,
     name: str | None,
@@ -47,7 +49,8 @@ def query(
     """Ask a query: in SQL, or as FILE with the body of the HTTP request, {"query": ..., "privacy": ...}."""
     bounds = {"cells_per_person": cells_per_person, "events_per_cell": events_per_cell}
     given = {key: bound for key, bound in bounds.items() if bound is not None}
-    spends = {key: value for key, value in (("epsilon", epsilon), ("rho", rho)) if value is not None}
+    privacy = {"epsilon": epsilon, "rho": rho, "delta": delta}
+    spends = {key: value for key, value in privacy.items() if value is not None}
     if (file is None) == (text is None):
         raise click.UsageError("give a FILE or --sql")
     if file is not None and (given or spends):
@@ -76,7 +79,9 @@ def query(
             said = answer.estimate(opened, asker, study, request)
             times = f"{said['queries_left']:,} such queries would fit the budget"
             return said, f"This would cost {cost_text(said['cost'])} ({times}); margins at 95%:\n" + "\n".join(
-                f"  {column['name']}: {margin_text(column)}" for column in said["columns"] if column["kind"] != "key"
+                f"  {column['name']}: {margin_text(column)}"
+                for column in said["columns"]
+                if column["kind"] != "key" or "threshold" in column
             )
         if rehearse:
             said = answer.rehearse(opened, asker, study, request)
@@ -96,11 +101,14 @@ def _notes(said: dict[str, Any]) -> str:
 
 def cost_text(cost: dict[str, Any]) -> str:
     """Return a cost in words: epsilon where there is a finite one, else rho."""
-    return f"rho {cost['rho']:g}" if cost["epsilon"] is None else f"epsilon {cost['epsilon']:g}"
+    size = f"rho {cost['rho']:g}" if cost["epsilon"] is None else f"epsilon {cost['epsilon']:g}"
+    return f"{size} and delta {cost['delta']:.3g}" if cost["delta"] else size
 
 
 def margin_text(column: dict[str, Any]) -> str:
-    """Return a column's margin in words."""
+    """Return a column's margin in words, or the threshold of a key's values."""
+    if "threshold" in column:
+        return f"the values whose number of persons, with noise, is at least {column['threshold']}"
     if column["margin"] is not None:
         return f"± {column['margin']:g}"
     if "margin_events" in column:

@@ -109,7 +109,10 @@ def test_a_loss_without_epsilon_needs_the_second_filter(opened: World) -> None:
     """Where no rho converts to the limits, a loss with no finite epsilon is refused, and the refusal reads so."""
     before = opened.everything()
     with (
-        pytest.raises(OverBudget, match=r"would cost rho 0\.000000001, and the study has epsilon .* or rho 0 left"),
+        pytest.raises(
+            OverBudget,
+            match=r"cost rho 0\.000000001 and delta 1e-18, and the study has epsilon .* or rho 0, with delta 5e-16 left",
+        ),
         opened.database.write() as transaction,
     ):
         accounts.admit(transaction, "hearts", FLU, Loss(None, 1, 1))

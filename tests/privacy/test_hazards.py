@@ -296,7 +296,7 @@ def test_every_poison_in_every_column_imports_alone(tmp_path: Path) -> None:
 
 
 def test_a_unique_undeclared_value_does_not_change_the_keys(tmp_path: Path) -> None:
-    """A person with a value that nobody else has adds no row anywhere; and an undeclared column is no key at all."""
+    """A person with a value that nobody else has adds no row anywhere; an undeclared column is no key without delta."""
     code = COLUMNS.index("diagnosis")
     common = Event(0, (1, 1, 1, 1, 1, 1, 1, 1, 1, 1))
     unique = Event(1, (*common.codes[:code], 7, *common.codes[code + 1 :]))

@@ -115,16 +115,18 @@ def test_nobody_else_calls_opendp(path: Path) -> None:
     assert not uses(parsed(path), "opendp")
 
 
-def test_the_kernel_has_no_floats() -> None:
+@pytest.mark.parametrize("kernel", ["bounding.py", "undeclared.py"])
+def test_the_kernel_has_no_floats(kernel: str) -> None:
     """No float literal, type, conversion or division between the data and the noise."""
-    assert list(floats(parsed(ROOT / "queries" / "bounding.py"))) == []
+    assert list(floats(parsed(ROOT / "queries" / kernel))) == []
 
 
-def test_the_kernel_is_compiled_without_fast_math() -> None:
+@pytest.mark.parametrize("kernel", ["bounding.py", "undeclared.py"])
+def test_the_kernel_is_compiled_without_fast_math(kernel: str) -> None:
     """Every compiled loop releases the GIL and is cached, and none may reorder or skip checks of arithmetic."""
     decorators = [
         decorator
-        for node in ast.walk(parsed(ROOT / "queries" / "bounding.py"))
+        for node in ast.walk(parsed(ROOT / "queries" / kernel))
         if isinstance(node, ast.FunctionDef)
         for decorator in node.decorator_list
     ]

@@ -182,6 +182,7 @@ def holds(predicate: Bound, event: Event) -> bool:
             return all(holds(part, event) for part in parts)
         case Either(parts):
             return any(holds(part, event) for part in parts)
+    raise AssertionError("of a cohort an event alone does not tell")
 
 
 def stream(

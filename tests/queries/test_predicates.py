@@ -242,6 +242,7 @@ def declared_only(predicate: Predicate) -> bool:
             return declared_only(part)
         case All(parts) | Some(parts):
             return all(map(declared_only, parts))
+    raise AssertionError(predicate)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.filter_too_much])
