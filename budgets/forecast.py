@@ -52,6 +52,12 @@ class Forecast:
             min(one.by_rho for one in accounts),
         )
 
+    def rho_like(self, loss: Loss) -> int | None:
+        """Return the rho, in billionths, that is as large a part of the study's limit as a loss's epsilon; or None."""
+        if loss.epsilon_nano is None:
+            return None
+        return loss.epsilon_nano * self.study.limits.rho_nano // self.study.limits.epsilon_nano
+
     def curve(self) -> list[tuple[Loss, Fit]]:
         """Return how many queries fit by the epsilon of each: 0.001, 0.002, 0.005, 0.01 ... up to the study's limit."""
         sizes = itertools.takewhile(lambda nano: nano <= self.study.limits.epsilon_nano, _one_two_five())

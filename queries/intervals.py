@@ -15,6 +15,7 @@ Floats are fine here: everything that comes in was released already.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -90,16 +91,19 @@ class GaussianMeanNoise(MeanNoise):
 def reach(second: Floats, fourth: Floats, confidence: float, *, gaussian: bool, step: Floats | float = 1.0) -> Floats:
     """Return q with P(|sum of c_i * X_i| <= q) >= confidence, for independent noises X_i of scales b_i.
 
-    `second` is the sum of (c_i * b_i)^2 and `fourth` that of (c_i * b_i)^4. A sum of Gaussian noises is Gaussian. Of
-    Laplace noises the quantile follows from the fourth cumulant (Cornish and Fisher 1938): of many it is nearly that of
-    a Gaussian, of a single one it is 2% too wide, never too narrow (at 95%). `step` is the largest c_i of those that
-    no wider noise smooths.
+    `second` is the sum of (c_i * b_i)^2 and `fourth` that of (c_i * b_i)^4. A sum of Gaussian noises is Gaussian. One
+    Laplace noise has the quantile -b * ln(1 - confidence), many together nearly that of a Gaussian of their deviation;
+    in between the excess of their fourth moment tells which they are closer to. From 0.5 to 0.999 the result is at most
+    0.8% too narrow and 2% too wide, at 0.95 never too narrow (a test compares it with the exact distribution). `step`
+    is the largest c_i of those that no wider noise smooths: noises are whole numbers.
     """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     if gaussian:
         return np.asarray(z * np.sqrt(second) + HALF * step)
-    excess = 3 * fourth / np.maximum(second, np.finfo(float).tiny) ** 2
-    return np.asarray((z + (z**3 - 3 * z) / 24 * np.minimum(excess, 3)) * np.sqrt(2 * second) + HALF * step)
+    of_one = -math.log(1 - confidence) / math.sqrt(2)
+    alike = np.minimum(fourth / np.maximum(second, np.finfo(float).tiny) ** 2, 1)  # 1 for one noise, 1/k for k alike
+    nearness = alike ** (2 / 3) if of_one > z else alike
+    return np.asarray((z + (of_one - z) * nearness) * np.sqrt(2 * second) + HALF * step)
 
 
 def proportion(

@@ -17,6 +17,7 @@ PERSON = "person"  # the public name of the person column
 
 COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null")
 PERIODS = ("year", "quarter", "month")
+CONFIDENCE = 0.95  # of margins, where a request names none
 
 
 @dataclass(frozen=True)
@@ -281,18 +282,60 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Privacy:
-    """What a query may spend, in billionths: epsilon (pure DP) or rho (zero-concentrated DP), one of them.
+class Target:
+    """A margin that a statistic is to have at most: of its value, perhaps over a group of `at` events or persons.
 
-    Beside it delta in 10^-18, if a key has no declared values.
+    With `of_rank` it is that of a quantile: so many events further up or down.
+    """
+
+    margin: float
+    at: int | None = None
+    of_rank: bool = False
+
+
+@dataclass(frozen=True)
+class Margins:
+    """The margins that statistics are to have at most, by name; what it costs follows. Laplace noise, or Gaussian."""
+
+    targets: tuple[tuple[str, Target], ...]
+    confidence: float = CONFIDENCE
+    gaussian: bool = False
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """What a query may spend, in billionths: epsilon (pure DP) or rho (zero-concentrated DP), or as its margins need.
+
+    One of the three. Beside it delta in 10^-18, if a key has no declared values.
     """
 
     epsilon_nano: int | None = None
     rho_nano: int | None = None
     delta_atto: int | None = None
+    margins: Margins | None = None
 
     def __post_init__(self) -> None:
-        assert (self.epsilon_nano is None) != (self.rho_nano is None), "one of them"
+        given = [part for part in (self.epsilon_nano, self.rho_nano, self.margins) if part is not None]
+        assert len(given) == 1, "one of them"
+
+    @property
+    def word(self) -> str:
+        """Return the word in a request for what was given."""
+        if self.margins is not None:
+            return "margin"
+        return "rho" if self.epsilon_nano is None else "epsilon"
+
+    @property
+    def currency(self) -> str:
+        """Return in what the noise is bought: epsilon or rho."""
+        if self.margins is not None:
+            return "rho" if self.margins.gaussian else "epsilon"
+        return self.word
+
+    @property
+    def confidence(self) -> float:
+        """Return with what probability the noise is to stay within a margin."""
+        return CONFIDENCE if self.margins is None else self.margins.confidence
 
 
 def to_json(query: Query) -> dict[str, object]:

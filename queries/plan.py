@@ -15,24 +15,38 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
-from queries import keys, measures, mechanisms, nodes, per_person, predicates, survival, undeclared
+from queries import (
+    keys,
+    margins,
+    measures,
+    mechanisms,
+    nodes,
+    per_person,
+    predicates,
+    pricing,
+    survival,
+    undeclared,
+)
 from queries.errors import InvalidQuery
-from queries.measures import Draft
+from queries.measures import Counted, Draft
 from queries.mechanisms import ATTO, NANO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from queries.catalog import Dataset, Table
     from queries.keys import CellKey
     from queries.mechanisms import Mechanism, Threshold
     from queries.per_person import Built
 
-CONFIDENCE = 0.95
+    Making = Callable[[int, int, int], Mechanism]  # of both sensitivities and what may be spent
+
+CONFIDENCE = nodes.CONFIDENCE
 SUM_MAX = 2**62  # every sum and its noise stay below, so that 64-bit integers never overflow
 NOISE_REACH = 64  # scales; Laplace noise goes beyond with probability below e^-64, Gaussian noise far below
 
@@ -58,6 +72,7 @@ class Output:
     name: str
     statistic: nodes.Statistic
     measures: tuple[Measure, ...]
+    at: int | None = None  # the size of a group for which a margin was asked
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,7 @@ class Plan:
     built: Built | None  # what `table` is made of, where the query builds it
     tables: Mapping[str, Table]  # all of the dataset's, for cohorts
     listing: Listing | None = None
+    confidence: float = CONFIDENCE
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -158,10 +174,8 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
     values_per_person = None
     if unnamed is not None:
         values_per_person = 1 if unnamed.column.of_person else cells_per_person
-    priced, threshold = _price(drafts, cells_per_person, values_per_person, dataset, privacy)
-    outputs = tuple(
-        Output(name, statistic, measures) for (name, statistic), measures in zip(query.select, priced, strict=True)
-    )
+    frame = _Frame(cells_per_person, events_per_cell, values_per_person, dataset.persons_max, privacy)
+    outputs, threshold = _price(query, drafts, frame)
     listing = None
     if unnamed is not None:
         assert threshold is not None
@@ -187,6 +201,7 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
         built,
         dataset.tables,
         listing,
+        privacy.confidence,
     )
 
 
@@ -233,110 +248,177 @@ def _contribution_bounds(
     return cells_per_person, events or DEFAULT_EVENTS_PER_CELL, tuple(notes)
 
 
-def _price(
-    drafts: list[tuple[Draft, ...]],
-    cells_per_person: int,
-    values_per_person: int | None,
-    dataset: Dataset,
-    privacy: nodes.Privacy,
-) -> tuple[list[tuple[Measure, ...]], Threshold | None]:
-    """Split what may be spent evenly over the statistics, and a statistic's share over its measures.
+@dataclass(frozen=True)
+class _Asked:
+    """A statistic before it has its share of what may be spent."""
 
-    With `values_per_person` the values of an undeclared key are to be named, which gets a share like a statistic.
+    name: str
+    statistic: nodes.Statistic
+    drafts: tuple[Draft, ...]
+    weight: pricing.Weight
+    target: nodes.Target | None
+
+    def parts(self, nano: int) -> list[int]:
+        """Return a share split between the measures."""
+        return pricing.split(nano, self.weight.parts, [1] * len(self.drafts))
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What the statistics of a query have in common."""
+
+    cells_per_person: int
+    events_per_cell: int
+    values_per_person: int | None  # of an undeclared key, whose values are to be named
+    persons_max: int
+    privacy: nodes.Privacy
+
+
+def _price(
+    query: nodes.Query, drafts: Sequence[tuple[Draft, ...]], frame: _Frame
+) -> tuple[tuple[Output, ...], Threshold | None]:
+    """Share what may be spent between the statistics, and a statistic's share between its measures (`pricing.py`).
+
+    Naming the values of an undeclared key gets a share too: an even one, or where margins are asked for as much as the
+    statistic with the largest.
 
     Epsilon buys Laplace noise. Rho buys whichever noise has the smaller margins: Gaussian, or Laplace of
     epsilon = sqrt(2 rho), which costs the same rho and on a draw is taken for its finite epsilon. A query has one kind
-    of noise: a single Gaussian measure leaves the whole without a finite epsilon.
+    of noise: a single Gaussian measure leaves the whole without a finite epsilon. Margins buy the kind they name.
     """
-    word = "epsilon" if privacy.rho_nano is None else "rho"
+    privacy, word = frame.privacy, frame.privacy.currency
+    targets = {} if privacy.margins is None else margins.targets(query, privacy.margins)
+    asked = [
+        _Asked(name, statistic, found, pricing.weigh(statistic, found, frame.events_per_cell, word), targets.get(name))
+        for (name, statistic), found in zip(query.select, drafts, strict=True)
+    ]
+
+    def priced(shares: Sequence[int], naming: int, making: Making) -> tuple[tuple[Output, ...], Threshold | None]:
+        outputs = tuple(_output(one, frame, share, making) for one, share in zip(asked, shares, strict=True))
+        return outputs, _threshold(frame, naming, making)
+
+    if privacy.margins is not None:
+        making = _gaussian if privacy.margins.gaussian else _laplace
+        shares = _least_shares(asked, frame, making)
+        return priced(shares, max(shares), making)
     total = privacy.rho_nano if privacy.epsilon_nano is None else privacy.epsilon_nano
     assert total is not None
-
-    def priced(
-        mechanism: Callable[[int, int, int], Mechanism],
-    ) -> tuple[list[tuple[Measure, ...]], Threshold | None]:
-        shares = _shares(total, len(drafts) + (values_per_person is not None), word)
-        named = None
-        if values_per_person is not None:
-            named = _threshold(values_per_person, dataset, word, shares.pop(), privacy.delta_atto, mechanism)
-        statistics = [
-            tuple(
-                _measure(draft, cells_per_person, dataset, word, part, mechanism)
-                for part, draft in zip(_shares(share, len(statistic), word), statistic, strict=True)
-            )
-            for share, statistic in zip(shares, drafts, strict=True)
-        ]
-        return statistics, named
-
+    naming = 0 if frame.values_per_person is None else total // (len(asked) + 1)
+    shares = _shares(total - naming, asked, privacy)
     if word == "epsilon":
-        return priced(lambda l1, _, epsilon_nano: mechanisms.discrete_laplace(l1, epsilon_nano))
-    laplace = priced(lambda l1, _, rho_nano: mechanisms.discrete_laplace(l1, mechanisms.epsilon_of_rho(rho_nano)))
-    gaussian = priced(lambda _, l2_squared, rho_nano: mechanisms.discrete_gaussian(l2_squared, rho_nano))
-    return laplace if _margins(*laplace) <= _margins(*gaussian) else gaussian
+        return priced(shares, naming, _laplace)
+    laplace, gaussian = priced(shares, naming, _laplace_of_rho), priced(shares, naming, _gaussian)
+    return laplace if _widest(laplace[0], frame) <= _widest(gaussian[0], frame) else gaussian
 
 
-def _margins(priced: list[tuple[Measure, ...]], named: Threshold | None) -> float:
-    """Return the sum of the margins relative to what one person can change, and of the threshold."""
-    margins = [measure.mechanism.margin(CONFIDENCE) / measure.largest for statistic in priced for measure in statistic]
-    return sum(margins) + (0 if named is None else named.threshold)
+def _laplace(sensitivity_l1: int, _: int, epsilon_nano: int) -> Mechanism:
+    return mechanisms.discrete_laplace(sensitivity_l1, epsilon_nano)
 
 
-def _shares(total: int, parts: int, word: str) -> list[int]:
-    """Split a whole number into nearly equal whole numbers."""
-    if total < parts:
-        raise InvalidQuery(f"/privacy/{word}", "is too small to be split between the statistics")
-    share, rest = divmod(total, parts)
-    return [share + (place < rest) for place in range(parts)]
+def _laplace_of_rho(sensitivity_l1: int, _: int, rho_nano: int) -> Mechanism:
+    return mechanisms.discrete_laplace(sensitivity_l1, mechanisms.epsilon_of_rho(rho_nano))
 
 
-def _measure(
-    draft: Draft,
-    cells_per_person: int,
-    dataset: Dataset,
-    word: str,
-    nano: int,
-    mechanism: Callable[[int, int, int], Mechanism],
-) -> Measure:
-    if dataset.persons_max * draft.largest >= SUM_MAX:
+def _gaussian(_: int, sensitivity_l2_squared: int, rho_nano: int) -> Mechanism:
+    return mechanisms.discrete_gaussian(sensitivity_l2_squared, rho_nano)
+
+
+def _widest(outputs: tuple[Output, ...], frame: _Frame) -> float:
+    """Return the largest margin relative to its statistic's yardstick."""
+    return max(
+        pricing.relative_margin(one.statistic, one.measures, frame.events_per_cell, frame.privacy.confidence)
+        for one in outputs
+    )
+
+
+def _shares(total: int, asked: Sequence[_Asked], privacy: nodes.Privacy) -> list[int]:
+    """Split what may be spent between the statistics. Their order does not matter: it is spelling."""
+    if total < sum(len(one.drafts) for one in asked):
+        raise InvalidQuery(f"/privacy/{privacy.word}", "is too small to be split between the statistics")
+    by_name = sorted(asked, key=lambda one: one.name)
+    weights, least = [one.weight.whole for one in by_name], [len(one.drafts) for one in by_name]
+    share_of = {one.name: share for one, share in zip(by_name, pricing.split(total, weights, least), strict=True)}
+    return [share_of[one.name] for one in asked]
+
+
+def _least_shares(asked: Sequence[_Asked], frame: _Frame, making: Making) -> list[int]:
+    """Return the least share of each statistic with which the margins asked for are met."""
+    most = margins.MOST_NANO[frame.privacy.currency]
+    found: list[int | None] = []
+    for one in asked:
+        share = None
+        if one.target is not None:
+            share = margins.least(partial(_enough, one, frame, making), len(one.drafts), most)
+            if share is None:
+                raise InvalidQuery(f"/privacy/margin/{one.name}", "cannot be met, whatever is spent; allow a wider one")
+        found.append(share)
+    shares = margins.as_exact([one.weight.whole for one in asked], found, [len(one.drafts) for one in asked])
+    if sum(shares) > most:
+        raise InvalidQuery("/privacy/margin", "would cost more than any query may; allow wider margins")
+    return shares
+
+
+def _enough(one: _Asked, frame: _Frame, making: Making, nano: int) -> bool:
+    """Say whether a statistic meets its margin with so large a share."""
+    assert one.target is not None
+    if any(_too_noisy(draft, frame, part) for draft, part in zip(one.drafts, one.parts(nano), strict=True)):
+        return False
+    return margins.met(_output(one, frame, nano, making), one.target, frame.privacy.confidence)
+
+
+def _output(one: _Asked, frame: _Frame, nano: int, making: Making) -> Output:
+    """Return a statistic whose measures have the noise that its share buys."""
+    priced = tuple(
+        _measure(draft, frame, part, making) for draft, part in zip(one.drafts, one.parts(nano), strict=True)
+    )
+    return Output(one.name, one.statistic, priced, None if one.target is None else one.target.at)
+
+
+def _measure(draft: Draft, frame: _Frame, nano: int, making: Making) -> Measure:
+    if frame.persons_max * draft.largest >= SUM_MAX:
         raise InvalidQuery(
             "/query/bounds", "the bounds are so wide that a sum over all persons could overflow 64 bits; narrow them"
         )
-    # The sensitivities are derived here and nowhere else: a person changes at most `cells_per_person` cells of the
-    # vector, each by at most `largest`.
-    sensitivity_l1 = cells_per_person * draft.largest
-    sensitivity_l2_squared = cells_per_person * draft.largest**2
-    _require_reach(sensitivity_l1, dataset.persons_max * draft.largest, word, nano)
-    made = mechanism(sensitivity_l1, sensitivity_l2_squared, nano)
+    if _too_noisy(draft, frame, nano):
+        raise InvalidQuery(f"/privacy/{frame.privacy.word}", "is so small that the noise could overflow 64 bits")
+    made = making(*_sensitivities(draft, frame), nano)
     return Measure(**vars(draft), mechanism=made)
 
 
-def _threshold(
-    values_per_person: int,
-    dataset: Dataset,
-    word: str,
-    nano: int,
-    delta_atto: int | None,
-    mechanism: Callable[[int, int, int], Mechanism],
-) -> Threshold:
+def _threshold(frame: _Frame, nano: int, making: Making) -> Threshold | None:
+    """Return what names the values of an undeclared key, if there is one."""
+    if frame.values_per_person is None:
+        return None
     # As for a measure: a person changes the numbers of persons of at most `values_per_person` values, each by 1.
-    _require_reach(values_per_person, dataset.persons_max, word, nano)
-    assert delta_atto is not None
-    noise = mechanism(values_per_person, values_per_person, nano)
-    made = mechanisms.threshold(noise, values_per_person, delta_atto)
+    persons = Draft(Counted.PERSONS, 1)
+    each = replace(frame, cells_per_person=frame.values_per_person)
+    if nano == 0 or _too_noisy(persons, each, nano):
+        raise InvalidQuery(f"/privacy/{frame.privacy.word}", "is so small that the noise could overflow 64 bits")
+    assert frame.privacy.delta_atto is not None
+    noise = making(*_sensitivities(persons, each), nano)
+    made = mechanisms.threshold(noise, frame.values_per_person, frame.privacy.delta_atto)
     if made is None:
-        least = float(mechanisms.least_delta(values_per_person))
+        least = float(mechanisms.least_delta(frame.values_per_person))
         raise InvalidQuery("/privacy/delta", f"is too small for any threshold; give more than {least:.2g}")
     return made
 
 
-def _require_reach(sensitivity_l1: int, largest_sum: int, word: str, nano: int) -> None:
-    """Refuse noise that could overflow.
+def _sensitivities(draft: Draft, frame: _Frame) -> tuple[int, int]:
+    """Return how far one person can move the vector: in L1, and the square of it in L2.
 
-    None is larger than Laplace noise: Gaussian noise of the same rho is sqrt(sensitivity_l1 / largest) smaller.
+    The sensitivities are derived here and nowhere else: a person changes at most `cells_per_person` cells of the
+    vector, each by at most `largest`.
     """
-    epsilon_nano = nano if word == "epsilon" else mechanisms.epsilon_of_rho(nano)
-    if Fraction(sensitivity_l1 * NANO, epsilon_nano) * NOISE_REACH + largest_sum >= SUM_MAX:
-        raise InvalidQuery(f"/privacy/{word}", "is so small that the noise could overflow 64 bits")
+    return frame.cells_per_person * draft.largest, frame.cells_per_person * draft.largest**2
+
+
+def _too_noisy(draft: Draft, frame: _Frame, nano: int) -> bool:
+    """Say whether the noise that so much buys could, with a sum, overflow 64 bits."""
+    # No noise is larger than Laplace noise: Gaussian noise of the same rho has sqrt(cells_per_person) less.
+    epsilon_nano = nano if frame.privacy.currency == "epsilon" else mechanisms.epsilon_of_rho(nano)
+    sensitivity_l1, _ = _sensitivities(draft, frame)
+    reach = Fraction(sensitivity_l1 * NANO, epsilon_nano) * NOISE_REACH
+    return reach + frame.persons_max * draft.largest >= SUM_MAX
 
 
 def _price_of(mechanism: Mechanism) -> dict[str, int]:
@@ -377,6 +459,7 @@ def canonical(plan: Plan) -> str:
         "select": statistics,
         "bounds": [plan.cells_per_person, plan.events_per_cell],
         "named": None if plan.listing is None else _canonical_listing(plan.listing),
+        "confidence": str(plan.confidence),
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 

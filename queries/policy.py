@@ -6,9 +6,14 @@ It depends on the query and the protocol alone, so a refusal reveals nothing and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from queries import names, nodes
 from queries.errors import OutsideProtocol
+
+if TYPE_CHECKING:
+    from queries.plan import Cost
 
 NANO = 10**9
 STATISTICS = (
@@ -56,3 +61,18 @@ def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol) -> Non
     # Of rho as much as pure DP of the largest epsilon costs: epsilon^2 / 2.
     if privacy.rho_nano is not None and 2 * privacy.rho_nano * NANO > protocol.epsilon_nano_max**2:
         raise OutsideProtocol("/privacy/rho", "is more than the study's protocol allows for one query")
+
+
+def check_cost(cost: Cost, privacy: nodes.Privacy, protocol: Protocol) -> None:
+    """Raise OutsideProtocol if the margins asked for cost more than one query may: what they cost, only a plan says."""
+    if privacy.margins is None or protocol.epsilon_nano_max is None:
+        return
+    most = Fraction(protocol.epsilon_nano_max, NANO)
+    if cost.epsilon is not None:
+        allowed, text = cost.epsilon <= most, f"epsilon {float(cost.epsilon):g}"
+    else:
+        allowed, text = 2 * cost.rho <= most**2, f"rho {float(cost.rho):g}"
+    if not allowed:
+        raise OutsideProtocol(
+            "/privacy/margin", f"would cost {text}, more than the study's protocol allows for one query"
+        )

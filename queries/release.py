@@ -3,7 +3,7 @@
 Everything here is post-processing of what the mechanisms released: no exact cell comes in.
 
 A margin at 95% means: in 95 of 100 releases the value over the bounded data lies between `low` and `high`. It speaks
-of the noise. What the contribution bounds cut off is not in it.
+of the noise. What the contribution bounds cut off is not in it. A request may name another confidence than 95%.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import itertools
 from typing import TYPE_CHECKING
 
 from queries import results
-from queries.plan import CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,8 +42,8 @@ def columns(plan: Plan) -> list[dict[str, object]]:
                 "kind": "statistic",
                 "mechanism": first.mechanism.name,
                 "scale": first.mechanism.scale * results.unit(first),
-                **results.margin(output, CONFIDENCE),
-                "confidence": CONFIDENCE,
+                **results.margin(output, plan.confidence),
+                "confidence": plan.confidence,
             }
         )
     return shown
@@ -56,7 +55,7 @@ def rows(plan: Plan, noisy: Sequence[NDArray[np.int64]]) -> list[dict[str, objec
         return []
     remaining = iter(noisy)
     values = [
-        results.values(output, list(itertools.islice(remaining, len(output.measures))), CONFIDENCE)
+        results.values(output, list(itertools.islice(remaining, len(output.measures))), plan.confidence)
         for output in plan.outputs
     ]
     names = [key.name for key in plan.keys] + [output.name for output in plan.outputs]

@@ -8,6 +8,8 @@ a list of quantiles are lists of such results.
 from __future__ import annotations
 
 import itertools
+import math
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,27 +68,50 @@ def margin(output: Output, confidence: float) -> Result:
     Where it depends on how many events a value is over, `margins_at` tells it for some numbers of them. A quantile is
     exact up to so many events: it is between the values that many events further down and up.
     """
+    if isinstance(output.statistic, FIXED):
+        return {"margin": float(fixed_margin(output, confidence))}
+    if isinstance(output.statistic, nodes.Quantile):
+        return {"margin": None, "margin_events": rank_margin(output, confidence)}
+    groups = sorted({*GROUPS, *([] if output.at is None else [output.at])})
+    return {"margin": None, "margins_at": {str(n): margin_at(output, n, confidence) for n in groups}}
+
+
+FIXED = (nodes.Count, nodes.Sum, nodes.Histogram, nodes.Top)  # the margin is the same whatever is released
+
+
+def fixed_margin(output: Output, confidence: float) -> Fraction:
+    """Return the margin of one of the `FIXED`, exactly."""
     first = output.measures[0]
+    if isinstance(output.statistic, nodes.Top):
+        return Fraction(first.mechanism.margin(_each(confidence, first.width)))
+    steps = (Fraction(factor.column.step) for factor in first.factors)
+    return math.prod(steps, start=Fraction(first.mechanism.margin(confidence)))
+
+
+def rank_margin(output: Output, confidence: float) -> float:
+    """Return by how many events a quantile may be off."""
+    assert isinstance(output.statistic, nodes.Quantile)
+    widths = [measure.width for measure in output.measures]
+    scales = [measure.mechanism.scale for measure in output.measures]
+    gaussian = _gaussian(output.measures[0])
+    worst = (
+        quantiles.rank_noise(widths, scales, share, confidence, gaussian=gaussian).max()
+        for share in output.statistic.at
+    )
+    return float(max(worst))
+
+
+def margin_at(output: Output, count: int, confidence: float) -> float:
+    """Return the margin of any other statistic over a group of so many events, or persons if it is of those."""
     match output.statistic:
-        case nodes.Count() | nodes.Sum() | nodes.Histogram():
-            return {"margin": first.mechanism.margin(confidence) * unit(first)}
-        case nodes.Top():
-            return {"margin": first.mechanism.margin(_each(confidence, first.width))}
-        case nodes.Quantile(at=at):
-            widths = [measure.width for measure in output.measures]
-            scales = [measure.mechanism.scale for measure in output.measures]
-            worst = (
-                quantiles.rank_noise(widths, scales, share, confidence, gaussian=_gaussian(first)).max() for share in at
-            )
-            return {"margin": None, "margin_events": float(max(worst))}
         case nodes.Survival():
-            return {"margin": None, "margins_at": {str(n): _curve_margin_at(first, n, confidence) for n in GROUPS}}
+            return _curve_margin_at(output.measures[0], count, confidence)
         case nodes.Proportion():
-            return {"margin": None, "margins_at": {str(n): _proportion_margin_at(first, n, confidence) for n in GROUPS}}
+            return _proportion_margin_at(output.measures[0], count, confidence)
         case nodes.Mean():
-            return {"margin": None, "margins_at": {str(n): _mean_margin_at(output, n, confidence) for n in GROUPS}}
+            return _mean_margin_at(output, count, confidence)
         case _:
-            return {"margin": None, "margins_at": {str(n): _moment_margin_at(output, n, confidence) for n in GROUPS}}
+            return _moment_margin_at(output, count, confidence)
 
 
 # Counts and sums, alone and in histograms

@@ -34,7 +34,7 @@ from budgets import accounts, audit, datasets, forecast, ledger, studies
 from budgets.errors import Forbidden, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
-from queries import bounding, dates, nodes, plan, policy, postprocessing, release, sql, undeclared
+from queries import advice, bounding, dates, nodes, plan, policy, postprocessing, release, sql, undeclared
 from queries.errors import EngineFailed, InvalidQuery, OutsideProtocol
 from server.errors import QueryFailed, StoreUnavailable
 
@@ -116,8 +116,12 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
         )
         ahead = forecast.of_study(transaction, prepared.study)
     queries_left = ahead.fit(prepared.loss).queries
+    advised = advice.Asked(
+        prepared.plan, prepared.store.dataset, request.privacy, house.settings.max_cells, ahead.rho_like(prepared.loss)
+    )
     return {
         **_described(prepared.plan),
+        "advice": advice.advise(advised),
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells if prepared.plan.listing is None else None,
         "affordable": queries_left > 0,
@@ -170,6 +174,7 @@ def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepare
         query = dates.fill_in(request.query, store.dataset.tables)
         policy.check(query, request.privacy, protocol(present))
         planned = plan.plan(query, store.dataset, request.privacy, house.settings.max_cells)
+        policy.check_cost(planned.cost, request.privacy, protocol(present))
     except (InvalidQuery, OutsideProtocol) as refusal:
         raise (sql.located(refusal) if request.in_sql else refusal) from None
     cost = planned.cost

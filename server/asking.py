@@ -37,6 +37,10 @@ from server.shapes import (
 
 T = TypeVar("T")
 
+CONFIDENCE_MIN, CONFIDENCE_MAX = 0.5, 0.999
+MARGIN_MAX = 1e300  # a whole number beyond a float's range is no margin either
+NOISES = ("laplace", "gaussian")
+
 
 def parse_key(value: Any) -> nodes.Key:
     """Return a group-by key. Raises ValidationError with the place."""
@@ -219,15 +223,69 @@ def _privacy_delta(value: Any) -> int:
 
 
 def parse_privacy(value: Any) -> nodes.Privacy:
-    """Return what a query may spend: epsilon, or rho (its noise may be Gaussian), one of them, and perhaps delta."""
+    """Return what a query may spend: epsilon, or rho (its noise may be Gaussian), or what its margins need.
+
+    Beside one of them perhaps delta.
+    """
     shape = as_object(value)
-    only(shape, "epsilon", "rho", "delta")
-    if ("epsilon" in shape) == ("rho" in shape):
-        raise ValidationError("give epsilon or rho, one of them")
+    only(shape, "epsilon", "rho", "margin", "confidence", "noise", "delta")
+    if sum(word in shape for word in ("epsilon", "rho", "margin")) != 1:
+        raise ValidationError("give epsilon, rho or margin, one of them")
     delta = within("delta", _privacy_delta, shape["delta"]) if "delta" in shape else None
+    if "margin" in shape:
+        return nodes.Privacy(margins=_margins(shape), delta_atto=delta)
+    for word in ("confidence", "noise"):
+        if word in shape:
+            raise ValidationError({word: ["goes with margin only"]})
     if "epsilon" in shape:
         return nodes.Privacy(epsilon_nano=within("epsilon", privacy_epsilon, shape["epsilon"]), delta_atto=delta)
     return nodes.Privacy(rho_nano=within("rho", _privacy_rho, shape["rho"]), delta_atto=delta)
+
+
+def _margins(shape: dict[str, Any]) -> nodes.Margins:
+    targets = within("margin", _targets, shape["margin"])
+    confidence = within("confidence", _confidence, shape.get("confidence", nodes.CONFIDENCE))
+    return nodes.Margins(targets, confidence, within("noise", _is_gaussian, shape.get("noise", "laplace")))
+
+
+def _targets(value: Any) -> tuple[tuple[str, nodes.Target], ...]:
+    shape = as_object(value)
+    if not shape:
+        raise ValidationError('must name at least one statistic of select, as in {"patients": 10}')
+    # In one order, whatever the spelling.
+    for name in shape:
+        within(name, as_name, name)
+    return tuple((name, within(name, _target, shape[name])) for name in sorted(shape))
+
+
+def _target(value: Any) -> nodes.Target:
+    if not isinstance(value, dict):
+        return nodes.Target(_above_zero(value))
+    if "events" in value:
+        only(value, "events")
+        return nodes.Target(member(value, "events", _above_zero), of_rank=True)
+    only(value, "margin", "at")
+    return nodes.Target(member(value, "margin", _above_zero), member(value, "at", as_whole))
+
+
+def _above_zero(value: Any) -> float:
+    margin = number(value)
+    if not 0 < margin <= MARGIN_MAX:
+        raise ValidationError("must be a finite number above 0")
+    return margin
+
+
+def _confidence(value: Any) -> float:
+    confidence = float(number(value))
+    if not CONFIDENCE_MIN <= confidence <= CONFIDENCE_MAX:
+        raise ValidationError(f"must be from {CONFIDENCE_MIN} to {CONFIDENCE_MAX}")
+    return confidence
+
+
+def _is_gaussian(value: Any) -> bool:
+    if value not in NOISES:
+        raise ValidationError(f"must be {' or '.join(NOISES)}")
+    return bool(value == "gaussian")
 
 
 def _sql(value: Any) -> nodes.Query:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from budgets.loss import EPSILON_MAX, RHO_MAX
 from queries import nodes, postprocessing, sql
+from queries.margins import TARGETS_MAX
 from server import problems, replies
+from server.asking import CONFIDENCE_MAX, CONFIDENCE_MIN, NOISES
 from server.conditions import DAYS_MAX
 from server.shapes import Built
 
@@ -30,6 +32,7 @@ _NAME = {"type": "string", "pattern": f"^{nodes.NAME.pattern}$"}
 _SCALARS = {"type": "array", "minItems": 1, "items": _ref("Scalar")}
 _WHERE = {"$ref": "#/components/schemas/Predicate"}
 _COUNTED = {"enum": ["persons", "events"]}
+_ABOVE_ZERO = {"type": "number", "exclusiveMinimum": 0}
 _SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 
 
@@ -77,11 +80,35 @@ COMPONENTS: dict[str, dict[str, Any]] = {
         "description": "The query as one statement: SELECT keys, statistics FROM table WHERE ... GROUP BY keys",
     },
     "Privacy": {
-        "description": "What a query may spend: epsilon (Laplace noise) or rho (Gaussian noise, where it is smaller), "
-        "and delta where a key has no declared values",
+        "description": "What a query may spend: epsilon (Laplace noise), rho (Gaussian noise, where it is smaller), or "
+        "the least that gives the margins asked for, at a confidence (0.95), with Laplace noise or the one named; and "
+        "delta where a key has no declared values",
         "oneOf": [
             _shape(["epsilon"], epsilon=_ref("Epsilon"), delta=_QUERY_DELTA),
             _shape(["rho"], rho=_ref("Rho"), delta=_QUERY_DELTA),
+            _shape(
+                ["margin"],
+                margin={
+                    "type": "object",
+                    "description": "Margins by the names of statistics",
+                    "minProperties": 1,
+                    "maxProperties": TARGETS_MAX,
+                    "propertyNames": _NAME,
+                    "additionalProperties": _ref("Margin"),
+                },
+                confidence={"type": "number", "minimum": CONFIDENCE_MIN, "maximum": CONFIDENCE_MAX},
+                noise={"enum": list(NOISES)},
+                delta=_QUERY_DELTA,
+            ),
+        ],
+    },
+    "Margin": {
+        "description": "The widest margin: of a count, sum, histogram or top; of another statistic over so many events "
+        "(or persons, if it is of those); of a quantile in events further up or down",
+        "oneOf": [
+            _ABOVE_ZERO,
+            _shape(["margin", "at"], margin=_ABOVE_ZERO, at=_ref("Positive")),
+            _shape(["events"], events=_ABOVE_ZERO),
         ],
     },
     "Post": {

@@ -168,6 +168,7 @@ class Estimate(Schema):
     """What a query would cost and how exact it would be. `queries_left`: as many such queries the budget would pay.
 
     `cells` is null where a key has no declared values: how many of them will be named is not known.
+    `advice` says what dominates the error and what would help.
     """
 
     cost = fields.Nested(Loss, required=True)
@@ -177,6 +178,7 @@ class Estimate(Schema):
     columns = fields.List(fields.Nested(AnswerColumn), required=True)
     bounds = fields.Nested(AnswerBounds, required=True)
     notes = fields.List(fields.String(), required=True)
+    advice = fields.List(fields.String(), required=True)
     budget = fields.Nested(Budget, required=True)
 
 

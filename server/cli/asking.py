@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,28 @@ from server.cli.common import house, with_json
 from server.problems import findings
 from server.terminal import as_table
 
+MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?P<events>events))?")
+
 
 @click.command()
 @click.argument("study")
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--sql", "text", help="The query as a SELECT statement, instead of a file; with --epsilon or --rho.")
+@click.option(
+    "--sql", "text", help="The query as a SELECT statement, instead of a file; with --epsilon, --rho or --margin."
+)
 @click.option("--epsilon", type=float, help="What a query in SQL may spend, with Laplace noise.")
 @click.option("--rho", type=float, help="The same, with Gaussian noise.")
 @click.option("--delta", type=float, help="Beside them, if a key has no declared values.")
+@click.option(
+    "--margin",
+    "margins",
+    multiple=True,
+    metavar="NAME=MARGIN",
+    help="Spend the least that gives a statistic this margin; NAME=MARGIN@GROUP where it depends on a group's size, "
+    "NAME=NUMBERevents for a quantile. May be repeated.",
+)
+@click.option("--confidence", type=float, help="Of the margins asked for; 0.95 if not given.")
+@click.option("--noise", type=click.Choice(asking.NOISES), help="Of the margins asked for; laplace if not given.")
 @click.option("--cells-per-person", type=int, help="In how many cells of a query in SQL one person may count.")
 @click.option("--events-per-cell", type=int, help="How many events of one person may count in each cell.")
 @click.option("--as", "name", metavar="USER", help="The member who asks (if there are several).")
@@ -39,6 +54,9 @@ def query(
     epsilon: float | None,
     rho: float | None,
     delta: float | None,
+    margins: tuple[str, ...],
+    confidence: float | None,
+    noise: str | None,
     cells_per_person: int | None,
     events_per_cell: int | None,
     name: str | None,
@@ -49,8 +67,9 @@ def query(
     """Ask a query: in SQL, or as FILE with the body of the HTTP request, {"query": ..., "privacy": ...}."""
     bounds = {"cells_per_person": cells_per_person, "events_per_cell": events_per_cell}
     given = {key: bound for key, bound in bounds.items() if bound is not None}
-    privacy = {"epsilon": epsilon, "rho": rho, "delta": delta}
-    spends = {key: value for key, value in privacy.items() if value is not None}
+    parts: dict[str, Any] = {"epsilon": epsilon, "rho": rho, "delta": delta, "margin": _targets(margins) or None}
+    parts |= {"confidence": confidence, "noise": noise}
+    spends = {key: value for key, value in parts.items() if value is not None}
     if (file is None) == (text is None):
         raise click.UsageError("give a FILE or --sql")
     if file is not None and (given or spends):
@@ -78,11 +97,19 @@ def query(
         if only_estimate:
             said = answer.estimate(opened, asker, study, request)
             times = f"{said['queries_left']:,} such queries would fit the budget"
-            return said, f"This would cost {cost_text(said['cost'])} ({times}); margins at 95%:\n" + "\n".join(
-                f"  {column['name']}: {margin_text(column)}"
-                for column in said["columns"]
-                if column["kind"] != "key" or "threshold" in column
-            )
+            columns = said["columns"]
+            percent = f"{100 * max(column.get('confidence', 0) for column in columns):g}%"
+            lines = [
+                f"This would cost {cost_text(said['cost'])} ({times}); margins at {percent}:",
+                *(
+                    f"  {column['name']}: {margin_text(column)}"
+                    for column in columns
+                    if column["kind"] != "key" or "threshold" in column
+                ),
+                "Advice:",
+                *(f"  - {advice}" for advice in said["advice"]),
+            ]
+            return said, "\n".join(lines)
         if rehearse:
             said = answer.rehearse(opened, asker, study, request)
             return said, f"{as_table(said)}{_notes(said)}"
@@ -97,6 +124,21 @@ def query(
 
 def _notes(said: dict[str, Any]) -> str:
     return "".join(f"\nNote: {note}" for note in said["notes"])
+
+
+def _targets(margins: tuple[str, ...]) -> dict[str, Any]:
+    """Return the margins asked for as a request has them."""
+    found: dict[str, Any] = {}
+    for text in margins:
+        matched = MARGIN.fullmatch(text)
+        if matched is None or matched["name"] in found:
+            raise click.UsageError(f"--margin {text}: give NAME=MARGIN, once for each statistic")
+        margin, group = float(matched["margin"]), matched["group"]
+        if matched["events"] is not None:
+            found[matched["name"]] = {"events": margin}
+        else:
+            found[matched["name"]] = margin if group is None else {"margin": margin, "at": int(group)}
+    return found
 
 
 def cost_text(cost: dict[str, Any]) -> str:

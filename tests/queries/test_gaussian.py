@@ -105,15 +105,14 @@ def test_on_a_draw_laplace_is_taken_for_its_epsilon() -> None:
 
 
 def test_a_query_has_one_kind_of_noise() -> None:
-    """The parts of a query share rho evenly and are all Gaussian or all Laplace."""
+    """The parts of a query share rho and are all Gaussian or all Laplace."""
     one = planned(people=nodes.Count("persons"), mean=nodes.Mean("balance"), rows=nodes.Count("events"))
     assert {measure.mechanism.name for measure in one.measures} == {"discrete_gaussian"}
     parts = [
         [m.mechanism.rho_nano for m in o.measures if isinstance(m.mechanism, DiscreteGaussian)] for o in one.outputs
     ]
     shares = [sum(part) for part in parts]
-    assert sum(shares) <= RHO
-    assert max(shares) - min(shares) <= 3
+    assert RHO - 10 <= sum(shares) <= RHO
 
 
 def test_epsilon_never_buys_gaussian_noise() -> None:

@@ -130,14 +130,13 @@ def test_no_value_is_further_from_the_centre_than_the_sensitivity_says(
 
 
 @given(st.integers(10_000, 20 * NANO), st.integers(1, 5))
-def test_epsilon_is_split_evenly_and_never_exceeded(epsilon_nano: int, statistics: int) -> None:
-    """Statistics share epsilon evenly, a mean shares its part with its count, and the sum is within what was asked."""
+def test_epsilon_is_never_exceeded_and_nearly_all_is_spent(epsilon_nano: int, statistics: int) -> None:
+    """Whatever the statistics, the sum of what they are charged is within what was asked, and next to nothing less."""
     choice: list[nodes.Statistic] = [nodes.Count("persons"), nodes.Mean("visits")]
     select = tuple((f"s{place}", choice[place % 2]) for place in range(statistics))
     one = plan_of(nodes.Query("visits", select), epsilon_nano)
     paid = [[measure.mechanism.epsilon_nano or 0 for measure in output.measures] for output in one.outputs]
     shares = [sum(parts) for parts in paid]
-    assert max(shares) - min(shares) <= 1 + epsilon_nano // 10**6
     assert one.cost.epsilon == Fraction(sum(shares), NANO) <= Fraction(epsilon_nano, NANO)
     assert one.cost.epsilon >= Fraction(epsilon_nano, NANO) * Fraction(999_999, 10**6) - Fraction(10, NANO)
     assert one.cost.rho == sum((Fraction(part, NANO) ** 2 / 2 for parts in paid for part in parts), Fraction(0))
