@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from queries import nodes, plan, pricing, results
 from queries.errors import InvalidQuery
 from queries.measures import Counted
-from queries.mechanisms import NANO, DiscreteGaussian
+from queries.mechanisms import NANO
 
 if TYPE_CHECKING:
     from queries.catalog import Dataset
@@ -83,7 +83,7 @@ def _about(asked: Asked, output: Output) -> str:
 
 def _driver(asked: Asked, output: Output) -> str:
     """Return the largest of the reasons for the noise, with what lessens it."""
-    gaussian = isinstance(output.measures[0].mechanism, DiscreteGaussian)
+    gaussian = output.measures[0].mechanism.gaussian
     cells = math.sqrt(asked.plan.cells_per_person) if gaussian else asked.plan.cells_per_person
     of_persons = all(measure.counted is Counted.PERSONS for measure in output.measures)
     events = 1 if of_persons else asked.plan.events_per_cell

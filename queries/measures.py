@@ -60,8 +60,9 @@ class Draft:
 
     An event in which one of the `present` columns is null, or for which `where` does not hold, does not count. With
     `split`, each cell has two numbers: of those for which it holds, and of the others. With `within`, each cell has a
-    number for each of that key's bins: a histogram (of which the factor, if there is one, says how far its values
-    go). `largest` is how much one person can change the numbers of one cell.
+    number for each of that key's bins: a histogram. With `search`, these are joined to few bins before they have their
+    noise, in rounds (`quantiles.py`), and the factor says how far the values go. `largest` is how much one person can
+    change the numbers of one cell, however they are joined.
     """
 
     counted: Counted
@@ -72,6 +73,7 @@ class Draft:
     within: CellKey | None = None
     where: predicates.Bound | None = None
     split: predicates.Bound | None = None
+    search: quantiles.Search | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -121,12 +123,12 @@ def _drafts(statistic: nodes.Function, table: Table, events: int, room: int, poi
             return _values(events, (x, x), present), _values(events, (x,), present), _events(events, present)
         case nodes.Covariance() | nodes.Correlation():
             return _of_pair(statistic, table, events, pointer)
-        case nodes.Quantile(name, _, bounds, _):
+        case nodes.Quantile(name, at, bounds, _):
             column, low, high = _value_bounds(table, name, bounds, f"{pointer}/quantile", f"{pointer}/bounds")
-            _require_room(min(quantiles.FANOUT, high - low + 1), room, f"{pointer}/quantile")
-            values = (Factor(column, low, high),)
-            levels = quantiles.levels(column, low, high, room)
-            return tuple(Draft(Counted.EVENTS, events, values, within=level) for level in levels)
+            _require_room(min(quantiles.BINS, high - low + 1), room, f"{pointer}/quantile")
+            leaves = quantiles.leaves(column, low, high, room)
+            search = quantiles.search(at, leaves.size)
+            return (Draft(Counted.EVENTS, events, (Factor(column, low, high),), within=leaves, search=search),)
         case nodes.Histogram(name, edges):
             key = nodes.ByValue(name) if edges is None else nodes.ByBins(name, edges)
             named = f"{pointer}/histogram"

@@ -52,6 +52,7 @@ class DiscreteLaplace:
     epsilon_nano: int
 
     name = "discrete_laplace"
+    gaussian = False
 
     @property
     def rho(self) -> Fraction:
@@ -83,6 +84,7 @@ class DiscreteGaussian:
     rho_nano: int
 
     name = "discrete_gaussian"
+    gaussian = True
     epsilon_nano = None
 
     @property
@@ -104,7 +106,55 @@ class DiscreteGaussian:
         return _draw(_gaussian(self.scale), cells)
 
 
-Mechanism = DiscreteLaplace | DiscreteGaussian
+@dataclass(frozen=True)
+class Rounds:
+    """Mechanisms of one kind, used one after the other on sums of the same numbers.
+
+    Which numbers are added up may depend on what the rounds before released: their losses still add up, under pure DP
+    (Dwork, Rothblum and Vadhan 2010) and under zero-concentrated DP (Bun and Steinke 2016, lemma 2.3), since each round
+    has its loss whatever came before. The scale and the margin are those of the last round.
+    """
+
+    each: tuple[DiscreteLaplace | DiscreteGaussian, ...]
+
+    @property
+    def last(self) -> DiscreteLaplace | DiscreteGaussian:
+        """Return the mechanism of the last round."""
+        return self.each[-1]
+
+    @property
+    def name(self) -> str:
+        """Return what the noise of each round is called."""
+        return self.last.name
+
+    @property
+    def gaussian(self) -> bool:
+        """Say whether the noise is Gaussian, or Laplace."""
+        return self.last.gaussian
+
+    @property
+    def scale(self) -> float:
+        """Return the scale of the last round's noise."""
+        return self.last.scale
+
+    @property
+    def epsilon_nano(self) -> int | None:
+        """Return the loss of all rounds in billionths of epsilon; None where it has no finite one."""
+        epsilons = [one.epsilon_nano for one in self.each if one.epsilon_nano is not None]
+        return sum(epsilons) if len(epsilons) == len(self.each) else None
+
+    @property
+    def rho(self) -> Fraction:
+        """Return the loss of all rounds under zero-concentrated DP."""
+        return sum((one.rho for one in self.each), Fraction(0))
+
+    def margin(self, confidence: float) -> int:
+        """Return the least whole m with P(|noise| <= m) >= confidence, of the last round."""
+        return self.last.margin(confidence)
+
+
+Noise = DiscreteLaplace | DiscreteGaussian
+Mechanism = Noise | Rounds
 
 
 @dataclass(frozen=True)
@@ -115,7 +165,7 @@ class Threshold:
     10^-18 that a key leaves which is only there because of them. docs/privacy.md has the argument.
     """
 
-    noise: Mechanism
+    noise: Noise
     keys_per_person: int
     threshold: int
     delta_atto: int
@@ -203,7 +253,7 @@ def discrete_gaussian(sensitivity_l2_squared: int, rho_nano: int) -> DiscreteGau
     return DiscreteGaussian(sensitivity_l2_squared, scale, charged)
 
 
-def threshold(noise: Mechanism, keys_per_person: int, delta_atto: int) -> Threshold | None:
+def threshold(noise: Noise, keys_per_person: int, delta_atto: int) -> Threshold | None:
     """Return the least threshold that is charged no more than `delta_atto`; None where none is.
 
     `noise` is made for a person who changes `keys_per_person` counts by 1 each. OpenDP's delta never falls below some
@@ -231,7 +281,7 @@ def least_delta(keys_per_person: int) -> Fraction:
     return Fraction(_delta_atto(noise, keys_per_person, 2**61), ATTO)
 
 
-def _delta_atto(noise: Mechanism, keys_per_person: int, threshold: int) -> int:
+def _delta_atto(noise: Noise, keys_per_person: int, threshold: int) -> int:
     """Return what a threshold is charged: OpenDP's delta for a threshold less by 1, rounded up.
 
     OpenDP 0.16 releases noisy counts of at least the threshold T, but its map counts only P(noise >= T) for a key with
@@ -275,7 +325,7 @@ def _gaussian(scale: float) -> Any:
 
 
 @functools.lru_cache(maxsize=1024)
-def _thresholded(noise: Mechanism, threshold: int) -> Any:
+def _thresholded(noise: Noise, threshold: int) -> Any:
     dp = _opendp()
     domain = dp.map_domain(dp.atom_domain(T="i64"), dp.atom_domain(T="i64"))
     if isinstance(noise, DiscreteLaplace):

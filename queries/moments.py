@@ -116,7 +116,8 @@ def correlation(
     error_x = noise.quantile(noise.xx, (2 * a, noise.x), (a * a + middles[0], noise.n))
     error_y = noise.quantile(noise.yy, (2 * b, noise.y), (b * b + middles[1], noise.n))
     unknown = noise.unknown(n) | (of_x <= error_x) | (of_y <= error_y)
-    of_x, of_y = np.where(unknown, 1, of_x), np.where(unknown, 1, of_y)
+    spread = (of_x > 0) & (of_y > 0)
+    of_x, of_y = np.where(spread, of_x, 1), np.where(spread, of_y, 1)
     t = np.sqrt(of_y / of_x)
     both = np.sqrt(of_x * of_y)
     wrong_ratio = (np.where(unknown, 0, error_x / of_x + error_y / of_y) / 2) ** 2 / 2
@@ -133,7 +134,7 @@ def correlation(
             (of_n, noise.n),
         )
 
-    centred = np.where(unknown, 0, xy - a * y - b * x + a * b * n)
+    centred = np.where(spread, xy - a * y - b * x + a * b * n, 0)
     return _solve(centred, both + 1, quantile, (-1.0, 1.0), (slack, slack), noise, unknown)
 
 

@@ -34,17 +34,19 @@ from queries import (
 )
 from queries.errors import InvalidQuery
 from queries.measures import Counted, Draft
-from queries.mechanisms import ATTO, NANO
+from queries.mechanisms import ATTO, NANO, Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from queries.catalog import Dataset, Table
     from queries.keys import CellKey
-    from queries.mechanisms import Mechanism, Threshold
+    from queries.mechanisms import DiscreteGaussian, DiscreteLaplace, Mechanism, Threshold
     from queries.per_person import Built
 
-    Making = Callable[[int, int, int], Mechanism]  # of both sensitivities and what may be spent
+    Making = Callable[
+        [int, int, int], DiscreteLaplace | DiscreteGaussian
+    ]  # of both sensitivities and what may be spent
 
 CONFIDENCE = nodes.CONFIDENCE
 SUM_MAX = 2**62  # every sum and its noise stay below, so that 64-bit integers never overflow
@@ -311,15 +313,15 @@ def _price(
     return laplace if _widest(laplace[0], frame) <= _widest(gaussian[0], frame) else gaussian
 
 
-def _laplace(sensitivity_l1: int, _: int, epsilon_nano: int) -> Mechanism:
+def _laplace(sensitivity_l1: int, _: int, epsilon_nano: int) -> DiscreteLaplace:
     return mechanisms.discrete_laplace(sensitivity_l1, epsilon_nano)
 
 
-def _laplace_of_rho(sensitivity_l1: int, _: int, rho_nano: int) -> Mechanism:
+def _laplace_of_rho(sensitivity_l1: int, _: int, rho_nano: int) -> DiscreteLaplace:
     return mechanisms.discrete_laplace(sensitivity_l1, mechanisms.epsilon_of_rho(rho_nano))
 
 
-def _gaussian(_: int, sensitivity_l2_squared: int, rho_nano: int) -> Mechanism:
+def _gaussian(_: int, sensitivity_l2_squared: int, rho_nano: int) -> DiscreteGaussian:
     return mechanisms.discrete_gaussian(sensitivity_l2_squared, rho_nano)
 
 
@@ -381,8 +383,17 @@ def _measure(draft: Draft, frame: _Frame, nano: int, making: Making) -> Measure:
         )
     if _too_noisy(draft, frame, nano):
         raise InvalidQuery(f"/privacy/{frame.privacy.word}", "is so small that the noise could overflow 64 bits")
-    made = making(*_sensitivities(draft, frame), nano)
-    return Measure(**vars(draft), mechanism=made)
+    # A search's bins are sums of a cell's numbers, each in one bin, so the sensitivities hold in each of its rounds.
+    made = tuple(making(*_sensitivities(draft, frame), part) for part in _rounds(draft, nano))
+    return Measure(**vars(draft), mechanism=made[0] if draft.search is None else Rounds(made))
+
+
+def _rounds(draft: Draft, nano: int) -> list[int]:
+    """Return what each round of a search may spend, the last one what is left over; what is no search has one round."""
+    if draft.search is None:
+        return [nano]
+    first = [nano * part // 10 for part in draft.search.tenths[:-1]]
+    return [*first, nano - sum(first)]
 
 
 def _threshold(frame: _Frame, nano: int, making: Making) -> Threshold | None:
@@ -415,6 +426,9 @@ def _sensitivities(draft: Draft, frame: _Frame) -> tuple[int, int]:
 def _too_noisy(draft: Draft, frame: _Frame, nano: int) -> bool:
     """Say whether the noise that so much buys could, with a sum, overflow 64 bits."""
     # No noise is larger than Laplace noise: Gaussian noise of the same rho has sqrt(cells_per_person) less.
+    nano = min(_rounds(draft, nano))
+    if nano == 0:
+        return True
     epsilon_nano = nano if frame.privacy.currency == "epsilon" else mechanisms.epsilon_of_rho(nano)
     sensitivity_l1, _ = _sensitivities(draft, frame)
     reach = Fraction(sensitivity_l1 * NANO, epsilon_nano) * NOISE_REACH
@@ -424,7 +438,7 @@ def _too_noisy(draft: Draft, frame: _Frame, nano: int) -> bool:
 def _price_of(mechanism: Mechanism) -> dict[str, int]:
     if mechanism.epsilon_nano is not None:
         return {"epsilon_nano": mechanism.epsilon_nano}
-    return {"rho_nano": mechanism.rho_nano}
+    return {"rho_nano": int(mechanism.rho * NANO)}
 
 
 def _canonical_listing(listing: Listing) -> dict[str, int]:

@@ -39,7 +39,6 @@ All of it in exact integers, so that the same question has the same shares on ev
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -49,7 +48,6 @@ import numpy as np
 
 from queries import nodes
 from queries.intervals import reach
-from queries.mechanisms import DiscreteGaussian
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +107,7 @@ def relative_margin(statistic: nodes.Statistic, measures: Sequence[Measure], eve
     scales = np.array(
         [factor / factors[0] * one.mechanism.scale for factor, one in zip(factors, measures, strict=True)]
     )
-    gaussian = isinstance(measures[0].mechanism, DiscreteGaussian)
+    gaussian = measures[0].mechanism.gaussian
     return factors[0] * float(reach((scales**2).sum(), (scales**4).sum(), confidence, gaussian=gaussian))
 
 
@@ -134,13 +132,11 @@ def influences(statistic: nodes.Statistic, drafts: Sequence[Draft], events: int)
             h = _half(drafts[0], 0)
             return [of_events / h**2, of_events / 4]
         case nodes.Quantile(at=at):
-            # The balance of an edge is made of a parent's children in each level, less the one that holds the edge.
+            # The balance of an edge is made of all bins of a round, weighted by the share on one side or the other.
             share = max(Fraction(str(q)) * (1 - Fraction(str(q))) for q in at)
-            widths = [1, *(draft.width for draft in drafts)]
-            return [
-                max(Fraction(width, parents) - 1, Fraction(1, 16)) * share * 4 * of_events
-                for parents, width in itertools.pairwise(widths)
-            ]
+            search = drafts[0].search
+            assert search is not None
+            return [search.bins * share * 4 * of_events]
         case nodes.Variance() | nodes.Stddev():
             return [square * of_events for square in _of_variance(statistic, drafts)]
         case nodes.Covariance():

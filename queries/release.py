@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from queries import results
+from queries import quantiles, results
+from queries.mechanisms import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,12 +21,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.keys import Label
-    from queries.plan import Plan
+    from queries.plan import Measure, Plan
 
 
 def add_noise(plan: Plan, cells: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
     """Return each measure's cells with the noise of its mechanism: from here on nothing is secret."""
-    return [measure.mechanism.release(exact) for measure, exact in zip(plan.measures, cells, strict=True)]
+    return [_release(measure, exact) for measure, exact in zip(plan.measures, cells, strict=True)]
+
+
+def _release(measure: Measure, exact: NDArray[np.int64]) -> NDArray[np.int64]:
+    if isinstance(measure.mechanism, Rounds):
+        assert measure.search is not None
+        return quantiles.release(exact.reshape(-1, measure.width), measure.search, measure.mechanism.each)
+    return measure.mechanism.release(exact)
 
 
 def columns(plan: Plan) -> list[dict[str, object]]:

@@ -16,14 +16,12 @@ import numpy as np
 
 from queries import moments, nodes, quantiles, survival
 from queries.intervals import GaussianMeanNoise, MeanNoise, proportion
-from queries.mechanisms import DiscreteGaussian
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from queries.catalog import Column
     from queries.intervals import Floats
     from queries.keys import CellKey
     from queries.plan import Measure, Output
@@ -51,7 +49,7 @@ def values(output: Output, vectors: Vectors, confidence: float) -> list[Result]:
         case nodes.Proportion():
             return _proportions(output.measures[0], vectors[0], confidence)
         case nodes.Quantile():
-            return _quantiles(output, output.statistic, vectors, confidence)
+            return _quantiles(output.measures[0], output.statistic, vectors[0], confidence)
         case nodes.Histogram():
             return _histograms(output.measures[0], vectors[0], confidence)
         case nodes.Top(_, k):
@@ -91,13 +89,9 @@ def fixed_margin(output: Output, confidence: float) -> Fraction:
 def rank_margin(output: Output, confidence: float) -> float:
     """Return by how many events a quantile may be off."""
     assert isinstance(output.statistic, nodes.Quantile)
-    widths = [measure.width for measure in output.measures]
-    scales = [measure.mechanism.scale for measure in output.measures]
-    gaussian = _gaussian(output.measures[0])
-    worst = (
-        quantiles.rank_noise(widths, scales, share, confidence, gaussian=gaussian).max()
-        for share in output.statistic.at
-    )
+    (measure,) = output.measures
+    bins = _search(measure).bins
+    worst = (quantiles.rank_noise(bins, share, measure.mechanism, confidence).max() for share in output.statistic.at)
     return float(max(worst))
 
 
@@ -168,24 +162,22 @@ def _chunks(parts: list[Result], size: int) -> Iterable[list[Result]]:
 # Quantiles
 
 
-def _quantiles(output: Output, statistic: nodes.Quantile, vectors: Vectors, confidence: float) -> list[Result]:
-    measures = output.measures
-    (values,) = measures[0].factors
-    counts = [vector.reshape(-1, measure.width) for vector, measure in zip(vectors, measures, strict=True)]
-    starts = np.array(quantiles.starts([_within(measure) for measure in measures], values.low))
-    ends = np.append(starts[1:] - 1, values.high)
+def _quantiles(
+    measure: Measure, statistic: nodes.Quantile, vector: NDArray[np.int64], confidence: float
+) -> list[Result]:
+    """Return each cell's quantiles: whole steps of the column, for they are values that somebody could have."""
+    (values,) = measure.factors
+    numbers = values.column.numbers
+    starts = np.array(quantiles.starts(_within(measure), values.low, values.high))
     found = []
     for share in statistic.at:
-        before, after, first, last = quantiles.leaves_at(
-            counts, [m.mechanism.scale for m in measures], share, confidence, gaussian=_gaussian(measures[0])
-        )
-        middle = (starts[before] + ends[before] + starts[after] + ends[after]) / 4
-        middle = np.clip(middle, starts[first], ends[last])
-        shown = (
-            _decimals(middle, values.column),
-            *map(values.column.numbers, (starts[first].tolist(), ends[last].tolist())),
-        )
-        found.append([{"value": v, "low": low, "high": high} for v, low, high in zip(*shown, strict=True)])
+        place, first, last = quantiles.read(vector, _search(measure), share, measure.mechanism, confidence)
+        low, high = starts[first], starts[last + 1] - 1
+        leaf = np.minimum(place.astype(np.int64), measure.width - 1)
+        inside = ((place - leaf) * (starts[leaf + 1] - starts[leaf])).astype(np.int64)
+        value = np.clip(starts[leaf] + inside, low, high)
+        shown = zip(*(numbers(units.tolist()) for units in (value, low, high)), strict=True)
+        found.append([{"value": value, "low": low, "high": high} for value, low, high in shown])
     if not statistic.listed:
         return list(found[0])
     return [
@@ -194,9 +186,9 @@ def _quantiles(output: Output, statistic: nodes.Quantile, vectors: Vectors, conf
     ]
 
 
-def _decimals(units: Floats, column: Column) -> list[float]:
-    """Return quarters of units as the numbers people read."""
-    return [number / 4 for number in column.numbers((units * 4).astype(np.int64).tolist())]
+def _search(measure: Measure) -> quantiles.Search:
+    assert measure.search is not None
+    return measure.search
 
 
 # Survival
@@ -242,7 +234,7 @@ def _curve_margin_at(measure: Measure, count: int, confidence: float) -> float:
 
 
 def _gaussian(measure: Measure) -> bool:
-    return isinstance(measure.mechanism, DiscreteGaussian)
+    return measure.mechanism.gaussian
 
 
 def _floats(vectors: Vectors) -> list[Floats]:

@@ -10,6 +10,21 @@ SELECT sex, region AS "where", DATE_TRUNC('QUARTER', day) AS day, CASE WHEN visi
 -- filters
 SELECT COUNT(*) AS n FROM visits WHERE visits >= 2 AND (sex = 'male' OR region IS NULL) AND NOT (urgent = TRUE AND visits <> 3) AND day BETWEEN '2020-02-01' AND '2020-03-01' AND diagnosis IN ('it''s', 'say "x"; --')
 
+-- shapes
+SELECT VARIANCE(balance) AS varies, STDDEV(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END) AS spread, QUANTILE_CONT(balance, 0.5) AS middle, QUANTILE_CONT(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END, [0.05, 0.95]) AS ends, QUANTILE_CONT(visits, [0.5]) AS one FROM visits
+
+-- together
+SELECT COVAR_SAMP(visits, balance) AS "both", CORR(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END, CASE WHEN balance < -0.5 THEN -0.5 WHEN balance > 99.75 THEN 99.75 ELSE balance END) AS alike FROM visits
+
+-- lists
+SELECT HISTOGRAM(region) AS regions, HISTOGRAM(visits, [0, 5, 10]) AS bins, HISTOGRAM(day, ['2020-01-15', '2020-02-01']) AS days, APPROX_TOP_K(unit, 2) AS often FROM visits
+
+-- of some
+SELECT COUNT(DISTINCT person) FILTER(WHERE urgent = TRUE) AS people, COUNT(*) FILTER(WHERE NOT region IS NULL) AS n, SUM(visits) FILTER(WHERE sex = 'male') AS total, QUANTILE_CONT(visits, 0.5) FILTER(WHERE sex = 'male') AS middle, HISTOGRAM(visits, [0, 5]) FILTER(WHERE visits > 1) AS bins, APPROX_TOP_K(unit, 2) FILTER(WHERE visits > 1) AS often, CORR(visits, balance) FILTER(WHERE visits > 1) AS alike FROM visits
+
+-- shares
+SELECT region, COUNT(*) FILTER(WHERE urgent = TRUE) / COUNT(*) AS urgent, COUNT(DISTINCT person) FILTER(WHERE visits > 3 OR sex = 'male') / COUNT(DISTINCT person) AS ever FROM visits GROUP BY region
+
 -- words of SQL
 SELECT "table", SUM("group") AS "select" FROM "order" WHERE "from" < 1 GROUP BY "table"
 

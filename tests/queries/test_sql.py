@@ -3,7 +3,7 @@ from __future__ import annotations
 import doctest
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -11,10 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import parse_one
 
-from queries import nodes, results, sql
+from queries import nodes, release, sql
 from queries.errors import InvalidQuery
-from queries.nodes import ByBins, ByPeriod, ByValue, Comparison, Count, Mean, Query, Sum
+from queries.nodes import (
+    ByBins,
+    ByPeriod,
+    ByValue,
+    Comparison,
+    Correlation,
+    Count,
+    Covariance,
+    Histogram,
+    Mean,
+    Proportion,
+    Quantile,
+    Query,
+    Stddev,
+    Sum,
+    Top,
+    Variance,
+)
 from queries.sql import reading, writing
+from server.asking import QuerySchema
 from tests.queries.clinic import Event, bounded, planned
 from tests.queries.sources import clinic_source
 
@@ -46,6 +64,52 @@ QUERIES = {
                 Comparison("diagnosis", "in", ("it's", 'say "x"; --')),
             )
         ),
+    ),
+    "shapes": Query(
+        "visits",
+        (
+            ("varies", Variance("balance")),
+            ("spread", Stddev("visits", (0, 30))),
+            ("middle", Quantile("balance", (0.5,))),
+            ("ends", Quantile("visits", (0.05, 0.95), (0, 30), listed=True)),
+            ("one", Quantile("visits", (0.5,), listed=True)),
+        ),
+    ),
+    "together": Query(
+        "visits",
+        (
+            ("both", Covariance(("visits", "balance"))),
+            ("alike", Correlation(("visits", "balance"), ((0, 30), (-0.5, 99.75)))),
+        ),
+    ),
+    "lists": Query(
+        "visits",
+        (
+            ("regions", Histogram("region")),
+            ("bins", Histogram("visits", (0, 5, 10))),
+            ("days", Histogram("day", ("2020-01-15", "2020-02-01"))),
+            ("often", Top("unit", 2)),
+        ),
+    ),
+    "of some": Query(
+        "visits",
+        (
+            ("people", Count("persons", where=Comparison("urgent", "=", True))),
+            ("n", Count("events", where=nodes.Not(Comparison("region", "is_null")))),
+            ("total", Sum("visits", where=Comparison("sex", "=", "male"))),
+            ("middle", Quantile("visits", (0.5,), where=Comparison("sex", "=", "male"))),
+            ("bins", Histogram("visits", (0, 5), where=Comparison("visits", ">", 1))),
+            ("often", Top("unit", 2, where=Comparison("visits", ">", 1))),
+            ("alike", Correlation(("visits", "balance"), where=Comparison("visits", ">", 1))),
+        ),
+    ),
+    "shares": Query(
+        "visits",
+        (
+            ("urgent", Proportion(Comparison("urgent", "=", True))),
+            ("ever", Proportion(nodes.Any((Comparison("visits", ">", 3), Comparison("sex", "=", "male"))), "persons")),
+        ),
+        group_by=(ByValue("region"),),
     ),
     "words of SQL": Query("order", (("select", Sum("group")),), Comparison("from", "<", 1), (ByValue("table"),)),
 }
@@ -101,26 +165,75 @@ EVENTS = [
 ]
 
 
+URGENT = Comparison("urgent", "=", True)
+OFTEN = nodes.Not(Comparison("visits", "<", 3))
+
+
+def without_noise(statistic: nodes.Statistic) -> dict[Any, Any]:
+    """Return the result of each region over the exact cells, where no bound cuts anything off."""
+    plan = planned(ByValue("region"), cells=4, events=1000, s=statistic)
+    return {row["region"]: row["s"] for row in release.rows(plan, bounded(plan, EVENTS))}
+
+
+def by_sql(connection: duckdb.DuckDBPyConnection, statistic: nodes.Statistic) -> dict[Any, Any]:
+    """Return what DuckDB makes of the SQL that is shown, over the data before coding."""
+    query = Query("visits", (("s", statistic),), group_by=(ByValue("region"),))
+    return dict(connection.execute(sql.to_sql(query)).fetchall())
+
+
 @pytest.mark.parametrize(
     "statistic",
     [
         Count("persons"),
+        Count("persons", where=OFTEN),
         Count("events"),
+        Count("events", where=nodes.Any((URGENT, Comparison("visits", "is_null")))),
         Sum("visits"),
         Sum("visits", (2, 5)),
         Sum("balance"),
-        Sum("balance", (-50, -10.25)),
+        Sum("balance", (-50, -10.25), where=URGENT),
+        Mean("visits", where=nodes.Not(URGENT)),
+        Mean("balance", (-90, 10.25)),
+        Variance("visits"),
+        Variance("balance", (-90, 10.25), where=OFTEN),
+        Stddev("balance"),
+        Stddev("visits", (2, 5)),
+        Covariance(("visits", "balance")),
+        Covariance(("visits", "balance"), ((2, 8), (-90, 10.25)), where=URGENT),
+        Correlation(("visits", "balance")),
+        Correlation(("balance", "visits"), ((-90, 10.25), (2, 8)), where=OFTEN),
+        Quantile("visits", (0.5,)),
+        Quantile("visits", (0.5,), (2, 5), where=URGENT),
+        Quantile("balance", (0.5,)),
+        Proportion(URGENT),
+        Proportion(nodes.Any((OFTEN, Comparison("balance", ">", 0)))),
+        Proportion(Comparison("visits", "=", 7), "persons"),
     ],
+    ids=str,
 )
 def test_the_sql_says_what_is_computed(uncoded: duckdb.DuckDBPyConnection, statistic: nodes.Statistic) -> None:
-    """Run over the data, the SQL that is shown gives the cells before the noise, where no bound cuts anything off."""
-    query = Query("visits", (("s", statistic),), group_by=(ByValue("region"),))
-    plan = planned(ByValue("region"), cells=4, events=1000, s=statistic)
-    (exact,) = bounded(plan, EVENTS)
-    cells = {
-        plan.keys[0].label(place): units * results.unit(plan.measures[0]) for place, units in enumerate(exact.tolist())
-    }
-    assert dict(uncoded.execute(sql.to_sql(query)).fetchall()) == cells
+    """Run over the data, the SQL that is shown gives the values before the noise."""
+    found = {region: result["value"] for region, result in without_noise(statistic).items()}
+    assert found == pytest.approx(by_sql(uncoded, statistic), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("where", [None, URGENT])
+def test_the_sql_of_lists_says_what_is_computed(
+    uncoded: duckdb.DuckDBPyConnection, where: nodes.Predicate | None
+) -> None:
+    """The numbers of a histogram are those that SQL finds (it leaves out the empty); the most frequent are their top.
+
+    DuckDB's APPROX_TOP_K is what its name says, and no measure of ours.
+    """
+    bins = by_sql(uncoded, Histogram("unit", where=where))
+    assert set(bins) == {"north", "east", "south", None}
+    for region, result in without_noise(Histogram("unit", where=where)).items():
+        assert {part["bin"]: part["value"] for part in result["bins"] if part["value"]} == bins[region]
+    numbers = by_sql(uncoded, Histogram("visits", where=where))
+    for region, result in without_noise(Top("visits", 4, where=where)).items():
+        most = sorted([*numbers[region].values(), 0, 0, 0, 0], reverse=True)[:4]
+        assert [part["value"] for part in result["top"]] == most
+        assert all(numbers[region].get(part["key"], 0) == part["value"] for part in result["top"])
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -194,9 +307,37 @@ KEYS = st.one_of(
     st.builds(ByPeriod, COLUMNS, st.sampled_from(nodes.PERIODS), st.none() | NAMES),
     st.builds(ByBins, COLUMNS, st.lists(NUMBERS, min_size=2, max_size=4, unique=True).map(tuple), st.none() | NAMES),
 )
+WHERE = st.none() | PREDICATES
+BOUNDS = st.none() | st.tuples(NUMBERS, NUMBERS)
+SHARES = st.floats(0, 1, exclude_min=True, exclude_max=True)
+# One share that is not in a list, or a list.
+AT = SHARES.map(lambda share: ((share,), False)) | st.lists(SHARES, min_size=1, max_size=3).map(
+    lambda shares: (tuple(shares), True)
+)
 STATISTICS = st.one_of(
-    st.builds(Count, st.sampled_from(["persons", "events"])),
-    *(st.builds(kind, COLUMNS, st.none() | st.tuples(NUMBERS, NUMBERS)) for kind in (Sum, Mean)),
+    st.builds(Count, st.sampled_from(["persons", "events"]), where=WHERE),
+    *(st.builds(kind, COLUMNS, BOUNDS, where=WHERE) for kind in (Sum, Mean, Variance, Stddev)),
+    *(
+        st.builds(
+            kind, st.tuples(COLUMNS, COLUMNS), st.none() | st.tuples(*[st.tuples(NUMBERS, NUMBERS)] * 2), where=WHERE
+        )
+        for kind in (Covariance, Correlation)
+    ),
+    st.builds(
+        lambda column, at, bounds, where: Quantile(column, at[0], bounds, at[1], where=where),
+        COLUMNS,
+        AT,
+        BOUNDS,
+        WHERE,
+    ),
+    st.builds(
+        Histogram,
+        COLUMNS,
+        st.none() | st.lists(NUMBERS | st.text(max_size=4), min_size=1, max_size=4).map(tuple),
+        where=WHERE,
+    ),
+    st.builds(Top, COLUMNS, st.integers(1, 2**31 - 1), where=WHERE),
+    st.builds(Proportion, PREDICATES, st.sampled_from(["persons", "events"])),
 )
 ANY_QUERY = st.builds(
     lambda keys, statistics, where: Query(
@@ -212,6 +353,14 @@ ANY_QUERY = st.builds(
 def test_every_query_survives_sql(query: Query) -> None:
     """Whatever tree is written as SQL is read as that very tree."""
     assert sql.parse(sql.to_sql(query)) == query
+
+
+@given(ANY_QUERY)
+def test_every_query_survives_json(query: Query) -> None:
+    """Whatever tree is written as JSON is read as that very tree, through the server's own reader."""
+    sent = json.loads(json.dumps(nodes.to_json(query)))
+    assert QuerySchema().load(sent) == query
+    assert nodes.to_json(QuerySchema().load(sent)) == sent
 
 
 SPELLINGS = {
@@ -249,6 +398,55 @@ SPELLINGS = {
                 nodes.Not(Comparison("visits", "in", (1, -2.5))),
                 Comparison("sex", "!=", "a"),
             )
+        ),
+    ),
+}
+
+
+SPELLINGS |= {
+    "SELECT median(visits), Quantile_Cont(visits, 0.9), QUANTILE_CONT(balance, [0.25, 0.75]) FROM visits": Query(
+        "visits",
+        (
+            ("median_visits", Quantile("visits", (0.5,))),
+            ("quantile_visits", Quantile("visits", (0.9,))),
+            ("quantile_balance", Quantile("balance", (0.25, 0.75), listed=True)),
+        ),
+    ),
+    "SELECT VAR_SAMP(visits), STDDEV(visits), STDDEV_SAMP(balance) FROM visits": Query(
+        "visits",
+        (
+            ("variance_visits", Variance("visits")),
+            ("stddev_visits", Stddev("visits")),
+            ("stddev_balance", Stddev("balance")),
+        ),
+    ),
+    "SELECT COVAR_SAMP(visits, balance), CORR(balance, visits) FROM visits": Query(
+        "visits",
+        (
+            ("covariance_visits_balance", Covariance(("visits", "balance"))),
+            ("correlation_balance_visits", Correlation(("balance", "visits"))),
+        ),
+    ),
+    "SELECT histogram(region), approx_top_k(unit, 2), HISTOGRAM(visits, [0, 5.5, 9]) AS h FROM visits": Query(
+        "visits",
+        (
+            ("histogram_region", Histogram("region")),
+            ("top_unit", Top("unit", 2)),
+            ("h", Histogram("visits", (0, 5.5, 9))),
+        ),
+    ),
+    "SELECT count(*) filter (where urgent) / count(*), COUNT(DISTINCT person) FILTER (WHERE urgent) AS p FROM visits": Query(
+        "visits",
+        (
+            ("proportion", Proportion(Comparison("urgent", "=", True))),
+            ("p", Count("persons", where=Comparison("urgent", "=", True))),
+        ),
+    ),
+    "SELECT APPROX_TOP_K(unit, 3) FILTER (WHERE NOT urgent), AVG(visits) FILTER (WHERE urgent) FROM visits": Query(
+        "visits",
+        (
+            ("top_unit", Top("unit", 3, where=nodes.Not(Comparison("urgent", "=", True)))),
+            ("mean_visits", Mean("visits", where=Comparison("urgent", "=", True))),
         ),
     ),
 }
@@ -462,7 +660,19 @@ WORDS = st.sampled_from(
         "PIVOT",
         "ANY",
         "ALL",
+        "FILTER (WHERE",
         "FILTER",
+        "MEDIAN(",
+        "QUANTILE_CONT(",
+        "HISTOGRAM(",
+        "APPROX_TOP_K(",
+        "CORR(",
+        "VARIANCE(",
+        "STDDEV_POP(",
+        "WITHIN GROUP",
+        "/",
+        "0.5",
+        "[0.5, 0.9]",
         "OVER",
         "INTERVAL",
         "CAST",
