@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from budgets import conversion
 from budgets.errors import NotFound, OverBudget
 from budgets.loss import Loss
-from budgets.tables import accounts, charges, studies
+from budgets.tables import accounts, charges, profile_charges, studies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,7 +153,7 @@ def _balance(row: sa.Row[Any]) -> Balance:
 def promised_epsilon_nano(transaction: sa.Connection, dataset: str, *, besides: str | None) -> int:
     """Return the sum of the epsilon that a dataset's studies may still take or took, `besides` one of them.
 
-    A closed study holds what it spent and no more.
+    A closed study holds what it spent and no more. What the dataset's profiles took is part of the sum.
     """
     c = accounts.c
     closed = sa.and_(studies.c.state == "closed", c.unbounded_spent + c.unbounded_reserved == 0)
@@ -165,7 +165,15 @@ def promised_epsilon_nano(transaction: sa.Connection, dataset: str, *, besides: 
         .join_from(accounts, studies, accounts.c.owner == studies.c.id)
         .where(accounts.c.kind == STUDY, studies.c.dataset == dataset, studies.c.id != (besides or ""))
     ).scalar()
-    return int(total or 0)
+    return int(total or 0) + _taken_by_profiles(transaction, dataset)
+
+
+def _taken_by_profiles(transaction: sa.Connection, dataset: str) -> int:
+    """Return the sum of the epsilon that a dataset's profiles were charged, those given back aside."""
+    c = profile_charges.c
+    signed = sa.case((c.kind == "reserve", c.epsilon_nano), (c.kind == "void", -c.epsilon_nano), else_=0)
+    taken: int | None = transaction.execute(sa.select(sa.func.sum(signed)).where(c.dataset == dataset)).scalar()
+    return int(taken or 0)
 
 
 def set_limits(transaction: sa.Connection, kind: str, owner: str, limits: Limits) -> None:
@@ -175,15 +183,19 @@ def set_limits(transaction: sa.Connection, kind: str, owner: str, limits: Limits
     )
 
 
-def admit(transaction: sa.Connection, study: str, dataset: str, loss: Loss) -> None:
-    """Reserve a loss on both accounts, or raise OverBudget having changed nothing."""
-    for present in balances(transaction, study, dataset):
+def admit(transaction: sa.Connection, study: str | None, dataset: str, loss: Loss) -> None:
+    """Reserve a loss on both accounts, or raise OverBudget having changed nothing.
+
+    Without a study it is the dataset's account alone that is charged, here and below.
+    """
+    held_to = (balance(transaction, DATASET, dataset),) if study is None else balances(transaction, study, dataset)
+    for present in held_to:
         if not present.admits(loss):
             raise OverBudget(present.kind, loss, present.left)
     _move(transaction, study, dataset, loss, reserved=1, spent=0)
 
 
-def spend(transaction: sa.Connection, study: str, dataset: str, loss: Loss) -> None:
+def spend(transaction: sa.Connection, study: str | None, dataset: str, loss: Loss) -> None:
     """Turn a reserved loss into a spent one, on both accounts."""
     _move(transaction, study, dataset, loss, reserved=-1, spent=1)
 
@@ -195,12 +207,14 @@ def studies_with_reserves() -> sa.Select[Any]:
     return sa.select(c.owner).where(c.kind == STUDY, c.epsilon_reserved_nano + c.unbounded_reserved > 0)
 
 
-def give_back(transaction: sa.Connection, study: str, dataset: str, loss: Loss) -> None:
+def give_back(transaction: sa.Connection, study: str | None, dataset: str, loss: Loss) -> None:
     """Release a reserved loss, on both accounts."""
     _move(transaction, study, dataset, loss, reserved=-1, spent=0)
 
 
-def _move(transaction: sa.Connection, study: str, dataset: str, loss: Loss, *, reserved: int, spent: int) -> None:
+def _move(
+    transaction: sa.Connection, study: str | None, dataset: str, loss: Loss, *, reserved: int, spent: int
+) -> None:
     epsilon, unbounded = (0, 1) if loss.epsilon_nano is None else (loss.epsilon_nano, 0)
     moved = transaction.execute(
         _MOVE,
@@ -215,14 +229,20 @@ def _move(transaction: sa.Connection, study: str, dataset: str, loss: Loss, *, r
             "delta": loss.delta_atto,
         },
     )
-    assert moved.rowcount == 2, "a charge always moves a study's account and its dataset's"
+    # No account's owner equals NULL: a charge without a study moves one.
+    wanted = 1 if study is None else 2
+    assert moved.rowcount == wanted, "a charge always moves its dataset's account, and its study's if it has one"
 
 
 def discrepancies(transaction: sa.Connection) -> Iterator[str]:
     """Yield each account whose running sums are not the sums of its charges."""
     for row in transaction.execute(sa.select(accounts)).all():
-        mine = charges.c.study if row.kind == STUDY else charges.c.dataset
-        sums = _sums_of_charges(transaction, mine == row.owner)
+        if row.kind == STUDY:
+            sums = _sums_of_charges(transaction, charges, charges.c.study == row.owner)
+        else:
+            of_studies = _sums_of_charges(transaction, charges, charges.c.dataset == row.owner)
+            own = _sums_of_charges(transaction, profile_charges, profile_charges.c.dataset == row.owner)
+            sums = {state: tuple(map(sum, zip(of_studies[state], own[state], strict=True))) for state in of_studies}
         kept = {
             state: (
                 *(getattr(row, f"{unit}_{state}_{scale}") for unit, scale in UNITS),
@@ -234,11 +254,13 @@ def discrepancies(transaction: sa.Connection) -> Iterator[str]:
             yield f"{row.kind} {row.owner}: its sums are {kept}, its charges make {sums}"
 
 
-def _sums_of_charges(transaction: sa.Connection, mine: sa.ColumnElement[bool]) -> dict[str, tuple[int, ...]]:
+def _sums_of_charges(
+    transaction: sa.Connection, table: sa.Table, mine: sa.ColumnElement[bool]
+) -> dict[str, tuple[int, ...]]:
     def total(kind: str) -> tuple[int, ...]:
-        columns = [sa.func.coalesce(sa.func.sum(charges.c[f"{unit}_{scale}"]), 0) for unit, scale in UNITS]
-        unbounded = sa.func.count() - sa.func.count(charges.c.epsilon_nano)
-        row = transaction.execute(sa.select(*columns, unbounded).where(mine, charges.c.kind == kind)).one()
+        columns = [sa.func.coalesce(sa.func.sum(table.c[f"{unit}_{scale}"]), 0) for unit, scale in UNITS]
+        unbounded = sa.func.count() - sa.func.count(table.c.epsilon_nano)
+        row = transaction.execute(sa.select(*columns, unbounded).where(mine, table.c.kind == kind)).one()
         return tuple(int(value) for value in row)
 
     reserved, settled, voided = total("reserve"), total("settle"), total("void")

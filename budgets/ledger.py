@@ -102,10 +102,10 @@ def bind_key(transaction: sa.Connection, question: Question, key: str) -> Questi
     return Question(question.study, row.dataset, row.edition, row.fingerprint)
 
 
-def edition_of_key(transaction: sa.Connection, study: str, key: str) -> int | None:
-    """Return the edition that a client's idempotency key was first used for, if it was used before."""
+def question_of_key(transaction: sa.Connection, study: str, key: str) -> Question | None:
+    """Return the question that a client's idempotency key was first used for, if it was used before."""
     row = transaction.execute(_FIND_KEY, {"study": study, "key": key}).first()
-    return None if row is None else int(row.edition)
+    return None if row is None else Question(study, row.dataset, row.edition, row.fingerprint)
 
 
 def find_release(transaction: sa.Connection, question: Question) -> Release | None:

@@ -1,8 +1,8 @@
 """The ledger's tables. One schema for SQLite and PostgreSQL; `migrations/` makes it, a test keeps the two the same.
 
-Rows of `charges`, `releases` and `audit_entries` are only ever added. The running sums of `accounts` change in the
-same transaction as the rows they sum up, and the CHECK constraints are the last guard of a budget: even a bug above
-them cannot overspend.
+Rows of `charges`, `releases`, `profile_charges`, `profiles` and `audit_entries` are only ever added. The running sums
+of `accounts` change in the same transaction as the rows they sum up, and the CHECK constraints are the last guard of a
+budget: even a bug above them cannot overspend.
 """
 
 from __future__ import annotations
@@ -178,6 +178,42 @@ releases = Table(
     UniqueConstraint("charge"),  # no second answer for one charge
     UniqueConstraint("study", "dataset", "edition", "fingerprint"),  # one question, one answer
     Index("ix_releases_page", "study", "released_at", "id"),
+)
+
+# Contribution profiles are bought from a dataset's account by no study: the same two-phase rows beside the others.
+profile_charges = Table(
+    "profile_charges",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("reserve_id", ForeignKey("profile_charges.id")),  # what a settle or void resolves
+    Column("dataset", String(63), nullable=False),
+    Column("edition", Integer, nullable=False),
+    Column("fingerprint", String(64), nullable=False),  # SHA-256 of the canonical plan
+    Column("epsilon_nano", BigInteger, nullable=False),
+    Column("rho_nano", BigInteger, nullable=False),
+    Column("delta_atto", BigInteger, nullable=False),
+    Column("at", String(32), nullable=False),
+    CheckConstraint("kind IN ('reserve', 'settle', 'void')", name="kind"),
+    CheckConstraint("(kind = 'reserve') = (reserve_id IS NULL)", name="resolves"),
+    CheckConstraint("epsilon_nano > 0 AND rho_nano >= 0 AND delta_atto >= 0", name="loss"),
+    UniqueConstraint("reserve_id"),  # each reserve is resolved at most once
+    ForeignKeyConstraint(["dataset", "edition"], ["editions.dataset", "editions.number"]),
+    Index(None, "dataset", "edition", "fingerprint"),
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("charge", ForeignKey("profile_charges.id"), nullable=False),
+    Column("dataset", String(63), nullable=False),
+    Column("edition", Integer, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("released_at", String(32), nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    UniqueConstraint("charge"),  # no second profile for one charge
+    UniqueConstraint("dataset", "edition", "fingerprint"),
 )
 
 idempotency_keys = Table(

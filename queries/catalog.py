@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from queries.profile import TableProfile
+
 PERSON = "person"  # the person column of every stored table; its numbers never leave the server
 PLACE = "rowid"  # what DuckDB calls the place of a row in its table; no column may have its name
 PERSONS = "persons"  # the table with one row per person
@@ -109,7 +111,8 @@ class Table:
     """A table of events, or the table of persons. Its columns include the person's own, which stand first.
 
     `cells_per_person` and `events_per_cell` are contribution bounds that the custodian declared as sensible
-    for a query that names none; they are public like all else here.
+    for a query that names none; they are public like all else here. So is the `profile`, the one thing that was learnt
+    from the data: by a release that was paid for.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Table:
     cells_per_person: int | None = None
     events_per_cell: int | None = None
     built: bool = False  # for one query, of one row for each person
+    profile: TableProfile | None = None
 
     @property
     def one_row_per_person(self) -> bool:

@@ -35,6 +35,7 @@ from queries import (
 from queries.errors import InvalidQuery
 from queries.measures import Counted, Draft
 from queries.mechanisms import ATTO, NANO, Rounds
+from queries.proposing import Proposal, counts_persons, propose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -168,11 +169,20 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
                 "/query/group_by",
                 f"makes {cells} cells of each value of {unnamed.column.name}; at most {cells_max // VALUES_ROOM} fit",
             )
-    cells_per_person, events_per_cell, notes = _contribution_bounds(query, table, bound_keys)
-    drafts = [
-        measures.drafts(statistic, table, dataset.tables, events_per_cell, room, f"/query/select/{name}")
-        for name, statistic in query.select
-    ]
+
+    def drafts_of(events: int) -> list[tuple[Draft, ...]]:
+        return [
+            measures.drafts(statistic, table, dataset.tables, events, room, f"/query/select/{name}")
+            for name, statistic in query.select
+        ]
+
+    proposal = Proposal()
+    if table.profile is not None and unnamed is None:
+        # Priced as if every statistic had as many measures as the one with the most.
+        parts = len(query.select) * max(len(statistic) for statistic in drafts_of(1))
+        proposal = propose(query, table, bound_keys, privacy, parts)
+    cells_per_person, events_per_cell, notes = _contribution_bounds(query, table, bound_keys, proposal)
+    drafts = drafts_of(events_per_cell)
     values_per_person = None
     if unnamed is not None:
         values_per_person = 1 if unnamed.column.of_person else cells_per_person
@@ -222,26 +232,29 @@ def _bind_keys(query: nodes.Query, table: Table) -> tuple[CellKey, ...]:
 
 
 def _contribution_bounds(
-    query: nodes.Query, table: Table, bound_keys: tuple[CellKey, ...]
+    query: nodes.Query, table: Table, bound_keys: tuple[CellKey, ...], proposal: Proposal
 ) -> tuple[int, int, tuple[str, ...]]:
-    """Return cells per person and events per cell, and what a reader should know of how they were chosen."""
+    """Return cells per person and events per cell, and what a reader should know of how they were chosen.
+
+    What the query names comes first, then what the profile proposes, what the custodian declared, and the defaults.
+    """
     if table.one_row_per_person:
         return 1, 1, ()
-    notes: list[str] = []
+    notes = list(proposal.notes)
     # A person's own attributes do not vary: only the other keys can spread a person over cells.
     own = [key for key in bound_keys if not key.column.of_person]
     boundless = any(key.named is not None for key in own)
     reachable = BOUNDLESS if boundless else math.prod(key.size for key in own)
-    chosen = query.bounds.cells_per_person or table.cells_per_person
+    chosen = query.bounds.cells_per_person or proposal.cells_per_person or table.cells_per_person
     if chosen is None and reachable > DEFAULT_CELLS_PER_PERSON:
         notes.append(
             f"cells_per_person was not given: {DEFAULT_CELLS_PER_PERSON} of the {'' if boundless else f'{reachable} '}"
             "cells that a person could touch count; say more to lose fewer, or less for less noise"
         )
     cells_per_person = min(reachable, chosen or DEFAULT_CELLS_PER_PERSON)
-    if all(isinstance(one, nodes.Count | nodes.Proportion) and one.of == "persons" for _, one in query.select):
+    if counts_persons(query):
         return cells_per_person, 1, tuple(notes)
-    events = query.bounds.events_per_cell or table.events_per_cell
+    events = query.bounds.events_per_cell or proposal.events_per_cell or table.events_per_cell
     if events is None:
         notes.append(
             f"events_per_cell was not given: {DEFAULT_EVENTS_PER_CELL} events of a person count in each cell; "

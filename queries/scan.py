@@ -22,7 +22,7 @@ from queries.catalog import PERSON, PLACE
 from queries.predicates import Among, Both, Either, Member, Spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from queries.plan import Plan
     from queries.predicates import Bound, Events
@@ -66,6 +66,13 @@ def scan(plan: Plan, look_up: LookUp, persons: range | None = None) -> exp.Selec
     if any(map(predicates.has_cohort, (plan.where, *plan.conditions))):
         select = select.order_by(exp.column(PERSON, quoted=True), exp.column(PLACE))
     return select if where is None else select.where(where)
+
+
+def whole(table: str, names: Iterable[str], persons: range) -> exp.Select:
+    """Return SELECT person, columns FROM table of a range of persons: every event of theirs."""
+    select = exp.select(*(exp.column(name, quoted=True) for name in (PERSON, *names)))
+    select = select.from_(exp.Table(this=exp.to_identifier(table, quoted=True)))
+    return select.where(_between(PERSON, persons.start, persons.stop - 1))
 
 
 class Writer:

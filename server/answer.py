@@ -37,6 +37,7 @@ from budgets.loss import Loss
 from queries import advice, bounding, dates, nodes, plan, policy, postprocessing, release, sql, undeclared
 from queries.errors import EngineFailed, InvalidQuery, OutsideProtocol
 from server.errors import QueryFailed, StoreUnavailable
+from server.stores import catalogs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from budgets.audit import Actor
     from budgets.studies import Study
+    from queries.catalog import Dataset
     from queries.plan import Plan
     from queries.policy import Protocol
     from server.house import House
@@ -76,6 +78,7 @@ class Prepared:
     study: Study
     key: str | None
     store: OpenEdition
+    catalog: Dataset  # with the profile that the plan was made by
     plan: Plan
     loss: Loss
     question: Question
@@ -117,7 +120,7 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
         ahead = forecast.of_study(transaction, prepared.study)
     queries_left = ahead.fit(prepared.loss).queries
     advised = advice.Asked(
-        prepared.plan, prepared.store.dataset, request.privacy, house.settings.max_cells, ahead.rho_like(prepared.loss)
+        prepared.plan, prepared.catalog, request.privacy, house.settings.max_cells, ahead.rho_like(prepared.loss)
     )
     return {
         **_described(prepared.plan),
@@ -165,22 +168,29 @@ def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepare
     with house.database.read() as transaction:
         present = permit(transaction, actor, study)
         # A retry stays on the edition it was first sent for, even if the data were imported anew in between.
-        asked = None if request.key is None else ledger.edition_of_key(transaction, study, request.key)
+        asked = None if request.key is None else ledger.question_of_key(transaction, study, request.key)
         edition = datasets.current(transaction, present.dataset)
-        if asked is not None and house.stores.keeps(earlier := datasets.edition(transaction, present.dataset, asked)):
-            edition = earlier
+        if asked is not None:
+            earlier = datasets.edition(transaction, present.dataset, asked.edition)
+            edition = earlier if house.stores.keeps(earlier) else edition
         store = house.stores.edition(edition)
+        known = catalogs(transaction, store)
     try:
         query = dates.fill_in(request.query, store.dataset.tables)
         policy.check(query, request.privacy, protocol(present))
-        planned = plan.plan(query, store.dataset, request.privacy, house.settings.max_cells)
+        # And with the bounds that were proposed then: a profile may have been bought in between.
+        for catalog in known if asked else known[:1]:
+            planned = plan.plan(query, catalog, request.privacy, house.settings.max_cells)
+            fingerprint = hashlib.sha256(plan.canonical(planned).encode()).hexdigest()
+            if asked is None or fingerprint == asked.fingerprint:
+                break
         policy.check_cost(planned.cost, request.privacy, protocol(present))
     except (InvalidQuery, OutsideProtocol) as refusal:
         raise (sql.located(refusal) if request.in_sql else refusal) from None
     cost = planned.cost
-    fingerprint = hashlib.sha256(plan.canonical(planned).encode()).hexdigest()
     question = Question(study, present.dataset, store.edition.number, fingerprint)
-    return Prepared(present, request.key, store, planned, Loss.of(cost.epsilon, cost.rho, cost.delta), question)
+    loss = Loss.of(cost.epsilon, cost.rho, cost.delta)
+    return Prepared(present, request.key, store, catalog, planned, loss, question)
 
 
 def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:

@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from budgets import accounts, audit, checkpoint, datasets, ledger
+from budgets import accounts, audit, checkpoint, datasets, ledger, profiles
 from budgets.database import Database
 from budgets.errors import BudgetsError, Unavailable
 from queries.errors import QueriesError
@@ -84,7 +84,8 @@ def _sums(transaction: sa.Connection) -> Check:
 
 
 def _open_charges(transaction: sa.Connection) -> Check:
-    return Check("open charges", True, f"{len(ledger.unresolved(transaction))} (queries under way, or left by a crash)")
+    open_ = len(ledger.unresolved(transaction)) + len(profiles.unresolved(transaction))
+    return Check("open charges", True, f"{open_} (queries under way, or left by a crash)")
 
 
 def _stores(settings: Settings, transaction: sa.Connection) -> Iterator[Check]:

@@ -100,7 +100,55 @@ class Dataset(Schema):
     edition = fields.Integer(required=True)
     persons_max = fields.Integer(required=True)
     tables = fields.Dict(required=True)
+    profile = fields.Nested(lambda: Profile(), required=True, allow_none=True)
     budget = fields.Nested(Budget)
+
+
+class Histogram(Schema):
+    """How many persons, with noise, have a number of something: bin i holds the numbers from starts[i] below the next.
+
+    The last bin goes up to `most` (and has whoever passes it); `scale` is that of the noise, `margin` its 95% quantile.
+    """
+
+    scale = fields.Float(required=True)
+    margin = fields.Integer(required=True)
+    starts = fields.List(fields.Integer(), required=True)
+    most = fields.Integer(required=True)
+    persons = fields.List(fields.Integer(), required=True)
+
+
+class ColumnProfile(Schema):
+    """Of each person the number of different values, and the most events with one value. `by`: of a date's months."""
+
+    by = fields.String()
+    values = fields.Nested(Histogram, required=True)
+    repeats = fields.Nested(Histogram, required=True)
+
+
+class TableProfile(Schema):
+    """Of each person the number of events, and what there is for columns."""
+
+    events = fields.Nested(Histogram, required=True)
+    columns = fields.Dict(keys=fields.String(), values=fields.Nested(ColumnProfile), required=True)
+
+
+class Profile(Schema):
+    """A contribution profile: how much single persons contribute to each table, as noisy histograms."""
+
+    cost = fields.Nested(Loss, required=True)
+    confidence = fields.Float(required=True)
+    tables = fields.Dict(keys=fields.String(), values=fields.Nested(TableProfile), required=True)
+    released_at = fields.String(required=True)
+
+
+class BoughtProfile(Schema):
+    """A profile as its buyer gets it: `replayed` when it was there already, and the dataset's budget now."""
+
+    dataset = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    profile = fields.Nested(Profile, required=True)
+    budget = fields.Nested(Budget, required=True)
+    replayed = fields.Boolean(required=True)
 
 
 class DatasetName(Schema):

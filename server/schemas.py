@@ -69,6 +69,12 @@ class BudgetChangeSchema(Schema):
     reason = fields.String(required=True, validate=_text(10_000))
 
 
+class NewProfileSchema(Schema):
+    """What a contribution profile may cost."""
+
+    epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
+
+
 class ReasonSchema(Schema):
     """Why something is done; it is kept in the audit log."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 
-from budgets import audit, ledger
+from budgets import audit, ledger, profiles
 from budgets.audit import SYSTEM
 from budgets.errors import BudgetsError
 from queries.errors import QueriesError
@@ -57,7 +57,18 @@ def recover(database: Database) -> int:
                 study=charge.question.study,
                 facts={"loss": {"epsilon_nano": charge.loss.epsilon_nano}},
             )
-    return len(left)
+        unmade = profiles.unresolved(transaction)
+        for paid in unmade:
+            profiles.settle(transaction, paid, None)
+            audit.append(
+                transaction,
+                SYSTEM,
+                "dataset.profile.recover",
+                f"charge:{paid.id}",
+                f"an open charge of {paid.loss.text} was closed as spent",
+                facts={"dataset": paid.subject.dataset, "loss": {"epsilon_nano": paid.loss.epsilon_nano}},
+            )
+    return len(left) + len(unmade)
 
 
 class _Gunicorn(BaseApplication):

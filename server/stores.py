@@ -13,10 +13,10 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from budgets import datasets, loss
+from budgets import datasets, loss, profiles
 from budgets.errors import NotFound
 from queries import manifest as manifests
-from queries import rehearsal, store
+from queries import profile, rehearsal, store
 from queries.engines.duckdb import Engine
 
 if TYPE_CHECKING:
@@ -112,6 +112,12 @@ class Stores:
             query_seconds=self._settings.query_seconds,
         )
         return OpenEdition(edition, dataset, engine)
+
+
+def catalogs(transaction: sa.Connection, opened: OpenEdition) -> list[Dataset]:
+    """Return an edition's public schema with each profile that was bought of it, the one in use first; last without."""
+    bought = profiles.of_edition(transaction, opened.edition.dataset, opened.edition.number)
+    return [*(profile.with_profile(opened.dataset, profile.read(one.body)) for one in bought), opened.dataset]
 
 
 def folder_of(home: Path, dataset: str, folder: str) -> Path:

@@ -246,6 +246,11 @@ class Home:
                     f"SELECT kind, sum(epsilon_nano) FROM charges WHERE {column} = ? GROUP BY kind", owner
                 )
             }
+            if kind == "dataset":  # which pays for its profiles alone
+                for what, total in self.rows(
+                    "SELECT kind, sum(epsilon_nano) FROM profile_charges WHERE dataset = ? GROUP BY kind", owner
+                ):
+                    sums[what] = sums.get(what, 0) + total
             settled = sums.get("settle", 0)
             assert spent == settled, (kind, owner)
             assert reserved == sums.get("reserve", 0) - settled - sums.get("void", 0), (kind, owner)

@@ -20,7 +20,7 @@ from queries.catalog import PERSONS
 from queries.errors import EngineFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -93,15 +93,33 @@ class Engine:
 
         Raises EngineFailed: out of memory, out of time, a damaged store.
         """
-        names = scans.columns(plan)
+
+        def select(cursor: duckdb.DuckDBPyConnection) -> exp.Select:
+            def look_up(table: str, name: str, text: str) -> int | None:
+                return _look_up(cursor, plan.tables[table], name, text)
+
+            return scans.scan(plan, look_up, persons)
+
+        return self._batches(scans.columns(plan), select)
+
+    def everybody(self) -> int:
+        """Return the number of persons. Raises EngineFailed."""
+        return self._count_persons()
+
+    def columns(
+        self, table: Table, names: Sequence[str], persons: range
+    ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
+        """Yield all events of a range of persons with some columns, as `stream` does. Raises EngineFailed."""
+        return self._batches(names, lambda _: scans.whole(table.name, names, persons))
+
+    def _batches(
+        self, names: Sequence[str], select_of: Callable[[duckdb.DuckDBPyConnection], exp.Select]
+    ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
         # One cursor per thread: a shared connection returned wrong rows (DuckDB 2.0).
         cursor = self._connection().cursor()
         try:
             with _time_limit(cursor, self._query_seconds) as over:
-                select = scans.scan(
-                    plan, lambda table, name, text: _look_up(cursor, plan.tables[table], name, text), persons
-                )
-                for batch in cursor.sql(select.sql("duckdb")).to_arrow_reader(BATCH_ROWS):
+                for batch in cursor.sql(select_of(cursor).sql("duckdb")).to_arrow_reader(BATCH_ROWS):
                     # An interrupt between two batches stops nothing: ask as well.
                     if over.is_set():
                         raise EngineFailed("the engine failed")

@@ -6,9 +6,10 @@ from typing import Any
 
 from budgets import accounts, datasets
 from queries.catalog import describe
-from server import replies
+from server import profiling, replies
 from server.api.parsing import Blueprint
 from server.auth import ROLES, actor, for_roles, house
+from server.schemas import NewProfileSchema
 
 blueprint: Any = Blueprint("datasets", __name__, description="The catalog")
 
@@ -27,13 +28,23 @@ def list_datasets() -> Any:
 @for_roles(*ROLES)
 @blueprint.response(200, replies.Dataset)
 def show_dataset(name: str) -> Any:
-    """Return a dataset's tables, columns, categories and bounds."""
+    """Return a dataset's tables, columns, categories and bounds, and its contribution profile if one was bought."""
     with house().database.read() as transaction:
         store = house().stores.current(transaction, name)
         shown = {**describe(store.dataset), "edition": store.edition.number}
+        shown["profile"] = profiling.shown(transaction, name, store.edition.number)
         if actor().role != "researcher":
             shown["budget"] = accounts.balance(transaction, accounts.DATASET, name).to_json()
     return shown
+
+
+@blueprint.route("/datasets/<name>/profile", methods=["POST"])
+@for_roles("admin")
+@blueprint.arguments(NewProfileSchema)
+@blueprint.response(201, replies.BoughtProfile)
+def buy_profile(body: dict[str, Any], name: str) -> Any:
+    """Buy a dataset's contribution profile from its own budget; it is public then. The same again is free."""
+    return profiling.buy(house(), actor(), name, body["epsilon_nano"])
 
 
 def _head(store: Any) -> dict[str, Any]:

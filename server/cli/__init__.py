@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from server.cli import asking, auditing, people, running, studies
+from server.cli import asking, auditing, people, profiling, running, studies
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -23,6 +23,7 @@ for _command in (
     running.doctor,
     people.user,
     people.token,
+    profiling.profile,
     studies.study,
     asking.query,
     auditing.audit,

@@ -67,6 +67,8 @@ def test_the_migrations_make_every_constraint(fresh: Database, address: str, dec
     [
         *("ck_accounts_filter", "ck_accounts_delta", "ck_accounts_sums", "ck_accounts_kind"),
         *("ck_charges_kind", "ck_charges_resolves", "ck_charges_loss", "uq_charges_reserve_id"),
+        *("ck_profile_charges_kind", "ck_profile_charges_resolves", "ck_profile_charges_loss"),
+        *("uq_profile_charges_reserve_id", "uq_profiles_charge", "uq_profiles_dataset"),
         *("uq_releases_charge", "uq_releases_study", "ck_users_role", "ck_studies_state"),
     ],
 )

@@ -15,7 +15,7 @@ from budgets.ledger import Question
 from budgets.loss import NANO, Loss
 from budgets.studies import Terms
 from budgets.tables import accounts as accounts_table
-from budgets.tables import audit_entries, charges, metadata, releases
+from budgets.tables import audit_entries, charges, metadata, profile_charges, profiles, releases
 from tests.databases import change
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ def everything(transaction: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 def sums_of_rows(transaction: sa.Connection) -> Sums:
     """Return what the charge rows add up to for each account: epsilon, rho, delta and charges without epsilon, reserved, then spent."""
-    rows = list(transaction.execute(sa.select(charges)).mappings())
+    rows: list[Any] = list(transaction.execute(sa.select(charges)).mappings())
+    rows += transaction.execute(sa.select(profile_charges)).mappings()
     settled = {row["reserve_id"] for row in rows if row["kind"] == "settle"}
     voided = {row["reserve_id"] for row in rows if row["kind"] == "void"}
     sums: dict[tuple[str, str], list[int]] = {}
@@ -177,7 +178,8 @@ def sums_of_rows(transaction: sa.Connection) -> Sums:
         if row["kind"] != "reserve" or row["id"] in voided:
             continue
         at = 4 if row["id"] in settled else 0
-        for owner in (("study", row["study"]), ("dataset", row["dataset"])):
+        study = [("study", row["study"])] if "study" in row else []  # a profile belongs to none
+        for owner in (*study, ("dataset", row["dataset"])):
             present = sums.setdefault(owner, [0] * 8)
             for place, column in enumerate(("epsilon_nano", "rho_nano", "delta_atto")):
                 present[at + place] += row[column] or 0
@@ -218,6 +220,9 @@ def check(transaction: sa.Connection) -> None:
     paid = sa.select(charges.c.reserve_id).where(charges.c.kind == "settle")
     unpaid = transaction.execute(sa.select(releases.c.id).where(releases.c.charge.not_in(paid))).all()
     assert unpaid == [], "a release has its settled charge"
+    paid = sa.select(profile_charges.c.reserve_id).where(profile_charges.c.kind == "settle")
+    unpaid = transaction.execute(sa.select(profiles.c.id).where(profiles.c.charge.not_in(paid))).all()
+    assert unpaid == [], "a profile has its settled charge"
 
 
 def actions(transaction: sa.Connection) -> list[str]:

@@ -83,6 +83,9 @@ def test_planted_values_are_found_nowhere(home: Home, planted: Path) -> None:
     with serving(home) as server:
         server.open_study("s", "clinic", epsilon=100.0)
         clients = [server.client(name) for name in ("ada", "admin", "dora", "ben")]
+        bought = clients[1].post("/datasets/clinic/profile", {"epsilon": 20.0})
+        assert bought.status == 201, bought
+        seen += [bought.body, run("profile", "clinic", "--epsilon", "20"), run("profile", "clinic", "--epsilon", "21")]
         seen += mixed_run(clients[0])
     # Once more over a store that is cut off, with failures after the charge.
     store = home.store("clinic")

@@ -19,6 +19,7 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/me"): EVERYONE,
     ("GET", "/datasets"): EVERYONE,
     ("GET", "/datasets/{name}"): EVERYONE,
+    ("POST", "/datasets/{name}/profile"): ADMIN,
     ("GET", "/datasets/{name}/report"): EITHER,
     ("GET", "/studies"): EVERYONE,
     ("POST", "/studies"): ADMIN,
@@ -60,6 +61,7 @@ NEW_STUDY = {
 }
 # A good body for each route that takes one.
 BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/datasets/{name}/profile"): {"epsilon": 0.1},
     ("POST", "/studies"): NEW_STUDY,
     ("PATCH", "/studies/{study}"): {"title": "Another"},
     ("POST", "/studies/{study}/approve"): REASON,

@@ -1,0 +1,159 @@
+"""The journey of a contribution profile: bought once by the custodian, public from then on.
+
+It is that of a query (`answer.py`), in the same order and for the same reasons, but for three things: an admin asks
+and no study does, the dataset's account alone is charged, and what is released is part of the catalog: all may see it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from budgets import accounts, audit, datasets, people, profiles
+from budgets.errors import OverBudget, Unavailable
+from budgets.loss import Loss
+from budgets.profiles import Charge, Stored, Subject
+from queries import profile, tallying
+from queries.errors import EngineFailed
+from server.answer import wait_for_slot
+from server.errors import QueryFailed, StoreUnavailable
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from budgets.audit import Actor
+    from server.house import House
+    from server.stores import OpenEdition
+
+log = logging.getLogger("rowless")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of a profile before data are touched."""
+
+    store: OpenEdition
+    plan: profile.Plan
+    loss: Loss
+    subject: Subject
+
+
+def buy(house: House, actor: Actor, dataset: str, epsilon_nano: int) -> dict[str, Any]:
+    """Make the profile of a dataset's edition in service, charged and recorded, or refuse it for free.
+
+    The same again is the same profile, free. Raises Forbidden, NotFound, InvalidQuery, WrongState, OverBudget, Busy and
+    StoreUnavailable at no charge, and QueryFailed after it.
+    """
+    people.require_role(actor, "admin")
+    began = time.monotonic()
+    prepared = _prepare(house, dataset, epsilon_nano)
+    with ExitStack() as leaving, house.places.one():
+        found = _replay_or_reserve(house, actor, prepared)
+        leaving.callback(wait_for_slot, began, house.settings.slot_ms)
+        if isinstance(found, Stored):
+            stored = found
+        else:
+            _open_store(house, actor, prepared, found)
+            stored = _run(house, actor, prepared, found)
+    with house.database.read() as transaction:
+        budget = accounts.balance(transaction, accounts.DATASET, dataset).to_json()
+    subject = stored.subject
+    return {
+        "dataset": subject.dataset,
+        "edition": subject.edition,
+        "profile": show(stored),
+        "budget": budget,
+        "replayed": isinstance(found, Stored),
+    }
+
+
+def show(stored: Stored) -> dict[str, Any]:
+    """Return a profile as it is shown to everybody."""
+    return {**stored.body, "released_at": stored.released_at}
+
+
+def shown(transaction: sa.Connection, dataset: str, edition: int) -> dict[str, Any] | None:
+    """Return the profile that an edition's catalog shows, if one was bought."""
+    found = profiles.of_edition(transaction, dataset, edition)
+    return show(found[0]) if found else None
+
+
+def _prepare(house: House, dataset: str, epsilon_nano: int) -> Prepared:
+    with house.database.read() as transaction:
+        store = house.stores.edition(datasets.current(transaction, dataset))
+    planned = profile.plan(store.dataset, epsilon_nano)
+    epsilon, rho = planned.cost
+    loss = Loss.of(epsilon, rho, epsilon * 0)
+    fingerprint = hashlib.sha256(profile.canonical(planned).encode()).hexdigest()
+    return Prepared(store, planned, loss, Subject(dataset, store.edition.number, fingerprint))
+
+
+def _replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Stored | Charge:
+    """Return the stored profile, or a charge for a new one. Raises OverBudget, WrongState."""
+    try:
+        with house.database.write() as transaction:
+            stored = profiles.find(transaction, prepared.subject)
+            if stored is not None:
+                _log(transaction, actor, "replay", prepared, "a stored profile was read again", stored.id)
+                return stored
+            charge = profiles.reserve(transaction, prepared.subject, prepared.loss)
+            what = "resume" if charge.resumed else "reserve"
+            _log(transaction, actor, what, prepared, f"{charge.loss.text} was {what}d", charge.id)
+            return charge
+    except OverBudget:
+        with house.database.write() as transaction:
+            summary = f"a profile of {prepared.loss.text} was refused: the dataset's budget"
+            _log(transaction, actor, "refuse", prepared, summary, prepared.subject.dataset)
+        raise
+
+
+def _open_store(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> None:
+    """Open the store for the scan, or give the charge back. Raises StoreUnavailable."""
+    try:
+        prepared.store.engine.open()
+    except EngineFailed as failure:
+        log.exception("the store of charge %s cannot be opened", charge.id)
+        with suppress(Unavailable), house.database.write() as transaction:
+            if profiles.void(transaction, charge):
+                _log(transaction, actor, "void", prepared, f"{charge.loss.text} was given back", charge.id)
+        raise StoreUnavailable("its store cannot be opened; nothing was charged for this attempt") from failure
+
+
+def _run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Stored:
+    """Scan, add noise and settle. Raises QueryFailed, and then nothing is given back."""
+    try:
+        body = compute(prepared)
+        with house.database.write() as transaction:
+            stored = profiles.settle(transaction, charge, body)
+            assert stored is not None
+            _log(transaction, actor, "release", prepared, f"a profile of {charge.loss.text} was made", stored.id)
+    except Exception as error:
+        # Whatever it was, it may depend on data: only the admin's log says why.
+        log.exception("the profile on charge %s failed", charge.id)
+        with suppress(Unavailable), house.database.write() as transaction:
+            profiles.settle(transaction, charge, None)
+            _log(transaction, actor, "fail", prepared, "a profile failed; its charge is spent", charge.id)
+        raise QueryFailed from error
+    return stored
+
+
+def compute(prepared: Prepared) -> dict[str, Any]:
+    """Return the body of a new profile: the only place here where data become a release."""
+    exact = tallying.tally(prepared.plan, prepared.store.engine)
+    return {"cost": prepared.loss.to_json(), **profile.release(prepared.plan, exact)}
+
+
+def _log(transaction: sa.Connection, actor: Actor, what: str, prepared: Prepared, summary: str, subject: str) -> None:
+    loss = prepared.loss
+    facts = {
+        "fingerprint": prepared.subject.fingerprint,
+        "dataset": prepared.subject.dataset,
+        "edition": prepared.subject.edition,
+        "histograms": len(prepared.plan.drafts),
+        "loss": {"epsilon_nano": loss.epsilon_nano, "rho_nano": loss.rho_nano, "delta_atto": loss.delta_atto},
+    }
+    audit.append(transaction, actor, f"dataset.profile.{what}", subject, summary, facts=facts)
