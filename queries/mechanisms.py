@@ -123,6 +123,18 @@ class Rounds:
         return self.each[-1]
 
     @property
+    def sensitivity_l1(self) -> int:
+        """Return how far one person can move the numbers of a round, in L1."""
+        assert isinstance(self.last, DiscreteLaplace)
+        return min(one.sensitivity_l1 for one in self.each if isinstance(one, DiscreteLaplace))
+
+    @property
+    def sensitivity_l2_squared(self) -> int:
+        """Return the square of how far one person can move the numbers of a round, in L2."""
+        assert isinstance(self.last, DiscreteGaussian)
+        return min(one.sensitivity_l2_squared for one in self.each if isinstance(one, DiscreteGaussian))
+
+    @property
     def name(self) -> str:
         """Return what the noise of each round is called."""
         return self.last.name

@@ -72,6 +72,10 @@ def weigh(statistic: nodes.Statistic, drafts: Sequence[Draft], events: int, word
     squares = [
         square * draft.largest**2 for square, draft in zip(influences(statistic, drafts, events), drafts, strict=True)
     ]
+    # Of a search the last round tells, with its part of the charge.
+    for place, draft in enumerate(drafts):
+        if draft.search is not None:
+            squares[place] *= Fraction(10, draft.search.tenths[-1]) ** (2 if word == "epsilon" else 1)
     # A measure without any influence in the reference group has some in others.
     least = max(squares) / 10_000
     squares = [max(square, least) for square in squares]

@@ -494,7 +494,7 @@ def ask(select: Mapping[str, Any], epsilon: float = 1.0, table: str = "years", *
 
 PATIENTS = {"patients": {"count": "persons"}}
 ADULT = {"column": "age", "op": ">=", "value": 18}
-EVERY_STATISTIC = {  # over `years`
+EVERY_STATISTIC: dict[str, dict[str, Any]] = {  # over `years`
     "patients": {"count": "persons", "where": ADULT},
     "rows": {"count": "events", "where": {"not": ADULT}},
     "total": {"sum": "visits", "bounds": [0, 20], "where": ADULT},

@@ -154,5 +154,5 @@ def margin_text(column: dict[str, Any]) -> str:
     if column["margin"] is not None:
         return f"± {column['margin']:g}"
     if "margin_events" in column:
-        return f"between the values {column['margin_events']:.3g} events further down and up"
+        return f"to within about {column['margin_events']:.3g} events further down or up"
     return ", ".join(f"± {margin:.3g} over {n} events" for n, margin in column["margins_at"].items())

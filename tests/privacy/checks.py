@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import opendp.prelude as dp
 
-from queries.mechanisms import DiscreteLaplace
+from queries.mechanisms import DiscreteLaplace, Rounds
 from tests.queries.clinic import COLUMNS, NANO, TABLE, Event, bounded, largest_code
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def cells_violate(planned: Plan, here: Cells, there: Cells) -> set[str]:
 
 def beyond_the_noise(mechanism: Mechanism, moved: Mapping[int, int]) -> set[str]:
     """Return which sensitivity of a mechanism a move of a vector exceeds: `l1`, `l2` or none."""
-    if isinstance(mechanism, DiscreteLaplace):
+    if not mechanism.gaussian:
         return {"l1"} if sum(moved.values()) > mechanism.sensitivity_l1 else set()
     return {"l2"} if sum(move**2 for move in moved.values()) > mechanism.sensitivity_l2_squared else set()
 
@@ -71,8 +71,10 @@ def moves(left: NDArray[np.int64], right: NDArray[np.int64]) -> dict[int, int]:
     return {place: abs(a - b) for place, (a, b) in zip(places.tolist(), pairs, strict=True)}
 
 
-def opendp_epsilon(mechanism: DiscreteLaplace) -> Fraction:
+def opendp_epsilon(mechanism: DiscreteLaplace | Rounds) -> Fraction:
     """Return what OpenDP's own privacy map says of a mechanism at its sensitivity."""
+    if isinstance(mechanism, Rounds):
+        return sum(map(opendp_epsilon, mechanism.each), Fraction(0))
     domain = dp.vector_domain(dp.atom_domain(T="i64"))
     measurement = dp.m.make_laplace(domain, dp.l1_distance(T="i64"), scale=mechanism.scale)
     return Fraction(measurement.map(mechanism.sensitivity_l1))  # type: ignore[no-untyped-call]

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from queries.mechanisms import Rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 import math
 from typing import TYPE_CHECKING
 
@@ -44,3 +51,8 @@ def fits(draws: NDArray[np.int64], scale: float) -> bool:
 def cumulative(scale: float, z: int) -> float:
     """Return P(Z <= z)."""
     return probability_beyond(scale, -z) if z < 0 else 1 - probability_beyond(scale, z + 1)
+
+
+def of_each(mechanism: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a mechanism changed, or each round of it."""
+    return Rounds(tuple(map(change, mechanism.each))) if isinstance(mechanism, Rounds) else change(mechanism)

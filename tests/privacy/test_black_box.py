@@ -20,6 +20,7 @@ from queries.engines.duckdb import Engine
 from queries.plan import Output
 from server.answer import compute
 from server.stores import OpenEdition
+from tests.privacy.noise import of_each
 from tests.queries.clinic import CLINIC, COLUMNS, Event, planned
 from tests.queries.sources import clinic_store
 
@@ -135,7 +136,7 @@ def test_many_answers_reveal_no_more_than_was_charged(pair: Pair, statistic: str
 
 def half_the_noise(measure: Measure) -> Measure:
     """Plant half the scale of the noise."""
-    return replace(measure, mechanism=replace(measure.mechanism, scale=measure.mechanism.scale / 2))
+    return replace(measure, mechanism=of_each(measure.mechanism, lambda one: replace(one, scale=one.scale / 2)))
 
 
 def changed(plan: Plan, change: Callable[[Measure], Measure]) -> Plan:

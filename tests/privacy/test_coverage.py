@@ -15,7 +15,7 @@ from scipy import stats
 
 from queries import bounding, nodes, release, results
 from queries.plan import CONFIDENCE, Output
-from tests.privacy.noise import probability_beyond
+from tests.privacy.noise import of_each, probability_beyond
 from tests.queries.clinic import NANO
 from tests.queries.test_release import MANY, RELEASES, many
 
@@ -80,7 +80,9 @@ def rescaled(plan: Plan, factor: float) -> Plan:
     """Return a plan with the scale of all noise multiplied. Half of it is a planted fault."""
 
     def change(measure: Measure) -> Measure:
-        return replace(measure, mechanism=replace(measure.mechanism, scale=measure.mechanism.scale * factor))
+        return replace(
+            measure, mechanism=of_each(measure.mechanism, lambda one: replace(one, scale=one.scale * factor))
+        )
 
     outputs = tuple(Output(o.name, o.statistic, tuple(map(change, o.measures))) for o in plan.outputs)
     return replace(plan, outputs=outputs)

@@ -194,9 +194,14 @@ def test_intervals_of_large_groups_cover_94_to_96_percent(statistic: str, privac
 
 
 @pytest.mark.parametrize("privacy", ["a little epsilon", "a little rho"])
-@pytest.mark.parametrize("statistic", [name for name in ONE_NUMBER if name != "median of few values"])
+@pytest.mark.parametrize(
+    "statistic", [name for name in ONE_NUMBER if not isinstance(ONE_NUMBER[name][0], nodes.Quantile)]
+)
 def test_half_the_noise_is_caught(statistic: str, privacy: str) -> None:
-    """Intervals that are stated for half of the noise cover less than 94%."""
+    """Intervals that are stated for half of the noise cover less than 94%.
+
+    Those of quantiles are wider than need be: test_quantiles.py plants a fault of their own.
+    """
     assert share_covered(statistic, 3_000, privacy, factor=0.5) < 0.94
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from queries import nodes, plan
 from queries.measures import Counted
-from queries.mechanisms import DiscreteGaussian
 from queries.nodes import Privacy
 from tests.privacy.checks import everywhere, moves, random_events
 from tests.queries.clinic import CLINIC, NANO, STATISTICS, Event, bounded, columns_of
@@ -34,7 +33,7 @@ def asked(statistic: nodes.Statistic, cells: int = 5, events: int = 4) -> Plan:
 
 def made_for(measure: Measure) -> int:
     """Return the square of the L2 sensitivity that a measure's noise was made for."""
-    assert isinstance(measure.mechanism, DiscreteGaussian)
+    assert measure.mechanism.gaussian
     return measure.mechanism.sensitivity_l2_squared
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from queries import mechanisms, nodes
+from queries.mechanisms import NANO, Rounds
 from queries.plan import Output
 from tests.privacy.checks import everywhere, neighbours_violate, opendp_epsilon, random_events, undercharged
-from tests.privacy.noise import fits
+from tests.privacy.noise import fits, of_each
 from tests.queries.clinic import COLUMNS, TABLE, TEXTS, URGENT, Event, bounded, holds, planned, reference
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def test_a_sensitivity_too_small_by_one_is_caught(statistic: str) -> None:
     """One unit less than the worst person moves is found: the check is exact."""
     mutant = changed(
         asked(statistic),
-        lambda m: replace(m, mechanism=replace(m.mechanism, sensitivity_l1=m.mechanism.sensitivity_l1 - 1)),
+        lambda m: replace(
+            m, mechanism=of_each(m.mechanism, lambda one: replace(one, sensitivity_l1=one.sensitivity_l1 - 1))
+        ),
     )
     assert neighbours_violate(mutant, worst(mutant), 1) == {"l1"}
 
@@ -221,16 +224,18 @@ def test_one_measure_that_is_charged_for_less_is_caught(statistic: str) -> None:
         assert undercharged(mutant) == [weak]
 
 
-def test_a_tree_with_a_level_that_nobody_pays_for_is_caught() -> None:
-    """What OpenDP says of all levels is what the answer costs, and more than without any one of them."""
+def test_a_round_that_nobody_pays_for_is_caught() -> None:
+    """What OpenDP says of all rounds is what a quantile costs, and more than without any one of them."""
     plan = asked("quantile")
-    (output,) = plan.outputs
-    assert len(output.measures) == 3
-    losses = sum((opendp_epsilon(measure.mechanism) for measure in output.measures), Fraction(0))
+    ((measure,),) = (output.measures for output in plan.outputs)
+    assert isinstance(measure.mechanism, Rounds)
+    rounds = measure.mechanism.each
+    assert len(rounds) == 3
+    losses = sum(map(opendp_epsilon, rounds), Fraction(0))
     assert losses <= (plan.cost.epsilon or 0)
     for place in range(3):
-        paid = (*output.measures[:place], *output.measures[place + 1 :])
-        assert losses > (replace(plan, outputs=(replace(output, measures=paid),)).cost.epsilon or 0)
+        paid = Rounds((*rounds[:place], *rounds[place + 1 :]))
+        assert losses > Fraction(paid.epsilon_nano or 0, NANO)
 
 
 def test_bounds_shared_between_persons_are_caught() -> None:
@@ -254,12 +259,13 @@ def test_half_the_noise_is_caught(statistic: str) -> None:
     """A mechanism with half the scale of its charge fails on OpenDP's map, and its draws fail the fit."""
 
     def halved(measure: Measure) -> Measure:
-        return replace(measure, mechanism=replace(measure.mechanism, scale=measure.mechanism.scale / 2))
+        return replace(measure, mechanism=of_each(measure.mechanism, lambda one: replace(one, scale=one.scale / 2)))
 
     mutant = changed(asked(statistic), halved)
     assert undercharged(mutant) == list(mutant.measures)
     for honest, weak in zip(asked(statistic).measures, mutant.measures, strict=True):
-        draws = weak.mechanism.release(np.zeros(20_000, dtype=np.int64))
+        drawn = weak.mechanism.last if isinstance(weak.mechanism, Rounds) else weak.mechanism
+        draws = drawn.release(np.zeros(20_000, dtype=np.int64))
         assert not fits(draws, honest.mechanism.scale)
         assert fits(draws, weak.mechanism.scale)
 

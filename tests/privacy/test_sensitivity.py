@@ -167,6 +167,8 @@ def test_the_charge_covers_what_opendp_says(statistic: str, epsilon_nano: int) -
         for asked in STATISTICS[statistic]:
             if epsilon_nano < 1000 and isinstance(asked, nodes.Mean | nodes.Sum) and asked.column == "wide":
                 continue  # refused: the noise could overflow
+            if epsilon_nano < 10 and isinstance(asked, nodes.Quantile):
+                continue  # refused: the first round would have nothing to spend
             one = planned(*keys, epsilon_nano=epsilon_nano, cells=3, events=4, asked=asked)
             assert undercharged(one) == []
             assert one.cost.epsilon is not None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from queries import bounding, nodes, plan, scan
+from queries import bounding, nodes, plan, quantiles, scan
 from queries.catalog import EPOCH, PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.coding import code_type
 from queries.measures import Counted
@@ -258,3 +258,25 @@ def _of_event(measure: Measure, event: Event) -> tuple[int, int]:
 def _units(factor: Factor, event: Event) -> int:
     units = event.code(factor.column.name) - 1 + factor.column.low
     return min(max(units, factor.low), factor.high) - factor.centre
+
+
+class Silence:
+    """Noise that is none, so that a search can be followed without it."""
+
+    scale, gaussian = 1e-9, False
+
+    def release(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers as they are."""
+        return cells
+
+
+def noiseless(planned: Plan, vectors: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Return what would be released of exact vectors if there were no noise."""
+    return [
+        vector
+        if measure.search is None
+        else quantiles.release(
+            vector.reshape(-1, measure.width), measure.search, [Silence()] * len(measure.search.tenths)
+        )
+        for measure, vector in zip(planned.measures, vectors, strict=True)
+    ]

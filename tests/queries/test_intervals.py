@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries.intervals import HALF, MeanNoise
+from queries.intervals import HALF, MeanNoise, reach
+
+if TYPE_CHECKING:
+    from queries.intervals import Floats
 
 SCALES = st.floats(0.05, 1e9)
 
@@ -80,3 +84,46 @@ def test_more_events_make_a_narrower_interval() -> None:
     assert narrow[0] / narrow[1] == pytest.approx(100, rel=0.01)
     assert (lows < 2).all()
     assert (highs > 2).all()
+
+
+# Sums of several noises
+
+DRAWS = 200_000
+SMALL_SCALES = (0.2, 0.32, 0.52, 0.65, 0.97, 1.3, 1.95, 3.3, 20.0)
+
+
+def whole_noise(random: np.random.Generator, scale: float, *, gaussian: bool) -> Floats:
+    """Draw discrete noise by its definition."""
+    if gaussian:
+        places = np.arange(-int(12 * scale) - 3, int(12 * scale) + 4)
+        weights = np.exp(-(places**2) / (2 * scale**2))
+        return random.choice(places, DRAWS, p=weights / weights.sum())
+    success = -math.expm1(-1 / scale)
+    return random.geometric(success, DRAWS) - random.geometric(success, DRAWS)
+
+
+def share_within(factors: list[float], scale: float, *, gaussian: bool, step: float) -> float:
+    """Return how often a sum of noises of one scale stays within its quantile at 95%."""
+    random = np.random.default_rng(round(1000 * scale))
+    total = sum(factor * whole_noise(random, scale, gaussian=gaussian) for factor in factors)
+    second, fourth = (np.array([sum((factor * scale) ** power for factor in factors)]) for power in (2, 4))
+    (quantile,) = reach(second, fourth, 0.95, gaussian=gaussian, step=step)
+    return float(np.mean(np.abs(total) <= quantile + 1e-9))
+
+
+@pytest.mark.parametrize("gaussian", [False, True])
+@pytest.mark.parametrize("scale", SMALL_SCALES)
+@pytest.mark.parametrize(
+    "factors", [[1.0], [0.5, 0.5], [0.9, 0.1], [1.0, 0.3, 0.7], [0.25] * 20 + [0.75] * 20], ids=len
+)
+def test_whole_noise_stays_within_the_quantile(factors: list[float], scale: float, gaussian: bool) -> None:
+    """However small the scale, and however many noises, at least 95% of the sums do."""
+    assert share_within(factors, scale, gaussian=gaussian, step=max(factors)) >= 0.9475
+
+
+@pytest.mark.parametrize("gaussian", [False, True])
+def test_without_half_a_step_it_would_not(gaussian: bool) -> None:
+    """The quantile of continuous noise of the same scale is too narrow for noise of a few whole numbers."""
+    found = [share_within([1.0], scale, gaussian=gaussian, step=0.0) for scale in SMALL_SCALES]
+    assert min(found) < 0.94
+    assert found[-1] == pytest.approx(0.95, abs=0.01)

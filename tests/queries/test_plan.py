@@ -6,17 +6,19 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries import nodes, plan
+from queries import bounding, nodes, plan
 from queries.catalog import PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.errors import InvalidQuery
 from queries.measures import Counted
-from tests.queries.clinic import CLINIC, NANO, TABLE, plan_of, planned
+from tests.queries.clinic import CLINIC, NANO, TABLE, URGENT, plan_of, planned
 
 COUNT = (("n", nodes.Count("events")),)
+PRIVACY = nodes.Privacy(NANO)
 
 
 # Bounds and sensitivities
@@ -95,6 +97,19 @@ def test_bounds_that_nobody_gave_are_noted() -> None:
         (nodes.Mean("visits"), [7 * 5, 7]),  # around 4: from -4 to 5
         (nodes.Mean("visits", (0, 2)), [7 * 1, 7]),
         (nodes.Mean("balance"), [7 * 700, 7]),
+        (nodes.Count("persons", where=URGENT), [1]),
+        (nodes.Count("events", where=URGENT), [7]),
+        (nodes.Proportion(URGENT), [7]),
+        (nodes.Proportion(URGENT, "persons"), [1]),
+        (nodes.Variance("visits"), [7 * 13, 7 * 5, 7]),  # squares from 0 to 25, less 12
+        (nodes.Stddev("visits", (0, 2)), [7 * 1, 7 * 1, 7]),
+        (nodes.Covariance(("visits", "balance")), [7 * 5 * 700, 7 * 5, 7 * 700, 7]),
+        (nodes.Correlation(("visits", "balance")), [7 * 5 * 700, 7 * 13, 7 * 245_000, 7 * 5, 7 * 700, 7]),
+        (nodes.Histogram("visits"), [7]),
+        (nodes.Histogram("wide", (0, 1, 2)), [7]),
+        (nodes.Top("unit", 2), [7]),
+        (nodes.Quantile("visits", (0.5,)), [7]),
+        (nodes.Quantile("balance", (0.1, 0.9)), [7]),
     ],
 )
 def test_how_much_a_person_moves_a_cell_follows_from_the_bounds(statistic: nodes.Statistic, largest: list[int]) -> None:
@@ -191,6 +206,51 @@ def test_a_sum_that_could_overflow_is_refused_before_any_charge(
         assert refused.value.pointer == "/query/bounds"
 
 
+@pytest.mark.parametrize(
+    "statistic", [nodes.Variance("wide"), nodes.Covariance(("wide", "balance")), nodes.Correlation(("visits", "wide"))]
+)
+def test_products_that_could_overflow_are_refused_before_any_charge(statistic: nodes.Statistic) -> None:
+    """Products of wide values pass 2^62 where their sums do not."""
+    with pytest.raises(InvalidQuery, match="could overflow 64 bits") as refused:
+        planned(events=30_000, s=statistic)
+    assert refused.value.pointer == "/query/bounds"
+
+
+def test_the_widest_products_that_are_planned_are_exact() -> None:
+    """A square may be twice as large as what it adds to a sum: the kernel's 64 bits hold it at the very limit."""
+    reach = 2**31 - 2
+    column = Column("v", Kind.INTEGER, low=-reach, high=reach)
+    dataset = replace(CLINIC, persons_max=1, tables=frozen({"t": Table("t", frozen({"v": column}))}))
+    query = nodes.Query("t", (("s", nodes.Variance("v")),), None, (), nodes.Bounds(1, 1))
+    one = plan_of(query, 10**6 * NANO, dataset)
+    codes = {"v": np.array([column.size], dtype=np.uint32)}
+    squares, sums, count = bounding.bound(one, [(np.array([0], dtype=np.int32), codes)])
+    assert (squares.tolist(), sums.tolist(), count.tolist()) == ([reach**2 - reach**2 // 2], [reach], [1])
+
+
+def test_a_statistic_has_no_more_numbers_than_an_answer_may_have() -> None:
+    """Cells times bins keep within the limit: leaves get coarser, and what cannot is refused with its place."""
+    keys = (nodes.ByValue("visits"), nodes.ByValue("region"))
+    fine, coarse = (
+        plan.plan(
+            nodes.Query("visits", (("q", nodes.Quantile("balance", (0.5,))),), None, keys), CLINIC, PRIVACY, cells
+        )
+        for cells in (100_000, 4_000)
+    )
+    assert [measure.width for measure in fine.measures] == [1401]
+    assert 90 <= coarse.measures[0].width <= 100
+    for statistic, place in (
+        (nodes.Quantile("balance", (0.5,)), "quantile"),
+        (nodes.Histogram("visits"), "histogram"),
+        (nodes.Histogram("visits", (0, 1, 2)), "bins"),
+        (nodes.Top("unit", 1), "top"),
+        (nodes.Proportion(URGENT), "proportion"),
+    ):
+        with pytest.raises(InvalidQuery, match="numbers in each cell") as refused:
+            plan.plan(nodes.Query("visits", (("s", statistic),), None, keys), CLINIC, PRIVACY, 40)
+        assert refused.value.pointer == f"/query/select/s/{place}"
+
+
 def test_noise_that_could_overflow_is_refused_before_any_charge() -> None:
     """So small an epsilon that 64 scales of noise pass 2^62 is refused, and the next larger power is not."""
     dataset = wide(100, 2**40)
@@ -254,6 +314,35 @@ BASE = nodes.Query(
     nodes.Bounds(2, 3),
 )
 DIFFERENT: list[nodes.Query] = [
+    *(
+        replace(BASE, select=(("n", statistic),))
+        for statistic in (
+            nodes.Sum("visits", (0, 5), where=URGENT),
+            nodes.Sum("visits", (0, 5), where=nodes.Not(URGENT)),
+            nodes.Count("persons", where=URGENT),
+            nodes.Proportion(URGENT),
+            nodes.Proportion(URGENT, "persons"),
+            nodes.Proportion(nodes.Not(URGENT)),
+            nodes.Variance("visits", (0, 5)),
+            nodes.Variance("visits", (0, 6)),
+            nodes.Stddev("visits", (0, 5)),
+            nodes.Quantile("visits", (0.5,), (0, 5)),
+            nodes.Quantile("visits", (0.5,), (0, 5), listed=True),
+            nodes.Quantile("visits", (0.6,), (0, 5)),
+            nodes.Quantile("visits", (0.5, 0.6), (0, 5), listed=True),
+            nodes.Quantile("visits", (0.6, 0.5), (0, 5), listed=True),
+            nodes.Quantile("visits", (0.5,), (0, 6)),
+            nodes.Histogram("visits"),
+            nodes.Histogram("visits", (0, 5)),
+            nodes.Histogram("visits", (0, 5, 6)),
+            nodes.Top("visits", 1),
+            nodes.Top("visits", 2),
+            nodes.Covariance(("visits", "balance")),
+            nodes.Covariance(("balance", "visits")),
+            nodes.Covariance(("visits", "balance"), ((0, 5), (0, 10))),
+            nodes.Correlation(("visits", "balance")),
+        )
+    ),
     replace(BASE, select=(("m", nodes.Sum("visits", (0, 5))),)),
     replace(BASE, select=(("n", nodes.Sum("visits", (0, 6))),)),
     replace(BASE, select=(("n", nodes.Sum("visits", (1, 5))),)),
@@ -312,7 +401,7 @@ def test_the_canonical_form_is_a_document() -> None:
         (nodes.Query("nothing", COUNT), "/query/from"),
         (replace(BASE, where=nodes.Comparison("nothing", "=", 1)), "/query/where/column"),
         (replace(BASE, group_by=(nodes.ByValue("sex"), nodes.ByValue("nothing"))), "/query/group_by/1"),
-        (replace(BASE, group_by=(nodes.ByValue("sex"), nodes.ByValue("diagnosis"))), "/query/group_by/1"),
+        (replace(BASE, group_by=(nodes.ByValue("sex"), nodes.ByValue("diagnosis"))), "/privacy/delta"),
         (replace(BASE, group_by=(nodes.ByBins("visits", (0, 2, 1)),)), "/query/group_by/0/bins/2"),
         (replace(BASE, group_by=(nodes.ByValue("sex"), nodes.ByValue("region", "sex"))), "/query/group_by/1"),
         (replace(BASE, group_by=(nodes.ByValue("sex", "n"),)), "/query/group_by/0"),
@@ -323,6 +412,28 @@ def test_the_canonical_form_is_a_document() -> None:
         (replace(BASE, group_by=(nodes.ByValue("wide"),)), "/query/group_by"),
         (replace(BASE, select=(("a", nodes.Sum("nothing")),)), "/query/select/a/sum"),
         (replace(BASE, select=(("a", nodes.Mean("nothing")),)), "/query/select/a/mean"),
+        *(
+            (replace(BASE, select=(("a", statistic),)), f"/query/select/a/{place}")
+            for statistic, place in (
+                (nodes.Mean("visits", where=nodes.Comparison("nothing", "=", 1)), "where/column"),
+                (nodes.Proportion(nodes.Not(nodes.Comparison("nothing", "=", 1))), "proportion/not/column"),
+                (nodes.Variance("day"), "variance"),
+                (nodes.Stddev("visits", (0, 2.5)), "bounds/1"),
+                (nodes.Quantile("day", (0.5,)), "quantile"),
+                (nodes.Histogram("diagnosis"), "histogram"),
+                (nodes.Histogram("nothing", (0, 1)), "histogram"),
+                (nodes.Histogram("sex", (0, 1)), "bins"),
+                (nodes.Histogram("wide"), "histogram"),
+                (nodes.Histogram("visits", (0, 1, 1)), "bins/2"),
+                (nodes.Top("diagnosis", 1), "top"),
+                (nodes.Top("wide", 1), "top"),
+                (nodes.Top("sex", 3), "k"),
+                (nodes.Covariance(("visits", "visits")), "covariance/1"),
+                (nodes.Covariance(("visits", "sex")), "covariance/1"),
+                (nodes.Correlation(("day", "visits")), "correlation/0"),
+                (nodes.Correlation(("visits", "balance"), ((0, 5), (0, 0.1))), "bounds/1/1"),
+            )
+        ),
         (replace(BASE, select=(("a", nodes.Sum("sex")),)), "/query/select/a/sum"),
         (replace(BASE, select=(("a", nodes.Mean("day")),)), "/query/select/a/mean"),
         (replace(BASE, select=(("a", nodes.Mean("urgent")),)), "/query/select/a/mean"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from queries.plan import Plan
 
 UNIT = nodes.ByValue("unit")
-OF_SEVERAL = ["mean", "variance", "stddev", "covariance", "correlation", "deciles"]
+OF_SEVERAL = ["mean", "variance", "stddev", "covariance", "correlation"]
 
 
 def paid(measure: Measure) -> int:
@@ -203,7 +203,6 @@ def width(output: Output) -> float:
         ("stddev", 0.89, 0.93),
         ("covariance", 0.83, 0.88),
         ("correlation", 0.69, 0.78),
-        ("deciles", 0.98, 0.99),
     ],
 )
 def test_intervals_are_narrower_than_with_even_parts(

@@ -174,7 +174,7 @@ def test_what_is_said_beforehand_does_not_depend_on_data() -> None:
         ({}, (nodes.ByBins("diagnosis", ("a", "b")),), "/query/group_by/0/bins", "no order"),
         ({}, (nodes.ByPeriod("diagnosis", "year"),), "/query/group_by/0/period", "not a date"),
         ({"delta_atto": 100}, ("diagnosis",), "/privacy/delta", "give more than 1.1e-15"),
-        ({"epsilon_nano": 1}, ("diagnosis",), "/privacy/epsilon", "too small to be split"),
+        ({"epsilon_nano": 1}, ("diagnosis",), "/privacy/epsilon", "so small"),
         ({"epsilon_nano": 2, "cells": 2**31 - 1}, ("diagnosis",), "/privacy/epsilon", "overflow"),
         ({"cells_max": 1000}, ("diagnosis", "ward", "visits"), "/query/group_by", "at most 10 fit"),
     ],

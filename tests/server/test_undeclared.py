@@ -133,8 +133,8 @@ def test_rho_pays_with_delta_too(clinic: Place, ada: Client) -> None:
     [
         (asked({"epsilon": 1.0}), "/privacy/delta", '"delta": 1e-8'),
         (asked(group_by=["sex"]), "/privacy/delta", "nothing in this query costs delta"),
-        (asked({"delta": 1e-8}), "/privacy", "give epsilon or rho"),
-        (asked({"epsilon": 1.0, "rho": 1.0, "delta": 1e-8}), "/privacy", "give epsilon or rho"),
+        (asked({"delta": 1e-8}), "/privacy", "give epsilon, rho or margin"),
+        (asked({"epsilon": 1.0, "rho": 1.0, "delta": 1e-8}), "/privacy", "give epsilon, rho or margin"),
         (asked({"epsilon": 1.0, "delta": 0}), "/privacy/delta", "must be above 0"),
         (asked({"epsilon": 1.0, "delta": 1}), "/privacy/delta", "must be below 1"),
         (asked({"epsilon": 1.0, "delta": -1e-8}), "/privacy/delta", "must be from 0"),
