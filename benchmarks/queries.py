@@ -72,6 +72,37 @@ QUESTIONS: dict[str, tuple[dict[str, Any], str]] = {
         },
         "SELECT AVG(cost) FROM consultations WHERE date >= DATE '2020-01-01' AND urgent",
     ),
+    "visits per person": (
+        {
+            "from": {"per_person": "consultations", "values": {"visits": {"count": "events", "bounds": [0, 100]}}},
+            "select": {"spread": {"histogram": "visits"}},
+        },
+        "SELECT n, COUNT(*) FROM (SELECT patient, COUNT(*) AS n FROM consultations GROUP BY patient) GROUP BY n",
+    ),
+    "treated within 90 days": (
+        {
+            "from": "persons",
+            "where": {
+                "column": "person",
+                "op": "in",
+                "value": {
+                    "persons": "prescriptions",
+                    "where": {"column": "drug", "op": "in", "value": ["M016", "M032", "M020"]},
+                    "after": {
+                        "of": "consultations",
+                        "where": {"column": "diagnosis", "op": "=", "value": "D007"},
+                        "within_days": 90,
+                    },
+                },
+            },
+            "select": {"treated": {"count": "persons"}},
+        },
+        (
+            "SELECT COUNT(DISTINCT p.patient) FROM prescriptions p WHERE drug IN ('M016', 'M032', 'M020') AND EXISTS "
+            "(SELECT 1 FROM consultations c WHERE c.patient = p.patient AND c.diagnosis = 'D007' "
+            "AND c.date BETWEEN p.date - 90 AND p.date)"
+        ),
+    ),
 }
 
 
@@ -83,7 +114,7 @@ def main() -> None:
     given = parser.parse_args()
     home, token, events = prepare(given.folder, given.persons)
     plain = duckdb.connect(config={"threads": os.cpu_count() or 1})
-    for table in ("consultations", "persons"):
+    for table in ("consultations", "prescriptions", "persons"):
         plain.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet('{given.folder / table}.parquet')")
     print(f"{given.persons:,} persons, {events:,} consultations, {os.cpu_count()} cores, median of {ROUNDS} rounds")
     # Each round asks for another epsilon, and each run for others again: a replay would be no measurement.
