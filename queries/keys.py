@@ -12,6 +12,7 @@ import datetime as dt
 import itertools
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,16 +39,18 @@ class CellKey:
     """One group-by key over a column's codes.
 
     With `edges` (ascending codes) a code belongs to the bin i where edges[i] <= code < edges[i+1], called labels[i];
-    without, each code is a cell of its own. Null's cell stands last, if `null` gives it one. Of a column without
-    declared values only the codes in `named` have cells, each called by its label: none before a threshold let them
-    through (`undeclared.py`), and codes of other columns have no such list.
+    with a `part` of a date, to the label that is its day's part; without either, each code is a cell of its own. Null's
+    cell stands last, if `null` gives it one. Of a column without declared values only the codes in `named` have cells,
+    each called by its label: none before a threshold let them through (`undeclared.py`), and codes of other columns
+    have no such list.
     """
 
     name: str
     column: Column
     null: bool
     edges: tuple[int, ...] | None = None
-    labels: tuple[str, ...] = ()
+    labels: tuple[str | int | float, ...] = ()
+    part: str | None = None
     named: tuple[int, ...] | None = None
 
     @property
@@ -55,6 +58,8 @@ class CellKey:
         """Return the number of cells beside null's."""
         if self.named is not None:
             return len(self.named)
+        if self.part is not None:
+            return len(self.labels)
         return self.column.size if self.edges is None else len(self.edges) - 1
 
     @property
@@ -62,18 +67,22 @@ class CellKey:
         """Return the number of cells."""
         return self.values + self.null
 
+    @property
+    def _is_labelled(self) -> bool:
+        return self.edges is not None or self.named is not None or self.part is not None
+
     def label(self, index: int) -> Label:
         """Return what names a cell in the answer; None is null's."""
         if index >= self.values:
             return None
-        if self.edges is None and self.named is None:
+        if not self._is_labelled:
             return self.column.label(index + 1)
         return self.labels[index]
 
     def every_label(self) -> list[Label]:
         """Return what names each cell, in their order."""
         named: Iterable[Label] = self.labels
-        if self.edges is None and self.named is None:
+        if not self._is_labelled:
             named = self.column.values or map(self.column.label, range(1, self.values + 1))
         return [*named, *([None] if self.null else [])]
 
@@ -83,6 +92,8 @@ class CellKey:
             return self.values if self.null else -1
         if self.named is not None:
             return self.named.index(code) if code in self.named else -1
+        if self.part is not None:
+            return self.labels.index(_part_of(self.column, code, self.part))
         if self.edges is None:
             return code - 1
         found = bisect.bisect_right(self.edges, code) - 1
@@ -93,6 +104,10 @@ class CellKey:
         if self.named is not None:
             table = np.full(max(self.named, default=0) + 1, -1, dtype=np.int32)
             table[list(self.named)] = np.arange(len(self.named), dtype=np.int32)
+        elif self.part is not None:
+            place = {label: index for index, label in enumerate(self.labels)}
+            parts = (_part_of(self.column, code, self.part) for code in range(1, self.column.size + 1))
+            table = np.array([-1, *(place[part] for part in parts)], dtype=np.int32)
         elif self.edges is None:
             table = np.arange(-1, self.column.size, dtype=np.int32)
         elif self.column.size > TABLE_MAX:
@@ -131,6 +146,44 @@ def bind(key: nodes.Key, table: Table, pointer: str, named: str | None = None, *
             if column.kind is not Kind.DATE:
                 raise InvalidQuery(f"{pointer}/period", f"{column.name} is not a date")
             return _periods(name, column, period)
+        case nodes.ByWidth(width=width):
+            return _widths(name, column, width, f"{pointer}/width")
+        case nodes.ByPart(part=part):
+            if column.kind is not Kind.DATE:
+                raise InvalidQuery(f"{pointer}/part", f"{column.name} is not a date")
+            found = {_part_of(column, code, part) for code in range(1, column.size + 1)}
+            return CellKey(name, column, column.nullable, labels=tuple(sorted(found)), part=part)
+
+
+def _part_of(column: Column, code: int, part: str) -> int:
+    """Return a part of the day behind a code."""
+    day = EPOCH + dt.timedelta(days=code - 1 + column.low)
+    match part:
+        case "quarter":
+            return (day.month + 2) // 3
+        case "week":
+            return day.isocalendar().week
+        case "weekday":
+            return day.isoweekday()
+        case _:
+            number: int = getattr(day, part)
+            return number
+
+
+def _widths(name: str, column: Column, width: float, pointer: str) -> CellKey:
+    """Return bins from one multiple of the width to the next, each called by where it begins."""
+    if not column.numeric:
+        raise InvalidQuery(pointer, f"{column.name} is a {column.kind.value}; bins of a width need numbers")
+    units = codes.exact(width, pointer) / Fraction(column.step)
+    if units.denominator != 1 or units < 1:
+        raise InvalidQuery(pointer, f"must be a multiple of {column.name}'s step {column.step}")
+    each = int(units)
+    first, last = column.low // each, column.high // each
+    if last - first >= EDGES_MAX:
+        raise InvalidQuery(pointer, f"makes more than {EDGES_MAX} bins")
+    begins = [each * place for place in range(first, last + 1)]
+    edges = (1, *(begin - column.low + 1 for begin in begins[1:]), column.size + 1)
+    return CellKey(name, column, column.nullable, edges, tuple(column.numbers(begins)))
 
 
 def _bins(name: str, column: Column, edges: tuple[nodes.Scalar, ...], pointer: str) -> CellKey:

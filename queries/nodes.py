@@ -17,6 +17,7 @@ PERSON = "person"  # the public name of the person column
 
 COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null")
 PERIODS = ("year", "quarter", "month")
+PARTS = ("year", "quarter", "month", "week", "weekday", "day")
 CONFIDENCE = 0.95  # of margins, where a request names none
 
 
@@ -111,7 +112,25 @@ class ByPeriod:
     name: str | None = None
 
 
-Key = ByValue | ByBins | ByPeriod
+@dataclass(frozen=True)
+class ByWidth:
+    """One cell for each bin of so much width, from one multiple of it to the next, within the declared bounds."""
+
+    column: str
+    width: float
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class ByPart:
+    """One cell for each value of a part of a date, over all years: months from 1, weekdays from 1 (Monday)."""
+
+    column: str
+    part: str
+    name: str | None = None
+
+
+Key = ByValue | ByBins | ByPeriod | ByWidth | ByPart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -423,6 +442,10 @@ def _key_json(key: Key) -> str | dict[str, object]:
             shown["bins"] = list(edges)
         case ByPeriod(period=period):
             shown["period"] = period
+        case ByWidth(width=width):
+            shown["width"] = width
+        case ByPart(part=part):
+            shown["part"] = part
         case ByValue(name=None):
             return key.column
     if key.name is not None:

@@ -504,4 +504,10 @@ def _canonical_measure(measure: Measure) -> dict[str, object]:
 
 
 def _canonical_key(key: CellKey) -> dict[str, object]:
-    return {"name": key.name, "column": key.column.name, "edges": key.edges, "labels": key.labels}
+    return {
+        "name": key.name,
+        "column": key.column.name,
+        "edges": key.edges,
+        "labels": key.labels,
+        "part": key.part,
+    }

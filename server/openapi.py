@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from budgets.loss import EPSILON_MAX, RHO_MAX
@@ -66,6 +67,7 @@ _STATISTICS = [
     ),
 ]
 _QUERY_DELTA = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": "In steps of 1e-18"}
+_KINDS = ("bins", "period", "width", "part")  # of keys, one of them
 _ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null")]
 
 COMPONENTS: dict[str, dict[str, Any]] = {
@@ -179,12 +181,20 @@ COMPONENTS: dict[str, dict[str, Any]] = {
         ],
     },
     "Key": {
-        "description": "A group-by key: a column's declared values, bins [a, b), or the periods of a date.",
+        "description": "A group-by key: a column's declared values, bins [a, b) or of a width, the periods of a date "
+        "or a part of it.",
         "oneOf": [
             {"type": "string"},
             {
-                **_shape(["column"], column=_COLUMN, bins=_SCALARS, period={"enum": list(nodes.PERIODS)}),
-                "not": {"required": ["bins", "period"]},
+                **_shape(
+                    ["column"],
+                    column=_COLUMN,
+                    bins=_SCALARS,
+                    period={"enum": list(nodes.PERIODS)},
+                    width=_ABOVE_ZERO,
+                    part={"enum": list(nodes.PARTS)},
+                ),
+                "not": {"anyOf": [{"required": list(pair)} for pair in itertools.combinations(_KINDS, 2)]},
             },
         ],
     },

@@ -17,6 +17,7 @@ ORDER: dict[str, type[exp.Binary]] = {
     ">=": exp.GTE,
 }
 
+PARTS = {"weekday": "isodow"}  # in our words -> in DuckDB's, where they differ
 AGGREGATES: dict[str, type[exp.Func]] = {"sum": exp.Sum, "mean": exp.Avg, "min": exp.Min, "max": exp.Max}
 ONE_COLUMN: dict[type[nodes.Sum | nodes.Mean | nodes.Variance | nodes.Stddev], type[exp.Func]] = {
     nodes.Sum: exp.Sum,
@@ -137,6 +138,11 @@ def _key(key: nodes.Key) -> exp.Expr:
             return column
         case nodes.ByPeriod(period=period):
             return exp.func("date_trunc", exp.Literal.string(period), column)
+        case nodes.ByWidth(width=width):
+            by = exp.convert(width)
+            return exp.Mul(this=exp.Floor(this=exp.Div(this=column, expression=by)), expression=by.copy())
+        case nodes.ByPart(part=part):
+            return exp.Extract(this=exp.Var(this=PARTS.get(part, part).upper()), expression=column)
         case nodes.ByBins(edges=edges):
             bins = exp.Case()
             for low, high in itertools.pairwise(edges):

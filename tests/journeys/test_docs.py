@@ -82,7 +82,9 @@ def test_every_example_of_a_pathway_runs(observatory: Place, example: dict[str, 
     assert answer["rows"]
     # What is shown as SQL is the same question: it is answered again, free.
     again = observatory.client("ada").good(
-        "POST", "/studies/pathways/queries", {"sql": answer["sql"], "privacy": body["privacy"]}
+        "POST",
+        "/studies/pathways/queries",
+        {"sql": answer["sql"], "privacy": body["privacy"], "bounds": answer["query"].get("bounds", {})},
     )
     assert again["replayed"]
 

@@ -147,3 +147,67 @@ def test_cells_are_in_the_order_of_the_keys() -> None:
     plan = planned(nodes.ByValue("sex"), nodes.ByValue("region"), n=nodes.Count("events"))
     assert [key.size for key in plan.keys] == [2, 4]
     assert plan.cells == 8
+
+
+@pytest.mark.parametrize(
+    ("column", "width", "begins"),
+    [
+        ("visits", 5, [0, 5]),
+        ("visits", 4.0, [0, 4, 8]),
+        ("visits", 100, [0]),
+        ("balance", 100, [-100, 0, 100, 200]),
+        ("balance", 112.5, [-112.5, 0, 112.5, 225]),
+    ],
+)
+def test_bins_of_a_width_begin_at_its_multiples(column: str, width: float, begins: list[float]) -> None:
+    """They cover the declared bounds, and each code lies in the bin that its value divided by the width says."""
+    key = bound(nodes.ByWidth(column, width))
+    declared = TABLE.columns[column]
+    assert key.every_label()[: key.values] == begins
+    table = key.table()
+    assert table is not None
+    for code in range(1, declared.size + 1):
+        index = key.index(code)
+        assert table[code] == index
+        assert key.label(index) == float(declared.label(code)) // width * width
+
+
+@pytest.mark.parametrize("part", nodes.PARTS)
+def test_parts_of_a_date_gather_over_the_years(part: str) -> None:
+    """Each day falls to its part, and the parts that the bounds hold are listed in order."""
+    key = bound(nodes.ByPart("day", part))
+    table = key.table()
+    assert table is not None
+    seen = set()
+    for code in range(1, TABLE.columns["day"].size + 1):
+        date = dt.date.fromisoformat(str(TABLE.columns["day"].label(code)))
+        week, weekday = date.isocalendar()[1:]
+        wanted = {
+            "year": date.year,
+            "quarter": (date.month - 1) // 3 + 1,
+            "month": date.month,
+            "week": week,
+            "weekday": weekday,
+            "day": date.day,
+        }[part]
+        assert key.label(key.index(code)) == wanted
+        assert table[code] == key.index(code)
+        seen.add(wanted)
+    assert key.every_label()[: key.values] == sorted(seen)
+
+
+@pytest.mark.parametrize(
+    ("key", "place", "words"),
+    [
+        (nodes.ByWidth("sex", 2), "width", "numbers"),
+        (nodes.ByWidth("day", 7), "width", "numbers"),
+        (nodes.ByWidth("visits", 0.5), "width", "multiple"),
+        (nodes.ByWidth("wide", 1), "width", "bins"),
+        (nodes.ByPart("visits", "month"), "part", "not a date"),
+    ],
+)
+def test_a_width_or_part_that_cannot_be_is_refused(key: nodes.Key, place: str, words: str) -> None:
+    """A width is a multiple of the step and makes not too many bins; a part is of a date."""
+    with pytest.raises(InvalidQuery, match=words) as refused:
+        bound(key)
+    assert refused.value.pointer == f"{POINTER}/{place}"
