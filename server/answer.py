@@ -34,7 +34,20 @@ from budgets import accounts, audit, datasets, forecast, ledger, studies
 from budgets.errors import Forbidden, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
-from queries import advice, bounding, dates, nodes, plan, policy, postprocessing, release, sql, undeclared
+from queries import (
+    advice,
+    bounding,
+    canonical,
+    dates,
+    documents,
+    nodes,
+    plan,
+    policy,
+    postprocessing,
+    release,
+    sql,
+    undeclared,
+)
 from queries.errors import EngineFailed, InvalidQuery, OutsideProtocol
 from server.errors import QueryFailed, StoreUnavailable
 from server.stores import catalogs
@@ -181,7 +194,7 @@ def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepare
         # And with the bounds that were proposed then: a profile may have been bought in between.
         for catalog in known if asked else known[:1]:
             planned = plan.plan(query, catalog, request.privacy, house.settings.max_cells)
-            fingerprint = hashlib.sha256(plan.canonical(planned).encode()).hexdigest()
+            fingerprint = hashlib.sha256(canonical.of(planned).encode()).hexdigest()
             if asked is None or fingerprint == asked.fingerprint:
                 break
         policy.check_cost(planned.cost, request.privacy, protocol(present))
@@ -282,7 +295,7 @@ def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
     rows = release.rows(planned, noisy)
     described = _described(planned)
     return {
-        "query": nodes.to_json(planned.query),
+        "query": documents.to_json(planned.query),
         "sql": sql.to_sql(planned.query),
         **described,
         "notes": [*described["notes"], *postprocessing.warnings(planned, rows)],
@@ -332,7 +345,7 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
     planned = prepared.plan
     named = [] if planned.listing is None else [planned.listing.mechanism]
     return {
-        "query": nodes.to_json(planned.query),
+        "query": documents.to_json(planned.query),
         "fingerprint": prepared.question.fingerprint,
         "dataset": prepared.question.dataset,
         "edition": prepared.question.edition,

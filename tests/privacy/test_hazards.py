@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from queries import bounding, nodes, plan, release
+from queries import bounding, canonical, nodes, plan, release
 from queries.catalog import PERSONS
 from queries.coding import code_type
 from queries.engines.duckdb import Engine
@@ -262,7 +262,7 @@ def test_a_poisonous_person_changes_neither_shape_nor_cost(tmp_path: Path) -> No
                 {name: row[name] for name in row if name not in {key.name for key in one.keys}} for row in shown
             ]
             json.dumps(shown, allow_nan=False)
-            answers.append((plan.canonical(one), one.cost, release.columns(one), keys, shape(statistics)))
+            answers.append((canonical.of(one), one.cost, release.columns(one), keys, shape(statistics)))
         engine.close()
         seen.append(answers)
     assert seen[0] == seen[1]

@@ -12,7 +12,7 @@ import opendp.prelude as dp
 import pytest
 from scipy import stats
 
-from queries import mechanisms, nodes, plan, release, results
+from queries import canonical, mechanisms, nodes, plan, release, results
 from queries.mechanisms import DiscreteGaussian, DiscreteLaplace
 from queries.nodes import Privacy
 from queries.plan import Plan
@@ -124,7 +124,7 @@ def test_epsilon_never_buys_gaussian_noise() -> None:
 
 def test_another_price_is_another_question() -> None:
     """Rho and epsilon, or two values of rho, are different questions; the same rho is the same."""
-    texts = {plan.canonical(planned(rho_nano=rho, n=nodes.Count("events"))) for rho in (RHO, RHO, RHO + 1000)}
+    texts = {canonical.of(planned(rho_nano=rho, n=nodes.Count("events"))) for rho in (RHO, RHO, RHO + 1000)}
     assert len(texts) == 2
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgets import loss
-from queries import margins, nodes, plan, policy, pricing, release, results
+from queries import canonical, margins, nodes, plan, policy, pricing, release, results
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.nodes import Margins, Privacy, Target
 from tests.queries.ward import EVERY, NANO, planned
@@ -174,7 +174,7 @@ def test_the_same_request_is_the_same_question(gaussian: bool) -> None:
     """Asked again it has the same charges, and so the same canonical form; at another margin or confidence it has not."""
 
     def form(targets: dict[str, Target], confidence: float = 0.95) -> str:
-        return plan.canonical(planned(asked(targets, confidence, gaussian=gaussian), UNIT, **EVERY))
+        return canonical.of(planned(asked(targets, confidence, gaussian=gaussian), UNIT, **EVERY))
 
     some = {name: TARGETS[name] for name in ("people", "mean", "median", "variance")}
     assert form(some) == form(some)
@@ -185,9 +185,9 @@ def test_a_margin_is_another_spelling_of_its_price() -> None:
     """What a margin costs, asked by epsilon, is the same question: it is not charged twice."""
     one = planned(asked({"n": Target(10)}), n=EVERY["people"])
     other = planned(Privacy(epsilon_nano=spent(one)), n=EVERY["people"])
-    assert plan.canonical(one) == plan.canonical(other)
+    assert canonical.of(one) == canonical.of(other)
     at_80 = planned(asked({"n": Target(10)}, 0.8), n=EVERY["people"])
-    assert plan.canonical(at_80) != plan.canonical(planned(Privacy(epsilon_nano=spent(at_80)), n=EVERY["people"]))
+    assert canonical.of(at_80) != canonical.of(planned(Privacy(epsilon_nano=spent(at_80)), n=EVERY["people"]))
 
 
 # What is refused

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries import bounding, nodes, plan
+from queries import bounding, canonical, nodes, plan
 from queries.catalog import PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.errors import InvalidQuery
 from queries.measures import Counted
@@ -303,7 +303,7 @@ SPELLINGS: list[list[nodes.Query]] = [
 @pytest.mark.parametrize("spellings", SPELLINGS)
 def test_spellings_of_one_question_share_their_canonical_form(spellings: list[nodes.Query]) -> None:
     """However it is written, the same question at the same price is a replay."""
-    assert len({plan.canonical(plan_of(query)) for query in spellings}) == 1
+    assert len({canonical.of(plan_of(query)) for query in spellings}) == 1
 
 
 BASE = nodes.Query(
@@ -375,11 +375,11 @@ DIFFERENT: list[nodes.Query] = [
 
 def test_different_questions_differ_in_their_canonical_form() -> None:
     """Whatever changes what is released or how it is noised makes another question: it is never a replay."""
-    forms = [plan.canonical(plan_of(query)) for query in (BASE, *DIFFERENT)]
-    forms += [plan.canonical(plan_of(BASE, epsilon)) for epsilon in (NANO - 1, NANO + 1, 2 * NANO)]
+    forms = [canonical.of(plan_of(query)) for query in (BASE, *DIFFERENT)]
+    forms += [canonical.of(plan_of(BASE, epsilon)) for epsilon in (NANO - 1, NANO + 1, 2 * NANO)]
     persons = nodes.Query(PERSONS, (("n", nodes.Count("persons")),))
-    forms += [plan.canonical(plan_of(persons)), plan.canonical(plan_of(replace(persons, source="visits")))]
-    forms += [plan.canonical(plan_of(persons, dataset=replace(CLINIC, name="another")))]
+    forms += [canonical.of(plan_of(persons)), canonical.of(plan_of(replace(persons, source="visits")))]
+    forms += [canonical.of(plan_of(persons, dataset=replace(CLINIC, name="another")))]
     assert len(set(forms)) == len(forms)
 
 
@@ -389,7 +389,7 @@ def test_the_canonical_form_is_a_document() -> None:
     def no_float(text: str) -> Any:
         raise AssertionError(text)
 
-    assert json.loads(plan.canonical(plan_of(BASE)), parse_float=no_float)["from"] == "visits"
+    assert json.loads(canonical.of(plan_of(BASE)), parse_float=no_float)["from"] == "visits"
 
 
 # What is refused

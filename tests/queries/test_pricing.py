@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries import mechanisms, nodes, plan, pricing, results
+from queries import canonical, mechanisms, nodes, plan, pricing, results
 from queries.errors import InvalidQuery
 from queries.nodes import Privacy
 from queries.plan import Measure, Output
@@ -109,7 +109,7 @@ def test_the_order_of_statistics_is_spelling(names: list[str], nano: int, in_rho
     """Whatever cannot be divided, the same statistics in another order are the same question."""
     privacy = Privacy(rho_nano=nano) if in_rho else Privacy(epsilon_nano=nano)
     forms = {
-        plan.canonical(planned(privacy, UNIT, events=3, **{name: EVERY[name] for name in order}))
+        canonical.of(planned(privacy, UNIT, events=3, **{name: EVERY[name] for name in order}))
         for order in (names, sorted(EVERY))
     }
     assert len(forms) == 1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import parse_one
 
-from queries import nodes, release, sql
+from queries import documents, nodes, release, sql
 from queries.errors import InvalidQuery
 from queries.nodes import (
     ByBins,
@@ -255,7 +255,7 @@ def test_the_sql_of_lists_says_what_is_computed(
 @pytest.mark.parametrize("name", QUERIES)
 def test_the_json_form_is_json(name: str) -> None:
     """What a release shows of the query survives JSON."""
-    shown = nodes.to_json(QUERIES[name])
+    shown = documents.to_json(QUERIES[name])
     assert json.loads(json.dumps(shown)) == shown
     assert set(shown) <= {"from", "where", "group_by", "select", "bounds"}
 
@@ -269,7 +269,7 @@ def test_the_json_form_shows_what_was_asked() -> None:
         (ByValue("sex"), ByValue("sex", "again"), ByBins("visits", (0, 2.5), "b"), ByPeriod("day", "year")),
         nodes.Bounds(None, 3),
     )
-    assert nodes.to_json(query) == {
+    assert documents.to_json(query) == {
         "from": "visits",
         "where": {
             "not": {"any": [{"column": "visits", "op": "in", "value": [1, 2.0]}, {"column": "sex", "op": "is_null"}]}
@@ -376,9 +376,9 @@ def test_every_query_survives_sql(query: Query) -> None:
 @given(ANY_QUERY)
 def test_every_query_survives_json(query: Query) -> None:
     """Whatever tree is written as JSON is read as that very tree, through the server's own reader."""
-    sent = json.loads(json.dumps(nodes.to_json(query)))
+    sent = json.loads(json.dumps(documents.to_json(query)))
     assert QuerySchema().load(sent) == query
-    assert nodes.to_json(QuerySchema().load(sent)) == sent
+    assert documents.to_json(QuerySchema().load(sent)) == sent
 
 
 SPELLINGS = {

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp, parse_one
 
-from queries import dates, nodes, policy, sql
+from queries import dates, documents, nodes, policy, sql
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.nodes import All, ByValue, Cohort, Comparison, Count, Mean, PerPerson, Query, Related, Value
 from server.asking import QuerySchema
@@ -127,7 +127,7 @@ ANY = st.builds(
 def test_every_query_survives_both_spellings(query: Query) -> None:
     """Tree -> SQL -> tree and tree -> JSON -> tree give back the tree."""
     assert sql.parse(sql.to_sql(query)) == query
-    assert QuerySchema().load(nodes.to_json(query)) == query
+    assert QuerySchema().load(documents.to_json(query)) == query
 
 
 FROM = "SELECT COUNT(*) FROM"

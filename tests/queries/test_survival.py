@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from queries import nodes, release, sql, survival
+from queries import documents, release, sql, survival
 from queries.errors import InvalidQuery
 from queries.nodes import ByValue, Comparison, Count, PerPerson, Query, Related, Survival, Value
 from server.asking import QuerySchema
@@ -145,7 +145,7 @@ def test_both_spellings() -> None:
         dated = planned(query).query
         assert "SURVIVAL(wait, [0, 5, 10, 30, 60]" in sql.to_sql(dated)
         assert sql.parse(sql.to_sql(dated)) == dated
-        assert QuerySchema().load(nodes.to_json(query)) == query
+        assert QuerySchema().load(documents.to_json(query)) == query
 
 
 REFUSED = {

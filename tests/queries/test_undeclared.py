@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from queries import bounding, mechanisms, nodes, plan, release, store, undeclared
+from queries import bounding, canonical, mechanisms, nodes, plan, release, store, undeclared
 from queries.catalog import PERSONS
 from queries.engines.duckdb import Engine
 from queries.errors import EngineFailed, ImportFailed, InvalidQuery
@@ -139,10 +139,10 @@ def test_the_threshold_is_the_least_that_delta_pays_for() -> None:
 def test_the_price_is_part_of_the_question() -> None:
     """Another delta is another question; another spelling of the same is not; a threshold is part of it."""
     one = planned("diagnosis", cells=3)
-    assert plan.canonical(one) == plan.canonical(planned("diagnosis", cells=3))
-    assert plan.canonical(one) != plan.canonical(planned("diagnosis", cells=3, delta_atto=ATTO // 10**9))
-    assert plan.canonical(one) != plan.canonical(planned("diagnosis", cells=3, cells_max=10_000))
-    assert "named" in plan.canonical(planned("ward", delta_atto=None))
+    assert canonical.of(one) == canonical.of(planned("diagnosis", cells=3))
+    assert canonical.of(one) != canonical.of(planned("diagnosis", cells=3, delta_atto=ATTO // 10**9))
+    assert canonical.of(one) != canonical.of(planned("diagnosis", cells=3, cells_max=10_000))
+    assert "named" in canonical.of(planned("ward", delta_atto=None))
 
 
 def test_what_is_said_beforehand_does_not_depend_on_data() -> None:

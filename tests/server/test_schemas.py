@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from queries import nodes
+from queries import documents, nodes
 from server.api.parsing import BODY_BYTES_MAX
 from server.asking import QuerySchema
 from tests.serving import PATIENTS, PROBLEM, ask
@@ -527,5 +527,5 @@ QUERIES = st.builds(
 @given(query=QUERIES)
 def test_a_query_survives_its_json(query: nodes.Query) -> None:
     """The JSON form of a query, written and read again, is the same query."""
-    text = json.dumps(nodes.to_json(query))
+    text = json.dumps(documents.to_json(query))
     assert QuerySchema().load(json.loads(text)) == query
