@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from budgets.audit import Actor
     from budgets.loss import Loss
 
 
@@ -31,6 +32,19 @@ class AlreadyExists(BudgetsError):
 
 class Forbidden(BudgetsError):
     """The actor's role does not include this."""
+
+
+class FourEyes(BudgetsError):
+    """This needs a second person: who proposed something cannot approve it, whatever their role.
+
+    `action` is what was refused, in the words of the audit log.
+    """
+
+    def __init__(self, study: str, action: str, by: Actor, rule: str) -> None:
+        super().__init__(f"{rule}: it takes somebody else")
+        self.study = study
+        self.action = action
+        self.by = by
 
 
 class WrongState(BudgetsError):

@@ -11,6 +11,7 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -18,6 +19,9 @@ from budgets import audit, clock
 from budgets.audit import Actor
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from budgets.tables import identities, tokens, users
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 ROLES = ("researcher", "admin", "dpo")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
@@ -56,6 +60,12 @@ def user(transaction: sa.Connection, name: str) -> Actor:
     if row is None:
         raise NotFound(f"there is no user {name}")
     return Actor(row.name, row.role, row.commitment)
+
+
+def names(transaction: sa.Connection, commitments: Collection[str]) -> dict[str, str]:
+    """Return the names behind commitments, of those that are still known."""
+    rows = transaction.execute(sa.select(identities).where(identities.c.commitment.in_(commitments)))
+    return {row.commitment: row.name for row in rows}
 
 
 def users_of_role(transaction: sa.Connection, role: str) -> list[Actor]:

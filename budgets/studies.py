@@ -1,9 +1,12 @@
 """Studies: what may be asked by whom, from which budget, and who has to agree.
 
     draft --approve--> approved --suspend--> suspended --resume--> approved;   any of them --close--> closed
+                       approved or suspended --edit--> draft
 
-An admin opens a study and sets its members and budget; only a DPO approves, suspends and resumes it. A raise of the
-budget after approval waits for the DPO; a lower limit takes effect at once, down to what is spent.
+An admin opens a study and sets its members and budget; only a DPO approves, suspends and resumes it. Terms that change
+after approval send it back to draft, so that nothing can be asked until they are approved; what was released stays. A
+raise of the budget after approval waits for the DPO; a lower limit takes effect at once, down to what is spent. Who
+proposes and who approves are two persons (`approval.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import accounts, audit, clock, datasets, people
+from budgets import accounts, approval, audit, clock, datasets, people
 from budgets.accounts import Limits
 from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongState
 from budgets.loss import Loss, epsilon_text
@@ -63,7 +66,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Study:
-    """A study as it stands. `raise_to` is a larger budget that waits for the DPO."""
+    """A study as it stands. `raise_to` is a larger budget that waits for the DPO, proposed by `raise_by`.
+
+    Who opened, edited and approved it is told by commitments.
+    """
 
     id: str
     dataset: str
@@ -72,6 +78,10 @@ class Study:
     created_at: str
     members: tuple[str, ...]
     raise_to: Loss | None
+    opened_by: str
+    edited_by: tuple[str, ...] = ()
+    approved_by: str | None = None
+    raise_by: str | None = None
 
 
 def open_study(
@@ -115,31 +125,65 @@ def open_study(
 
 
 def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -> Study:
-    """Change a draft's terms; what was approved stays as it was approved. Raises Invalid, WrongState, Forbidden."""
+    """Change a study's terms; one that was approved is a draft again. Raises Invalid, WrongState, Forbidden.
+
+    Terms that are the same change nothing.
+    """
     people.require_role(by, "admin")
     present = study(transaction, identifier)
-    if present.state != DRAFT:
-        raise WrongState(f"study {identifier} is {present.state}; only a draft can be changed")
-    transaction.execute(sa.update(studies).where(studies.c.id == identifier).values(**_checked(terms)))
-    _log(transaction, by, "study.edit", identifier, f"the terms of study {identifier} were changed", _facts(terms))
+    if present.state == CLOSED:
+        raise WrongState(f"study {identifier} is closed")
+    checked, before, after = _checked(terms), _facts(present.terms), _facts(terms)
+    changed = [name for name, value in after.items() if audit.canonical(value) != audit.canonical(before[name])]
+    if not changed:
+        return present
+    transaction.execute(
+        sa.update(studies)
+        .where(studies.c.id == identifier)
+        .values(**checked, state=DRAFT, approved_by=None, edited_by=approval.with_hand(present, by))
+    )
+    returns = "" if present.state == DRAFT else f"; it went from {present.state} back to {DRAFT}"
+    _log(
+        transaction,
+        by,
+        "study.edit",
+        identifier,
+        f"of study {identifier} were changed: {', '.join(changed)}{returns}",
+        {
+            **after,
+            "changed": changed,
+            "was": {name: before[name] for name in changed},
+            "from": present.state,
+            "to": DRAFT,
+        },
+    )
     return study(transaction, identifier)
 
 
 def move(transaction: sa.Connection, identifier: str, action: str, reason: str, by: Actor) -> Study:
-    """Approve, suspend, resume or close a study. Raises NotFound, WrongState, Forbidden."""
+    """Approve, suspend, resume or close a study. Raises NotFound, WrongState, Forbidden, FourEyes."""
     starts_from, leads_to, roles = MOVES[action]
     people.require_role(by, *roles)
     present = study(transaction, identifier)
     if present.state not in starts_from:
         raise WrongState(f"study {identifier} is {present.state}; {action} needs {' or '.join(starts_from)}")
-    transaction.execute(sa.update(studies).where(studies.c.id == identifier).values(state=leads_to))
+    moved: dict[str, Any] = {"state": leads_to}
+    facts: dict[str, Any] = {"from": present.state, "to": leads_to, "reason": reason}
+    if action == "approve":
+        approval.require_second(present, by)
+        moved["approved_by"] = by.commitment
+        # What was approved, to the letter.
+        limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
+        budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
+        facts |= {"terms": _facts(present.terms), "budget": budget}
+    transaction.execute(sa.update(studies).where(studies.c.id == identifier).values(**moved))
     _log(
         transaction,
         by,
         f"study.{action}",
         identifier,
         f"study {identifier} went from {present.state} to {leads_to}",
-        {"from": present.state, "to": leads_to, "reason": reason},
+        facts,
     )
     return study(transaction, identifier)
 
@@ -184,11 +228,13 @@ def set_budget(
     raises = epsilon_nano > limit.epsilon_nano or delta > limit.delta_atto
     _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta, raises=raises)
     waits = present.state != DRAFT and raises
-    pending = (epsilon_nano, delta) if waits else (None, None)
+    pending = (epsilon_nano, delta, by.commitment) if waits else (None, None, None)
+    # A draft's budget is part of what will be approved.
+    hand = {"edited_by": approval.with_hand(present, by)} if present.state == DRAFT else {}
     transaction.execute(
         sa.update(studies)
         .where(studies.c.id == identifier)
-        .values(raise_epsilon_nano=pending[0], raise_delta_atto=pending[1])
+        .values(raise_epsilon_nano=pending[0], raise_delta_atto=pending[1], raise_by=pending[2], **hand)
     )
     if not waits:
         accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta))
@@ -204,16 +250,19 @@ def set_budget(
 
 
 def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by: Actor) -> Study:
-    """Put a waiting raise in force. Raises WrongState when none waits or it no longer fits; Forbidden."""
+    """Put a waiting raise in force. Raises WrongState when none waits or it no longer fits; Forbidden, FourEyes."""
     people.require_role(by, "dpo")
     present = study(transaction, identifier)
     if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
         raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
+    approval.require_second_for_raise(present, by)
     epsilon_nano, delta_atto = present.raise_to.epsilon_nano, present.raise_to.delta_atto
     _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta_atto)
     accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta_atto))
     transaction.execute(
-        sa.update(studies).where(studies.c.id == identifier).values(raise_epsilon_nano=None, raise_delta_atto=None)
+        sa.update(studies)
+        .where(studies.c.id == identifier)
+        .values(raise_epsilon_nano=None, raise_delta_atto=None, raise_by=None)
     )
     _log(
         transaction,
@@ -340,6 +389,10 @@ def _study(row: sa.Row[Any], names: tuple[str, ...]) -> Study:
         row.created_at,
         names,
         Loss(row.raise_epsilon_nano, 0, row.raise_delta_atto) if waits else None,
+        row.opened_by,
+        approval.hands(row.edited_by),
+        row.approved_by,
+        row.raise_by,
     )
 
 

@@ -97,6 +97,10 @@ studies = Table(
     Column("created_at", String(32), nullable=False),
     Column("raise_epsilon_nano", BigInteger),  # a raise that waits for the DPO
     Column("raise_delta_atto", BigInteger),
+    # Who had a hand in it, as commitments, for the rule of four eyes (`approval.py`).
+    Column("edited_by", Text),  # JSON: all who changed the terms or a draft's budget since it was opened
+    Column("approved_by", String(64)),
+    Column("raise_by", String(64)),  # who proposed the raise that waits
     CheckConstraint("state IN ('draft', 'approved', 'suspended', 'closed')", name="state"),
 )
 

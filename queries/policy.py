@@ -5,15 +5,18 @@ It depends on the query and the protocol alone, so a refusal reveals nothing and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from queries import names, nodes
+from queries import documents, names, nodes, results, templates
 from queries.errors import OutsideProtocol
 
 if TYPE_CHECKING:
-    from queries.plan import Cost
+    from collections.abc import Iterable
+
+    from queries.plan import Cost, Output
+    from queries.templates import Template
 
 NANO = 10**9
 STATISTICS = (
@@ -34,16 +37,34 @@ STATISTICS = (
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a study may ask; None allows everything the catalog has. `epsilon_nano_max` bounds one query."""
+    """What a study may ask; None allows everything the catalog has. `epsilon_nano_max` bounds one query.
+
+    `templates` are the only queries that may be asked (strict mode). `margin_min` is the least margin at 95% that a
+    count may have in an answer: none is to be more exact.
+    """
 
     tables: frozenset[str] | None = None
     columns: frozenset[str] | None = None
     statistics: frozenset[str] | None = None
     epsilon_nano_max: int | None = None
+    margin_min: float | None = None
+    templates: tuple[Template, ...] | None = None
 
 
-def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol) -> None:
-    """Raise OutsideProtocol with the place of the first thing that the protocol does not include."""
+COUNTS = (nodes.Count, nodes.Histogram, nodes.Top)
+
+
+def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol, *others: nodes.Query) -> Protocol:
+    """Raise OutsideProtocol with the place of the first thing that the protocol does not include.
+
+    Returns the protocol as it holds for this query: a template may allow it less than others. `others` are further
+    ways to write the query, which a template may have been written in.
+    """
+    if protocol.templates is not None:
+        forms = tuple(map(documents.to_json, dict.fromkeys((*others, query))))
+        most = templates.match(forms, protocol.templates).epsilon_nano_max
+        limits = [limit for limit in (most, protocol.epsilon_nano_max) if limit is not None]
+        protocol = replace(protocol, epsilon_nano_max=min(limits, default=None))
     for pointer, table in names.tables(query):
         if protocol.tables is not None and table not in protocol.tables:
             raise OutsideProtocol(pointer, f"the study's protocol does not include table {table}")
@@ -55,12 +76,13 @@ def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol) -> Non
         if protocol.columns is not None and column not in protocol.columns:
             raise OutsideProtocol(pointer, f"the study's protocol does not include column {column}")
     if protocol.epsilon_nano_max is None:
-        return
+        return protocol
     if privacy.epsilon_nano is not None and privacy.epsilon_nano > protocol.epsilon_nano_max:
         raise OutsideProtocol("/privacy/epsilon", "is more than the study's protocol allows for one query")
     # Of rho as much as pure DP of the largest epsilon costs: epsilon^2 / 2.
     if privacy.rho_nano is not None and 2 * privacy.rho_nano * NANO > protocol.epsilon_nano_max**2:
         raise OutsideProtocol("/privacy/rho", "is more than the study's protocol allows for one query")
+    return protocol
 
 
 def check_cost(cost: Cost, privacy: nodes.Privacy, protocol: Protocol) -> None:
@@ -76,3 +98,19 @@ def check_cost(cost: Cost, privacy: nodes.Privacy, protocol: Protocol) -> None:
         raise OutsideProtocol(
             "/privacy/margin", f"would cost {text}, more than the study's protocol allows for one query"
         )
+
+
+def check_margins(outputs: Iterable[Output], protocol: Protocol) -> None:
+    """Raise OutsideProtocol if a count would be more exact than the protocol allows: only a plan says how exact."""
+    if protocol.margin_min is None:
+        return
+    for output in outputs:
+        if not isinstance(output.statistic, COUNTS):
+            continue
+        margin = results.fixed_margin(output, nodes.CONFIDENCE)
+        if margin < Fraction(protocol.margin_min):
+            raise OutsideProtocol(
+                f"/query/select/{output.name}",
+                f"would have a margin of {float(margin):g}, and the study's protocol wants {protocol.margin_min:g} at "
+                "least: spend less on it",
+            )

@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from budgets import accounts, audit, datasets, forecast, ledger, studies
-from budgets.errors import Forbidden, NotFound, OverBudget, Unavailable
+from budgets.errors import Forbidden, NotApproved, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
 from queries import (
@@ -49,6 +49,7 @@ from queries import (
     undeclared,
 )
 from queries.errors import EngineFailed, InvalidQuery, OutsideProtocol
+from queries.templates import Template
 from server.errors import QueryFailed, StoreUnavailable
 from server.stores import catalogs
 
@@ -190,14 +191,15 @@ def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepare
         known = catalogs(transaction, store)
     try:
         query = dates.fill_in(request.query, store.dataset.tables)
-        policy.check(query, request.privacy, protocol(present))
+        limits = policy.check(query, request.privacy, protocol(present), request.query)
         # And with the bounds that were proposed then: a profile may have been bought in between.
         for catalog in known if asked else known[:1]:
             planned = plan.plan(query, catalog, request.privacy, house.settings.max_cells)
             fingerprint = hashlib.sha256(canonical.of(planned).encode()).hexdigest()
             if asked is None or fingerprint == asked.fingerprint:
                 break
-        policy.check_cost(planned.cost, request.privacy, protocol(present))
+        policy.check_cost(planned.cost, request.privacy, limits)
+        policy.check_margins(planned.outputs, limits)
     except (InvalidQuery, OutsideProtocol) as refusal:
         raise (sql.located(refusal) if request.in_sql else refusal) from None
     cost = planned.cost
@@ -219,7 +221,17 @@ def protocol(study: Study) -> Protocol:
     """Return the allow-list of a study."""
     kept = study.terms.protocol
     lists = {name: frozenset(kept[name]) for name in ("tables", "columns", "statistics") if name in kept}
-    return policy.Protocol(**lists, epsilon_nano_max=kept.get("epsilon_nano_max"))
+    templates = None
+    if kept.get("strict"):
+        templates = tuple(
+            Template(one["name"], one["query"], one.get("epsilon_nano_max")) for one in kept.get("templates", ())
+        )
+    return policy.Protocol(
+        **lists,
+        epsilon_nano_max=kept.get("epsilon_nano_max"),
+        margin_min=kept.get("margin_min"),
+        templates=templates,
+    )
 
 
 def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release | Charge:
@@ -227,8 +239,9 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
     study = prepared.study.id
     try:
         with house.database.write() as transaction:
-            # Once more, now that nothing can change in between: the study may have been suspended.
-            permit(transaction, actor, study)
+            # Once more, now that nothing can change in between: the study may have been suspended or changed.
+            if permit(transaction, actor, study).terms != prepared.study.terms:
+                raise NotApproved(f"the terms of study {study} have just been changed; send it again")
             question = prepared.question
             if prepared.key is not None:
                 question = ledger.bind_key(transaction, question, prepared.key)

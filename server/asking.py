@@ -278,15 +278,16 @@ def _targets(value: Any) -> tuple[tuple[str, nodes.Target], ...]:
 
 def _target(value: Any) -> nodes.Target:
     if not isinstance(value, dict):
-        return nodes.Target(_above_zero(value))
+        return nodes.Target(above_zero(value))
     if "events" in value:
         only(value, "events")
-        return nodes.Target(member(value, "events", _above_zero), of_rank=True)
+        return nodes.Target(member(value, "events", above_zero), of_rank=True)
     only(value, "margin", "at")
-    return nodes.Target(member(value, "margin", _above_zero), member(value, "at", as_whole))
+    return nodes.Target(member(value, "margin", above_zero), member(value, "at", as_whole))
 
 
-def _above_zero(value: Any) -> float:
+def above_zero(value: Any) -> float:
+    """Return a finite number above 0. Raises ValidationError."""
     margin = number(value)
     if not 0 < margin <= MARGIN_MAX:
         raise ValidationError("must be a finite number above 0")

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from budgets.loss import EPSILON_MAX, RHO_MAX
 from queries import nodes, postprocessing, sql
 from queries.margins import TARGETS_MAX
+from queries.templates import KINDS
 from server import problems, replies
 from server.asking import CONFIDENCE_MAX, CONFIDENCE_MIN, NOISES
 from server.conditions import DAYS_MAX
 from server.shapes import Built
+from server.templates import TEMPLATES_MAX
 
 if TYPE_CHECKING:
     from flask_smorest import Api
@@ -205,6 +207,30 @@ COMPONENTS: dict[str, dict[str, Any]] = {
         "minProperties": 1,
         "propertyNames": _NAME,
         "additionalProperties": _ref("Statistic"),
+    },
+}
+_PARAMETER_VALUES = {
+    "values": _SCALARS,
+    "range": {"type": "array", "minItems": 2, "maxItems": 2, "items": _ref("Scalar")},
+}
+COMPONENTS |= {
+    "Truth": {"type": "boolean"},
+    "LeastMargin": {**_ABOVE_ZERO, "description": "The least margin at 95% that a count may have in an answer"},
+    "Templates": {
+        "type": "array",
+        "maxItems": TEMPLATES_MAX,
+        "items": _ref("Template"),
+        "description": "Queries that a strict protocol allows, and no others",
+    },
+    "Template": {
+        "description": "A query in JSON with Parameters in place of values to compare with and edges of bins, and "
+        "perhaps the most that one may spend",
+        **_shape(["name", "query"], name=_NAME, query={"type": "object"}, max_epsilon=_ref("Epsilon")),
+    },
+    "Parameter": {
+        "description": "Stands for any of the values of a type, or for those listed or within a range. In the place of "
+        "the list of an `in` it stands for any list of them",
+        **_shape(["parameter", "type"], parameter=_NAME, type={"enum": list(KINDS)}, **_PARAMETER_VALUES),
     },
 }
 COMPONENTS["Key"]["oneOf"][1]["properties"]["as"] = _NAME

@@ -49,6 +49,7 @@ PROBLEMS: dict[type[Exception], Answer] = {
     queries.OutsideProtocol: Answer(403, "outside-protocol", "The study's protocol does not include this"),
     budgets.Invalid: Answer(422, "invalid-request", "A value is not valid"),
     budgets.Forbidden: Answer(403, "forbidden", "This is not for your role"),
+    budgets.FourEyes: Answer(403, "forbidden", "This takes somebody else"),
     budgets.NotApproved: Answer(403, "not-approved", "The study may not ask now"),
     budgets.NotFound: Answer(404, "not-found", "There is no such thing"),
     budgets.AlreadyExists: Answer(409, "already-exists", "There is one of that name"),

@@ -166,10 +166,16 @@ class ShownProtocol(Schema):
     columns = fields.List(fields.String())
     statistics = fields.List(fields.String())
     max_epsilon = fields.Float()
+    min_margin = fields.Float()
+    templates = fields.List(fields.Dict(keys=fields.String()))
+    strict = fields.Boolean()
 
 
 class Study(Schema):
-    """A study. `raise` is a larger budget that waits for the DPO."""
+    """A study. `raise` is a larger budget that waits for the DPO, as `raise_by` proposed it.
+
+    Who opened, edited and approved it is told by name, as long as the names are kept.
+    """
 
     id = fields.String(required=True)
     name = fields.String(required=True)
@@ -182,6 +188,10 @@ class Study(Schema):
     starts = fields.String(required=True, allow_none=True)
     ends = fields.String(required=True, allow_none=True)
     created_at = fields.String(required=True)
+    opened_by = fields.String(required=True, allow_none=True)
+    edited_by = fields.List(fields.String(), required=True)
+    approved_by = fields.String(required=True, allow_none=True)
+    raise_by = fields.String(required=True, allow_none=True)
     members = fields.List(fields.String(), required=True)
     budget = fields.Nested(Budget, required=True)
     raise_to = fields.Nested(Limit, data_key="raise", required=True, allow_none=True)

@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from budgets import clock, loss
 from budgets.errors import Invalid
 from queries.policy import STATISTICS
-from server.asking import privacy_epsilon
+from server.asking import above_zero, privacy_epsilon
 from server.shapes import Built, number
+from server.templates import parse_templates
 
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 
@@ -32,13 +33,31 @@ def _text(longest: int) -> validate.Length:
     return validate.Length(1, longest)
 
 
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValidationError("must be true or false")
+    return value
+
+
 class ProtocolSchema(Schema):
-    """What a study may ask: what is not named is refused; a list that is not given allows everything."""
+    """What a study may ask: what is not named is refused; a list that is not given allows everything.
+
+    `min_margin` is the least margin at 95% of a count. A `strict` protocol allows its templates and nothing else.
+    """
 
     tables = fields.List(fields.String())
     columns = fields.List(fields.String())
     statistics = fields.List(fields.String(validate=validate.OneOf(STATISTICS)))
     epsilon_nano_max = Built(privacy_epsilon, "Epsilon", data_key="max_epsilon")
+    margin_min = Built(above_zero, "LeastMargin", data_key="min_margin")
+    templates = Built(parse_templates, "Templates")
+    strict = Built(_truth, "Truth")
+
+    @validates_schema
+    def check(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse a strict protocol that allows nothing: it is more likely a mistake."""
+        if data.get("strict") and not data.get("templates"):
+            raise ValidationError({"strict": ["needs templates: nothing else may be asked"]})
 
 
 class TermsSchema(Schema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tests.postgres import Postgres
 
 
+ADDED = re.compile(r", (?=\w+ (?:TEXT|VARCHAR|BIGINT|INTEGER)\b)")
 VERSION = "SELECT version_num FROM alembic_version"
 
 
@@ -156,9 +158,10 @@ def contents(address: str) -> bytes:
 def schema(address: str) -> dict[str, set[str]]:
     """Return what the tables and indexes of a database are made of, in the database's own words."""
     if is_sqlite(address):
-        # The lines of each CREATE statement: their order means nothing.
+        # The lines of each CREATE statement: their order means nothing. A column added later stands on the last line.
         made = rows(address, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'")
-        return {name: {line.strip().rstrip(",").strip() for line in sql.splitlines()} for name, sql in made}
+        lines = {name: "\n".join(ADDED.split(sql)).removesuffix(")").splitlines() for name, sql in made}
+        return {name: {line.strip().rstrip(",").strip() for line in found} for name, found in lines.items()}
     found: dict[str, set[str]] = {}
     for select in (
         "SELECT table_name, concat_ws(' ', column_name, data_type, character_maximum_length, is_nullable, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets import accounts, forecast, studies
+from budgets import accounts, approval, forecast, people, studies
 from budgets.loss import NANO
 from budgets.studies import MOVES, Study, Terms
 from server import replies
@@ -13,6 +13,8 @@ from server.auth import ROLES, actor, for_roles, house
 from server.schemas import BudgetChangeSchema, NewStudySchema, PageSchema, ReasonSchema, TermsSchema
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import sqlalchemy as sa
 
 blueprint: Any = Blueprint("studies", __name__, description="Studies")
@@ -56,7 +58,7 @@ def show_study(study: str) -> Any:
 @blueprint.arguments(TermsSchema(partial=True))
 @blueprint.response(200, replies.Study)
 def edit_study(body: dict[str, Any], study: str) -> Any:
-    """Change what a draft says; what is not given stays."""
+    """Change a study's terms; what is not given stays. One that was approved is a draft again."""
     with house().database.write() as transaction:
         present = studies.study(transaction, study).terms
         kept = {name: getattr(present, name) for name in Terms.__dataclass_fields__}
@@ -91,7 +93,7 @@ def _move(action: str) -> None:
     @blueprint.arguments(ReasonSchema)
     @blueprint.response(200, replies.Study)
     def view(body: dict[str, str], study: str) -> Any:
-        with house().database.write() as transaction:
+        with approval.deciding(house().database) as transaction:
             return show(transaction, studies.move(transaction, study, action, body["reason"], actor()))
 
 
@@ -126,17 +128,19 @@ def set_budget(body: dict[str, Any], study: str) -> Any:
 @blueprint.arguments(ReasonSchema)
 @blueprint.response(200, replies.Study)
 def approve_budget(body: dict[str, str], study: str) -> Any:
-    """Put a raise that waits in force."""
-    with house().database.write() as transaction:
+    """Put a raise that waits in force: not for who proposed it."""
+    with approval.deciding(house().database) as transaction:
         return show(transaction, studies.approve_budget(transaction, study, body["reason"], actor()))
 
 
 def show(transaction: sa.Connection, study: Study) -> dict[str, Any]:
     """Return a study as it is sent."""
     terms = study.terms
-    protocol = dict(terms.protocol)
-    if "epsilon_nano_max" in protocol:
-        protocol["max_epsilon"] = protocol.pop("epsilon_nano_max") / NANO
+    hands = [study.opened_by, *study.edited_by, *filter(None, (study.approved_by, study.raise_by))]
+    known = people.names(transaction, hands)
+    protocol = _shown_limits(terms.protocol)
+    if "templates" in protocol:
+        protocol["templates"] = [_shown_limits(one) for one in protocol["templates"]]
     return {
         "id": study.id,
         "name": study.id,
@@ -149,7 +153,22 @@ def show(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "starts": terms.starts,
         "ends": terms.ends,
         "created_at": study.created_at,
+        # None once a name was erased.
+        "opened_by": known.get(study.opened_by),
+        "edited_by": sorted(known[one] for one in study.edited_by if one in known),
+        "approved_by": known.get(study.approved_by or ""),
+        "raise_by": known.get(study.raise_by or ""),
         "members": list(study.members),
         "budget": accounts.balance(transaction, accounts.STUDY, study.id).to_json(),
         "raise_to": study.raise_to.to_json() if study.raise_to else None,
     }
+
+
+def _shown_limits(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a part of a protocol with its limits as they were given."""
+    shown = dict(kept)
+    if "epsilon_nano_max" in shown:
+        shown["max_epsilon"] = shown.pop("epsilon_nano_max") / NANO
+    if "margin_min" in shown:
+        shown["min_margin"] = shown.pop("margin_min")
+    return shown

@@ -1,25 +1,35 @@
-"""study new, list, show, budget, member, approve, suspend, resume, close."""
+"""study new, list, show, protocol, budget, member, approve, suspend, resume, close."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from marshmallow import ValidationError
 
-from budgets import forecast, loss, studies
+from budgets import approval, forecast, loss, studies
 from budgets.audit import SYSTEM
 from budgets.errors import Invalid
 from budgets.loss import epsilon_text
 from budgets.studies import MOVES, Terms
+from server.api.parsing import read_json
 from server.api.studies import show as shown
 from server.cli.common import acting, as_option, house, with_json
+from server.problems import findings
+from server.schemas import ProtocolSchema
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.forecast import Forecast
     from budgets.studies import Study
+
+
+ERASED = "(a name that was erased)"
 
 
 def _decimal(text: str, field: str) -> Decimal:
@@ -38,9 +48,13 @@ def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
         f"Study {one.id} ({one.state}) on {one.dataset}: {one.terms.title}",
         f"  budget: epsilon {limit}, left: {ahead.study.left.alternatives}; {ahead.words}",
         f"  members: {', '.join(one.members) or 'none'}",
+        f"  opened by {said['opened_by'] or ERASED}; edited by {', '.join(said['edited_by']) or 'nobody'}",
     ]
+    if one.approved_by:
+        lines.append(f"  approved by {said['approved_by'] or ERASED}")
     if one.raise_to:
-        lines.append(f"  a raise to epsilon {one.raise_to.epsilon_text} waits for the DPO")
+        proposer = said["raise_by"] or ERASED
+        lines.append(f"  a raise to epsilon {one.raise_to.epsilon_text}, proposed by {proposer}, waits for the DPO")
     return said, "\n".join(lines)
 
 
@@ -136,6 +150,31 @@ def show(identifier: str) -> Any:
 
 @study.command()
 @click.argument("identifier", metavar="STUDY")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_option
+@with_json
+def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
+    """Show a study's protocol, or set it to that in FILE: the JSON of `protocol` over HTTP, templates and all.
+
+    A study that was approved is a draft again then, until a DPO approves what changed.
+    """
+    if file is None:
+        with house() as opened, opened.database.read() as transaction:
+            said = shown(transaction, studies.study(transaction, identifier))["protocol"]
+        return said, json.dumps(said, indent=2, ensure_ascii=False)
+    try:
+        read = ProtocolSchema().load(read_json(file.read_bytes()))
+    except ValidationError as error:
+        pointer, detail = next(findings(error.messages, ""))
+        raise Invalid(pointer or "/", detail) from None
+    with house() as opened, opened.database.write() as transaction:
+        by = acting(transaction, "admin", name)
+        terms = replace(studies.study(transaction, identifier).terms, protocol=read)
+        return _said(transaction, studies.edit(transaction, identifier, terms, by))
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
 @click.option("--epsilon", help="The new limit.")
 @click.option("--delta", help="The new limit.")
 @click.option("--approve", is_flag=True, help="As a DPO: put a raise that waits in force.")
@@ -154,7 +193,7 @@ def budget(
         raise click.UsageError("give --epsilon to set a budget, or --approve to approve a raise")
     if reason is None:
         raise click.UsageError("give a --reason")
-    with house() as opened, opened.database.write() as transaction:
+    with house() as opened, approval.deciding(opened.database) as transaction:
         if epsilon is None:
             return _said(
                 transaction, studies.approve_budget(transaction, identifier, reason, acting(transaction, "dpo", name))
@@ -188,7 +227,7 @@ def _move(action: str) -> click.Command:
     @as_option
     @with_json
     def run(identifier: str, reason: str, name: str | None) -> Any:
-        with house() as opened, opened.database.write() as transaction:
+        with house() as opened, approval.deciding(opened.database) as transaction:
             by = acting(transaction, roles[0], name)
             return _said(transaction, studies.move(transaction, identifier, action, reason, by))
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from budgets import clock, studies
+from budgets import audit, clock, studies
 from budgets.accounts import Limits
 from budgets.audit import ANONYMOUS, Actor
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotApproved, NotFound, WrongState
@@ -94,6 +95,13 @@ def refused(world: World, error: type[Exception], work: Callable[[], object]) ->
     return raised.value
 
 
+def last_entry(world: World) -> dict[str, Any]:
+    """Return what the last entry of the log says."""
+    with world.database.read() as transaction:
+        said: dict[str, Any] = json.loads(list(audit.every_entry(transaction))[-1].body)
+        return said
+
+
 # Opening
 
 
@@ -103,7 +111,7 @@ def test_a_study_opens_as_a_draft(world: World) -> None:
         "Title", "Purpose", "Basis", {"tables": ["visits"], "epsilon_nano_max": 5}, "2026-01-01", "2026-12-31"
     )
     made = open_study(world, "hearts", terms, 100, 50)
-    assert made == Study("hearts", FLU, terms, "draft", made.created_at, (), None)
+    assert made == Study("hearts", FLU, terms, "draft", made.created_at, (), None, world.admin.commitment)
     assert world.study("hearts") == made
     assert world.balance("hearts").limits == Limits.of(100, 50)
     assert world.balance("hearts").used == cost(0)
@@ -208,18 +216,54 @@ def test_every_move(world: World, state: str, action: str, role: str) -> None:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_only_a_draft_can_be_edited(world: World, state: str) -> None:
-    """The terms of a draft can be changed; what was approved once stays as it was approved."""
+def test_an_edit_leads_back_to_draft(world: World, state: str) -> None:
+    """Terms that change after approval are a draft's until they are approved again; a closed study does not change."""
     world.open_study("hearts", 100, state=state)
     terms = replace(TERMS, title="Another title", starts="2026-01-01", protocol={"tables": []})
 
     def edit() -> Study:
         return do(world, lambda t: studies.edit(t, "hearts", terms, world.admin))
 
-    if state == "draft":
-        assert edit().terms == world.study("hearts").terms == terms
-    else:
+    if state == "closed":
         refused(world, WrongState, edit)
+    else:
+        assert edit().terms == world.study("hearts").terms == terms
+        assert world.study("hearts").state == "draft"
+        assert world.study("hearts").approved_by is None
+        assert do(world, lambda t: studies.move(t, "hearts", "approve", "again", world.dpo)).state == "approved"
+
+
+@pytest.mark.parametrize("state", ["draft", "approved", "suspended"])
+def test_an_edit_that_changes_nothing_is_none(world: World, state: str) -> None:
+    """The same terms again neither need an approval nor leave an entry."""
+    world.open_study("hearts", 100, state=state)
+    before = world.everything()
+    assert do(world, lambda t: studies.edit(t, "hearts", replace(TERMS), world.admin)).state == state
+    assert world.everything() == before
+
+
+def test_the_log_tells_what_an_edit_changed(world: World) -> None:
+    """The entry of an edit names the fields, has the old and the new protocol, and says that it is a draft again."""
+    world.open_study("hearts", 100, state="approved")
+    terms = replace(TERMS, purpose="More", protocol={"tables": ["visits"]})
+    do(world, lambda t: studies.edit(t, "hearts", terms, world.admin))
+    facts = last_entry(world)["facts"]
+    assert facts["changed"] == ["purpose", "protocol"]
+    assert facts["was"] == {"purpose": TERMS.purpose, "protocol": {}}
+    assert (facts["purpose"], facts["protocol"]) == ("More", {"tables": ["visits"]})
+    assert (facts["from"], facts["to"]) == ("approved", "draft")
+
+
+def test_the_log_keeps_what_was_approved(world: World) -> None:
+    """The entry of an approval has the terms and the budget as they were approved."""
+    terms = replace(TERMS, protocol={"tables": ["visits"]})
+    open_study(world, terms=terms, epsilon=70, delta=7)
+    approved = do(world, lambda t: studies.move(t, "hearts", "approve", "a reason", world.dpo))
+    assert approved.approved_by == world.dpo.commitment
+    facts = last_entry(world)["facts"]
+    assert facts["budget"] == {"epsilon_nano": 70, "delta_atto": 7}
+    assert facts["terms"]["protocol"] == {"tables": ["visits"]}
+    assert facts["terms"]["purpose"] == TERMS.purpose
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -89,6 +89,17 @@ def test_every_example_of_a_pathway_runs(observatory: Place, example: dict[str, 
     assert again["replayed"]
 
 
+def test_the_template_of_the_docs_is_met_by_the_query_of_the_docs(place: Place) -> None:
+    """The protocol in docs/governance.md can be set, allows the query in SQL there, and nothing else."""
+    (protocol,), (text,) = blocks("docs/governance.md", "json"), blocks("docs/governance.md", "sql")
+    place.open_study("strict", protocol=json.loads(protocol))
+    ada = place.client("ada")
+    body = {"sql": text, "privacy": {"epsilon": 0.5}}
+    assert ada.good("POST", "/studies/strict/queries", body)["rows"]
+    for other in ({**body, "sql": text.replace("40", "66")}, {**body, "privacy": {"epsilon": 0.6}}):
+        assert ada.post("/studies/strict/queries", other).code == "outside-protocol"
+
+
 def test_there_are_examples() -> None:
     """The pattern that finds them finds them."""
     assert len(QUERIES) >= 4

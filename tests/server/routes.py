@@ -49,6 +49,32 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("DELETE", "/tokens/{token_id}"): ADMIN,
 }
 
+# Of the routes below a study: what those that a route is for get in each of its states, draft, approved, suspended,
+# closed. A route that is not here has to be added on purpose. Each study of the tests
+# has a member, a release and a raise that waits.
+STATES = ("draft", "approved", "suspended", "closed")
+BY_STATE: dict[tuple[str, str], tuple[int, int, int, int]] = {
+    ("GET", "/studies/{study}"): (200, 200, 200, 200),
+    ("PATCH", "/studies/{study}"): (200, 200, 200, 409),
+    ("PUT", "/studies/{study}/members/{user}"): (200, 200, 200, 200),
+    ("DELETE", "/studies/{study}/members/{user}"): (200, 200, 200, 200),
+    ("POST", "/studies/{study}/approve"): (200, 409, 409, 409),
+    ("POST", "/studies/{study}/suspend"): (409, 200, 409, 409),
+    ("POST", "/studies/{study}/resume"): (409, 409, 200, 409),
+    ("POST", "/studies/{study}/close"): (200, 200, 200, 409),
+    ("GET", "/studies/{study}/budget"): (200, 200, 200, 200),
+    ("PUT", "/studies/{study}/budget"): (200, 200, 200, 409),
+    ("POST", "/studies/{study}/budget/approve"): (200, 200, 200, 409),
+    ("GET", "/studies/{study}/report"): (200, 200, 200, 200),
+    ("POST", "/studies/{study}/estimates"): (403, 200, 403, 403),
+    ("POST", "/studies/{study}/rehearsals"): (403, 200, 403, 403),
+    ("POST", "/studies/{study}/queries"): (403, 201, 403, 403),
+    ("GET", "/studies/{study}/releases"): (200, 200, 200, 200),
+    ("GET", "/studies/{study}/releases/{release}"): (200, 200, 200, 200),
+}
+# The code of each refusal above.
+CODES = {409: "wrong-state", 403: "not-approved"}
+
 METHODS = ("get", "post", "put", "patch", "delete")
 REASON = {"reason": "because"}
 NEW_STUDY = {

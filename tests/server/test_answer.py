@@ -361,6 +361,16 @@ def test_a_suspension_in_between_is_honoured(place: Place) -> None:
     assert place.home.charges() == []
 
 
+def test_a_change_of_terms_in_between_is_honoured(place: Place) -> None:
+    """What was planned under a protocol that was replaced, and the new one approved, before the charge is not charged."""
+    ready, actor = prepared(place, ask(PATIENTS))
+    place.client("admin").good("PATCH", "/studies/flu", {"protocol": {"tables": ["persons"]}})
+    place.client("dora").good("POST", "/studies/flu/approve", {"reason": "less"})
+    with pytest.raises(NotApproved, match="changed"):
+        answer.replay_or_reserve(place.house, actor, ready)
+    assert place.home.charges() == []
+
+
 def test_an_end_of_membership_in_between_is_honoured(place: Place) -> None:
     """A member removed after a request was planned and before it was charged does not charge."""
     ready, actor = prepared(place, ask(PATIENTS))

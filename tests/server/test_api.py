@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.databases import change
 from tests.server.routes import NEW_STUDY, REASON
 from tests.serving import EVERY_STATISTIC, PATIENTS, ask, assert_chain
 
@@ -120,7 +121,11 @@ def test_the_life_of_a_study(place: Place) -> None:
     is_refused(dora.post("/studies/new/approve", {"reason": ""}), 422, "invalid-request", "/reason")
     assert dora.good("POST", "/studies/new/approve", REASON)["state"] == "approved"
     is_refused(dora.post("/studies/new/approve", REASON), 409, "wrong-state")
-    is_refused(admin.request("PATCH", "/studies/new", {"title": "Too late"}), 409, "wrong-state")
+    again = admin.good("PATCH", "/studies/new", {"title": "Too late"})
+    assert (again["state"], again["approved_by"], again["edited_by"]) == ("draft", None, ["admin"])
+    is_refused(ada.post("/studies/new/queries", ask(PATIENTS)), 403, "not-approved")
+    again = dora.good("POST", "/studies/new/approve", REASON)
+    assert (again["opened_by"], again["approved_by"]) == ("admin", "dora")
     assert dora.good("POST", "/studies/new/suspend", REASON)["state"] == "suspended"
     is_refused(ada.post("/studies/new/queries", ask(PATIENTS)), 403, "not-approved")
     assert dora.good("POST", "/studies/new/resume", REASON)["state"] == "approved"
@@ -130,16 +135,18 @@ def test_the_life_of_a_study(place: Place) -> None:
     assert admin.good("POST", "/studies/new/close", REASON)["state"] == "closed"
     for action in ("approve", "suspend", "resume", "close"):
         is_refused(dora.post(f"/studies/new/{action}", REASON), 409, "wrong-state")
+    is_refused(admin.request("PATCH", "/studies/new", {"title": "Too late"}), 409, "wrong-state")
     is_refused(admin.request("PUT", "/studies/new/budget", {"epsilon": 1, **REASON}), 409, "wrong-state")
     told = [
         json.loads(b) for (b,) in place.home.rows("SELECT body FROM audit_entries WHERE study='new' ORDER BY position")
     ]
     actions = [entry["action"] for entry in told if not entry["action"].startswith("query.")]
     assert actions == [
-        *("study.open", "study.edit", "study.member.add", "study.approve", "study.suspend", "study.resume"),
+        *("study.open", "study.edit", "study.member.add", "study.approve", "study.edit", "study.approve"),
+        *("study.suspend", "study.resume"),
         *("study.member.remove", "study.close"),
     ]
-    assert [e["facts"]["reason"] for e in told if e["action"] in ("study.approve", "study.close")] == ["because"] * 2
+    assert [e["facts"]["reason"] for e in told if e["action"] in ("study.approve", "study.close")] == ["because"] * 3
 
 
 @pytest.mark.parametrize(
@@ -223,6 +230,27 @@ def test_the_budget_of_a_study(place: Place) -> None:
         assert (budget["epsilon"], budget["delta"]) == (1000.0, 1e-6)
         assert budget["spent"] == {"epsilon": 0.25, "rho": 0.03125, "delta": 0.0}
         assert (budget["reserved"]["epsilon"], budget["remaining"]["epsilon"]) == (0.0, 999.75)
+
+
+def test_nobody_approves_what_they_proposed(place: Place) -> None:
+    """An admin who became a DPO is 403 for their own study and raise, with an entry; another DPO is not."""
+    admin, dora = place.client("admin"), place.client("dora")
+    place.open_study("mine", approve=False)
+    place.open_study("raised", epsilon=1.0)
+    raised = admin.good("PUT", "/studies/raised/budget", {"epsilon": 2.0, **REASON})
+    assert (raised["raise"]["epsilon"], raised["raise_by"]) == (2.0, "admin")
+    change(place.home.ledger, "UPDATE users SET role = 'dpo' WHERE name = 'admin'")
+    for path in ("/studies/mine/approve", "/studies/raised/budget/approve"):
+        before = place.home.last_entry()
+        is_refused(admin.post(path, REASON), 403, "forbidden")
+        (action,) = place.home.actions(before)
+        assert action.endswith("approve.refuse")
+        entry = dora.good("GET", f"/audit/entries?cursor={before + 1}&limit=1")["items"][0]
+        assert (entry["actor_name"], entry["role"]) == ("admin", "dpo")
+    assert dora.good("GET", "/studies/mine")["state"] == "draft"
+    assert dora.good("POST", "/studies/mine/approve", REASON)["approved_by"] == "dora"
+    granted = dora.good("POST", "/studies/raised/budget/approve", REASON)
+    assert (granted["raise_by"], granted["budget"]["epsilon"]) == (None, 2.0)
 
 
 # The protocol

@@ -113,6 +113,7 @@ CONTRACT = {
     *("init", "import", "serve", "demo", "query", "recover", "doctor"),
     *("user add", "token new", "token revoke", "audit export"),
     *(f"study {verb}" for verb in ("new", "list", "show", "budget", "member", "approve", "suspend", "close")),
+    "study protocol",
 }
 
 
@@ -219,6 +220,46 @@ def test_without_a_home_nothing_works(tmp_path: Path) -> None:
 
 
 # Studies and queries
+
+
+def test_the_protocol_of_a_study(home: Home, tmp_path: Path) -> None:
+    """A protocol comes from a file, sends an approved study back to draft, and is shown as it could be given again."""
+    with application(home) as place:
+        place.open_study("s", protocol={"tables": ["years"]})
+    assert said(home, "study", "protocol", "s") == {"tables": ["years"]}
+    file = tmp_path / "protocol.json"
+    query = {
+        "from": "years",
+        "where": {"column": "age", "op": ">=", "value": {"parameter": "age", "type": "number", "range": [18, 65]}},
+        "select": PATIENTS,
+    }
+    protocol = {"templates": [{"name": "elders", "query": query}], "strict": True, "min_margin": 5.5}
+    file.write_text(json.dumps(protocol))
+    changed = said(home, "study", "protocol", "s", str(file))
+    assert (changed["state"], changed["protocol"], changed["approved_by"]) == ("draft", protocol, None)
+    assert json.loads(run(home, "study", "protocol", "s").stdout) == protocol
+    words = run(home, "study", "approve", "s", "--reason", "r").stdout
+    assert "opened by admin; edited by admin" in words
+    assert "approved by dora" in words
+    file.write_text(json.dumps({**protocol, "strict": "yes"}))
+    assert "/strict: must be true or false" in refused(home, "study", "protocol", "s", str(file))
+    file.write_text(json.dumps([]))
+    assert "Invalid input type" in refused(home, "study", "protocol", "s", str(file))
+    file.write_text("{")
+    assert "line 1" in refused(home, "study", "protocol", "s", str(file))
+    assert "nowhere" in refused(home, "study", "protocol", "nowhere")
+    assert said(home, "study", "show", "s")["state"] == "approved"
+
+
+def test_nobody_approves_their_own_on_the_command_line(home: Home) -> None:
+    """Four eyes hold for commands too: an admin who became a DPO approves neither their study nor their raise."""
+    with application(home) as place:
+        place.open_study("s", approve=False)
+    with closing(sqlite3.connect(home.path / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE users SET role = 'dpo' WHERE name = 'admin'")
+    assert "opened" in refused(home, "study", "approve", "s", "--reason", "r", "--as", "admin")
+    assert home.actions()[-1] == "study.approve.refuse"
+    assert said(home, "study", "approve", "s", "--reason", "r", "--as", "dora")["approved_by"] == "dora"
 
 
 def test_a_study_from_new_to_close(home: Home, tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""Four eyes: what one person proposed takes effect only once another has agreed to it.
+
+Who opened a study or had a hand in its terms cannot approve it, and who proposed a larger budget cannot approve that,
+whatever roles they have or come to have: persons are told apart by their commitments, of which each user has one for
+good. All who ever edited a study count, not only the last: what the others wrote may still stand there.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from budgets import audit
+from budgets.errors import FourEyes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import sqlalchemy as sa
+
+    from budgets.audit import Actor
+    from budgets.database import Database
+    from budgets.studies import Study
+
+
+def require_second(present: Study, by: Actor) -> None:
+    """Raise FourEyes if the actor opened the study or had a hand in its terms."""
+    if by.commitment == present.opened_by:
+        raise FourEyes(present.id, "study.approve", by, "who opened a study cannot approve it")
+    if by.commitment in present.edited_by:
+        raise FourEyes(present.id, "study.approve", by, "who edited a study cannot approve it")
+
+
+def require_second_for_raise(present: Study, by: Actor) -> None:
+    """Raise FourEyes if the actor proposed the raise that waits."""
+    if by.commitment == present.raise_by:
+        raise FourEyes(present.id, "study.budget.approve", by, "who proposed a larger budget cannot approve it")
+
+
+def with_hand(present: Study, by: Actor) -> str:
+    """Return who had a hand in a study's terms, the actor now among them, as it is kept."""
+    return audit.canonical(sorted({*present.edited_by, by.commitment}))
+
+
+def hands(kept: str | None) -> tuple[str, ...]:
+    """Return the commitments of those who had a hand in a study's terms."""
+    return () if kept is None else tuple(json.loads(kept))
+
+
+@contextmanager
+def deciding(database: Database) -> Iterator[sa.Connection]:
+    """Open a transaction for a decision. If it is refused for want of a second person, the log says so.
+
+    The refused transaction leaves nothing, so the entry has one of its own.
+    """
+    try:
+        with database.write() as transaction:
+            yield transaction
+    except FourEyes as refusal:
+        with database.write() as transaction:
+            audit.append(
+                transaction,
+                refusal.by,
+                f"{refusal.action}.refuse",
+                f"study:{refusal.study}",
+                f"refused: {refusal}",
+                study=refusal.study,
+            )
+        raise
