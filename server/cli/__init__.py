@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from server.cli import asking, auditing, people, profiling, running, studies
+from server.cli import asking, auditing, people, profiling, reporting, running, studies
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -27,5 +27,6 @@ for _command in (
     studies.study,
     asking.query,
     auditing.audit,
+    reporting.report,
 ):
     main.add_command(_command)

@@ -41,6 +41,7 @@ def everything(client: Client, accept: str) -> list[bytes]:
     """Return the body of every list and thing that a user may read."""
     paths = ["/me", "/datasets", "/datasets/clinic", "/studies", "/studies/s", "/studies/s/budget"]
     paths += ["/studies/s/releases?limit=1000", "/audit/entries?limit=1000", "/openapi.json"]
+    paths += ["/studies/s/report", "/datasets/clinic/report"]
     listed = client.get("/studies/s/releases?limit=1000").json()["items"]
     paths += [f"/studies/s/releases/{one['id']}" for one in listed]
     return [client.get(path, Accept=accept).body for path in paths]
@@ -99,7 +100,7 @@ def test_planted_values_are_found_nowhere(home: Home, planted: Path) -> None:
     store.write_bytes(whole)
     with serving(home) as server:
         clients = [server.client(name) for name in ("ada", "admin", "dora")]
-        for accept in ("application/json", "text/csv", "application/jsonl"):
+        for accept in ("application/json", "text/csv", "application/jsonl", "text/html"):
             for client in clients:
                 seen += everything(client, accept)
     export = home.path.with_name("export.jsonl")

@@ -173,6 +173,72 @@ def ways_into_a_query(text: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "codes", ask(PATIENTS, table="visits", where={"column": "day", "op": ">", "value": text})
     yield "flu", {**ask(PATIENTS), "privacy": {"epsilon": text}}
     yield "flu", {**ask(PATIENTS), "sql": text}
+    yield "flu", ask(PATIENTS, group_by=[{"column": "age", "width": text}])
+    yield "codes", ask(PATIENTS, table="visits", group_by=[{"column": "day", "part": text}])
+    yield "flu", ask({"a": {"quantile": "cost", "at": text}})
+    yield "flu", ask({"a": {"correlation": ["cost", text]}})
+    yield "flu", ask({"a": {"count": "events", "where": {"column": text, "op": "is_null"}}})
+    yield "flu", {**ask(PATIENTS), "privacy": {"margin": {"patients": text}}}
+    yield "flu", {**ask(PATIENTS), "post": [text]}
+    yield "codes", ask({"a": {"survival": "v", "bins": [0, text]}}, table=built({"days_to": {"of": "visits"}}))
+    yield "codes", ask(PATIENTS, table=built({"sum": text}))
+    yield "codes", ask(PATIENTS, table=built({"first": "age", "date": text}))
+    yield "codes", ask(PATIENTS, table=built({"days_to": {"of": "visits", "within_days": text}}))
+    yield "codes", ask(PATIENTS, table={"per_person": text, "values": {"v": {"count": "events"}}})
+    yield "codes", ask(PATIENTS, table="visits", where=cohort(persons=text))
+    yield "codes", ask(PATIENTS, table="visits", where=cohort(at_least=text))
+    yield "codes", ask(PATIENTS, table="visits", where=cohort(after={"of": text}))
+    yield "codes", ask(PATIENTS, table="visits", where=cohort(without={"of": "visits", "date": text}))
+    if isinstance(text, str) and text not in ("max(cost)", "person", '"person"'):  # which may stand there
+        for sql in IN_SQL:
+            yield "codes", {"sql": sql.replace("TEXT", text), "privacy": {"epsilon": 1}}
+
+
+def built(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a table of persons with one value."""
+    return {"per_person": "visits", "values": {"v": value}}
+
+
+def cohort(**parts: Any) -> dict[str, Any]:
+    """Return a condition on persons."""
+    return {"column": "person", "op": "in", "value": {"persons": "visits", **parts}}
+
+
+IN_SQL = [
+    "SELECT TEXT FROM visits",
+    "SELECT COUNT(*) FILTER (WHERE TEXT) FROM visits",
+    "SELECT COUNT(*) FROM visits WHERE person IN (SELECT person FROM TEXT)",
+    "SELECT COUNT(*) FROM visits WHERE person IN (SELECT TEXT FROM visits)",
+    "SELECT COUNT(*) FROM visits WHERE person IN (SELECT person FROM visits WHERE EXISTS (SELECT 1 FROM visits AS v WHERE "
+    "v.person = visits.person AND v.day <= visits.day AND TEXT))",
+    "SELECT COUNT(*) FROM (SELECT person, TEXT AS v FROM visits GROUP BY person)",
+    "SELECT COUNT(*) FROM (SELECT person, COUNT(*) AS v FROM TEXT GROUP BY person)",
+    "SELECT QUANTILE_CONT(age, [0.5, TEXT]) FROM visits",
+    "SELECT SURVIVAL(TEXT, [0, 30]) FROM visits",
+]
+
+
+NESTED = [
+    "SELECT COUNT(*) FROM " + "(SELECT person, COUNT(*) AS n FROM " * 200 + "visits" + " GROUP BY person)" * 200,
+    "SELECT COUNT(*) FROM visits WHERE " + "person IN (SELECT person FROM visits WHERE " * 100 + "age > 3" + ")" * 100,
+    "SELECT COUNT(*) FROM visits WHERE " + "NOT " * 5_000 + "urgent",
+    "SELECT COUNT(*) FROM visits WHERE " + "(" * 5_000 + "age > 3" + ")" * 5_000,
+    "SELECT COUNT(*) FROM visits WHERE age IN (" + ", ".join("1" * 9 for _ in range(5_000)) + ", 'x')",
+    "SELECT HISTOGRAM(age, [" + ", ".join(map(str, range(5_000, 0, -1))) + "]) FROM visits",
+    "SELECT " + ", ".join(f"SUM(cost) AS s{n}" for n in range(3_000)) + " FROM visits GROUP BY nothing",
+]
+
+
+@pytest.mark.parametrize("sql", NESTED, ids=range(len(NESTED)))
+def test_what_is_nested_or_long_beyond_reason_is_refused(server: Server, sql: str) -> None:
+    """Neither depth nor length of a statement is a server error or a charge."""
+    before = state(server.home)
+    survived(server.client("ada").post("/studies/codes/queries", {"sql": sql, "privacy": {"epsilon": 1}}), sql[:80])
+    deep: Any = {"column": "age", "op": ">", "value": 3}
+    for _ in range(60):
+        deep = cohort(where=deep)
+    survived(server.client("ada").post("/studies/codes/queries", ask(PATIENTS, table="visits", where=deep)), "cohorts")
+    assert state(server.home) == before
 
 
 def test_hostile_texts_in_queries(server: Server) -> None:
@@ -183,7 +249,7 @@ def test_hostile_texts_in_queries(server: Server) -> None:
         for study, body in ways_into_a_query(text):
             survived(ada.post(f"/studies/{study}/queries", body), body)
             count += 1
-    assert count > 1_500
+    assert count > 5_000
     assert state(server.home) == before
 
 

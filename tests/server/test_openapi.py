@@ -170,6 +170,9 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
                 client.good("GET", path)
         for accept in (JSON, "text/csv", "application/jsonl"):
             dora.get("/audit/entries?limit=3", Accept=accept)
+        for path in ("/studies/flu/report", "/datasets/rand-hie/report", "/datasets/clinic/report"):
+            for accept in (JSON, "text/html"):
+                dora.get(path, Accept=accept)
         admin.good("POST", "/users", {"name": "eve", "role": "dpo"})
         token = admin.good("POST", "/users/eve/tokens")
         admin.good("DELETE", f"/tokens/{token['token_id']}")

@@ -1,0 +1,182 @@
+"""What the promise leaves out, and the facts that a regulator asks for, in plain words.
+
+The titles of `LEFT_OUT` are those of docs/threat-model.md; a test holds them together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LEFT_OUT = {
+    "The admin, the machine and the ledger's database are trusted": (
+        "Whoever can read the server's home folder can read the data. The data, the ledger and the logs are "
+        "personal data and must not leave; only releases may be published. An admin can make access tokens; each "
+        "one is in the log."
+    ),
+    "The source is what it says it is": (
+        "A person with two identifiers in the source counts as two persons. Facts that many persons share, such as "
+        "those of a family or a practice, are not protected as one."
+    ),
+    "The catalog is public": (
+        "Names of tables and columns, categories and bounds are shown to every user. If they were taken from the "
+        "data instead of being set beforehand, they reveal what they reveal."
+    ),
+    "Timing": (
+        "Answers leave at fixed beats, so that small differences do not show. A query that takes longer than a "
+        "beat can show roughly how long it took, and so can the load on a shared machine."
+    ),
+    "Failures": (
+        "Whether a query fails for want of memory or time may depend on the data. It is charged in full and says "
+        "nothing more, but that it failed is seen."
+    ),
+    "Audit log": (
+        "A change to the log is found by whoever kept an earlier state of it. Keep the state that is named in this "
+        "report, outside the server."
+    ),
+    "What is learnt is not prevented": (
+        "A true statistic about a group says something about its members, whether or not they are in the data. "
+        "That is what statistics are for."
+    ),
+}
+
+TO_ADD = None  # an answer that only the controller has: the page leaves room for it
+OWN_WORK = (
+    "Only statistics with noise leave the server, in differential privacy for each person with all their events. "
+    "A limit on the loss is enforced before data are touched, for the study and, over all studies, for the dataset."
+)
+
+
+def facts(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the facts for GDPR articles 5(2), 30 and 35 out of the rest of a report. None: to be added."""
+    return [
+        {
+            "article": "Article 5(2)",
+            "title": "Accountability",
+            "facts": _asked(
+                ("Who decided, and when", _decided(document)),
+                ("Purpose limitation", _limits_of_use(document)),
+                ("Data minimisation", OWN_WORK),
+                ("How it can be checked", _checked(document)),
+            ),
+        },
+        {
+            "article": "Article 30",
+            "title": "Record of processing activities",
+            "facts": _asked(
+                ("Controller, representative and data protection officer", TO_ADD),
+                ("Purposes", _purposes(document)),
+                ("Categories of data subjects", _subjects(document)),
+                ("Categories of personal data", _categories(document)),
+                ("Recipients", _recipients(document)),
+                ("Transfers to third countries", TO_ADD),
+                ("Time limits", _time_limits(document)),
+                ("Security measures (article 32)", OWN_WORK + " Access is by role and token; every act is logged."),
+            ),
+        },
+        {
+            "article": "Article 35",
+            "title": "Data protection impact assessment",
+            "facts": _asked(
+                ("Description of the processing", _description(document)),
+                ("Necessity and proportionality", TO_ADD),
+                ("Risks to the rights and freedoms of persons", _risks(document)),
+                ("Measures", "Noise, limits, approval by a DPO and a log, as above; see what the promise leaves out."),
+                ("Advice of the data protection officer", TO_ADD),
+            ),
+        },
+    ]
+
+
+def _asked(*pairs: tuple[str, str | None]) -> list[dict[str, str | None]]:
+    return [{"question": question, "answer": answer} for question, answer in pairs]
+
+
+def _decided(document: dict[str, Any]) -> str:
+    said = [
+        f"{act['action'].removeprefix('study.')} of {act['study']} by {by(act)} on {act['time'][:10]}"
+        for act in document["history"]
+        if act["approval"]
+    ]
+    return _listed(said, "No DPO has approved anything yet.")
+
+
+def by(act: dict[str, Any]) -> str:
+    """Return who acted, by name where it is still known."""
+    return f"{act['name']} ({act['role']})" if act["name"] else f"a {act['role']} whose name was erased"
+
+
+def _limits_of_use(document: dict[str, Any]) -> str:
+    study = document["study"]
+    if study is None:
+        return f"Data are used through approved studies alone, of which there are {len(document['studies'])}."
+    protocol = [
+        f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}"
+        for name, value in study["protocol"].items()
+        if isinstance(value, (list, str, int, float))
+    ]
+    return _listed(protocol, "The study's protocol allows every table, column and statistic of the catalog.")
+
+
+def _checked(document: dict[str, Any]) -> str:
+    log = document["log"]
+    hashed = f"the hash of the last is {log['last_leaf_hash']}"
+    return f"The audit log, a chain of hashes, has {log['entries']} entries; {hashed}."
+
+
+def _purposes(document: dict[str, Any]) -> str:
+    study = document["study"]
+    if study is not None:
+        return f"{study['purpose']} Legal basis: {study['legal_basis']}"
+    return _listed(
+        [f"{one['id']}: {one['purpose']} ({one['legal_basis']})" for one in document["studies"]],
+        "There is no study yet.",
+    )
+
+
+def _subjects(document: dict[str, Any]) -> str:
+    most = document["dataset"]["persons_max"]
+    bound = "" if most is None else f": at most {most:,}"
+    return f"The persons in the dataset {document['dataset']['title']}{bound}."
+
+
+def _categories(document: dict[str, Any]) -> str:
+    return _listed(
+        [f"{table['name']} ({', '.join(table['columns'])})" for table in document["dataset"]["tables"]],
+        "The store of this edition was deleted; its manifest names the columns.",
+    )
+
+
+def _recipients(document: dict[str, Any]) -> str:
+    people = sorted({name for one in document["studies"] for name in one["members"]})
+    return f"Statistics with noise, to: {_listed(people, 'nobody.')}"
+
+
+def _time_limits(document: dict[str, Any]) -> str:
+    study = document["study"]
+    if study is None:
+        return "Those of each study. What was released and what was spent are kept."
+    return (
+        f"Questions from {study['starts'] or 'approval'} to {study['ends'] or 'closing'}. "
+        "What was released and what was spent are kept."
+    )
+
+
+def _description(document: dict[str, Any]) -> str:
+    released = document["releases"]
+    profiles = f" and contribution profiles: {len(released['profiles'])}" if released["profiles"] else ""
+    return f"Statistics are computed on the server and released with noise: {released['count']} so far{profiles}."
+
+
+def _risks(document: dict[str, Any]) -> str:
+    own = document["accounts"][0]
+    return (
+        f"So far: {own['at_spend']['words']} At the limit: {own['at_limit']['words']} "
+        "The three criteria of anonymity are answered above."
+    )
+
+
+def _listed(parts: Iterable[str], otherwise: str) -> str:
+    return "; ".join(parts) or otherwise

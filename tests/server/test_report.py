@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from server.cli import main
+from server.reporting import meaning, page, regulator
+from tests.serving import PATIENTS, ROOT, Place, ask
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.serving import Reply
+
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=y>&amp;{{ 7*7 }}"
+
+
+def page_of(place: Place, path: str = "/studies/flu/report") -> Reply:
+    """Return a report as a browser gets it."""
+    reply = place.client("dora").get(path, Accept="text/html,application/xhtml+xml,*/*;q=0.8")
+    assert (reply.status, reply.content_type) == (200, "text/html")
+    return reply
+
+
+class Elements(HTMLParser):
+    """The elements of a page with their attributes, and its text."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(reply.body.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_an_empty_study(place: Place) -> None:
+    """A study that asked nothing reveals nothing, and its report says so in both forms."""
+    said = place.client("dora").good("GET", "/studies/flu/report")
+    assert (said["releases"]["count"], said["releases"]["shown"], said["releases"]["first"]) == (0, [], None)
+    spent = said["accounts"][0]["at_spend"]
+    assert (spent["epsilon"], spent["delta"], spent["advantage"]) == (0, 0, 0)
+    assert all(belief["at_most"] == belief["prior"] for belief in spent["presence"] + spent["fact"])
+    assert "nothing was revealed of anyone" in page_of(place).body.decode()
+
+
+def test_what_was_released_and_decided(place: Place) -> None:
+    """Releases stand with question, loss and mechanism, never their rows; approvals with name, reason and time."""
+    ada, dora = place.client("ada"), place.client("dora")
+    made = [
+        ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.5)),
+        ada.good("POST", "/studies/flu/queries", {**ask({"n": {"count": "events"}}), "privacy": {"rho": 0.001}}),
+    ]
+    said = dora.good("GET", "/studies/flu/report")
+    for release, shown in zip(made, said["releases"]["shown"], strict=True):
+        assert {key: shown[key] for key in ("id", "sql", "cost")} == {
+            key: release[key] for key in ("id", "sql", "cost")
+        }
+        assert "rows" not in shown
+    assert [one["mechanisms"] for one in said["releases"]["shown"]] == [["discrete_laplace"], ["discrete_gaussian"]]
+    (approval,) = [act for act in said["history"] if act["approval"]]
+    assert (approval["name"], approval["role"], approval["reason"]) == ("dora", "dpo", "it may")
+    # The Gaussian query has no finite epsilon: the sum of rho says what holds.
+    own, shared = said["accounts"]
+    assert own["accountants"]["epsilon"] is None
+    assert own["at_spend"]["by"] == shared["at_spend"]["by"] == "rho"
+    assert own["at_spend"]["delta"] == 5e-7
+    assert "at least 1 in 1,000" in own["at_spend"]["condition"]
+    dataset = dora.good("GET", "/datasets/rand-hie/report")
+    assert [one["id"] for one in dataset["releases"]["shown"]] == [one["id"] for one in made]
+    assert dataset["accounts"] == [shared]
+
+
+def test_deltas_of_thresholds_count(place: Place) -> None:
+    """A release past a threshold has its delta in the report, beside a sum of epsilon."""
+    asked = ask(PATIENTS, 1.0, "visits", group_by=["code"])
+    asked["privacy"]["delta"] = 1e-8
+    place.open_study("codes", "clinic")
+    place.client("ada").good("POST", "/studies/codes/queries", asked)
+    own = place.client("dora").good("GET", "/studies/codes/report")["accounts"][0]
+    assert own["at_spend"]["by"] == "epsilon"
+    assert own["at_spend"]["delta"] == own["used"]["delta"] > 0
+
+
+@pytest.mark.parametrize("path", ["/studies/flu/report", "/datasets/rand-hie/report", "/studies/nowhere/report"])
+def test_reports_are_not_for_researchers(place: Place, path: str) -> None:
+    """A researcher, even a member, is refused, whether the study is there or not; nothing is logged."""
+    before = place.home.last_entry()
+    for name in ("ada", "ben"):
+        reply = place.client(name).get(path)
+        assert (reply.status, reply.code) == (403, "forbidden")
+    assert place.home.last_entry() == before
+
+
+def test_reading_is_an_entry_and_covers_itself(place: Place) -> None:
+    """Each reading is one entry, and the report names the state of the log that has it; none for what is not there."""
+    for name, path in (("dora", "/studies/flu/report"), ("admin", "/datasets/rand-hie/report")):
+        before = place.home.last_entry()
+        log = place.client(name).good("GET", path)["log"]
+        assert place.home.actions(before) == ["report.read"]
+        ((leaf,),) = place.home.rows("SELECT leaf_hash FROM audit_entries WHERE position = ?", before + 1)
+        assert (log["entries"], log["last_leaf_hash"]) == (before + 2, leaf)
+    for path in ("/studies/nowhere/report", "/datasets/nowhere/report"):
+        assert place.client("dora").get(path).status == 404
+    assert place.home.last_entry() == before + 1
+
+
+def test_hostile_texts_are_texts(place: Place) -> None:
+    """Titles, purposes, bases and reasons are shown as they are written, and never become elements or templates."""
+    terms = dict.fromkeys(("title", "purpose", "legal_basis"), HOSTILE)
+    place.open_study("evil", approve=False, **terms)
+    place.client("dora").good("POST", "/studies/evil/approve", {"reason": HOSTILE})
+    for path in ("/studies/evil/report", "/datasets/rand-hie/report"):
+        found = Elements(page_of(place, path))
+        assert not {"script", "img", "iframe", "object"} & {tag for tag, _ in found.elements}
+        assert HOSTILE in found.text
+
+
+def test_the_page_loads_and_runs_nothing(place: Place) -> None:
+    """The page has a strict policy, in its head too, its one style has the policy's hash, and nothing points outside."""
+    reply = page_of(place)
+    assert reply.headers["content-security-policy"] == f"{page.POLICY}; frame-ancestors 'none'"
+    assert page.POLICY.startswith("default-src 'none'; style-src 'sha256-")
+    text = reply.body.decode()
+    assert re.findall(r"<style>(.*?)</style>", text, re.DOTALL) == [page.STYLE]
+    found = Elements(reply)
+    assert [attributes for tag, attributes in found.elements if attributes.keys() & {"src", "href", "style"}] == []
+    assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
+    assert ("meta", page.POLICY) in [(tag, attributes.get("content")) for tag, attributes in found.elements]
+    (chart,) = [attributes for tag, attributes in found.elements if tag == "svg"]
+    assert set((chart["aria-labelledby"] or "").split()) <= {attributes.get("id") for _, attributes in found.elements}
+
+
+def test_an_erased_name(place: Place) -> None:
+    """Once a name is erased the report says so, and the decision stays."""
+    place.home.change("DELETE FROM identities WHERE name = 'dora'")
+    said = place.client("admin").good("GET", "/studies/flu/report")
+    assert [(act["name"], act["role"]) for act in said["history"] if act["approval"]] == [(None, "dpo")]
+    assert "a dpo whose name was erased" in page_of(place).body.decode()
+
+
+def test_the_command(place: Place, tmp_path: Path) -> None:
+    """`rowless report` says it in words, as the JSON of the API, and as the page."""
+    variables = place.home.environment()
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(main, ["report", *arguments], env=variables)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    assert "nothing was revealed of anyone" in run("study", "flu")
+    shown: dict[str, Any] = json.loads(run("dataset", "rand-hie", "--json"))
+    assert shown.keys() == place.client("dora").good("GET", "/datasets/rand-hie/report").keys()
+    file = tmp_path / "report.html"
+    assert str(file) in run("study", "flu", "--html", str(file))
+    assert file.read_text().startswith("<!doctype html>")
+    refused = CliRunner().invoke(main, ["report", "study", "flu", "--as", "ada"], env=variables)
+    assert refused.exit_code == 1
+
+
+def test_what_is_left_out_stands_in_the_threat_model() -> None:
+    """Each caveat is one of docs/threat-model.md."""
+    told = re.findall(r"^- \*\*(.*?)\.?\*\*", (ROOT / "docs" / "threat-model.md").read_text(), re.MULTILINE)
+    assert set(regulator.LEFT_OUT) <= set(told)
+
+
+@pytest.mark.parametrize(
+    ("bound", "text"),
+    [(0, "0%"), (0.1, "10%"), (0.154829, "15.5%"), (0.99991, "100%"), (0.00271829, "0.28%"), (1, "100%")],
+)
+def test_percentages_are_rounded_up(bound: float, text: str) -> None:
+    """A percentage never understates."""
+    assert meaning.percent(bound) == text
