@@ -70,10 +70,10 @@ def _measure(measure: Measure) -> dict[str, object]:
 
 
 def _key(key: CellKey) -> dict[str, object]:
-    return {
+    shown: dict[str, object] = {
         "name": key.name,
         "column": key.column.name,
         "edges": key.edges,
         "labels": key.labels,
-        "part": key.part,
     }
+    return shown if key.part is None else {**shown, "part": key.part}

@@ -90,8 +90,10 @@ def _key_json(key: nodes.Key) -> str | dict[str, object]:
             shown["bins"] = list(edges)
         case nodes.ByPeriod(period=period):
             shown["period"] = period
-        case nodes.ByWidth(width=width):
+        case nodes.ByWidth(width=width, origin=origin):
             shown["width"] = width
+            if origin is not None:
+                shown["from"] = origin
         case nodes.ByPart(part=part):
             shown["part"] = part
         case nodes.ByValue(name=None):

@@ -12,12 +12,11 @@ import datetime as dt
 import itertools
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from queries import codes, nodes
+from queries import codes, date_parts, nodes
 from queries.catalog import EPOCH, Column, Kind, Table
 from queries.errors import InvalidQuery
 from queries.predicates import column_of
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 TABLE_MAX = 2**20  # codes for which a look-up table is made; beyond, edges are searched
 EDGES_MAX = 100_000
 QUARTERS = (1, 4, 7, 10)
+UNITS_MAX = 2**53  # of widths and origins: beyond, a bin's beginning is no number that every reader can hold
 
 Label = str | int | float | bool | None
 
@@ -39,10 +39,10 @@ class CellKey:
     """One group-by key over a column's codes.
 
     With `edges` (ascending codes) a code belongs to the bin i where edges[i] <= code < edges[i+1], called labels[i];
-    with a `part` of a date, to the label that is its day's part; without either, each code is a cell of its own. Null's
-    cell stands last, if `null` gives it one. Of a column without declared values only the codes in `named` have cells,
-    each called by its label: none before a threshold let them through (`undeclared.py`), and codes of other columns
-    have no such list.
+    with a `part` of a date, to the cell called by that part of its day; without either, each code is a cell of its own.
+    Null's cell stands last, if `null` gives it one. Of a column without declared values only the codes in `named` have
+    cells, each called by its label: none before a threshold let them through (`undeclared.py`), and codes of other
+    columns have no such list.
     """
 
     name: str
@@ -50,39 +50,40 @@ class CellKey:
     null: bool
     edges: tuple[int, ...] | None = None
     labels: tuple[str | int | float, ...] = ()
-    part: str | None = None
     named: tuple[int, ...] | None = None
+    part: str | None = None
 
     @property
     def values(self) -> int:
         """Return the number of cells beside null's."""
         if self.named is not None:
             return len(self.named)
-        if self.part is not None:
-            return len(self.labels)
-        return self.column.size if self.edges is None else len(self.edges) - 1
+        if self.edges is not None:
+            return len(self.edges) - 1
+        return self.column.size if self._each else len(self.labels)
+
+    @property
+    def _each(self) -> bool:
+        """Say whether each declared value has a cell of its own, called as it is."""
+        return self.edges is None and self.part is None and self.named is None
 
     @property
     def size(self) -> int:
         """Return the number of cells."""
         return self.values + self.null
 
-    @property
-    def _is_labelled(self) -> bool:
-        return self.edges is not None or self.named is not None or self.part is not None
-
     def label(self, index: int) -> Label:
         """Return what names a cell in the answer; None is null's."""
         if index >= self.values:
             return None
-        if not self._is_labelled:
+        if self._each:
             return self.column.label(index + 1)
         return self.labels[index]
 
     def every_label(self) -> list[Label]:
         """Return what names each cell, in their order."""
         named: Iterable[Label] = self.labels
-        if not self._is_labelled:
+        if self._each:
             named = self.column.values or map(self.column.label, range(1, self.values + 1))
         return [*named, *([None] if self.null else [])]
 
@@ -93,7 +94,7 @@ class CellKey:
         if self.named is not None:
             return self.named.index(code) if code in self.named else -1
         if self.part is not None:
-            return self.labels.index(_part_of(self.column, code, self.part))
+            return self.labels.index(date_parts.of_day(self.part, code - 1 + self.column.low))
         if self.edges is None:
             return code - 1
         found = bisect.bisect_right(self.edges, code) - 1
@@ -105,9 +106,10 @@ class CellKey:
             table = np.full(max(self.named, default=0) + 1, -1, dtype=np.int32)
             table[list(self.named)] = np.arange(len(self.named), dtype=np.int32)
         elif self.part is not None:
-            place = {label: index for index, label in enumerate(self.labels)}
-            parts = (_part_of(self.column, code, self.part) for code in range(1, self.column.size + 1))
-            table = np.array([-1, *(place[part] for part in parts)], dtype=np.int32)
+            # Of a date there are never too many codes: the calendar has fewer than 4 million days.
+            every_part = date_parts.of_days(self.part, self.column.low, self.column.high)
+            table = np.full(self.column.size + 1, -1, dtype=np.int32)
+            table[1:] = np.searchsorted(np.array(self.labels, dtype=np.int64), every_part)
         elif self.edges is None:
             table = np.arange(-1, self.column.size, dtype=np.int32)
         elif self.column.size > TABLE_MAX:
@@ -145,45 +147,14 @@ def bind(key: nodes.Key, table: Table, pointer: str, named: str | None = None, *
         case nodes.ByPeriod(period=period):
             if column.kind is not Kind.DATE:
                 raise InvalidQuery(f"{pointer}/period", f"{column.name} is not a date")
-            return _periods(name, column, period)
-        case nodes.ByWidth(width=width):
-            return _widths(name, column, width, f"{pointer}/width")
+            return _periods(name, column, period, f"{pointer}/period")
+        case nodes.ByWidth():
+            return _widths(name, column, key, pointer)
         case nodes.ByPart(part=part):
             if column.kind is not Kind.DATE:
                 raise InvalidQuery(f"{pointer}/part", f"{column.name} is not a date")
-            found = {_part_of(column, code, part) for code in range(1, column.size + 1)}
-            return CellKey(name, column, column.nullable, labels=tuple(sorted(found)), part=part)
-
-
-def _part_of(column: Column, code: int, part: str) -> int:
-    """Return a part of the day behind a code."""
-    day = EPOCH + dt.timedelta(days=code - 1 + column.low)
-    match part:
-        case "quarter":
-            return (day.month + 2) // 3
-        case "week":
-            return day.isocalendar().week
-        case "weekday":
-            return day.isoweekday()
-        case _:
-            number: int = getattr(day, part)
-            return number
-
-
-def _widths(name: str, column: Column, width: float, pointer: str) -> CellKey:
-    """Return bins from one multiple of the width to the next, each called by where it begins."""
-    if not column.numeric:
-        raise InvalidQuery(pointer, f"{column.name} is a {column.kind.value}; bins of a width need numbers")
-    units = codes.exact(width, pointer) / Fraction(column.step)
-    if units.denominator != 1 or units < 1:
-        raise InvalidQuery(pointer, f"must be a multiple of {column.name}'s step {column.step}")
-    each = int(units)
-    first, last = column.low // each, column.high // each
-    if last - first >= EDGES_MAX:
-        raise InvalidQuery(pointer, f"makes more than {EDGES_MAX} bins")
-    begins = [each * place for place in range(first, last + 1)]
-    edges = (1, *(begin - column.low + 1 for begin in begins[1:]), column.size + 1)
-    return CellKey(name, column, column.nullable, edges, tuple(column.numbers(begins)))
+            found = date_parts.of_days(part, column.low, column.high)
+            return CellKey(name, column, column.nullable, labels=tuple(np.unique(found).tolist()), part=part)
 
 
 def _bins(name: str, column: Column, edges: tuple[nodes.Scalar, ...], pointer: str) -> CellKey:
@@ -206,7 +177,48 @@ def _edge(edge: nodes.Scalar) -> nodes.Scalar:
     return int(edge) if isinstance(edge, float) and edge.is_integer() else edge
 
 
-def _periods(name: str, column: Column, period: str) -> CellKey:
+def _widths(name: str, column: Column, key: nodes.ByWidth, pointer: str) -> CellKey:
+    """Return the bins of a width that cover the declared bounds, each called by the value at which it begins."""
+    width_of, origin_of = f"{pointer}/width", f"{pointer}/from"
+    if not column.ordered:
+        raise InvalidQuery(width_of, f"{column.name} has no order, so it cannot be cut into bins")
+    if column.kind is Kind.DATE:
+        if key.origin is None:
+            raise InvalidQuery(
+                pointer, f'{column.name} holds dates: say at which a bin begins, as in "from": "2020-01-06"'
+            )
+        width = codes.exact(key.width, width_of)
+        what = "days"
+    else:
+        width = codes.units_of(column, key.width, width_of)
+        what = f"steps of {column.step}" if column.kind is Kind.NUMBER else "numbers"
+    origin = codes.units_of(column, 0 if key.origin is None else key.origin, origin_of)
+    if width <= 0 or width.denominator != 1:
+        raise InvalidQuery(width_of, f"must be above 0 and whole: {column.name} is counted in {what}")
+    if origin.denominator != 1:
+        raise InvalidQuery(origin_of, f"must be a value that {column.name} can have: it is counted in {what}")
+    for units, place in ((width, width_of), (abs(origin), origin_of)):
+        if units > UNITS_MAX:
+            raise InvalidQuery(place, "is too large")
+    begins = int(origin) + int((column.low - origin) // width) * int(width)
+    if (column.high - begins) // width >= EDGES_MAX:
+        raise InvalidQuery(width_of, f"makes more than {EDGES_MAX} bins within the bounds of {column.name}")
+    starts = range(begins, column.high + 1, int(width))
+    labels: Iterable[str | int | float]
+    if column.kind is Kind.DATE:
+        # The calendar begins with the year 1, and so does a bin that would reach further back.
+        labels = (dt.date.fromordinal(max(EPOCH.toordinal() + start, 1)).isoformat() for start in starts)
+    else:
+        labels = column.numbers(starts)
+    edges = (1, *(start - column.low + 1 for start in starts[1:]), column.size + 1)
+    return CellKey(name, column, column.nullable, edges, tuple(labels))
+
+
+def _periods(name: str, column: Column, period: str, pointer: str) -> CellKey:
+    if period == "day":
+        return CellKey(name, column, column.nullable)
+    if period == "week":
+        return _weeks(name, column, pointer)
     first = EPOCH + dt.timedelta(days=column.low)
     last = EPOCH + dt.timedelta(days=column.high)
     starts: list[int] = []
@@ -221,6 +233,17 @@ def _periods(name: str, column: Column, period: str) -> CellKey:
     # Periods that ended before the column's first day are no part of its range.
     skip = sum(start <= 1 for start in starts) - 1
     return CellKey(name, column, column.nullable, (*starts[skip:], column.size + 1), tuple(labels[skip:]))
+
+
+def _weeks(name: str, column: Column, pointer: str) -> CellKey:
+    """Return the weeks of ISO 8601, which begin with a Monday and belong to the year of their Thursday."""
+    monday = column.low - date_parts.of_day("weekday", column.low) + 1
+    if (column.high - monday) // 7 >= EDGES_MAX:
+        raise InvalidQuery(pointer, f"makes more than {EDGES_MAX} weeks within the bounds of {column.name}")
+    starts = range(monday, column.high + 1, 7)
+    weeks = [(EPOCH + dt.timedelta(days=max(start, column.low))).isocalendar() for start in starts]
+    edges = (1, *(start - column.low + 1 for start in starts[1:]), column.size + 1)
+    return CellKey(name, column, column.nullable, edges, tuple(f"{week.year}-W{week.week:02}" for week in weeks))
 
 
 def _period_label(year: int, month: int, period: str) -> str:

@@ -16,7 +16,7 @@ Scalar = str | int | float | bool
 PERSON = "person"  # the public name of the person column
 
 COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null")
-PERIODS = ("year", "quarter", "month")
+PERIODS = ("year", "quarter", "month", "week", "day")
 PARTS = ("year", "quarter", "month", "week", "weekday", "day")
 CONFIDENCE = 0.95  # of margins, where a request names none
 
@@ -105,7 +105,7 @@ class ByBins:
 
 @dataclass(frozen=True)
 class ByPeriod:
-    """One cell for each year, quarter or month within the declared bounds of a date column."""
+    """One cell for each year, quarter, month, week (from Monday on) or day within a date column's declared bounds."""
 
     column: str
     period: str
@@ -114,16 +114,23 @@ class ByPeriod:
 
 @dataclass(frozen=True)
 class ByWidth:
-    """One cell for each bin of so much width, from one multiple of it to the next, within the declared bounds."""
+    """One cell for each bin of a width within the column's declared bounds; a bin begins at the origin (0).
+
+    Of a date the width is in days, and the origin is a date, which has no default.
+    """
 
     column: str
-    width: float
+    width: int | float
+    origin: Scalar | None = None
     name: str | None = None
 
 
 @dataclass(frozen=True)
 class ByPart:
-    """One cell for each value of a part of a date, over all years: months from 1, weekdays from 1 (Monday)."""
+    """One cell for each value that a part of a date has within the declared bounds, over all years: months 1 to 12.
+
+    Weeks are those of ISO 8601, and of weekdays 1 is Monday.
+    """
 
     column: str
     part: str

@@ -151,6 +151,8 @@ def _events(table: Table, profile: TableProfile, keys: Sequence[CellKey]) -> Num
 def _merges_values(key: CellKey, table: Table) -> bool:
     """Say whether all events with one value of a profiled column fall into one cell of the key, or none."""
     profiled = key_of(key.column, table)
+    if profiled is not None and key.part is not None:  # of a date, of which the months are profiled
+        return key.part in ("year", "quarter", "month")
     if profiled is None or profiled.edges is None:
         return profiled is not None
     return key.edges is not None and set(key.edges) <= {*profiled.edges, 0}
@@ -159,8 +161,10 @@ def _merges_values(key: CellKey, table: Table) -> bool:
 def _parts_values(key: CellKey, table: Table) -> bool:
     """Say whether all events in one cell of the key have one value of a profiled column."""
     profiled = key_of(key.column, table)
-    if profiled is None or key.edges is None:
-        return profiled is not None
+    if profiled is None or key.part is not None:  # a part of a date is the same in many periods
+        return False
+    if key.edges is None:
+        return True
     return profiled.edges is not None and set(profiled.edges) <= set(key.edges)
 
 

@@ -20,6 +20,7 @@ from queries.errors import InvalidQuery
 from queries.policy import STATISTICS
 from queries.postprocessing import WORDS
 from server.conditions import parse_predicate, parse_source
+from server.grouping import parse_key
 from server.shapes import (
     Built,
     as_bounds,
@@ -40,47 +41,6 @@ T = TypeVar("T")
 CONFIDENCE_MIN, CONFIDENCE_MAX = 0.5, 0.999
 MARGIN_MAX = 1e300  # a whole number beyond a float's range is no margin either
 NOISES = ("laplace", "gaussian")
-
-
-def parse_key(value: Any) -> nodes.Key:
-    """Return a group-by key. Raises ValidationError with the place."""
-    if isinstance(value, str):
-        return nodes.ByValue(as_column(value))
-    shape = as_object(value)
-    kinds = [word for word in ("bins", "period", "width", "part") if word in shape]
-    only(shape, "column", "bins", "period", "width", "part", "as")
-    column = member(shape, "column", as_column)
-    name = within("as", as_name, shape["as"]) if "as" in shape else None
-    if len(kinds) > 1:
-        raise ValidationError({kinds[1]: [f"give {kinds[0]} or {kinds[1]}, not both"]})
-    if "bins" in shape:
-        return nodes.ByBins(column, within("bins", as_scalars, shape["bins"]), name)
-    if "period" in shape:
-        return nodes.ByPeriod(column, within("period", _period, shape["period"]), name)
-    if "width" in shape:
-        return nodes.ByWidth(column, within("width", _width, shape["width"]), name)
-    if "part" in shape:
-        return nodes.ByPart(column, within("part", _part, shape["part"]), name)
-    return nodes.ByValue(column, name)
-
-
-def _width(value: Any) -> float:
-    width = number(value)
-    if width <= 0:
-        raise ValidationError("must be above 0")
-    return width
-
-
-def _part(value: Any) -> str:
-    if not isinstance(value, str) or value not in nodes.PARTS:
-        raise ValidationError(f"must be one of {' '.join(nodes.PARTS)}")
-    return value
-
-
-def _period(value: Any) -> str:
-    if not isinstance(value, str) or value not in nodes.PERIODS:
-        raise ValidationError(f"must be one of {' '.join(nodes.PERIODS)}")
-    return value
 
 
 def parse_statistic(value: Any) -> nodes.Statistic:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 from budgets.loss import EPSILON_MAX, RHO_MAX
@@ -32,6 +31,7 @@ _COLUMN = {"type": "string", "description": "A column of the table"}
 _TABLE = {"type": "string", "description": "A table of the dataset"}
 _DAYS = {"type": "integer", "minimum": 0, "maximum": DAYS_MAX}
 _NAME = {"type": "string", "pattern": f"^{nodes.NAME.pattern}$"}
+_AS = {"as": _NAME}
 _SCALARS = {"type": "array", "minItems": 1, "items": _ref("Scalar")}
 _WHERE = {"$ref": "#/components/schemas/Predicate"}
 _COUNTED = {"enum": ["persons", "events"]}
@@ -69,7 +69,6 @@ _STATISTICS = [
     ),
 ]
 _QUERY_DELTA = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": "In steps of 1e-18"}
-_KINDS = ("bins", "period", "width", "part")  # of keys, one of them
 _ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null")]
 
 COMPONENTS: dict[str, dict[str, Any]] = {
@@ -183,21 +182,21 @@ COMPONENTS: dict[str, dict[str, Any]] = {
         ],
     },
     "Key": {
-        "description": "A group-by key: a column's declared values, bins [a, b) or of a width, the periods of a date "
-        "or a part of it.",
+        "description": "A group-by key: a column's declared values, bins [a, b), bins of a width (from an origin), the "
+        "periods of a date, or a part of it over all years",
         "oneOf": [
             {"type": "string"},
-            {
-                **_shape(
-                    ["column"],
-                    column=_COLUMN,
-                    bins=_SCALARS,
-                    period={"enum": list(nodes.PERIODS)},
-                    width=_ABOVE_ZERO,
-                    part={"enum": list(nodes.PARTS)},
-                ),
-                "not": {"anyOf": [{"required": list(pair)} for pair in itertools.combinations(_KINDS, 2)]},
-            },
+            _shape(["column"], column=_COLUMN, **_AS),
+            _shape(["column", "bins"], column=_COLUMN, bins=_SCALARS, **_AS),
+            _shape(
+                ["column", "width"],
+                column=_COLUMN,
+                width=_ABOVE_ZERO,
+                **{"from": {"type": ["number", "string"]}},
+                **_AS,
+            ),
+            _shape(["column", "period"], column=_COLUMN, period={"enum": list(nodes.PERIODS)}, **_AS),
+            _shape(["column", "part"], column=_COLUMN, part={"enum": list(nodes.PARTS)}, **_AS),
         ],
     },
     "Statistic": {"oneOf": _STATISTICS},
@@ -233,7 +232,6 @@ COMPONENTS |= {
         **_shape(["parameter", "type"], parameter=_NAME, type={"enum": list(KINDS)}, **_PARAMETER_VALUES),
     },
 }
-COMPONENTS["Key"]["oneOf"][1]["properties"]["as"] = _NAME
 
 
 def describe(api: Api) -> None:

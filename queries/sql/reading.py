@@ -10,11 +10,10 @@ from sqlglot.errors import ParseError, SqlglotError
 
 from queries import names, nodes
 from queries.errors import InvalidQuery, OutsideProtocol
-from queries.sql import statistics
+from queries.sql import cuts, statistics
 from queries.sql.conditions import predicate
 from queries.sql.parts import column_name, identifier, only, refusal, scalar, table_name
 from queries.sql.persons import per_person
-from queries.sql.writing import PARTS
 
 TEXT_MAX = 64 * 1024  # characters
 
@@ -134,6 +133,9 @@ def _grouped(group: exp.Expr | None, keys: list[_Named], select: exp.Select) -> 
 
 
 def _read_key(body: exp.Expr, name: str | None) -> nodes.Key:
+    named = cuts.key(body, name)
+    if named is not None:
+        return named
     match body:
         case exp.Column():
             column = column_name(body)
@@ -144,46 +146,11 @@ def _read_key(body: exp.Expr, name: str | None) -> nodes.Key:
             if period not in nodes.PERIODS:
                 raise refusal(body, f"DATE_TRUNC takes one of {', '.join(nodes.PERIODS)}")
             return nodes.ByPeriod(column, period, None if name == column else name)
-        case exp.Extract():
-            only(body, "this", "expression")
-            column, word = column_name(body.expression), body.this.name.lower()
-            part = next((ours for ours, theirs in PARTS.items() if theirs == word), word)
-            if part not in nodes.PARTS:
-                known = ", ".join(PARTS.get(one, one).upper() for one in nodes.PARTS)
-                raise refusal(body, f"EXTRACT takes one of {known}")
-            return nodes.ByPart(column, part, None if name == column else name)
-        case exp.Mul():
-            return _read_width(body, name)
         case exp.Case():
             return _read_bins(body, name)
         case exp.Star():
             raise refusal(body, "no rows are given out: select statistics, as in COUNT(*)")
-    raise refusal(
-        body,
-        "a key is a column, DATE_TRUNC('month', column), EXTRACT(MONTH FROM column), FLOOR(column / 10) * 10 "
-        "or bins in a CASE",
-    )
-
-
-def _read_width(body: exp.Mul, name: str | None) -> nodes.ByWidth:
-    wanted = "bins of a width are written: FLOOR(age / 10) * 10"
-    only(body, "this", "expression")
-    floor, by = body.this, body.expression
-    if not isinstance(floor, exp.Floor) or not isinstance(floor.this.unnest(), exp.Div):
-        raise refusal(body, wanted)
-    only(floor, "this")
-    quotient = floor.this.unnest()
-    only(quotient, "this", "expression", "typed", "safe")
-    width = scalar(by)
-    if (
-        isinstance(width, bool)
-        or not isinstance(width, int | float)
-        or width <= 0
-        or width != scalar(quotient.expression)
-    ):
-        raise refusal(body, wanted)
-    column = column_name(quotient.this)
-    return nodes.ByWidth(column, width, None if name == column else name)
+    raise refusal(body, cuts.KEYS)
 
 
 def _read_bins(body: exp.Case, name: str | None) -> nodes.ByBins:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import itertools
 
-from sqlglot import exp
+from sqlglot import Dialect, exp
 
 from queries import names, nodes
+from queries.sql import cuts
 
+FUNCTION_WORDS = {*Dialect["duckdb"].parser_class.NO_PAREN_FUNCTION_PARSERS} | {
+    token.name for token in Dialect["duckdb"].parser_class.NO_PAREN_FUNCTIONS
+}
 ORDER: dict[str, type[exp.Binary]] = {
     "=": exp.EQ,
     "!=": exp.NEQ,
@@ -17,7 +21,6 @@ ORDER: dict[str, type[exp.Binary]] = {
     ">=": exp.GTE,
 }
 
-PARTS = {"weekday": "isodow"}  # in our words -> in DuckDB's, where they differ
 AGGREGATES: dict[str, type[exp.Func]] = {"sum": exp.Sum, "mean": exp.Avg, "min": exp.Min, "max": exp.Max}
 ONE_COLUMN: dict[type[nodes.Sum | nodes.Mean | nodes.Variance | nodes.Stddev], type[exp.Func]] = {
     nodes.Sum: exp.Sum,
@@ -44,6 +47,10 @@ def to_sql(query: nodes.Query) -> str:
         select = select.where(_predicate(query.where))
     if keys:
         select = select.group_by(*(key.copy() for key in keys))
+    for name in select.find_all(exp.Identifier):
+        # Words that sqlglot reads as functions even without parentheses, and does not quote by itself.
+        if name.name.upper() in FUNCTION_WORDS:
+            name.set("quoted", True)
     return select.sql("duckdb")
 
 
@@ -138,11 +145,8 @@ def _key(key: nodes.Key) -> exp.Expr:
             return column
         case nodes.ByPeriod(period=period):
             return exp.func("date_trunc", exp.Literal.string(period), column)
-        case nodes.ByWidth(width=width):
-            by = exp.convert(width)
-            return exp.Mul(this=exp.Floor(this=exp.Div(this=column, expression=by)), expression=by.copy())
-        case nodes.ByPart(part=part):
-            return exp.Extract(this=exp.Var(this=PARTS.get(part, part).upper()), expression=column)
+        case nodes.ByWidth() | nodes.ByPart():
+            return cuts.written(key)
         case nodes.ByBins(edges=edges):
             bins = exp.Case()
             for low, high in itertools.pairwise(edges):

@@ -117,12 +117,9 @@ def everywhere(planned: Plan, person: int, each: int, extreme: str) -> list[Even
 
 def _one_code_of_each_cell(key: CellKey) -> list[int]:
     if key.part is not None:
-        firsts = {key.index(code): code for code in range(key.column.size, 0, -1)}
-        starts = [firsts[index] for index in range(key.values)]
-    elif key.edges is None:
-        starts = list(range(1, key.column.size + 1))
-    else:
-        starts = [max(edge, 1) for edge in key.edges[:-1]]
+        cells = [key.index(code) for code in range(1, key.column.size + 1)]
+        return [*(cells.index(cell) + 1 for cell in range(key.values)), *([0] if key.null else [])]
+    starts = range(1, key.column.size + 1) if key.edges is None else [max(edge, 1) for edge in key.edges[:-1]]
     codes = [*starts, *([0] if key.null else [])]
     assert [key.index(code) for code in codes] == list(range(key.size))
     return codes

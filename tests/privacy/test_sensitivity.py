@@ -57,7 +57,7 @@ KEYS: tuple[tuple[nodes.Key, ...], ...] = (
     (nodes.ByBins("balance", (-100, 0, 0.5, 250)),),
     (nodes.ByBins("wide", (-10, 0, 2**30, 2**33)),),
     (nodes.ByPeriod("day", "quarter"), nodes.ByValue("sex")),
-    (nodes.ByPart("day", "month"), nodes.ByWidth("visits", 4)),
+    (nodes.ByWidth("visits", 3, 1), nodes.ByPart("day", "quarter")),
     (nodes.ByBins("visits", (0, 1, 5, 9)), nodes.ByValue("region")),
 )
 PAIRS = 1_000

@@ -25,6 +25,9 @@ SELECT COUNT(DISTINCT person) FILTER(WHERE urgent = TRUE) AS people, COUNT(*) FI
 -- shares
 SELECT region, COUNT(*) FILTER(WHERE urgent = TRUE) / COUNT(*) AS urgent, COUNT(DISTINCT person) FILTER(WHERE visits > 3 OR sex = 'male') / COUNT(DISTINCT person) AS ever FROM visits GROUP BY region
 
+-- cuts
+SELECT FLOOR(visits / 10) * 10 AS visits, FLOOR((balance + 5) / 0.5) * 0.5 - 5 AS from_5, TIME_BUCKET(INTERVAL '7' DAY, day, CAST('2020-01-06' AS DATE)) AS day, EXTRACT(ISODOW FROM day) AS weekday, EXTRACT(MONTH FROM day) AS month, COUNT(*) AS n FROM visits GROUP BY FLOOR(visits / 10) * 10, FLOOR((balance + 5) / 0.5) * 0.5 - 5, TIME_BUCKET(INTERVAL '7' DAY, day, CAST('2020-01-06' AS DATE)), EXTRACT(ISODOW FROM day), EXTRACT(MONTH FROM day)
+
 -- words of SQL
 SELECT "table", SUM("group") AS "select" FROM "order" WHERE "from" < 1 GROUP BY "table"
 

@@ -35,6 +35,10 @@ KEYS: list[nodes.Key] = [
     nodes.ByBins("wide", (-(2**40), -5, 0, 2**31, 2**33)),
     nodes.ByPeriod("day", "month"),
     nodes.ByPeriod("day", "year"),
+    nodes.ByPeriod("day", "week"),
+    nodes.ByPart("day", "weekday"),
+    nodes.ByWidth("balance", 50.25, -0.5),
+    nodes.ByWidth("wide", 2**31),
 ]
 
 

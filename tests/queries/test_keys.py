@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -81,6 +82,71 @@ def test_periods_of_any_range_of_days_cover_it(first: dt.date, days: int) -> Non
         assert {key.index(code) for code in range(1, key.column.size + 1)} == set(range(key.size))
 
 
+@pytest.mark.parametrize("part", nodes.PARTS)
+def test_a_part_holds_the_days_of_the_calendar(part: str) -> None:
+    """Every declared day falls into the cell of its part, all of them ascend, and none is without a day."""
+    key = bound(nodes.ByPart("day", part))
+    seen = set()
+    for code in range(1, key.column.size + 1):
+        day = EPOCH + dt.timedelta(days=code - 1 + key.column.low)
+        says = {"quarter": (day.month + 2) // 3, "week": int(day.strftime("%V")), "weekday": int(day.strftime("%u"))}
+        expected = says[part] if part in says else getattr(day, part)
+        assert key.label(key.index(code)) == expected
+        seen.add(expected)
+    assert labels(key) == sorted(seen) == key.every_label()
+    assert key.index(0) == -1
+
+
+@given(st.dates(), st.integers(0, 900), st.sampled_from(nodes.PARTS))
+def test_parts_by_table_and_by_definition_agree(first: dt.date, days: int, part: str) -> None:
+    """Whatever the range of days, the table gives the cell of the plain definition, and null the last cell."""
+    low = (first - EPOCH).days
+    high = min(low + days, (dt.date.max - EPOCH).days)
+    table = Table("t", frozen({"d": Column("d", Kind.DATE, nullable=True, low=low, high=high)}))
+    key = bound(nodes.ByPart("d", part), table)
+    looked_up = key.table()
+    assert looked_up is not None
+    assert looked_up.tolist() == [key.index(code) for code in range(key.column.size + 1)]
+    assert set(looked_up.tolist()) == set(range(key.size))
+
+
+@given(
+    st.integers(-400, 400),
+    st.integers(0, 400),
+    st.integers(1, 300),
+    st.integers(-300, 300),
+    st.sampled_from(["1", "0.25", "5"]),
+)
+def test_bins_of_a_width_cover_the_bounds(low: int, more: int, width: int, origin: int, step: str) -> None:
+    """Every value falls into the bin that begins at floor((value - origin) / width) * width + origin, exactly."""
+    column = Column("c", Kind.NUMBER, low=low, high=low + more, step=Decimal(step))
+    table = Table("t", frozen({"c": column}))
+    key = bound(nodes.ByWidth("c", column.value(width), column.value(origin)), table)
+    for code in range(1, column.size + 1):
+        begins = (low + code - 1 - origin) // width * width + origin
+        assert key.label(key.index(code)) == column.value(begins)
+    assert {key.index(code) for code in range(1, column.size + 1)} == set(range(key.size))
+
+
+def test_bins_of_days_are_called_by_their_first() -> None:
+    """Weeks from a Monday on, before and after it; the calendar's first day is where no bin can begin earlier."""
+    key = bound(nodes.ByWidth("day", 7, "2020-02-03"))
+    assert labels(key)[:2] == ["2020-01-13", "2020-01-20"]
+    assert [key.index(code) for code in (1, 5, 6)] == [0, 0, 1]
+    first = Column("d", Kind.DATE, low=(dt.date.min - EPOCH).days, high=(dt.date(1, 1, 20) - EPOCH).days)
+    assert labels(bound(nodes.ByWidth("d", 7, "0001-01-03"), Table("t", frozen({"d": first}))))[0] == "0001-01-01"
+
+
+def test_weeks_are_those_of_iso_8601() -> None:
+    """A period of a week begins with a Monday and has the year of its Thursday; a day is the date itself."""
+    key = bound(nodes.ByPeriod("day", "week"))
+    days = [EPOCH + dt.timedelta(days=code - 1 + key.column.low) for code in range(1, key.column.size + 1)]
+    assert [key.label(key.index(code)) for code in range(1, key.column.size + 1)] == [
+        day.strftime("%G-W%V") for day in days
+    ]
+    assert bound(nodes.ByPeriod("day", "day")) == bound(nodes.ByValue("day"))
+
+
 def test_null_has_a_cell_only_where_it_was_declared() -> None:
     """The cell of null stands last and is called None; without it a null belongs to no cell."""
     region, unit = bound(nodes.ByValue("region")), bound(nodes.ByValue("unit"))
@@ -133,6 +199,21 @@ def test_another_spelling_of_the_same_edges_makes_the_same_key() -> None:
         (nodes.ByBins("visits", (0, True)), f"{POINTER}/bins/1"),
         (nodes.ByBins("visits", (float("nan"), 1)), f"{POINTER}/bins/0"),
         (nodes.ByBins("day", ("2020-01-01", "soon")), f"{POINTER}/bins/1"),
+        (nodes.ByPart("visits", "month"), f"{POINTER}/part"),
+        (nodes.ByPart("nothing", "month"), f"{POINTER}/column"),
+        (nodes.ByWidth("sex", 2), f"{POINTER}/width"),
+        (nodes.ByWidth("visits", 0), f"{POINTER}/width"),
+        (nodes.ByWidth("visits", 2.5), f"{POINTER}/width"),
+        (nodes.ByWidth("balance", 0.1), f"{POINTER}/width"),
+        (nodes.ByWidth("balance", 1, 0.1), f"{POINTER}/from"),
+        (nodes.ByWidth("visits", 10**400), f"{POINTER}/width"),
+        (nodes.ByWidth("visits", float("inf")), f"{POINTER}/width"),
+        (nodes.ByWidth("visits", 2, -(10**400)), f"{POINTER}/from"),
+        (nodes.ByWidth("visits", 2, "2020-01-01"), f"{POINTER}/from"),
+        (nodes.ByWidth("wide", 1), f"{POINTER}/width"),
+        (nodes.ByWidth("day", 7), POINTER),
+        (nodes.ByWidth("day", 1.5, "2020-01-01"), f"{POINTER}/width"),
+        (nodes.ByWidth("day", 7, "soon"), f"{POINTER}/from"),
     ],
 )
 def test_a_key_that_cannot_be_is_refused_with_its_place(key: nodes.Key, pointer: str) -> None:
@@ -147,67 +228,3 @@ def test_cells_are_in_the_order_of_the_keys() -> None:
     plan = planned(nodes.ByValue("sex"), nodes.ByValue("region"), n=nodes.Count("events"))
     assert [key.size for key in plan.keys] == [2, 4]
     assert plan.cells == 8
-
-
-@pytest.mark.parametrize(
-    ("column", "width", "begins"),
-    [
-        ("visits", 5, [0, 5]),
-        ("visits", 4.0, [0, 4, 8]),
-        ("visits", 100, [0]),
-        ("balance", 100, [-100, 0, 100, 200]),
-        ("balance", 112.5, [-112.5, 0, 112.5, 225]),
-    ],
-)
-def test_bins_of_a_width_begin_at_its_multiples(column: str, width: float, begins: list[float]) -> None:
-    """They cover the declared bounds, and each code lies in the bin that its value divided by the width says."""
-    key = bound(nodes.ByWidth(column, width))
-    declared = TABLE.columns[column]
-    assert key.every_label()[: key.values] == begins
-    table = key.table()
-    assert table is not None
-    for code in range(1, declared.size + 1):
-        index = key.index(code)
-        assert table[code] == index
-        assert key.label(index) == float(declared.label(code)) // width * width
-
-
-@pytest.mark.parametrize("part", nodes.PARTS)
-def test_parts_of_a_date_gather_over_the_years(part: str) -> None:
-    """Each day falls to its part, and the parts that the bounds hold are listed in order."""
-    key = bound(nodes.ByPart("day", part))
-    table = key.table()
-    assert table is not None
-    seen = set()
-    for code in range(1, TABLE.columns["day"].size + 1):
-        date = dt.date.fromisoformat(str(TABLE.columns["day"].label(code)))
-        week, weekday = date.isocalendar()[1:]
-        wanted = {
-            "year": date.year,
-            "quarter": (date.month - 1) // 3 + 1,
-            "month": date.month,
-            "week": week,
-            "weekday": weekday,
-            "day": date.day,
-        }[part]
-        assert key.label(key.index(code)) == wanted
-        assert table[code] == key.index(code)
-        seen.add(wanted)
-    assert key.every_label()[: key.values] == sorted(seen)
-
-
-@pytest.mark.parametrize(
-    ("key", "place", "words"),
-    [
-        (nodes.ByWidth("sex", 2), "width", "numbers"),
-        (nodes.ByWidth("day", 7), "width", "numbers"),
-        (nodes.ByWidth("visits", 0.5), "width", "multiple"),
-        (nodes.ByWidth("wide", 1), "width", "bins"),
-        (nodes.ByPart("visits", "month"), "part", "not a date"),
-    ],
-)
-def test_a_width_or_part_that_cannot_be_is_refused(key: nodes.Key, place: str, words: str) -> None:
-    """A width is a multiple of the step and makes not too many bins; a part is of a date."""
-    with pytest.raises(InvalidQuery, match=words) as refused:
-        bound(key)
-    assert refused.value.pointer == f"{POINTER}/{place}"

@@ -502,9 +502,9 @@ PREDICATES: st.SearchStrategy[nodes.Predicate] = st.recursive(COMPARISONS, _grou
 KEYS = st.one_of(
     st.builds(nodes.ByValue, NAMES, st.none() | NAMES),
     st.builds(nodes.ByBins, NAMES, MANY, st.none() | NAMES),
-    st.builds(nodes.ByWidth, NAMES, st.integers(1, 100), st.none() | NAMES),
-    st.builds(nodes.ByPart, NAMES, st.sampled_from(nodes.PARTS), st.none() | NAMES),
     st.builds(nodes.ByPeriod, NAMES, st.sampled_from(nodes.PERIODS), st.none() | NAMES),
+    st.builds(nodes.ByPart, NAMES, st.sampled_from(nodes.PARTS), st.none() | NAMES),
+    st.builds(nodes.ByWidth, NAMES, st.integers(min_value=1), st.none() | st.integers() | st.text(), st.none() | NAMES),
 )
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 PAIRS = st.none() | st.tuples(NUMBERS, NUMBERS)
