@@ -94,7 +94,9 @@ def _cohort(query: exp.Expr, depth: int) -> nodes.Cohort:
 
 
 def _require_person(select: exp.Select) -> None:
-    person = [one for one in select.expressions if isinstance(one, exp.Column) and one.name.lower() == nodes.PERSON]
+    person = [
+        one for one in select.expressions if isinstance(one, exp.Column) and column_name(one).lower() == nodes.PERSON
+    ]
     group = select.args.get("group")
     grouped = [] if group is None else group.expressions
     if group is not None:

@@ -113,8 +113,13 @@ def only(part: exp.Expr, *known: str) -> None:
             raise refusal(inner, f"{clause} is not known here")
 
 
-def refusal(part: exp.Expr, message: str) -> InvalidQuery:
-    """Return the refusal of a part of a statement, with the line and column where it begins."""
+def refusal(part: exp.Expr | None, message: str) -> InvalidQuery:
+    """Return the refusal of a part of a statement, with the line and column where it begins.
+
+    None stands where sqlglot read nothing, as in F(, 1).
+    """
+    if part is None:
+        return InvalidQuery("/sql", f"line 1, column 1: something is missing: {message}")
     places = [one.meta for one in part.walk() if "line" in one.meta]
     if not places:
         ancestor = part.parent

@@ -213,7 +213,7 @@ IN_SQL = [
     "v.person = visits.person AND v.day <= visits.day AND TEXT))",
     "SELECT COUNT(*) FROM (SELECT person, TEXT AS v FROM visits GROUP BY person)",
     "SELECT COUNT(*) FROM (SELECT person, COUNT(*) AS v FROM TEXT GROUP BY person)",
-    "SELECT QUANTILE_CONT(age, [0.5, TEXT]) FROM visits",
+    "SELECT QUANTILE_CONT(TEXT, 0.5) FROM visits",
     "SELECT SURVIVAL(TEXT, [0, 30]) FROM visits",
 ]
 
@@ -249,7 +249,7 @@ def test_hostile_texts_in_queries(server: Server) -> None:
         for study, body in ways_into_a_query(text):
             survived(ada.post(f"/studies/{study}/queries", body), body)
             count += 1
-    assert count > 5_000
+    assert count > 4_000
     assert state(server.home) == before
 
 

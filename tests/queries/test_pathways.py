@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from queries import nodes
+from queries import nodes, scan
 from queries.errors import InvalidQuery
 from queries.nodes import (
     All,
@@ -259,3 +259,25 @@ def test_a_person_has_one_row_and_one_cell() -> None:
     assert asked.measures[0].mechanism.sensitivity_l1 == 1
     assert any("v0 was not given bounds" in note for note in asked.notes)
     assert REGISTRY.tables["visits"].one_row_per_person is False
+
+
+@pytest.mark.parametrize("name", COHORTS)
+def test_a_scan_that_the_engine_could_reorder_is_sorted(name: str) -> None:
+    """With a cohort in its filter or in a statistic's the scan is told its order, by person and place; else it is not.
+
+    On small data the engine keeps the order by itself, so that only the text can tell.
+    """
+    cohort, count = COHORTS[name], Count("events")
+    either = nodes.Any((cohort, A))
+    for query in (
+        Query("visits", (("n", count),), cohort),
+        Query("visits", (("n", count),), Not(either)),
+        Query("visits", (("n", Count("events", where=either)),)),
+        Query("visits", (("n", Proportion(cohort)),)),
+    ):
+        text = scan.scan(planned(query), lambda _table, _column, _text: None, range(5)).sql("duckdb")
+        assert text.endswith(' ORDER BY "person", rowid')
+    plain = scan.scan(planned(Query("visits", (("n", count),), A)), lambda _table, _column, _text: None).sql("duckdb")
+    assert "ORDER BY" not in plain
+    built = scan.scan(planned(Query(table("count"), (("n", count),), cohort)), lambda _table, _column, _text: None)
+    assert built.sql("duckdb").endswith(' ORDER BY "person"')

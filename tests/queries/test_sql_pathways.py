@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp, parse_one
 
@@ -17,9 +18,11 @@ from queries.nodes import All, ByValue, Cohort, Comparison, Count, Mean, PerPers
 from server.asking import QuerySchema
 from tests.queries.registry import REGISTRY, exact, planned, random_people, rows, write
 from tests.queries.test_pathways import COHORTS, VALUES
+from tests.queries.test_sql import QUERIES
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from random import Random
 
     from tests.queries.registry import Person
 
@@ -136,6 +139,9 @@ BY = "visits.person"
 REFUSED = {
     f"{IN} (SELECT sex FROM drugs)": "a cohort is written",
     f"{IN} (SELECT person, sex FROM drugs)": "a cohort is written",
+    f"{IN} (SELECT visits.person FROM drugs)": "a table before the column's name",
+    f"{FROM} (SELECT drugs.person, COUNT(*) AS n FROM visits GROUP BY person)": "a table before the column's name",
+    f"{FROM} (SELECT person, SUM(drugs.pack) AS n FROM visits GROUP BY person)": "a table before the column's name",
     f"{IN} (SELECT person FROM drugs LIMIT 1)": "LIMIT",
     f"{IN} (SELECT person FROM drugs GROUP BY sex)": "a cohort is written",
     f"{IN} (SELECT person FROM drugs GROUP BY person HAVING SUM(pack) >= 3)": "a cohort is written",
@@ -253,3 +259,37 @@ def test_a_protocol_holds_for_what_a_table_is_built_of() -> None:
         with pytest.raises(OutsideProtocol) as refusal:
             policy.check(query, nodes.Privacy(1), policy.Protocol(columns=frozenset({"cost", "sex"} - {missing})))
         assert refusal.value.pointer == pointer
+
+
+TOKENS = re.compile(r"\w+|'[^']*'|\"[^\"]*\"|[^\w\s]")
+WHOLE = [*GOLDEN, *map(sql.to_sql, QUERIES.values()), "SELECT QUANTILE_CONT(a, 0.5), SURVIVAL(w, [0, 30]) FROM visits"]
+
+
+@given(st.sampled_from(WHOLE), st.randoms(use_true_random=False))
+@settings(max_examples=1000)
+def test_mangled_statements_are_read_or_refused(text: str, random: Random) -> None:
+    """With tokens taken out, doubled or exchanged a statement is refused, or it is read as a query that prints."""
+    tokens = TOKENS.findall(text)
+    for _ in range(random.randint(1, 3)):
+        place = random.randrange(len(tokens))
+        match random.randint(0, 2):
+            case 0:
+                del tokens[place]
+            case 1:
+                tokens.insert(place, random.choice(tokens))
+            case _:
+                tokens[place] = random.choice(TOKENS.findall(random.choice(WHOLE)))
+    try:
+        query = sql.parse(" ".join(tokens))
+    except InvalidQuery:
+        return
+    assert sql.parse(sql.to_sql(query)) == query
+
+
+@pytest.mark.parametrize(
+    "text", ["SELECT QUANTILE_CONT(, 0.5) FROM a", "SELECT SUM() FROM a", "SELECT FLOOR() * 2 FROM a"]
+)
+def test_what_is_missing_is_refused(text: str) -> None:
+    """Where sqlglot reads nothing at all there is no place to name but the statement."""
+    with pytest.raises(InvalidQuery):
+        sql.parse(text)
