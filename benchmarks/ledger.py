@@ -25,10 +25,10 @@ from budgets import accounts, audit, datasets, forecast, ledger, people, studies
 from budgets.database import Database
 from budgets.ledger import Question
 from budgets.loss import NANO, Loss
-from budgets.merkle import leaf_hash
+from budgets.merkle import Frontier, leaf_hash
 from budgets.studies import Terms
 from budgets.tables import accounts as accounts_table
-from budgets.tables import audit_entries, charges, releases
+from budgets.tables import audit_entries, audit_nodes, charges, releases
 from tests.postgres import postgres
 
 if TYPE_CHECKING:
@@ -159,8 +159,14 @@ def fill(transaction: sa.Connection, wanted: int) -> None:
     numbers = range(wanted)
     copy_in(transaction, charges, (row for number in numbers for row in charge_rows(number)))
     copy_in(transaction, releases, map(release_row, numbers))
-    last = audit.entries(transaction, limit=1000)[-1]
-    copy_in(transaction, audit_entries, audit_rows(last, 2 * wanted))
+    written = audit.entries(transaction, limit=1000)
+    tree = Frontier()
+    for entry in written:
+        tree.add(bytes.fromhex(entry.leaf_hash))
+    rows = list(audit_rows(written[-1], 2 * wanted))
+    copy_in(transaction, audit_entries, iter(rows))
+    nodes = (node for row in rows for node in tree.add(bytes.fromhex(row["leaf_hash"])))
+    copy_in(transaction, audit_nodes, ({"level": one, "index": two, "hash": three.hex()} for one, two, three in nodes))
     c = accounts_table.c
     for kind, owner, share in (("dataset", DATASET, wanted), *(("study", s, wanted // len(STUDIES)) for s in STUDIES)):
         transaction.execute(

@@ -2,7 +2,8 @@
 
 An entry is written in the same transaction as what it records, so there is neither an act without an entry nor an
 entry without an act. Its body is canonical JSON; its hash is that of an RFC 6962 leaf; and each body names the hash
-of the entry before it, so that nothing can be changed, left out or put in between without breaking the chain.
+of the entry before it, so that nothing can be changed, left out or put in between without breaking the chain. The
+inner nodes of the tree are kept as they are completed, so that a checkpoint or a proof reads a few dozen rows.
 
 People appear as commitments (a salted hash of the name): the table that ties them to names can be erased later while
 the log stays whole.
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import clock
+from budgets import clock, merkle
+from budgets.checkpoint import Checkpoint
+from budgets.errors import Invalid, Unavailable
 from budgets.merkle import leaf_hash
-from budgets.tables import audit_entries, identities
+from budgets.tables import audit_entries, audit_nodes, identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +30,13 @@ START = "0" * 64  # what the first entry names as its predecessor
 BATCH_ROWS = 1_000
 
 _FIND_LAST = (
-    sa.select(audit_entries.c.position, audit_entries.c.leaf_hash).order_by(audit_entries.c.position.desc()).limit(1)
+    sa.select(audit_entries.c.position, audit_entries.c.leaf_hash, audit_entries.c.at)
+    .order_by(audit_entries.c.position.desc())
+    .limit(1)
+)
+_FIND_LEAF = sa.select(audit_entries.c.leaf_hash).where(audit_entries.c.position == sa.bindparam("of_index"))
+_FIND_NODE = sa.select(audit_nodes.c.hash).where(
+    audit_nodes.c.level == sa.bindparam("of_level"), audit_nodes.c.index == sa.bindparam("of_index")
 )
 
 
@@ -67,10 +76,14 @@ def append(
     study: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add an entry. `subject` is what was acted on, as in "study:flu"; `summary` a sentence that names no person."""
+    """Add an entry. `subject` is what was acted on, as in "study:flu"; `summary` a sentence that names no person.
+
+    Raises Unavailable when entries are gone: a log that was cut off is not written on.
+    """
     last = transaction.execute(_FIND_LAST).first()
     position, previous = (last.position + 1, last.leaf_hash) if last else (0, START)
-    at = clock.now()
+    # Where the clock was set back, time stands still in the log: so a span of time is a span of positions.
+    at = max(clock.now(), last.at) if last else clock.now()
     body = canonical(
         {
             "index": position,
@@ -85,11 +98,12 @@ def append(
             "previous": previous,
         }
     )
+    leaf = leaf_hash(body.encode())
     transaction.execute(
         sa.insert(audit_entries),
         {
             "position": position,
-            "leaf_hash": leaf_hash(body.encode()).hex(),
+            "leaf_hash": leaf.hex(),
             "body": body,
             "at": at,
             "actor": actor.commitment,
@@ -97,6 +111,62 @@ def append(
             "study": study,
         },
     )
+    completed = merkle.completed_nodes(position, leaf, lambda level, index: node(transaction, level, index))
+    rows = [{"level": level, "index": index, "hash": found.hex()} for level, index, found in completed]
+    if rows:
+        try:
+            transaction.execute(sa.insert(audit_nodes), rows)
+        except sa.exc.IntegrityError as error:
+            raise Unavailable("the audit log is damaged: its tree has more entries than the log") from error
+
+
+def size(transaction: sa.Connection) -> int:
+    """Return how many entries the log has."""
+    last = transaction.execute(_FIND_LAST).first()
+    return last.position + 1 if last else 0
+
+
+def node(transaction: sa.Connection, level: int, index: int) -> bytes:
+    """Return the hash of a complete subtree, of 2^level entries. Raises Unavailable when the log was tampered with."""
+    of = {"of_index": index}
+    found = transaction.execute(_FIND_NODE, {**of, "of_level": level}) if level else transaction.execute(_FIND_LEAF, of)
+    stored: str | None = found.scalar()
+    if stored is None:
+        raise Unavailable(f"the audit log is damaged: a part of its tree is missing (level {level}, {index})")
+    return bytes.fromhex(stored)
+
+
+def root(transaction: sa.Connection, size: int) -> bytes:
+    """Return the root of the tree over the first `size` entries, which must be there."""
+    return merkle.root(size, lambda level, index: node(transaction, level, index))
+
+
+def inclusion_proof(transaction: sa.Connection, index: int, size: int) -> list[bytes]:
+    """Return what shows that an entry is in the tree of the first `size` entries. Raises Invalid."""
+    _require_size(transaction, size, "size")
+    if not 0 <= index < size:
+        raise Invalid("index", f"must be from 0 to {size - 1}")
+    return merkle.inclusion_proof(index, size, lambda level, index: node(transaction, level, index))
+
+
+def consistency_proof(transaction: sa.Connection, before: int, size: int) -> list[bytes]:
+    """Return what shows that the first `size` entries go on from the first `before`. Raises Invalid."""
+    _require_size(transaction, size, "to")
+    if not 0 < before <= size:
+        raise Invalid("from", f"must be from 1 to {size}")
+    return merkle.consistency_proof(before, size, lambda level, index: node(transaction, level, index))
+
+
+def _require_size(transaction: sa.Connection, wanted: int, field: str) -> None:
+    present = size(transaction)
+    if not 0 < wanted <= present:
+        raise Invalid(field, f"must be from 1 to {present}, the number of entries")
+
+
+def checkpoint(transaction: sa.Connection, origin: str) -> Checkpoint:
+    """Return what the log holds now, to be signed."""
+    present = size(transaction)
+    return Checkpoint(origin, present, root(transaction, present))
 
 
 def canonical(value: object) -> str:
@@ -116,19 +186,33 @@ def entries(
     until: str | None = None,
 ) -> list[Entry]:
     """Return entries from position `first` on, oldest first. `actor` is a name; times are inclusive at `since`."""
-    wanted = _entries().where(audit_entries.c.position >= first)
+    c = audit_entries.c
+    wanted = _entries()
     if study is not None:
-        wanted = wanted.where(audit_entries.c.study == study)
+        wanted = wanted.where(c.study == study)
     if actor is not None:
-        known = sa.select(identities.c.commitment).where(identities.c.name == actor)
-        wanted = wanted.where(audit_entries.c.actor.in_(known) | (audit_entries.c.actor == actor))
+        known = (
+            transaction.execute(sa.select(identities.c.commitment).where(identities.c.name == actor)).scalars().all()
+        )
+        wanted = wanted.where(sa.or_(*(c.actor == one for one in (known or [actor]))))
     if action is not None:
-        wanted = wanted.where(audit_entries.c.action == action)
+        wanted = wanted.where(c.action == action)
+    # Time never runs backwards in the log: a span of it is a span of positions, found by two look-ups.
     if since is not None:
-        wanted = wanted.where(audit_entries.c.at >= since)
+        first = max(first, _first_at(transaction, since))
     if until is not None:
-        wanted = wanted.where(audit_entries.c.at < until)
-    return [_entry(row) for row in transaction.execute(wanted.order_by(audit_entries.c.position).limit(limit))]
+        wanted = wanted.where(c.position < _first_at(transaction, until))
+    wanted = wanted.where(c.position >= first).order_by(c.position).limit(limit)
+    return [_entry(row) for row in transaction.execute(wanted)]
+
+
+def _first_at(transaction: sa.Connection, moment: str) -> int:
+    """Return the position of the first entry at a moment or later, which may be that of the next one to come."""
+    c = audit_entries.c
+    found: int | None = transaction.execute(
+        sa.select(c.position).where(c.at >= moment).order_by(c.at, c.position).limit(1)
+    ).scalar()
+    return size(transaction) if found is None else found
 
 
 def every_entry(transaction: sa.Connection) -> Iterator[Entry]:
@@ -136,6 +220,13 @@ def every_entry(transaction: sa.Connection) -> Iterator[Entry]:
     result = transaction.execution_options(yield_per=BATCH_ROWS).execute(_entries().order_by(audit_entries.c.position))
     for row in result:
         yield _entry(row)
+
+
+def every_body(transaction: sa.Connection, size: int) -> Iterator[str]:
+    """Yield the first `size` bodies, oldest first, in little memory."""
+    c = audit_entries.c
+    wanted = sa.select(c.body).where(c.position < size).order_by(c.position)
+    yield from transaction.execution_options(yield_per=BATCH_ROWS).execute(wanted).scalars()
 
 
 def problems(transaction: sa.Connection) -> Iterator[str]:
@@ -162,6 +253,24 @@ def problems(transaction: sa.Connection) -> Iterator[str]:
         previous = row.leaf_hash
     if position < 0:
         yield "the log is empty"
+
+
+def tree_problems(transaction: sa.Connection) -> Iterator[str]:
+    """Yield what is wrong with the stored nodes of the tree: nothing, when each is the hash of its children."""
+    c, level, present = audit_nodes.c, 0, size(transaction)
+    below = sa.select(audit_entries.c.leaf_hash).order_by(audit_entries.c.position)
+    while present > 1:
+        level, present = level + 1, present // 2
+        here = sa.select(c.index.label("place"), c.hash).where(c.level == level).order_by(c.index)
+        children = transaction.execution_options(yield_per=BATCH_ROWS).execute(below).scalars()
+        wrong = count = 0
+        for number, row in enumerate(transaction.execution_options(yield_per=BATCH_ROWS).execute(here)):
+            pair = [next(children, ""), next(children, "")]
+            wrong += row.place != number or merkle.inner_hash(*map(bytes.fromhex, pair)).hex() != row.hash
+            count += 1
+        if wrong or count != present:
+            yield f"the tree's level {level}: {wrong} of {count} nodes are wrong, and {present} should be there"
+        below = sa.select(c.hash).where(c.level == level).order_by(c.index)
 
 
 def _body(text: str) -> dict[str, Any] | None:

@@ -1,56 +1,144 @@
-"""The key that signs the audit log's checkpoints, in the text forms of C2SP signed notes.
+"""Checkpoints: three lines that say what the audit log holds, signed so that the server cannot unsay it.
 
-The signer key stays in a file of mode 600. The verifier key is public: the DPO keeps it, and whoever holds it can
-check a checkpoint without trusting the server.
+The text is a C2SP tlog-checkpoint: the log's name (origin), its number of entries, and the root of its Merkle tree in
+base64. It is signed as a C2SP signed note with Ed25519. Whoever holds the verifier key can check it without trusting
+the server. This module needs the standard library and `cryptography`: the independent check stands on it.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import secrets
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from budgets.errors import Invalid
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-ED25519 = b"\x01"
-SIGNER = "PRIVATE+KEY"
+ED25519 = b"\x01"  # the signature type of C2SP signed notes
+DASH = "—"
+NAME = re.compile(r"[^\s+]+")
+SIGNATURE = re.compile(rf"{DASH} ([^\s+]+) ([A-Za-z0-9+/]+={{0,2}})")
+SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
-def create_key(path: Path) -> str:
-    """Write a new signer key, readable by its owner alone, and return its verifier key. The file must not exist."""
-    name = f"rowless-{secrets.token_hex(4)}"
-    key = Ed25519PrivateKey.generate()
-    encoded = base64.b64encode(ED25519 + key.private_bytes_raw()).decode()
-    line = f"{SIGNER}+{name}+{_key_hash(name, key)}+{encoded}\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(line)
-    return verifier_key(path)
+class BadNote(ValueError):
+    """Not a note or a key of the form they have, or not signed by the key it should be signed by."""
 
 
-def verifier_key(path: Path) -> str:
-    """Return the public verifier key, NAME+HASH+KEY, of a signer key file. Raises Invalid."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a log held at one moment."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    @property
+    def text(self) -> str:
+        """Return the text that is signed."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """A public key with its name: NAME+HASH+KEY."""
+
+    name: str
+    key: bytes
+
+    @classmethod
+    def of(cls, text: str) -> Verifier:
+        """Read a verifier key. Raises BadNote."""
+        try:
+            name, stated, encoded = text.strip().split("+", 2)
+            typed = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            raise BadNote("this is not a verifier key (NAME+HASH+KEY)") from None
+        if not NAME.fullmatch(name) or typed[:1] != ED25519 or len(typed) != 33:
+            raise BadNote("this is not the verifier key of an Ed25519 key")
+        found = cls(name, typed[1:])
+        if found.key_hash.hex() != stated:
+            raise BadNote("the verifier key's hash is not that of its name and key: it was copied wrongly")
+        return found
+
+    @property
+    def key_hash(self) -> bytes:
+        """Return the four bytes that tell keys of one name apart: SHA-256 over the name, a newline, the typed key."""
+        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.key).digest()[:4]
+
+    @property
+    def text(self) -> str:
+        """Return NAME+HASH+KEY."""
+        return f"{self.name}+{self.key_hash.hex()}+{base64.b64encode(ED25519 + self.key).decode()}"
+
+    def signed(self, note: str) -> bool:
+        """Say whether a note has a signature by this key that holds. Raises BadNote on what is no note."""
+        text, lines = _parts(note)
+        mine = [raw[4:] for name, raw in lines if name == self.name and raw[:4] == self.key_hash]
+        try:
+            for signature in mine:
+                Ed25519PublicKey.from_public_bytes(self.key).verify(signature, text.encode())
+        except InvalidSignature:
+            return False
+        return bool(mine)
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A private key with its name."""
+
+    name: str
+    key: Ed25519PrivateKey
+
+    @property
+    def verifier(self) -> Verifier:
+        """Return the public key that belongs to it."""
+        return Verifier(self.name, self.key.public_key().public_bytes_raw())
+
+    def sign(self, text: str) -> str:
+        """Return a text, which ends with a newline, as a signed note."""
+        assert text.endswith("\n")
+        signature = base64.b64encode(self.verifier.key_hash + self.key.sign(text.encode())).decode()
+        return f"{text}\n{DASH} {self.name} {signature}\n"
+
+
+def read(note: str) -> Checkpoint:
+    """Return what a checkpoint says, whoever signed it. Raises BadNote."""
+    text, _ = _parts(note)
+    lines = text.split("\n")
     try:
-        parts = path.read_text(encoding="ascii").strip().split("+", 4)
-        prefix, name, stated, encoded = "+".join(parts[:2]), *parts[2:]
-        typed = base64.b64decode(encoded, validate=True)
-        key = Ed25519PrivateKey.from_private_bytes(typed[1:])
+        origin, size, encoded = lines[:3]
+        root = base64.b64decode(encoded, validate=True)
     except ValueError:
-        raise Invalid(path.name, "is not a signer key") from None
-    if prefix != SIGNER or typed[:1] != ED25519 or _key_hash(name, key) != stated:
-        raise Invalid(path.name, "is not a signer key")
-    public = base64.b64encode(ED25519 + key.public_key().public_bytes_raw()).decode()
-    return f"{name}+{_key_hash(name, key)}+{public}"
+        raise BadNote("this is not a checkpoint: origin, size and root are missing") from None
+    if not origin or not SIZE.fullmatch(size) or len(root) != 32:
+        raise BadNote("this is not a checkpoint: its size or its root is not of the form they have")
+    return Checkpoint(origin, int(size), root)
 
 
-def _key_hash(name: str, key: Ed25519PrivateKey) -> str:
-    """Return the first four bytes of SHA-256 over the name, a newline and the typed public key."""
-    typed = ED25519 + key.public_key().public_bytes_raw()
-    return hashlib.sha256(name.encode() + b"\n" + typed).hexdigest()[:8]
+def open_note(note: str, verifier: Verifier) -> Checkpoint:
+    """Return the checkpoint in a note that a key has signed. Raises BadNote."""
+    found = read(note)
+    if found.origin != verifier.name:
+        raise BadNote(f"it is a checkpoint of the log {found.origin}, and the key is that of {verifier.name}")
+    if not verifier.signed(note):
+        raise BadNote(f"it is not signed by the key {verifier.name}+{verifier.key_hash.hex()}")
+    return found
+
+
+def _parts(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """Return a note's text and its signatures as (name, key hash and signature)."""
+    text, separator, signatures = note.rpartition("\n\n")
+    if not separator or not signatures.endswith("\n"):
+        raise BadNote("this is not a signed note: a text, an empty line, signatures")
+    found = []
+    for line in signatures[:-1].split("\n"):
+        parts = SIGNATURE.fullmatch(line)
+        if parts is None:
+            raise BadNote("this is not a signed note: a signature line is not of the form they have")
+        try:
+            found.append((parts[1], base64.b64decode(parts[2], validate=True)))
+        except ValueError:
+            raise BadNote("this is not a signed note: a signature is no base64") from None
+    return f"{text}\n", found

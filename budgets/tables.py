@@ -237,9 +237,24 @@ audit_entries = Table(
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("leaf_hash", String(64), nullable=False),
     Column("body", Text, nullable=False),  # canonical JSON: these bytes are what was hashed
-    # The same facts again, to find an entry by.
-    Column("at", String(32), nullable=False, index=True),
-    Column("actor", String(64), nullable=False, index=True),
-    Column("action", String(63), nullable=False, index=True),
-    Column("study", String(63), index=True),
+    # The same facts again, to find an entry by: each index has the position too, so that a page is read in its order.
+    Column("at", String(32), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(63), nullable=False),
+    Column("study", String(63)),
+    Index(None, "at", "position"),
+    Index(None, "actor", "position"),
+    Index(None, "action", "position"),
+    Index(None, "study", "position"),
+)
+
+# The hashes of the log's complete subtrees (`merkle.py`), each written with the entry that completes it.
+audit_nodes = Table(
+    "audit_nodes",
+    metadata,
+    Column("level", Integer, nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    PrimaryKeyConstraint("level", "index"),
+    CheckConstraint("level > 0", name="level"),  # the leaves' hashes stand with the entries
 )

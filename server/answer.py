@@ -287,7 +287,7 @@ def run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Relea
             stored = ledger.settle(transaction, charge, body)
             assert stored is not None
             summary = f"a release of {charge.loss.text} was made"
-            _log(transaction, actor, "query.release", prepared, summary, stored.id)
+            _log(transaction, actor, "query.release", prepared, summary, stored.id, charge=charge.id)
     except Exception as error:
         # Whatever it was, it may depend on data: the researcher learns that it failed, the admin's log says why.
         log.exception("query on charge %s failed", charge.id)
@@ -368,6 +368,14 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _log(transaction: sa.Connection, actor: Actor, action: str, prepared: Prepared, summary: str, subject: str) -> None:
+def _log(
+    transaction: sa.Connection,
+    actor: Actor,
+    action: str,
+    prepared: Prepared,
+    summary: str,
+    subject: str,
+    **facts: str,
+) -> None:
     study = prepared.study.id
-    audit.append(transaction, actor, action, subject, summary, study=study, facts=_facts(prepared))
+    audit.append(transaction, actor, action, subject, summary, study=study, facts={**_facts(prepared), **facts})

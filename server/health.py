@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from budgets import accounts, audit, checkpoint, datasets, ledger, profiles
+from budgets import accounts, audit, datasets, keys, ledger, profiles
 from budgets.database import Database
 from budgets.errors import BudgetsError, Unavailable
 from queries.errors import QueriesError
@@ -70,12 +70,13 @@ def _key(settings: Settings) -> Check:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode != 0o600:
         return Check("signing key", False, f"{path} has mode {mode:o}, not 600")
-    return _try("signing key", lambda: f"verifier key {checkpoint.verifier_key(path)}")
+    return _try("signing key", lambda: f"verifier key {keys.verifier_key(path)}")
 
 
 def _audit(transaction: sa.Connection) -> Check:
-    found = list(audit.problems(transaction))
-    return Check("audit log", not found, "; ".join(found[:3]) if found else "every entry follows the one before")
+    found = [*audit.problems(transaction), *audit.tree_problems(transaction)]
+    good = "every entry follows the one before, and the tree is theirs"
+    return Check("audit log", not found, "; ".join(found[:3]) if found else good)
 
 
 def _sums(transaction: sa.Connection) -> Check:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from budgets import checkpoint, people
+from budgets import keys, people
 from budgets.audit import SYSTEM
 from budgets.database import Database
 from budgets.errors import Unavailable
@@ -90,9 +90,7 @@ def create_home(settings: Settings) -> NewHome:
     try:
         database.upgrade()
         audit_key = (
-            checkpoint.verifier_key(settings.key_path)
-            if settings.key_path.exists()
-            else checkpoint.create_key(settings.key_path)
+            keys.verifier_key(settings.key_path) if settings.key_path.exists() else keys.create_key(settings.key_path)
         )
         token = None
         with database.write() as transaction:

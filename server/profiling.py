@@ -130,7 +130,8 @@ def _run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Stor
         with house.database.write() as transaction:
             stored = profiles.settle(transaction, charge, body)
             assert stored is not None
-            _log(transaction, actor, "release", prepared, f"a profile of {charge.loss.text} was made", stored.id)
+            summary = f"a profile of {charge.loss.text} was made"
+            _log(transaction, actor, "release", prepared, summary, stored.id, charge=charge.id)
     except Exception as error:
         # Whatever it was, it may depend on data: only the admin's log says why.
         log.exception("the profile on charge %s failed", charge.id)
@@ -147,7 +148,15 @@ def compute(prepared: Prepared) -> dict[str, Any]:
     return {"cost": prepared.loss.to_json(), **profile.release(prepared.plan, exact)}
 
 
-def _log(transaction: sa.Connection, actor: Actor, what: str, prepared: Prepared, summary: str, subject: str) -> None:
+def _log(
+    transaction: sa.Connection,
+    actor: Actor,
+    what: str,
+    prepared: Prepared,
+    summary: str,
+    subject: str,
+    **further: str,
+) -> None:
     loss = prepared.loss
     facts = {
         "fingerprint": prepared.subject.fingerprint,
@@ -155,5 +164,6 @@ def _log(transaction: sa.Connection, actor: Actor, what: str, prepared: Prepared
         "edition": prepared.subject.edition,
         "histograms": len(prepared.plan.drafts),
         "loss": {"epsilon_nano": loss.epsilon_nano, "rho_nano": loss.rho_nano, "delta_atto": loss.delta_atto},
+        **further,
     }
     audit.append(transaction, actor, f"dataset.profile.{what}", subject, summary, facts=facts)

@@ -305,6 +305,39 @@ class Entry(Schema):
     leaf_hash = fields.String(required=True)
 
 
+class Checkpoint(Schema):
+    """What the log holds, and the C2SP signed note that says so."""
+
+    origin = fields.String(required=True)
+    size = fields.Integer(required=True)
+    root = fields.String(required=True, metadata={"description": "In hex"})
+    note = fields.String(required=True)
+    key = fields.String(required=True, metadata={"description": "The verifier key in force"})
+
+
+_HASHES = {"description": "In hex, from the leaf upwards"}
+
+
+class Inclusion(Schema):
+    """An inclusion proof of RFC 6962 section 2.1.1."""
+
+    index = fields.Integer(required=True)
+    size = fields.Integer(required=True)
+    root = fields.String(required=True)
+    leaf_hash = fields.String(required=True)
+    hashes = fields.List(fields.String(), required=True, metadata=_HASHES)
+
+
+class Consistency(Schema):
+    """A consistency proof of RFC 6962 section 2.1.2."""
+
+    before = fields.Integer(data_key="from", required=True)
+    size = fields.Integer(data_key="to", required=True)
+    root_before = fields.String(data_key="root_from", required=True)
+    root = fields.String(data_key="root_to", required=True)
+    hashes = fields.List(fields.String(), required=True, metadata=_HASHES)
+
+
 class Problem(Schema):
     """RFC 9457: what went wrong. `code` is stable; `pointer` is a JSON pointer into the request."""
 

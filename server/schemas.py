@@ -129,6 +129,23 @@ class Moment(fields.String):
             raise ValidationError(f"is no time: {error}") from None
 
 
+_SIZE = validate.Range(0, 2**62)
+
+
+class InclusionSchema(Schema):
+    """Of which entry, in the log of which size (by default the present one)."""
+
+    index = fields.Integer(required=True, validate=_SIZE)
+    size = fields.Integer(load_default=None, validate=_SIZE)
+
+
+class ConsistencySchema(Schema):
+    """Between the log of which two sizes (the later is by default the present one)."""
+
+    before = fields.Integer(data_key="from", required=True, validate=_SIZE)
+    size = fields.Integer(data_key="to", load_default=None, validate=_SIZE)
+
+
 class EntriesSchema(_Limited):
     """Which entries of the audit log."""
 

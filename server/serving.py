@@ -55,7 +55,7 @@ def recover(database: Database) -> int:
                 f"charge:{charge.id}",
                 f"an open charge of {charge.loss.text} was closed as spent",
                 study=charge.question.study,
-                facts={"loss": {"epsilon_nano": charge.loss.epsilon_nano}},
+                facts={"dataset": charge.question.dataset, "loss": vars(charge.loss)},
             )
         unmade = profiles.unresolved(transaction)
         for paid in unmade:
@@ -66,7 +66,7 @@ def recover(database: Database) -> int:
                 "dataset.profile.recover",
                 f"charge:{paid.id}",
                 f"an open charge of {paid.loss.text} was closed as spent",
-                facts={"dataset": paid.subject.dataset, "loss": {"epsilon_nano": paid.loss.epsilon_nano}},
+                facts={"dataset": paid.subject.dataset, "loss": vars(paid.loss)},
             )
     return len(left) + len(unmade)
 

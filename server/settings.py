@@ -63,6 +63,9 @@ SETTINGS = {
     "database_url": Setting(
         "ROWLESS_DATABASE_URL", "sqlite:///HOME/ledger.sqlite", "the ledger's database", _text, secret=True
     ),
+    "audit_key_file": Setting(
+        "ROWLESS_AUDIT_KEY_FILE", "HOME/audit.key", "the file of the key that signs the audit log, of mode 600", _path
+    ),
     "host": Setting("ROWLESS_HOST", "127.0.0.1", "the address to listen on", _text),
     "port": Setting("ROWLESS_PORT", "8000", "the port to listen on", _whole(1, 65535)),
     "threads": Setting("ROWLESS_THREADS", "8", "how many requests are served at once", _whole(1, 256)),
@@ -86,6 +89,7 @@ class Settings:
 
     home: Path
     database_url: str
+    audit_key_file: Path
     host: str
     port: int
     threads: int
@@ -97,7 +101,7 @@ class Settings:
     @property
     def key_path(self) -> Path:
         """Return the file of the key that signs the audit log's checkpoints."""
-        return self.home / "audit.key"
+        return self.audit_key_file
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -106,6 +110,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     values = {field: _value(setting, present) for field, setting in SETTINGS.items()}
     if values["database_url"] == SETTINGS["database_url"].default:
         values["database_url"] = f"sqlite:///{values['home'] / 'ledger.sqlite'}"
+    if SETTINGS["audit_key_file"].name not in present:
+        values["audit_key_file"] = values["home"] / "audit.key"
     return Settings(**values)
 
 

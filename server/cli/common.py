@@ -50,7 +50,8 @@ def settings() -> Settings:
 def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --json and the exit codes.
 
-    The command returns (what is said as JSON, what is said in words). A refusal ends with exit code 1 and its reason
+    The command returns (what is said as JSON, what is said in words), and True after them when what it found out is a
+    failure. A refusal ends with exit code 1 and its reason
     on standard error; with --json the object on standard output has it too.
     """
 
@@ -58,7 +59,7 @@ def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(*args: Any, as_json: bool, **kwargs: Any) -> None:
         try:
-            said, words = command(*args, **kwargs)
+            said, words, *failed = command(*args, **kwargs)
         except (QueriesError, BudgetsError, ServerError, SettingsError, OSError) as error:
             reason = reason_of(error)
             if as_json:
@@ -66,6 +67,8 @@ def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
             click.echo(f"rowless: {reason}", err=True)
             sys.exit(REFUSED)
         click.echo(json.dumps(said) if as_json else words)
+        if any(failed):
+            sys.exit(REFUSED)
 
     return run
 

@@ -144,7 +144,7 @@ def test_older_ledgers_learn_who_had_a_hand_from_the_log(databases: Databases) -
     config = database._alembic()
     with opened.write() as transaction:
         config.attributes["connection"] = transaction
-        command.upgrade(config, "0004")
+        command.upgrade(config, "0005")
     with opened.write() as transaction:
         by = {name: people.add_user(transaction, name, role, audit.SYSTEM) for name, role in ROLES.items()}
         transaction.exec_driver_sql(f"INSERT INTO datasets VALUES ('{FLU}', 'Flu', 1, 'then')")

@@ -180,7 +180,7 @@ def test_every_command_of_the_docs_exists() -> None:
     from server.cli import main
 
     for page in PAGES:
-        for command in re.findall(r"(?:^\$ |`)rowless ([a-z-]+)(?: ([a-z]+))?", page.read_text(), re.MULTILINE):
+        for command in re.findall(r"(?:^\$ |`)rowless ([a-z-]+)(?: ([a-z-]+))?", page.read_text(), re.MULTILINE):
             found = main.commands.get(command[0])
             assert found is not None, (page, command)
             if hasattr(found, "commands"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import csv
 import datetime as dt
 import io
@@ -10,6 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
+from budgets.checkpoint import Verifier, open_note
+from budgets.keys import verifier_key
+from budgets.merkle import Frontier, verify_consistency, verify_inclusion
 from tests.databases import change
 from tests.server.routes import NEW_STUDY, REASON
 from tests.serving import EVERY_STATISTIC, PATIENTS, ask, assert_chain
@@ -512,6 +516,76 @@ def test_the_audit_log_is_filtered(place: Place) -> None:
     assert found(**{"from": middle}) == [one["index"] for one in every if one["time"] >= middle]
     assert found(to=middle) == [one["index"] for one in every if one["time"] < middle]
     assert found(study="nowhere") == found(actor="nobody") == found(action="nothing") == []
+
+
+def test_pages_name_the_checkpoint_that_covers_them(place: Place) -> None:
+    """CSV and JSON lines come with a signed checkpoint, of at least the entries that are shown."""
+    dora = place.client("dora")
+    key = Verifier.of(dora.good("GET", "/audit/checkpoint")["key"])
+    for kind in ("text/csv", "application/jsonl"):
+        reply = dora.get("/audit/entries?limit=1000", Accept=kind)
+        note = base64.b64decode(reply.headers["rowless-checkpoint"]).decode()
+        said = open_note(note, key)
+        leaves = place.home.rows("SELECT leaf_hash FROM audit_entries ORDER BY position")
+        assert len(reply.body.splitlines()) - (kind == "text/csv") == said.size == len(leaves)
+        tree = Frontier()
+        for (leaf,) in leaves:
+            tree.add(bytes.fromhex(leaf))
+        assert tree.root() == said.root
+
+
+def test_the_checkpoint_is_signed(place: Place) -> None:
+    """The checkpoint says what the log holds, as a note and as JSON, signed by the key that `rowless init` told."""
+    dora = place.client("dora")
+    note = dora.get("/audit/checkpoint", Accept="text/plain")
+    assert note.content_type == "text/plain"
+    shown = dora.good("GET", "/audit/checkpoint")
+    assert shown["note"] == note.body.decode()
+    said = open_note(shown["note"], Verifier.of(verifier_key(place.home.path / "audit.key")))
+    assert (said.origin, said.size, said.root.hex()) == (shown["origin"], shown["size"], shown["root"])
+    assert said.size == place.home.last_entry() + 1
+    (place.home.path / "audit.key").chmod(0o644)
+    is_refused(dora.get("/audit/checkpoint"), 503, "unavailable")
+
+
+def test_entries_are_proven(place: Place) -> None:
+    """Each entry is proven to be in the log of each size, and each size to be a prefix of the present one."""
+    dora = place.client("dora")
+    last = dora.good("GET", "/audit/checkpoint")
+    root = bytes.fromhex(last["root"])
+    leaves = [
+        bytes.fromhex(leaf) for (leaf,) in place.home.rows("SELECT leaf_hash FROM audit_entries ORDER BY position")
+    ]
+    for index in range(last["size"]):
+        proof = dora.good("GET", f"/audit/proofs/inclusion?index={index}&size={last['size']}")
+        path = [bytes.fromhex(one) for one in proof["hashes"]]
+        assert bytes.fromhex(proof["leaf_hash"]) == leaves[index]
+        assert verify_inclusion(leaves[index], index, proof["size"], path, root)
+        size = index + 1
+        assert dora.good("GET", f"/audit/proofs/inclusion?index=0&size={size}")["size"] == size
+        proof = dora.good("GET", f"/audit/proofs/consistency?from={size}&to={last['size']}")
+        path = [bytes.fromhex(one) for one in proof["hashes"]]
+        assert verify_consistency(size, last["size"], path, bytes.fromhex(proof["root_from"]), root)
+    assert dora.good("GET", "/audit/proofs/inclusion?index=0")["size"] == last["size"]
+    assert dora.good("GET", "/audit/proofs/consistency?from=1")["to"] == last["size"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        *(("inclusion?", "index"), ("inclusion?index=-1", "index"), ("inclusion?index=x", "index")),
+        *(("inclusion?index=5&size=5", "index"), ("inclusion?index=0&size=0", "size")),
+        *(("inclusion?index=0&size=100000", "size"), ("consistency?", "from"), ("consistency?from=0", "from")),
+        *(
+            ("consistency?from=3&to=2", "from"),
+            ("consistency?from=1&to=100000", "to"),
+            ("consistency?from=1&to=", "to"),
+        ),
+    ],
+)
+def test_an_impossible_proof_is_refused(place: Place, query: str, field: str) -> None:
+    """What the log does not hold cannot be proven, and the parameter that asks for it is named."""
+    is_refused(place.client("dora").get(f"/audit/proofs/{query}"), 422, "invalid-request", f"/{field}")
 
 
 def test_the_next_page_keeps_its_filters(place: Place) -> None:

@@ -111,7 +111,7 @@ def test_every_command_has_help_and_misuse() -> None:
 
 CONTRACT = {
     *("init", "import", "serve", "demo", "query", "recover", "doctor"),
-    *("user add", "token new", "token revoke", "audit export"),
+    *("user add", "token new", "token revoke", "audit export", "audit verify", "audit checkpoint"),
     *(f"study {verb}" for verb in ("new", "list", "show", "budget", "member", "approve", "suspend", "close")),
     "study protocol",
 }
@@ -456,7 +456,8 @@ def test_audit_export_is_the_log(home: Home, tmp_path: Path) -> None:
     stored = home.rows("SELECT body, leaf_hash FROM audit_entries ORDER BY position")
     lines = file.read_text().splitlines()
     assert lines == [body for body, _ in stored]
-    assert told == {"file": str(file), "entries": len(lines)}
+    covering = f"{file}.checkpoint"
+    assert told == {"file": str(file), "checkpoint": covering, "entries": len(lines)}
     assert_chain(stored)
     assert json.loads(lines[-1])["action"] == "audit.export"
     ended = process(home.path, "audit", "export", str(tmp_path / "none" / "log.jsonl"))

@@ -173,6 +173,10 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         for path in ("/studies/flu/report", "/datasets/rand-hie/report", "/datasets/clinic/report"):
             for accept in (JSON, "text/html"):
                 dora.get(path, Accept=accept)
+        for accept in (JSON, "text/plain"):
+            dora.get("/audit/checkpoint", Accept=accept)
+        for asked in ("inclusion?index=3", "inclusion?index=3&size=9", "consistency?from=3", "consistency?from=3&to=9"):
+            dora.good("GET", f"/audit/proofs/{asked}")
         admin.good("POST", "/users", {"name": "eve", "role": "dpo"})
         token = admin.good("POST", "/users/eve/tokens")
         admin.good("DELETE", f"/tokens/{token['token_id']}")

@@ -62,7 +62,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     home = tmp_path / "rowless-home"
     assert load({}) == Settings(
-        home, f"sqlite:///{home}/ledger.sqlite", "127.0.0.1", 8000, 8, "2GB", 300, 250, 1_000_000
+        home, f"sqlite:///{home}/ledger.sqlite", home / "audit.key", "127.0.0.1", 8000, 8, "2GB", 300, 250, 1_000_000
     )
 
 
@@ -71,6 +71,7 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
     given = {
         "ROWLESS_HOME": str(tmp_path),
         "ROWLESS_DATABASE_URL": "postgresql+psycopg://u:p@h/d",
+        "ROWLESS_AUDIT_KEY_FILE": str(tmp_path / "elsewhere"),
         "ROWLESS_HOST": "0.0.0.0",
         "ROWLESS_PORT": "65535",
         "ROWLESS_THREADS": "1",
@@ -79,7 +80,8 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         "ROWLESS_SLOT_MS": "0",
         "ROWLESS_MAX_CELLS": "5",
     }
-    wanted = Settings(tmp_path, "postgresql+psycopg://u:p@h/d", "0.0.0.0", 65535, 1, "1.5 GiB", 7, 0, 5)
+    key = tmp_path / "elsewhere"
+    wanted = Settings(tmp_path, "postgresql+psycopg://u:p@h/d", key, "0.0.0.0", 65535, 1, "1.5 GiB", 7, 0, 5)
     assert load(given) == wanted
 
 
@@ -87,6 +89,7 @@ WRONG = {
     "ROWLESS_HOME": [""],
     "ROWLESS_HOST": [""],
     "ROWLESS_DATABASE_URL": [""],
+    "ROWLESS_AUDIT_KEY_FILE": [""],
     "ROWLESS_PORT": ["", "0", "65536", "-1", "80.0", "eighty", "1e3", " 80", "0x50", "٨٠", "9" * 30],
     "ROWLESS_THREADS": ["", "0", "257", "many"],
     "ROWLESS_MEMORY_LIMIT": ["", "0GB", "2", "2G", "GB", "-1GB", "50%", "2GB; SET x = 1", "2GB\n"],

@@ -1,0 +1,215 @@
+"""An audit log of ten million entries, and the check of one of a million: `python -m benchmarks.audit`.
+
+It fills an SQLite ledger with the entries of queries as the server writes them, then measures what is asked of it
+(appends, checkpoints, proofs, filtered pages), with the plan that SQLite chose; then it exports and verifies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import resource
+import statistics
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from budgets import audit, custody, datasets, keys, people, studies, verify
+from budgets.audit import START, canonical
+from budgets.database import Database
+from budgets.loss import NANO
+from budgets.merkle import Frontier, leaf_hash
+from budgets.studies import Terms
+from budgets.tables import audit_entries, audit_nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ENTRIES = 10_000_000
+VERIFIED = 1_000_000
+BATCH_ROWS = 20_000
+ROUNDS = 200
+STUDIES = 200
+AT = "2026-01-01T00:00:00.000Z"
+LOSS = {"epsilon_nano": 1000, "rho_nano": 1, "delta_atto": 0}
+QUERY = {
+    "bounds": {"cells_per_person": 1, "events_per_cell": 5},
+    "from": "years",
+    "group_by": ["sex", {"bins": [0, 18, 40, 65, 120], "column": "age"}],
+    "select": {"cost": {"bounds": [0, 2000], "mean": "cost"}, "patients": {"count": "persons"}},
+    "where": {"all": [{"column": "year", "op": ">=", "value": 2}]},
+}
+
+
+def main() -> None:
+    """Measure both and print a line for each question."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--entries", type=int, default=ENTRIES)
+    parser.add_argument("--verified", type=int, default=VERIFIED)
+    parser.add_argument("--folder", type=Path, help="where the files go (some 12 GB for ten million entries)")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        check(Path(folder), given.verified)
+        ask(Path(folder), given.entries)
+
+
+def filled(folder: Path, name: str, wanted: int) -> Database:
+    """Return a ledger whose log has so many entries."""
+    database = Database(f"sqlite:///{folder / name}")
+    database.upgrade()
+    began = time.perf_counter()
+    with database.write() as transaction:
+        admin = people.add_user(transaction, "admin", "admin", audit.SYSTEM)
+        datasets.add_edition(
+            transaction,
+            dataset="observatory",
+            title="Observatory",
+            epsilon_nano=10_000 * NANO,
+            delta_atto=10**12,
+            overcommit=True,
+            folder="one",
+            by=admin,
+        )
+        for number in range(STUDIES):
+            terms = Terms("T", "P", "L")
+            studies.open_study(transaction, f"study-{number}", "observatory", terms, 10_000 * NANO, None, admin)
+        append_queries(transaction, wanted)
+    print(f"filled a log of {wanted:,} entries in {time.perf_counter() - began:.0f} s")
+    return database
+
+
+def append_queries(transaction: sa.Connection, wanted: int) -> None:
+    """Add entries up to a number, in batches, as `audit.append` would one by one."""
+    tree = Frontier()
+    previous = START
+    for body in audit.every_body(transaction, wanted):
+        leaf = leaf_hash(body.encode())
+        tree.add(leaf)
+        previous = leaf.hex()
+    rows = query_entries(tree, previous, wanted)
+    while batch := list(islice(rows, BATCH_ROWS)):
+        transaction.execute(sa.insert(audit_entries), [row for row, _ in batch])
+        nodes = [
+            {"level": level, "index": index, "hash": found.hex()} for _, made in batch for level, index, found in made
+        ]
+        transaction.execute(sa.insert(audit_nodes), nodes)
+
+
+def query_entries(tree: Frontier, previous: str, wanted: int) -> Iterator[tuple[dict[str, Any], list[Any]]]:
+    """Yield rows of entries with the nodes they complete: a reserve and a release in turns."""
+    for position in range(tree.size, wanted):
+        number, part = divmod(position, 2)
+        charge = hashlib.sha256(str(number).encode()).hexdigest()
+        study, actor = f"study-{number % STUDIES}", hashlib.sha256(str(number % 1000).encode()).hexdigest()
+        facts: dict[str, Any] = {
+            "query": QUERY,
+            "fingerprint": charge,
+            "dataset": "observatory",
+            "edition": 1,
+            "mechanisms": ["discrete_laplace", "discrete_laplace"],
+            "loss": LOSS,
+            **({"charge": charge[:32]} if part else {}),
+        }
+        body = {
+            "index": position,
+            "time": AT,
+            "actor": actor,
+            "role": "researcher",
+            "action": ("query.reserve", "query.release")[part],
+            "subject": charge[32 * part :][:32],
+            "study": study,
+            "summary": "epsilon 0.000001 (rho 0.000000001) was reserved",
+            "facts": facts,
+            "previous": previous,
+        }
+        text = canonical(body)
+        leaf = leaf_hash(text.encode())
+        previous = leaf.hex()
+        row = {"position": position, "leaf_hash": previous, "body": text, "at": body["time"]}
+        yield row | {name: body[name] for name in ("actor", "action", "study")}, tree.add(leaf)
+
+
+def check(folder: Path, wanted: int) -> None:
+    """Export a log and verify it."""
+    wanted += wanted % 2  # an odd one would end with a charge that is open
+    database, key, file = filled(folder, "verified.db", wanted), folder / "audit.key", folder / "log.jsonl"
+    vkey = keys.create_key(key)
+    began = time.perf_counter()
+    note = custody.sign(database, key)
+    with database.read() as transaction, file.open("w", encoding="utf-8") as lines:
+        lines.writelines(f"{body}\n" for body in audit.every_body(transaction, wanted))
+    exported = time.perf_counter() - began
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter()
+    with file.open("rb") as read:
+        report = verify.verify(read, key=vkey, covering=note)
+    took = time.perf_counter() - began
+    assert report.verdict == "ok", report.problems
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    size = file.stat().st_size / 1e6
+    print(f"{report.entries:,} entries ({size:,.0f} MB): exported in {exported:.1f} s, verified in {took:.1f} s")
+    print(f"  peak of the process {peak / 1024:,.0f} MB (before the check {before / 1024:,.0f} MB)")
+    database.close()
+    file.unlink()
+
+
+def ask(folder: Path, wanted: int) -> None:
+    """Measure what a server is asked."""
+    database, key = filled(folder, "asked.db", wanted), folder / "asked.key"
+    keys.create_key(key)
+    actor = hashlib.sha256(b"7").hexdigest()
+    near = wanted - wanted // 10
+
+    def append(turn: int) -> None:
+        with database.write() as transaction:
+            audit.append(transaction, audit.SYSTEM, "test", str(turn), "a benchmark appends")
+
+    def checkpoint(_turn: int) -> None:
+        custody.sign(database, key)
+
+    def inclusion(turn: int) -> None:
+        with database.read() as transaction:
+            audit.inclusion_proof(transaction, turn * wanted // ROUNDS, wanted - turn)
+
+    def consistency(turn: int) -> None:
+        with database.read() as transaction:
+            audit.consistency_proof(transaction, 1 + turn * wanted // ROUNDS, wanted - 1)
+
+    def page(**filters: Any) -> Callable[[int], None]:
+        def work(_turn: int) -> None:
+            with database.read() as transaction:
+                audit.entries(transaction, limit=101, **filters)
+
+        return work
+
+    questions = {
+        "append, with its commit": append,
+        "checkpoint": checkpoint,
+        "inclusion proof": inclusion,
+        "consistency proof": consistency,
+        "a page of 100": page(first=near),
+        "a page of a study": page(first=near, study="study-7"),
+        "a page of an actor": page(first=near, actor=actor),
+        "a page of an action": page(first=near, action="query.release"),
+        "a page of a rare action": page(action="study.open"),
+        "a page of an actor in a study": page(first=near, actor=actor, study="study-7"),
+        "a page from a moment on": page(since="2026-01-01T00:00:00.001Z"),
+        "an empty page: an action never seen": page(action="none"),
+    }
+    for what, act in questions.items():
+        times = []
+        for turn in range(ROUNDS):
+            began = time.perf_counter()
+            act(turn)
+            times.append(1000 * (time.perf_counter() - began))
+        worst = statistics.quantiles(times, n=100)[98]
+        print(f"  {what:<40} median {statistics.median(times):7.2f} ms, 99 of 100 within {worst:7.2f} ms")
+    database.close()
+
+
+if __name__ == "__main__":
+    main()
