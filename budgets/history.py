@@ -72,12 +72,12 @@ class Covering:
     last_leaf_hash: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values. A signed checkpoint has its place in `checkpoint`."""
-        return {"entries": self.entries, "last_leaf_hash": self.last_leaf_hash, "checkpoint": None}
+        """Return it as JSON values. Whoever holds the signing key adds the checkpoint."""
+        return {"entries": self.entries, "last_leaf_hash": self.last_leaf_hash}
 
 
 def covering(transaction: sa.Connection) -> Covering:
-    """Return the state of the log that covers what a transaction reads. The one place to put a checkpoint in."""
+    """Return the state of the log that covers what a transaction reads."""
     last = transaction.execute(
         sa.select(audit_entries.c.position, audit_entries.c.leaf_hash)
         .order_by(audit_entries.c.position.desc())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets import accounts, audit, clock, datasets, history, people, studies
+from budgets import accounts, audit, clock, custody, datasets, history, people, studies
 from budgets.errors import NotFound
 from server.api.studies import show
 from server.reporting import meaning, regulator
@@ -38,6 +38,9 @@ def report(house: House, actor: Actor, kind: str, name: str, form: str) -> dict[
         audit.append(transaction, actor, "report.read", f"{kind}:{name}", summary, study=study, facts={"form": form})
     with house.database.read() as transaction:
         document = _of_study(house, transaction, name) if kind == STUDY else _of_dataset(house, transaction, name)
+    # Signed now, after all that the report tells was written: it covers the report, and perhaps an entry more.
+    signed = custody.sign(house.database, house.settings.key_path)
+    document["log"] = {**document["log"], "checkpoint": signed}
     return {**document, "left_out": _left_out(), "regulation": regulator.facts(document)}
 
 

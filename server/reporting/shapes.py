@@ -175,11 +175,11 @@ class Article(Schema):
 
 
 class CoveringLog(Schema):
-    """The state of the audit log that covers the report, with the checkpoint that signs it, if there is one."""
+    """The state of the audit log that covers the report, with the checkpoint that signs it."""
 
     entries = fields.Integer(required=True)
     last_leaf_hash = fields.String(required=True)
-    checkpoint = fields.String(required=True, allow_none=True)
+    checkpoint = fields.String(required=True)
 
 
 class Report(Schema):

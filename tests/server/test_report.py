@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from budgets.checkpoint import Verifier, open_note
+from budgets.keys import verifier_key
 from server.cli import main
 from server.reporting import meaning, page, regulator
 from tests.serving import PATIENTS, ROOT, Place, ask
@@ -109,6 +111,8 @@ def test_reading_is_an_entry_and_covers_itself(place: Place) -> None:
         assert place.home.actions(before) == ["report.read"]
         ((leaf,),) = place.home.rows("SELECT leaf_hash FROM audit_entries WHERE position = ?", before + 1)
         assert (log["entries"], log["last_leaf_hash"]) == (before + 2, leaf)
+        signed = open_note(log["checkpoint"], Verifier.of(verifier_key(place.home.path / "audit.key")))
+        assert signed.size == before + 2
     for path in ("/studies/nowhere/report", "/datasets/nowhere/report"):
         assert place.client("dora").get(path).status == 404
     assert place.home.last_entry() == before + 1
