@@ -217,7 +217,7 @@ def _first_at(transaction: sa.Connection, moment: str) -> int:
 
 def every_entry(transaction: sa.Connection) -> Iterator[Entry]:
     """Yield the whole log, oldest first, in little memory."""
-    result = transaction.execution_options(yield_per=BATCH_ROWS).execute(_entries().order_by(audit_entries.c.position))
+    result = _streamed(transaction, _entries().order_by(audit_entries.c.position))
     for row in result:
         yield _entry(row)
 
@@ -226,16 +226,14 @@ def every_body(transaction: sa.Connection, size: int) -> Iterator[str]:
     """Yield the first `size` bodies, oldest first, in little memory."""
     c = audit_entries.c
     wanted = sa.select(c.body).where(c.position < size).order_by(c.position)
-    yield from transaction.execution_options(yield_per=BATCH_ROWS).execute(wanted).scalars()
+    yield from _streamed(transaction, wanted).scalars()
 
 
 def problems(transaction: sa.Connection) -> Iterator[str]:
     """Yield what is wrong with the chain: nothing, when no entry was changed, removed, added or moved."""
     previous = START
     position = -1
-    rows = transaction.execution_options(yield_per=BATCH_ROWS).execute(
-        sa.select(audit_entries).order_by(audit_entries.c.position)
-    )
+    rows = _streamed(transaction, sa.select(audit_entries).order_by(audit_entries.c.position))
     for position, row in enumerate(rows):
         if leaf_hash(row.body.encode()).hex() != row.leaf_hash:
             yield f"entry {position}: its hash is not that of its body"
@@ -255,6 +253,11 @@ def problems(transaction: sa.Connection) -> Iterator[str]:
         yield "the log is empty"
 
 
+def _streamed(transaction: sa.Connection, wanted: sa.Select[Any]) -> sa.CursorResult[Any]:
+    """Return rows in little memory, however many they are."""
+    return transaction.execute(wanted, execution_options={"yield_per": BATCH_ROWS})
+
+
 def tree_problems(transaction: sa.Connection) -> Iterator[str]:
     """Yield what is wrong with the stored nodes of the tree: nothing, when each is the hash of its children."""
     c, level, present = audit_nodes.c, 0, size(transaction)
@@ -262,12 +265,13 @@ def tree_problems(transaction: sa.Connection) -> Iterator[str]:
     while present > 1:
         level, present = level + 1, present // 2
         here = sa.select(c.index.label("place"), c.hash).where(c.level == level).order_by(c.index)
-        children = transaction.execution_options(yield_per=BATCH_ROWS).execute(below).scalars()
         wrong = count = 0
-        for number, row in enumerate(transaction.execution_options(yield_per=BATCH_ROWS).execute(here)):
-            pair = [next(children, ""), next(children, "")]
-            wrong += row.place != number or merkle.inner_hash(*map(bytes.fromhex, pair)).hex() != row.hash
-            count += 1
+        with _streamed(transaction, below) as children, _streamed(transaction, here) as nodes:
+            hashes = children.scalars()
+            for number, row in enumerate(nodes):
+                pair = [next(hashes, ""), next(hashes, "")]
+                wrong += row.place != number or merkle.inner_hash(*map(bytes.fromhex, pair)).hex() != row.hash
+                count += 1
         if wrong or count != present:
             yield f"the tree's level {level}: {wrong} of {count} nodes are wrong, and {present} should be there"
         below = sa.select(c.hash).where(c.level == level).order_by(c.index)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from budgets import people
+from budgets.recount import Recount
 from queries import manifest as manifests
 from server.app import create_app
 from server.house import create_home, open_house
@@ -265,6 +266,19 @@ class Home:
         entries = self.rows("SELECT position, body, leaf_hash FROM audit_entries ORDER BY position")
         assert_chain([(body, leaf) for _, body, leaf in entries])
         assert [position for position, _, _ in entries] == list(range(len(entries)))
+        self.assert_log_adds_up([json.loads(body) for _, body, _ in entries])
+
+    def assert_log_adds_up(self, entries: list[dict[str, Any]]) -> None:
+        """Check that the audit log alone tells what every account was charged."""
+        recount = Recount()
+        assert [problem for entry in entries for problem in recount.read(entry)] == []
+        told = {key: (one.epsilon, one.rho, one.delta, one.unbounded) for key, one in recount.accounts.items()}
+        sums = ", ".join(
+            f"{unit}_spent{scale} + {unit}_reserved{scale}"
+            for unit, scale in (("epsilon", "_nano"), ("rho", "_nano"), ("delta", "_atto"), ("unbounded", ""))
+        )
+        kept = self.rows(f"SELECT kind, owner, {sums} FROM accounts")
+        assert told == {(kind, owner): tuple(map(int, numbers)) for kind, owner, *numbers in kept}
 
 
 def assert_chain(entries: list[tuple[str, str]]) -> None:

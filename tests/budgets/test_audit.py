@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgets import audit, people, studies
+from budgets import audit, clock, people, studies
 from budgets.audit import ANONYMOUS, SYSTEM, Entry
-from budgets.errors import BudgetsError
-from budgets.merkle import leaf_hash
+from budgets.errors import BudgetsError, Unavailable
+from budgets.merkle import Frontier, leaf_hash, verify_consistency, verify_inclusion
 from tests.budgets.world import (
     ADMIN,
     ANNA,
@@ -231,6 +231,128 @@ def test_canonical_json_is_this() -> None:
     for odd in (float("nan"), float("inf"), float("-inf")):
         with pytest.raises(ValueError, match="not JSON compliant"):
             audit.canonical({"x": [odd]})
+
+
+# The tree
+
+
+def tree_of(database: Database) -> Frontier:
+    """Return the tree of the log's leaf hashes, grown anew."""
+    grown = Frontier()
+    for entry in all_entries(database):
+        grown.add(bytes.fromhex(entry.leaf_hash))
+    return grown
+
+
+def tree_problems(database: Database) -> list[str]:
+    """Return what is wrong with the stored nodes."""
+    with database.read() as transaction:
+        return list(audit.tree_problems(transaction))
+
+
+def test_the_tree_grows_with_the_log(people_only: World) -> None:
+    """After each entry the stored nodes are those of the leaves, and roots and proofs are made from them."""
+    database = people_only.database
+    grown = tree_of(database)
+    roots = {grown.size: grown.root()}
+    for number in range(40):
+        append(people_only, "test.act", number=number)
+        grown.add(bytes.fromhex(all_entries(database)[-1].leaf_hash))
+        roots[grown.size] = grown.root()
+    assert tree_problems(database) == []
+    last = grown.size
+    with database.read() as transaction:
+        assert audit.size(transaction) == last
+        for size, root in roots.items():
+            assert audit.root(transaction, size) == root
+            proof = audit.consistency_proof(transaction, size, last)
+            assert verify_consistency(size, last, proof, root, roots[last])
+            leaf = bytes.fromhex(all_entries(database)[size - 1].leaf_hash)
+            path = audit.inclusion_proof(transaction, size - 1, size)
+            assert verify_inclusion(leaf, size - 1, size, path, root)
+
+
+def test_tampering_with_the_tree_is_reported(chained: World) -> None:
+    """A node that was changed, removed or added is reported, and so is an entry that has another hash than the tree's."""
+    for statement in (
+        f"UPDATE audit_nodes SET hash = '{'a' * 64}' WHERE level = 1 AND \"index\" = 2",
+        "DELETE FROM audit_nodes WHERE level = 3",
+        f"INSERT INTO audit_nodes VALUES (1, 5, '{'a' * 64}')",
+    ):
+        with interrupted(chained.database) as transaction:
+            assert list(audit.tree_problems(transaction)) == []
+            transaction.exec_driver_sql(statement)
+            assert list(audit.tree_problems(transaction)) != [], statement
+    changed, rehashed = edited(chained, 9, '"summary":"a ', '"summary":"A ')
+    chained.edit(f"UPDATE audit_entries SET body = '{changed}', leaf_hash = '{rehashed}' WHERE position = 9")
+    assert log_problems(chained.database) == []  # the last entry: nothing follows it
+    assert tree_problems(chained.database) != []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM audit_entries WHERE position = 9",
+        "DELETE FROM audit_entries WHERE position >= 8",
+        "DELETE FROM audit_nodes WHERE level = 1",
+    ],
+)
+def test_a_log_that_was_cut_off_is_not_written_on(chained: World, statement: str) -> None:
+    """When entries are missing at the end, or a part of the tree is, an act is soon refused and leaves no trace."""
+    chained.edit(statement)
+    with pytest.raises(Unavailable, match="damaged"):
+        for number in range(3):
+            before = chained.everything()
+            append(chained, "test.act", number=number)
+    assert chained.everything() == before
+
+
+def test_time_never_runs_backwards(people_only: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the clock is set back, the log's time stands still, so that a span of time is found by its ends."""
+    for moment in ("2999-01-01T00:00:00.000Z", "2001-01-01T00:00:00.000Z", "2999-01-01T00:00:00.001Z"):
+        monkeypatch.setattr(clock, "now", lambda moment=moment: moment)
+        append(people_only, "test.act")
+    times = [body(entry)["time"] for entry in all_entries(people_only.database)]
+    assert times == sorted(times)
+    assert times[-3:] == ["2999-01-01T00:00:00.000Z"] * 2 + ["2999-01-01T00:00:00.001Z"]
+    with people_only.database.read() as transaction:
+        found = audit.entries(transaction, since="2999-01-01T00:00:00.000Z", until="2999-01-01T00:00:00.001Z")
+    assert [body(entry)["index"] for entry in found] == [len(times) - 3, len(times) - 2]
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({}, "PRIMARY KEY"),
+        ({"study": "flu"}, "ix_audit_entries_study"),
+        ({"actor": ANNA}, "ix_audit_entries_actor"),
+        ({"actor": "system"}, "ix_audit_entries_actor"),
+        ({"action": "query.release"}, "ix_audit_entries_action"),
+        ({"action": "query.release", "since": "2026-01-01", "until": "2027-01-01"}, "ix_audit_entries_action"),
+        ({"since": "2026-01-01"}, "PRIMARY KEY"),
+    ],
+)
+def test_pages_are_read_from_an_index_in_order(people_only: World, filters: dict[str, str], index: str) -> None:
+    """SQLite finds a page by an index that has the positions in order: nothing is scanned, and nothing sorted."""
+    if not people_only.url.startswith("sqlite"):
+        pytest.skip("the plans of PostgreSQL depend on how much is there")
+    asked: list[str] = []
+    given: list[Any] = []
+
+    @sa.event.listens_for(sa.Engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "audit_entries.body" in statement:
+            asked.append(statement)
+            given.append(parameters)
+
+    with people_only.database.read() as transaction:
+        audit.entries(transaction, first=3, **filters)
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        plan = [str(row[3]) for row in transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", given[0])]
+    assert len(asked) == 1
+    assert plan[0].startswith("SEARCH audit_entries USING"), plan
+    assert index in plan[0], plan
+    assert not [step for step in plan if "TEMP B-TREE" in step or step.startswith("SCAN")], plan
 
 
 # The chain

@@ -8,12 +8,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from budgets import accounts, database
+from budgets import accounts, audit, database
 from budgets.accounts import Limits
 from budgets.database import Database
 from budgets.errors import SchemaOutdated
 from budgets.loss import NANO, Loss
-from budgets.tables import metadata
+from budgets.merkle import Frontier, leaf_hash
+from budgets.tables import audit_entries, audit_nodes, metadata
 from tests.databases import schema
 
 if TYPE_CHECKING:
@@ -135,4 +136,34 @@ def test_accounts_of_the_first_schema_get_their_second_filter(
     assert [one.limits for one in found] == [Limits.of(row[2], row[3]) for row in old]
     assert [one.reserved for one in found] == [Loss(row[4], row[6], row[8]) for row in old]
     assert [one.spent for one in found] == [Loss(row[5], row[7], row[9]) for row in old]
+    assert schema(address) == declared
+
+
+@pytest.mark.parametrize("entries", [0, 1, 2, 37, 10_000, 20_001])
+def test_a_log_of_the_fourth_schema_gets_its_tree(
+    fresh: Database, address: str, declared: dict[str, set[str]], entries: int
+) -> None:
+    """A log from before there was a tree keeps every entry and gets the nodes that it would have grown; it goes on."""
+    config = database._alembic()
+    leaves = [leaf_hash(str(number).encode()) for number in range(entries)]
+    rows = [
+        {"position": number, "leaf_hash": leaf.hex(), "body": "{}", "at": "2026", "actor": "a", "action": "b"}
+        for number, leaf in enumerate(leaves)
+    ]
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0004")
+        if rows:
+            transaction.execute(sa.insert(audit_entries), rows)
+    fresh.upgrade()
+    grown = Frontier()
+    nodes = {(level, index): found.hex() for leaf in leaves for level, index, found in grown.add(leaf)}
+    with fresh.write() as transaction:
+        made = transaction.execute(sa.select(audit_nodes)).all()
+        assert {(row[0], row[1]): row[2] for row in made} == nodes
+        assert len(made) == len(nodes)
+        assert list(audit.tree_problems(transaction)) == []
+        assert audit.root(transaction, entries) == grown.root()
+        audit.append(transaction, audit.SYSTEM, "test", "test", "a test goes on")
+        assert list(audit.tree_problems(transaction)) == []
     assert schema(address) == declared
