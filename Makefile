@@ -36,9 +36,10 @@ types: .venv/installed-test ## mypy --strict
 audit: .venv/installed-test ## the heavier statistics on the noise
 	$(BIN)/python -m pytest --audit tests/privacy
 
-bench: .venv/installed-test ## speed and memory beside plain DuckDB, on 10 million events; a ledger of 1,000,000 charges; bounds and accuracy
+bench: .venv/installed-test ## speed and memory beside plain DuckDB, on 10 million events; long ledgers and audit logs; bounds and accuracy
 	$(BIN)/python -m benchmarks.queries
 	$(BIN)/python -m benchmarks.ledger
+	$(BIN)/python -m benchmarks.audit --entries 1000000
 	$(BIN)/python -m benchmarks.profile
 
 coverage: .venv/installed-test ## which lines the tests never reach

@@ -77,26 +77,33 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
         for number in range(STUDIES):
             terms = Terms("T", "P", "L")
             studies.open_study(transaction, f"study-{number}", "observatory", terms, 10_000 * NANO, None, admin)
-        append_queries(transaction, wanted)
+    append_queries(database, wanted)
     print(f"filled a log of {wanted:,} entries in {time.perf_counter() - began:.0f} s")
     return database
 
 
-def append_queries(transaction: sa.Connection, wanted: int) -> None:
-    """Add entries up to a number, in batches, as `audit.append` would one by one."""
+def append_queries(database: Database, wanted: int) -> None:
+    """Add entries up to a number, in batches, as `audit.append` would one by one; the indexes are made at the end."""
     tree = Frontier()
     previous = START
-    for body in audit.every_body(transaction, wanted):
-        leaf = leaf_hash(body.encode())
-        tree.add(leaf)
-        previous = leaf.hex()
+    with database.write() as transaction:
+        for body in audit.every_body(transaction, wanted):
+            leaf = leaf_hash(body.encode())
+            tree.add(leaf)
+            previous = leaf.hex()
+        for index in audit_entries.indexes:
+            index.drop(transaction)
     rows = query_entries(tree, previous, wanted)
     while batch := list(islice(rows, BATCH_ROWS)):
-        transaction.execute(sa.insert(audit_entries), [row for row, _ in batch])
         nodes = [
             {"level": level, "index": index, "hash": found.hex()} for _, made in batch for level, index, found in made
         ]
-        transaction.execute(sa.insert(audit_nodes), nodes)
+        with database.write() as transaction:
+            transaction.execute(sa.insert(audit_entries), [row for row, _ in batch])
+            transaction.execute(sa.insert(audit_nodes), nodes)
+    for index in audit_entries.indexes:
+        with database.write() as transaction:
+            index.create(transaction)
 
 
 def query_entries(tree: Frontier, previous: str, wanted: int) -> Iterator[tuple[dict[str, Any], list[Any]]]:

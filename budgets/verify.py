@@ -5,13 +5,17 @@ with older checkpoints that the DPO kept, accepts a later key only when the log 
 before, and counts anew what every account spent.
 
 It stands on `merkle`, `checkpoint`, `recount`, the standard library and `cryptography`, and on nothing else of the
-server: these four files can be copied elsewhere and read in an hour.
+server: these four files can be copied elsewhere (into a folder `budgets`), read in an hour and run there with
+`python -m budgets.verify EXPORT --key VKEY`. `rowless audit verify` is the same with more comfort.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from budgets import checkpoint
@@ -255,3 +259,36 @@ def _account(account: Mapping[str, Any]) -> str:
         + (f"; {account['open_charges']} charges open" if account["open_charges"] else "")
         + ("" if account["within_limits"] else "; OVERSPENT")
     )
+
+
+def verify_files(
+    export: Path,
+    *,
+    key: str,
+    covering: Path | None = None,
+    older: Sequence[Path] = (),
+    progress: Callable[[int], None] = lambda _bytes: None,
+) -> Report:
+    """Check an exported log that lies in files; its checkpoint is EXPORT.checkpoint unless another is given."""
+    beside = covering or export.with_name(f"{export.name}.checkpoint")
+    with export.open("rb") as lines:
+        # What is no UTF-8 is no note either, and is said to be none.
+        notes = [one.read_bytes().decode(errors="replace") for one in (beside, *older)]
+        return verify(lines, key=key, covering=notes[0], older=notes[1:], progress=progress)
+
+
+def main() -> int:
+    """Check what the command line names, print the report and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m budgets.verify", description="Check an exported audit log.")
+    parser.add_argument("export", type=Path)
+    parser.add_argument("--key", required=True, help="the verifier key that you kept: NAME+HASH+KEY")
+    parser.add_argument("--checkpoint", type=Path, help="the checkpoint of the export [EXPORT.checkpoint]")
+    parser.add_argument("--since", type=Path, action="append", default=[], help="a checkpoint that you kept")
+    given = parser.parse_args()
+    report = verify_files(given.export, key=given.key, covering=given.checkpoint, older=given.since)
+    sys.stdout.write(f"{words(report)}\n")
+    return int(report.verdict != "ok")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 
-from budgets import audit, ledger, profiles
+from budgets import audit, custody, ledger, profiles
 from budgets.audit import SYSTEM
-from budgets.errors import BudgetsError
+from budgets.errors import BudgetsError, Unavailable
 from queries.errors import QueriesError
 from server.app import create_app
 from server.errors import ServerError
 from server.house import open_ledger
-from server.settings import SettingsError
+from server.settings import SETTINGS, SettingsError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -30,12 +30,21 @@ def serve(settings: Settings) -> None:
     """Recover, then serve until stopped. Raises NoHome, SchemaOutdated, SettingsError."""
     database = open_ledger(settings)
     try:
+        _require_key(database, settings)
         recover(database)
     finally:
         database.close()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     _Gunicorn(settings).run()
+
+
+def _require_key(database: Database, settings: Settings) -> None:
+    """Raise SettingsError unless checkpoints can be signed: the DPO should not be the first to notice."""
+    try:
+        custody.key_in_force(database, settings.key_path)
+    except Unavailable as error:
+        raise SettingsError(f"{SETTINGS['audit_key_file'].name}: {error}") from error
 
 
 def recover(database: Database) -> int:

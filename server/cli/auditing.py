@@ -99,21 +99,9 @@ def verify_(export: Path, text: str, covering: Path | None, older: tuple[Path, .
 
     It needs no home. Exit code 1 when anything is wrong.
     """
-    covering = covering or export.with_name(f"{export.name}.checkpoint")
-    with export.open("rb") as lines, _progress(export.stat().st_size) as progress:
-        report = verify.verify(
-            lines,
-            key=text,
-            covering=_note(covering),
-            older=[_note(one) for one in older],
-            progress=progress,
-        )
+    with _progress(export.stat().st_size) as progress:
+        report = verify.verify_files(export, key=text, covering=covering, older=older, progress=progress)
     return report.to_json(), verify.words(report), report.verdict != "ok"
-
-
-def _note(path: Path) -> str:
-    # What is no UTF-8 is no note either, and is said to be none.
-    return path.read_bytes().decode(errors="replace")
 
 
 @contextmanager

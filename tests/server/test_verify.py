@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +17,7 @@ from click.testing import CliRunner
 from budgets.audit import canonical
 from budgets.merkle import Frontier, leaf_hash
 from server.cli import main
-from tests.serving import PATIENTS, Home, application, ask
+from tests.serving import PATIENTS, ROOT, Home, application, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,6 +120,28 @@ def test_it_needs_no_home(log: Log, tmp_path: Path) -> None:
     arguments = ["audit", "verify", str(log.export), "--key", log.key]
     ended = CliRunner().invoke(main, arguments, env={"ROWLESS_HOME": str(tmp_path / "none")})
     assert ended.exit_code == 0, ended.output
+
+
+def test_four_files_are_enough(log: Log, tmp_path: Path) -> None:
+    """The files of the check run by themselves, with nothing of the server beside them and no library but cryptography."""
+    package = tmp_path / "budgets"
+    package.mkdir()
+    for name in ("merkle", "checkpoint", "recount", "verify"):
+        shutil.copy(ROOT / "budgets" / f"{name}.py", package)
+    (package / "__init__.py").touch()
+    program = (
+        "import runpy, sys\n"
+        "try:\n    runpy.run_module('budgets.verify', run_name='__main__')\n"
+        "finally:\n"
+        "    own = {name for name in sys.modules if name.partition('.')[0] in ('budgets', 'server', 'queries')}\n"
+        "    assert own <= {'budgets', *(f'budgets.{n}' for n in ('merkle', 'checkpoint', 'recount', 'verify'))}, own\n"
+        "    assert not {'sqlalchemy', 'click', 'flask', 'duckdb', 'opendp', 'numpy'} & set(sys.modules)\n"
+    )
+    for key, code in ((log.key, 0), (log.key.replace("A", "B", 1), 1)):
+        command = [sys.executable, "-c", program, str(log.export), "--key", key, "--since", str(log.older)]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ended.returncode == code, ended
+        assert ("Verdict: ok" in ended.stdout) == (code == 0)
 
 
 # What somebody might do to entries
@@ -523,8 +548,8 @@ def test_a_key_that_others_may_read_is_refused(log: Log, tmp_path: Path, mode: i
     assert ended.exit_code == 0
     assert ended.stdout.startswith(log.key.partition("+")[0])
     elsewhere.chmod(mode)
-    for command in ("checkpoint", "key", "rotate-key"):
-        ended = CliRunner().invoke(main, ["audit", command], env=variables)
+    for command in (["audit", "checkpoint"], ["audit", "key"], ["audit", "rotate-key"], ["serve"]):
+        ended = CliRunner().invoke(main, command, env=variables)
         assert ended.exit_code == 1
         assert "chmod 600" in ended.stderr
     ended = CliRunner().invoke(main, ["audit", "checkpoint"], env=home.environment())
