@@ -204,6 +204,7 @@ def ask(folder: Path, wanted: int) -> None:
         "a page of an action": page(first=near, action="query.release"),
         "a page of a rare action": page(action="study.open"),
         "a page of an actor in a study": page(first=near, actor=actor, study="study-7"),
+        "an action of an actor who has it nowhere": page(action="query.release", actor=audit.SYSTEM.commitment),
         "a page from a moment on": page(since="2026-01-01T00:00:00.001Z"),
         "an empty page: an action never seen": page(action="none"),
     }

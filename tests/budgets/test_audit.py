@@ -329,6 +329,8 @@ def test_time_never_runs_backwards(people_only: World, monkeypatch: pytest.Monke
         ({"actor": "system"}, "ix_audit_entries_actor"),
         ({"action": "query.release"}, "ix_audit_entries_action"),
         ({"action": "query.release", "since": "2026-01-01", "until": "2027-01-01"}, "ix_audit_entries_action"),
+        ({"actor": ANNA, "action": "query.release"}, "ix_audit_entries_actor"),
+        ({"study": "flu", "action": "query.release"}, "ix_audit_entries_study"),
         ({"since": "2026-01-01"}, "PRIMARY KEY"),
     ],
 )
