@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 # Planted in the source, once each: a patient's number, a code, a text in each kind of column, a cost.
 PATIENT, CODE, COST, AGE, DAY = "777000777123", "KANARIENVOGEL", "613.37", "ZWITSCHER-93", "2020-02-29T11:59:07"
 WAYS = ("estimates", "rehearsals", "queries", "queries")
-TEXTS = (PATIENT, CODE, COST, AGE, DAY, "61337")
+AMOUNTS = (COST, "61337")
+TEXTS = (PATIENT, CODE, AGE, DAY, *AMOUNTS)
 
 
 @pytest.fixture
@@ -110,8 +112,13 @@ def test_planted_values_are_found_nowhere(home: Home, planted: Path) -> None:
         seen.append(file.read_bytes())
     assert b"failed" in home.path.with_suffix(".log").read_bytes()
     for text in TEXTS:
+        planted_text = re.compile(re.escape(text.encode()))
+        if text in AMOUNTS:
+            # As a number of its own: five digits turn up by chance within hashes and the digits of a margin.
+            planted_text = re.compile(rb"(?<![0-9A-Za-z.])" + planted_text.pattern + rb"(?![0-9A-Za-z])")
         for one in seen:
-            assert text.encode() not in one, (text, one[:300])
+            found = planted_text.search(one)
+            assert found is None, (text, one[max(0, found.start() - 100) : found.end() + 100])
     assert sum(len(one) for one in seen) > 100_000
     home.assert_sound()
 
