@@ -19,7 +19,7 @@ import numpy as np
 from queries import codes, date_parts, nodes
 from queries.catalog import EPOCH, Column, Kind, Table
 from queries.errors import InvalidQuery
-from queries.predicates import column_of
+from queries.filters import column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,6 +120,19 @@ class CellKey:
             table[table >= self.values] = -1
         table[0] = self.index(0)
         return table
+
+
+def bind_all(query: nodes.Query, table: Table) -> tuple[CellKey, ...]:
+    """Return the keys of a query. Raises InvalidQuery with the place, also of a name that two columns would share."""
+    bound = tuple(bind(key, table, f"/query/group_by/{i}", undeclared=True) for i, key in enumerate(query.group_by))
+    taken = {name for name, _ in query.select}
+    for place, key in enumerate(bound):
+        if key.name in taken:
+            raise InvalidQuery(
+                f"/query/group_by/{place}", f'two columns of the answer are called {key.name}; rename one with "as"'
+            )
+        taken.add(key.name)
+    return bound
 
 
 def bind(key: nodes.Key, table: Table, pointer: str, named: str | None = None, *, undeclared: bool = False) -> CellKey:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from queries import codes, keys, nodes, predicates, quantiles, survival
+from queries import codes, filters, keys, nodes, predicates, quantiles, survival
 from queries.errors import InvalidQuery
 
 if TYPE_CHECKING:
@@ -95,13 +95,13 @@ def drafts(
     """Return the measures a statistic is made of, each cell with at most `room` numbers. Raises InvalidQuery."""
     if isinstance(statistic, nodes.Proportion):
         _require_room(2, room, f"{pointer}/proportion")
-        split = predicates.bind(statistic.holds, table, f"{pointer}/proportion", tables)
+        split = filters.bind(statistic.holds, table, f"{pointer}/proportion", tables)
         counted, largest = (Counted.PERSONS, 1) if statistic.of == "persons" else (Counted.EVENTS, events)
         return (Draft(counted, largest, split=split),)
     found = _drafts(statistic, table, events, room, pointer)
     if statistic.where is None:
         return found
-    where = predicates.bind(statistic.where, table, f"{pointer}/where", tables)
+    where = filters.bind(statistic.where, table, f"{pointer}/where", tables)
     return tuple(replace(draft, where=where) for draft in found)
 
 
@@ -190,7 +190,7 @@ def _value_bounds(
     table: Table, name: str, bounds: Bounds, pointer: str, bounds_pointer: str
 ) -> tuple[Column, int, int]:
     """Return a numeric column and the clamping bounds in its units."""
-    column = predicates.column_of(table, name, pointer)
+    column = filters.column_of(table, name, pointer)
     if not column.numeric:
         word = pointer.removesuffix("/0").removesuffix("/1").rpartition("/")[2]
         raise InvalidQuery(pointer, f"{name} is a {column.kind.value}; a {word} needs numbers")

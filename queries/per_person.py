@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from queries import codes, nodes, predicates
+from queries import codes, filters, nodes, predicates
 from queries.catalog import Column, Kind, Table, frozen
 from queries.errors import InvalidQuery
 
@@ -55,8 +55,8 @@ class Built:
 def bind(source: nodes.PerPerson, tables: Mapping[str, Table]) -> Built:
     """Return the table a query builds. Raises InvalidQuery with the place."""
     pointer = "/query/from"
-    events = predicates.table_of(tables, source.table, f"{pointer}/per_person")
-    where = predicates.bind(source.where, events, f"{pointer}/where")
+    events = filters.table_of(tables, source.table, f"{pointer}/per_person")
+    where = filters.bind(source.where, events, f"{pointer}/where")
     attributes = {name: column for name, column in events.columns.items() if column.of_person}
     values, notes = [], []
     for name, value in source.values:
@@ -76,7 +76,7 @@ def _bind_value(
 ) -> tuple[BuiltValue, list[str]]:
     """Return a value and what a reader should know of the bounds that were chosen for it."""
     word = value.word
-    where = predicates.bind(value.where, events, f"{pointer}/{'exists' if word == 'exists' else 'where'}")
+    where = filters.bind(value.where, events, f"{pointer}/{'exists' if word == 'exists' else 'where'}")
     match word:
         case "exists":
             return BuiltValue(word, Column(name, Kind.BOOLEAN, low=0, high=1), where=where), []
@@ -85,8 +85,8 @@ def _bind_value(
             return BuiltValue(word, column, where=where), note
         case "days_to":
             assert value.to is not None
-            date = predicates.date_of(events, value.date, f"{pointer}/date")
-            to = predicates.bind_related(value.to, tables, f"{pointer}/days_to")
+            date = filters.date_of(events, value.date, f"{pointer}/date")
+            to = filters.bind_related(value.to, tables, f"{pointer}/days_to")
             high = to.within_days or _days_between(date, to, tables)
             column = Column(name, Kind.INTEGER, nullable=True, low=0, high=high)
             if value.bounds is not None:
@@ -102,7 +102,7 @@ def _of_column(
     word = value.word
     place = f"{pointer}/{word}"
     assert value.column is not None
-    of = predicates.column_of(events, value.column, place)
+    of = filters.column_of(events, value.column, place)
     if word in ("sum", "mean") and not of.numeric:
         raise InvalidQuery(place, f"{of.name} is a {of.kind.value}; a {word} needs numbers")
     if word in ("min", "max") and not of.ordered:
@@ -110,7 +110,7 @@ def _of_column(
     if not of.declared:
         raise InvalidQuery(place, f"{of.name} has no declared values; use exists, or have the custodian declare them")
     column = replace(of, name=name, of_person=False, nullable=True)
-    date = predicates.date_of(events, value.date, f"{pointer}/date") if word in ("first", "last") else None
+    date = filters.date_of(events, value.date, f"{pointer}/date") if word in ("first", "last") else None
     if word == "mean":
         scale = {"low": of.low * MEAN_PARTS, "high": of.high * MEAN_PARTS, "step": of.step / MEAN_PARTS}
         column = replace(column, kind=Kind.NUMBER, **scale)  # type: ignore[arg-type]

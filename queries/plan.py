@@ -20,6 +20,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from queries import (
+    contribution,
+    filters,
     keys,
     margins,
     measures,
@@ -34,7 +36,7 @@ from queries import (
 from queries.errors import InvalidQuery
 from queries.measures import Counted, Draft
 from queries.mechanisms import ATTO, NANO, Rounds
-from queries.proposing import Proposal, counts_persons, propose
+from queries.proposing import Proposal, propose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,12 +54,7 @@ CONFIDENCE = nodes.CONFIDENCE
 SUM_MAX = 2**62  # every sum and its noise stay below, so that 64-bit integers never overflow
 NOISE_REACH = 64  # scales; Laplace noise goes beyond with probability below e^-64, Gaussian noise far below
 
-# For a query and a table that name no contribution bounds. Shown in every answer.
-DEFAULT_CELLS_PER_PERSON = 10
-DEFAULT_EVENTS_PER_CELL = 10
-
 VALUES_ROOM = 100  # for so many values of an undeclared key an answer has room at least
-BOUNDLESS = 2**31 - 1  # as many cells as a person may be said to touch, where the catalog does not limit them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +150,9 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
         built = survival.extend(per_person.bind(query.source, dataset.tables), query, dataset.tables)
         table = built.table
     else:
-        table = predicates.table_of(dataset.tables, query.source, "/query/from")
-    where = predicates.bind(query.where, table, "/query/where", dataset.tables)
-    bound_keys = _bind_keys(query, table)
+        table = filters.table_of(dataset.tables, query.source, "/query/from")
+    where = filters.bind(query.where, table, "/query/where", dataset.tables)
+    bound_keys = keys.bind_all(query, table)
     unnamed = undeclared.unnamed_key(bound_keys, privacy)
     cells = math.prod(key.size for key in bound_keys if key is not unnamed)
     if cells > cells_max:
@@ -180,7 +177,7 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
         # Priced as if every statistic had as many measures as the one with the most.
         parts = len(query.select) * max(len(statistic) for statistic in drafts_of(1))
         proposal = propose(query, table, bound_keys, privacy, parts)
-    cells_per_person, events_per_cell, notes = _contribution_bounds(query, table, bound_keys, proposal)
+    cells_per_person, events_per_cell, notes = contribution.bounds(query, table, bound_keys, proposal)
     drafts = drafts_of(events_per_cell)
     values_per_person = None
     if unnamed is not None:
@@ -214,52 +211,6 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
         listing,
         privacy.confidence,
     )
-
-
-def _bind_keys(query: nodes.Query, table: Table) -> tuple[CellKey, ...]:
-    bound = tuple(
-        keys.bind(key, table, f"/query/group_by/{i}", undeclared=True) for i, key in enumerate(query.group_by)
-    )
-    taken = {name for name, _ in query.select}
-    for place, key in enumerate(bound):
-        if key.name in taken:
-            raise InvalidQuery(
-                f"/query/group_by/{place}", f'two columns of the answer are called {key.name}; rename one with "as"'
-            )
-        taken.add(key.name)
-    return bound
-
-
-def _contribution_bounds(
-    query: nodes.Query, table: Table, bound_keys: tuple[CellKey, ...], proposal: Proposal
-) -> tuple[int, int, tuple[str, ...]]:
-    """Return cells per person and events per cell, and what a reader should know of how they were chosen.
-
-    What the query names comes first, then what the profile proposes, what the custodian declared, and the defaults.
-    """
-    if table.one_row_per_person:
-        return 1, 1, ()
-    notes = list(proposal.notes)
-    # A person's own attributes do not vary: only the other keys can spread a person over cells.
-    own = [key for key in bound_keys if not key.column.of_person]
-    boundless = any(key.named is not None for key in own)
-    reachable = BOUNDLESS if boundless else math.prod(key.size for key in own)
-    chosen = query.bounds.cells_per_person or proposal.cells_per_person or table.cells_per_person
-    if chosen is None and reachable > DEFAULT_CELLS_PER_PERSON:
-        notes.append(
-            f"cells_per_person was not given: {DEFAULT_CELLS_PER_PERSON} of the {'' if boundless else f'{reachable} '}"
-            "cells that a person could touch count; say more to lose fewer, or less for less noise"
-        )
-    cells_per_person = min(reachable, chosen or DEFAULT_CELLS_PER_PERSON)
-    if counts_persons(query):
-        return cells_per_person, 1, tuple(notes)
-    events = query.bounds.events_per_cell or proposal.events_per_cell or table.events_per_cell
-    if events is None:
-        notes.append(
-            f"events_per_cell was not given: {DEFAULT_EVENTS_PER_CELL} events of a person count in each cell; "
-            "say more to lose fewer, or less for less noise"
-        )
-    return cells_per_person, events or DEFAULT_EVENTS_PER_CELL, tuple(notes)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from marshmallow import ValidationError
 
 from queries import nodes
-from queries.predicates import DEPTH_MAX
+from queries.filters import DEPTH_MAX
 from server.shapes import (
     as_bounds,
     as_column,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from queries import nodes
-from queries.predicates import DEPTH_MAX
+from queries.filters import DEPTH_MAX
 from queries.sql.others import Others
 from queries.sql.parts import both, chain, column_name, only, refusal, scalar, subselect, table_name
 from queries.sql.writing import ORDER

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from queries import bounding, nodes, predicates, sql
+from queries import bounding, filters, nodes, predicates, sql
 from queries.catalog import Kind
 from queries.engines.duckdb import Engine
 from queries.errors import InvalidQuery
@@ -30,7 +30,7 @@ POINTER = "/query/where"
 
 def bound(predicate: Predicate) -> predicates.Bound:
     """Bind a predicate to the clinic's table."""
-    return predicates.bind(predicate, TABLE, POINTER)
+    return filters.bind(predicate, TABLE, POINTER)
 
 
 # What holds
@@ -332,7 +332,7 @@ def test_the_form_of_a_filter_is_ranges_of_codes(predicate: Predicate, form: pre
 
 def test_no_filter_is_always() -> None:
     """A query without a filter takes every event, and so does one whose parts are none."""
-    assert predicates.bind(None, TABLE, POINTER) == ALWAYS
+    assert filters.bind(None, TABLE, POINTER) == ALWAYS
     assert predicates.simplify(Both((ALWAYS, Both(())))) == ALWAYS
     assert predicates.simplify(Either((NEVER, Either(())))) == NEVER
     assert predicates.simplify(Either((Among("visits", ((1, 2),)), ALWAYS))) == ALWAYS
@@ -399,7 +399,7 @@ def test_a_filter_that_cannot_be_is_refused_with_its_place(predicate: Predicate,
 def test_filters_nest_to_a_limit() -> None:
     """Deep nesting is refused with a place and not with a stack that runs over."""
     deep: Predicate = YEARS
-    for _ in range(predicates.DEPTH_MAX):
+    for _ in range(filters.DEPTH_MAX):
         deep = Not(deep)
     assert bound(deep) == bound(YEARS)
     with pytest.raises(InvalidQuery, match="nests deeper than 32 levels"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from queries import bounding, canonical, mechanisms, nodes, plan, release, store, undeclared
+from queries import bounding, canonical, contribution, mechanisms, nodes, plan, release, store, undeclared
 from queries.catalog import PERSONS
 from queries.engines.duckdb import Engine
 from queries.errors import EngineFailed, ImportFailed, InvalidQuery
@@ -68,7 +68,7 @@ def random_events(random: np.random.Generator, persons: int, most: int, codes: i
     [
         (("diagnosis",), "stays", 3, 3),
         (("diagnosis", "ward"), "stays", 7, 7),
-        (("sex", "diagnosis"), "stays", None, plan.DEFAULT_CELLS_PER_PERSON),
+        (("sex", "diagnosis"), "stays", None, contribution.DEFAULT_CELLS_PER_PERSON),
         (("origin",), "stays", 5, 1),
         (("origin", "ward"), "stays", 3, 1),
         (("origin",), PERSONS, 5, 1),
