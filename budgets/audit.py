@@ -177,15 +177,19 @@ def canonical(value: object) -> str:
 def entries(
     transaction: sa.Connection,
     *,
-    first: int = 0,
+    first: int | None = None,
     limit: int = 100,
+    newest_first: bool = False,
     study: str | None = None,
     actor: str | None = None,
     action: str | None = None,
     since: str | None = None,
     until: str | None = None,
 ) -> list[Entry]:
-    """Return entries from position `first` on, oldest first. `actor` is a name; times are inclusive at `since`."""
+    """Return entries from position `first` on, oldest first; or backwards from there, `newest_first`.
+
+    `actor` is a name; times are inclusive at `since`, exclusive at `until`.
+    """
     c = audit_entries.c
     wanted = _entries()
     if study is not None:
@@ -202,10 +206,12 @@ def entries(
         wanted = wanted.where((c.action if by_itself else c.action.concat("")) == action)
     # Time never runs backwards in the log: a span of it is a span of positions, found by two look-ups.
     if since is not None:
-        first = max(first, _first_at(transaction, since))
+        wanted = wanted.where(c.position >= _first_at(transaction, since))
     if until is not None:
         wanted = wanted.where(c.position < _first_at(transaction, until))
-    wanted = wanted.where(c.position >= first).order_by(c.position).limit(limit)
+    if first is not None:
+        wanted = wanted.where(c.position <= first if newest_first else c.position >= first)
+    wanted = wanted.order_by(c.position.desc() if newest_first else c.position).limit(limit)
     return [_entry(row) for row in transaction.execute(wanted)]
 
 

@@ -150,8 +150,9 @@ class EntriesSchema(_Limited):
     """Which entries of the audit log."""
 
     cursor = fields.Integer(
-        load_default=0, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the page before"}
+        load_default=None, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the page before"}
     )
+    order = fields.String(load_default="oldest", validate=validate.OneOf(["oldest", "newest"]))
     study = fields.String(load_default=None)
     actor = fields.String(load_default=None)
     action = fields.String(load_default=None)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Response, request
 
 from budgets import audit, checkpoint, custody
-from server import csvs, replies
+from server import csvs, entries, replies
 from server.api.parsing import Blueprint
 from server.auth import actor, for_roles, house
 from server.schemas import ConsistencySchema, EntriesSchema, InclusionSchema
@@ -29,17 +29,18 @@ _LINES = {"type": "string", "description": "The bodies as they were hashed, one 
 @blueprint.alt_response(200, schema=_LINES, content_type=JSON_LINES, success=True)
 @blueprint.response(200, replies.page_of(replies.Entry))
 def list_entries(asked: dict[str, Any]) -> Any:
-    """List entries, oldest first, as JSON, CSV or JSON lines.
+    """List entries, oldest or newest first, as JSON, CSV or JSON lines.
 
     With the latter two the header Rowless-Checkpoint has the signed checkpoint that covers them, in base64.
     """
-    filters = {key: asked[key] for key in ("study", "actor", "action", "since", "until")}
-    with house().database.write() as transaction:
-        facts = {key: value for key, value in filters.items() if value is not None and key != "actor"}
-        audit.append(transaction, actor(), "audit.read", "audit", "the audit log was read", facts=facts)
-        found = audit.entries(transaction, first=asked["cursor"], limit=asked["limit"] + 1, **filters)
-    shown = found[: asked["limit"]]
-    following = str(found[-1].to_json()["index"]) if len(found) > len(shown) else None
+    shown, following = entries.page(
+        house().database,
+        actor(),
+        {name: asked[name] for name in ("study", "actor", "action", "since", "until")},
+        cursor=asked["cursor"],
+        limit=asked["limit"],
+        newest_first=asked["order"] == "newest",
+    )
     match csvs.wanted(request, "text/csv", JSON_LINES):
         case "text/csv":
             response = Response(csvs.entries(shown), content_type="text/csv; charset=utf-8")
@@ -47,7 +48,10 @@ def list_entries(asked: dict[str, Any]) -> Any:
             lines = "".join(f"{entry.body}\n" for entry in shown)
             response = Response(lines, content_type=JSON_LINES)
         case _:
-            return {"items": [entry.to_json() for entry in shown], "next": following}
+            return {
+                "items": [entry.to_json() for entry in shown],
+                "next": None if following is None else str(following),
+            }
     response.headers[COVERED_BY] = base64.b64encode(_signed().encode()).decode()
     if following is not None:
         response.headers["Link"] = f'<?{urlencode({**request.args, "cursor": following})}>; rel="next"'

@@ -8,22 +8,66 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from marshmallow import ValidationError
 
 from budgets import audit as log
 from budgets import checkpoint as checkpoints
 from budgets import custody, verify
+from server import entries
 from server.cli.common import acting, as_option, house, with_json
+from server.schemas import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 WRITABLE = click.Path(dir_okay=False, path_type=Path)
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+def moment(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    """Return a time as the log has times."""
+    try:
+        return None if given is None else str(Moment().deserialize(given))
+    except ValidationError as error:
+        raise click.BadParameter(str(error.messages[0])) from None
+
+
 @click.group()
 def audit() -> None:
     """Read the audit log, and check it."""
+
+
+@audit.command("entries")
+@click.option("--study", metavar="STUDY", help="Of one study.")
+@click.option("--actor", metavar="USER", help="Of what one user did.")
+@click.option("--action", metavar="ACTION", help="Of one action, as in query.release.")
+@click.option("--from", "since", metavar="TIME", callback=moment, help="From a day or a time in UTC on.")
+@click.option("--to", "until", metavar="TIME", callback=moment, help="Before a day or a time in UTC.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option("--cursor", type=click.IntRange(0), help="From this index on, backwards.")
+@click.option("--oldest-first", is_flag=True, help="Forwards instead, from the start or the cursor.")
+@as_option
+@with_json
+def entries_(name: str | None, cursor: int | None, limit: int, oldest_first: bool, **filters: str | None) -> Any:
+    """Show entries of the log, the newest first."""
+    with house() as opened:
+        with opened.database.read() as transaction:
+            by = acting(transaction, "dpo", name)
+        shown, following = entries.page(
+            opened.database, by, filters, cursor=cursor, limit=limit, newest_first=not oldest_first
+        )
+    items = [entry.to_json() for entry in shown]
+    return {"items": items, "next": following}, _table(items, following)
+
+
+def _table(items: Sequence[Mapping[str, Any]], following: int | None) -> str:
+    if not items:
+        return "no entry fits"
+    lines = [f"{'index':>8}  {'time (UTC)':<19}  {'who':<12} {'action':<22} what"]
+    for item in items:
+        who = item["actor_name"] or f"erased {item['actor'][:8]}"
+        lines.append(f"{item['index']:>8}  {item['time'][:19]}  {who:<12} {item['action']:<22} {item['summary']}")
+    return "\n".join([*lines, *([] if following is None else [f"more with --cursor {following}"])])
 
 
 @audit.command()

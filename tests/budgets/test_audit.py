@@ -320,6 +320,22 @@ def test_time_never_runs_backwards(people_only: World, monkeypatch: pytest.Monke
     assert [body(entry)["index"] for entry in found] == [len(times) - 3, len(times) - 2]
 
 
+def test_entries_newest_first_are_the_same_backwards(acting: World) -> None:
+    """Whatever the filters, reading backwards in pages finds what reading forwards finds."""
+    every = [body(entry) for entry in all_entries(acting.database)]
+    middle = every[len(every) // 2]["time"]
+    for filters in ({}, {"study": "flu"}, {"action": every[3]["action"]}, {"since": middle}, {"until": middle}):
+        with acting.database.read() as transaction:
+            forwards = [body(entry)["index"] for entry in audit.entries(transaction, **filters)]
+            backwards: list[int] = []
+            cursor = None
+            while page := audit.entries(transaction, first=cursor, limit=3, newest_first=True, **filters):
+                backwards += [body(entry)["index"] for entry in page]
+                cursor = backwards[-1] - 1
+        assert forwards == backwards[::-1], filters
+        assert forwards or "until" in filters
+
+
 @pytest.mark.parametrize(
     ("filters", "index"),
     [
@@ -334,7 +350,10 @@ def test_time_never_runs_backwards(people_only: World, monkeypatch: pytest.Monke
         ({"since": "2026-01-01"}, "PRIMARY KEY"),
     ],
 )
-def test_pages_are_read_from_an_index_in_order(people_only: World, filters: dict[str, str], index: str) -> None:
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_pages_are_read_from_an_index_in_order(
+    people_only: World, filters: dict[str, str], index: str, newest_first: bool
+) -> None:
     """SQLite finds a page by an index that has the positions in order: nothing is scanned, and nothing sorted."""
     if not people_only.url.startswith("sqlite"):
         pytest.skip("the plans of PostgreSQL depend on how much is there")
@@ -348,7 +367,7 @@ def test_pages_are_read_from_an_index_in_order(people_only: World, filters: dict
             given.append(parameters)
 
     with people_only.database.read() as transaction:
-        audit.entries(transaction, first=3, **filters)
+        audit.entries(transaction, first=3, newest_first=newest_first, **filters)
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
         plan = [str(row[3]) for row in transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", given[0])]
     assert len(asked) == 1

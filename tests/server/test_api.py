@@ -469,6 +469,17 @@ def test_the_audit_log_page_by_page(place: Place) -> None:
     assert first["next"] == "1"
 
 
+def test_the_audit_log_newest_first(place: Place) -> None:
+    """Newest first it is the same log backwards, page by page; the first entry told of is the reading itself."""
+    dora = place.client("dora")
+    forwards = pages(dora, "/audit/entries", 1000)
+    found = pages(dora, "/audit/entries?order=newest", 7)
+    assert found[0]["index"] == len(forwards)
+    assert found[0]["action"] == "audit.read"
+    assert found[1:] == forwards[::-1]
+    assert dora.get("/audit/entries?order=random").status == 422
+
+
 def test_the_audit_log_as_json_lines(place: Place) -> None:
     """As JSON lines each line is a body byte for byte as it was hashed, and the chain can be checked from it."""
     reply = place.client("dora").get("/audit/entries?limit=1000", Accept="application/jsonl")

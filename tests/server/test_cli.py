@@ -111,7 +111,7 @@ def test_every_command_has_help_and_misuse() -> None:
 
 CONTRACT = {
     *("init", "import", "serve", "demo", "query", "recover", "doctor"),
-    *("user add", "token new", "token revoke", "audit export", "audit verify", "audit checkpoint"),
+    *("user add", "token new", "token revoke", "audit entries", "audit export", "audit verify", "audit checkpoint"),
     *(f"study {verb}" for verb in ("new", "list", "show", "budget", "member", "approve", "suspend", "close")),
     "study protocol",
 }
@@ -463,6 +463,35 @@ def test_audit_export_is_the_log(home: Home, tmp_path: Path) -> None:
     ended = process(home.path, "audit", "export", str(tmp_path / "none" / "log.jsonl"))
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
+
+
+def test_audit_entries_are_found(home: Home) -> None:
+    """The DPO finds entries by study, user, action and time, newest first; reading leaves an entry without a name."""
+    with application(home) as place:
+        place.open_study()
+        place.client("ada").good("POST", "/studies/flu/queries", ask(PATIENTS))
+    every = said(home, "audit", "entries", "--oldest-first", "--limit", "1000")["items"]
+    assert [one["index"] for one in every] == list(range(len(every)))
+    for option, key, value in (
+        ("--study", "study", "flu"),
+        ("--actor", "actor_name", "ada"),
+        ("--action", "action", "query.release"),
+    ):
+        found = said(home, "audit", "entries", option, value, "--limit", "1000")
+        assert found["next"] is None
+        assert found["items"] == [one for one in reversed(every) if one[key] == value], option
+        assert found["items"]
+    page = said(home, "audit", "entries", "--limit", "2")
+    assert [one["action"] for one in page["items"]] == ["audit.read"] * 2
+    assert "ada" not in json.dumps([one["facts"] | {"subject": one["subject"]} for one in page["items"]])
+    following = said(home, "audit", "entries", "--limit", "1", "--cursor", str(page["next"]))["items"][0]
+    assert following["index"] == page["next"]
+    words = run(home, "audit", "entries", "--study", "flu", "--action", "query.release")
+    assert words.exit_code == 0
+    assert "ada" in words.output.splitlines()[1]
+    assert run(home, "audit", "entries", "--action", "none").output == "no entry fits\n"
+    assert run(home, "audit", "entries", "--from", "yesterday").exit_code == 2
+    assert "is for the role dpo" in refused(home, "audit", "entries", "--as", "ada")
 
 
 def checks(home: Home) -> dict[str, bool]:
