@@ -33,7 +33,7 @@ ENTRIES = 10_000_000
 VERIFIED = 1_000_000
 BATCH_ROWS = 20_000
 ROUNDS = 200
-STUDIES = 200
+STUDIES, ACTORS = 200, 1000
 AT = "2026-01-01T00:00:00.000Z"
 LOSS = {"epsilon_nano": 1000, "rho_nano": 1, "delta_atto": 0}
 QUERY = {
@@ -111,7 +111,10 @@ def query_entries(tree: Frontier, previous: str, wanted: int) -> Iterator[tuple[
     for position in range(tree.size, wanted):
         number, part = divmod(position, 2)
         charge = hashlib.sha256(str(number).encode()).hexdigest()
-        study, actor = f"study-{number % STUDIES}", hashlib.sha256(str(number % 1000).encode()).hexdigest()
+        # Half of it by one actor in one study, so that neither narrows a search down; the other half in many.
+        busy, other = number % 2, number // 2
+        study = f"study-{0 if busy else 1 + other % (STUDIES - 1)}"
+        actor = hashlib.sha256(b"busy" if busy else str(other % ACTORS).encode()).hexdigest()
         facts: dict[str, Any] = {
             "query": QUERY,
             "fingerprint": charge,
@@ -168,8 +171,8 @@ def ask(folder: Path, wanted: int) -> None:
     """Measure what a server is asked."""
     database, key = filled(folder, "asked.db", wanted), folder / "asked.key"
     keys.create_key(key)
-    actor = hashlib.sha256(b"7").hexdigest()
-    near = wanted - wanted // 10
+    actor, busy = (hashlib.sha256(name).hexdigest() for name in (b"7", b"busy"))
+    near, later = wanted - wanted // 10, "2026-01-01T00:00:00.001Z"
 
     def append(turn: int) -> None:
         with database.write() as transaction:
@@ -199,14 +202,26 @@ def ask(folder: Path, wanted: int) -> None:
         "inclusion proof": inclusion,
         "consistency proof": consistency,
         "a page of 100": page(first=near),
-        "a page of a study": page(first=near, study="study-7"),
-        "a page of an actor": page(first=near, actor=actor),
-        "a page of an action": page(first=near, action="query.release"),
-        "a page of a rare action": page(action="study.open"),
-        "a page of an actor in a study": page(first=near, actor=actor, study="study-7"),
-        "an action of an actor who has it nowhere": page(action="query.release", actor=audit.SYSTEM.commitment),
-        "a page from a moment on": page(since="2026-01-01T00:00:00.001Z"),
-        "an empty page: an action never seen": page(action="none"),
+        "of a study": page(first=near, study="study-7"),
+        "of a study with half the log": page(first=near, study="study-0"),
+        "of an actor": page(first=near, actor=actor),
+        "of an actor with half the log": page(first=near, actor=busy),
+        "of an action that is half the log": page(first=near, action="query.release"),
+        "of a rare action": page(action="study.open"),
+        "of an action never seen": page(action="none"),
+        "study and actor, both half the log": page(first=near, study="study-0", actor=busy),
+        "large study, actor of elsewhere": page(study="study-0", actor=actor),
+        "small study, busy actor of elsewhere": page(study="study-7", actor=busy),
+        "large study, rare action": page(study="study-0", action="study.open"),
+        "small study, large action": page(study="study-7", action="query.release"),
+        "busy actor, rare action": page(actor=busy, action="study.open"),
+        "large action, actor who has it nowhere": page(action="query.release", actor=audit.SYSTEM.commitment),
+        "study, actor and action, all large": page(study="study-0", actor=busy, action="query.release"),
+        "study, actor and a rare action": page(study="study-0", actor=busy, action="study.open"),
+        "from a moment on": page(since=later),
+        "up to a moment": page(until=later),
+        "large study, from a moment on": page(since=later, study="study-0"),
+        "busy actor, action, up to a moment": page(until=later, actor=busy, action="query.release"),
     }
     for what, act in questions.items():
         times = []

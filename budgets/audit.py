@@ -24,10 +24,12 @@ from budgets.merkle import leaf_hash
 from budgets.tables import audit_entries, audit_nodes, identities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 START = "0" * 64  # what the first entry names as its predecessor
+PARTS = {"index", "time", "actor", "role", "action", "subject", "study", "summary", "facts", "previous"}
 BATCH_ROWS = 1_000
+PROBED_ROWS = 1_000  # what is found more often than this is common
 
 _FIND_LAST = (
     sa.select(audit_entries.c.position, audit_entries.c.leaf_hash, audit_entries.c.at)
@@ -57,13 +59,17 @@ ANONYMOUS = Actor("anonymous", "none", "anonymous")
 class Entry:
     """One entry of the log: its body as it was hashed, and the actor's name where it is still known."""
 
+    position: int
     body: str
     leaf_hash: str
     actor_name: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry for people: the facts of its body, its hash and the actor's name."""
-        return {**json.loads(self.body), "actor_name": self.actor_name, "leaf_hash": self.leaf_hash}
+        """Return the entry for people: the facts of its body, its hash and the actor's name. Raises Unavailable."""
+        body = _body(self.body)
+        if body is None or not body.keys() >= PARTS:
+            raise Unavailable("the audit log is damaged: the body of an entry is none (rowless doctor says which)")
+        return {**body, "actor_name": self.actor_name, "leaf_hash": self.leaf_hash}
 
 
 def append(
@@ -133,7 +139,10 @@ def node(transaction: sa.Connection, level: int, index: int) -> bytes:
     stored: str | None = found.scalar()
     if stored is None:
         raise Unavailable(f"the audit log is damaged: a part of its tree is missing (level {level}, {index})")
-    return bytes.fromhex(stored)
+    try:
+        return bytes.fromhex(stored)
+    except ValueError:
+        raise Unavailable(f"the audit log is damaged: a hash of its tree is none (level {level}, {index})") from None
 
 
 def root(transaction: sa.Connection, size: int) -> bytes:
@@ -191,28 +200,53 @@ def entries(
     `actor` is a name; times are inclusive at `since`, exclusive at `until`.
     """
     c = audit_entries.c
-    wanted = _entries()
-    if study is not None:
-        wanted = wanted.where(c.study == study)
-    if actor is not None:
-        known = (
-            transaction.execute(sa.select(identities.c.commitment).where(identities.c.name == actor)).scalars().all()
-        )
-        wanted = wanted.where(sa.or_(*(c.actor == one for one in (known or [actor]))))
-    if action is not None:
-        # Half the log may be of one action: beside a study or an actor it is no way to find entries by. An expression
-        # has no index, and SQLite would take the wrong one.
-        by_itself = study is None and actor is None
-        wanted = wanted.where((c.action if by_itself else c.action.concat("")) == action)
     # Time never runs backwards in the log: a span of it is a span of positions, found by two look-ups.
+    within = []
     if since is not None:
-        wanted = wanted.where(c.position >= _first_at(transaction, since))
+        within.append(c.position >= _first_at(transaction, since))
     if until is not None:
-        wanted = wanted.where(c.position < _first_at(transaction, until))
+        within.append(c.position < _first_at(transaction, until))
     if first is not None:
-        wanted = wanted.where(c.position <= first if newest_first else c.position >= first)
-    wanted = wanted.order_by(c.position.desc() if newest_first else c.position).limit(limit)
+        within.append(c.position <= first if newest_first else c.position >= first)
+    order = c.position.desc() if newest_first else c.position.asc()
+    if actor is None:
+        return _page(transaction, {c.study: study, c.action: action}, within, order, limit)
+    # A name may have had several commitments: each of them has a page in order, where all together would be sorted.
+    of_name = sa.select(identities.c.commitment).where(identities.c.name == actor)
+    known = transaction.execute(of_name).scalars().all() or [actor]
+    pages = [
+        _page(transaction, {c.study: study, c.actor: one, c.action: action}, within, order, limit) for one in known
+    ]
+    found = (entry for page in pages for entry in page)
+    return sorted(found, key=lambda entry: entry.position, reverse=newest_first)[:limit]
+
+
+def _page(
+    transaction: sa.Connection,
+    filters: Mapping[sa.Column[Any], str | None],
+    within: Sequence[sa.ColumnElement[bool]],
+    order: sa.ColumnElement[Any],
+    limit: int,
+) -> list[Entry]:
+    """Return the first entries of which all is true, found by the index of what is rarest."""
+    asked = {column: value for column, value in filters.items() if value is not None}
+    by = min(asked, key=lambda column: _commonness(transaction, column == asked[column], within), default=None)
+    wanted = _entries().where(*within)
+    for column, value in asked.items():
+        # An expression has no index, so that the database cannot take another one: which is right, was looked up.
+        by_itself = column is by or len(asked) == 1
+        wanted = wanted.where((column if by_itself else column.concat("")) == value)
+    wanted = wanted.order_by(order).limit(limit)
     return [_entry(row) for row in transaction.execute(wanted)]
+
+
+def _commonness(
+    transaction: sa.Connection, condition: sa.ColumnElement[bool], within: Sequence[sa.ColumnElement[bool]]
+) -> int:
+    """Return of how many entries something is true, at most PROBED_ROWS: read from its index alone."""
+    some = sa.select(sa.literal(1)).select_from(audit_entries).where(condition, *within).limit(PROBED_ROWS).subquery()
+    found: int = transaction.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    return found
 
 
 def _first_at(transaction: sa.Connection, moment: str) -> int:
@@ -279,11 +313,20 @@ def tree_problems(transaction: sa.Connection) -> Iterator[str]:
             hashes = children.scalars()
             for number, row in enumerate(nodes):
                 pair = [next(hashes, ""), next(hashes, "")]
-                wrong += row.place != number or merkle.inner_hash(*map(bytes.fromhex, pair)).hex() != row.hash
+                wrong += row.place != number or _over(pair) != row.hash
                 count += 1
         if wrong or count != present:
             yield f"the tree's level {level}: {wrong} of {count} nodes are wrong, and {present} should be there"
         below = sa.select(c.hash).where(c.level == level).order_by(c.index)
+
+
+def _over(pair: Sequence[str]) -> str | None:
+    """Return the hash over two hashes, or None if what was stored is none."""
+    try:
+        left, right = map(bytes.fromhex, pair)
+    except ValueError:
+        return None
+    return merkle.inner_hash(left, right).hex()
 
 
 def _body(text: str) -> dict[str, Any] | None:
@@ -302,4 +345,4 @@ def _entries() -> sa.Select[Any]:
 
 def _entry(row: sa.Row[Any]) -> Entry:
     fixed = {SYSTEM.commitment, ANONYMOUS.commitment}
-    return Entry(row.body, row.leaf_hash, row.actor if row.actor in fixed else row.name)
+    return Entry(row.position, row.body, row.leaf_hash, row.actor if row.actor in fixed else row.name)

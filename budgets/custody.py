@@ -116,7 +116,10 @@ def _in_force(transaction: sa.Connection, found: list[Signer]) -> Signer | None:
     ).scalar()
     if last is None:
         return found[0]
-    named = json.loads(last)["facts"]["key"]
+    try:
+        named = json.loads(last)["facts"]["key"]
+    except (ValueError, KeyError, TypeError):
+        raise Unavailable("the audit log is damaged: the entry that names its last key is none") from None
     return next((signer for signer in found if signer.verifier.text == named), None)
 
 

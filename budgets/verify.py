@@ -2,10 +2,10 @@
 
 It hashes every entry anew, follows the chain, compares the root with a checkpoint that the log's key has signed and
 with older checkpoints that the DPO kept, accepts a later key only when the log names it under a checkpoint of the key
-before, and counts anew what every account spent.
+before, counts anew what every account spent, and reads from the entries whether what was done was in order.
 
-It stands on `merkle`, `checkpoint`, `recount`, the standard library and `cryptography`, and on nothing else of the
-server: these four files can be copied elsewhere (into a folder `budgets`), read in an hour and run there with
+It stands on `merkle`, `checkpoint`, `recount`, `conduct`, the standard library and `cryptography`, and on nothing else
+of the server: these five files can be copied elsewhere (into a folder `budgets`), read in an hour and run there with
 `python -m budgets.verify EXPORT --key VKEY`. `rowless audit verify` is the same with more comfort.
 """
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from budgets import checkpoint
 from budgets.checkpoint import BadNote, Checkpoint, Verifier
+from budgets.conduct import Conduct
 from budgets.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from budgets.recount import Recount
 
@@ -144,7 +145,7 @@ def verify(
         report.add(f"the key: {error}")
         return report
     notes = list(_notes(report, covering, older))
-    tree, accounts = Frontier(), Recount()
+    tree, accounts, conduct = Frontier(), Recount(), Conduct()
     roots: dict[int, bytes | None] = {note.said.size: None for note in notes} | {0: EMPTY_ROOT}
     previous, offset = START, 0
     for position, line in enumerate(lines):
@@ -162,7 +163,7 @@ def verify(
                 report.add(f"entry {position}: it does not follow the entry before it")
             needs_root = entry.get("action") == SIGNS_KEY
             found = keys.read(position, entry, tree.root() if needs_root else b"")
-            for problem in (*found, *accounts.read(entry)):
+            for problem in (*found, *accounts.read(entry), *conduct.read(entry)):
                 report.add(f"entry {position}: {problem}")
         tree.add(leaf)
         previous = leaf.hex()
@@ -176,7 +177,7 @@ def verify(
             report.add(f"{note.what}: {problem}")
     report.key = keys.at(report.entries).text
     report.accounts = [account.to_json() for _, account in sorted(accounts.accounts.items())]
-    report.checked = _checked(report, notes, keys, accounts)
+    report.checked = _checked(report, notes, keys, accounts, conduct)
     return report
 
 
@@ -224,7 +225,7 @@ def _entry(text: bytes) -> dict[str, Any] | None:
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def _checked(report: Report, notes: Sequence[Note], keys: _Keys, accounts: Recount) -> list[str]:
+def _checked(report: Report, notes: Sequence[Note], keys: _Keys, accounts: Recount, conduct: Conduct) -> list[str]:
     kept = [str(note.said.size) for note in notes if note.what != "the checkpoint"]
     return [
         f"{report.entries} entries: each hashed anew, in its place, following the one before",
@@ -234,6 +235,7 @@ def _checked(report: Report, notes: Sequence[Note], keys: _Keys, accounts: Recou
         else "no older checkpoint was given: a log that was rewritten as a whole, and signed again, would pass",
         f"{keys.count} signing {'key' if keys.count == 1 else 'keys, each signed for by the one before'}",
         f"{accounts.charged} charges in {len(report.accounts)} accounts: sums and limits counted anew",
+        f"{len(conduct.studies)} studies: who asked, edited and approved, in which role and state, and when",
     ]
 
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from budgets import people
+from budgets.conduct import Conduct
 from budgets.recount import Recount
 from queries import manifest as manifests
 from server.app import create_app
@@ -270,6 +271,8 @@ class Home:
 
     def assert_log_adds_up(self, entries: list[dict[str, Any]]) -> None:
         """Check that the audit log alone tells what every account was charged."""
+        conduct = Conduct()
+        assert [problem for entry in entries for problem in conduct.read(entry)] == []
         recount = Recount()
         assert [problem for entry in entries for problem in recount.read(entry)] == []
         told = {key: (one.epsilon, one.rho, one.delta, one.unbounded) for key, one in recount.accounts.items()}

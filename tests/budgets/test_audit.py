@@ -14,6 +14,7 @@ from budgets import audit, clock, people, studies
 from budgets.audit import ANONYMOUS, SYSTEM, Entry
 from budgets.errors import BudgetsError, Unavailable
 from budgets.merkle import Frontier, leaf_hash, verify_consistency, verify_inclusion
+from budgets.tables import identities
 from tests.budgets.world import (
     ADMIN,
     ANNA,
@@ -278,6 +279,9 @@ def test_tampering_with_the_tree_is_reported(chained: World) -> None:
         f"UPDATE audit_nodes SET hash = '{'a' * 64}' WHERE level = 1 AND \"index\" = 2",
         "DELETE FROM audit_nodes WHERE level = 3",
         f"INSERT INTO audit_nodes VALUES (1, 5, '{'a' * 64}')",
+        "UPDATE audit_nodes SET hash = 'no hash at all' WHERE level = 1 AND \"index\" = 2",
+        "UPDATE audit_nodes SET hash = '' WHERE level = 2",
+        "UPDATE audit_entries SET leaf_hash = 'é' WHERE position = 4",
     ):
         with interrupted(chained.database) as transaction:
             assert list(audit.tree_problems(transaction)) == []
@@ -295,6 +299,9 @@ def test_tampering_with_the_tree_is_reported(chained: World) -> None:
         "DELETE FROM audit_entries WHERE position = 9",
         "DELETE FROM audit_entries WHERE position >= 8",
         "DELETE FROM audit_nodes WHERE level = 1",
+        "UPDATE audit_nodes SET hash = 'no hash' WHERE level = 1",
+        "DELETE FROM audit_entries",
+        "DELETE FROM audit_entries WHERE position > 0",
     ],
 )
 def test_a_log_that_was_cut_off_is_not_written_on(chained: World, statement: str) -> None:
@@ -380,6 +387,58 @@ def test_pages_are_read_from_an_index_in_order(
     assert plan[0].startswith("SEARCH audit_entries USING"), plan
     assert index in plan[0], plan
     assert not [step for step in plan if "TEMP B-TREE" in step or step.startswith("SCAN")], plan
+
+
+@pytest.mark.parametrize("rare", ["study", "actor", "action"])
+def test_pages_are_found_by_what_is_rarest(people_only: World, monkeypatch: pytest.MonkeyPatch, rare: str) -> None:
+    """Of several filters the one that the fewest entries fulfil finds the page; the others are looked at beside it."""
+    monkeypatch.setattr(audit, "PROBED_ROWS", 5)
+    common = {"study": "flu", "actor": people_only.anna, "action": "query.release"}
+    seldom = {"study": "hip", "actor": people_only.ben, "action": "query.fail"}
+    for number in range(12):
+        for facts in (common, {**common, rare: seldom[rare]}) if number < 3 else (common,):
+            append(people_only, facts["action"], by=facts["actor"], study=facts["study"])
+    wanted = {**common, rare: seldom[rare]}
+    filters = {name: getattr(value, "name", value) for name, value in wanted.items()}
+    asked: list[tuple[str, Any]] = []
+
+    @sa.event.listens_for(sa.Engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "audit_entries.body" in statement:
+            asked.append((statement, parameters))
+
+    with people_only.database.read() as transaction:
+        found = audit.entries(transaction, **filters)
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        assert len(found) == 3
+        assert found == [entry for entry in all_entries(people_only.database) if matches(entry, wanted)]
+        assert audit.entries(transaction, **{**filters, rare: "none"}) == []
+        if people_only.url.startswith("sqlite"):
+            ((statement, parameters),) = asked
+            plan = transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            assert f"ix_audit_entries_{rare}" in str(plan[0][3]), plan
+            assert not [step for step in plan if "TEMP B-TREE" in str(step[3])], plan
+
+
+def matches(entry: audit.Entry, wanted: dict[str, Any]) -> bool:
+    """Say whether an entry is what was asked for, by its body."""
+    said = body(entry)
+    return all(said[name] == getattr(value, "commitment", value) for name, value in wanted.items())
+
+
+def test_a_person_of_several_commitments_has_one_list(people_only: World) -> None:
+    """All commitments of a name are looked for, and what they did comes in one order, page after page."""
+    other = audit.Actor(people_only.anna.name, "researcher", "c" * 64)
+    with people_only.database.write() as transaction:
+        transaction.execute(sa.insert(identities).values(commitment=other.commitment, salt="0" * 32, name=other.name))
+    for number in range(10):
+        append(people_only, "test.act", by=(people_only.anna, other)[number % 3 == 1], number=number)
+    with people_only.database.read() as transaction:
+        found = audit.entries(transaction, actor=other.name)
+        assert [body(entry)["facts"]["number"] for entry in found] == list(range(10))
+        assert audit.entries(transaction, actor=other.name, limit=4) == found[:4]
+        following = audit.entries(transaction, actor=other.name, first=found[4].position, limit=4)
+        assert following == found[4:8]
 
 
 # The chain
