@@ -6,7 +6,7 @@ of the entry before it, so that nothing can be changed, left out or put in betwe
 inner nodes of the tree are kept as they are completed, so that a checkpoint or a proof reads a few dozen rows.
 
 People appear as commitments (a salted hash of the name): the table that ties them to names can be erased later while
-the log stays whole.
+the log stays whole (`commitments.py`, `retention.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from budgets.merkle import leaf_hash
 from budgets.tables import audit_entries, audit_nodes, identities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 START = "0" * 64  # what the first entry names as its predecessor
 BATCH_ROWS = 1_000
@@ -84,6 +84,7 @@ def append(
     position, previous = (last.position + 1, last.leaf_hash) if last else (0, START)
     # Where the clock was set back, time stands still in the log: so a span of time is a span of positions.
     at = max(clock.now(), last.at) if last else clock.now()
+    body_facts = dict(facts or {})
     body = canonical(
         {
             "index": position,
@@ -94,7 +95,7 @@ def append(
             "subject": subject,
             "study": study,
             "summary": summary,
-            "facts": dict(facts or {}),
+            "facts": body_facts,
             "previous": previous,
         }
     )
@@ -111,6 +112,9 @@ def append(
             "study": study,
         },
     )
+    named = body_facts.get("user", subject.removeprefix("user:") if subject.startswith("user:") else None)
+    if named is not None:
+        transaction.execute(sa.update(identities).where(identities.c.commitment == named).values(named_at=at))
     completed = merkle.completed_nodes(position, leaf, lambda level, index: node(transaction, level, index))
     rows = [{"level": level, "index": index, "hash": found.hex()} for level, index, found in completed]
     if rows:
@@ -190,11 +194,12 @@ def entries(
     wanted = _entries()
     if study is not None:
         wanted = wanted.where(c.study == study)
+    by: Sequence[str] = ()
     if actor is not None:
         known = (
             transaction.execute(sa.select(identities.c.commitment).where(identities.c.name == actor)).scalars().all()
         )
-        wanted = wanted.where(sa.or_(*(c.actor == one for one in (known or [actor]))))
+        by = known or [actor]
     if action is not None:
         # Half the log may be of one action: beside a study or an actor it is no way to find entries by. An expression
         # has no index, and SQLite would take the wrong one.
@@ -202,14 +207,19 @@ def entries(
         wanted = wanted.where((c.action if by_itself else c.action.concat("")) == action)
     # Time never runs backwards in the log: a span of it is a span of positions, found by two look-ups.
     if since is not None:
-        first = max(first, _first_at(transaction, since))
+        first = max(first, first_at(transaction, since))
     if until is not None:
-        wanted = wanted.where(c.position < _first_at(transaction, until))
+        wanted = wanted.where(c.position < first_at(transaction, until))
     wanted = wanted.where(c.position >= first).order_by(c.position).limit(limit)
-    return [_entry(row) for row in transaction.execute(wanted)]
+    if not by:
+        return [_entry(row) for row in transaction.execute(wanted)]
+    # A person goes by a dozen commitments in a year. Each has its first entries found by the index; for all of them
+    # together a database would sort every entry there is.
+    found = [row for one in by for row in transaction.execute(wanted.where(c.actor == one))]
+    return [_entry(row) for row in sorted(found, key=lambda row: row.position)[:limit]]
 
 
-def _first_at(transaction: sa.Connection, moment: str) -> int:
+def first_at(transaction: sa.Connection, moment: str) -> int:
     """Return the position of the first entry at a moment or later, which may be that of the next one to come."""
     c = audit_entries.c
     found: int | None = transaction.execute(
