@@ -1,8 +1,10 @@
 """Four eyes: what one person proposed takes effect only once another has agreed to it.
 
 Who opened a study or had a hand in its terms cannot approve it, and who proposed a larger budget cannot approve that,
-whatever roles they have or come to have: persons are told apart by their commitments, of which each user has one for
-good. All who ever edited a study count, not only the last: what the others wrote may still stand there.
+whatever roles they have or come to have. Persons are told apart by name, for they go by a new commitment every so
+often (`commitments.py`): so the names behind a study that is not closed are never erased, and whoever cannot be told
+from the one who asks counts as the same. All who ever edited a study count, not only the last: what the others wrote
+may still stand there.
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from budgets import audit
+from budgets import audit, people
 from budgets.errors import FourEyes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import sqlalchemy as sa
 
@@ -24,18 +26,23 @@ if TYPE_CHECKING:
     from budgets.studies import Study
 
 
-def require_second(present: Study, by: Actor) -> None:
+def require_second(transaction: sa.Connection, present: Study, by: Actor) -> None:
     """Raise FourEyes if the actor opened the study or had a hand in its terms."""
-    if by.commitment == present.opened_by:
+    if _is_among(transaction, by, [present.opened_by]):
         raise FourEyes(present.id, "study.approve", by, "who opened a study cannot approve it")
-    if by.commitment in present.edited_by:
+    if _is_among(transaction, by, present.edited_by):
         raise FourEyes(present.id, "study.approve", by, "who edited a study cannot approve it")
 
 
-def require_second_for_raise(present: Study, by: Actor) -> None:
+def require_second_for_raise(transaction: sa.Connection, present: Study, by: Actor) -> None:
     """Raise FourEyes if the actor proposed the raise that waits."""
-    if by.commitment == present.raise_by:
+    if present.raise_by is not None and _is_among(transaction, by, [present.raise_by]):
         raise FourEyes(present.id, "study.budget.approve", by, "who proposed a larger budget cannot approve it")
+
+
+def _is_among(transaction: sa.Connection, by: Actor, hands: Collection[str]) -> bool:
+    known = people.names(transaction, hands)
+    return any(one == by.commitment or known.get(one, by.name) == by.name for one in hands)
 
 
 def with_hand(present: Study, by: Actor) -> str:

@@ -6,7 +6,7 @@ of the entry before it, so that nothing can be changed, left out or put in betwe
 inner nodes of the tree are kept as they are completed, so that a checkpoint or a proof reads a few dozen rows.
 
 People appear as commitments (a salted hash of the name): the table that ties them to names can be erased later while
-the log stays whole.
+the log stays whole (`commitments.py`, `retention.py`).
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def append(
     position, previous = (last.position + 1, last.leaf_hash) if last else (0, START)
     # Where the clock was set back, time stands still in the log: so a span of time is a span of positions.
     at = max(clock.now(), last.at) if last else clock.now()
+    body_facts = dict(facts or {})
     body = canonical(
         {
             "index": position,
@@ -100,7 +101,7 @@ def append(
             "subject": subject,
             "study": study,
             "summary": summary,
-            "facts": dict(facts or {}),
+            "facts": body_facts,
             "previous": previous,
         }
     )
@@ -117,6 +118,9 @@ def append(
             "study": study,
         },
     )
+    named = body_facts.get("user", subject.removeprefix("user:") if subject.startswith("user:") else None)
+    if named is not None:
+        transaction.execute(sa.update(identities).where(identities.c.commitment == named).values(named_at=at))
     completed = merkle.completed_nodes(position, leaf, lambda level, index: node(transaction, level, index))
     rows = [{"level": level, "index": index, "hash": found.hex()} for level, index, found in completed]
     if rows:
@@ -203,9 +207,9 @@ def entries(
     # Time never runs backwards in the log: a span of it is a span of positions, found by two look-ups.
     within = []
     if since is not None:
-        within.append(c.position >= _first_at(transaction, since))
+        within.append(c.position >= first_at(transaction, since))
     if until is not None:
-        within.append(c.position < _first_at(transaction, until))
+        within.append(c.position < first_at(transaction, until))
     if first is not None:
         within.append(c.position <= first if newest_first else c.position >= first)
     order = c.position.desc() if newest_first else c.position.asc()
@@ -249,7 +253,7 @@ def _commonness(
     return found
 
 
-def _first_at(transaction: sa.Connection, moment: str) -> int:
+def first_at(transaction: sa.Connection, moment: str) -> int:
     """Return the position of the first entry at a moment or later, which may be that of the next one to come."""
     c = audit_entries.c
     found: int | None = transaction.execute(

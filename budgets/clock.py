@@ -5,9 +5,19 @@ from __future__ import annotations
 import datetime as dt
 
 
+def moment() -> dt.datetime:
+    """Return the present moment in UTC. All else here is told from it, so that tests can let years pass."""
+    return dt.datetime.now(dt.UTC)
+
+
 def now() -> str:
     """Return the present moment, as in 2026-11-23T18:04:05.123Z."""
-    return text(dt.datetime.now(dt.UTC))
+    return text(moment())
+
+
+def days_ago(days: int) -> str:
+    """Return the moment so many days before the present one."""
+    return text(moment() - dt.timedelta(days=days))
 
 
 def text(moment: dt.datetime) -> str:
@@ -17,4 +27,4 @@ def text(moment: dt.datetime) -> str:
 
 def today() -> str:
     """Return the present day in UTC, as in 2026-11-23."""
-    return dt.datetime.now(dt.UTC).date().isoformat()
+    return moment().date().isoformat()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,10 @@ from alembic.script import ScriptDirectory
 from budgets.errors import SchemaOutdated, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 WAIT_MS = 30_000  # for the lock; whoever holds it longer has a problem of its own
+SHRED_WAIT_MS = 5_000  # for readers, while no writer gets a turn
 IDLE_MS = 60_000  # a server that stopped in the middle of a transaction does not hold the others up for longer
 
 POSTGRESQL = "postgresql+psycopg"
@@ -84,6 +85,34 @@ class Database:
                 yield connection
             finally:
                 transaction.rollback()
+
+    def shred(self, tables: Sequence[sa.Table]) -> bool:
+        """Leave nothing of rows that were deleted from these tables in the database's files. Say whether it was done.
+
+        They are given in an order in which they can be emptied. On SQLite deleted rows are overwritten with zeros, but
+        not what is left of a row where a page was rebuilt around it; so each table is emptied, which overwrites its
+        pages, and filled again: the tables that hold names are small. Then the write-ahead log is emptied, which has
+        to wait for readers of an older state; if one stays too long this was not done, and may be tried again. In
+        PostgreSQL it is never done here: docs/operations.md says what its admin does.
+        """
+        if not self._sqlite:
+            return False
+        with self.write() as transaction:
+            transaction.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+            for table in tables:
+                rows = [row._asdict() for row in transaction.execute(sa.select(table))]
+                transaction.execute(sa.delete(table))
+                if rows:
+                    transaction.execute(sa.insert(table), rows)
+        with self._turn, _in_words(), closing(self._engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            try:
+                cursor.execute(f"PRAGMA busy_timeout = {SHRED_WAIT_MS}")
+                (busy, *_) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {WAIT_MS}")
+                cursor.close()
+        return int(busy) == 0
 
     def close(self) -> None:
         """Close every connection."""
@@ -166,7 +195,13 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     # Transactions are begun by `_begin_sqlite`, not by the driver, which would begin them late and shared.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"busy_timeout = {WAIT_MS}"):
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what is deleted is overwritten: see `shred`
+        f"busy_timeout = {WAIT_MS}",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -48,7 +48,7 @@ class FourEyes(BudgetsError):
 
 
 class WrongState(BudgetsError):
-    """The study's state does not allow this."""
+    """The present state of a study, a user or a name does not allow this."""
 
 
 class NotApproved(BudgetsError):

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from budgets import audit, clock
+from budgets import audit, clock, commitments
 from budgets.audit import Actor
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound
-from budgets.tables import identities, tokens, users
+from budgets.tables import tokens, users
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,13 +44,12 @@ def add_user(transaction: sa.Connection, name: str, role: str, by: Actor) -> Act
         raise Invalid("role", f"must be one of {', '.join(ROLES)}")
     if transaction.execute(sa.select(users.c.name).where(users.c.name == name)).first():
         raise AlreadyExists(f"there is a user {name} already")
-    salt = secrets.token_hex(16)
-    commitment = hashlib.sha256(f"{salt}{name}".encode()).hexdigest()
-    transaction.execute(sa.insert(identities).values(commitment=commitment, salt=salt, name=name))
+    commitment = commitments.make(transaction, name)
     transaction.execute(sa.insert(users).values(name=name, role=role, commitment=commitment, created_at=clock.now()))
     audit.append(
         transaction, by, "user.add", f"user:{commitment}", f"a user of the role {role} was added", facts={"role": role}
     )
+    commitments.first_named(transaction, commitment)
     return Actor(name, role, commitment)
 
 
@@ -62,10 +61,9 @@ def user(transaction: sa.Connection, name: str) -> Actor:
     return Actor(row.name, row.role, row.commitment)
 
 
-def names(transaction: sa.Connection, commitments: Collection[str]) -> dict[str, str]:
+def names(transaction: sa.Connection, behind: Collection[str]) -> dict[str, str]:
     """Return the names behind commitments, of those that are still known."""
-    rows = transaction.execute(sa.select(identities).where(identities.c.commitment.in_(commitments)))
-    return {row.commitment: row.name for row in rows}
+    return commitments.names(transaction, behind)
 
 
 def users_of_role(transaction: sa.Connection, role: str) -> list[Actor]:
@@ -77,24 +75,27 @@ def users_of_role(transaction: sa.Connection, role: str) -> list[Actor]:
 def new_token(transaction: sa.Connection, name: str, by: Actor) -> Token:
     """Make a token for a user. Raises NotFound."""
     owner = user(transaction, name)
-    identifier, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+    identifier, secret, mark = secrets.token_hex(8), secrets.token_urlsafe(32), secrets.token_hex(16)
     transaction.execute(
-        sa.insert(tokens).values(id=identifier, user=owner.name, hash=_hash(secret), created_at=clock.now())
+        sa.insert(tokens).values(id=identifier, user=owner.name, hash=_hash(secret), created_at=clock.now(), mark=mark)
     )
-    audit.append(
-        transaction, by, "token.new", f"user:{owner.commitment}", "a token was made", facts={"token": identifier}
-    )
+    # Not by its id, which stays for as long as the token is used and says whose it is.
+    audit.append(transaction, by, "token.new", f"user:{owner.commitment}", "a token was made", facts={"token": mark})
     return Token(identifier, f"rowless_{identifier}_{secret}")
 
 
 def revoke_token(transaction: sa.Connection, identifier: str, by: Actor) -> None:
     """Revoke a token for good. Raises NotFound."""
-    revoked = transaction.execute(
-        sa.update(tokens).where(tokens.c.id == identifier, tokens.c.revoked_at.is_(None)).values(revoked_at=clock.now())
-    )
-    if revoked.rowcount != 1:
+    row = transaction.execute(
+        sa.select(tokens.c.mark, users.c.commitment)
+        .join_from(tokens, users)
+        .where(tokens.c.id == identifier, tokens.c.revoked_at.is_(None))
+    ).first()
+    if row is None:
         raise NotFound("there is no such token, or it is revoked already")
-    audit.append(transaction, by, "token.revoke", f"token:{identifier}", "a token was revoked")
+    transaction.execute(sa.update(tokens).where(tokens.c.id == identifier).values(revoked_at=clock.now()))
+    facts = {"token": row.mark or identifier}
+    audit.append(transaction, by, "token.revoke", f"user:{row.commitment}", "a token was revoked", facts=facts)
 
 
 def authenticate(transaction: sa.Connection, text: str) -> Actor | None:

@@ -170,7 +170,7 @@ def move(transaction: sa.Connection, identifier: str, action: str, reason: str, 
     moved: dict[str, Any] = {"state": leads_to}
     facts: dict[str, Any] = {"from": present.state, "to": leads_to, "reason": reason}
     if action == "approve":
-        approval.require_second(present, by)
+        approval.require_second(transaction, present, by)
         moved["approved_by"] = by.commitment
         # What was approved, to the letter.
         limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
@@ -255,7 +255,7 @@ def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by:
     present = study(transaction, identifier)
     if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
         raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
-    approval.require_second_for_raise(present, by)
+    approval.require_second_for_raise(transaction, present, by)
     epsilon_nano, delta_atto = present.raise_to.epsilon_nano, present.raise_to.delta_atto
     _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta_atto)
     accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta_atto))

@@ -40,6 +40,9 @@ identities = Table(
     Column("commitment", String(64), primary_key=True),  # SHA-256 of salt and name
     Column("salt", String(32), nullable=False),
     Column("name", String(63), nullable=False),
+    Column("made_at", String(32), server_default="0", nullable=False),  # since when a user goes by it
+    Column("named_at", String(32), server_default="0", nullable=False),  # when an entry last named it, not as its actor
+    Index(None, "name"),
 )
 
 users = Table(
@@ -49,6 +52,7 @@ users = Table(
     Column("role", String(16), nullable=False),
     Column("commitment", String(64), nullable=False),
     Column("created_at", String(32), nullable=False),
+    Index(None, "commitment"),
     CheckConstraint("role IN ('researcher', 'admin', 'dpo')", name="role"),
 )
 
@@ -60,6 +64,7 @@ tokens = Table(
     Column("hash", String(64), nullable=False),  # SHA-256 of the secret part; the token itself is not kept
     Column("created_at", String(32), nullable=False),
     Column("revoked_at", String(32)),
+    Column("mark", String(32)),  # how the log names it; drawn anew when it is old, so that it leads to nobody's past
 )
 
 datasets = Table(

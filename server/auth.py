@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flask import current_app, g, request
 
-from budgets import audit, people
+from budgets import audit, commitments, people
 from budgets.audit import ANONYMOUS, Actor
+from budgets.errors import NotFound, Unavailable
 from server.errors import Unauthenticated
 
 if TYPE_CHECKING:
@@ -66,10 +67,23 @@ def authenticate(header: str | None) -> Actor:
     if header is None:
         raise Unauthenticated("send a token, as Authorization: Bearer TOKEN")
     scheme, _, token = header.partition(" ")
+    days = house().settings.identity_days
     with house().database.read() as transaction:
         found = people.authenticate(transaction, token.strip()) if scheme.lower() == "bearer" else None
+        worn = found is not None and commitments.is_worn(transaction, found, days)
     if found is None:
         with house().database.write() as transaction:
             audit.append(transaction, ANONYMOUS, "sign-in.fail", "token", "a wrong or revoked token was sent")
         raise Unauthenticated("the token is wrong or was revoked")
-    return found
+    return _renewed(found, days) if worn else found
+
+
+def _renewed(found: Actor, days: int) -> Actor:
+    """Return a user by a new commitment, once in a while. A ledger that cannot be written to can still be read."""
+    try:
+        with house().database.write() as transaction:
+            return commitments.in_force(transaction, found, days)
+    except NotFound:  # removed in between
+        raise Unauthenticated("the token is wrong or was revoked") from None
+    except Unavailable:
+        return found

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from budgets import commitments
+
 MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
 
 
@@ -79,6 +81,12 @@ SETTINGS = {
         "answers leave at multiples of this many milliseconds, so that their timing tells little; 0 turns it off",
         _whole(0, 60_000),
     ),
+    "identity_days": Setting(
+        "ROWLESS_IDENTITY_DAYS",
+        str(commitments.DAYS),
+        "how many days after its last use in the log the DPO may erase a user's name",
+        _whole(commitments.DAYS_MIN, commitments.DAYS_MAX),
+    ),
     "max_cells": Setting("ROWLESS_MAX_CELLS", "1000000", "the most cells one query may have", _whole(1, 2**31 - 1)),
 }
 
@@ -96,6 +104,7 @@ class Settings:
     memory_limit: str
     query_seconds: int
     slot_ms: int
+    identity_days: int
     max_cells: int
 
     @property

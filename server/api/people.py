@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from budgets import people, studies
+from budgets import leaving, people, studies
 from server import replies
 from server.api.parsing import Blueprint
 from server.auth import ROLES, actor, for_roles, house
@@ -40,6 +40,15 @@ def add_user(body: dict[str, str]) -> Any:
         added = people.add_user(transaction, body["name"], body["role"], actor())
         token = people.new_token(transaction, added.name, actor())
     return {"user": added.name, "role": added.role, "token": token.text, "token_id": token.id}
+
+
+@blueprint.route("/users/<name>", methods=["DELETE"])
+@for_roles("admin")
+@blueprint.response(204)
+def remove_user(name: str) -> Any:
+    """Remove a user, with their tokens and memberships. Neither oneself nor the last admin or DPO."""
+    with house().database.write() as transaction:
+        leaving.remove_user(transaction, name, actor())
 
 
 @blueprint.route("/users/<name>/tokens", methods=["POST"])

@@ -155,7 +155,7 @@ def show(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "created_at": study.created_at,
         # None once a name was erased.
         "opened_by": known.get(study.opened_by),
-        "edited_by": sorted(known[one] for one in study.edited_by if one in known),
+        "edited_by": sorted({known[one] for one in study.edited_by if one in known}),
         "approved_by": known.get(study.approved_by or ""),
         "raise_by": known.get(study.raise_by or ""),
         "members": list(study.members),

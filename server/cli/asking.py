@@ -9,12 +9,12 @@ from typing import Any
 import click
 from marshmallow import ValidationError
 
-from budgets import forecast, people, studies
+from budgets import forecast, studies
 from budgets.errors import Invalid
 from queries.errors import InvalidQuery
 from server import answer, asking
 from server.api.parsing import read_json
-from server.cli.common import house, with_json
+from server.cli.common import acting, house, with_json
 from server.problems import findings
 from server.terminal import as_table
 
@@ -89,11 +89,11 @@ def query(
         raise InvalidQuery(pointer, detail) from None
     request = answer.Request(body["query"], body["privacy"], in_sql=body["in_sql"], post=body["post"])
     with house() as opened:
-        with opened.database.read() as transaction:
+        with opened.database.write() as transaction:
             members = studies.study(transaction, study).members
             if name is None and len(members) != 1:
                 raise Invalid("--as", f"say who asks: {', '.join(members) or 'the study has no members yet'}")
-            asker = people.user(transaction, name or members[0])
+            asker = acting(transaction, "researcher", name or members[0])
         if only_estimate:
             said = answer.estimate(opened, asker, study, request)
             times = f"{said['queries_left']:,} such queries would fit the budget"

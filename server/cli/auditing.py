@@ -126,7 +126,7 @@ def key() -> Any:
 def rotate_key(name: str | None) -> Any:
     """Replace the signing key. The log names the new one, signed for by the old one, and the old one is deleted."""
     with house() as opened:
-        with opened.database.read() as transaction:
+        with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         made = custody.rotate(opened.database, opened.settings.key_path, by)
     return {"audit_key": made}, f"checkpoints are signed by a new key from here on; its verifier key:\n{made}"

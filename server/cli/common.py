@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from budgets import people
+from budgets import commitments, people
 from budgets.errors import BudgetsError, Invalid, NotFound
 from queries.errors import InvalidQuery, OutsideProtocol, QueriesError
 from server import settings as settings_module
@@ -89,13 +89,15 @@ def reason_of(error: Exception) -> str:
 def acting(transaction: sa.Connection, role: str, name: str | None) -> Actor:
     """Return who a command acts as: the user named by --as, or the only one of the role it needs.
 
+    In a transaction that writes, for it may be time that they go by a new commitment.
     Whoever can read the home can act as anyone in it; the audit log says on whose behalf.
     """
+    days = settings().identity_days
     if name is not None:
-        return people.user(transaction, name)
+        return commitments.in_force(transaction, people.user(transaction, name), days)
     known = people.users_of_role(transaction, role)
     if len(known) == 1:
-        return known[0]
+        return commitments.in_force(transaction, known[0], days)
     if not known:
         raise NotFound(f"this needs a {role}, and there is none: rowless user add NAME --role {role}")
     raise Invalid("--as", f"say on whose behalf: {', '.join(actor.name for actor in known)}")

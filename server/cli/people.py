@@ -1,4 +1,4 @@
-"""user add, token new, token revoke."""
+"""user add, user remove, token new, token revoke."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from budgets import people
+from budgets import leaving, people
 from server.cli.common import acting, as_option, house, with_json
 
 
@@ -28,6 +28,20 @@ def add(new_name: str, role: str, name: str | None) -> Any:
         token = people.new_token(transaction, added.name, by)
     said = {"user": added.name, "role": added.role, "token": token.text, "token_id": token.id}
     return said, f"{added.name} is a {added.role} now. Token, shown only now: {token.text}"
+
+
+@user.command("remove")
+@click.argument("leaver", metavar="NAME")
+@as_option
+@with_json
+def remove(leaver: str, name: str | None) -> Any:
+    """Remove a user, with their tokens and memberships. The name is kept until the DPO erases it."""
+    with house() as opened, opened.database.write() as transaction:
+        gone = leaving.remove_user(transaction, leaver, acting(transaction, "admin", name))
+    return {
+        "removed": gone.name,
+        "role": gone.role,
+    }, f"{gone.name} is no user any more; no token of theirs opens anything"
 
 
 @click.group()

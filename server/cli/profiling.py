@@ -35,7 +35,7 @@ def profile(dataset: str, epsilon: str, name: str | None) -> Any:
     if epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
     with house() as opened:
-        with opened.database.read() as transaction:
+        with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         said = profiling.buy(opened, by, dataset, epsilon_nano)
     return said, "\n".join(_words(said))

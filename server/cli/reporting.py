@@ -31,7 +31,7 @@ def _command(kind: str) -> None:
     @with_json
     def run(subject: str, file: Path | None, name: str | None) -> Any:
         with house() as opened:
-            with opened.database.read() as transaction:
+            with opened.database.write() as transaction:
                 by = acting(transaction, "dpo", name)
             document = assembling.report(opened, by, kind, subject, "json" if file is None else "html")
         if file is not None:

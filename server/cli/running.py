@@ -52,7 +52,7 @@ def import_(manifest: Path, name: str | None) -> Any:
     """
     declared = manifests.read(manifest)
     with house() as opened:
-        with opened.database.read() as transaction:
+        with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         with progress() as shown:
             edition, report = stores.import_manifest(opened.settings, opened.database, declared, by, shown)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.databases import Databases
 
-ADD = "INSERT INTO identities VALUES ('{0}', 'salt', 'name')"
+ADD = "INSERT INTO identities (commitment, salt, name) VALUES ('{0}', 'salt', 'name')"
 COUNT = "SELECT count(*) FROM identities"
 
 
@@ -122,7 +122,7 @@ def test_a_read_changes_nothing(database: Database) -> None:
 def test_writes_take_turns(database: Database, other: Database, separate: bool) -> None:
     """Threads that read a number and write it back plus one in a write lose no count, on two pools as on one."""
     with database.write() as transaction:
-        transaction.exec_driver_sql("INSERT INTO identities VALUES ('counter', '0', 'name')")
+        transaction.exec_driver_sql("INSERT INTO identities (commitment, salt, name) VALUES ('counter', '0', 'name')")
 
     def work(number: int) -> None:
         mine = other if separate and number % 2 else database
@@ -166,7 +166,7 @@ def test_every_connection_is_set_up(database: Database, address: str) -> None:
 def test_foreign_keys_are_kept(database: Database) -> None:
     """A row that points at nothing is refused."""
     with pytest.raises(sa.exc.IntegrityError, match="(?i)foreign key"), database.write() as transaction:
-        transaction.exec_driver_sql("INSERT INTO tokens VALUES ('id', 'nobody', 'hash', 'now', NULL)")
+        transaction.exec_driver_sql("INSERT INTO tokens VALUES ('id', 'nobody', 'hash', 'now', NULL, NULL)")
 
 
 def test_the_schema_is_current_after_an_upgrade(database: Database) -> None:

@@ -303,7 +303,7 @@ def everywhere_else(client: Client, text: str) -> Iterator[Reply]:
     part = quote(text, safe="")
     for path in (f"/studies/{part}", f"/datasets/{part}", f"/studies/flu/releases/{part}", f"/studies/{part}/budget"):
         yield client.get(path)
-    for path in ("/studies", "/studies/flu/releases", "/audit/entries"):
+    for path in ("/studies", "/studies/flu/releases", "/audit/entries", "/audit/identities"):
         yield client.get(f"{path}?limit={part}")
         yield client.get(f"{path}?cursor={part}&limit=2")
         yield client.get(f"{path}?{part}=1")
@@ -314,6 +314,7 @@ def everywhere_else(client: Client, text: str) -> Iterator[Reply]:
     yield client.request("PUT", f"/studies/{part}/members/ada")
     yield client.request("DELETE", f"/tokens/{part}")
     yield client.post(f"/users/{part}/tokens")
+    yield client.request("DELETE", f"/users/{part}")
 
 
 def test_hostile_texts_in_paths_and_filters(server: Server) -> None:

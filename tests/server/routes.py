@@ -44,7 +44,10 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/audit/checkpoint"): DPO,
     ("GET", "/audit/proofs/inclusion"): DPO,
     ("GET", "/audit/proofs/consistency"): DPO,
+    ("GET", "/audit/identities"): DPO,
+    ("POST", "/audit/identities/erase"): DPO,
     ("POST", "/users"): ADMIN,
+    ("DELETE", "/users/{name}"): ADMIN,
     ("POST", "/users/{name}/tokens"): ADMIN,
     ("DELETE", "/tokens/{token_id}"): ADMIN,
 }
@@ -99,6 +102,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/studies/{study}/estimates"): ask(PATIENTS),
     ("POST", "/studies/{study}/rehearsals"): ask(PATIENTS),
     ("POST", "/studies/{study}/queries"): ask(PATIENTS),
+    ("POST", "/audit/identities/erase"): {"commitments": ["0" * 64]},
     ("POST", "/users"): {"name": "eve", "role": "researcher"},
 }
 

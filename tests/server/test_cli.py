@@ -113,7 +113,7 @@ CONTRACT = {
     *("init", "import", "serve", "demo", "query", "recover", "doctor"),
     *("user add", "token new", "token revoke", "audit entries", "audit export", "audit verify", "audit checkpoint"),
     *(f"study {verb}" for verb in ("new", "list", "show", "budget", "member", "approve", "suspend", "close")),
-    "study protocol",
+    *("study protocol", "user remove", "audit identities", "audit erase"),
 }
 
 

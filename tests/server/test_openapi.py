@@ -180,6 +180,10 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         admin.good("POST", "/users", {"name": "eve", "role": "dpo"})
         token = admin.good("POST", "/users/eve/tokens")
         admin.good("DELETE", f"/tokens/{token['token_id']}")
+        admin.good("DELETE", "/users/eve")
+        for asked in ("", "?due=true", "?limit=1"):
+            dora.good("GET", f"/audit/identities{asked}")
+        dora.good("POST", "/audit/identities/erase", {})
         admin.good("DELETE", "/studies/flu/members/ada")
         admin.good("PUT", "/studies/flu/members/ada")
         # The other ways

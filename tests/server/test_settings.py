@@ -23,6 +23,7 @@ DEFAULTS = {
     "ROWLESS_MEMORY_LIMIT": "2GB",
     "ROWLESS_QUERY_SECONDS": "300",
     "ROWLESS_SLOT_MS": "250",
+    "ROWLESS_IDENTITY_DAYS": "365",
     "ROWLESS_MAX_CELLS": "1000000",
 }
 
@@ -61,8 +62,9 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without any variable the defaults hold, and the ledger lies in the home."""
     monkeypatch.chdir(tmp_path)
     home = tmp_path / "rowless-home"
+    ledger = f"sqlite:///{home}/ledger.sqlite"
     assert load({}) == Settings(
-        home, f"sqlite:///{home}/ledger.sqlite", home / "audit.key", "127.0.0.1", 8000, 8, "2GB", 300, 250, 1_000_000
+        home, ledger, home / "audit.key", "127.0.0.1", 8000, 8, "2GB", 300, 250, identity_days=365, max_cells=1_000_000
     )
 
 
@@ -78,10 +80,23 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         "ROWLESS_MEMORY_LIMIT": "1.5 GiB",
         "ROWLESS_QUERY_SECONDS": "7",
         "ROWLESS_SLOT_MS": "0",
+        "ROWLESS_IDENTITY_DAYS": "180",
         "ROWLESS_MAX_CELLS": "5",
     }
     key = tmp_path / "elsewhere"
-    wanted = Settings(tmp_path, "postgresql+psycopg://u:p@h/d", key, "0.0.0.0", 65535, 1, "1.5 GiB", 7, 0, 5)
+    wanted = Settings(
+        tmp_path,
+        "postgresql+psycopg://u:p@h/d",
+        key,
+        "0.0.0.0",
+        65535,
+        1,
+        "1.5 GiB",
+        7,
+        0,
+        identity_days=180,
+        max_cells=5,
+    )
     assert load(given) == wanted
 
 
@@ -95,6 +110,7 @@ WRONG = {
     "ROWLESS_MEMORY_LIMIT": ["", "0GB", "2", "2G", "GB", "-1GB", "50%", "2GB; SET x = 1", "2GB\n"],
     "ROWLESS_QUERY_SECONDS": ["", "0", "86401", "1.5"],
     "ROWLESS_SLOT_MS": ["", "-1", "60001", "off"],
+    "ROWLESS_IDENTITY_DAYS": ["", "0", "29", "36501", "a year"],
     "ROWLESS_MAX_CELLS": ["", "0", str(2**31), "1_000"],
 }
 
