@@ -11,7 +11,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from budgets import audit
+from budgets import audit, bursts
 from budgets.errors import FourEyes
 
 if TYPE_CHECKING:
@@ -67,4 +67,5 @@ def deciding(database: Database) -> Iterator[sa.Connection]:
                 f"refused: {refusal}",
                 study=refusal.study,
             )
+            bursts.after_refusal(transaction, refusal.by)
         raise

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flask import current_app, g, request
 
-from budgets import audit, people
-from budgets.audit import ANONYMOUS, Actor
+from budgets import people
 from server.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from budgets.audit import Actor
     from server.house import House
 
 P = ParamSpec("P")
@@ -62,14 +62,15 @@ def for_roles(*roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def authenticate(header: str | None) -> Actor:
-    """Return the user of an Authorization header. A token that is wrong leaves an audit entry; none leaves nothing."""
+    """Return the user of an Authorization header. A token that is wrong is recorded; none leaves nothing."""
     if header is None:
         raise Unauthenticated("send a token, as Authorization: Bearer TOKEN")
+    sign_ins, database = house().sign_ins, house().database
+    sign_ins.write_what_is_due(database)
     scheme, _, token = header.partition(" ")
-    with house().database.read() as transaction:
+    with database.read() as transaction:
         found = people.authenticate(transaction, token.strip()) if scheme.lower() == "bearer" else None
     if found is None:
-        with house().database.write() as transaction:
-            audit.append(transaction, ANONYMOUS, "sign-in.fail", "token", "a wrong or revoked token was sent")
+        sign_ins.failed(database)
         raise Unauthenticated("the token is wrong or was revoked")
     return found
