@@ -56,7 +56,7 @@ def after_failed_sign_in(transaction: sa.Connection) -> bool:
     """
     rows = _recent(transaction, audit_entries.c.action == SIGN_IN_FAILED, SIGN_INS_LEAST)
     entries = [json.loads(row.body) for row in rows]
-    count = sum(one["facts"].get("count", 1) for one in entries if one["facts"].get("to", one["time"]) >= _ago())
+    count = sum(one["facts"].get("count", 1) for one in entries if one["facts"].get("to", one["time"]) > _ago())
     begins = _begins(transaction, alerts.SIGN_INS, audit.ANONYMOUS.commitment, full=count >= SIGN_INS_LEAST)
     if begins:
         alerts.put(
@@ -73,7 +73,7 @@ def after_failed_sign_in(transaction: sa.Connection) -> bool:
 def _recent(transaction: sa.Connection, wanted: sa.ColumnElement[bool], most: int) -> Sequence[sa.Row[Any, Any]]:
     """Return the newest entries of the last minutes. Time never runs backwards in the log."""
     c = audit_entries.c
-    first = sa.select(c.position).where(c.at >= _ago()).order_by(c.at, c.position).limit(1)
+    first = sa.select(c.position).where(c.at > _ago()).order_by(c.at, c.position).limit(1)
     position: int = transaction.execute(first).scalar_one()
     found = sa.select(c.study, c.body).where(wanted, c.position >= position).order_by(c.position.desc()).limit(most)
     return transaction.execute(found).all()

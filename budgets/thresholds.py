@@ -131,11 +131,13 @@ def _put(
 
 
 def _used(balance: Balance) -> str:
-    """Return what is used of an account in words: by the two filters, of which the smaller share counts, and delta."""
+    """Return what is used of an account in words: its percent, and the sum and limit that make it."""
     used, limits = balance.used, balance.limits
-    filters = [f"rho {epsilon_text(used.rho_nano)} of {epsilon_text(limits.rho_nano)}"]
-    if used.epsilon_nano is not None:
-        filters.insert(0, f"epsilon {epsilon_text(used.epsilon_nano)} of {epsilon_text(limits.epsilon_nano)}")
-    whole = Loss(0, 0, limits.delta_keys_atto)
-    delta = f", delta {used.delta_text} of {whole.delta_text}" if used.delta_atto else ""
-    return f"used {used_percent(balance)}% of its budget ({' or '.join(filters)}{delta})"
+    decides = share(balance)
+    if used.delta_atto and _part(used.delta_atto, limits.delta_keys_atto) == decides:
+        sums = f"delta {used.delta_text} of {Loss(0, 0, limits.delta_keys_atto).delta_text}"
+    elif used.epsilon_nano is not None and _part(used.epsilon_nano, limits.epsilon_nano) == decides:
+        sums = f"epsilon {epsilon_text(used.epsilon_nano)} of {epsilon_text(limits.epsilon_nano)}"
+    else:
+        sums = f"rho {epsilon_text(used.rho_nano)} of {epsilon_text(limits.rho_nano)}"
+    return f"used {used_percent(balance)}% of its budget ({sums})"
