@@ -132,7 +132,8 @@ def post(address: Address, sent_headers: Mapping[str, str], sent: bytes) -> str 
         connection = http.client.HTTPSConnection(address.host, address.port, timeout=STEP_SECONDS, context=context)
     else:
         connection = http.client.HTTPConnection(address.host, address.port, timeout=STEP_SECONDS)
-    end = threading.Timer(WHOLE_SECONDS, _cut, [connection])
+    late = threading.Event()
+    end = threading.Timer(WHOLE_SECONDS, _cut, [connection, late])
     end.daemon = True
     end.start()
     try:
@@ -147,11 +148,14 @@ def post(address: Address, sent_headers: Mapping[str, str], sent: bytes) -> str 
     finally:
         end.cancel()
         connection.close()
+    if late.is_set():  # half an answer reads like a whole one
+        return "it did not answer in time"
     return None if 200 <= status < 300 else f"it answered with {status}"
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
+def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
     """End a connection that takes too long, whatever it is doing."""
+    late.set()
     if connection.sock is not None:
         with contextlib.suppress(OSError):
             connection.sock.shutdown(socket.SHUT_RDWR)
