@@ -66,11 +66,11 @@ def authenticate(header: str | None) -> Actor:
     if header is None:
         raise Unauthenticated("send a token, as Authorization: Bearer TOKEN")
     sign_ins, database = house().sign_ins, house().database
-    sign_ins.write_what_is_due(database)
     scheme, _, token = header.partition(" ")
     with database.read() as transaction:
         found = people.authenticate(transaction, token.strip()) if scheme.lower() == "bearer" else None
     if found is None:
         sign_ins.failed(database)
         raise Unauthenticated("the token is wrong or was revoked")
+    sign_ins.write_what_is_due(database)
     return found
