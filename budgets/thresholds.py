@@ -5,8 +5,8 @@ one of the two filters, so it is the larger of delta's share and the smaller of 
 reserved as gone, as the ledger does.
 
 Charges rarely end at 100% exactly: mostly the next one does not fit. So 100% is also told when a query is refused for
-want of budget, one that a fresh account of the same limits would have admitted (that a query is larger than the whole
-budget says nothing about how much of it is used).
+want of budget once half of it is used, as it always is when queries of one size were asked until one no longer fits. A
+refusal before that, or of a query that is larger than the whole budget, says more of the query than of the budget.
 
 Each threshold is told once for the limits it belongs to, also when a charge was given back in between; several that are
 passed at once are one alert, of the highest. New limits forget what they put out of reach: a raised budget is armed
@@ -78,9 +78,10 @@ def after_limits(transaction: sa.Connection, kind: str, owner: str) -> None:
 
 
 def after_refusal(transaction: sa.Connection, kind: str, owner: str, cost: Loss) -> None:
-    """Tell that an account has no room for a charge that its limits would have admitted at first."""
+    """Tell that an account, half used or more, has no room for a charge that would have fitted at first."""
     balance = accounts.balance(transaction, kind, owner)
-    if balance.limits.hold(cost) and EXHAUSTED not in _told(transaction, balance):
+    used_up = used_percent(balance) >= PERCENTS[0] and balance.limits.hold(cost)
+    if used_up and EXHAUSTED not in _told(transaction, balance):
         _mark(transaction, balance, [EXHAUSTED])
         what = f"{kind} {owner} has too little budget left for a charge of {cost.text}, which was refused"
         _put(transaction, balance, EXHAUSTED, "refusal", f"{what}: {_used(balance)}", cost=vars(cost))

@@ -93,7 +93,7 @@ class Model:
 
     def refused(self, refused_by: str, fits_when_fresh: bool) -> None:
         account = STUDY if refused_by == "study" else DATASET
-        if fits_when_fresh and 100 not in self.told[account]:
+        if fits_when_fresh and 50 in self.reached(account) and 100 not in self.told[account]:
             self.told[account].add(100)
             self.expected.append((*account, 100, "refusal"))
 
@@ -211,17 +211,33 @@ def test_a_charge_that_passes_several_is_one_alert(world: World) -> None:
 
 
 def test_a_query_larger_than_the_budget_says_nothing_of_it(world: World) -> None:
-    """A refusal is 100% where the limits would have admitted the charge at first; else it is a refusal and no more."""
+    """A refusal is 100% where half is used and the limits would have admitted the charge at first; else no more than that."""
     world.open_study("s", NANO)
     assert charge(world, "a", cost(5 * NANO)) is None
     assert raised(world) == []
     charge(world, "b", cost(4 * NANO // 10))
     assert charge(world, "c", cost(7 * NANO // 10)) is None
+    assert raised(world) == []
+    charge(world, "d", cost(NANO // 10))
+    assert charge(world, "e", cost(5 * NANO)) is None
+    assert raised(world) == [("study", "s", 50, "charge")]
     assert charge(world, "c", cost(7 * NANO // 10)) is None
-    assert raised(world) == [("study", "s", 100, "refusal")]
+    assert charge(world, "c", cost(7 * NANO // 10)) is None
+    assert raised(world)[1:] == [("study", "s", 100, "refusal")]
     # And what was refused does not hide what is spent after it.
-    charge(world, "d", cost(2 * NANO // 10))
-    assert raised(world)[1:] == [("study", "s", 50, "charge")]
+    charge(world, "f", cost(3 * NANO // 10))
+    assert raised(world)[2:] == [("study", "s", 80, "charge")]
+
+
+@pytest.mark.parametrize("size", [n * NANO // 100 for n in (3, 7, 20, 26, 33, 34, 49, 50, 51, 67, 99, 100)])
+def test_queries_of_one_size_end_in_an_alert_of_all(world: World, size: int) -> None:
+    """Asked until one is refused, queries of any size that fits once end with the alert of 100%."""
+    world.open_study("s", NANO, 0)
+    count = 0
+    while charge(world, str(count), cost(size)) is not None:
+        count += 1
+    assert count == NANO // size
+    assert raised(world)[-1][:3] == ("study", "s", 100)
 
 
 def test_a_profile_counts_to_the_dataset_alone(world: World) -> None:
