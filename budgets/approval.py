@@ -13,7 +13,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from budgets import audit, people
+from budgets import audit, bursts, people
 from budgets.errors import FourEyes
 
 if TYPE_CHECKING:
@@ -74,4 +74,5 @@ def deciding(database: Database) -> Iterator[sa.Connection]:
                 f"refused: {refusal}",
                 study=refusal.study,
             )
+            bursts.after_refusal(transaction, refusal.by)
         raise

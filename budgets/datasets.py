@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import accounts, audit, clock
+from budgets import accounts, audit, clock, thresholds
 from budgets.accounts import Limits
 from budgets.errors import NotFound, WrongState
 from budgets.loss import epsilon_text
@@ -44,13 +44,14 @@ def add_edition(
     the data were promised the first one. Raises WrongState.
     """
     known = transaction.execute(sa.select(datasets).where(datasets.c.name == dataset)).first()
+    lowered = False
     if known is None:
         transaction.execute(
             sa.insert(datasets).values(name=dataset, title=title, overcommit=int(overcommit), created_at=clock.now())
         )
         accounts.open_account(transaction, accounts.DATASET, dataset, Limits.of(epsilon_nano, delta_atto))
     else:
-        _lower_cap(transaction, dataset, epsilon_nano, delta_atto)
+        lowered = _lower_cap(transaction, dataset, epsilon_nano, delta_atto)
         transaction.execute(
             sa.update(datasets).where(datasets.c.name == dataset).values(title=title, overcommit=int(overcommit))
         )
@@ -69,10 +70,12 @@ def add_edition(
         f"edition {edition.number} of {dataset} was imported",
         facts={"edition": edition.number, "cap": {"epsilon_nano": epsilon_nano, "delta_atto": delta_atto}},
     )
+    if lowered:
+        thresholds.after_limits(transaction, accounts.DATASET, dataset)
     return edition
 
 
-def _lower_cap(transaction: sa.Connection, dataset: str, epsilon_nano: int, delta_atto: int) -> None:
+def _lower_cap(transaction: sa.Connection, dataset: str, epsilon_nano: int, delta_atto: int) -> bool:
     balance = accounts.balance(transaction, accounts.DATASET, dataset)
     cap, used = balance.limits, balance.used
     if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
@@ -81,11 +84,12 @@ def _lower_cap(transaction: sa.Connection, dataset: str, epsilon_nano: int, delt
             "the persons in it were promised that"
         )
     if (epsilon_nano, delta_atto) == (cap.epsilon_nano, cap.delta_atto):
-        return
+        return False
     lower = Limits.of(epsilon_nano, delta_atto)
     if not lower.hold(used):
         raise WrongState(f"{dataset} has already spent {used.text}; its cap cannot be below that")
     accounts.set_limits(transaction, accounts.DATASET, dataset, lower)
+    return True
 
 
 def names(transaction: sa.Connection) -> list[str]:

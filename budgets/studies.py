@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import accounts, approval, audit, clock, datasets, people
+from budgets import accounts, approval, audit, clock, datasets, people, thresholds
 from budgets.accounts import Limits
 from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongState
 from budgets.loss import Loss, epsilon_text
@@ -246,6 +246,8 @@ def set_budget(
         f"a larger budget of study {identifier} waits for the DPO" if waits else f"study {identifier} has a new budget",
         {"epsilon_nano": epsilon_nano, "delta_atto": delta, "reason": reason},
     )
+    if not waits and (epsilon_nano, delta) != (limit.epsilon_nano, limit.delta_atto):
+        thresholds.after_limits(transaction, accounts.STUDY, identifier)
     return study(transaction, identifier)
 
 
@@ -272,6 +274,7 @@ def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by:
         f"the larger budget of study {identifier} was approved",
         {"epsilon_nano": epsilon_nano, "delta_atto": delta_atto, "reason": reason},
     )
+    thresholds.after_limits(transaction, accounts.STUDY, identifier)
     return study(transaction, identifier)
 
 

@@ -263,3 +263,34 @@ audit_nodes = Table(
     PrimaryKeyConstraint("level", "index"),
     CheckConstraint("level > 0", name="level"),  # the leaves' hashes stand with the entries
 )
+
+# What was told of each account's budget under its present limits (`thresholds.py`).
+budget_alerts = Table(
+    "budget_alerts",
+    metadata,
+    Column("kind", String(8), nullable=False),
+    Column("owner", String(63), nullable=False),
+    Column("percent", Integer, nullable=False),
+    PrimaryKeyConstraint("kind", "owner", "percent"),
+)
+
+# The last of each actor's refusals and failed sign-ins, and whether an alert told of their burst (`bursts.py`).
+bursts = Table(
+    "bursts",
+    metadata,
+    Column("kind", String(16), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("last_at", String(32), nullable=False),
+    Column("told", Integer, nullable=False),
+    PrimaryKeyConstraint("kind", "actor"),
+)
+
+# Alerts that wait to be told to the webhook (`outbox.py`), by their positions in the log.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("raised_at", String(32), nullable=False),
+    Column("next_at", String(32), nullable=False),  # when it is due; put off by whoever tries
+    Column("attempts", Integer, nullable=False),
+)

@@ -30,7 +30,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from budgets import accounts, audit, datasets, forecast, ledger, studies
+from budgets import accounts, audit, bursts, datasets, forecast, ledger, studies, thresholds
 from budgets.errors import Forbidden, NotApproved, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
@@ -50,6 +50,7 @@ from queries import (
 )
 from queries.errors import EngineFailed, InvalidQuery, OutsideProtocol
 from queries.templates import Template
+from server import refusals
 from server.errors import QueryFailed, StoreUnavailable
 from server.stores import catalogs
 
@@ -104,9 +105,11 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
     Raises the errors of `queries` and `budgets`, Busy and StoreUnavailable at no charge, and QueryFailed after it.
     """
     began = time.monotonic()
-    prepared = prepare(house, actor, study, request)
+    with refusals.recorded(house.database, actor, study, "query"):
+        prepared = prepare(house, actor, study, request)
     with ExitStack() as leaving, house.places.one():
-        found = replay_or_reserve(house, actor, prepared)
+        with refusals.recorded(house.database, actor, study, "query"):
+            found = replay_or_reserve(house, actor, prepared)
         # From here on every end waits for the slot, once its place is free for others.
         leaving.callback(wait_for_slot, began, house.settings.slot_ms)
         if isinstance(found, Release):
@@ -120,7 +123,8 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
 
 def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
     """Return what a query would cost and how exact it would be. Free; no data are touched."""
-    prepared = prepare(house, actor, study, request)
+    with refusals.recorded(house.database, actor, study, "estimate"):
+        prepared = prepare(house, actor, study, request)
     with house.database.write() as transaction:
         audit.append(
             transaction,
@@ -153,7 +157,8 @@ def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[s
     No data are touched and nothing is stored: the noise is drawn anew each time. Raises the errors of `queries` and
     `budgets` that come before a charge, Busy and StoreUnavailable.
     """
-    prepared = prepare(house, actor, study, replace(request, key=None))
+    with refusals.recorded(house.database, actor, study, "rehearsal"):
+        prepared = prepare(house, actor, study, replace(request, key=None))
     try:
         with house.places.one():
             body = compute(prepared.plan, house.stores.made_up(prepared.store))
@@ -255,11 +260,15 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
             what = "resumed" if charge.resumed else "reserved"
             summary = f"{charge.loss.text} was {what}"
             _log(transaction, actor, f"query.{'resume' if charge.resumed else 'reserve'}", prepared, summary, charge.id)
+            thresholds.after_charge(transaction, study, question.dataset)
             return charge
     except OverBudget as refusal:
         with house.database.write() as transaction:
             summary = f"a query of {prepared.loss.text} was refused: the {refusal.account}'s budget"
-            _log(transaction, actor, "query.refuse", prepared, summary, refusal.account)
+            _log(transaction, actor, "query.refuse", prepared, summary, refusal.account, code="budget-exceeded")
+            owner = study if refusal.account == accounts.STUDY else prepared.question.dataset
+            thresholds.after_refusal(transaction, refusal.account, owner, prepared.loss)
+            bursts.after_refusal(transaction, actor)
         raise
 
 

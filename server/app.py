@@ -14,7 +14,7 @@ from flask_smorest import Api
 
 from queries import bounding, mechanisms, undeclared
 from server import openapi, problems
-from server.api import audit, datasets, identities, people, queries, reports, studies
+from server.api import alerts, audit, datasets, identities, people, queries, reports, studies
 from server.api.parsing import BODY_BYTES_MAX
 from server.house import open_house
 
@@ -72,6 +72,6 @@ def create_app(settings: Settings) -> Flask:
     problems.register(app)
     api: Any = _Api(app, spec_kwargs={"info": {"description": "Statistics of data that must not be seen."}})
     openapi.describe(api)
-    for module in (people, datasets, studies, queries, audit, identities, reports):
+    for module in (people, datasets, studies, queries, audit, alerts, identities, reports):
         api.register_blueprint(module.blueprint, url_prefix=PREFIX)
     return app

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flask import current_app, g, request
 
-from budgets import audit, commitments, people
-from budgets.audit import ANONYMOUS, Actor
+from budgets import commitments, people
 from budgets.errors import NotFound, Unavailable
 from server.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from budgets.audit import Actor
     from server.house import House
 
 P = ParamSpec("P")
@@ -63,18 +63,19 @@ def for_roles(*roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def authenticate(header: str | None) -> Actor:
-    """Return the user of an Authorization header. A token that is wrong leaves an audit entry; none leaves nothing."""
+    """Return the user of an Authorization header. A token that is wrong is recorded; none leaves nothing."""
     if header is None:
         raise Unauthenticated("send a token, as Authorization: Bearer TOKEN")
+    sign_ins, database = house().sign_ins, house().database
     scheme, _, token = header.partition(" ")
     days = house().settings.identity_days
-    with house().database.read() as transaction:
+    with database.read() as transaction:
         found = people.authenticate(transaction, token.strip()) if scheme.lower() == "bearer" else None
         worn = found is not None and commitments.is_worn(transaction, found, days)
     if found is None:
-        with house().database.write() as transaction:
-            audit.append(transaction, ANONYMOUS, "sign-in.fail", "token", "a wrong or revoked token was sent")
+        sign_ins.failed(database)
         raise Unauthenticated("the token is wrong or was revoked")
+    sign_ins.write_what_is_due(database)
     return _renewed(found, days) if worn else found
 
 

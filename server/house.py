@@ -14,6 +14,7 @@ from budgets.database import Database
 from budgets.errors import Unavailable
 from server.errors import Busy, NoHome
 from server.settings import SETTINGS, SettingsError
+from server.sign_ins import SignIns
 from server.stores import Stores
 
 if TYPE_CHECKING:
@@ -49,9 +50,11 @@ class House:
     database: Database
     stores: Stores
     places: Places = field(default_factory=lambda: Places(max(2, os.cpu_count() or 1)))
+    sign_ins: SignIns = field(default_factory=SignIns)
 
     def close(self) -> None:
         """Close the stores and the ledger. No query may be under way."""
+        self.sign_ins.write_what_is_held(self.database)
         self.stores.close()
         self.database.close()
 

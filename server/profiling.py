@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from budgets import accounts, audit, datasets, people, profiles
+from budgets import accounts, audit, bursts, datasets, people, profiles, thresholds
 from budgets.errors import OverBudget, Unavailable
 from budgets.loss import Loss
 from budgets.profiles import Charge, Stored, Subject
@@ -103,11 +103,14 @@ def _replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Stored
             charge = profiles.reserve(transaction, prepared.subject, prepared.loss)
             what = "resume" if charge.resumed else "reserve"
             _log(transaction, actor, what, prepared, f"{charge.loss.text} was {what}d", charge.id)
+            thresholds.after_charge(transaction, None, prepared.subject.dataset)
             return charge
     except OverBudget:
         with house.database.write() as transaction:
             summary = f"a profile of {prepared.loss.text} was refused: the dataset's budget"
             _log(transaction, actor, "refuse", prepared, summary, prepared.subject.dataset)
+            thresholds.after_refusal(transaction, accounts.DATASET, prepared.subject.dataset, prepared.loss)
+            bursts.after_refusal(transaction, actor)
         raise
 
 

@@ -305,6 +305,19 @@ class Entry(Schema):
     leaf_hash = fields.String(required=True)
 
 
+class Alert(Schema):
+    """An alert: an entry of the audit log, of the action `alert.KIND`. `about` names the user that was refused."""
+
+    index = fields.Integer(required=True)
+    time = fields.String(required=True)
+    kind = fields.String(required=True)
+    study = fields.String(required=True, allow_none=True)
+    summary = fields.String(required=True)
+    about = fields.String(required=True, allow_none=True)
+    facts = fields.Dict(required=True)
+    leaf_hash = fields.String(required=True)
+
+
 class Checkpoint(Schema):
     """What the log holds, and the C2SP signed note that says so."""
 

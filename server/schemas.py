@@ -12,7 +12,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from budgets import clock, loss
+from budgets import alerts, clock, loss
 from budgets.errors import Invalid
 from queries.policy import STATISTICS
 from server.asking import above_zero, privacy_epsilon
@@ -156,5 +156,17 @@ class EntriesSchema(_Limited):
     study = fields.String(load_default=None)
     actor = fields.String(load_default=None)
     action = fields.String(load_default=None)
+    since = Moment(data_key="from", load_default=None, metadata={"description": "UTC, inclusive"})
+    until = Moment(data_key="to", load_default=None, metadata={"description": "UTC, exclusive"})
+
+
+class AlertsSchema(_Limited):
+    """Which alerts."""
+
+    cursor = fields.Integer(
+        load_default=0, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the page before"}
+    )
+    kind = fields.String(load_default=None, validate=validate.OneOf(alerts.KINDS))
+    study = fields.String(load_default=None, validate=_text(63))
     since = Moment(data_key="from", load_default=None, metadata={"description": "UTC, inclusive"})
     until = Moment(data_key="to", load_default=None, metadata={"description": "UTC, exclusive"})

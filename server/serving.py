@@ -13,6 +13,7 @@ from budgets.audit import SYSTEM
 from budgets.errors import BudgetsError, Unavailable
 from queries.errors import QueriesError
 from server.app import create_app
+from server.dispatching import Dispatcher
 from server.errors import ServerError
 from server.house import open_ledger
 from server.settings import SETTINGS, SettingsError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from budgets.database import Database
+    from server.house import House
     from server.settings import Settings
 
 REFUSALS = (SettingsError, ServerError, BudgetsError, QueriesError)
@@ -85,6 +87,8 @@ class _Gunicorn(BaseApplication):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._dispatcher: Dispatcher | None = None
+        self._house: House | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -99,6 +103,7 @@ class _Gunicorn(BaseApplication):
             "keepalive": 5,
             "control_socket_disable": True,
             "proc_name": "rowless",
+            "worker_exit": self._leave,
         }
         for name, value in values.items():
             if name in self.cfg.settings:  # control_socket_disable came with gunicorn 25
@@ -107,9 +112,21 @@ class _Gunicorn(BaseApplication):
     def load(self) -> Flask:
         """Make the application, in the worker."""
         app = create_app(self._settings)
+        opened: House = app.extensions["rowless"]
+        self._house = opened
+        if self._settings.webhook_url is not None and self._settings.webhook_secret is not None:
+            self._dispatcher = Dispatcher(opened.database, self._settings.webhook_url, self._settings.webhook_secret)
+            self._dispatcher.start()
         # What is loaded now stays: the collector need not walk it again and again while answers are made.
         gc.collect()
         gc.freeze()
         # Nor look for cycles among the cells of an answer, thousands of short-lived values without any.
         gc.set_threshold(100_000, 20, 20)
         return app
+
+    def _leave(self, _arbiter: object, _worker: object) -> None:
+        """End what a worker that stops has under way beside its requests."""
+        if self._dispatcher is not None:
+            self._dispatcher.stop()
+        if self._house is not None:
+            self._house.sign_ins.write_what_is_held(self._house.database)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from budgets import commitments
+from server import webhook
 
 MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
 
@@ -88,6 +89,16 @@ SETTINGS = {
         _whole(commitments.DAYS_MIN, commitments.DAYS_MAX),
     ),
     "max_cells": Setting("ROWLESS_MAX_CELLS", "1000000", "the most cells one query may have", _whole(1, 2**31 - 1)),
+    "webhook_url": Setting(
+        "ROWLESS_WEBHOOK_URL", webhook.OFF, "where alerts are sent, http or https", webhook.parse_url, secret=True
+    ),
+    "webhook_secret": Setting(
+        "ROWLESS_WEBHOOK_SECRET",
+        webhook.OFF,
+        "the key that signs them: whsec_ and base64 of 24 to 64 random bytes",
+        webhook.parse_secret,
+        secret=True,
+    ),
 }
 
 
@@ -106,6 +117,8 @@ class Settings:
     slot_ms: int
     identity_days: int
     max_cells: int
+    webhook_url: webhook.Address | None = field(default=None, repr=False)
+    webhook_secret: bytes | None = field(default=None, repr=False)
 
     @property
     def key_path(self) -> Path:
@@ -121,6 +134,10 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         values["database_url"] = f"sqlite:///{values['home'] / 'ledger.sqlite'}"
     if SETTINGS["audit_key_file"].name not in present:
         values["audit_key_file"] = values["home"] / "audit.key"
+    if (values["webhook_url"] is None) != (values["webhook_secret"] is None):
+        missing, given = ("url", "secret") if values["webhook_url"] is None else ("secret", "url")
+        names = [SETTINGS[f"webhook_{one}"].name for one in (missing, given)]
+        raise SettingsError(f"{names[0]}: must be set too, for {names[1]} is; alerts are sent signed or not at all")
     return Settings(**values)
 
 

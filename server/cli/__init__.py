@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from server.cli import asking, auditing, people, profiling, reporting, retaining, running, studies
+from server.cli import alerting, asking, auditing, people, profiling, reporting, retaining, running, studies
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -30,5 +30,6 @@ for _command in (
     reporting.report,
 ):
     main.add_command(_command)
+auditing.audit.add_command(alerting.alerts)
 auditing.audit.add_command(retaining.identities)
 auditing.audit.add_command(retaining.erase)

@@ -114,6 +114,8 @@ def test_a_refusal_leaves_an_entry_and_nothing_else(world: World) -> None:
         approve(world, as_dpo(world.admin))
     after = world.everything()
     assert after.pop("audit_entries")[:-1] == before.pop("audit_entries")
+    ((kind, actor, _, told),) = after.pop("bursts")  # how lately somebody was refused
+    assert (kind, actor, told, before.pop("bursts")) == ("refusals", world.admin.commitment, 0, [])
     assert after == before
     said = entry(world)
     assert (said["action"], said["actor"], said["role"]) == ("study.approve.refuse", world.admin.commitment, "dpo")

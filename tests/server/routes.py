@@ -40,6 +40,7 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("POST", "/studies/{study}/queries"): RESEARCHER,
     ("GET", "/studies/{study}/releases"): EVERYONE,
     ("GET", "/studies/{study}/releases/{release}"): EVERYONE,
+    ("GET", "/alerts"): DPO,
     ("GET", "/audit/entries"): DPO,
     ("GET", "/audit/checkpoint"): DPO,
     ("GET", "/audit/proofs/inclusion"): DPO,

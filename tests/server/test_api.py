@@ -148,7 +148,7 @@ def test_the_life_of_a_study(place: Place) -> None:
     assert actions == [
         *("study.open", "study.edit", "study.member.add", "study.approve", "study.edit", "study.approve"),
         *("study.suspend", "study.resume"),
-        *("study.member.remove", "study.close"),
+        *("alert.budget", "study.member.remove", "study.close"),
     ]
     assert [e["facts"]["reason"] for e in told if e["action"] in ("study.approve", "study.close")] == ["because"] * 3
 

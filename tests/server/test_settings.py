@@ -11,7 +11,10 @@ from click.testing import CliRunner
 
 from server.cli import main
 from server.settings import SETTINGS, Settings, SettingsError, load
+from server.webhook import Address
 from tests.serving import ROOT, environment
+
+SECRET = "whsec_" + "A" * 32  # 24 bytes of 0
 
 # What the contract promises: names and defaults.
 DEFAULTS = {
@@ -82,8 +85,11 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         "ROWLESS_SLOT_MS": "0",
         "ROWLESS_IDENTITY_DAYS": "180",
         "ROWLESS_MAX_CELLS": "5",
+        "ROWLESS_WEBHOOK_URL": "https://alerts.example.org:8443/in?token=x",
+        "ROWLESS_WEBHOOK_SECRET": SECRET,
     }
     key = tmp_path / "elsewhere"
+    address = Address(True, "alerts.example.org", 8443, "/in?token=x")
     wanted = Settings(
         tmp_path,
         "postgresql+psycopg://u:p@h/d",
@@ -96,6 +102,8 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         0,
         identity_days=180,
         max_cells=5,
+        webhook_url=address,
+        webhook_secret=bytes(24),
     )
     assert load(given) == wanted
 
@@ -112,7 +120,48 @@ WRONG = {
     "ROWLESS_SLOT_MS": ["", "-1", "60001", "off"],
     "ROWLESS_IDENTITY_DAYS": ["", "0", "29", "36501", "a year"],
     "ROWLESS_MAX_CELLS": ["", "0", str(2**31), "1_000"],
+    "ROWLESS_WEBHOOK_URL": [
+        *("", "alerts.example.org", "ftp://h/", "file:///etc/passwd", "https://", "https:///path", "http://h:99999/"),
+        *(
+            "http://h:0/",
+            "http://h:x/",
+            "https://user:pw@h/",
+            "https://h/#part",
+            "https://h/a b",
+            "https://hé/",
+            "http://h/\n",
+        ),
+        *("http://[::1", "javascript:alert(1)", "OFF"),
+    ],
+    "ROWLESS_WEBHOOK_SECRET": [
+        *(
+            "",
+            "whsec_",
+            SECRET.removeprefix("whsec_"),
+            "whsec_AAAA",
+            SECRET[:-1],
+            SECRET + "=",
+            SECRET + "\n",
+            "WHSEC_" + SECRET[6:],
+        ),
+        *("whsec_" + "A" * 28, "whsec_" + "A" * 88, "whsec_" + "-" * 32),
+    ],
 }
+
+
+@pytest.mark.parametrize("given", ["ROWLESS_WEBHOOK_URL", "ROWLESS_WEBHOOK_SECRET"])
+def test_a_webhook_has_both_or_neither(given: str, tmp_path: Path) -> None:
+    """An address without a secret, or a secret without an address, is refused: nothing is sent unsigned."""
+    both = {"ROWLESS_WEBHOOK_URL": "http://127.0.0.1:9/", "ROWLESS_WEBHOOK_SECRET": SECRET}
+    (missing,) = both.keys() - {given}
+    with pytest.raises(SettingsError, match=rf"^{missing}: must be set too, for {given} is"):
+        load({given: both[given]})
+    file = tmp_path / "secret"
+    file.write_text(f"{both[missing]}\n")
+    loaded = load({given: both[given], f"{missing}_FILE": str(file)})
+    assert (loaded.webhook_url, loaded.webhook_secret) == (Address(False, "127.0.0.1", 9, "/"), bytes(24))
+    assert "whsec" not in repr(loaded)
+    assert "127.0.0.1:9" not in repr(loaded)
 
 
 def test_every_setting_has_wrong_values_here() -> None:
