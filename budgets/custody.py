@@ -33,15 +33,16 @@ TRIES = 5  # a rotation may come to its end between the reading of the file and 
 
 def sign(database: Database, path: Path) -> str:
     """Return a checkpoint of the whole log, signed by the key in force. Raises Unavailable."""
-    return _with_signer(database, path, _signed)
+    return with_signer(database, path, _signed)
 
 
 def key_in_force(database: Database, path: Path) -> str:
     """Return the verifier key of the key that signs now. Raises Unavailable."""
-    return _with_signer(database, path, lambda _transaction, signer: signer.verifier.text)
+    return with_signer(database, path, lambda _transaction, signer: signer.verifier.text)
 
 
-def _with_signer(database: Database, path: Path, work: Callable[[sa.Connection, Signer], str]) -> str:
+def with_signer(database: Database, path: Path, work: Callable[[sa.Connection, Signer], str]) -> str:
+    """Return what a work makes of one state of the log and the key in force in it. Raises Unavailable."""
     for _ in range(TRIES):
         found = _signers(path)
         with database.read() as transaction:

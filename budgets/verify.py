@@ -5,8 +5,9 @@ with older checkpoints that the DPO kept, accepts a later key only when the log 
 before, counts anew what every account spent, and reads from the entries whether what was done was in order.
 
 It stands on `merkle`, `checkpoint`, `recount`, `conduct`, the standard library and `cryptography`, and on nothing else
-of the server: these five files can be copied elsewhere (into a folder `budgets`), read in an hour and run there with
-`python -m budgets.verify EXPORT --key VKEY`. `rowless audit verify` is the same with more comfort.
+of the server: these five files and `verify_release` can be copied elsewhere (into a folder `budgets`), read in an hour
+and run there with `python -m budgets.verify EXPORT --key VKEY`. `rowless audit verify` is the same with more comfort.
+In place of an export both take a release certificate, which `verify_release` checks.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from budgets import checkpoint
+from budgets import checkpoint, verify_release
 from budgets.checkpoint import BadNote, Checkpoint, Verifier
 from budgets.conduct import Conduct
 from budgets.merkle import EMPTY_ROOT, Frontier, leaf_hash
@@ -26,6 +27,8 @@ from budgets.recount import Recount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from budgets.verify_release import Certified
 
 START = "0" * 64  # what the first entry names as its predecessor
 NAMES_KEY, SIGNS_KEY = "audit.key.name", "audit.key.sign"
@@ -269,27 +272,80 @@ def verify_files(
     key: str,
     covering: Path | None = None,
     older: Sequence[Path] = (),
+    kept: Sequence[str] = (),
     progress: Callable[[int], None] = lambda _bytes: None,
 ) -> Report:
-    """Check an exported log that lies in files; its checkpoint is EXPORT.checkpoint unless another is given."""
+    """Check an exported log that lies in files; its checkpoint is EXPORT.checkpoint unless another is given.
+
+    Older checkpoints lie in files, or (`kept`) are at hand.
+    """
     beside = covering or export.with_name(f"{export.name}.checkpoint")
     with export.open("rb") as lines:
         # What is no UTF-8 is no note either, and is said to be none.
         notes = [one.read_bytes().decode(errors="replace") for one in (beside, *older)]
-        return verify(lines, key=key, covering=notes[0], older=notes[1:], progress=progress)
+        return verify(lines, key=key, covering=notes[0], older=[*notes[1:], *kept], progress=progress)
+
+
+def is_certificate(file: Path) -> bool:
+    """Say whether a file is a release certificate, and not an export."""
+    with file.open("rb") as opened:
+        return opened.read(len(verify_release.HEAD)) == verify_release.HEAD
+
+
+def verify_certificate(
+    file: Path,
+    log: Path | None = None,
+    *,
+    key: str,
+    covering: Path | None = None,
+    older: Sequence[Path] = (),
+    progress: Callable[[int], None] = lambda _bytes: None,
+) -> tuple[Certified, Report | None]:
+    """Check a certificate, and the export of a log, if there is one, that has to go on from the certificate's."""
+    document = file.read_bytes()
+    found = verify_release.verify_release(document, key=key)
+    if log is None:
+        return found, None
+    # The proof says that the entry is under this checkpoint: what is under it, is in the export.
+    kept = verify_release.checkpoint_of(document)
+    report = verify_files(log, key=key, covering=covering, older=older, kept=kept, progress=progress)
+    if report.verdict != "ok":
+        found.problems.append(f"the log in {log.name}: it is not sound, or not the log of this certificate")
+    elif not kept:
+        found.problems.append(f"the log in {log.name}: there is no checkpoint in the certificate to find in it")
+    else:
+        found.checked.append(f"the log in {log.name}: its {report.entries} entries go on from that checkpoint")
+    return found, report
+
+
+def words_of_both(found: Certified, report: Report | None) -> str:
+    """Return what was found of a certificate, and before it of its log, for people."""
+    of_log = "" if report is None else f"The log\n{words(report)}\n\nThe certificate\n"
+    return of_log + verify_release.words(found)
 
 
 def main() -> int:
     """Check what the command line names, print the report and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m budgets.verify", description="Check an exported audit log.")
-    parser.add_argument("export", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="python -m budgets.verify", description="Check an exported audit log, or a release certificate."
+    )
+    parser.add_argument("export", type=Path, help="the export, or the certificate")
     parser.add_argument("--key", required=True, help="the verifier key that you kept: NAME+HASH+KEY")
     parser.add_argument("--checkpoint", type=Path, help="the checkpoint of the export [EXPORT.checkpoint]")
     parser.add_argument("--since", type=Path, action="append", default=[], help="a checkpoint that you kept")
+    parser.add_argument("--log", type=Path, help="beside a certificate: an export in which it has to be")
     given = parser.parse_args()
-    report = verify_files(given.export, key=given.key, covering=given.checkpoint, older=given.since)
-    sys.stdout.write(f"{words(report)}\n")
-    return int(report.verdict != "ok")
+    files: dict[str, Any] = {"key": given.key, "covering": given.checkpoint, "older": given.since}
+    if is_certificate(given.export):
+        found, report = verify_certificate(given.export, given.log, **files)
+        verdict, said = found.verdict, words_of_both(found, report)
+    elif given.log is not None:
+        parser.error("--log is for a certificate, and this is none")
+    else:
+        report = verify_files(given.export, **files)
+        verdict, said = report.verdict, words(report)
+    sys.stdout.write(f"{said}\n")
+    return int(verdict != "ok")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ the promise:
 6. scan      the engine streams in person order, the kernel bounds and adds up integers; where a key's values are not
              declared, once before, to release which of them are named
 7. noise     OpenDP
-8. settle    one transaction stores the release, settles the charge and appends the audit entry
-9. slot      the answer leaves at a fixed beat, so that its timing tells little
+8. slot      the answer waits for a fixed beat, so that its timing tells little
+9. settle    one transaction stores the release, settles the charge and appends the audit entry: from the beat on it
+             is seen, in the answer as in lists, budgets, the log and certificates, which all tell its time or order
 
 Everything before 6 depends on the request and on nothing personal (the public catalog, budgets, whether a file opens),
 so a refusal reveals nothing and costs nothing. From 6 on nothing is given back, whatever happens: a failure is answered
@@ -30,7 +31,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from budgets import accounts, audit, bursts, datasets, forecast, ledger, studies, thresholds
+from budgets import accounts, audit, bursts, certificates, datasets, forecast, ledger, studies, thresholds
 from budgets.errors import Forbidden, NotApproved, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Question, Release
 from budgets.loss import Loss
@@ -105,6 +106,7 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
     Raises the errors of `queries` and `budgets`, Busy and StoreUnavailable at no charge, and QueryFailed after it.
     """
     began = time.monotonic()
+    body = None
     with refusals.recorded(house.database, actor, study, "query"):
         prepared = prepare(house, actor, study, request)
     with ExitStack() as leaving, house.places.one():
@@ -112,11 +114,10 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
             found = replay_or_reserve(house, actor, prepared)
         # From here on every end waits for the slot, once its place is free for others.
         leaving.callback(wait_for_slot, began, house.settings.slot_ms)
-        if isinstance(found, Release):
-            stored = found
-        else:
+        if not isinstance(found, Release):
             open_store(house, actor, prepared, found)
-            stored = run(house, actor, prepared, found)
+            body = scan(prepared, found)
+    stored = found if isinstance(found, Release) else settle(house, actor, prepared, found, body)
     with house.database.read() as transaction:
         return show(transaction, stored, request.post, replayed=isinstance(found, Release))
 
@@ -288,23 +289,46 @@ def open_store(house: House, actor: Actor, prepared: Prepared, charge: Charge) -
         raise StoreUnavailable("its store cannot be opened; nothing was charged for this attempt") from failure
 
 
-def run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Release:
-    """Scan, bound, add noise and settle (steps 6 to 8). Raises QueryFailed, and then nothing is given back."""
+def scan(prepared: Prepared, charge: Charge) -> dict[str, Any] | None:
+    """Scan, bound and add noise (steps 6 and 7), or return None: whatever failed, nothing is given back."""
     try:
-        body = compute(prepared.plan, prepared.store)
-        with house.database.write() as transaction:
-            stored = ledger.settle(transaction, charge, body)
-            assert stored is not None
-            summary = f"a release of {charge.loss.text} was made"
-            _log(transaction, actor, "query.release", prepared, summary, stored.id, charge=charge.id)
-    except Exception as error:
-        # Whatever it was, it may depend on data: the researcher learns that it failed, the admin's log says why.
+        return compute(prepared.plan, prepared.store)
+    except Exception:
+        # It may depend on data: the researcher learns that it failed, the admin's log says why.
         log.exception("query on charge %s failed", charge.id)
+        return None
+
+
+def settle(house: House, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any] | None) -> Release:
+    """Store a release and spend its charge (step 9). Raises QueryFailed, and then nothing is given back.
+
+    The entry has the hash of the released numbers: so the log binds them, and they stay out of it.
+    """
+    stored = None
+    try:
+        if body is not None:
+            stored = _store(house, actor, prepared, charge, body)
+    except Exception:
+        log.exception("the release of charge %s could not be stored", charge.id)
+    if stored is None:
         with suppress(Unavailable), house.database.write() as transaction:
             # If even this cannot be written, the charge stays reserved, which counts as gone until it is resumed.
             ledger.settle(transaction, charge, None)
             _log(transaction, actor, "query.fail", prepared, "a query failed; its charge is spent", charge.id)
-        raise QueryFailed from error
+        raise QueryFailed
+    return stored
+
+
+def _store(house: House, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any]) -> Release:
+    numbers = certificates.answer_sha256(body)  # before the transaction: of a large answer it takes a while
+    with house.database.write() as transaction:
+        stored = ledger.settle(transaction, charge, body)
+        assert stored is not None
+        if stored.body is not body:  # another attempt was there first
+            numbers = certificates.answer_sha256(stored.body)
+        facts = {"charge": charge.id, certificates.NUMBERS: numbers}
+        summary = f"a release of {charge.loss.text} was made"
+        _log(transaction, actor, "query.release", prepared, summary, stored.id, **facts)
     return stored
 
 

@@ -351,6 +351,48 @@ class Consistency(Schema):
     hashes = fields.List(fields.String(), required=True, metadata=_HASHES)
 
 
+class CertifiedRelease(Schema):
+    """A release as it was stored: `answer` is what is hashed into the audit log."""
+
+    id = fields.String(required=True)
+    study = fields.String(required=True)
+    dataset = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    released_at = fields.String(required=True)
+    answer = fields.Dict(required=True)
+
+
+class Handover(Schema):
+    """How a signing key handed the log over to the next one: an entry under a checkpoint of the key before."""
+
+    entry = fields.Dict(required=True)
+    proof = fields.List(fields.String(), required=True, metadata=_HASHES)
+    checkpoint = fields.String(required=True)
+    consistency = fields.List(fields.String(), required=True, metadata=_HASHES)
+
+
+class CertificateBody(Schema):
+    """What a certificate says: the release, the audit log's entry of it, and the proof that the entry is in the log."""
+
+    type = fields.String(required=True)
+    version = fields.Integer(required=True)
+    log = fields.String(required=True)
+    key = fields.String(required=True, metadata={"description": "The verifier key that signed"})
+    binds = fields.String(required=True, metadata={"description": "What the log binds of the release, in words"})
+    release = fields.Nested(CertifiedRelease, required=True)
+    entry = fields.Dict(required=True, metadata={"description": "The entry as it was hashed"})
+    proof = fields.List(fields.String(), required=True, metadata=_HASHES)
+    checkpoint = fields.String(required=True, metadata={"description": "The signed note that has the tree's root"})
+    handovers = fields.List(fields.Nested(Handover), required=True)
+
+
+class Certificate(Schema):
+    """A release certificate: one line of canonical JSON. `note` is a C2SP signed note over the SHA-256 of the rest."""
+
+    certificate = fields.Nested(CertificateBody, required=True)
+    note = fields.String(required=True)
+
+
 class Problem(Schema):
     """RFC 9457: what went wrong. `code` is stable; `pointer` is a JSON pointer into the request."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, request
 
-from budgets import ledger, studies
+from budgets import certificates, ledger, studies
 from budgets.errors import Invalid
 from server import answer, csvs, replies
 from server.answer import Request
@@ -101,3 +101,18 @@ def show_release(view: dict[str, Any], study: str, release: str) -> Any:
     if csvs.wanted(request, "text/csv") == "text/csv":
         return Response(csvs.release(shown), content_type="text/csv; charset=utf-8")
     return shown
+
+
+@blueprint.route("/studies/<study>/releases/<release>/certificate")
+@for_roles(*ROLES)
+@blueprint.response(200, replies.Certificate)
+def show_certificate(study: str, release: str) -> Any:
+    """Return a release as a signed document that a paper can cite: verify it offline with `rowless audit verify`.
+
+    Keep the body byte for byte, for its hash is what is cited. As long as the log's key is the same, so is it.
+    """
+    with house().database.read() as transaction:
+        studies.visible(transaction, study, actor())
+        stored = ledger.release(transaction, study, release)
+    text = certificates.certificate(house().database, house().settings.key_path, stored)
+    return Response(text, content_type="application/json")

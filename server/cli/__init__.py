@@ -27,6 +27,7 @@ for _command in (
     studies.study,
     asking.query,
     auditing.audit,
+    auditing.certificate,
     reporting.report,
 ):
     main.add_command(_command)

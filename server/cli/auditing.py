@@ -1,7 +1,8 @@
-"""audit export, checkpoint, verify, key, rotate-key: what proves the log, and the key that does."""
+"""audit export, checkpoint, verify, key, rotate-key: what proves the log, and the key that does. And certificates."""
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,8 @@ import click
 from marshmallow import ValidationError
 
 from budgets import audit as log
+from budgets import certificates, custody, ledger, verify
 from budgets import checkpoint as checkpoints
-from budgets import custody, verify
 from server import entries
 from server.cli.common import acting, as_option, house, with_json
 from server.schemas import Moment
@@ -133,19 +134,49 @@ def rotate_key(name: str | None) -> Any:
 
 
 @audit.command("verify")
-@click.argument("export", type=READABLE)
+@click.argument("export", type=READABLE, metavar="EXPORT|CERTIFICATE")
 @click.option("--key", "text", required=True, metavar="VKEY", help="The verifier key that you kept: NAME+HASH+KEY.")
 @click.option("--checkpoint", "covering", type=READABLE, help="The checkpoint of the export [EXPORT.checkpoint].")
 @click.option("--since", "older", type=READABLE, multiple=True, help="A checkpoint that you kept; may be repeated.")
+@click.option("--log", "beside", type=READABLE, help="Beside a certificate: an export in which it has to be.")
 @with_json
-def verify_(export: Path, text: str, covering: Path | None, older: tuple[Path, ...]) -> Any:
+def verify_(export: Path, text: str, covering: Path | None, older: tuple[Path, ...], beside: Path | None) -> Any:
     """Check an exported log without trusting the server: every hash, the signed root, that it only grew, every budget.
 
-    It needs no home. Exit code 1 when anything is wrong.
+    Or check the certificate of a release: its numbers, its loss, its place in the log, every signature. It needs no
+    home. Exit code 1 when anything is wrong.
     """
-    with _progress(export.stat().st_size) as progress:
-        report = verify.verify_files(export, key=text, covering=covering, older=older, progress=progress)
-    return report.to_json(), verify.words(report), report.verdict != "ok"
+    if not verify.is_certificate(export):
+        if beside is not None:
+            raise click.UsageError("--log is for a certificate, and this is none")
+        with _progress(export.stat().st_size) as progress:
+            report = verify.verify_files(export, key=text, covering=covering, older=older, progress=progress)
+        return report.to_json(), verify.words(report), report.verdict != "ok"
+    if beside is None and (covering or older):
+        raise click.UsageError("--checkpoint and --since are about an export: give it as --log EXPORT")
+    with _progress(beside.stat().st_size if beside else 0) as progress:
+        found, of_log = verify.verify_certificate(
+            export, beside, key=text, covering=covering, older=older, progress=progress
+        )
+    said = {**found.to_json(), "log": of_log.to_json() if of_log else None}
+    return said, verify.words_of_both(found, of_log), found.verdict != "ok"
+
+
+@click.command()
+@click.argument("study")
+@click.argument("release")
+@click.argument("file", type=WRITABLE)
+@with_json
+def certificate(study: str, release: str, file: Path) -> Any:
+    """Write the certificate of a study's release to FILE: a signed document to cite, which anyone can verify."""
+    with house() as opened:
+        with opened.database.read() as transaction:
+            stored = ledger.release(transaction, study, release)
+        text = certificates.certificate(opened.database, opened.settings.key_path, stored)
+    file.write_text(text, encoding="utf-8", newline="\n")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    said = {"file": str(file), "release": release, "sha256": digest}
+    return said, f"the certificate of release {release} was written to {file}; its SHA-256 is\n{digest}"
 
 
 @contextmanager

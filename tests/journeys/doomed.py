@@ -73,7 +73,7 @@ POINTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "scanning": (Engine, "stream", dying_within),
     "noised": (release, "add_noise", dying_after),
     "settling": (ledger, "settle", dying_after),  # inside the settling transaction
-    "settled": (answer, "run", dying_after),  # committed, and the reply not sent
+    "settled": (answer, "settle", dying_after),  # committed, and the reply not sent
 }
 
 if __name__ == "__main__":

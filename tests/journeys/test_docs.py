@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from budgets.keys import verifier_key
 from server.demonstration import OBSERVATORY
 from server.observatory import write_observatory
 from server.problems import HTTP, INTERNAL, PROBLEMS
@@ -18,7 +22,6 @@ from tests.serving import PREFIX, ROOT, Place, application, make_home, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.serving import Home
 
@@ -126,6 +129,32 @@ def test_the_call_of_the_readme_gives_the_answer_of_the_readme(home: Home) -> No
         assert row["patients"].keys() == example["patients"].keys()
         # Epsilon 0.5: a difference of two noises beyond 100 has a probability below 1e-20.
         assert abs(row["patients"]["value"] - example["patients"]["value"]) < 100
+
+
+def test_the_certificate_of_the_docs_is_fetched_and_verified(home: Home, tmp_path: Path) -> None:
+    """What docs/certificates.md tells a researcher and a reader to run does what it shows there."""
+    fetch, check = blocks("docs/certificates.md", "bash")
+    (shown,) = blocks("docs/certificates.md", "text")
+    with serving(home) as server:
+        server.open_study("cost-sharing", "rand-hie")
+        fetch = fetch.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{server.port}")
+        assert str(server.port) in fetch
+        variables = {"TOKEN": home.tokens["ada"], "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        fetched = subprocess.run(
+            ["bash", "-ec", fetch], env=variables, cwd=tmp_path, capture_output=True, check=True, timeout=60, text=True
+        )
+    variables["VKEY"] = verifier_key(home.path / "audit.key")
+    ended = subprocess.run(
+        ["bash", "-ec", check], env=variables, cwd=tmp_path, capture_output=True, check=True, timeout=60, text=True
+    )
+    digest = fetched.stdout.split()[0]
+    assert f"SHA-256 of the certificate: {digest}\n" in ended.stdout
+    # Line by line what the page shows, but for what is of one home and moment.
+    odd = re.compile(
+        r"\d{4}-\S+Z|rowless-\S+|\b[0-9a-f]{32,64}\b|\b[0-9a-f]{4,}\.\.\.|(?<=entry )\d+|\d+(?= (entries|hashes))"
+    )
+    told, seen = ([odd.sub("#", line) for line in text.splitlines()] for text in (shown, ended.stdout))
+    assert told == seen
 
 
 def test_the_manifest_of_the_docs_is_one(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("POST", "/studies/{study}/queries"): RESEARCHER,
     ("GET", "/studies/{study}/releases"): EVERYONE,
     ("GET", "/studies/{study}/releases/{release}"): EVERYONE,
+    ("GET", "/studies/{study}/releases/{release}/certificate"): EVERYONE,
     ("GET", "/alerts"): DPO,
     ("GET", "/audit/entries"): DPO,
     ("GET", "/audit/checkpoint"): DPO,
@@ -75,6 +76,7 @@ BY_STATE: dict[tuple[str, str], tuple[int, int, int, int]] = {
     ("POST", "/studies/{study}/queries"): (403, 201, 403, 403),
     ("GET", "/studies/{study}/releases"): (200, 200, 200, 200),
     ("GET", "/studies/{study}/releases/{release}"): (200, 200, 200, 200),
+    ("GET", "/studies/{study}/releases/{release}/certificate"): (200, 200, 200, 200),
 }
 # The code of each refusal above.
 CODES = {409: "wrong-state", 403: "not-approved"}

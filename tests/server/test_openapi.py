@@ -8,6 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from budgets import custody
+from budgets.audit import SYSTEM
 from queries import policy
 from tests.server.routes import BODIES, NEW_STUDY, REASON, document, filled, operations
 from tests.server.test_schemas import WRONG
@@ -165,6 +167,9 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
             for accept in (JSON, "text/csv"):
                 ada.get(f"/studies/flu/releases/{release}", Accept=accept)
                 ada.get(f"/studies/flu/releases/{release}?post=round,clamp", Accept=accept)
+        ada.good("GET", f"/studies/flu/releases/{release}/certificate")
+        custody.rotate(place.house.database, place.house.settings.key_path, SYSTEM)
+        ada.good("GET", f"/studies/flu/releases/{release}/certificate")
         for path in ("/studies/flu", "/studies/flu/budget", "/studies/flu/releases", "/studies/flu/releases?limit=1"):
             for client in (admin, dora, ada):
                 client.good("GET", path)

@@ -149,7 +149,8 @@ def test_every_other_route_for_everyone(stage: Stage, who: str | None) -> None:
 def test_what_one_may_not_know_of_is_not_there(stage: Stage, state: str) -> None:
     """To a researcher outside it a study in any state is as one that never was; lists leave it out; the schema is public."""
     ben = stage.place.client("ben")
-    for path in ("", "/budget", "/releases", f"/releases/{stage.releases[state]}"):
+    release = f"/releases/{stage.releases[state]}"
+    for path in ("", "/budget", "/releases", release, f"{release}/certificate"):
         real, unreal = ben.get(f"/studies/{state}{path}"), ben.get(f"/studies/nowhere{path}")
         assert (real.status, real.body.replace(state.encode(), b"nowhere")) == (404, unreal.body), path
     assert ben.good("GET", "/studies")["items"] == []

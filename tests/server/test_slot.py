@@ -140,7 +140,7 @@ def test_slot_0_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 # From the request's beginning, whatever took the time
 
 
-@pytest.mark.parametrize("slow", ["prepare", "replay_or_reserve", "run"])
+@pytest.mark.parametrize("slow", ["prepare", "replay_or_reserve", "scan"])
 @pytest.mark.parametrize(("took", "left"), [(0.125, 0.25), (0.25, 0.25), (0.3125, 0.5), (1.0625, 1.25)])
 def test_the_beat_counts_from_the_requests_beginning(
     home: Home, monkeypatch: pytest.MonkeyPatch, slow: str, took: float, left: float

@@ -126,7 +126,7 @@ def test_five_files_are_enough(log: Log, tmp_path: Path) -> None:
     """The files of the check run by themselves, with nothing of the server beside them and no library but cryptography."""
     package = tmp_path / "budgets"
     package.mkdir()
-    for name in ("merkle", "checkpoint", "recount", "conduct", "verify"):
+    for name in ("merkle", "checkpoint", "recount", "conduct", "verify", "verify_release"):
         shutil.copy(ROOT / "budgets" / f"{name}.py", package)
     (package / "__init__.py").touch()
     program = (
@@ -134,7 +134,7 @@ def test_five_files_are_enough(log: Log, tmp_path: Path) -> None:
         "try:\n    runpy.run_module('budgets.verify', run_name='__main__')\n"
         "finally:\n"
         "    own = {name for name in sys.modules if name.partition('.')[0] in ('budgets', 'server', 'queries')}\n"
-        "    assert own <= {'budgets', *(f'budgets.{n}' for n in ('merkle', 'checkpoint', 'recount', 'conduct', 'verify'))}, own\n"
+        "    assert own <= {'budgets', *(f'budgets.{n}' for n in ('merkle', 'checkpoint', 'recount', 'conduct', 'verify', 'verify_release'))}, own\n"
         "    assert not {'sqlalchemy', 'click', 'flask', 'duckdb', 'opendp', 'numpy'} & set(sys.modules)\n"
     )
     for key, code in ((log.key, 0), (log.key.replace("A", "B", 1), 1)):
