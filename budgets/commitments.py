@@ -31,6 +31,8 @@ DAYS = 365  # regulators' usual span is 6 to 12 months
 DAYS_MIN, DAYS_MAX = 30, 36_500
 PERIOD_DAYS_MAX = 30
 
+_FIND_AGE = sa.select(identities.c.made_at).where(identities.c.commitment == sa.bindparam("of_actor"))
+
 
 def period_days(kept_days: int) -> int:
     """Return how long a person goes by one commitment, where names are kept for so many days after the last use."""
@@ -62,9 +64,7 @@ def names(transaction: sa.Connection, commitments: Collection[str]) -> dict[str,
 
 def is_worn(transaction: sa.Connection, actor: Actor, kept_days: int) -> bool:
     """Say whether a user has gone by their commitment for long enough. Reads one row."""
-    made_at: str | None = transaction.execute(
-        sa.select(identities.c.made_at).where(identities.c.commitment == actor.commitment)
-    ).scalar()
+    made_at: str | None = transaction.execute(_FIND_AGE, {"of_actor": actor.commitment}).scalar()
     return made_at is None or made_at < clock.days_ago(period_days(kept_days))
 
 

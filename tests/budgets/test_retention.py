@@ -538,7 +538,7 @@ def test_shredding_leaves_nothing_of_deleted_rows(people_only: World) -> None:
     if not is_sqlite(people_only.url):
         pytest.skip("what PostgreSQL keeps of deleted rows is a matter of VACUUM")
     draw = random.Random(3)
-    for _ in range(12):
+    for _ in range(5):
         drawn = ["".join(draw.choices(string.ascii_letters, k=draw.randint(12, 50))) for _ in range(300)]
         with people_only.database.write() as transaction:
             for name in drawn:
