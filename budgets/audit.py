@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 START = "0" * 64  # what the first entry names as its predecessor
 PARTS = {"index", "time", "actor", "role", "action", "subject", "study", "summary", "facts", "previous"}
 BATCH_ROWS = 1_000
-PROBED_ROWS = 1_000  # what is found more often than this is common
+REACHED_ROWS = 1_000  # how far the filters are compared at first
 
 _FIND_LAST = (
     sa.select(audit_entries.c.position, audit_entries.c.leaf_hash, audit_entries.c.at)
@@ -217,24 +217,50 @@ def _page(
     within: Sequence[sa.ColumnElement[bool]],
     limit: int,
 ) -> list[Entry]:
-    """Return the first entries of which all is true, found by the index of what is rarest."""
+    """Return the first entries of which all is true, found by the index of what is rarest.
+
+    That takes no more rows than a small multiple of what the rarest has, or of what the page needs.
+    """
     asked = {column: value for column, value in filters.items() if value is not None}
-    by = min(asked, key=lambda column: _commonness(transaction, column == asked[column], within), default=None)
+    if len(asked) < 2:
+        return _found(transaction, asked, next(iter(asked), None), within, limit)
+    reach = REACHED_ROWS
+    while True:
+        ends = {column: _reached(transaction, column == asked[column], within, reach) for column in asked}
+        for column, end in ends.items():
+            if end is None:
+                return _found(transaction, asked, column, within, limit)
+        # All are common. Where the sparsest of them gets to in so many rows, there may be enough that fulfil all.
+        sparsest = max(ends, key=lambda column: ends[column] or 0)
+        found = _found(transaction, asked, sparsest, [*within, audit_entries.c.position <= ends[sparsest]], limit)
+        if len(found) == limit:
+            return found
+        reach *= 8
+
+
+def _found(
+    transaction: sa.Connection,
+    asked: Mapping[sa.Column[Any], str],
+    by: sa.Column[Any] | None,
+    within: Sequence[sa.ColumnElement[bool]],
+    limit: int,
+) -> list[Entry]:
+    """Return the first entries of which all is true, read by the index of one column."""
     wanted = _entries().where(*within)
     for column, value in asked.items():
         # An expression has no index, so that the database cannot take another one: which is right, was looked up.
-        by_itself = column is by or len(asked) == 1
-        wanted = wanted.where((column if by_itself else column.concat("")) == value)
+        wanted = wanted.where((column if column is by else column.concat("")) == value)
     wanted = wanted.order_by(audit_entries.c.position).limit(limit)
     return [_entry(row) for row in transaction.execute(wanted)]
 
 
-def _commonness(
-    transaction: sa.Connection, condition: sa.ColumnElement[bool], within: Sequence[sa.ColumnElement[bool]]
-) -> int:
-    """Return of how many entries something is true, at most PROBED_ROWS: read from its index alone."""
-    some = sa.select(sa.literal(1)).select_from(audit_entries).where(condition, *within).limit(PROBED_ROWS).subquery()
-    found: int = transaction.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+def _reached(
+    transaction: sa.Connection, condition: sa.ColumnElement[bool], within: Sequence[sa.ColumnElement[bool]], rows: int
+) -> int | None:
+    """Return the position of the last of so many entries, or None if fewer are so. It reads the index alone."""
+    c = audit_entries.c
+    wanted = sa.select(c.position).where(condition, *within).order_by(c.position).offset(rows - 1).limit(1)
+    found: int | None = transaction.execute(wanted).scalar()
     return found
 
 

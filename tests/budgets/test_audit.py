@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from budgets import audit, clock, people, studies
@@ -367,7 +367,7 @@ def test_pages_are_read_from_an_index_in_order(people_only: World, filters: dict
 @pytest.mark.parametrize("rare", ["study", "actor", "action"])
 def test_pages_are_found_by_what_is_rarest(people_only: World, monkeypatch: pytest.MonkeyPatch, rare: str) -> None:
     """Of several filters the one that the fewest entries fulfil finds the page; the others are looked at beside it."""
-    monkeypatch.setattr(audit, "PROBED_ROWS", 5)
+    monkeypatch.setattr(audit, "REACHED_ROWS", 5)
     common = {"study": "flu", "actor": people_only.anna, "action": "query.release"}
     seldom = {"study": "hip", "actor": people_only.ben, "action": "query.fail"}
     for number in range(12):
@@ -393,6 +393,32 @@ def test_pages_are_found_by_what_is_rarest(people_only: World, monkeypatch: pyte
             plan = transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             assert f"ix_audit_entries_{rare}" in str(plan[0][3]), plan
             assert not [step for step in plan if "TEMP B-TREE" in str(step[3])], plan
+
+
+@given(
+    st.lists(st.tuples(*[st.sampled_from(values) for values in ((None, "a", "b"), (0, 1), ("x", "y"))]), max_size=60),
+    st.integers(1, 5),
+    st.integers(0, 70),
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_page_is_the_first_of_all_that_match(
+    people_only: World, wanted: list[tuple[str | None, int, str]], limit: int, first: int
+) -> None:
+    """Whatever is common or rare, a page by several filters is the first of the entries that fulfil all of them."""
+    people = (people_only.anna, people_only.ben)
+    with pytest.MonkeyPatch.context() as patch, interrupted(people_only.database) as transaction:
+        patch.setattr(audit, "REACHED_ROWS", 2)
+        for study, person, action in wanted:
+            audit.append(transaction, people[person], action, "test:it", "a test appends", study=study)
+        everything_there = list(audit.every_entry(transaction))
+        for study in (None, "a"):
+            for actor in (None, people[0]):
+                for action in (None, "x"):
+                    filters = {"study": study, "actor": actor, "action": action}
+                    asked: dict[str, Any] = {key: value for key, value in filters.items() if value is not None}
+                    expected = [one for one in everything_there if one.position >= first and matches(one, asked)]
+                    names = {key: getattr(value, "name", value) for key, value in asked.items()}
+                    assert audit.entries(transaction, first=first, limit=limit, **names) == expected[:limit]
 
 
 def matches(entry: audit.Entry, wanted: dict[str, Any]) -> bool:
