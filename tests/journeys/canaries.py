@@ -56,32 +56,44 @@ def plant(folder: Path) -> Planted:
     return Planted(write_clinic(folder, rows), texts, exact, str(len(rows)))
 
 
-def forms(text: str) -> Iterator[re.Pattern[bytes]]:
-    """Yield what a text looks like in plain, in hex, in base64 at each offset, in UTF-16, and numbers in 8 bytes."""
+def forms(text: str) -> Iterator[tuple[bytes, bool]]:
+    """Yield what a text looks like in plain, hex, UTF-16, base64 at each offset and, a number, in 8 bytes.
+
+    With each form comes whether it is to be looked for in any case.
+    """
     plain = text.encode()
-    # A number is one only by itself: a hash may hold any digits.
-    guard = (rb"(?<![0-9A-Za-z_.])", rb"(?![0-9A-Za-z_])") if re.fullmatch(r"[0-9.,]+", text) else (b"", b"")
-    yield re.compile(guard[0] + re.escape(plain) + guard[1], re.IGNORECASE)
-    for encoded in (plain.hex().encode(), text.encode("utf-16-le")):
-        yield re.compile(re.escape(encoded), re.IGNORECASE)
+    for encoded in (plain, plain.hex().encode(), text.encode("utf-16-le")):
+        yield encoded.lower(), True
     for offset in range(3):
         # Without the characters at the ends that depend on what stands beside.
         whole = base64.b64encode(b"\0" * offset + plain).rstrip(b"=")
         kept = whole[-(-8 * offset // 6) : len(whole) - (1 if (len(plain) + offset) % 3 else 0)]
         if len(kept) > 5:
-            yield re.compile(re.escape(kept))
+            yield kept, False
     if text.isdigit() and int(text) >= 2**16:
-        yield re.compile(re.escape(int(text).to_bytes(8, "little")))
-        yield re.compile(re.escape(int(text).to_bytes(8, "big")))
+        yield int(text).to_bytes(8, "little"), False
+        yield int(text).to_bytes(8, "big"), False
 
 
 def search(seen: Mapping[str, bytes], canaries: Iterable[str]) -> list[tuple[str, str, bytes]]:
     """Return (where, which canary, what stands around it) for each place that holds a canary in any form."""
     found = []
-    for canary in canaries:
-        for pattern in forms(canary):
-            for where, content in seen.items():
-                for match in pattern.finditer(content):
-                    around = content[max(0, match.start() - 40) : match.end() + 40]
-                    found.append((where, canary, around))
+    wanted = [(canary, *form) for canary in canaries for form in forms(canary)]
+    for where, content in seen.items():
+        lower = content.lower()
+        for canary, form, any_case in wanted:
+            within, place = (lower, lower.find(form)) if any_case else (content, content.find(form))
+            while place >= 0:
+                if not NUMBER.fullmatch(form) or _by_itself(within, place, place + len(form)):
+                    found.append((where, canary, content[max(0, place - 40) : place + len(form) + 40]))
+                place = within.find(form, place + 1)
     return found
+
+
+NUMBER = re.compile(rb"[0-9.,]+")
+
+
+def _by_itself(content: bytes, start: int, end: int) -> bool:
+    """Say whether digits are a whole number: a hash may hold any."""
+    before, after = content[max(0, start - 1) : start], content[end : end + 1]
+    return not re.fullmatch(rb"[0-9A-Za-z_.]", before) and not re.fullmatch(rb"[0-9A-Za-z_]", after)
