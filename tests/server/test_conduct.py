@@ -295,7 +295,7 @@ def test_a_new_commitment_is_no_offence(lived: Home) -> None:
         changed = entries(lived)
         renewed(changed, position(changed, action))
         assert found(changed) == []
-    person, last = log[position(log, "query.reserve")]["actor"], position(log, "query.reserve", 3)
+    person, last = log[position(log, "query.reserve")]["actor"], position(log, "query.reserve", 2)
     renewed(log, position(log, "study.member.remove"))
     log[last + 1]["actor"] = person
     assert log[last + 1]["action"] == "query.reserve"
