@@ -198,10 +198,10 @@ def entries(
     c = audit_entries.c
     # Time never runs backwards in the log: a span of it is a span of positions, found by two look-ups.
     if since is not None:
-        first = max(first, _first_at(transaction, since))
+        first = max(first, first_at(transaction, since))
     within = [c.position >= first]
     if until is not None:
-        within.append(c.position < _first_at(transaction, until))
+        within.append(c.position < first_at(transaction, until))
     if actor is None:
         return _page(transaction, {c.study: study, c.action: action}, within, limit)
     # A name may have had several commitments: each of them has a page in order, where all together would be sorted.
@@ -264,7 +264,7 @@ def _reached(
     return found
 
 
-def _first_at(transaction: sa.Connection, moment: str) -> int:
+def first_at(transaction: sa.Connection, moment: str) -> int:
     """Return the position of the first entry at a moment or later, which may be that of the next one to come."""
     c = audit_entries.c
     found: int | None = transaction.execute(
