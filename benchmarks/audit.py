@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import audit, custody, datasets, keys, people, studies, verify
+from budgets import audit, custody, datasets, keys, listing, people, studies, verify
 from budgets.audit import START, canonical
 from budgets.database import Database
 from budgets.loss import NANO
@@ -33,8 +33,8 @@ ENTRIES = 10_000_000
 VERIFIED = 1_000_000
 BATCH_ROWS = 20_000
 ROUNDS = 200
-STUDIES, ACTORS = 200, 1000
-AT = "2026-01-01T00:00:00.000Z"
+STUDIES, MEMBERS = 200, 5  # of each study, but for the first, which has one
+AT = "2999-01-01T00:00:00.000Z"  # after whatever was done to set the ledger up
 LOSS = {"epsilon_nano": 1000, "rho_nano": 1, "delta_atto": 0}
 QUERY = {
     "bounds": {"cells_per_person": 1, "events_per_cell": 5},
@@ -74,9 +74,14 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
             folder="one",
             by=admin,
         )
+        dpo = people.add_user(transaction, "dpo", "dpo", admin)
         for number in range(STUDIES):
-            terms = Terms("T", "P", "L")
-            studies.open_study(transaction, f"study-{number}", "observatory", terms, 10_000 * NANO, None, admin)
+            study, terms = f"study-{number}", Terms("T", "P", "L")
+            studies.open_study(transaction, study, "observatory", terms, 10_000 * NANO, None, admin)
+            for member in range(MEMBERS if number else 1):
+                people.add_user(transaction, f"{study}-{member}", "researcher", admin)
+                studies.add_member(transaction, study, f"{study}-{member}", admin)
+            studies.move(transaction, study, "approve", "to measure", dpo)
     append_queries(database, wanted)
     print(f"filled a log of {wanted:,} entries in {time.perf_counter() - began:.0f} s")
     return database
@@ -93,7 +98,9 @@ def append_queries(database: Database, wanted: int) -> None:
             previous = leaf.hex()
         for index in audit_entries.indexes:
             index.drop(transaction)
-    rows = query_entries(tree, previous, wanted)
+    with database.read() as transaction:
+        members = {one.name: one.commitment for one in people.users_of_role(transaction, "researcher")}
+    rows = query_entries(tree, previous, wanted, members)
     while batch := list(islice(rows, BATCH_ROWS)):
         nodes = [
             {"level": level, "index": index, "hash": found.hex()} for _, made in batch for level, index, found in made
@@ -106,15 +113,18 @@ def append_queries(database: Database, wanted: int) -> None:
             index.create(transaction)
 
 
-def query_entries(tree: Frontier, previous: str, wanted: int) -> Iterator[tuple[dict[str, Any], list[Any]]]:
+def query_entries(
+    tree: Frontier, previous: str, wanted: int, members: dict[str, str]
+) -> Iterator[tuple[dict[str, Any], list[Any]]]:
     """Yield rows of entries with the nodes they complete: a reserve and a release in turns."""
-    for position in range(tree.size, wanted):
-        number, part = divmod(position, 2)
+    start = tree.size
+    for position in range(start, wanted):
+        number, part = divmod(position - start, 2)
         charge = hashlib.sha256(str(number).encode()).hexdigest()
         # Half of it by one actor in one study, so that neither narrows a search down; the other half in many.
-        busy, other = number % 2, number // 2
-        study = f"study-{0 if busy else 1 + other % (STUDIES - 1)}"
-        actor = hashlib.sha256(b"busy" if busy else str(other % ACTORS).encode()).hexdigest()
+        other = number // 2
+        study, member = ("study-0", 0) if number % 2 else (f"study-{1 + other % (STUDIES - 1)}", other % MEMBERS)
+        actor = members[f"{study}-{member}"]
         facts: dict[str, Any] = {
             "query": QUERY,
             "fingerprint": charge,
@@ -145,7 +155,6 @@ def query_entries(tree: Frontier, previous: str, wanted: int) -> Iterator[tuple[
 
 def check(folder: Path, wanted: int) -> None:
     """Export a log and verify it."""
-    wanted += wanted % 2  # an odd one would end with a charge that is open
     database, key, file = filled(folder, "verified.db", wanted), folder / "audit.key", folder / "log.jsonl"
     vkey = keys.create_key(key)
     began = time.perf_counter()
@@ -171,8 +180,8 @@ def ask(folder: Path, wanted: int) -> None:
     """Measure what a server is asked."""
     database, key = filled(folder, "asked.db", wanted), folder / "asked.key"
     keys.create_key(key)
-    actor, busy = (hashlib.sha256(name).hexdigest() for name in (b"7", b"busy"))
-    near, later = wanted - wanted // 10, "2026-01-01T00:00:00.001Z"
+    actor, busy = "study-7-0", "study-0-0"
+    near, later = wanted - wanted // 10, "2999-01-01T00:00:00.001Z"
 
     def append(turn: int) -> None:
         with database.write() as transaction:
@@ -192,7 +201,7 @@ def ask(folder: Path, wanted: int) -> None:
     def page(**filters: Any) -> Callable[[int], None]:
         def work(_turn: int) -> None:
             with database.read() as transaction:
-                audit.entries(transaction, limit=101, **filters)
+                listing.entries(transaction, limit=101, **filters)
 
         return work
 
@@ -215,7 +224,7 @@ def ask(folder: Path, wanted: int) -> None:
         "large study, rare action": page(study="study-0", action="study.open"),
         "small study, large action": page(study="study-7", action="query.release"),
         "busy actor, rare action": page(actor=busy, action="study.open"),
-        "large action, actor who has it nowhere": page(action="query.release", actor=audit.SYSTEM.commitment),
+        "large action, actor who has it nowhere": page(action="query.release", actor=audit.SYSTEM.name),
         "study, actor and action, all large": page(study="study-0", actor=busy, action="query.release"),
         "study, actor and a rare action": page(study="study-0", actor=busy, action="study.open"),
         "from a moment on": page(since=later),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import sqlalchemy as sa
 
-from budgets import accounts, audit, datasets, forecast, ledger, people, studies
+from budgets import accounts, audit, datasets, forecast, ledger, listing, people, studies
 from budgets.database import Database
 from budgets.ledger import Question
 from budgets.loss import NANO, Loss
@@ -159,7 +159,7 @@ def fill(transaction: sa.Connection, wanted: int) -> None:
     numbers = range(wanted)
     copy_in(transaction, charges, (row for number in numbers for row in charge_rows(number)))
     copy_in(transaction, releases, map(release_row, numbers))
-    written = audit.entries(transaction, limit=1000)
+    written = listing.entries(transaction, limit=1000)
     tree = Frontier()
     for entry in written:
         tree.add(bytes.fromhex(entry.leaf_hash))

@@ -234,6 +234,14 @@ def _move(
     assert moved.rowcount == wanted, "a charge always moves its dataset's account, and its study's if it has one"
 
 
+def used(transaction: sa.Connection) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Return, of each (kind, owner), what is spent or reserved: epsilon, rho, delta, and charges without an epsilon."""
+    c = accounts.c
+    sums = [c[f"{unit}_spent_{scale}"] + c[f"{unit}_reserved_{scale}"] for unit, scale in UNITS]
+    wanted = sa.select(c.kind, c.owner, *sums, c.unbounded_spent + c.unbounded_reserved)
+    return {(row[0], row[1]): tuple(map(int, row[2:])) for row in transaction.execute(wanted)}
+
+
 def discrepancies(transaction: sa.Connection) -> Iterator[str]:
     """Yield each account whose running sums are not the sums of its charges."""
     for row in transaction.execute(sa.select(accounts)).all():

@@ -16,7 +16,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from budgets import audit, outbox
+from budgets import audit, listing, outbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ def _of_kind(
 ) -> Iterator[dict[str, Any]]:
     """Yield the alerts of a kind in pages. They are few, in a log of any length: the index of actions finds them."""
     while True:
-        page = audit.entries(transaction, first=first, limit=PAGE, action=f"{PREFIX}{kind}", since=since, until=until)
+        page = listing.entries(transaction, first=first, limit=PAGE, action=f"{PREFIX}{kind}", since=since, until=until)
         for entry in page:
             alert = {**json.loads(entry.body), "kind": kind, "leaf_hash": entry.leaf_hash}
             first = alert["index"] + 1

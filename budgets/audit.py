@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 START = "0" * 64  # what the first entry names as its predecessor
 PARTS = {"index", "time", "actor", "role", "action", "subject", "study", "summary", "facts", "previous"}
 BATCH_ROWS = 1_000
-PROBED_ROWS = 1_000  # what is found more often than this is common
 
 _FIND_LAST = (
     sa.select(audit_entries.c.position, audit_entries.c.leaf_hash, audit_entries.c.at)
@@ -187,72 +186,6 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def entries(
-    transaction: sa.Connection,
-    *,
-    first: int | None = None,
-    limit: int = 100,
-    newest_first: bool = False,
-    study: str | None = None,
-    actor: str | None = None,
-    action: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-) -> list[Entry]:
-    """Return entries from position `first` on, oldest first; or backwards from there, `newest_first`.
-
-    `actor` is a name; times are inclusive at `since`, exclusive at `until`.
-    """
-    c = audit_entries.c
-    # Time never runs backwards in the log: a span of it is a span of positions, found by two look-ups.
-    within = []
-    if since is not None:
-        within.append(c.position >= first_at(transaction, since))
-    if until is not None:
-        within.append(c.position < first_at(transaction, until))
-    if first is not None:
-        within.append(c.position <= first if newest_first else c.position >= first)
-    order = c.position.desc() if newest_first else c.position.asc()
-    if actor is None:
-        return _page(transaction, {c.study: study, c.action: action}, within, order, limit)
-    # A name may have had several commitments: each of them has a page in order, where all together would be sorted.
-    of_name = sa.select(identities.c.commitment).where(identities.c.name == actor)
-    known = transaction.execute(of_name).scalars().all() or [actor]
-    pages = [
-        _page(transaction, {c.study: study, c.actor: one, c.action: action}, within, order, limit) for one in known
-    ]
-    found = (entry for page in pages for entry in page)
-    return sorted(found, key=lambda entry: entry.position, reverse=newest_first)[:limit]
-
-
-def _page(
-    transaction: sa.Connection,
-    filters: Mapping[sa.Column[Any], str | None],
-    within: Sequence[sa.ColumnElement[bool]],
-    order: sa.ColumnElement[Any],
-    limit: int,
-) -> list[Entry]:
-    """Return the first entries of which all is true, found by the index of what is rarest."""
-    asked = {column: value for column, value in filters.items() if value is not None}
-    by = min(asked, key=lambda column: _commonness(transaction, column == asked[column], within), default=None)
-    wanted = _entries().where(*within)
-    for column, value in asked.items():
-        # An expression has no index, so that the database cannot take another one: which is right, was looked up.
-        by_itself = column is by or len(asked) == 1
-        wanted = wanted.where((column if by_itself else column.concat("")) == value)
-    wanted = wanted.order_by(order).limit(limit)
-    return [_entry(row) for row in transaction.execute(wanted)]
-
-
-def _commonness(
-    transaction: sa.Connection, condition: sa.ColumnElement[bool], within: Sequence[sa.ColumnElement[bool]]
-) -> int:
-    """Return of how many entries something is true, at most PROBED_ROWS: read from its index alone."""
-    some = sa.select(sa.literal(1)).select_from(audit_entries).where(condition, *within).limit(PROBED_ROWS).subquery()
-    found: int = transaction.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
-    return found
-
-
 def first_at(transaction: sa.Connection, moment: str) -> int:
     """Return the position of the first entry at a moment or later, which may be that of the next one to come."""
     c = audit_entries.c
@@ -264,9 +197,9 @@ def first_at(transaction: sa.Connection, moment: str) -> int:
 
 def every_entry(transaction: sa.Connection) -> Iterator[Entry]:
     """Yield the whole log, oldest first, in little memory."""
-    result = _streamed(transaction, _entries().order_by(audit_entries.c.position))
+    result = _streamed(transaction, select_entries().order_by(audit_entries.c.position))
     for row in result:
-        yield _entry(row)
+        yield entry(row)
 
 
 def every_body(transaction: sa.Connection, size: int) -> Iterator[str]:
@@ -341,12 +274,14 @@ def _body(text: str) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _entries() -> sa.Select[Any]:
+def select_entries() -> sa.Select[Any]:
+    """Return the query of all entries with the actors' names, for `entry`."""
     return sa.select(audit_entries, identities.c.name).join_from(
         audit_entries, identities, audit_entries.c.actor == identities.c.commitment, isouter=True
     )
 
 
-def _entry(row: sa.Row[Any]) -> Entry:
+def entry(row: sa.Row[Any]) -> Entry:
+    """Return the entry of a row of `select_entries`."""
     fixed = {SYSTEM.commitment, ANONYMOUS.commitment}
     return Entry(row.position, row.body, row.leaf_hash, row.actor if row.actor in fixed else row.name)

@@ -4,7 +4,8 @@ The server refuses what is out of order. Here the same is read from its log, by 
 changed so that it no longer refuses still leaves entries, and they say who did what in which state of the study.
 
 - time does not run backwards;
-- roles: an actor has the role that they were added with, and what only an admin or only a DPO may do was done by one;
+- roles: an actor was added by an entry, acts in the role that they were added with, and what only an admin or only a
+  DPO may do was done by one;
 - states: a study is approved from draft, asks only while it is approved and between its days, and does nothing once
   it is closed; what was approved is what was last written, and a larger budget waits for a DPO;
 - four eyes: nobody approved what they opened, edited or proposed;
@@ -12,8 +13,9 @@ changed so that it no longer refuses still leaves entries, and they say who did 
   protocol that an entry shows (tables, statistics, the largest epsilon).
 
 People appear as commitments. That two are the same tells that the person is; that two differ tells nothing, for a
-person may be given a new one. So what is said here of persons rests on equal commitments: "no member" is said only of
-an actor under the very commitment they were added to the server with, which is the one that a membership named.
+person goes by a new one every so often (`identity.renew`, which does not say who it is). So what is said here of
+persons rests on equal commitments: "no member" is said only of an actor under the very commitment they were added to
+the server with, for until they have another it is the one that their membership names.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ MOVES = {
     "study.close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
 }
 NANO = 10**9
+UNDER_WAY = dt.timedelta(hours=1)  # longer than any request: who was given a new commitment may act by the old one
 ROUNDED = 1_000  # billionths: charges are rounded up, so they may be a little above what was asked for
 
 
@@ -56,6 +59,7 @@ class Study:
     state: str = DRAFT
     members: set[str] = field(default_factory=set)
     raise_by: str | None = None
+    renewed_at: str | None = None  # when somebody became a member by a renewed commitment
 
 
 @dataclass
@@ -63,7 +67,8 @@ class Conduct:
     """What was read so far."""
 
     studies: dict[str, Study] = field(default_factory=dict)
-    _roles: dict[str, str] = field(default_factory=dict)  # the commitment a user was added with -> role
+    _roles: dict[str, str] = field(default_factory=dict)  # commitment -> role
+    _renewed: set[str] = field(default_factory=set)  # the commitments that came later than their persons
     _editions: dict[str, int] = field(default_factory=dict)
     _time: str = ""
     _still: bool = False  # the clock may have been set back: time stands still in the log until it has caught up
@@ -91,14 +96,22 @@ class Conduct:
         given = FIXED.get(actor) or self._roles.get(actor)
         if given is not None and role != given:
             yield f"its actor acts as {role}, and has the role {given}"
-        elif given is None and (role not in ROLES or not COMMITMENT.fullmatch(actor)):
-            yield f"its actor is nobody that a log knows, in the role {role}"
+        elif given is None:
+            yield f"its actor is nobody that an entry added, in the role {role}"
 
     # People and data
 
     def _add_user(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        self._roles[entry["subject"].removeprefix("user:")] = facts["role"]
-        yield from ()
+        commitment = entry["subject"].removeprefix("user:")
+        if facts["role"] not in ROLES or not COMMITMENT.fullmatch(commitment):
+            yield f"it adds {commitment} in the role {facts['role']}"
+        if commitment in self._roles:
+            yield f"it adds {commitment}, who is there"
+        self._roles[commitment] = facts["role"]
+
+    def _renew(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from self._add_user(entry, facts)
+        self._renewed.add(entry["subject"].removeprefix("user:"))
 
     def _import(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         owner, edition = entry["subject"].removeprefix("dataset:"), facts["edition"]
@@ -146,6 +159,8 @@ class Conduct:
         if self._roles.get(facts["user"], "researcher") != "researcher":
             yield f"it makes a member of a {self._roles[facts['user']]}"
         study.members.add(facts["user"])
+        if facts["user"] in self._renewed:
+            study.renewed_at = entry["time"]
 
     def _remove_member(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _by(entry, "admin")
@@ -200,7 +215,7 @@ class Conduct:
         if study.state != APPROVED:
             yield f"it asks under the study {entry['study']}, which is {study.state}"
         yield from _within_days(study, entry["time"], still=self._still)
-        if actor in self._roles and actor not in study.members:
+        if actor not in self._renewed and actor not in study.members and not _lately(study.renewed_at, entry["time"]):
             yield f"it was asked by somebody who is no member of the study {entry['study']}"
         if facts["dataset"] != study.dataset:
             yield f"it asks about {facts['dataset']}, and the study is on {study.dataset}"
@@ -212,6 +227,7 @@ class Conduct:
 
 ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Iterator[str]]] = {
     "user.add": Conduct._add_user,
+    "identity.renew": Conduct._renew,
     "dataset.import": Conduct._import,
     "study.open": Conduct._open,
     "study.edit": Conduct._edit,
@@ -249,6 +265,11 @@ def _within_days(study: Study, time: str, *, still: bool) -> Iterator[str]:
     # The server looked at the day a moment before it wrote the entry.
     if (dt.datetime.fromisoformat(time) - dt.timedelta(minutes=1)).date().isoformat() > ends:
         yield f"it asks after the study's last day, {ends}"
+
+
+def _lately(moment: str | None, time: str) -> bool:
+    """Say whether a moment was so short a while ago that a request from before it may still be under way."""
+    return moment is not None and dt.datetime.fromisoformat(time) - dt.datetime.fromisoformat(moment) < UNDER_WAY
 
 
 def _outside(protocol: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:

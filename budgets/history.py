@@ -112,7 +112,8 @@ def releases_of(
         .where(mine)
         .order_by(releases.c.released_at, releases.c.id)
     )
-    for row in transaction.execution_options(yield_per=BATCH_ROWS).execute(found):
+    # An option of the statement: as one of the connection it would hold for all that comes after.
+    for row in transaction.execute(found, execution_options={"yield_per": BATCH_ROWS}):
         yield _released(row, row.study)
 
 

@@ -13,6 +13,7 @@ In place of an export both take a release certificate, which `verify_release` ch
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 START = "0" * 64  # what the first entry names as its predecessor
 NAMES_KEY, SIGNS_KEY = "audit.key.name", "audit.key.sign"
 PROBLEMS_SHOWN = 100
+LINE_BYTES_MAX = 64 * 2**20  # far more than an entry may have: whatever the file is, it fits into memory
+PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, zip, bzip2, xz, zstd
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ def verify(
         leaf = leaf_hash(text)
         entry = _entry(text)
         if entry is None:
-            report.add(f"entry {position}: it is not an entry in canonical JSON")
+            report.add(f"entry {position}: it is not an entry in canonical JSON{_instead(position, line)}")
         else:
             if entry.get("index") != position + offset:
                 report.add(f"entry {position}: it says it is entry {entry.get('index')}")
@@ -225,26 +228,40 @@ def _entry(text: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and same else None
 
 
+def _instead(position: int, line: bytes) -> str:
+    """Return what a file may be in place of an export, when its first line is no entry."""
+    if position:
+        return ""
+    return " (the file is packed: unpack it first)" if line.startswith(PACKED) else " (is this file an export at all?)"
+
+
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _checked(report: Report, notes: Sequence[Note], keys: _Keys, accounts: Recount, conduct: Conduct) -> list[str]:
+    charges = _several(accounts.charged, "charge", "charges")
+    held = _several(len(report.accounts), "account", "accounts")
+    studies = _several(len(conduct.studies), "study", "studies")
     kept = [str(note.said.size) for note in notes if note.what != "the checkpoint"]
     return [
-        f"{report.entries} entries: each hashed anew, in its place, following the one before",
+        f"{_several(report.entries, 'entry', 'entries')}: each hashed anew, in its place, following the one before",
         f"the root {report.root.hex()} against the signed checkpoint",
         f"older checkpoints, of {' and '.join(kept)} entries: the log only grew"
         if kept
         else "no older checkpoint was given: a log that was rewritten as a whole, and signed again, would pass",
-        f"{keys.count} signing {'key' if keys.count == 1 else 'keys, each signed for by the one before'}",
-        f"{accounts.charged} charges in {len(report.accounts)} accounts: sums and limits counted anew",
-        f"{len(conduct.studies)} studies: who asked, edited and approved, in which role and state, and when",
+        _several(keys.count, "signing key", "signing keys, each signed for by the one before"),
+        f"{charges} in {held}: sums and limits counted anew",
+        f"{studies}: who asked, edited and approved, in which role and state, and when",
     ]
+
+
+def _several(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def words(report: Report) -> str:
     """Return a report for people."""
-    lines = ["Checked:", *(f"  {line}" for line in report.checked)]
+    lines = ["Checked:", *(f"  {line}" for line in report.checked)] if report.checked else []
     if report.accounts:
         lines += ["Accounts, by the log:", *(f"  {_account(account)}" for account in report.accounts)]
     if report.problems:
@@ -261,7 +278,7 @@ def _account(account: Mapping[str, Any]) -> str:
     return (
         f"{account['kind']} {account['owner']}: used {epsilon}, rho {used['rho']:.9g}, delta {used['delta']:.9g}; "
         f"limits epsilon {limits['epsilon']:.9g}, delta {limits['delta']:.9g}"
-        + (f"; {account['open_charges']} charges open" if account["open_charges"] else "")
+        + (f"; {_several(account['open_charges'], 'charge', 'charges')} open" if account["open_charges"] else "")
         + ("" if account["within_limits"] else "; OVERSPENT")
     )
 
@@ -277,10 +294,14 @@ def verify_files(
 ) -> Report:
     """Check an exported log that lies in files; its checkpoint is EXPORT.checkpoint unless another is given.
 
-    Older checkpoints lie in files, or (`kept`) are at hand.
+    Older checkpoints lie in files, or (`kept`) are at hand. Raises OSError when a file cannot be read.
     """
     beside = covering or export.with_name(f"{export.name}.checkpoint")
-    with export.open("rb") as lines:
+    if covering is None and not beside.exists():
+        lacks = "there is no such file; name the checkpoint that came with the export (--checkpoint)"
+        raise FileNotFoundError(errno.ENOENT, lacks, str(beside))
+    with export.open("rb") as opened:
+        lines = iter(lambda: opened.readline(LINE_BYTES_MAX), b"")
         # What is no UTF-8 is no note either, and is said to be none.
         notes = [one.read_bytes().decode(errors="replace") for one in (beside, *older)]
         return verify(lines, key=key, covering=notes[0], older=[*notes[1:], *kept], progress=progress)
@@ -336,14 +357,17 @@ def main() -> int:
     parser.add_argument("--log", type=Path, help="beside a certificate: an export in which it has to be")
     given = parser.parse_args()
     files: dict[str, Any] = {"key": given.key, "covering": given.checkpoint, "older": given.since}
-    if is_certificate(given.export):
-        found, report = verify_certificate(given.export, given.log, **files)
-        verdict, said = found.verdict, words_of_both(found, report)
-    elif given.log is not None:
+    if given.log is not None and not is_certificate(given.export):
         parser.error("--log is for a certificate, and this is none")
-    else:
-        report = verify_files(given.export, **files)
-        verdict, said = report.verdict, words(report)
+    try:
+        if is_certificate(given.export):
+            found, report = verify_certificate(given.export, given.log, **files)
+            verdict, said = found.verdict, words_of_both(found, report)
+        else:
+            report = verify_files(given.export, **files)
+            verdict, said = report.verdict, words(report)
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}")
     sys.stdout.write(f"{said}\n")
     return int(verdict != "ok")
 

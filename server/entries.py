@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from budgets import audit, people
+from budgets import audit, listing, people
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,6 @@ def page(
     facts = {name: value for name, value in filters.items() if value is not None and name != "actor"}
     with database.write() as transaction:
         audit.append(transaction, by, "audit.read", "audit", "the audit log was read", facts=facts)
-        found = audit.entries(transaction, first=cursor, limit=limit + 1, newest_first=newest_first, **filters)
+        found = listing.entries(transaction, first=cursor, limit=limit + 1, newest_first=newest_first, **filters)
     following = found[limit].to_json()["index"] if len(found) > limit else None
     return found[:limit], following

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from budgets import accounts, audit, datasets, keys, ledger, profiles
+from budgets.conduct import Conduct
 from budgets.database import Database
 from budgets.errors import BudgetsError, Unavailable
+from budgets.recount import Recount
 from queries.errors import QueriesError
 from server.errors import ServerError
 from server.stores import Stores
@@ -56,6 +59,7 @@ def examine(settings: Settings) -> list[Check]:
                 _key(settings),
                 _audit(transaction),
                 _sums(transaction),
+                _recount(transaction),
                 _open_charges(transaction),
                 *_stores(settings, transaction),
             ]
@@ -82,6 +86,32 @@ def _audit(transaction: sa.Connection) -> Check:
 def _sums(transaction: sa.Connection) -> Check:
     found = list(accounts.discrepancies(transaction))
     return Check("accounts", not found, "; ".join(found) if found else "every sum equals its charges")
+
+
+def _recount(transaction: sa.Connection) -> Check:
+    """Read the log as the independent check does, and compare its sums with the accounts.
+
+    Whoever made chain and tree anew, over a log that was cut off or changed, has to have changed the accounts too.
+    """
+    recount, conduct, found = Recount(), Conduct(), list[str]()
+    for position, body in enumerate(audit.every_body(transaction, audit.size(transaction))):
+        try:
+            entry = json.loads(body)
+            found += [f"entry {position}: {what}" for what in (*recount.read(entry), *conduct.read(entry))]
+        except (ValueError, AttributeError):
+            return Check("recount", False, f"entry {position} is none")
+    told = {owner: (one.epsilon, one.rho, one.delta, one.unbounded) for owner, one in recount.accounts.items()}
+    kept = accounts.used(transaction)
+    found += [
+        f"{' '.join(owner)}: by the log it used {told.get(owner)}, its account says {kept.get(owner)}"
+        for owner in sorted(told.keys() | kept.keys())
+        if told.get(owner) != kept.get(owner)
+    ]
+    return Check(
+        "recount",
+        not found,
+        "; ".join(found[:3]) if found else "the log alone tells the same sums, and all was in order",
+    )
 
 
 def _open_charges(transaction: sa.Connection) -> Check:

@@ -182,7 +182,7 @@ def certificate(study: str, release: str, file: Path) -> Any:
 @contextmanager
 def _progress(size: int) -> Iterator[Callable[[int], None]]:
     """Show how much of a file was read, on a terminal."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or not size:  # of what comes through a pipe nobody knows the size
         yield lambda _bytes: None
         return
     with click.progressbar(length=size, label="verifying", file=sys.stderr, show_pos=False) as bar:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from budgets import audit, clock, people, studies
+from budgets import audit, clock, listing, people, studies
 from budgets.audit import ANONYMOUS, SYSTEM, Entry
 from budgets.errors import BudgetsError, Unavailable
 from budgets.merkle import Frontier, leaf_hash, verify_consistency, verify_inclusion
@@ -323,7 +323,7 @@ def test_time_never_runs_backwards(people_only: World, monkeypatch: pytest.Monke
     assert times == sorted(times)
     assert times[-3:] == ["2999-01-01T00:00:00.000Z"] * 2 + ["2999-01-01T00:00:00.001Z"]
     with people_only.database.read() as transaction:
-        found = audit.entries(transaction, since="2999-01-01T00:00:00.000Z", until="2999-01-01T00:00:00.001Z")
+        found = listing.entries(transaction, since="2999-01-01T00:00:00.000Z", until="2999-01-01T00:00:00.001Z")
     assert [body(entry)["index"] for entry in found] == [len(times) - 3, len(times) - 2]
 
 
@@ -339,10 +339,10 @@ def test_entries_newest_first_are_the_same_backwards(acting: World) -> None:
         {"until": middle},
     ):
         with acting.database.read() as transaction:
-            forwards = [body(entry)["index"] for entry in audit.entries(transaction, **filters)]
+            forwards = [body(entry)["index"] for entry in listing.entries(transaction, **filters)]
             backwards: list[int] = []
             cursor = None
-            while page := audit.entries(transaction, first=cursor, limit=3, newest_first=True, **filters):
+            while page := listing.entries(transaction, first=cursor, limit=3, newest_first=True, **filters):
                 backwards += [body(entry)["index"] for entry in page]
                 cursor = backwards[-1] - 1
         assert forwards == backwards[::-1], filters
@@ -380,7 +380,7 @@ def test_pages_are_read_from_an_index_in_order(
             given.append(parameters)
 
     with people_only.database.read() as transaction:
-        audit.entries(transaction, first=3, newest_first=newest_first, **filters)
+        listing.entries(transaction, first=3, newest_first=newest_first, **filters)
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
         plan = [str(row[3]) for row in transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", given[0])]
     assert len(asked) == 1
@@ -392,7 +392,7 @@ def test_pages_are_read_from_an_index_in_order(
 @pytest.mark.parametrize("rare", ["study", "actor", "action"])
 def test_pages_are_found_by_what_is_rarest(people_only: World, monkeypatch: pytest.MonkeyPatch, rare: str) -> None:
     """Of several filters the one that the fewest entries fulfil finds the page; the others are looked at beside it."""
-    monkeypatch.setattr(audit, "PROBED_ROWS", 5)
+    monkeypatch.setattr(listing, "REACHED_ROWS", 5)
     common = {"study": "flu", "actor": people_only.anna, "action": "query.release"}
     seldom = {"study": "hip", "actor": people_only.ben, "action": "query.fail"}
     for number in range(12):
@@ -408,16 +408,42 @@ def test_pages_are_found_by_what_is_rarest(people_only: World, monkeypatch: pyte
             asked.append((statement, parameters))
 
     with people_only.database.read() as transaction:
-        found = audit.entries(transaction, **filters)
+        found = listing.entries(transaction, **filters)
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
         assert len(found) == 3
         assert found == [entry for entry in all_entries(people_only.database) if matches(entry, wanted)]
-        assert audit.entries(transaction, **{**filters, rare: "none"}) == []
+        assert listing.entries(transaction, **{**filters, rare: "none"}) == []
         if people_only.url.startswith("sqlite"):
             ((statement, parameters),) = asked
             plan = transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             assert f"ix_audit_entries_{rare}" in str(plan[0][3]), plan
             assert not [step for step in plan if "TEMP B-TREE" in str(step[3])], plan
+
+
+@given(
+    st.lists(st.tuples(*[st.sampled_from(values) for values in ((None, "a", "b"), (0, 1), ("x", "y"))]), max_size=60),
+    st.integers(1, 5),
+    st.integers(0, 70),
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_page_is_the_first_of_all_that_match(
+    people_only: World, wanted: list[tuple[str | None, int, str]], limit: int, first: int
+) -> None:
+    """Whatever is common or rare, a page by several filters is the first of the entries that fulfil all of them."""
+    people = (people_only.anna, people_only.ben)
+    with pytest.MonkeyPatch.context() as patch, interrupted(people_only.database) as transaction:
+        patch.setattr(listing, "REACHED_ROWS", 2)
+        for study, person, action in wanted:
+            audit.append(transaction, people[person], action, "test:it", "a test appends", study=study)
+        everything_there = list(audit.every_entry(transaction))
+        for study in (None, "a"):
+            for actor in (None, people[0]):
+                for action in (None, "x"):
+                    filters = {"study": study, "actor": actor, "action": action}
+                    asked: dict[str, Any] = {key: value for key, value in filters.items() if value is not None}
+                    expected = [one for one in everything_there if one.position >= first and matches(one, asked)]
+                    names = {key: getattr(value, "name", value) for key, value in asked.items()}
+                    assert listing.entries(transaction, first=first, limit=limit, **names) == expected[:limit]
 
 
 def matches(entry: audit.Entry, wanted: dict[str, Any]) -> bool:
@@ -434,10 +460,10 @@ def test_a_person_of_several_commitments_has_one_list(people_only: World) -> Non
     for number in range(10):
         append(people_only, "test.act", by=(people_only.anna, other)[number % 3 == 1], number=number)
     with people_only.database.read() as transaction:
-        found = audit.entries(transaction, actor=other.name)
+        found = listing.entries(transaction, actor=other.name)
         assert [body(entry)["facts"]["number"] for entry in found] == list(range(10))
-        assert audit.entries(transaction, actor=other.name, limit=4) == found[:4]
-        following = audit.entries(transaction, actor=other.name, first=found[4].position, limit=4)
+        assert listing.entries(transaction, actor=other.name, limit=4) == found[:4]
+        following = listing.entries(transaction, actor=other.name, first=found[4].position, limit=4)
         assert following == found[4:8]
 
 
@@ -576,7 +602,7 @@ def test_entries_are_found_by_what_they_say(acting: World) -> None:
     ]
     with acting.database.read() as transaction:
         for wanted, holds in cases:
-            assert audit.entries(transaction, **wanted) == [entry for entry in whole if holds(body(entry))]
+            assert listing.entries(transaction, **wanted) == [entry for entry in whole if holds(body(entry))]
 
 
 def test_entries_are_found_by_their_time(people_only: World) -> None:
@@ -586,7 +612,7 @@ def test_entries_are_found_by_their_time(people_only: World) -> None:
 
     def found(since: str | None, until: str | None) -> list[int]:
         with people_only.database.read() as transaction:
-            return [body(entry)["index"] for entry in audit.entries(transaction, since=since, until=until)]
+            return [body(entry)["index"] for entry in listing.entries(transaction, since=since, until=until)]
 
     assert found(None, None) == [0, 1, 2, 3]
     assert found("2026-01-02", None) == [1, 2, 3]
@@ -600,17 +626,17 @@ def test_an_erased_or_foreign_name_finds_nothing_else(people_only: World) -> Non
     append(people_only, "signin.fail", by=ANONYMOUS)
     append(people_only, "test.act", by=people_only.anna)
     with people_only.database.read() as transaction:
-        assert [body(one)["action"] for one in audit.entries(transaction, actor="anonymous")] == ["signin.fail"]
-        assert [one.actor_name for one in audit.entries(transaction, actor=ANNA)] == [ANNA]
+        assert [body(one)["action"] for one in listing.entries(transaction, actor="anonymous")] == ["signin.fail"]
+        assert [one.actor_name for one in listing.entries(transaction, actor=ANNA)] == [ANNA]
 
 
 def test_entries_come_in_pages(people_only: World) -> None:
     """A page has at most its limit, and the next one goes on from the position after it."""
     whole = all_entries(people_only.database)
     with people_only.database.read() as transaction:
-        first = audit.entries(transaction, limit=3)
+        first = listing.entries(transaction, limit=3)
         assert first == whole[:3]
-        assert audit.entries(transaction, first=3, limit=3) == whole[3:]
+        assert listing.entries(transaction, first=3, limit=3) == whole[3:]
 
 
 def test_the_whole_log_comes_in_order(people_only: World) -> None:

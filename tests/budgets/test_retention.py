@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from budgets import approval, audit, clock, commitments, database, leaving, people, retention, studies
+from budgets import approval, audit, clock, commitments, database, leaving, listing, people, retention, studies
 from budgets.audit import SYSTEM
 from budgets.database import Database
 from budgets.errors import Forbidden, FourEyes, NotFound, WrongState
@@ -169,11 +169,11 @@ def test_entries_are_found_by_name_over_all_commitments(people_only: World, late
     assert len(wanted) == 15
     found: list[int] = []
     with world.database.read() as transaction:
-        while page := audit.entries(transaction, actor=ANNA, first=found[-1] + 1 if found else 0, limit=4):
+        while page := listing.entries(transaction, actor=ANNA, first=found[-1] + 1 if found else 0, limit=4):
             found += [json.loads(entry.body)["index"] for entry in page]
             assert {entry.actor_name for entry in page} == {ANNA}
             assert len(page) <= 4
-        one = audit.entries(transaction, actor=ANNA, action="anna.2", limit=2)
+        one = listing.entries(transaction, actor=ANNA, action="anna.2", limit=2)
     assert found == wanted
     assert [json.loads(entry.body)["action"] for entry in one] == ["anna.2"] * 2
 
@@ -251,7 +251,7 @@ def test_erasing_takes_the_name_and_nothing_of_the_log(world: World, later: Call
         assert after[table] == untouched[table]
     with world.database.read() as transaction:
         assert [audit.inclusion_proof(transaction, index, size) for index in range(size)] == proofs
-        assert audit.entries(transaction, actor=ANNA)[0].actor_name == ANNA  # the one that is kept
+        assert listing.entries(transaction, actor=ANNA)[0].actor_name == ANNA  # the one that is kept
         past = [entry for entry in audit.every_entry(transaction) if world.anna.commitment in entry.body]
         assert {entry.actor_name for entry in past if f'"actor":"{world.anna.commitment}"' in entry.body} == {None}
         assert list(audit.tree_problems(transaction)) == []
@@ -442,13 +442,13 @@ def test_a_user_who_leaves_is_gone_but_for_the_log(world: World, later: Callable
     assert (said[1]["subject"], said[1]["facts"]) == (f"user:{world.anna.commitment}", {"role": "researcher"})
     later(364)
     with world.database.read() as transaction:
-        assert {entry.actor_name for entry in audit.entries(transaction, actor=ANNA)} == {ANNA}
+        assert {entry.actor_name for entry in listing.entries(transaction, actor=ANNA)} == {ANNA}
     with pytest.raises(WrongState):
         erase(world, world.anna)
     later(366)
     assert erase(world, world.anna) == (world.anna.commitment,)
     with world.database.read() as transaction:
-        assert audit.entries(transaction, actor=ANNA) == []
+        assert listing.entries(transaction, actor=ANNA) == []
     assert ANNA.encode() not in contents(world.url)
 
 

@@ -550,7 +550,9 @@ def test_doctor_finds_damage(home: Home, check: str, damage: str) -> None:
         home.change(damage)
     found = checks(home)
     assert found[check] is False
-    assert all(ok for name, ok in found.items() if name != check)
+    # What is wrong with the log or the sums is seen again where the two are compared.
+    again = {"recount"} if check in ("audit log", "accounts") else set()
+    assert all(ok for name, ok in found.items() if name not in {check, *again})
 
 
 def test_recover_closes_what_a_crash_left_open(home: Home) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Entries = list[dict[str, Any]]
 
+NEW = "d" * 64  # a commitment
 PROTOCOL = {"tables": ["years"], "statistics": ["count", "mean"], "max_epsilon": 2.0}
 
 
@@ -209,9 +210,11 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "an admin acts as a DPO": (change("study.open", role="dpo"), "its actor acts as dpo, and has the role admin"),
     "an unknown role": (
         change("study.approve", role="root", actor="e" * 64),
-        "is nobody that a log knows, in the role root",
+        "is nobody that an entry added, in the role root",
     ),
-    "an unknown actor": (change("query.reserve", actor="ada"), "is nobody that a log knows"),
+    "an unknown actor": (change("query.reserve", actor="ada"), "is nobody that an entry added"),
+    "a user twice": (once_more("user.add"), ", who is there"),
+    "a role that is none": (change("user.add", facts={"role": "root"}), "in the role root"),
     "the system approves": (
         change("study.approve", actor="system", role="system"),
         "for the role dpo, and was done as system",
@@ -274,14 +277,40 @@ def test_what_is_out_of_order_is_found(lived: Home, how: str) -> None:
     assert any(said in problem for problem in problems), problems
 
 
+def renewed(log: Entries, place: int, role: str = "researcher") -> None:
+    """Put in that a user goes by a new commitment, and let whoever asked first act by it from there on."""
+    person, added = log[position(log, "query.reserve")]["actor"], log[position(log, "user.add")]
+    for entry in log[place:]:
+        entry["actor"] = NEW if entry["actor"] == person else entry["actor"]
+        if entry["facts"].get("user") == person:
+            entry["facts"]["user"] = NEW
+    who = {"actor": "system", "role": "system", "time": log[place]["time"]}
+    log.insert(place, {**added, **who, "action": "identity.renew", "subject": f"user:{NEW}", "facts": {"role": role}})
+
+
 def test_a_new_commitment_is_no_offence(lived: Home) -> None:
-    """A person who was given a new commitment goes on as before: nothing is said of one that no entry introduced."""
+    """A person who goes by a new commitment goes on as before; a query that was under way may have the old one."""
     log = entries(lived)
-    person = log[position(log, "query.reserve")]["actor"]
-    half = position(log, "study.suspend")
-    for entry in log[half:]:
-        entry["actor"] = "d" * 64 if entry["actor"] == person else entry["actor"]
+    for action in ("study.suspend", "study.approve", "study.member.add"):
+        changed = entries(lived)
+        renewed(changed, position(changed, action))
+        assert found(changed) == []
+    person, last = log[position(log, "query.reserve")]["actor"], position(log, "query.reserve", 2)
+    renewed(log, position(log, "study.member.remove"))
+    log[last + 1]["actor"] = person
+    assert log[last + 1]["action"] == "query.reserve"
     assert found(log) == []
+
+
+def test_a_new_commitment_gives_no_new_role(lived: Home) -> None:
+    """A commitment that is in the log for an admin, or that no entry put there, asks nothing."""
+    log = entries(lived)
+    renewed(log, position(log, "study.suspend"), role="admin")
+    assert "its actor acts as researcher, and has the role admin" in found(log)
+    log = entries(lived)
+    renewed(log, position(log, "study.suspend"))
+    del log[position(log, "identity.renew")]
+    assert "its actor is nobody that an entry added, in the role researcher" in found(log)
 
 
 def test_a_clock_that_was_set_back_is_no_offence(lived: Home) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from budgets import verify
 from budgets.audit import canonical
 from budgets.merkle import Frontier, leaf_hash
 from server.cli import main
@@ -241,6 +243,12 @@ def test_tampering_under_the_server_is_found(log: Log, tmp_path: Path, tamper: A
     entries = log.entries()
     tamper(entries)
     rewrite(home, rechained(entries) if rechain else entries, nodes=rechain)
+    doctor = run(home, "doctor")
+    # With chain and tree made anew, a resumption more is like any other: it is found by older checkpoints alone.
+    assert (doctor["exit"] == 1) == (not rechain or tamper is not insert), doctor
+    if doctor["exit"] == 1:
+        assert "WRONG" in doctor["error"]
+        assert ("WRONG recount" if rechain else "WRONG audit log") in doctor["error"]
     export = tmp_path / "log"
     exported = run(home, "audit", "export", str(export))
     if exported["exit"] != 0:  # the server found its own log damaged
@@ -362,7 +370,7 @@ def signed_again(log: Log, folder: Path, entries: Entries) -> Any:
 def test_a_log_signed_again_passes_but_for_older_checkpoints(log: Log, tmp_path: Path) -> None:
     """A log that was rewritten as a whole and signed anew looks whole: that is what older checkpoints are kept for."""
     entries = log.entries()
-    reword(entries)
+    entries[position(entries, "study.approve")]["facts"]["reason"] = "of course"
     assert signed_again(log, tmp_path, entries)["verdict"] == "ok"
     assert log.verify(export=tmp_path / "log", since=True)["verdict"] == "failed"
 
@@ -456,6 +464,71 @@ def test_an_export_that_is_none_is_found(log: Log, tmp_path: Path, lines: bytes)
     other.write_bytes(lines)
     found = log.verify(export=other)
     assert (found["exit"], found["verdict"]) == (1, "failed")
+
+
+@pytest.mark.parametrize(
+    ("begin", "said"), [(b"\x1f\x8b", "unpack it first"), (b"<html>", "is this file an export at all")]
+)
+def test_another_kind_of_file_is_named(log: Log, tmp_path: Path, begin: bytes, said: str) -> None:
+    """A packed file, or another one, is told once to be such."""
+    other = log.write(tmp_path / "log", [])
+    other.write_bytes(begin + b"\n" + bytes(range(256)) * 100)
+    found = log.verify(export=other)
+    assert (found["exit"], found["verdict"]) == (1, "failed")
+    assert said in found["problems"][0]
+    assert not any(said in problem for problem in found["problems"][1:])
+
+
+def test_a_line_without_end_needs_little_memory(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of any length is read in parts, and is no entry."""
+    monkeypatch.setattr(verify, "LINE_BYTES_MAX", 2**20)
+    other = log.write(tmp_path / "log", [])
+    with other.open("wb") as file:
+        file.write(b'{"a":"')
+        for _ in range(64):
+            file.write(b"x" * 2**20)
+        file.write(b'"}\n')
+    tracemalloc.start()
+    try:
+        report = verify.verify_files(other, key=log.key)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert report.verdict == "failed"
+    assert peak < 16 * 2**20
+
+
+def test_a_checkpoint_that_is_missing_is_asked_for(log: Log, tmp_path: Path) -> None:
+    """Without the checkpoint beside it an export is not checked, and it is said what to give."""
+    alone = shutil.copy(log.export, tmp_path / "alone")
+    ended = CliRunner().invoke(main, ["audit", "verify", str(alone), "--key", log.key])
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "alone.checkpoint: there is no such file; name the checkpoint" in ended.stderr
+    command = [sys.executable, "-m", "budgets.verify", str(alone), "--key", log.key]
+    ended_alone = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended_alone.returncode == 2
+    assert "alone.checkpoint: there is no such file" in ended_alone.stderr
+    assert "Traceback" not in ended_alone.stderr
+
+
+def test_an_export_comes_through_a_pipe(log: Log) -> None:
+    """What another program writes can be checked as it comes, when its checkpoint is named."""
+    note = log.export.with_name(f"{log.export.name}.checkpoint")
+    arguments = ["audit", "verify", "/dev/stdin", "--key", log.key, "--checkpoint", str(note)]
+    command = [sys.executable, "-m", "server.cli", *arguments]
+    with log.export.open("rb") as export, subprocess.Popen(["cat"], stdin=export, stdout=subprocess.PIPE) as cat:
+        ended = subprocess.run(command, stdin=cat.stdout, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended
+    assert "Verdict: ok" in ended.stdout
+
+
+def test_the_words_are_those_of_the_number(log: Log) -> None:
+    """One key is one signing key, and a key that is none leaves nothing that was checked."""
+    ended = CliRunner().invoke(main, ["audit", "verify", str(log.export), "--key", log.key])
+    assert "\n  1 signing key\n" in ended.stdout
+    assert "\n  1 study: who asked" in ended.stdout
+    ended = CliRunner().invoke(main, ["audit", "verify", str(log.export), "--key", "nonsense"])
+    assert ended.stdout.startswith("Problems:\n  the key: this is not a verifier key")
 
 
 def rotated(home: Home) -> str:
