@@ -308,7 +308,9 @@ def verify_files(
 
 
 def is_certificate(file: Path) -> bool:
-    """Say whether a file is a release certificate, and not an export."""
+    """Say whether a file is a release certificate, and not an export. What came through a pipe can be read once."""
+    if not file.is_file():
+        return False
     with file.open("rb") as opened:
         return opened.read(len(verify_release.HEAD)) == verify_release.HEAD
 
