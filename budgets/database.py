@@ -148,10 +148,11 @@ def _engine(url: str) -> sa.Engine:
                 pool_size=8,
                 max_overflow=64,
                 pool_pre_ping=True,
+                hide_parameters=True,  # which may be names, in the log of a defect
                 connect_args={"connect_timeout": 10},
             )
         if address.get_backend_name() == "sqlite":
-            return sa.create_engine(address, pool_size=8, max_overflow=64)
+            return sa.create_engine(address, pool_size=8, max_overflow=64, hide_parameters=True)
     except (sa.exc.ArgumentError, ImportError) as error:
         # The address may hold a password: it is not repeated.
         raise Unavailable("its address is not one that SQLAlchemy understands") from error

@@ -186,3 +186,11 @@ def test_another_schema_is_refused(database: Database, revision: str | None) -> 
             transaction.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{revision}')")
     with pytest.raises(SchemaOutdated, match=revision or "missing"):
         database.require_current()
+
+
+def test_the_error_of_a_defect_names_nobody(database: Database) -> None:
+    """What a statement was given does not stand in its error, which ends up in the server's log."""
+    wanted = sa.text("SELECT no_such_column FROM users WHERE name = :name")
+    with pytest.raises(sa.exc.DBAPIError, match="no_such_column") as caught, database.read() as transaction:
+        transaction.execute(wanted, {"name": "zaphod.admin"})
+    assert "zaphod" not in str(caught.value)
