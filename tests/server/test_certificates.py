@@ -22,7 +22,7 @@ from tests.serving import EVERY_STATISTIC, PATIENTS, ROOT, USERS, Home, Place, a
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = ("merkle", "checkpoint", "recount", "verify", "verify_release")
+FILES = ("merkle", "checkpoint", "recount", "conduct", "verify", "verify_release")
 
 
 def certificate(place: Place, release: str, who: str = "ada", study: str = "flu") -> bytes:
