@@ -5,7 +5,7 @@ made-up data. Each step is a function of another module: this one knows only the
 the promise:
 
 1. parse     the request became a canonical query before it came here (`schemas.py`)
-2. permit    the study is approved and open, the asker a member, the query within the study's protocol
+2. permit    the study is approved and open, the asker a member, the query within the protocol (`preparing.py`)
 3. plan      from the query and the catalog alone: bounds, sensitivities, noise and cost
 4. replay    the same question of the same study on the same edition has its answer: it is free
 5. reserve   one transaction charges the study and the dataset, or refuses; undone if the store then does not open
@@ -23,37 +23,30 @@ with one constant text, and the same request resumes on the charge that was paid
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from budgets import accounts, audit, bursts, certificates, datasets, forecast, ledger, studies, thresholds
-from budgets.errors import Forbidden, NotApproved, NotFound, OverBudget, Unavailable
-from budgets.ledger import Charge, Question, Release
+from budgets import accounts, audit, bursts, certificates, forecast, ledger, thresholds
+from budgets.errors import NotApproved, NotFound, OverBudget, Unavailable
+from budgets.ledger import Charge, Release
 from budgets.loss import Loss
 from queries import (
     advice,
     bounding,
-    canonical,
-    dates,
     documents,
-    nodes,
-    plan,
-    policy,
     postprocessing,
     release,
     sql,
     undeclared,
 )
-from queries.errors import EngineFailed, InvalidQuery, OutsideProtocol
-from queries.templates import Template
+from queries.errors import EngineFailed
 from server import refusals
 from server.errors import QueryFailed, StoreUnavailable
-from server.stores import catalogs
+from server.preparing import permit, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,11 +54,9 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.audit import Actor
-    from budgets.studies import Study
-    from queries.catalog import Dataset
     from queries.plan import Plan
-    from queries.policy import Protocol
     from server.house import House
+    from server.preparing import Prepared, Request
     from server.stores import OpenEdition
 
 log = logging.getLogger("rowless")
@@ -74,30 +65,6 @@ REHEARSED = (
     "this is a rehearsal: the data were made up from the catalog, so the numbers mean nothing; nothing was charged "
     "(cost is what the query would cost)"
 )
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a researcher sends: the query (read from SQL or JSON), what it may spend, and perhaps a key for retries."""
-
-    query: nodes.Query
-    privacy: nodes.Privacy
-    key: str | None = None
-    in_sql: bool = False
-    post: tuple[str, ...] = ()  # how the answer is to be shown: no part of the question
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A permitted request with its plan: everything that is known before data are touched."""
-
-    study: Study
-    key: str | None
-    store: OpenEdition
-    catalog: Dataset  # with the profile that the plan was made by
-    plan: Plan
-    loss: Loss
-    question: Question
 
 
 def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
@@ -181,63 +148,6 @@ def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[s
         "replayed": False,
         "released_at": None,
     }
-
-
-def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepared:
-    """Permit and plan a request (steps 2 and 3). Pure but for reading the study and the catalog."""
-    with house.database.read() as transaction:
-        present = permit(transaction, actor, study)
-        # A retry stays on the edition it was first sent for, even if the data were imported anew in between.
-        asked = None if request.key is None else ledger.question_of_key(transaction, study, request.key)
-        edition = datasets.current(transaction, present.dataset)
-        if asked is not None:
-            earlier = datasets.edition(transaction, present.dataset, asked.edition)
-            edition = earlier if house.stores.keeps(earlier) else edition
-        store = house.stores.edition(edition)
-        known = catalogs(transaction, store)
-    try:
-        query = dates.fill_in(request.query, store.dataset.tables)
-        limits = policy.check(query, request.privacy, protocol(present), request.query)
-        # And with the bounds that were proposed then: a profile may have been bought in between.
-        for catalog in known if asked else known[:1]:
-            planned = plan.plan(query, catalog, request.privacy, house.settings.max_cells)
-            fingerprint = hashlib.sha256(canonical.of(planned).encode()).hexdigest()
-            if asked is None or fingerprint == asked.fingerprint:
-                break
-        policy.check_cost(planned.cost, request.privacy, limits)
-        policy.check_margins(planned.outputs, limits)
-    except (InvalidQuery, OutsideProtocol) as refusal:
-        raise (sql.located(refusal) if request.in_sql else refusal) from None
-    cost = planned.cost
-    question = Question(study, present.dataset, store.edition.number, fingerprint)
-    loss = Loss.of(cost.epsilon, cost.rho, cost.delta)
-    return Prepared(present, request.key, store, catalog, planned, loss, question)
-
-
-def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:
-    """Return the study if the actor may ask under it now. Raises NotFound, Forbidden, NotApproved."""
-    present = studies.visible(transaction, study, actor)
-    if actor.name not in present.members:
-        raise Forbidden("only the study's members may ask")
-    studies.require_open(present)
-    return present
-
-
-def protocol(study: Study) -> Protocol:
-    """Return the allow-list of a study."""
-    kept = study.terms.protocol
-    lists = {name: frozenset(kept[name]) for name in ("tables", "columns", "statistics") if name in kept}
-    templates = None
-    if kept.get("strict"):
-        templates = tuple(
-            Template(one["name"], one["query"], one.get("epsilon_nano_max")) for one in kept.get("templates", ())
-        )
-    return policy.Protocol(
-        **lists,
-        epsilon_nano_max=kept.get("epsilon_nano_max"),
-        margin_min=kept.get("margin_min"),
-        templates=templates,
-    )
 
 
 def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release | Charge:

@@ -9,10 +9,10 @@ from flask import Response, request
 from budgets import certificates, ledger, studies
 from budgets.errors import Invalid
 from server import answer, csvs, replies
-from server.answer import Request
 from server.api.parsing import Blueprint
 from server.asking import AskSchema, ViewSchema
 from server.auth import ROLES, actor, for_roles, house
+from server.preparing import Request
 from server.schemas import PageSchema
 
 blueprint: Any = Blueprint("queries", __name__, description="Queries")

@@ -15,6 +15,7 @@ from queries.errors import InvalidQuery
 from server import answer, asking
 from server.api.parsing import read_json
 from server.cli.common import acting, house, with_json
+from server.preparing import Request
 from server.problems import findings
 from server.terminal import as_table
 
@@ -87,7 +88,7 @@ def query(
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
-    request = answer.Request(body["query"], body["privacy"], in_sql=body["in_sql"], post=body["post"])
+    request = Request(body["query"], body["privacy"], in_sql=body["in_sql"], post=body["post"])
     with house() as opened:
         with opened.database.write() as transaction:
             members = studies.study(transaction, study).members

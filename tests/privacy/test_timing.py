@@ -11,7 +11,7 @@ from scipy import stats
 from budgets import people
 from queries import nodes
 from server import answer
-from server.answer import Request
+from server.preparing import Request
 from tests.serving import Place, application, make_home, write_clinic
 
 if TYPE_CHECKING:

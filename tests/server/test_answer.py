@@ -12,7 +12,7 @@ import pytest
 from budgets import people
 from budgets.errors import Forbidden, NotApproved, NotFound
 from budgets.ledger import Charge
-from server import answer
+from server import answer, preparing
 from server.asking import AskSchema
 from server.errors import StoreUnavailable
 from tests.serving import (
@@ -343,13 +343,13 @@ def test_only_an_approved_study_may_ask(place: Place, ada: Client, state: str) -
     assert place.home.charges() == before
 
 
-def prepared(place: Place, body: dict[str, Any]) -> tuple[answer.Prepared, Any]:
+def prepared(place: Place, body: dict[str, Any]) -> tuple[preparing.Prepared, Any]:
     """Return a prepared request of Ada's, and Ada."""
     loaded = AskSchema().load(body)
     with place.house.database.read() as transaction:
         actor = people.user(transaction, "ada")
-    request = answer.Request(loaded["query"], loaded["privacy"])
-    return answer.prepare(place.house, actor, "flu", request), actor
+    request = preparing.Request(loaded["query"], loaded["privacy"])
+    return preparing.prepare(place.house, actor, "flu", request), actor
 
 
 def test_a_suspension_in_between_is_honoured(place: Place) -> None:
@@ -731,7 +731,7 @@ def test_a_stored_answer_has_nothing_beside_what_is_public(place: Place, ada: Cl
 def test_who_may_see_a_study_may_not_ask_under_it(place: Place, name: str) -> None:
     """An admin or a DPO is no member, so they cannot ask, on whatever way they come; nothing is charged."""
     body = AskSchema().load(ask(PATIENTS))
-    request = answer.Request(body["query"], body["privacy"])
+    request = preparing.Request(body["query"], body["privacy"])
     with place.house.database.read() as transaction:
         actor = people.user(transaction, name)
     for way in (answer.estimate, answer.answer):

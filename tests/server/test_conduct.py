@@ -10,7 +10,7 @@ import pytest
 from budgets import approval, clock, studies
 from budgets.conduct import Conduct
 from queries import policy
-from server import answer
+from server import answer, preparing
 from tests.server.test_verify import asked, position, rechained, rewrite, run
 from tests.serving import PATIENTS, Home, application, ask
 
@@ -80,7 +80,8 @@ def test_an_honest_log_is_in_order(lived: Home) -> None:
 
 def permit_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the server answer whoever asks, in whatever state."""
-    monkeypatch.setattr(answer, "permit", lambda transaction, _actor, study: studies.study(transaction, study))
+    for module in (answer, preparing):
+        monkeypatch.setattr(module, "permit", lambda transaction, _actor, study: studies.study(transaction, study))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from queries import bounding, nodes
-from server import answer
-from server.answer import Request
+from server import preparing
+from server.preparing import Request
 from tests.serving import PATIENTS, application, ask, import_file, make_home, write_clinic
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def exact_cells(place: Place) -> list[list[int]]:
         from budgets import people
 
         ada = people.user(transaction, "ada")
-    prepared = answer.prepare(house, ada, "s", Request(query, nodes.Privacy(10**9)))
+    prepared = preparing.prepare(house, ada, "s", Request(query, nodes.Privacy(10**9)))
     made_up = house.stores.made_up(prepared.store)
     cells = bounding.bound_in_parts(prepared.plan, made_up.engine.ranges(), made_up.engine.stream)
     return [part.tolist() for part in cells]
