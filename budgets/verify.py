@@ -207,8 +207,8 @@ def _against(note: Note, entries: int, root: bytes | None, keys: _Keys) -> Itera
         yield str(error)
     if said.size > entries:
         yield (
-            f"it was signed for {said.size} entries and the export has {entries}: entries were cut off at the end"
-            + ("" if covers else ", or a backup was restored")
+            f"it was signed for {said.size} entries and the export has {entries}: entries are missing, at the end "
+            "where nothing above says otherwise" + ("" if covers else "; or a backup was restored")
         )
     elif root != said.root:
         yield f"the first {said.size} entries are not those that were signed: the log was rewritten" + (
@@ -244,14 +244,14 @@ def _checked(report: Report, notes: Sequence[Note], keys: _Keys, accounts: Recou
     studies = _several(len(conduct.studies), "study", "studies")
     kept = [str(note.said.size) for note in notes if note.what != "the checkpoint"]
     return [
-        f"{_several(report.entries, 'entry', 'entries')}: each hashed anew, in its place, following the one before",
-        f"the root {report.root.hex()} against the signed checkpoint",
-        f"older checkpoints, of {' and '.join(kept)} entries: the log only grew"
+        f"{_several(report.entries, 'entry', 'entries')}: whether each, hashed anew, stands in its place",
+        f"whether their root, {report.root.hex()}, is the one that was signed",
+        f"older checkpoints, of {' and '.join(kept)} entries: whether the log only grew"
         if kept
         else "no older checkpoint was given: a log that was rewritten as a whole, and signed again, would pass",
-        _several(keys.count, "signing key", "signing keys, each signed for by the one before"),
-        f"{charges} in {held}: sums and limits counted anew",
-        f"{studies}: who asked, edited and approved, in which role and state, and when",
+        _several(keys.count, "signing key", "signing keys: whether each was signed for by the one before"),
+        f"{charges} in {held}: whether the sums, counted anew, are within the limits",
+        f"{studies}: whether who asked, edited and approved had the role, in the right state and time",
     ]
 
 

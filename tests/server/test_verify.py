@@ -526,7 +526,7 @@ def test_the_words_are_those_of_the_number(log: Log) -> None:
     """One key is one signing key, and a key that is none leaves nothing that was checked."""
     ended = CliRunner().invoke(main, ["audit", "verify", str(log.export), "--key", log.key])
     assert "\n  1 signing key\n" in ended.stdout
-    assert "\n  1 study: who asked" in ended.stdout
+    assert "\n  1 study: whether who asked" in ended.stdout
     ended = CliRunner().invoke(main, ["audit", "verify", str(log.export), "--key", "nonsense"])
     assert ended.stdout.startswith("Problems:\n  the key: this is not a verifier key")
 

@@ -236,7 +236,9 @@ def test_a_truncated_log_is_found(lived: Home) -> None:
     bodies = kept.bodies()[:-4]
     shown = forged(lived, bodies)
     assert problems(lived, shown) == []
-    assert any("cut off at the end" in problem for problem in problems(lived, shown, kept.note))
+    assert any(
+        "at the end where nothing above says otherwise" in problem for problem in problems(lived, shown, kept.note)
+    )
 
 
 def test_a_restored_backup_is_found(lived: Home) -> None:
