@@ -98,12 +98,12 @@ def _entry(transaction: sa.Connection, release: Release) -> Json:
     It is not before the release's date, which is that of its charge; the study's entries from there on are read.
     """
     c = audit_entries.c
-    start = sa.select(sa.func.min(c.position)).where(c.at >= release.released_at).scalar_subquery()
+    since = sa.select(c.position).where(c.at >= release.released_at).order_by(c.at, c.position).limit(1)
     wanted = (
         sa.select(c.body)
         .where(
             c.study == release.question.study,
-            c.position >= start,
+            c.position >= since.scalar_subquery(),
             c.action.concat("") == RELEASES,  # an expression has no index: the study's is the right one
             c.body.contains(f'"subject":"{release.id}"', autoescape=True),
         )

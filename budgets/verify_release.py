@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ UNBOUND = (
     "Rowless that did not write their hash down. That these are its numbers is what the signature says, and no more."
 )
 NANO, ATTO = 10**9, 10**18
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 ODD = (KeyError, TypeError, ValueError, AttributeError, RecursionError)  # what reading something else may raise
 
 
@@ -267,8 +269,8 @@ def _release(found: Certificate) -> Iterator[str]:
     ):
         if canonical(said) != canonical(logged):
             yield f"the release: its {what} is not that of the log's entry"
-    if not release["released_at"] <= entry["time"]:
-        yield "the release: it is dated after the log's entry"
+    if not (TIME.fullmatch(release["released_at"]) and release["released_at"] <= entry["time"]):
+        yield "the release: its date is none, or after that of the log's entry"
     used = {column["mechanism"] for column in answer["columns"] if "mechanism" in column}
     if not used <= set(facts["mechanisms"]):
         yield "the release: its mechanisms are not those of the log's entry"
@@ -373,7 +375,7 @@ def _checked(found: Certificate, holder: Verifier) -> list[str]:
     chain = _chain(found)
     steps = len(chain) - 1 - chain.index(holder.text) if holder.text in chain else 0
     numbers = "which the log's entry has" if shown["numbers_bound"] else "which the log does not bind"
-    led = "the key you hold" if steps == 0 else f"to which the key you hold led in {steps} steps"
+    led = "the key you hold" if steps == 0 else f"to which the key you hold led in {steps} step" + "s" * (steps > 1)
     return [
         f"the release {shown['id']} of the study {shown['study']}, of {shown['released_at']}",
         f"its data: edition {shown['edition']} of {shown['dataset']}",

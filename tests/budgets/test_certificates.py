@@ -252,7 +252,11 @@ TAMPERINGS: dict[str, tuple[Callable[[Json], object], str]] = {
     "the study": (lambda c: c["release"].update(study="lungs"), "its study is not that"),
     "the dataset": (lambda c: c["release"].update(dataset="lungs"), "its dataset is not that"),
     "the edition": (lambda c: c["release"].update(edition=2), "its edition is not that"),
-    "a later date": (lambda c: c["release"].update(released_at="2999"), "it is dated after"),
+    "a later date": (
+        lambda c: c["release"].update(released_at="2999-01-01T00:00:00.000Z"),
+        "its date is none, or after",
+    ),
+    "no date": (lambda c: c["release"].update(released_at="2001"), "its date is none, or after"),
     "the entry's loss": (lambda c: c["entry"]["facts"]["loss"].update(epsilon_nano=1), "it is not in this log"),
     "the entry's hash": (
         lambda c: c["entry"]["facts"].update(answer_sha256=flip(c["entry"]["facts"]["answer_sha256"])),
@@ -278,6 +282,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Json], object], str]] = {
     "no checkpoint": (lambda c: c.update(checkpoint=""), "the checkpoint: this is not a signed note"),
     "the log's name": (lambda c: c.update(log="another"), "the key is that of the log"),
     "the key": (lambda c: c.update(key=c["handovers"][0]["entry"]["facts"]["before"]), "not one by the key"),
+    "the key's spelling": (lambda c: c.update(key=f"{c['key']}\n"), "its key is not written as keys are"),
     "no key": (lambda c: c.update(key="none"), "this is not a verifier key"),
     "a handover less": (lambda c: c["handovers"].pop(0), "never handed over to it"),
     "the last handover gone": (lambda c: c["handovers"].pop(), "is to another key than the one that signs"),
@@ -317,6 +322,9 @@ TAMPERINGS: dict[str, tuple[Callable[[Json], object], str]] = {
 }
 
 
+EARLY = ("the type", "no key", "the key's spelling", "the log's name")  # said before the signature is looked at
+
+
 def size(found: Json) -> int:
     """Return the size that a certificate's checkpoint is of."""
     return int(found["checkpoint"].split("\n")[1])
@@ -345,7 +353,7 @@ def test_each_tampering_is_found(rotated: tuple[Log, str, bytes]) -> None:
         assert dumped(changed) != dumped(told(document)), what
         by_hand = check(dumped({"certificate": changed, "note": note}) + b"\n", first)
         assert by_hand.verdict == "failed", what
-        if "the members" not in said and "version" not in what and what not in ("the type", "no key", "the log's name"):
+        if "the members" not in said and "version" not in what and what not in EARLY:
             assert any("changed after it was signed" in problem for problem in by_hand.problems), what
         anew = check(log.resigned(changed), first)
         assert any(said in problem for problem in anew.problems), (what, anew.problems)
@@ -356,9 +364,47 @@ def test_what_the_log_does_not_bind_is_signed(rotated: tuple[Log, str, bytes]) -
     """An earlier date is in no entry: only whoever has the log's key could have dated a release back."""
     log, first, document = rotated
     changed = told(document)
-    changed["release"]["released_at"] = "2001"
+    changed["release"]["released_at"] = "2001-01-01T00:00:00.000Z"
     assert check(dumped({"certificate": changed, "note": json.loads(document)["note"]}) + b"\n", first).problems
     assert check(log.resigned(changed), first).problems == []
+
+
+def test_odd_parts_are_problems_and_no_errors(rotated: tuple[Log, str, bytes]) -> None:
+    """Whatever stands in place of any part of a certificate, signed anew or not, the check ends with a problem."""
+    log, first, document = rotated
+    odd = [None, True, -1, 2**70, 1.5, "x", "\n", [], ["x"], [None], {}, {"x": None}]
+
+    def places(value: Any) -> list[tuple[Any, Any]]:
+        keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+        return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
+
+    for number in range(len(places(told(document)))):
+        for wrong in odd:
+            changed = told(document)
+            inside, key = places(changed)[number]
+            if dumped(inside[key]) == dumped(wrong):
+                continue
+            inside[key] = wrong
+            found = check(log.resigned(changed), first)
+            assert found.problems, (key, wrong)
+            assert isinstance(verify_release.words(found), str)
+            assert json.dumps(found.to_json())
+
+
+def test_the_key_before_signs_up_to_the_handover(log: Log) -> None:
+    """A checkpoint by the new key of a size that is the old key's to sign is refused, though all its proofs hold."""
+    first, release = log.key, log.release("it")
+    log.rotate()
+    changed = told(log.certificate(release))
+    (handover,) = changed["handovers"]
+    changed["checkpoint"] = keys.signer(log.path).sign(handover["checkpoint"].split("\n\n")[0] + "\n")
+    handover["consistency"] = []
+    with log.world.database.read() as transaction:
+        proof = audit.inclusion_proof(transaction, changed["entry"]["index"], size(changed))
+    changed["proof"] = [one.hex() for one in proof]
+    assert check(log.resigned(changed), first).problems == [
+        "the handover 1: a checkpoint after it is of a size that the key before signs"
+    ]
 
 
 def test_parts_of_two_certificates_do_not_mix(log: Log) -> None:

@@ -160,7 +160,7 @@ def files(template: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 def test_the_same_tool_verifies_it(files: tuple[Path, str, str]) -> None:
     """`rowless audit verify` tells a certificate from an export, says in words what it checked, and gives a verdict."""
     folder, first, last = files
-    for key, held in ((first, "led in 1 steps"), (last, "the key you hold")):
+    for key, held in ((first, "led in 1 step\n"), (last, "the key you hold")):
         ended = run(None, "audit", "verify", str(folder / "new.json"), "--key", key)
         assert (ended.exit_code, ended.stderr) == (0, "")
         for text in (
