@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TextIO
 
     from flask import Request
 
@@ -67,13 +68,24 @@ def _end(part: dict[str, Any], end: str) -> Any:
 
 def entries(found: Iterable[Entry]) -> str:
     """Return audit entries, one a line, without their facts."""
+    text = io.StringIO()
+    write_entries(text, found)
+    return text.getvalue()
+
+
+def write_entries(file: TextIO, found: Iterable[Entry]) -> None:
+    """Write audit entries, one a line, without their facts, in little memory."""
     shown = (entry.to_json() for entry in found)
-    return _csv(list(ENTRY_COLUMNS), ([entry[name] for name in ENTRY_COLUMNS] for entry in shown))
+    _write(file, list(ENTRY_COLUMNS), ([entry[name] for name in ENTRY_COLUMNS] for entry in shown))
 
 
 def _csv(header: list[str], rows: Iterable[list[Any]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    _write(text, header, rows)
+    return text.getvalue()
+
+
+def _write(file: TextIO, header: list[str], rows: Iterable[list[Any]]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    return text.getvalue()

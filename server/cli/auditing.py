@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from marshmallow import ValidationError
 from budgets import audit as log
 from budgets import certificates, custody, ledger, verify
 from budgets import checkpoint as checkpoints
-from server import entries
+from server import csvs, entries
 from server.cli.common import acting, as_option, house, with_json
 from server.schemas import Moment
 
@@ -73,12 +74,14 @@ def _table(items: Sequence[Mapping[str, Any]], following: int | None) -> str:
 
 @audit.command()
 @click.argument("file", type=WRITABLE)
+@click.option("--csv", "as_csv", is_flag=True, help="A table for people instead.")
 @as_option
 @with_json
-def export(file: Path, name: str | None) -> Any:
+def export(file: Path, name: str | None, *, as_csv: bool) -> Any:
     """Write the log to FILE as JSON lines, and to FILE.checkpoint the signed checkpoint that covers them.
 
-    Each line is an entry's body, byte for byte as it was hashed.
+    Each line is an entry's body, byte for byte as it was hashed: that is what `verify` checks. With --csv it is a table
+    to read instead, with the names that are known and each entry's hash, and without the facts.
     """
     covering = file.with_name(f"{file.name}.checkpoint")
     with house() as opened:
@@ -86,14 +89,15 @@ def export(file: Path, name: str | None) -> Any:
             by = acting(transaction, "dpo", name)
             log.append(transaction, by, "audit.export", "audit", "the audit log was exported")
         note = custody.sign(opened.database, opened.settings.key_path)
-        count = 0
+        size = checkpoints.read(note).size
         with opened.database.read() as transaction, file.open("w", encoding="utf-8", newline="\n") as lines:
-            for body in log.every_body(transaction, checkpoints.read(note).size):
-                lines.write(f"{body}\n")
-                count += 1
+            if as_csv:
+                csvs.write_entries(lines, itertools.islice(log.every_entry(transaction), size))
+            else:
+                lines.writelines(f"{body}\n" for body in log.every_body(transaction, size))
         covering.write_text(note, encoding="utf-8", newline="\n")
-    said = {"file": str(file), "checkpoint": str(covering), "entries": count}
-    return said, f"{count} entries were written to {file}, and the checkpoint that covers them to {covering}"
+    said = {"file": str(file), "checkpoint": str(covering), "entries": size}
+    return said, f"{size} entries were written to {file}, and the checkpoint that covers them to {covering}"
 
 
 @audit.command()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import os
@@ -460,6 +461,17 @@ def test_audit_export_is_the_log(home: Home, tmp_path: Path) -> None:
     assert told == {"file": str(file), "checkpoint": covering, "entries": len(lines)}
     assert_chain(stored)
     assert json.loads(lines[-1])["action"] == "audit.export"
+    table = tmp_path / "log.csv"
+    assert said(home, "audit", "export", str(table), "--csv")["entries"] == len(lines) + 1
+    with table.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    every = [
+        (str(place), leaf)
+        for place, (_, leaf) in enumerate(home.rows("SELECT body, leaf_hash FROM audit_entries ORDER BY position"))
+    ]
+    assert [(row["index"], row["leaf_hash"]) for row in rows] == every
+    assert {"ada", "admin", "dora", "system"} <= {row["actor_name"] for row in rows}
+    assert int(table.with_name("log.csv.checkpoint").read_text().splitlines()[1]) == len(rows)
     ended = process(home.path, "audit", "export", str(tmp_path / "none" / "log.jsonl"))
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
