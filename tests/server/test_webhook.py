@@ -78,7 +78,7 @@ def test_the_signature_is_that_of_the_specification() -> None:
 def test_an_independent_receiver_verifies_it(receiver: Receiver) -> None:
     """The reference library takes what was sent with our secret, and refuses another, a changed body, id or time."""
     assert send(receiver) is None
-    (sent,) = receiver.sent
+    (sent,) = receiver.wait_for(1)
     assert sent.path == "/in?token=secret"
     assert sent.headers["content-type"] == "application/json"
     said = sent.verified()
@@ -111,7 +111,7 @@ def test_an_alert_that_is_told_twice_has_the_same_id(receiver: Receiver) -> None
     """The id is the alert's, not the attempt's."""
     send(receiver)
     send(receiver)
-    first, second = receiver.sent
+    first, second = receiver.wait_for(2)
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == f"msg_{'ab' * 16}"
 
 
@@ -155,7 +155,7 @@ def test_only_a_good_certificate_is_spoken_to(tmp_path: Path, monkeypatch: pytes
         assert receiver.arrived == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert send(receiver, url) is None
-        assert receiver.sent[0].verified()["data"]["index"] == 41
+        assert receiver.wait_for(1)[0].verified()["data"]["index"] == 41
         assert send(receiver, url.replace("127.0.0.1", "localhost")) == "its certificate or TLS is not good"
 
 
