@@ -80,6 +80,7 @@ class Certificate:
     checkpoint: str
     handovers: list[Handover]
     digest: str
+    numbers: str  # the SHA-256 of the answer
     note: str
 
     @property
@@ -188,6 +189,7 @@ def _read(document: bytes) -> Certificate:
         _text(covering),
         [_handover(one) for one in _list(handovers)],
         sha256(told),
+        sha256(release["answer"]),
         _text(note),
     )
 
@@ -275,7 +277,7 @@ def _release(found: Certificate) -> Iterator[str]:
     if not used <= set(facts["mechanisms"]):
         yield "the release: its mechanisms are not those of the log's entry"
     bound = facts.get(NUMBERS)
-    if bound is not None and bound != sha256(answer):
+    if bound is not None and bound != found.numbers:
         yield f"the release: its numbers are not those that the log binds, whose SHA-256 is {bound}"
     if found.binds != (UNBOUND if bound is None else BOUND):
         yield "the certificate: it does not say rightly what the log binds"
@@ -357,7 +359,7 @@ def _shown(found: Certificate) -> Json:
         **{name: found.release[name] for name in ("id", "study", "dataset", "edition", "released_at")},
         "sql": answer["sql"],
         "cost": answer["cost"],
-        "answer_sha256": sha256(answer),
+        "answer_sha256": found.numbers,
         "numbers_bound": NUMBERS in found.entry["facts"],
         "rows": len(answer["rows"]),
         "log": found.log,

@@ -177,10 +177,13 @@ def everything(seen: Seen, client: Client, accept: str) -> None:
     paths = ["/me", "/datasets", "/datasets/clinic", "/studies", "/studies/s", "/studies/s/budget", "/openapi.json"]
     paths += ["/studies/s/releases?limit=1000", "/audit/entries?limit=1000", "/audit/entries?study=s&action=query.fail"]
     paths += ["/audit/checkpoint", "/audit/proofs/inclusion?index=3", "/audit/proofs/consistency?from=3"]
+    paths += ["/alerts", "/audit/identities", "/audit/entries?order=newest&limit=1000"]
     paths += ["/studies/s/report", "/datasets/clinic/report", "/nowhere", "/studies/nowhere"]
     listed = client.get("/studies/s/releases?limit=1000").json()["items"]
     if accept in ("application/json", "text/csv"):
         paths += [f"/studies/s/releases/{one['id']}" for one in listed]
+    if accept == "application/json":
+        paths += [f"/studies/s/releases/{one['id']}/certificate" for one in listed]
     for path in paths:
         seen.take(path, client.get(path, Accept=accept))
 
