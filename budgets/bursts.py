@@ -93,4 +93,4 @@ def _begins(transaction: sa.Connection, kind: str, actor: str, *, full: bool) ->
 
 
 def _ago() -> str:
-    return clock.text(dt.datetime.now(dt.UTC) - dt.timedelta(minutes=MINUTES))
+    return clock.text(clock.moment() - dt.timedelta(minutes=MINUTES))

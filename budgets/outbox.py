@@ -56,7 +56,7 @@ def due(transaction: sa.Connection) -> bool:
 
 def claim(transaction: sa.Connection) -> Delivery | None:
     """Return the oldest alert that is due, its next attempt put off; give up those that waited too long."""
-    now = dt.datetime.now(dt.UTC)
+    now = clock.moment()
     _give_up(transaction, now)
     row = transaction.execute(_DUE.order_by(deliveries.c.position).limit(1), {"now": clock.text(now)}).first()
     if row is None:

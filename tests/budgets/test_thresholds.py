@@ -288,7 +288,7 @@ def test_what_is_undone_tells_nothing(world: World) -> None:
     assert world.everything() == before
 
 
-def test_the_list_is_the_logs_alerts_in_pages(world: World) -> None:
+def test_the_list_is_the_logs_alerts_in_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is listed, by kind, study, time and page, is what the log has; and the log still adds up with alerts in it."""
     for name in ("s", "t"):
         world.open_study(name, NANO)
@@ -302,6 +302,9 @@ def test_the_list_is_the_logs_alerts_in_pages(world: World) -> None:
         while page := alerts.listed(transaction, first=paged[-1]["index"] + 1 if paged else 0, limit=2):
             paged += page
         assert paged == found
+        for rows in (1, 2, 3):  # however many entries are read at once
+            monkeypatch.setattr(alerts, "PAGE", rows)
+            assert alerts.listed(transaction, limit=20) == found
         assert alerts.listed(transaction, study="t") == [one for one in found if one["study"] == "t"]
         assert alerts.listed(transaction, kinds=("refusals", "sign-ins")) == []
         moment = found[2]["time"]
