@@ -336,4 +336,4 @@ def test_the_command_says_it(lived: Home, tmp_path: Path) -> None:
     place = position(log, "study.budget.approve")
     assert f"entry {place}: who proposed the larger budget of the study flu approved it" in said["problems"]
     assert all(problem.startswith(f"entry {place}: ") for problem in said["problems"])
-    assert any("2 studies: who asked" in line for line in said["checked"])
+    assert any("2 studies: whether who asked" in line for line in said["checked"])
