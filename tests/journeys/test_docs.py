@@ -206,7 +206,7 @@ def test_every_setting_stands_in_the_docs() -> None:
 
 def test_every_command_of_the_docs_exists() -> None:
     """Whatever a page tells people to run as `rowless ...` is a command."""
-    from server.cli import main
+    from server.cli.main import main
 
     for page in PAGES:
         for command in re.findall(r"(?:^\$ |`)rowless ([a-z-]+)(?: ([a-z-]+))?", page.read_text(), re.MULTILINE):

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from budgets import verify
 from budgets.database import Database
-from server.cli import main
+from server.cli.main import main
 from server.problems import PROBLEMS
 from server.refusals import CODES
 from server.sign_ins import SignIns

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from budgets.keys import verifier_key
 from budgets.verify_release import verify_release
 from server import answer
-from server.cli import main
+from server.cli.main import main
 from tests.server.test_slot import StillClock
 from tests.serving import EVERY_STATISTIC, PATIENTS, ROOT, USERS, Home, Place, application, ask
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from server.cli import main
+from server.cli.main import main
 from server.observatory import Shape, write_observatory
 from tests.serving import (
     PATIENTS,

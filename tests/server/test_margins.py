@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from server.cli import main
+from server.cli.main import main
 from tests.server.routes import document, operations
 from tests.server.test_openapi import JSON, validator
 from tests.serving import PATIENTS, application, ask

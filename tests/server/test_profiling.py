@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from queries import tallying
-from server.cli import main
+from server.cli.main import main
 from tests.serving import (
     PATIENTS,
     ROOT,
@@ -209,7 +209,7 @@ def dying(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
         yield batch
 Engine.columns = dying
-from server.cli import main
+from server.cli.main import main
 main(["profile", "clinic", "--epsilon", "1"])
 """
 

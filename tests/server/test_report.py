@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from budgets.checkpoint import Verifier, open_note
 from budgets.keys import verifier_key
-from server.cli import main
+from server.cli.main import main
 from server.reporting import meaning, page, regulator
 from tests.serving import PATIENTS, ROOT, Place, ask
 

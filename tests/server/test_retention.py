@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from budgets import clock, database
-from server.cli import main
+from server.cli.main import main
 from tests.databases import contents
 from tests.serving import PATIENTS, Client, Home, application, ask, through_app
 

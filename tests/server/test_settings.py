@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from server.cli import main
+from server.cli.main import main
 from server.settings import SETTINGS, Settings, SettingsError, load
 from server.webhook import Address
 from tests.serving import ROOT, environment

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from server.cli import main
 from server.cli.asking import cost_text
+from server.cli.main import main
 from server.terminal import as_table
 from tests.serving import application, import_file, make_home, write_clinic
 

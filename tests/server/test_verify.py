@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from budgets import verify
 from budgets.audit import canonical
 from budgets.merkle import Frontier, leaf_hash
-from server.cli import main
+from server.cli.main import main
 from tests.serving import PATIENTS, ROOT, Home, application, ask
 
 if TYPE_CHECKING:
