@@ -51,14 +51,15 @@ def buy(house: House, actor: Actor, dataset: str, epsilon_nano: int) -> dict[str
     people.require_role(actor, "admin")
     began = time.monotonic()
     prepared = _prepare(house, dataset, epsilon_nano)
+    body = None
     with ExitStack() as leaving, house.places.one():
         found = _replay_or_reserve(house, actor, prepared)
+        # From here on every end waits for the slot, and only then is it seen in the catalog, the budget and the log.
         leaving.callback(wait_for_slot, began, house.settings.slot_ms)
-        if isinstance(found, Stored):
-            stored = found
-        else:
+        if not isinstance(found, Stored):
             _open_store(house, actor, prepared, found)
-            stored = _run(house, actor, prepared, found)
+            body = _scan(prepared, found)
+    stored = found if isinstance(found, Stored) else _settle(house, actor, prepared, found, body)
     with house.database.read() as transaction:
         budget = accounts.balance(transaction, accounts.DATASET, dataset).to_json()
     subject = stored.subject
@@ -126,22 +127,38 @@ def _open_store(house: House, actor: Actor, prepared: Prepared, charge: Charge) 
         raise StoreUnavailable("its store cannot be opened; nothing was charged for this attempt") from failure
 
 
-def _run(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> Stored:
-    """Scan, add noise and settle. Raises QueryFailed, and then nothing is given back."""
+def _scan(prepared: Prepared, charge: Charge) -> dict[str, Any] | None:
+    """Scan and add noise, or return None: whatever failed, nothing is given back."""
     try:
-        body = compute(prepared)
-        with house.database.write() as transaction:
-            stored = profiles.settle(transaction, charge, body)
-            assert stored is not None
-            summary = f"a profile of {charge.loss.text} was made"
-            _log(transaction, actor, "release", prepared, summary, stored.id, charge=charge.id)
-    except Exception as error:
+        return compute(prepared)
+    except Exception:
         # Whatever it was, it may depend on data: only the admin's log says why.
         log.exception("the profile on charge %s failed", charge.id)
+        return None
+
+
+def _settle(house: House, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any] | None) -> Stored:
+    """Store a profile and spend its charge. Raises QueryFailed, and then nothing is given back."""
+    stored = None
+    try:
+        if body is not None:
+            stored = _store(house, actor, prepared, charge, body)
+    except Exception:
+        log.exception("the profile of charge %s could not be stored", charge.id)
+    if stored is None:
         with suppress(Unavailable), house.database.write() as transaction:
             profiles.settle(transaction, charge, None)
             _log(transaction, actor, "fail", prepared, "a profile failed; its charge is spent", charge.id)
-        raise QueryFailed from error
+        raise QueryFailed
+    return stored
+
+
+def _store(house: House, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any]) -> Stored:
+    with house.database.write() as transaction:
+        stored = profiles.settle(transaction, charge, body)
+        assert stored is not None
+        summary = f"a profile of {charge.loss.text} was made"
+        _log(transaction, actor, "release", prepared, summary, stored.id, charge=charge.id)
     return stored
 
 

@@ -14,7 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from queries import tallying
+from server import answer, profiling
 from server.cli.main import main
+from tests.server.test_slot import StillClock
 from tests.serving import (
     PATIENTS,
     ROOT,
@@ -198,6 +200,28 @@ def test_a_failed_scan_is_spent_and_resumed(home: Home) -> None:
         ]
     assert home.used_nano("dataset", "rand-hie") == 10**9
     assert healthy(home)
+
+
+def test_it_is_seen_at_the_beat(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither catalog, charge nor log tells when a scan ended, whether it was made or failed: only when it is answered."""
+    with application(home, slot_ms="250") as place:
+        clock, seen = StillClock(), []
+
+        def watching(seconds: float) -> None:
+            seen.append((home.actions()[-1], [kind for kind, _ in rows(home)]))
+            clock.now += seconds
+
+        monkeypatch.setattr(clock, "sleep", watching, raising=False)
+        for module in (answer, profiling):
+            monkeypatch.setattr(module, "time", clock)
+        with monkeypatch.context() as fault:
+            fault.setattr(tallying, "tally", lambda *_: 1 / 0)
+            assert buy(place).code == "query-failed"
+        assert rows(home) == [("reserve", 10**9), ("settle", 10**9)]
+        assert home.actions()[-1] == "dataset.profile.fail"
+        assert not bought(place)["replayed"]
+        assert home.actions()[-1] == "dataset.profile.release"
+    assert seen == [("dataset.profile.reserve", ["reserve"]), ("dataset.profile.resume", ["reserve", "settle"])]
 
 
 DYING = """
