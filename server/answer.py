@@ -12,9 +12,9 @@ the promise:
 6. scan      the engine streams in person order, the kernel bounds and adds up integers; where a key's values are not
              declared, once before, to release which of them are named
 7. noise     OpenDP
-8. slot      the answer waits for a fixed beat, so that its timing tells little
-9. settle    one transaction stores the release, settles the charge and appends the audit entry: from the beat on it
-             is seen, in the answer as in lists, budgets, the log and certificates, which all tell its time or order
+8. settle    shortly before a fixed beat one transaction stores the release, settles the charge and appends the audit
+             entry: not earlier, for lists, budgets, the log and certificates tell the time of it, or its order
+9. slot      the answer leaves at the beat, so that its timing tells little
 
 Everything before 6 depends on the request and on nothing personal (the public catalog, budgets, whether a file opens),
 so a refusal reveals nothing and costs nothing. From 6 on nothing is given back, whatever happens: a failure is answered
@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rowless")
 
+AHEAD = 0.2  # how much of a slot before its beat an answer is settled: time for that, so that none of it shows
+
 REHEARSED = (
     "this is a rehearsal: the data were made up from the catalog, so the numbers mean nothing; nothing was charged "
     "(cost is what the query would cost)"
@@ -76,17 +78,22 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
     body = None
     with refusals.recorded(house.database, actor, study, "query"):
         prepared = prepare(house, actor, study, request)
-    with ExitStack() as leaving, house.places.one():
-        with refusals.recorded(house.database, actor, study, "query"):
-            found = replay_or_reserve(house, actor, prepared)
-        # From here on every end waits for the slot, once its place is free for others.
-        leaving.callback(wait_for_slot, began, house.settings.slot_ms)
-        if not isinstance(found, Release):
-            open_store(house, actor, prepared, found)
-            body = scan(prepared, found)
-    stored = found if isinstance(found, Release) else settle(house, actor, prepared, found, body)
-    with house.database.read() as transaction:
-        return show(transaction, stored, request.post, replayed=isinstance(found, Release))
+    with ExitStack() as leaving:
+        with house.places.one():
+            with refusals.recorded(house.database, actor, study, "query"):
+                found = replay_or_reserve(house, actor, prepared)
+            # From here on every end waits for the slot, once its place is free for others.
+            leaving.callback(wait_for_slot, began, house.settings.slot_ms)
+            if not isinstance(found, Release):
+                open_store(house, actor, prepared, found)
+                body = scan(prepared, found)
+        if isinstance(found, Release):
+            stored = found
+        else:
+            wait_for_slot(began, house.settings.slot_ms, AHEAD)
+            stored = settle(house, actor, prepared, found, body)
+        with house.database.read() as transaction:
+            return show(transaction, stored, request.post, replayed=isinstance(found, Release))
 
 
 def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
@@ -210,7 +217,7 @@ def scan(prepared: Prepared, charge: Charge) -> dict[str, Any] | None:
 
 
 def settle(house: House, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any] | None) -> Release:
-    """Store a release and spend its charge (step 9). Raises QueryFailed, and then nothing is given back.
+    """Store a release and spend its charge (step 8). Raises QueryFailed, and then nothing is given back.
 
     The entry has the hash of the released numbers: so the log binds them, and they stay out of it.
     """
@@ -260,13 +267,13 @@ def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
     }
 
 
-def wait_for_slot(began: float, slot_ms: int) -> None:
-    """Sleep until the next beat after `began`, in multiples of the slot."""
+def wait_for_slot(began: float, slot_ms: int, ahead: float = 0) -> None:
+    """Sleep until the next beat after `began`, in multiples of the slot; or until a part of a slot before a beat."""
     if slot_ms:
         slot = slot_ms / 1000
         elapsed = time.monotonic() - began
         # Just past a beat the difference of floats can fall below 0.
-        time.sleep(max(0.0, math.ceil(elapsed / slot) * slot - elapsed))
+        time.sleep(max(0.0, (math.ceil(elapsed / slot + ahead) - ahead) * slot - elapsed))
 
 
 def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), *, replayed: bool) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from budgets.loss import Loss
 from budgets.profiles import Charge, Stored, Subject
 from queries import profile, tallying
 from queries.errors import EngineFailed
-from server.answer import wait_for_slot
+from server.answer import AHEAD, wait_for_slot
 from server.errors import QueryFailed, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -52,16 +52,21 @@ def buy(house: House, actor: Actor, dataset: str, epsilon_nano: int) -> dict[str
     began = time.monotonic()
     prepared = _prepare(house, dataset, epsilon_nano)
     body = None
-    with ExitStack() as leaving, house.places.one():
-        found = _replay_or_reserve(house, actor, prepared)
-        # From here on every end waits for the slot, and only then is it seen in the catalog, the budget and the log.
-        leaving.callback(wait_for_slot, began, house.settings.slot_ms)
-        if not isinstance(found, Stored):
-            _open_store(house, actor, prepared, found)
-            body = _scan(prepared, found)
-    stored = found if isinstance(found, Stored) else _settle(house, actor, prepared, found, body)
-    with house.database.read() as transaction:
-        budget = accounts.balance(transaction, accounts.DATASET, dataset).to_json()
+    with ExitStack() as leaving:
+        with house.places.one():
+            found = _replay_or_reserve(house, actor, prepared)
+            # As with a query: every end waits for the slot, and is seen in catalog, budget and log shortly before it.
+            leaving.callback(wait_for_slot, began, house.settings.slot_ms)
+            if not isinstance(found, Stored):
+                _open_store(house, actor, prepared, found)
+                body = _scan(prepared, found)
+        if isinstance(found, Stored):
+            stored = found
+        else:
+            wait_for_slot(began, house.settings.slot_ms, AHEAD)
+            stored = _settle(house, actor, prepared, found, body)
+        with house.database.read() as transaction:
+            budget = accounts.balance(transaction, accounts.DATASET, dataset).to_json()
     subject = stored.subject
     return {
         "dataset": subject.dataset,

@@ -59,13 +59,13 @@ class StillClock:
 class RealClock:
     """The real clock for `server.answer`, which keeps when it was looked at and how long was slept."""
 
-    sleeps: bool = True  # False: keep what was asked for, but do not spend the time
+    sleeps: bool = True  # False: say that the time has passed, but do not spend it
     looked: list[float] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
 
     def monotonic(self) -> float:
         """Return the time and keep it."""
-        self.looked.append(time.monotonic())
+        self.looked.append(time.monotonic() + (0 if self.sleeps else sum(self.slept)))
         return self.looked[-1]
 
     def sleep(self, seconds: float) -> None:
@@ -76,8 +76,8 @@ class RealClock:
 
     def beats(self, slot_ms: int) -> float:
         """Return after how many slots the one request since the clock was made left, as it was planned."""
-        assert len(self.slept) == 1
-        return (self.looked[-1] - self.looked[0] + self.slept[0]) * 1000 / slot_ms
+        assert len(self.slept) in (1, 2)  # what is settled waits for that first
+        return (self.looked[-1] - self.looked[0] + self.slept[-1]) * 1000 / slot_ms
 
 
 def query(client: Client, body: dict[str, Any], study: str = "flu", **headers: str) -> Reply:
@@ -129,6 +129,21 @@ def test_any_wait_ends_at_the_next_beat(elapsed: float, slot_ms: int) -> None:
     assert 0 <= clock.now - elapsed <= slot_ms / 1000 + RESOLUTION
 
 
+@given(st.floats(0, 100_000), st.integers(1, LONG_MS))
+def test_what_is_settled_is_settled_a_fifth_of_a_slot_before_a_beat(elapsed: float, slot_ms: int) -> None:
+    """Whenever a scan ends, it is settled so long before a beat, less than a slot later, and leaves at that very beat."""
+    clock = StillClock(now=elapsed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answer, "time", clock)
+        answer.wait_for_slot(0.0, slot_ms, answer.AHEAD)
+        settled = clock.now * 1000 / slot_ms
+        answer.wait_for_slot(0.0, slot_ms)
+    beats = clock.now * 1000 / slot_ms
+    assert beats == pytest.approx(round(beats), rel=1e-12, abs=1e-9)
+    assert settled == pytest.approx(round(beats) - 0.2, rel=1e-12, abs=1e-9)
+    assert 0 <= clock.slept[0] <= slot_ms / 1000 + RESOLUTION
+
+
 def test_slot_0_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a slot there is no wait, not even one of no length."""
     clock = StillClock()
@@ -141,11 +156,13 @@ def test_slot_0_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("slow", ["prepare", "replay_or_reserve", "scan"])
-@pytest.mark.parametrize(("took", "left"), [(0.125, 0.25), (0.25, 0.25), (0.3125, 0.5), (1.0625, 1.25)])
+@pytest.mark.parametrize(
+    ("took", "left"), [(0.125, 0.25), (0.1875, 0.25), (0.21, 0.5), (0.25, 0.5), (0.3125, 0.5), (1.0625, 1.25)]
+)
 def test_the_beat_counts_from_the_requests_beginning(
     home: Home, monkeypatch: pytest.MonkeyPatch, slow: str, took: float, left: float
 ) -> None:
-    """Whichever step takes the time, an answer leaves at the first beat of its own request after it."""
+    """Whichever step takes the time, an answer leaves at the first beat of its own request that leaves time to settle."""
     with application(home, slot_ms=str(SLOT_MS)) as place:
         place.open_study()
         clock, step = StillClock(), getattr(answer, slow)
@@ -157,8 +174,8 @@ def test_the_beat_counts_from_the_requests_beginning(
         monkeypatch.setattr(answer, "time", clock)
         monkeypatch.setattr(answer, slow, slowly)
         assert query(place.client("ada"), ask(PATIENTS)).status == 201
-        assert clock.now == 1000.0 + left
-        assert clock.slept == [left - took]
+        assert clock.now == pytest.approx(1000.0 + left, abs=RESOLUTION)
+        assert clock.slept == pytest.approx([left - 0.05 - took, 0.05], abs=RESOLUTION)
 
 
 @pytest.mark.parametrize("took", [0.125, 0.3125])
@@ -258,9 +275,9 @@ def test_a_refusal_before_the_charge_does_not_wait(slow_beat: tuple[Place, Still
     assert clock.slept == []
     assert place.home.charges() == []
     assert query(ada, ask(PATIENTS), Idempotency_Key="k").status == 201
-    assert len(clock.slept) == 1, "an answer does wait"
+    assert len(clock.slept) == 2, "an answer does wait, before it is settled and after"
     assert query(ada, ask(PATIENTS, 0.5), Idempotency_Key="k").code == "idempotency-conflict"
-    assert len(clock.slept) == 1
+    assert len(clock.slept) == 2
 
 
 def test_an_estimate_does_not_wait(slow_beat: tuple[Place, StillClock]) -> None:
