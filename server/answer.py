@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from server.preparing import Prepared, Request
     from server.stores import OpenEdition
 
+    Made = tuple[dict[str, Any], str]  # the body of a new release, and the hash of its numbers
+
 log = logging.getLogger("rowless")
 
 AHEAD = 0.2  # how much of a slot before its beat an answer is settled: time for that, so that none of it shows
@@ -75,7 +77,7 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
     Raises the errors of `queries` and `budgets`, Busy and StoreUnavailable at no charge, and QueryFailed after it.
     """
     began = time.monotonic()
-    body = None
+    made = None
     with refusals.recorded(house.database, actor, study, "query"):
         prepared = prepare(house, actor, study, request)
     with ExitStack() as leaving:
@@ -86,12 +88,12 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
             leaving.callback(wait_for_slot, began, house.settings.slot_ms)
             if not isinstance(found, Release):
                 open_store(house, actor, prepared, found)
-                body = scan(prepared, found)
+                made = scan(prepared, found)
         if isinstance(found, Release):
             stored = found
         else:
             wait_for_slot(began, house.settings.slot_ms, AHEAD)
-            stored = settle(house, actor, prepared, found, body)
+            stored = settle(house, actor, prepared, found, made)
         with house.database.read() as transaction:
             return show(transaction, stored, request.post, replayed=isinstance(found, Release))
 
@@ -206,25 +208,26 @@ def open_store(house: House, actor: Actor, prepared: Prepared, charge: Charge) -
         raise StoreUnavailable("its store cannot be opened; nothing was charged for this attempt") from failure
 
 
-def scan(prepared: Prepared, charge: Charge) -> dict[str, Any] | None:
+def scan(prepared: Prepared, charge: Charge) -> Made | None:
     """Scan, bound and add noise (steps 6 and 7), or return None: whatever failed, nothing is given back."""
     try:
-        return compute(prepared.plan, prepared.store)
+        body = compute(prepared.plan, prepared.store)
+        return body, certificates.answer_sha256(body)  # here, for of a large answer it takes a while
     except Exception:
         # It may depend on data: the researcher learns that it failed, the admin's log says why.
         log.exception("query on charge %s failed", charge.id)
         return None
 
 
-def settle(house: House, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any] | None) -> Release:
+def settle(house: House, actor: Actor, prepared: Prepared, charge: Charge, made: Made | None) -> Release:
     """Store a release and spend its charge (step 8). Raises QueryFailed, and then nothing is given back.
 
     The entry has the hash of the released numbers: so the log binds them, and they stay out of it.
     """
     stored = None
     try:
-        if body is not None:
-            stored = _store(house, actor, prepared, charge, body)
+        if made is not None:
+            stored = _store(house, actor, prepared, charge, made)
     except Exception:
         log.exception("the release of charge %s could not be stored", charge.id)
     if stored is None:
@@ -236,8 +239,8 @@ def settle(house: House, actor: Actor, prepared: Prepared, charge: Charge, body:
     return stored
 
 
-def _store(house: House, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any]) -> Release:
-    numbers = certificates.answer_sha256(body)  # before the transaction: of a large answer it takes a while
+def _store(house: House, actor: Actor, prepared: Prepared, charge: Charge, made: Made) -> Release:
+    body, numbers = made
     with house.database.write() as transaction:
         stored = ledger.settle(transaction, charge, body)
         assert stored is not None

@@ -15,26 +15,11 @@ from budgets.merkle import (
     verify_consistency,
     verify_inclusion,
 )
+from tests.budgets.test_merkle import INPUTS, ROOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The leaves and roots that implementations of certificate transparency test with.
-LEAVES = [
-    bytes.fromhex(text)
-    for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
-]
-ROOTS = [
-    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
-    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
-    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
-    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
-]
 SIZES = 300
 RANDOM = random.Random(6962)
 DATA = [b"entry %d" % number for number in range(5000)]
@@ -107,8 +92,8 @@ def frontier(hashes: list[bytes]) -> bytes:
 @pytest.mark.parametrize("size", range(9))
 def test_the_roots_of_the_test_vectors(size: int) -> None:
     """The roots over the first leaves are those of certificate transparency's test vectors, grown or looked up."""
-    hashes = [leaf_hash(one) for one in LEAVES[:size]]
-    assert frontier(hashes).hex() == root(size, nodes(hashes)).hex() == mth(LEAVES[:size]).hex() == ROOTS[size]
+    hashes = [leaf_hash(one) for one in INPUTS[:size]]
+    assert frontier(hashes).hex() == root(size, nodes(hashes)).hex() == mth(INPUTS[:size]).hex() == ROOTS[size]
 
 
 def test_every_root_is_that_of_the_definition() -> None:

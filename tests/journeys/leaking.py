@@ -44,7 +44,7 @@ def in_an_error(*args: Any) -> Any:
 def telling(prepared: Any, _charge: Any) -> Any:
     """Send the text of whatever failed."""
     try:
-        return answer.compute(prepared.plan, prepared.store)
+        return answer.compute(prepared.plan, prepared.store), ""
     except ValueError as failure:
         raise StoreUnavailable(str(failure)) from failure
 
