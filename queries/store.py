@@ -14,7 +14,6 @@ identifiers to numbers are deleted before the store is handed over.
 
 from __future__ import annotations
 
-import csv
 import shutil
 import threading
 from contextlib import contextmanager
@@ -27,14 +26,15 @@ from queries.bounding import first_disorder
 from queries.catalog import PERSON, PERSONS, Column
 from queries.coding import INTEGERS, Coding, code_type, coding, name, text
 from queries.engines.duckdb import dictionary
-from queries.errors import ImportFailed, ManifestError
+from queries.errors import ImportFailed
+from queries.sources import ROW, Staged, require_column, run, stage
 from queries.undeclared import TEXTS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from queries.manifest import Manifest, Source
+    from queries.manifest import Manifest
 
     # (what is being done, how much of it is done from 0 to 1)
     Progress = Callable[[str, float], None]
@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 STORE = "store.duckdb"
 MANIFEST = "manifest.toml"
 _STAGING = "staging"
-# Names of our own beside those of sources and manifests; no public name has a #.
-_ROW = '"#row"'
+# A name of our own beside those of sources and manifests; no public name has a #.
 _ID = '"#id"'
 
 
@@ -74,15 +73,6 @@ class ImportReport:
 
     persons: int
     tables: Mapping[str, TableReport]
-
-
-@dataclass(frozen=True)
-class _Staged:
-    """A source as a view or table of the staging database, with the DuckDB type of each of its columns."""
-
-    relation: str
-    types: Mapping[str, str]
-    malformed: int
 
 
 def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, progress: Progress) -> ImportReport:
@@ -129,9 +119,10 @@ class _Import:
     def run(self, store: Path) -> ImportReport:
         manifest = self._manifest
         events = {
-            table: self._stage(f"source_{i}", source) for i, (table, source) in enumerate(manifest.events.items())
+            table: stage(self._connection, f"source_{i}", source, self._step)
+            for i, (table, source) in enumerate(manifest.events.items())
         }
-        own = self._stage("source_persons", manifest.persons) if manifest.persons else None
+        own = stage(self._connection, "source_persons", manifest.persons, self._step) if manifest.persons else None
         self._run(f"ATTACH {text(str(store))} AS store")
         with self._step("numbering persons"):
             persons = self._number_persons(events, own)
@@ -148,65 +139,11 @@ class _Import:
         return ImportReport(persons, reports)
 
     def _run(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run a statement to its end: DuckDB 2 refuses a next one while a result is unread."""
-        return self._connection.execute(sql).fetchall()
-
-    # Sources
-
-    def _stage(self, relation: str, source: Source) -> _Staged:
-        """Make a source readable under a fixed name, with a row number that does not change between scans."""
-        path = source.path
-        if not path.is_file():
-            raise ManifestError(f"{source.place}.source", f"there is no file {path}")
-        malformed = 0
-        match path.suffix.lower():
-            case ".parquet":
-                self._run(f"CREATE VIEW {relation} AS {self._parquet(text(str(path)))}")
-            case ".csv":
-                with self._step(f"reading {path.name}"):
-                    malformed = self._stage_csv(relation, path, source.delimiter)
-            case _:
-                self._run(f"ATTACH {text(str(path))} AS {relation}_db (READ_ONLY)")
-                table = f"{relation}_db.{name(source.table or '')}"
-                self._run(f"CREATE VIEW {relation} AS SELECT *, rowid AS {_ROW} FROM {table}")
-        types = {str(row[0]): str(row[1]) for row in self._run(f"DESCRIBE {relation}")}
-        staged = _Staged(relation, types, malformed)
-        _require_column(staged, source.person, f"{source.place}.person" if source.place != PERSON else "person.id")
-        for public, source_name in source.columns.items():
-            _require_column(staged, source_name, f"{source.place}.columns.{public}")
-        return staged
-
-    def _parquet(self, path: str) -> str:
-        """Return SELECT over a Parquet file with a row number, by name unless the file has a column of that name."""
-        columns = {row[0] for row in self._run(f"DESCRIBE SELECT * FROM read_parquet({path})")}
-        if "file_row_number" in columns:
-            return f"SELECT *, row_number() OVER () AS {_ROW} FROM read_parquet({path})"
-        return (
-            f"SELECT * EXCLUDE file_row_number, file_row_number AS {_ROW} "
-            f"FROM read_parquet({path}, file_row_number = true)"
-        )
-
-    def _stage_csv(self, relation: str, path: Path, delimiter: str) -> int:
-        """Copy a CSV file into the staging database as text: no type and no dialect is guessed from the data."""
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-            header = next(csv.reader(lines, delimiter=delimiter), [])
-        columns = ", ".join(f"{text(column)}: 'VARCHAR'" for column in header)
-        if not header or len(set(header)) != len(header):
-            raise ImportFailed(f"{path.name} needs a first line with the names of its columns, each once")
-        self._run(
-            f"CREATE TABLE {relation} AS SELECT *, row_number() OVER () AS {_ROW} FROM read_csv("
-            f"{text(str(path))}, header = true, auto_detect = false, columns = {{{columns}}}, "
-            f"delim = {text(delimiter)}, quote = '\"', "
-            "escape = '\"', ignore_errors = true, store_rejects = true)"
-        )
-        ((rejected,),) = self._run("SELECT count(DISTINCT (file_id, line)) FROM reject_errors")
-        self._run("DROP TABLE reject_errors")
-        self._run("DROP TABLE reject_scans")
-        return int(rejected)
+        return run(self._connection, sql)
 
     # Persons
 
-    def _number_persons(self, events: Mapping[str, _Staged], own: _Staged | None) -> int:
+    def _number_persons(self, events: Mapping[str, Staged], own: Staged | None) -> int:
         """Give each identifier its secret number: its place in a random order."""
         sources = [(staged, self._manifest.events[table].person) for table, staged in events.items()]
         if own and self._manifest.persons:
@@ -230,7 +167,7 @@ class _Import:
     def _id(self, person: str) -> str:
         return f"TRY_CAST({name(person)} AS {self._id_type})"
 
-    def _code_persons(self, events: Mapping[str, _Staged], own: _Staged | None, persons: int) -> TableReport:
+    def _code_persons(self, events: Mapping[str, Staged], own: Staged | None, persons: int) -> TableReport:
         """Make the table of persons: one row each, in number order, also for persons without attributes."""
         manifest = self._manifest
         table = manifest.dataset.tables[PERSONS]
@@ -240,7 +177,7 @@ class _Import:
             first = next(iter(events))
             staged, person = events[first], manifest.events[first].person
             for public, source_name in manifest.person_columns.items():
-                _require_column(staged, source_name, f"person.columns.{public}")
+                require_column(staged, source_name, f"person.columns.{public}")
         codings = self._codings(table.columns, manifest.person_columns, staged, PERSONS)
         attributes = "".join(
             f", coalesce(a.attributes.{name(public)}, 0)::{code_type(column)} AS {name(public)}"
@@ -248,7 +185,7 @@ class _Import:
         )
         # Where a person has several rows, the first in the source's order decides every attribute.
         packed = ", ".join(f"{name(public)} := {one.code}" for public, one in codings.items())
-        first_rows = f"arg_min(struct_pack({packed}), {_ROW})" if packed else "NULL"
+        first_rows = f"arg_min(struct_pack({packed}), {ROW})" if packed else "NULL"
         self._run(
             f"CREATE TABLE persons AS SELECT n.{_ID}, n.{PERSON}{attributes} FROM numbers n LEFT JOIN "
             f"(SELECT {self._id(person)} AS {_ID}, {first_rows} AS attributes FROM {staged.relation} GROUP BY 1) a "
@@ -260,7 +197,7 @@ class _Import:
 
     # Events
 
-    def _code_events(self, table: str, staged: _Staged) -> TableReport:
+    def _code_events(self, table: str, staged: Staged) -> TableReport:
         """Make a table of events in person order: the one big sort."""
         source = self._manifest.events[table]
         declared = self._manifest.dataset.tables[table]
@@ -279,7 +216,7 @@ class _Import:
         return self._report(staged, source.person, codings, source.columns)
 
     def _codings(
-        self, columns: Mapping[str, Column], sources: Mapping[str, str], staged: _Staged, table: str
+        self, columns: Mapping[str, Column], sources: Mapping[str, str], staged: Staged, table: str
     ) -> dict[str, Coding]:
         codings: dict[str, Coding] = {}
         for public, column in columns.items():
@@ -290,7 +227,7 @@ class _Import:
                 codings[public] = self._dictionary(column, source, staged, table)
         return codings
 
-    def _dictionary(self, column: Column, source: str, staged: _Staged, table: str) -> Coding:
+    def _dictionary(self, column: Column, source: str, staged: Staged, table: str) -> Coding:
         """Give the texts of an undeclared category numbers in random order, and keep both beside the table."""
         kept = f"store.{name(dictionary(table, column))}"
         value = f"TRY_CAST({source} AS VARCHAR)"
@@ -321,7 +258,7 @@ class _Import:
     # Reports
 
     def _report(
-        self, staged: _Staged, person: str, codings: Mapping[str, Coding], sources: Mapping[str, str]
+        self, staged: Staged, person: str, codings: Mapping[str, Coding], sources: Mapping[str, str]
     ) -> TableReport:
         """Count over the source, in one pass, what was lost on the way into the store."""
         counts = ["count(*)", f"coalesce(count_if({self._id(person)} IS NULL), 0)"]
@@ -358,9 +295,3 @@ class _Import:
             done.set()
             watcher.join()
         self._progress(what, 1.0)
-
-
-def _require_column(staged: _Staged, source_name: str, place: str) -> None:
-    if source_name not in staged.types:
-        known = ", ".join(column for column in staged.types if name(column) != _ROW)
-        raise ManifestError(place, f"the source has no column {source_name}; it has {known}")
