@@ -9,15 +9,19 @@ BIN := .venv/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# One make at a time installs: a `make test` that begins while `make demo` installs waits, and finds its work done.
+LOCKED := $(PYTHON) -c 'import fcntl, subprocess, sys; \
+	lock = open(".venv/lock", "w"); fcntl.flock(lock, fcntl.LOCK_EX); sys.exit(subprocess.call(sys.argv[1:]))'
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+
 .venv/installed: pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing Rowless into .venv (a minute, once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	@touch $@
+	@mkdir -p .venv
+	@$(LOCKED) sh -ec 'test ! $@ -nt pyproject.toml || exit 0; \
+		$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv .venv; \
+		echo "Installing Rowless into .venv (a minute, once) ..."; $(INSTALL) .; touch $@'
 
 .venv/installed-test: .venv/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $@
+	@$(LOCKED) sh -ec 'test ! $@ -nt .venv/installed || exit 0; $(INSTALL) ".[test]"; touch $@'
 
 demo: .venv/installed ## real data, a server on PORT (8000), one query and its answer; then it serves until Ctrl-C
 	@ROWLESS_PORT=$(PORT) $(BIN)/rowless demo

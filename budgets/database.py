@@ -22,6 +22,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from budgets.errors import SchemaOutdated, Unavailable
 
@@ -119,9 +120,10 @@ class Database:
         self._engine.dispose()
 
     def upgrade(self) -> None:
-        """Bring the schema to this version's, keeping the data."""
+        """Bring the schema to this version's, keeping the data. Raises SchemaOutdated where it is a later version's."""
         config = _alembic()
         with self.write() as connection:
+            _refuse_later(MigrationContext.configure(connection).get_current_revision())
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -134,8 +136,20 @@ class Database:
     def require_current(self) -> None:
         """Raise SchemaOutdated unless the schema is this version's."""
         present, wanted = self.revisions()
+        _refuse_later(present)
         if present != wanted:
             raise SchemaOutdated(f"the ledger's schema is {present or 'missing'}; run `rowless init` to bring it up")
+
+
+def _refuse_later(present: str | None) -> None:
+    """Raise SchemaOutdated where this version does not know the schema: it cannot bring that one up, nor down."""
+    try:
+        ScriptDirectory.from_config(_alembic()).get_revisions(present or ())
+    except CommandError as error:
+        raise SchemaOutdated(
+            f"the ledger's schema is {present}, which this version of Rowless does not know: a later one made it. "
+            "Use that version or another home"
+        ) from error
 
 
 def _engine(url: str) -> sa.Engine:

@@ -6,6 +6,7 @@ it, serve, ask. A second run finds all of it there and only serves and asks agai
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -16,8 +17,9 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from budgets import datasets, people, studies
 from budgets.errors import NotFound
@@ -31,7 +33,7 @@ from server.stores import import_manifest
 from server.terminal import as_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import sqlalchemy as sa
 
@@ -76,27 +78,75 @@ class NotServing(ServerError):
     """The demonstration's server did not come up."""
 
 
+class NotAnswered(ServerError):
+    """The demonstration's server refused the question: its budget was spent, or its study is closed by now."""
+
+
 def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
-    """Set up what is missing, serve, ask one query and go on serving until stopped."""
-    _require_free(settings)
-    tokens = _set_up(settings, manifest, say)
+    """Set up what is missing, serve, ask one query and go on serving until stopped.
+
+    Raises NotServing where the port or the home is taken, or the server does not come up.
+    """
+    with _only_one(settings) as lock:
+        _require_free(settings)
+        _serve_and_ask(settings, lock, _set_up(settings, manifest, say), say)
+
+
+def _serve_and_ask(settings: Settings, lock: IO[str], tokens: dict[str, str], say: Callable[[str], None]) -> None:
     address = f"http://{settings.host}:{settings.port}"
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    environment = {**os.environ, "ROWLESS_HOME": str(settings.home)}
-    command = [sys.executable, "-m", "server.cli", "serve"]
-    with (settings.home / "server.log").open("ab") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603  our own command
+    server = None
     try:
-        _wait_until_up(server, address, settings)
+        with (settings.home / "server.log").open("ab") as log:
+            began = log.tell()
+            server = subprocess.Popen(
+                [sys.executable, "-m", "server.cli", "serve"],
+                env={**os.environ, "ROWLESS_HOME": str(settings.home)},
+                stdout=log,
+                stderr=log,
+                # It holds the lock too: where this process alone is killed, the next one is told of the server.
+                pass_fds=[lock.fileno()],
+            )
+        _note(lock, f"{address}, process {server.pid}")
+        _wait_until_up(server, address, settings, began)
         _ask(address, tokens["researcher"], say)
         _invite(address, tokens, say)
         server.wait()
     except KeyboardInterrupt:
         say("\nStopped. `make demo` goes on from here; `make clean` forgets it all.")
     finally:
-        server.terminate()
-        server.wait()
+        if server is not None:
+            server.terminate()
+            server.wait()
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[IO[str]]:
+    """Hold the home's lock: two demonstrations that set one home up at once would be in each other's way."""
+    try:
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (settings.home / "demo.lock").open("a+")
+    except OSError as error:
+        raise NotServing(f"the home {settings.home} cannot be used ({error.strerror})") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise NotServing(
+                f"a demonstration of the home {settings.home} is running already ({lock.read()}); "
+                "stop it, or give this one a home and a port of its own: ROWLESS_HOME=./home-2 make demo PORT=8001"
+            ) from error
+        _note(lock, f"process {os.getpid()}")
+        yield lock
+
+
+def _note(lock: IO[str], who: str) -> None:
+    """Write into the lock who holds it."""
+    lock.truncate(0)
+    lock.write(who)
+    lock.flush()
 
 
 def _require_free(settings: Settings) -> None:
@@ -118,7 +168,7 @@ def _stop(_number: int, _frame: object) -> None:
 def _set_up(settings: Settings, manifest: Path, say: Callable[[str], None]) -> dict[str, str]:
     """Make the home, the data, the users and the study where they are missing. Return the tokens by role."""
     kept = settings.home / "demo-tokens.json"
-    tokens: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
+    tokens = _kept_tokens(kept)
     made = create_home(settings)
     if made.admin_token:
         tokens["admin"] = made.admin_token
@@ -129,11 +179,12 @@ def _set_up(settings: Settings, manifest: Path, say: Callable[[str], None]) -> d
         with house.database.write() as transaction:
             admin = people.user(transaction, USERS["admin"])
             for role, name in USERS.items():
-                if role not in tokens:
+                # A token of another ledger, or one that was revoked, opens nothing: it is replaced.
+                owner = people.authenticate(transaction, tokens.get(role, ""))
+                if owner is None or owner.name != name:
                     tokens[role] = _token(transaction, name, role, admin)
             known = dataset in datasets.names(transaction)
-        kept.touch(mode=0o600)
-        kept.write_text(json.dumps(tokens))
+        _keep_tokens(kept, tokens)
         if not known:
             _, report = import_manifest(
                 settings, house.database, manifests.read(manifest), admin, lambda _what, _done: None
@@ -150,6 +201,24 @@ def _set_up(settings: Settings, manifest: Path, say: Callable[[str], None]) -> d
     finally:
         house.close()
     return tokens
+
+
+def _kept_tokens(file: Path) -> dict[str, str]:
+    """Return the tokens by role that an earlier run kept; none where it left no file, or a broken one."""
+    try:
+        read = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {role: text for role, text in read.items() if isinstance(text, str)} if isinstance(read, dict) else {}
+
+
+def _keep_tokens(file: Path, tokens: dict[str, str]) -> None:
+    """Write the tokens, whole or not at all: whoever is stopped here finds the file as it was."""
+    new = file.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(json.dumps(tokens))
+    new.replace(file)
 
 
 def _import_observatory(settings: Settings, house: House, admin: Actor, say: Callable[[str], None]) -> None:
@@ -182,13 +251,14 @@ def _open_study(
         say(f"Opened the study {name} with a budget of epsilon {EPSILON}; the DPO approved it")
 
 
-def _wait_until_up(server: subprocess.Popen[bytes], address: str, settings: Settings) -> None:
+def _wait_until_up(server: subprocess.Popen[bytes], address: str, settings: Settings, began: int) -> None:
     for _ in range(START_SECONDS * 10):
         if server.poll() is not None:
-            raise NotServing(
-                f"the server did not start (is port {settings.port} taken? PORT= changes it); "
-                f"see {settings.home / 'server.log'}"
-            )
+            file = settings.home / "server.log"
+            with file.open("rb") as log:
+                log.seek(began)
+                said = log.read().decode(errors="replace").strip().splitlines()
+            raise NotServing(f"the server did not start: {said[-1] if said else 'it said nothing'} (all of it: {file})")
         try:
             _call(f"{address}/api/v1/health", None)
         except OSError:
@@ -201,7 +271,11 @@ def _wait_until_up(server: subprocess.Popen[bytes], address: str, settings: Sett
 def _ask(address: str, token: str, say: Callable[[str], None]) -> None:
     say(f"\nAsking, as a researcher: {QUESTION}")
     began = time.monotonic()
-    answer = _call(f"{address}/api/v1/studies/{STUDY}/queries", token, ASK)
+    try:
+        answer = _call(f"{address}/api/v1/studies/{STUDY}/queries", token, ASK)
+    except (NotAnswered, OSError) as error:
+        say(f"There is no answer: {error}. `make clean` forgets this home; `make demo` then begins anew.")
+        return
     took_ms = (time.monotonic() - began) * 1000
     budget = answer["budget"]
     say(f"The answer, with its margins at 95%, after {took_ms:.0f} ms:\n\n{as_table(answer)}\n")
@@ -234,4 +308,12 @@ def _call(url: str, token: str | None, body: Any = None) -> Any:
         with urllib.request.urlopen(request, timeout=START_SECONDS) as response:  # noqa: S310  our own server
             return json.load(response)
     except urllib.error.HTTPError as error:
-        raise NotServing(f"{url} answered {error.code}: {error.read().decode()}") from error
+        raise NotAnswered(_reason(error)) from error
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """Return what a problem says of itself, or its status."""
+    try:
+        return str(json.load(error)["detail"]).rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {error.code}"

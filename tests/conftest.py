@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests import ports
 from tests.databases import Postgresql, Sqlite
 from tests.postgres import postgres
 
@@ -25,6 +26,11 @@ settings.load_profile("rowless")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch that `make audit` gives."""
     parser.addoption("--audit", action="store_true", help="run the heavier statistics too")
+
+
+def pytest_configure() -> None:
+    """Keep the tests away from the home, the port and the settings of whoever runs them."""
+    ports.forget_settings()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

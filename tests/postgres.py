@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,14 +137,6 @@ def _programs(folder: Path) -> Path:
     shutil.copytree(package / "pginstall", folder / "pgserver" / "pginstall", symlinks=True)
     shutil.copytree(package.with_name("pgserver.libs"), folder / "pgserver.libs")
     return folder / "pgserver" / "pginstall" / "bin"
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def _user() -> int | None:

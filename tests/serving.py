@@ -33,7 +33,7 @@ from server.house import create_home, open_house
 from server.settings import Settings, load
 from server.stores import import_manifest
 from tests import databases
-from tests.postgres import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -444,9 +444,8 @@ class Server:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment without settings of Rowless, and with some variables more."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ROWLESS_")}
-    return {**kept, "PYTHONPATH": str(ROOT), **variables}
+    """Return this process's environment with some variables more: see `ports.py` for what it says of Rowless."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **variables}
 
 
 @contextmanager

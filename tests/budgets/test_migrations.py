@@ -96,6 +96,19 @@ def test_an_empty_database_is_refused(fresh: Database) -> None:
     fresh.require_current()
 
 
+def test_the_schema_of_a_later_version_is_refused(fresh: Database, address: str) -> None:
+    """A ledger that a later version made is left as it is, with words in place of Alembic's."""
+    fresh.upgrade()
+    with fresh.write() as transaction:
+        transaction.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    before = schema(address)
+    for work in (fresh.upgrade, fresh.require_current):
+        with pytest.raises(SchemaOutdated, match="schema is 9999, which this version of Rowless does not know"):
+            work()
+    assert schema(address) == before
+    assert fresh.revisions()[0] == "9999"
+
+
 def test_an_upgrade_that_fails_leaves_nothing(fresh: Database, address: str) -> None:
     """When a migration cannot run to its end, the database stays as it was."""
     with fresh.write() as transaction:

@@ -22,7 +22,8 @@ from budgets.database import Database
 from budgets.errors import SchemaOutdated, Unavailable
 from tests.budgets.world import cost, make_world, question
 from tests.databases import Postgresql, Sqlite, change, file_of
-from tests.postgres import free_port, postgres
+from tests.ports import free_port
+from tests.postgres import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from tests.postgres import free_port
+from server.settings import SETTINGS
+from tests.ports import free_port
 from tests.serving import PATIENTS, ROOT, Client, ask, environment, through_http
 
 if TYPE_CHECKING:
@@ -62,8 +63,14 @@ class Demo:
 
 @contextmanager
 def demo(checkout: Path, port: int, **variables: str) -> Iterator[Demo]:
-    """Run the demonstration in a checkout until the block ends."""
-    variables = {"PYTHONPATH": str(checkout), "PYTHONUNBUFFERED": "1", "ROWLESS_PORT": str(port), **variables}
+    """Run the demonstration in a checkout until the block ends, by default with the home that it has by default."""
+    variables = {
+        "PYTHONPATH": str(checkout),
+        "PYTHONUNBUFFERED": "1",
+        "ROWLESS_HOME": SETTINGS["home"].default,
+        "ROWLESS_PORT": str(port),
+        **variables,
+    }
     with subprocess.Popen(
         [sys.executable, "-m", "server.cli", "demo"],
         cwd=checkout,
@@ -85,11 +92,26 @@ TOKEN = re.compile(r"^  (researcher|admin|DPO) +(rowless_[0-9a-f]{16}_[A-Za-z0-9
 
 
 def test_the_demonstration(checkout: Path) -> None:
-    """From a fresh checkout: an answer with margins, three tokens that work, a server until SIGTERM; again: free."""
+    """From a fresh checkout: an answer with margins, three tokens that work, a server until SIGTERM; again: free.
+
+    It is killed halfway first, with half of its tokens written, and goes on from there. While it runs a second one in
+    the same home is refused, whatever its port.
+    """
     port = free_port()
+    with demo(checkout, port) as cut:
+        cut.read_until("20,190 person-years")
+        cut.process.kill()
+    assert "Imported rand-hie: 5,912 persons, 20,190 person-years" in cut.text
+    (checkout / "rowless-home" / "demo-tokens.json").write_text('{"admin": "rowless_')
     with demo(checkout, port) as first:
         first.read_until("/audit/entries")
-        assert "5,912 persons, 20,190 person-years" in first.text
+        assert "Imported rand-hie" not in first.text
+        assert "Imported observatory" in first.text
+        with demo(checkout, free_port()) as twin:
+            twin.read_until(None)
+            assert twin.process.wait(30) == 1
+        assert "rowless-home is running already (http://127.0.0.1:" in twin.text
+        assert "Traceback" not in twin.text
         assert len(re.findall(r"^  \d+ +[\d,]+ ± \d+ +\d\.\d\d ± \d\.\d\d$", first.text, re.MULTILINE)) == 5, first.text
         assert "It cost epsilon 1. Of the study's 3, 2 is left." in first.text
         tokens = dict(TOKEN.findall(first.text))
@@ -163,7 +185,7 @@ def test_without_its_data_the_demonstration_says_so(checkout: Path, tmp_path: Pa
     ended = subprocess.run(
         [sys.executable, "-m", "server.cli", "demo"],
         cwd=tmp_path,
-        env=environment(PYTHONPATH=str(checkout), ROWLESS_HOME=str(tmp_path / "home2")),
+        env=environment(PYTHONPATH=str(checkout), ROWLESS_HOME=str(tmp_path / "home2"), ROWLESS_PORT=str(free_port())),
         capture_output=True,
         text=True,
         timeout=WAIT_SECONDS,
