@@ -83,7 +83,8 @@ def append(
 ) -> None:
     """Add an entry. `subject` is what was acted on, as in "study:flu"; `summary` a sentence that names no person.
 
-    Raises Unavailable when entries are gone: a log that was cut off is not written on.
+    Raises Unavailable when entries are gone: a log that was cut off is not written on. Raises Invalid for half a
+    character, which UTF-8 does not have.
     """
     last = transaction.execute(_FIND_LAST).first()
     position, previous = (last.position + 1, last.leaf_hash) if last else (0, START)
@@ -104,7 +105,10 @@ def append(
             "previous": previous,
         }
     )
-    leaf = leaf_hash(body.encode())
+    try:
+        leaf = leaf_hash(body.encode())
+    except UnicodeEncodeError:  # half a character: over HTTP none comes so far, but a terminal may give one
+        raise Invalid(action, "a text of it cannot be written in UTF-8") from None
     transaction.execute(
         sa.insert(audit_entries),
         {

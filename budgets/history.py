@@ -6,7 +6,7 @@ Names come from the table of identities, as far as they are still known; the log
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -27,13 +27,14 @@ from budgets.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 BATCH_ROWS = 50  # a release may be large, and only its description is kept
 
 IMPORT = "dataset.import"
-APPROVALS = ("study.approve", "study.resume", "study.budget.approve")
-DECISIONS = ("study.open", *APPROVALS, "study.suspend", "study.close")
+APPROVALS = ("study.approve", "study.budget.approve")
+DECISIONS = ("study.open", "study.edit", *APPROVALS, "study.suspend", "study.resume", "study.close")
+JOINS, LEAVES = "study.member.add", "study.member.remove"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,23 @@ class Act:
     reason: str | None
     member: str | None
     limits: Loss | None
+
+
+@dataclass(frozen=True)
+class Membership:
+    """From when to when somebody was a member of a study. None is what the log no longer tells.
+
+    `name` is None where it was erased; then `since` is known and `until` is not. `is_member`: they are one now.
+    """
+
+    name: str | None
+    since: str | None
+    until: str | None = None
+    is_member: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {"name": self.name, "since": self.since, "until": self.until, "is_member": self.is_member}
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,34 @@ def acts_of_dataset(transaction: sa.Connection, dataset: str) -> list[Act]:
     decided = _acts(transaction, audit_entries.c.study.in_(mine), audit_entries.c.action.in_(DECISIONS))
     own = [act for act, subject in imports if subject == f"dataset:{dataset}"]
     return sorted([*own, *(act for act, _ in decided)], key=lambda act: act.index)
+
+
+def memberships(transaction: sa.Connection, study: str, present: Collection[str]) -> list[Membership]:
+    """Return who was ever a member of a study, by the log, oldest first; `present` are the names of its members now.
+
+    An end is matched to a beginning by name. One whose name was erased cannot be matched: so a membership without a
+    name may have ended, and a person who is named may stand there a second time without a name.
+    """
+    mine = audit_entries.c.study == study
+    acts = [act for act, _ in _acts(transaction, mine, audit_entries.c.action.in_((JOINS, LEAVES)))]
+    found: list[Membership] = []
+    open_at: dict[str, int] = {}  # name -> place of the membership that has no end yet
+    for act in acts:
+        if act.action == JOINS:
+            if act.member is not None:
+                open_at[act.member] = len(found)
+            found.append(Membership(act.member, act.time))
+        elif act.member in open_at:
+            place = open_at.pop(act.member)
+            found[place] = replace(found[place], until=act.time)
+        elif act.member is not None:
+            found.append(Membership(act.member, None, act.time))
+    for name in present:
+        if name in open_at:
+            found[open_at[name]] = replace(found[open_at[name]], is_member=True)
+        else:
+            found.append(Membership(name, None, is_member=True))
+    return found
 
 
 def releases_of(

@@ -95,7 +95,9 @@ def at_spend(used: Loss, limits: Limits) -> Guarantee:
 def of_replacing(guarantee: Guarantee) -> Guarantee:
     """Return what holds of two sets of data in which one person's data differ."""
     with localcontext(Context(prec=DIGITS, rounding=ROUND_CEILING)):
-        delta = (1 + guarantee.epsilon.exp() + SLACK) * guarantee.delta_atto
+        # exp() rounds to the nearest whatever the context says: the next decimal is above. Only e^0 is exact.
+        factor = guarantee.epsilon.exp().next_plus() if guarantee.epsilon_nano else ONE
+        delta = (1 + factor) * guarantee.delta_atto
         return Guarantee(2 * guarantee.epsilon_nano, min(ATTO, math.ceil(delta)), guarantee.by)
 
 

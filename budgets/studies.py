@@ -353,8 +353,8 @@ def _checked(terms: Terms) -> dict[str, Any]:
     except ValueError:  # half a character, or a number that JSON does not have
         raise Invalid("terms", "hold what cannot be written as JSON in UTF-8") from None
     for name in ("title", "purpose", "legal_basis"):
-        if not 1 <= len(getattr(terms, name).strip()) <= TEXT_MAX:
-            raise Invalid(name, f"must be a text of 1 to {TEXT_MAX} characters")
+        if not 1 <= len(getattr(terms, name).strip()) <= TEXT_MAX or "\0" in getattr(terms, name):
+            raise Invalid(name, f"must be a text of 1 to {TEXT_MAX} characters, without NUL")
     for name in ("starts", "ends"):
         day = getattr(terms, name)
         if day is not None and not _is_day(day):

@@ -53,7 +53,7 @@ def audit() -> None:
 def entries_(name: str | None, cursor: int | None, limit: int, oldest_first: bool, **filters: str | None) -> Any:
     """Show entries of the log, the newest first."""
     with house() as opened:
-        with opened.database.read() as transaction:
+        with opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)
         shown, following = entries.page(
             opened.database, by, filters, cursor=cursor, limit=limit, newest_first=not oldest_first

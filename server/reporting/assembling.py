@@ -97,6 +97,7 @@ def _of_several(transaction: sa.Connection, name: str) -> dict[str, Any]:
         "legal_basis": present.terms.legal_basis,
         "state": present.state,
         "members": list(present.members),
+        "recipients": [one.to_json() for one in history.memberships(transaction, name, present.members)],
         "limit": {"epsilon": balance.to_json()["epsilon"], "delta": balance.to_json()["delta"]},
         "spent": balance.used.to_json(),
     }
@@ -144,8 +145,11 @@ def _act(act: Act) -> dict[str, Any]:
 
 def _releases(found: Iterable[Released], profiles: list[Released], unanswered: int) -> dict[str, Any]:
     shown: list[dict[str, Any]] = []
-    count = 0
+    count = naming = 0
+    last = None
     for count, one in enumerate(found, start=1):
+        last = one.released_at
+        naming += any("threshold" in column for column in one.body["columns"])
         if count <= SHOWN_MAX:
             shown.append(
                 {
@@ -162,7 +166,8 @@ def _releases(found: Iterable[Released], profiles: list[Released], unanswered: i
         "count": count,
         "unanswered": unanswered,
         "first": shown[0]["released_at"] if shown else None,
-        "last": shown[-1]["released_at"] if shown else None,
+        "last": last,
+        "naming": naming,
         "shown": shown,
         "profiles": [
             {"id": one.id, "edition": one.edition, "released_at": one.released_at, "cost": one.loss.to_json()}

@@ -7,11 +7,13 @@ everything else of the person asked for.
 
 from __future__ import annotations
 
+import math
 from decimal import ROUND_CEILING, Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from budgets import risk
-from budgets.loss import Loss
+from budgets.loss import ATTO, NANO, Loss
 
 if TYPE_CHECKING:
     from budgets.accounts import Balance
@@ -99,9 +101,17 @@ def of(guarantee: Guarantee) -> dict[str, Any]:
     }
 
 
-def _pair(guarantee: Guarantee) -> dict[str, float | None]:
-    loss = Loss(guarantee.epsilon_nano, 0, guarantee.delta_atto).to_json()
-    return {"epsilon": loss["epsilon"], "delta": loss["delta"]}
+def _pair(guarantee: Guarantee) -> dict[str, float]:
+    return {
+        "epsilon": not_below(Fraction(guarantee.epsilon_nano, NANO)),
+        "delta": not_below(Fraction(guarantee.delta_atto, ATTO)),
+    }
+
+
+def not_below(exact: Fraction) -> float:
+    """Return the float nearest to an exact number whose decimal, as JSON writes it, is not below the number."""
+    nearest = float(exact)
+    return nearest if Fraction(repr(nearest)) >= exact else math.nextafter(nearest, math.inf)
 
 
 def _beliefs(guarantee: Guarantee) -> list[dict[str, float]]:
@@ -133,7 +143,7 @@ def _answers(guarantee: Guarantee, within: Guarantee) -> dict[str, str]:
 
 def _summary(guarantee: Guarantee) -> str:
     if guarantee.epsilon_nano == 0 and guarantee.delta_atto == 0:
-        return "Nothing was spent: nothing was revealed of anyone."
+        return "Nothing was spent, and so nothing was revealed of anyone here."
     chance = f" and delta {_delta_text(guarantee)}" if guarantee.delta_atto else ""
     words = f"Epsilon {shortened(guarantee.epsilon)}{chance}: a belief of 10% that a person is in the data can "
     words += f"become at most {percent(risk.posterior(guarantee, BELIEF))}."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from decimal import Decimal
 from importlib import resources
 from typing import Any
@@ -57,15 +58,18 @@ def html(document: dict[str, Any]) -> str:
         loss=_loss,
         number=_number,
         by=regulator.by,
+        approvals=regulator.approvals(document),
+        recipients=[regulator.recipient(one) for study in document["studies"] for one in study["recipients"]],
         moment=_moment,
     )
 
 
 def _curve(meant: dict[str, Any]) -> list[tuple[float, float]]:
     """Return points (prior, posterior) of a guarantee, both from 0 to 1."""
-    guarantee = Guarantee(
-        int(Decimal(str(meant["epsilon"])) * NANO), int(Decimal(str(meant["delta"])) * ATTO), meant["by"]
+    epsilon, delta = (
+        math.ceil(Decimal(str(meant[name])) * scale) for name, scale in (("epsilon", NANO), ("delta", ATTO))
     )
+    guarantee = Guarantee(epsilon, min(ATTO, delta), meant["by"])
     priors = [Decimal(step) / POINTS for step in range(POINTS + 1)]
     return [(float(prior), float(risk.posterior(guarantee, prior))) for prior in priors]
 

@@ -44,8 +44,13 @@ LEFT_OUT = {
 
 TO_ADD = None  # an answer that only the controller has: the page leaves room for it
 OWN_WORK = (
-    "Only statistics with noise leave the server, in differential privacy for each person with all their events. "
-    "A limit on the loss is enforced before data are touched, for the study and, over all studies, for the dataset."
+    "Of the data nothing leaves the server but statistics with noise, in differential privacy for each person with all "
+    "their events, and values of columns without declared ones that reach a threshold with noise. A limit on the loss "
+    "is enforced before data are touched, for the study and, over all studies, for the dataset."
+)
+LOGGED = (
+    "Access is by role and token. Each decision, question, answer and refused question, and each reading of a release, "
+    "of a report and of the audit log's entries, is an entry of the audit log; so is each token made or revoked."
 )
 
 
@@ -73,7 +78,7 @@ def facts(document: dict[str, Any]) -> list[dict[str, Any]]:
                 ("Recipients", _recipients(document)),
                 ("Transfers to third countries", TO_ADD),
                 ("Time limits", _time_limits(document)),
-                ("Security measures (article 32)", OWN_WORK + " Access is by role and token; every act is logged."),
+                ("Security measures (article 32)", f"{OWN_WORK} {LOGGED}"),
             ),
         },
         {
@@ -95,12 +100,24 @@ def _asked(*pairs: tuple[str, str | None]) -> list[dict[str, str | None]]:
 
 
 def _decided(document: dict[str, Any]) -> str:
-    said = [
-        f"{act['action'].removeprefix('study.')} of {act['study']} by {by(act)} on {act['time'][:10]}"
-        for act in document["history"]
-        if act["approval"]
-    ]
-    return _listed(said, "No DPO has approved anything yet.")
+    return _listed(approvals(document), "No DPO has approved anything yet.")
+
+
+def approvals(document: dict[str, Any]) -> list[str]:
+    """Return what DPOs approved, by whom and when, and of which studies the terms in force are not approved."""
+    said = [_approval(act) for act in document["history"] if act["approval"]]
+    states = {one["id"]: one["state"] for one in document["studies"]}
+    approved = dict.fromkeys(act["study"] for act in document["history"] if act["approval"])
+    waiting = [study for study in approved if states.get(study) == "draft"]
+    return [*said, *(f"the terms of {study} were changed since, and wait for approval" for study in waiting)]
+
+
+def _approval(act: dict[str, Any]) -> str:
+    what = f"study {act['study']}"
+    if act["action"] != "study.approve":
+        limit = "" if act["limit"] is None else f" (epsilon {act['limit']['epsilon']:.15g})"
+        what = f"a larger budget of {what}{limit}"
+    return f"{what}: {by(act)} on {act['time'][:10]}"
 
 
 def by(act: dict[str, Any]) -> str:
@@ -111,13 +128,33 @@ def by(act: dict[str, Any]) -> str:
 def _limits_of_use(document: dict[str, Any]) -> str:
     study = document["study"]
     if study is None:
-        return f"Data are used through approved studies alone, of which there are {len(document['studies'])}."
-    protocol = [
-        f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}"
-        for name, value in study["protocol"].items()
-        if isinstance(value, (list, str, int, float))
+        states = [one["state"] for one in document["studies"]]
+        return (
+            f"Questions are asked through studies alone, while a DPO's approval holds: {len(states)} were opened, of "
+            f"which {states.count('approved')} are approved. The custodian buys contribution profiles without a study."
+        )
+    return _listed(limits_of_use(study["protocol"]), "The study's protocol allows all that the catalog has.")
+
+
+def limits_of_use(protocol: dict[str, Any]) -> list[str]:
+    """Return what a protocol, as it is shown, allows: a sentence's part for each of its parts."""
+    said = [
+        f"{name}: {', '.join(protocol[name]) or 'none'}"
+        for name in ("tables", "columns", "statistics")
+        if name in protocol
     ]
-    return _listed(protocol, "The study's protocol allows every table, column and statistic of the catalog.")
+    if "max_epsilon" in protocol:
+        said.append(f"at most epsilon {protocol['max_epsilon']:.15g} for one query")
+    if "min_margin" in protocol:
+        said.append(f"no count with a margin (at 95%) below {float(protocol['min_margin']):.15g}")
+    if "templates" in protocol:
+        named = ", ".join(
+            one["name"] + (f" (at most epsilon {one['max_epsilon']:.15g})" if "max_epsilon" in one else "")
+            for one in protocol["templates"]
+        )
+        strict = protocol.get("strict", False)
+        said.append(f"{'these templates and no other query' if strict else 'templates, as offers'}: {named or 'none'}")
+    return said
 
 
 def _checked(document: dict[str, Any]) -> str:
@@ -150,8 +187,29 @@ def _categories(document: dict[str, Any]) -> str:
 
 
 def _recipients(document: dict[str, Any]) -> str:
-    people = sorted({name for one in document["studies"] for name in one["members"]})
-    return f"Statistics with noise, to: {_listed(people, 'nobody.')}"
+    several = document["study"] is None
+    members = [
+        f"{recipient(one)}{' of ' + study['id'] if several else ''}"
+        for study in document["studies"]
+        for one in study["recipients"]
+    ]
+    public = " Contribution profiles: every user of the server." if document["releases"]["profiles"] else ""
+    return (
+        "Statistics with noise. Members, who can read them while they are members: "
+        f"{_listed(members, 'none so far')}. "
+        f"Admins and DPOs of the server can read them too.{public} To whom they pass them on, the server cannot know."
+    )
+
+
+def recipient(one: dict[str, Any]) -> str:
+    """Return who was a member, and from when to when, as far as the log tells it."""
+    since, until = (None if one[end] is None else one[end][:10] for end in ("since", "until"))
+    if one["name"] is None:
+        return f"a member whose name was erased (since {since}, perhaps no longer)"
+    if one["is_member"]:
+        return f"{one['name']} ({'now' if since is None else f'since {since}'})"
+    began = "until" if since is None else f"{since} to"
+    return f"{one['name']} ({began} {until or 'a day that was erased'})"
 
 
 def _time_limits(document: dict[str, Any]) -> str:

@@ -71,7 +71,10 @@ class Account(Schema):
 
 
 class Act(Schema):
-    """What was decided, by whom and when, from the audit log. A name is null once it was erased."""
+    """What was decided, by whom and when, from the audit log. A name is null once it was erased.
+
+    `approval` marks that a DPO agreed to terms and budget, or to a larger budget; going on after a suspension is none.
+    """
 
     index = fields.Integer(required=True)
     time = fields.String(required=True)
@@ -86,8 +89,20 @@ class Act(Schema):
     limit = fields.Nested(Limit, required=True, allow_none=True)
 
 
+class Recipient(Schema):
+    """Somebody who was a member, and so could read the study's releases, with the times as far as the log tells them.
+
+    A name is null once it was erased; then nobody can tell whether the membership ended.
+    """
+
+    name = fields.String(required=True, allow_none=True)
+    since = fields.String(required=True, allow_none=True)
+    until = fields.String(required=True, allow_none=True)
+    is_member = fields.Boolean(required=True, metadata={"description": "They are a member now"})
+
+
 class ReportedStudy(Schema):
-    """A study in short. What is reserved counts as spent."""
+    """A study in short. What is reserved counts as spent. `recipients` are all who ever were members."""
 
     id = fields.String(required=True)
     title = fields.String(required=True)
@@ -95,6 +110,7 @@ class ReportedStudy(Schema):
     legal_basis = fields.String(required=True)
     state = fields.String(required=True)
     members = fields.List(fields.String(), required=True)
+    recipients = fields.List(fields.Nested(Recipient), required=True)
     limit = fields.Nested(Limit, required=True)
     spent = fields.Nested(Loss, required=True)
 
@@ -142,12 +158,16 @@ class ReportedRelease(ReportedProfile):
 
 
 class Releases(Schema):
-    """What was released. `unanswered` charges have no release: their query failed or is under way."""
+    """What was released. `unanswered` charges have no release: their query failed or is under way.
+
+    `naming` of the releases could name values of a column that has no declared ones, past a threshold.
+    """
 
     count = fields.Integer(required=True)
     unanswered = fields.Integer(required=True)
     first = fields.String(required=True, allow_none=True)
     last = fields.String(required=True, allow_none=True)
+    naming = fields.Integer(required=True)
     shown = fields.List(fields.Nested(ReportedRelease), required=True)
     profiles = fields.List(fields.Nested(ReportedProfile), required=True)
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from budgets import accounts, audit, clock, history, profiles, studies
+from budgets import accounts, audit, clock, commitments, history, profiles, studies
 from budgets.loss import NANO, Loss
 from budgets.profiles import Subject
 from budgets.studies import Terms
 from budgets.tables import identities
-from tests.budgets.world import ADMIN, ANNA, DPO, FLU, cost
+from tests.budgets.world import ADMIN, ANNA, BEN, DPO, FLU, cost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.budgets.world import World
 
 
@@ -71,6 +73,47 @@ def test_what_was_decided_of_a_dataset(past: World) -> None:
         ("dataset.import", None),
         ("study.budget.approve", "heart"),
     ]
+
+
+def test_who_ever_was_a_member(past: World) -> None:
+    """Members of the past stay with their times; of an erased name the beginning is told, and no end."""
+
+    def told() -> list[tuple[str | None, bool, bool, bool]]:
+        present = past.study("heart").members
+        with past.database.read() as transaction:
+            found = history.memberships(transaction, "heart", present)
+            assert history.memberships(transaction, "lung", ()) == []
+        return [(one.name, one.since is not None, one.until is not None, one.is_member) for one in found]
+
+    def do(act: Callable[..., object], name: str) -> None:
+        with past.database.write() as transaction:
+            act(transaction, "heart", name, past.admin)
+
+    assert told() == [(ANNA, True, False, True)]
+    do(studies.remove_member, ANNA)
+    do(studies.add_member, BEN)
+    assert told() == [(ANNA, True, True, False), (BEN, True, False, True)]
+    do(studies.add_member, ANNA)
+    assert told() == [(ANNA, True, True, False), (BEN, True, False, True), (ANNA, True, False, True)]
+    # Anna goes by a new commitment, and what ties the old one to her is erased.
+    with past.database.write() as transaction:
+        commitments.renew(transaction, past.anna)
+        transaction.execute(sa.delete(identities).where(identities.c.commitment == past.anna.commitment))
+    nobody = (None, True, False, False)
+    assert told() == [nobody, (BEN, True, False, True), nobody, (ANNA, False, False, True)]
+    do(studies.remove_member, ANNA)
+    assert told() == [nobody, (BEN, True, False, True), nobody, (ANNA, False, True, False)]
+
+
+def test_going_on_is_no_approval(past: World) -> None:
+    """A DPO's approvals are of terms and of larger budgets; to resume what was suspended is none, but is told."""
+    with past.database.write() as transaction:
+        studies.move(transaction, "heart", "suspend", "a question", past.dpo)
+        studies.move(transaction, "heart", "resume", "answered", past.dpo)
+    with past.database.read() as transaction:
+        acts = history.acts_of_dataset(transaction, FLU)
+    assert [act.action for act in acts if act.study == "heart"][-2:] == ["study.suspend", "study.resume"]
+    assert [act.action for act in acts if act.action in history.APPROVALS] == ["study.approve", "study.budget.approve"]
 
 
 def test_erased_names_are_none(past: World) -> None:

@@ -155,6 +155,7 @@ def test_a_study_needs_a_dataset(world: World) -> None:
         ({"title": ""}, "title"),
         ({"title": " \n"}, "title"),
         ({"title": "x" * (TEXT_MAX + 1)}, "title"),
+        ({"title": "a\0b"}, "title"),  # PostgreSQL keeps no NUL
         ({"purpose": ""}, "purpose"),
         ({"legal_basis": " "}, "legal_basis"),
         ({"starts": "tomorrow"}, "starts"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from budgets import clock
 from budgets.checkpoint import Verifier, open_note
 from budgets.keys import verifier_key
 from server.cli.main import main
@@ -150,6 +151,61 @@ def test_an_erased_name(place: Place) -> None:
     said = place.client("admin").good("GET", "/studies/flu/report")
     assert [(act["name"], act["role"]) for act in said["history"] if act["approval"]] == [(None, "dpo")]
     assert "a dpo whose name was erased" in page_of(place).body.decode()
+
+
+def fact(said: dict[str, Any], question: str) -> str:
+    """Return the answer to a question of a regulator."""
+    (answer,) = [
+        one["answer"] for article in said["regulation"] for one in article["facts"] if one["question"] == question
+    ]
+    return str(answer)
+
+
+@pytest.mark.parametrize("path", ["/studies/flu/report", "/datasets/rand-hie/report"])
+def test_who_left_was_a_recipient(place: Place, path: str) -> None:
+    """Who was a member could read what was released then, and is named with the days after they left."""
+    today = clock.today()
+    place.client("admin").good("PUT", "/studies/flu/members/ben")
+    place.client("admin").good("DELETE", "/studies/flu/members/ada")
+    told = fact(place.client("dora").good("GET", path), "Recipients")
+    assert f"ada ({today} to {today})" in told
+    assert f"ben (since {today})" in told
+    assert "Admins and DPOs of the server can read them too" in told
+    if "studies" in path:
+        assert f"ada ({today} to {today})" in page_of(place, path).body.decode()
+    place.client("admin").good("DELETE", "/users/ada")
+    assert fact(place.client("dora").good("GET", path), "Recipients") == told
+
+
+def test_what_is_approved_and_what_no_longer_is(place: Place) -> None:
+    """An approval is told once, a resumption is none, and terms that changed since are said to wait."""
+    admin, dora = place.client("admin"), place.client("dora")
+    for action in ("suspend", "resume"):
+        dora.good("POST", f"/studies/flu/{action}", {"reason": "looked into"})
+    admin.good("PUT", "/studies/flu/budget", {"epsilon": 1500.0, "reason": "more"})
+    dora.good("POST", "/studies/flu/budget/approve", {"reason": "well"})
+    by = f"dora (dpo) on {clock.today()}"
+    told = f"study flu: {by}; a larger budget of study flu (epsilon 1500): {by}"
+    for path in ("/studies/flu/report", "/datasets/rand-hie/report"):
+        assert fact(dora.good("GET", path), "Who decided, and when") == told
+    admin.good("PATCH", "/studies/flu", {"title": "Another"})
+    for path in ("/studies/flu/report", "/datasets/rand-hie/report"):
+        said = fact(dora.good("GET", path), "Who decided, and when")
+        assert said == f"{told}; the terms of flu were changed since, and wait for approval"
+        assert "the terms of flu were changed since" in page_of(place, path).body.decode()
+
+
+def test_what_is_said_of_noise(place: Place) -> None:
+    """The page says that every number had noise, and of undeclared values that they may be named; not that none is exact."""
+    place.open_study("codes", "clinic")
+    asked = ask(PATIENTS, 1.0, "visits", group_by=["code"])
+    asked["privacy"]["delta"] = 1e-8
+    for query in (ask(PATIENTS, 0.5, "visits"), asked):
+        place.client("ada").good("POST", "/studies/codes/queries", query)
+    text = page_of(place, "/studies/codes/report").body.decode()
+    assert "no number without noise; noise may by chance be zero" in text
+    assert "1 of the releases could name values of a column without declared ones" in text
+    assert "could name values" not in page_of(place).body.decode()
 
 
 def test_the_command(place: Place, tmp_path: Path) -> None:
