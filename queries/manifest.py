@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from queries.catalog import EPOCH, PERSON, PERSONS, PLACE, Column, Dataset, Kind, Table, frozen
 from queries.errors import ManifestError
+from queries.identity import MISSING, NUMBER, TEXT, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,14 +38,24 @@ _REQUIRED: Any = object()
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows come from. `columns` ties each public column to its source column; `person` is the id's."""
+    """Where rows come from. `columns` ties each public column to its source column; `person` are the id's."""
 
     place: str
     path: Path
-    person: str
+    person: tuple[str, ...]
     columns: Mapping[str, str]
     table: str | None = None
     delimiter: str = ","
+
+    @property
+    def person_place(self) -> str:
+        """Return where the manifest names the id's columns."""
+        return "person.id" if self.place == PERSON else f"{self.place}.person"
+
+    @property
+    def called(self) -> str:
+        """Return what an admin calls the source."""
+        return self.path.name if self.table is None else f"{self.table} of {self.path.name}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ class Manifest:
     """A dataset and its sources. `persons` is None when persons are taken from their first event."""
 
     dataset: Dataset
+    identity: Identity
     persons: Source | None
     person_columns: Mapping[str, str]
     events: Mapping[str, Source]
@@ -94,11 +106,11 @@ def parse(text: str, folder: Path) -> Manifest:
     head.done()
 
     person = top.section("person")
-    person_id = person.text("id")
+    identity = _identity(person)
     own, own_from = _columns(person.section("columns", {}), of_person=True)
     persons = None
     if "source" in person:
-        persons = _source(person, folder, person_id, own_from)
+        persons = _source(person, folder, identity.columns, own_from)
     person_title = person.text("title", "One row per person")
     person.done()
 
@@ -121,17 +133,33 @@ def parse(text: str, folder: Path) -> Manifest:
             bounds.positive("events_per_cell"),
         )
         bounds.done()
-        events[table_name] = _source(section, folder, section.text("person", person_id), columns_from)
+        events[table_name] = _source(section, folder, _person(section, identity), columns_from)
         section.done()
     listing.done()
     if not events:
         raise top.error("tables", "declare at least one table")
     top.done()
     dataset = Dataset(name, title, epsilon, delta, persons_max, frozen(tables), overcommit)
-    return Manifest(dataset, persons, frozen(own_from), frozen(events), text)
+    return Manifest(dataset, identity, persons, frozen(own_from), frozen(events), text)
 
 
-def _source(section: _Section, folder: Path, person: str, columns: Mapping[str, str]) -> Source:
+def _identity(person: _Section) -> Identity:
+    id_type = person.text("id_type", "") or None
+    if id_type not in (None, TEXT, NUMBER):
+        raise person.error(
+            "id_type", 'must be "text" (ids are texts as they are written) or "number" (all are numbers)'
+        )
+    return Identity(person.names("id"), id_type, person.words("missing", MISSING))
+
+
+def _person(section: _Section, identity: Identity) -> tuple[str, ...]:
+    columns = section.names("person", identity.columns)
+    if len(columns) != len(identity.columns):
+        raise section.error("person", f"must name {len(identity.columns)} columns, as person.id does")
+    return columns
+
+
+def _source(section: _Section, folder: Path, person: tuple[str, ...], columns: Mapping[str, str]) -> Source:
     path = folder / section.text("source")
     delimiter = section.text("delimiter", ",")
     if len(delimiter) != 1:
@@ -245,6 +273,29 @@ class _Section:
         if not isinstance(value, str) or (value == "" and key in self._document):
             raise self.error(key, "must be a text that is not empty")
         return value
+
+    def names(self, key: str, default: Any = _REQUIRED) -> tuple[str, ...]:
+        """Return the names of one or several source columns, each once."""
+        value = self._take(key, default)
+        several = value if isinstance(value, list | tuple) else [value]
+        if not several or not all(isinstance(one, str) and one for one in several):
+            raise self.error(key, 'must be the name of a column, or a list of names, as in ["site", "patient"]')
+        if len(set(several)) != len(several):
+            raise self.error(key, "names the same column twice")
+        return tuple(several)
+
+    def words(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a list of texts and numbers, as texts. It may be empty."""
+        value = self._take(key, default)
+        if isinstance(value, tuple):
+            return value
+        if not isinstance(value, list) or not all(
+            isinstance(one, (str, int, Decimal)) and not isinstance(one, bool) for one in value
+        ):
+            raise self.error(key, 'must be a list of texts and numbers, as in ["NA", -9]')
+        if any("\0" in str(one) for one in value):
+            raise self.error(key, "holds a NUL character")
+        return tuple(map(str, value))
 
     def flag(self, key: str, default: bool) -> bool:
         value = self._take(key, default)

@@ -6,7 +6,6 @@ import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from queries.catalog import PERSON
 from queries.coding import name, text
 from queries.errors import ImportFailed, ManifestError
 
@@ -61,7 +60,8 @@ def stage(connection: duckdb.DuckDBPyConnection, relation: str, source: Source, 
             run(connection, f"CREATE VIEW {relation} AS SELECT *, rowid AS {ROW} FROM {table}")
     types = {str(row[0]): str(row[1]) for row in run(connection, f"DESCRIBE {relation}")}
     staged = Staged(relation, types, malformed)
-    require_column(staged, source.person, f"{source.place}.person" if source.place != PERSON else "person.id")
+    for column in source.person:
+        require_column(staged, column, source.person_place)
     for public, source_name in source.columns.items():
         require_column(staged, source_name, f"{source.place}.columns.{public}")
     return staged

@@ -17,24 +17,27 @@ from __future__ import annotations
 import shutil
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from queries.bounding import first_disorder
 from queries.catalog import PERSON, PERSONS, Column
-from queries.coding import INTEGERS, Coding, code_type, coding, name, text
+from queries.coding import Coding, code_type, coding, name, text
 from queries.engines.duckdb import dictionary
 from queries.errors import ImportFailed
-from queries.sources import ROW, Staged, require_column, run, stage
+from queries.persons import Rows, describe, number, undescribed
+from queries.sources import require_column, run, stage
 from queries.undeclared import TEXTS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from queries.manifest import Manifest
+    from queries.manifest import Manifest, Source
+    from queries.persons import Described, Link, Numbered
+    from queries.sources import Staged
 
     # (what is being done, how much of it is done from 0 to 1)
     Progress = Callable[[str, float], None]
@@ -42,8 +45,6 @@ if TYPE_CHECKING:
 STORE = "store.duckdb"
 MANIFEST = "manifest.toml"
 _STAGING = "staging"
-# A name of our own beside those of sources and manifests; no public name has a #.
-_ID = '"#id"'
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,22 @@ class TableReport:
     without_person: int
     malformed: int
     columns: Mapping[str, ColumnReport] = field(default_factory=dict)
+    undescribed: int = 0  # persons of the table whom the source of the persons' attributes does not have
+
+
+@dataclass(frozen=True)
+class IdentityReport:
+    """What is odd about who the persons are, in numbers of persons. For the admin only.
+
+    `repeated` have several rows in the source of persons. `contradicting` have rows that disagree on an attribute: the
+    first row in the source's order was taken. `case_variants` have an id that differs from another person's in upper
+    and lower case only.
+    """
+
+    repeated: int
+    contradicting: int
+    case_variants: int
+    contradicting_by_column: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,7 @@ class ImportReport:
 
     persons: int
     tables: Mapping[str, TableReport]
+    identity: IdentityReport
 
 
 def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, progress: Progress) -> ImportReport:
@@ -118,86 +136,78 @@ class _Import:
 
     def run(self, store: Path) -> ImportReport:
         manifest = self._manifest
-        events = {
-            table: stage(self._connection, f"source_{i}", source, self._step)
+        sources = {
+            table: (source, stage(self._connection, f"source_{i}", source, self._step))
             for i, (table, source) in enumerate(manifest.events.items())
         }
-        own = stage(self._connection, "source_persons", manifest.persons, self._step) if manifest.persons else None
+        events = list(sources)
+        described = events[0]
+        if manifest.persons:
+            described = PERSONS
+            sources[PERSONS] = manifest.persons, stage(self._connection, "source_persons", manifest.persons, self._step)
         self._run(f"ATTACH {text(str(store))} AS store")
         with self._step("numbering persons"):
-            persons = self._number_persons(events, own)
+            numbered = self._number_persons(sources)
         reports: dict[str, TableReport] = {}
         with self._step("coding persons"):
-            reports[PERSONS] = self._code_persons(events, own, persons)
-        for table, staged in events.items():
+            reports[PERSONS], found = self._code_persons(numbered.persons, described, sources[described][1])
+        for table in events:
             with self._step(f"coding and sorting {table}"):
-                reports[table] = self._code_events(table, staged)
+                reports[table] = self._code_events(table, sources[table][1], described)
             with self._step(f"checking the order of {table}"):
                 self._check_order(table)
         self._run("CHECKPOINT store")
         self._run("DETACH store")
-        return ImportReport(persons, reports)
+        repeated = found.repeated if manifest.persons else 0
+        identity = IdentityReport(repeated, found.contradicting, numbered.case_variants, found.columns)
+        return ImportReport(numbered.persons, reports, identity)
 
     def _run(self, sql: str) -> list[tuple[Any, ...]]:
         return run(self._connection, sql)
 
     # Persons
 
-    def _number_persons(self, events: Mapping[str, Staged], own: Staged | None) -> int:
-        """Give each identifier its secret number: its place in a random order."""
-        sources = [(staged, self._manifest.events[table].person) for table, staged in events.items()]
-        if own and self._manifest.persons:
-            sources.append((own, self._manifest.persons.person))
-        whole = all(staged.types[person] in INTEGERS for staged, person in sources)
-        self._id_type = "BIGINT" if whole else "VARCHAR"
-        everyone = " UNION ".join(
-            f"SELECT DISTINCT {self._id(person)} AS {_ID} FROM {staged.relation}" for staged, person in sources
-        )
-        self._run(
-            f"CREATE TABLE numbers AS SELECT {_ID}, (row_number() OVER ())::INTEGER - 1 AS {PERSON} "
-            f"FROM (SELECT {_ID} FROM ({everyone}) WHERE {_ID} IS NOT NULL ORDER BY random())"
-        )
-        ((persons,),) = self._run("SELECT count(*) FROM numbers")
-        if persons > self._manifest.dataset.persons_max:
+    def _number_persons(self, sources: Mapping[str, tuple[Source, Staged]]) -> Numbered:
+        """Give each person of the sources their secret number."""
+        named = [
+            Rows(staged.relation, staged.types, source.person, source.person_place, source.called)
+            for source, staged in sources.values()
+        ]
+        numbered = number(self._run, self._manifest.identity, named)
+        if numbered.persons > self._manifest.dataset.persons_max:
             raise ImportFailed(
-                f"the sources hold {persons} persons, more than persons_max = {self._manifest.dataset.persons_max}"
+                f"the sources hold {numbered.persons} persons, more than persons_max = "
+                f"{self._manifest.dataset.persons_max}"
             )
-        return int(persons)
+        self._links = dict(zip(sources, numbered.links, strict=True))
+        return numbered
 
-    def _id(self, person: str) -> str:
-        return f"TRY_CAST({name(person)} AS {self._id_type})"
+    def _code_persons(self, persons: int, described: str, staged: Staged) -> tuple[TableReport, Described]:
+        """Make the table of persons: one row each, in number order, also for persons without attributes.
 
-    def _code_persons(self, events: Mapping[str, Staged], own: Staged | None, persons: int) -> TableReport:
-        """Make the table of persons: one row each, in number order, also for persons without attributes."""
+        Their attributes come from the source `described`.
+        """
         manifest = self._manifest
         table = manifest.dataset.tables[PERSONS]
-        if own and manifest.persons:
-            staged, person = own, manifest.persons.person
-        else:
-            first = next(iter(events))
-            staged, person = events[first], manifest.events[first].person
-            for public, source_name in manifest.person_columns.items():
-                require_column(staged, source_name, f"person.columns.{public}")
+        for public, source_name in manifest.person_columns.items():
+            require_column(staged, source_name, f"person.columns.{public}")
         codings = self._codings(table.columns, manifest.person_columns, staged, PERSONS)
+        found = describe(self._run, self._links[described], {public: one.code for public, one in codings.items()})
         attributes = "".join(
-            f", coalesce(a.attributes.{name(public)}, 0)::{code_type(column)} AS {name(public)}"
+            f", coalesce(a.{name(public)}, 0)::{code_type(column)} AS {name(public)}"
             for public, column in table.columns.items()
         )
-        # Where a person has several rows, the first in the source's order decides every attribute.
-        packed = ", ".join(f"{name(public)} := {one.code}" for public, one in codings.items())
-        first_rows = f"arg_min(struct_pack({packed}), {ROW})" if packed else "NULL"
         self._run(
-            f"CREATE TABLE persons AS SELECT n.{_ID}, n.{PERSON}{attributes} FROM numbers n LEFT JOIN "
-            f"(SELECT {self._id(person)} AS {_ID}, {first_rows} AS attributes FROM {staged.relation} GROUP BY 1) a "
-            f"ON a.{_ID} = n.{_ID} ORDER BY n.{PERSON}"
+            f"CREATE TABLE persons AS SELECT n.{PERSON}{attributes} FROM numbers n LEFT JOIN attributes a "
+            f"ON a.{PERSON} = n.{PERSON} ORDER BY n.{PERSON}"
         )
-        self._run(f"CREATE TABLE store.{PERSONS} AS SELECT * EXCLUDE {_ID} FROM persons ORDER BY {PERSON}")
-        report = self._report(staged, person, codings, manifest.person_columns)
-        return TableReport(report.rows, persons, report.without_person, report.malformed, report.columns)
+        self._run(f"CREATE TABLE store.{PERSONS} AS SELECT * FROM persons ORDER BY {PERSON}")
+        report = self._report(staged, self._links[described], codings, manifest.person_columns)
+        return replace(report, kept=persons), found
 
     # Events
 
-    def _code_events(self, table: str, staged: Staged) -> TableReport:
+    def _code_events(self, table: str, staged: Staged, described: str) -> TableReport:
         """Make a table of events in person order: the one big sort."""
         source = self._manifest.events[table]
         declared = self._manifest.dataset.tables[table]
@@ -208,12 +218,17 @@ class _Import:
         coded = "".join(f", {one.code} AS {name(public)}" for public, one in codings.items())
         values = [f"s.{name(public)}" for public in codings]
         columns = ", ".join([f"p.{PERSON}", *attributes, *values])
+        link = self._links[table]
         self._run(
             f"CREATE TABLE store.{name(table)} AS SELECT {columns} "
-            f"FROM (SELECT {self._id(source.person)} AS {_ID}{coded} FROM {staged.relation}) s "
-            f"JOIN persons p ON p.{_ID} = s.{_ID} ORDER BY p.{PERSON}, random()"
+            f"FROM (SELECT {link.keys}{coded} FROM {staged.relation}) s JOIN {link.table} l ON {link.on('s', 'l')} "
+            f"JOIN persons p ON p.{PERSON} = l.{PERSON} ORDER BY p.{PERSON}, random()"
         )
-        return self._report(staged, source.person, codings, source.columns)
+        report = self._report(staged, link, codings, source.columns)
+        ((stored,),) = self._run(f"SELECT count(*) FROM store.{name(table)}")
+        if stored != report.kept:  # a row belongs to one person, or to none
+            raise ImportFailed(f"table {table} came out with {stored} rows in place of {report.kept}")
+        return replace(report, undescribed=undescribed(self._run, link, self._links[described]))
 
     def _codings(
         self, columns: Mapping[str, Column], sources: Mapping[str, str], staged: Staged, table: str
@@ -258,10 +273,10 @@ class _Import:
     # Reports
 
     def _report(
-        self, staged: Staged, person: str, codings: Mapping[str, Coding], sources: Mapping[str, str]
+        self, staged: Staged, link: Link, codings: Mapping[str, Coding], sources: Mapping[str, str]
     ) -> TableReport:
         """Count over the source, in one pass, what was lost on the way into the store."""
-        counts = ["count(*)", f"coalesce(count_if({self._id(person)} IS NULL), 0)"]
+        counts = ["count(*)"]
         for public, one in codings.items():
             source = name(sources[public])
             counts += [
@@ -269,13 +284,13 @@ class _Import:
                 f"coalesce(count_if({source} IS NOT NULL AND {one.code} = 0), 0)",
                 f"coalesce(count_if({one.clamped}), 0)",
             ]
-        ((rows, without_person, *rest),) = self._run(f"SELECT {', '.join(counts)} FROM {staged.relation}")
+        ((rows, *rest),) = self._run(f"SELECT {', '.join(counts)} FROM {staged.relation}")
         columns = {}
         for place, (public, one) in enumerate(codings.items()):
             null, lost, clamped = rest[3 * place : 3 * place + 3]
             coerced, unknown = (lost, 0) if one.lost == "coerced" else (0, lost)
             columns[public] = ColumnReport(null, coerced, unknown, clamped)
-        return TableReport(rows, rows - without_person, without_person, staged.malformed, columns)
+        return TableReport(rows, rows - link.without_person, link.without_person, staged.malformed, columns)
 
     @contextmanager
     def _step(self, what: str) -> Iterator[None]:

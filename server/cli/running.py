@@ -17,7 +17,7 @@ from server.observatory import Shape, write_observatory
 from server.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from queries.store import ImportReport, TableReport
+    from queries.store import IdentityReport, ImportReport, TableReport
 
 _SETTINGS_HELP = "\b\nSettings, from the environment:\n" + "\n".join(
     f"  {setting.name:<22} {setting.help} [{setting.default}]" for setting in SETTINGS.values()
@@ -57,7 +57,13 @@ def import_(manifest: Path, name: str | None) -> Any:
         with progress() as shown:
             edition, report = stores.import_manifest(opened.settings, opened.database, declared, by, shown)
     tables = {table: dataclasses.asdict(one) for table, one in report.tables.items()}
-    said = {"dataset": edition.dataset, "edition": edition.number, "persons": report.persons, "tables": tables}
+    said = {
+        "dataset": edition.dataset,
+        "edition": edition.number,
+        "persons": report.persons,
+        "tables": tables,
+        "identity": dataclasses.asdict(report.identity),
+    }
     return said, _report(edition.dataset, edition.number, report)
 
 
@@ -69,7 +75,27 @@ def _report(dataset: str, number: int, report: ImportReport) -> str:
             found = [f"{count} {what}" for what, count in dataclasses.asdict(lost).items() if count]
             if found:
                 lines.append(f"    {column}: {', '.join(found)}")
-    return "\n".join(lines)
+        if one.undescribed:
+            lines.append(f"    {one.undescribed} of its persons are not in the source of persons: no attributes")
+    return "\n".join([*lines, *_identities(report.identity)])
+
+
+def _identities(found: IdentityReport) -> list[str]:
+    lines = []
+    if found.repeated:
+        lines.append(f"  {found.repeated} persons have several rows in the source of persons; the first row counts")
+    if found.contradicting:
+        columns = ", ".join(f"{column}: {persons}" for column, persons in found.contradicting_by_column.items())
+        lines.append(
+            f"  {found.contradicting} persons have rows that contradict each other ({columns}); the first row counts. "
+            "If they are several persons, name more columns in person.id"
+        )
+    if found.case_variants:
+        lines.append(
+            f"  Warning: {found.case_variants} ids differ from another one in upper and lower case only. They are "
+            "different persons here"
+        )
+    return lines
 
 
 def _left_out(one: TableReport) -> str:

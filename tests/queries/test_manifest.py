@@ -92,7 +92,7 @@ def test_a_whole_manifest_is_read() -> None:
         (dt.date(2099, 12, 31) - EPOCH).days,
     )
     assert read.events["years"].path == Path("/data/sub/rand_hie.parquet")
-    assert (read.events["years"].person, read.events["other"].person) == ("who", "zper")
+    assert (read.events["years"].person, read.events["other"].person) == (("who",), ("zper",))
     assert read.events["years"].columns["visits"] == "mdvis"
     assert read.persons is not None
     assert (read.persons.path, read.persons.delimiter) == (Path("/data/people.csv"), ";")

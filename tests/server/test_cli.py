@@ -354,9 +354,25 @@ def test_import_reports_what_became_of_the_values(home: Home, tmp_path: Path) ->
     assert (table["rows"], table["kept"], table["without_person"]) == (4, 3, 1)
     assert table["columns"]["cost"] == {"null": 1, "coerced": 0, "unknown": 0, "clamped": 1}
     assert table["columns"]["day"]["coerced"] == 1
+    assert told["identity"] == {"repeated": 0, "contradicting": 0, "case_variants": 0, "contradicting_by_column": {}}
     words = run(home, "import", str(manifest)).stdout
     assert "edition 3" in words
     assert "1 without a person" in words
+
+
+def test_import_reports_odd_persons_to_the_admin_alone(home: Home, tmp_path: Path) -> None:
+    """Persons whose rows contradict each other and ids that differ in case are told, in words too, and logged nowhere."""
+    visits = [f"{who},{sex},2020-01-15,10,30,true,A" for who in ("a", "A", "b") for sex in ("female", "male")]
+    manifest = write_clinic(tmp_path, visits)
+    told = said(home, "import", str(manifest))["identity"]
+    assert told == {"repeated": 0, "contradicting": 3, "case_variants": 2, "contradicting_by_column": {"sex": 3}}
+    words = run(home, "import", str(manifest)).stdout
+    assert "3 persons have rows that contradict each other (sex: 3); the first row counts" in words
+    assert "2 ids differ from another one in upper and lower case only" in words
+    entry = json.loads(
+        home.rows("SELECT body FROM audit_entries WHERE action = 'dataset.import' ORDER BY position DESC")[0][0]
+    )
+    assert set(entry["facts"]) == {"edition", "cap"}, "what an import counted is no fact of the log"
 
 
 @pytest.mark.parametrize(
