@@ -1,8 +1,8 @@
 """What dominates the error of a planned query, and what would help: in words, for an estimate.
 
 Noise is foretold exactly, by planning the query as it might be asked instead. What the bounds cut off depends on the
-data and is not known: the words say what is cut off, not how much it matters. Everything follows from the query, the
-catalog and the budget's limits, so that it may be said for free.
+data: the words say what is cut off, and how much of it the dataset's profile expects, if it has one (`truncation.py`).
+Everything follows from the query, the catalog, the profile and the budget's limits, so that it may be said for free.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from queries import nodes, plan, pricing, results
+from queries import nodes, plan, pricing, results, truncation
 from queries.errors import InvalidQuery
 from queries.measures import Counted
 from queries.mechanisms import NANO
@@ -64,12 +64,15 @@ class Asked:
 
 
 def advise(asked: Asked) -> list[str]:
-    """Return for each statistic a sentence or two, then what concerns the whole query."""
+    """Return what is cut off where nobody knows how much, then a sentence or two on each statistic, then the rest."""
+    cut = truncation.sentences(asked.plan)
+    unknown = [words for words, how in cut.items() if how is truncation.Truncation.UNKNOWN]
     return [
+        *unknown,
         *(f"{output.name}: {_about(asked, output)}" for output in asked.plan.outputs),
         *_on_rho(asked),
         *_on_group_sizes(asked),
-        *_on_truncation(asked.plan),
+        *(words for words in cut if words not in unknown),
     ]
 
 
@@ -217,36 +220,6 @@ def _on_group_sizes(asked: Asked) -> Iterator[str]:
             f"{_number(each)} persons in each, where {name} needs {_number(needed[name])} for a margin under a tenth. "
             f"{fewer} times fewer cells would do: coarser bins or periods, or fewer keys."
         )
-
-
-def _on_truncation(planned: Plan) -> Iterator[str]:
-    """Yield what is in no margin: what the bounds cut off."""
-    if not planned.table.one_row_per_person:
-        own = [key for key in planned.keys if not key.column.of_person]
-        reachable = math.prod(key.size for key in own)
-        cut = []
-        if any(key.named is not None for key in own):
-            cut.append(f"in at most {_plural(planned.cells_per_person, 'cell')}")
-        elif planned.cells_per_person < reachable:
-            cut.append(f"in at most {_plural(planned.cells_per_person, 'cell')} of the {reachable:,} they could touch")
-        if any(measure.counted is not Counted.PERSONS for measure in planned.measures):
-            cut.append(f"with at most {_plural(planned.events_per_cell, 'event')} in each cell")
-        if cut:
-            yield (
-                f"Beside the noise, in no margin: a person counts {' and '.join(cut)}, chosen at random. If many "
-                "persons have more, that may move the answer further than the noise; wider bounds lose less and add "
-                "noise."
-            )
-    for output in planned.outputs:
-        for x in dict.fromkeys(factor for measure in output.measures for factor in measure.factors):
-            low, high, lowest, highest = map(x.column.value, (x.low, x.high, x.column.low, x.column.high))
-            ends = [f"below {low:,} for {low:,}"] if low > lowest else []
-            ends += [f"above {high:,} for {high:,}"] if high < highest else []
-            if ends:
-                yield (
-                    f"Beside the noise, in no margin: {output.name} takes {x.column.name} {' and '.join(ends)}; "
-                    f"the column goes from {lowest:,} to {highest:,}."
-                )
 
 
 # Numbers in words

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from queries import nodes, totals
 from queries.totals import LISTS, parts_of
+from queries.truncation import Truncation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,7 +107,7 @@ def apply(body: Mapping[str, Any], post: Sequence[str]) -> dict[str, Any]:
         shown["notes"] = [*body["notes"], "this release is of an earlier version, which kept too little to process it"]
     shown["post"] = applied
     if not applied:
-        return shown
+        return _marked(shown)
     about, rows = body[ABOUT], body["rows"]
     adjusted: Mapping[str, Sequence[Sequence[float]]] = {}
     if "consistent" in applied:
@@ -123,7 +124,29 @@ def apply(body: Mapping[str, Any], post: Sequence[str]) -> dict[str, Any]:
         }
         for place, row in enumerate(rows)
     ]
-    return shown
+    return _marked(shown)
+
+
+def _marked(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer in which each number of which nobody knows what was cut off says so, for it may be read alone.
+
+    It is said where numbers are shown, and not in what is stored: there the statistic's column says it once.
+    """
+    unknown = {column["name"] for column in shown["columns"] if column.get("truncation") == Truncation.UNKNOWN}
+    if not unknown:
+        return shown
+    rows = [
+        {name: _mark(result) if name in unknown else result for name, result in row.items()} for row in shown["rows"]
+    ]
+    return {**shown, "rows": rows}
+
+
+def _mark(result: Mapping[str, Any]) -> Part:
+    mark = {"truncation": Truncation.UNKNOWN.value}
+    for member in LISTS:
+        if member in result:
+            return {**result, member: [{**part, **mark} for part in result[member]]}
+    return {**result, **mark}
 
 
 def _shown(

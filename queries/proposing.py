@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from queries import nodes
 from queries.mechanisms import NANO
-from queries.profile import key_of, likely
+from queries.profile import EVENTS_MAX, key_of, likely
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,14 +115,39 @@ def propose(
     words = []
     if asks_cells:
         what = "what persons contribute" if of_persons else "persons' cells"
-        words.append(f"cells_per_person {best[0]}, beyond which {_percent(cells_lost[best[0]])} of {what} is lost")
+        words.append(f"cells_per_person {best[0]}, beyond which {percent(cells_lost[best[0]])} of {what} is lost")
     if asks_events:
-        words.append(f"events_per_cell {best[1]}, beyond which {_percent(events_lost[best[1]])} of the events is lost")
+        words.append(f"events_per_cell {best[1]}, beyond which {percent(events_lost[best[1]])} of the events is lost")
     note = (
         f"chosen from the dataset's profile: {'; '.join(words)}; the noise on a count is then about "
-        f"{_percent(noise(*best) / size)} of a mean cell (before any filter: it leaves smaller cells)"
+        f"{percent(noise(*best) / size)} of a mean cell (before any filter: it leaves smaller cells)"
     )
     return Proposal(best[0] if asks_cells else None, best[1] if asks_events else None, (note,))
+
+
+def losses(
+    table: Table, keys: Sequence[CellKey], cells_per_person: int, events_per_cell: int
+) -> tuple[float | None, float | None]:
+    """Return which shares of persons' cells and of their events in a cell lie beyond bounds, whoever chose them.
+
+    None where no profile shows anybody.
+    """
+    if table.profile is None:
+        return None, None
+    own = [key for key in keys if not key.column.of_person]
+    # Of a key without declared values it is not known how many cells it has: persons have no more than events.
+    unbounded = any(key.named == () for key in own)
+    reachable = EVENTS_MAX if unbounded else math.prod(key.size for key in own)
+    cells, events = _cells(table, table.profile, keys, reachable), _events(table, table.profile, keys)
+    if not (cells.bins and events.bins):
+        return None, None
+    return cells.lost(cells_per_person), events.lost(events_per_cell)
+
+
+def events_lost(table: Table, most: int) -> float | None:
+    """Return which share of a table's events lies beyond a number for each person; None without a profile."""
+    numbers = None if table.profile is None else Numbers.of(table.profile.events)
+    return None if numbers is None or not numbers.bins else numbers.lost(most)
 
 
 def counts_persons(query: nodes.Query) -> bool:
@@ -179,6 +204,6 @@ def _noise(privacy: nodes.Privacy, measures: int) -> Callable[[int, int], float]
     return lambda cells, events: events / root * min(cells, math.sqrt(cells * 2 / math.pi))
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Return a share in words of about two digits."""
     return f"{share:.1%}" if share >= 0.001 else "less than 0.1%"

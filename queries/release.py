@@ -3,7 +3,8 @@
 Everything here is post-processing of what the mechanisms released: no exact cell comes in.
 
 A margin at 95% means: in 95 of 100 releases the value over the bounded data lies between `low` and `high`. It speaks
-of the noise. What the contribution bounds cut off is not in it. A request may name another confidence than 95%.
+of the noise. What the bounds cut off is not in it: each statistic's `truncation` says how much is known of that
+(`truncation.py`). A request may name another confidence than 95%.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from queries import quantiles, results
+from queries import quantiles, results, truncation
 from queries.mechanisms import Rounds
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def columns(plan: Plan) -> list[dict[str, object]]:
                 "scale": first.mechanism.scale * results.unit(first),
                 **results.margin(output, plan.confidence),
                 "confidence": plan.confidence,
+                **truncation.of(plan, output).to_json(),
             }
         )
     return shown

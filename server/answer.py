@@ -41,6 +41,7 @@ from queries import (
     postprocessing,
     release,
     sql,
+    truncation,
     undeclared,
 )
 from queries.errors import EngineFailed
@@ -301,7 +302,7 @@ def _described(planned: Plan) -> dict[str, Any]:
         "cost": Loss.of(cost.epsilon, cost.rho, cost.delta).to_json(),
         "columns": release.columns(planned),
         "bounds": {"cells_per_person": planned.cells_per_person, "events_per_cell": planned.events_per_cell},
-        "notes": list(planned.notes),
+        "notes": [*planned.notes, *truncation.sentences(planned)],
     }
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
+
+from queries.truncation import Truncation
 
 
 class Loss(Schema):
@@ -209,6 +211,11 @@ class AnswerColumn(Schema):
 
     Where the margin depends on the number of events, `margins_at` gives it for some. A quantile has `margin_events`:
     it is exact up to that many events. A key without declared values has the `threshold` that its values passed.
+
+    What bounds cut off before the noise is in no margin. `truncation` says what is known of it: `none` is cut off, by
+    the catalog; `profile`: the dataset's profile expects the share `expected_loss` of what persons contribute to be cut
+    off; `asked`: the request chose the bounds (with `expected_loss` if there is a profile); `unknown`: nobody knows. In
+    the last case each result of the rows has `"truncation": "unknown"` too.
     """
 
     name = fields.String(required=True)
@@ -220,6 +227,8 @@ class AnswerColumn(Schema):
     margins_at = fields.Dict(keys=fields.String(), values=fields.Float())
     margin_events = fields.Float()
     confidence = fields.Float()
+    truncation = fields.String(validate=validate.OneOf([one.value for one in Truncation]))
+    expected_loss = fields.Float()
 
 
 class Estimate(Schema):

@@ -17,7 +17,7 @@ from tests.queries.ward import EVERY, NANO, WARD, planned
 
 UNIT, SEX, AGE = nodes.ByValue("unit"), nodes.ByValue("sex"), nodes.ByValue("age")
 HALF = Privacy(epsilon_nano=NANO // 2)
-TRUNCATED = "Beside the noise, in no margin: a person counts "
+ASKED = "bounds that were asked for cut off what is beyond them, and it is in no margin: a person counts "
 
 
 def advised(
@@ -47,8 +47,7 @@ def test_many_cells_per_person() -> None:
     assert said == [
         "n: the noise, ±60, is large because a person counts in 10 cells; with cells_per_person 5 it would be ±30. "
         "A group needs at least 600 persons for a margin under 10% of its count.",
-        TRUNCATED + "in at most 10 cells of the 16 they could touch, chosen at random. If many persons have more, that "
-        "may move the answer further than the noise; wider bounds lose less and add noise.",
+        f"n: {ASKED}in at most 10 cells of the 16 they could touch. No profile tells how much it is.",
     ]
 
 
@@ -67,7 +66,7 @@ def test_many_events_per_cell() -> None:
         "visits: the noise, ±1,797, is large because 10 events of a person count in each cell; "
         f"with events_per_cell 5 it would be ±{int(margin):,}."
     )
-    assert said[1].startswith(TRUNCATED + "with at most 10 events in each cell, chosen at random.")
+    assert said[1].startswith(f"visits: {ASKED}with at most 10 events in each cell. ")
 
 
 def test_a_small_share_of_the_charge() -> None:
@@ -95,10 +94,11 @@ def test_values_that_are_clamped() -> None:
     """Bounds narrower than the column's are said to cut values off."""
     said = advised(HALF, SEX, m=EVERY["mean"])
     assert said[-1] == (
-        "Beside the noise, in no margin: m takes cost above 2,000 for 2,000; the column goes from 0 to 20,000."
+        f"m: {ASKED}with at most 1 event in each cell; m takes cost above 2,000 for 2,000 (the column goes from 0 to "
+        "20,000). No profile tells how much it is."
     )
     said = advised(HALF, SEX, m=nodes.Sum("tenths", (0, 2)))
-    assert said[-1].endswith("m takes tenths below 0 for 0 and above 2 for 2; the column goes from -0.5 to 3.")
+    assert "m takes tenths below 0 for 0 and above 2 for 2 (the column goes from -0.5 to 3)." in said[-1]
     assert not any("takes cost" in line for line in advised(HALF, SEX, m=nodes.Mean("cost")))
 
 
