@@ -136,7 +136,7 @@ def losses(
         return None, None
     own = [key for key in keys if not key.column.of_person]
     # Of a key without declared values it is not known how many cells it has: persons have no more than events.
-    unbounded = any(key.named == () for key in own)
+    unbounded = any(key.named is not None for key in own)
     reachable = EVENTS_MAX if unbounded else math.prod(key.size for key in own)
     cells, events = _cells(table, table.profile, keys, reachable), _events(table, table.profile, keys)
     if not (cells.bins and events.bins):

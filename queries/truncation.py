@@ -121,8 +121,8 @@ def _contributions(plan: Plan, output: Output) -> Iterator[Cut]:
 def cells_within_reach(plan: Plan) -> int | None:
     """Return how many cells one person could touch, or None where an undeclared key leaves it open."""
     own = [key for key in plan.keys if not key.column.of_person]
-    # Once its values are named, an undeclared key has so many cells and no more: those are what the kernel bounds over.
-    if any(key.named == () for key in own):
+    # How many values of an undeclared key are named is not known beforehand, and an answer says what its estimate said.
+    if any(key.named is not None for key in own):
         return None
     return math.prod(key.size for key in own)
 
