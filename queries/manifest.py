@@ -15,11 +15,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from queries.catalog import EPOCH, PERSON, PERSONS, PLACE, Column, Dataset, Kind, Table, frozen
+from queries.delimited import ENCODINGS
 from queries.errors import ManifestError
 from queries.identity import MISSING, NUMBER, TEXT, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -46,6 +47,7 @@ class Source:
     columns: Mapping[str, str]
     table: str | None = None
     delimiter: str = ","
+    encoding: str = "utf-8"
 
     @property
     def person_place(self) -> str:
@@ -173,7 +175,8 @@ def _source(section: _Section, folder: Path, person: tuple[str, ...], columns: M
         raise section.error("source", "must be a .parquet, .csv, .duckdb or .db file")
     elif table is not None:
         raise section.error("table", "only a DuckDB source has tables")
-    return Source(section.place, path, person, frozen(columns), table, delimiter)
+    encoding = section.choice("encoding", ENCODINGS, "utf-8")
+    return Source(section.place, path, person, frozen(columns), table, delimiter, encoding)
 
 
 def _columns(
@@ -296,6 +299,12 @@ class _Section:
         if any("\0" in str(one) for one in value):
             raise self.error(key, "holds a NUL character")
         return tuple(map(str, value))
+
+    def choice(self, key: str, choices: Collection[str], default: str) -> str:
+        value = self.text(key, default)
+        if value not in choices:
+            raise self.error(key, f"must be one of {', '.join(choices)}")
+        return value
 
     def flag(self, key: str, default: bool) -> bool:
         value = self._take(key, default)

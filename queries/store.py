@@ -28,7 +28,7 @@ from queries.coding import Coding, code_type, coding, name, text
 from queries.engines.duckdb import dictionary
 from queries.errors import ImportFailed
 from queries.persons import Rows, describe, number, undescribed
-from queries.sources import require_column, run, stage
+from queries.sources import run, stage
 from queries.undeclared import TEXTS_MAX
 
 if TYPE_CHECKING:
@@ -136,15 +136,16 @@ class _Import:
 
     def run(self, store: Path) -> ImportReport:
         manifest = self._manifest
-        sources = {
-            table: (source, stage(self._connection, f"source_{i}", source, self._step))
-            for i, (table, source) in enumerate(manifest.events.items())
-        }
+        sources: dict[str, tuple[Source, Staged]] = {}
+        for i, (table, source) in enumerate(manifest.events.items()):
+            # Without a source of their own, persons' attributes come from the first table.
+            also = manifest.person_columns if i == 0 and not manifest.persons else {}
+            sources[table] = source, self._stage(f"source_{i}", source, also)
         events = list(sources)
         described = events[0]
         if manifest.persons:
             described = PERSONS
-            sources[PERSONS] = manifest.persons, stage(self._connection, "source_persons", manifest.persons, self._step)
+            sources[PERSONS] = manifest.persons, self._stage("source_persons", manifest.persons, {})
         self._run(f"ATTACH {text(str(store))} AS store")
         with self._step("numbering persons"):
             numbered = self._number_persons(sources)
@@ -164,6 +165,13 @@ class _Import:
 
     def _run(self, sql: str) -> list[tuple[Any, ...]]:
         return run(self._connection, sql)
+
+    def _stage(self, relation: str, source: Source, also: Mapping[str, str]) -> Staged:
+        wanted = dict.fromkeys(source.person, source.person_place)
+        for place, columns in ((source.place, source.columns), (PERSON, also)):
+            for public, column in columns.items():
+                wanted.setdefault(column, f"{place}.columns.{public}")
+        return stage(self._connection, relation, source, wanted, self._step)
 
     # Persons
 
@@ -189,8 +197,6 @@ class _Import:
         """
         manifest = self._manifest
         table = manifest.dataset.tables[PERSONS]
-        for public, source_name in manifest.person_columns.items():
-            require_column(staged, source_name, f"person.columns.{public}")
         codings = self._codings(table.columns, manifest.person_columns, staged, PERSONS)
         found = describe(self._run, self._links[described], {public: one.code for public, one in codings.items()})
         attributes = "".join(
@@ -290,22 +296,23 @@ class _Import:
             null, lost, clamped = rest[3 * place : 3 * place + 3]
             coerced, unknown = (lost, 0) if one.lost == "coerced" else (0, lost)
             columns[public] = ColumnReport(null, coerced, unknown, clamped)
-        return TableReport(rows, rows - link.without_person, link.without_person, staged.malformed, columns)
+        return TableReport(rows, rows - link.without_person, link.without_person, staged.found.malformed, columns)
 
     @contextmanager
-    def _step(self, what: str) -> Iterator[None]:
-        """Report the progress of the statements run inside, from a thread that asks DuckDB."""
+    def _step(self, what: str) -> Iterator[Callable[[float], None]]:
+        """Report the progress of what is run inside, from a thread: what it says itself, or what DuckDB says."""
         done = threading.Event()
+        said = [0.0]
 
         def watch() -> None:
             while not done.wait(0.2):
-                self._progress(what, max(0.0, self._connection.query_progress()) / 100)
+                self._progress(what, max(said[-1], self._connection.query_progress() / 100))
 
         self._progress(what, 0.0)
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
-            yield
+            yield said.append
         finally:
             done.set()
             watcher.join()
