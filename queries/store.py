@@ -225,10 +225,12 @@ class _Import:
         values = [f"s.{name(public)}" for public in codings]
         columns = ", ".join([f"p.{PERSON}", *attributes, *values])
         link = self._links[table]
+        # Two random numbers for each row: the order of rows that tie could hinge on others (docs/privacy.md).
+        drawn = ', random() AS "#first", random() AS "#second"'
         self._run(
-            f"CREATE TABLE store.{name(table)} AS SELECT {columns} "
-            f"FROM (SELECT {link.keys}{coded} FROM {staged.relation}) s JOIN {link.table} l ON {link.on('s', 'l')} "
-            f"JOIN persons p ON p.{PERSON} = l.{PERSON} ORDER BY p.{PERSON}, random()"
+            f"CREATE TABLE store.{name(table)} AS SELECT {columns} FROM (SELECT {link.keys}{coded}{drawn} "
+            f"FROM {staged.relation}) s JOIN {link.table} l ON {link.on('s', 'l')} "
+            f'JOIN persons p ON p.{PERSON} = l.{PERSON} ORDER BY p.{PERSON}, s."#first", s."#second"'
         )
         report = self._report(staged, link, codings, source.columns)
         ((stored,),) = self._run(f"SELECT count(*) FROM store.{name(table)}")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 import threading
+from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from queries import manifest, store
 from queries.catalog import PERSONS
@@ -505,6 +509,29 @@ def test_events_stand_in_person_order_and_shuffled_within_a_person(people: Any) 
         assert heavy != tuple(sorted(heavy))
         orders.add(heavy)
     assert len(orders) == len(people)
+
+
+@pytest.mark.parametrize("sorted_by", ["person", "event"])
+def test_every_order_of_a_persons_events_is_as_likely(tmp_path: Path, sorted_by: str) -> None:
+    """Of 6,000 persons with three events each, each of the six orders is had by about 1,000, however the file is sorted."""
+    persons = 6_000
+    pairs = [(person, number) for person in range(persons) for number in (1, 2, 3)]
+    if sorted_by == "event":
+        pairs.sort(key=lambda pair: pair[1])
+    columns = {"patient": [p for p, _ in pairs], "row": [number for _, number in pairs], "v": [1] * len(pairs)}
+    column = 'type = "integer"\nbounds = [0, 9]'
+    built = build(tmp_path, TINY.format(source="s.parquet", table="", column=column), {"s.parquet": pa.table(columns)})
+    numbers = [number for (number,) in rows(built.path, 'SELECT "row" - 1 FROM t')]
+    orders = Counter(tuple(numbers[start : start + 3]) for start in range(0, 3 * persons, 3))
+    assert set(orders) == set(itertools.permutations((1, 2, 3)))
+    assert stats.chisquare(list(orders.values())).pvalue > 1e-6
+
+
+def test_rows_draw_numbers_that_do_not_tie() -> None:
+    """DuckDB's random numbers are fine enough: of 400,000 none comes twice (32 bits would repeat some 18)."""
+    with duckdb.connect() as connection:
+        ((different,),) = connection.execute("SELECT count(DISTINCT random()) FROM range(400_000)").fetchall()
+    assert different == 400_000
 
 
 def test_the_numbers_of_persons_are_secret(people: Any) -> None:
