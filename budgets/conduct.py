@@ -10,7 +10,8 @@ changed so that it no longer refuses still leaves entries, and they say who did 
   it is closed; what was approved is what was last written, and a larger budget waits for a DPO;
 - four eyes: nobody approved what they opened, edited or proposed;
 - a query was asked by a member, of the study's dataset, of an edition that was imported, within the parts of the
-  protocol that an entry shows (tables, statistics, the largest epsilon).
+  protocol that an entry shows (tables, statistics, the largest epsilon);
+- a release was read by a member of its study, an admin or a DPO.
 
 People appear as commitments. That two are the same tells that the person is; that two differ tells nothing, for a
 person goes by a new one every so often (`identity.renew`, which does not say who it is). So what is said here of
@@ -208,14 +209,14 @@ class Conduct:
 
     def _ask(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _by(entry, "researcher")
-        study, actor = self.studies.get(entry["study"]), entry["actor"]
+        study = self.studies.get(entry["study"])
         if study is None:
             yield f"it asks under the study {entry['study']}, which the log did not open"
             return
         if study.state != APPROVED:
             yield f"it asks under the study {entry['study']}, which is {study.state}"
         yield from _within_days(study, entry["time"], still=self._still)
-        if actor not in self._renewed and actor not in study.members and not _lately(study.renewed_at, entry["time"]):
+        if self._is_no_member(study, entry):
             yield f"it was asked by somebody who is no member of the study {entry['study']}"
         if facts["dataset"] != study.dataset:
             yield f"it asks about {facts['dataset']}, and the study is on {study.dataset}"
@@ -223,6 +224,21 @@ class Conduct:
             yield f"it asks edition {facts['edition']} of {facts['dataset']}, which was not imported"
         for what in _outside(study.terms["protocol"], facts):
             yield f"it is outside the protocol of the study {entry['study']}: {what}"
+
+    def _read_release(self, entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, *ROLES)
+        study = self.studies.get(entry["study"])
+        if study is None:
+            yield f"it reads a release of the study {entry['study']}, which the log did not open"
+        elif entry["role"] == "researcher" and self._is_no_member(study, entry):
+            yield f"it was read by somebody who is no member of the study {entry['study']}"
+
+    def _is_no_member(self, study: Study, entry: Mapping[str, Any]) -> bool:
+        """Say whether an actor is no member for sure: one under a renewed commitment may be."""
+        actor = entry["actor"]
+        return (
+            actor not in self._renewed and actor not in study.members and not _lately(study.renewed_at, entry["time"])
+        )
 
 
 ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Iterator[str]]] = {
@@ -238,6 +254,7 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
     "study.budget.ask": Conduct._ask_budget,
     "study.budget.approve": Conduct._approve_budget,
     **dict.fromkeys(("query.reserve", "query.resume", "query.replay"), Conduct._ask),
+    "release.read": Conduct._read_release,
 }
 
 

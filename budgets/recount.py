@@ -192,7 +192,8 @@ class Recount:
 
     def _replay(self, entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
         if entry["subject"] not in self._released:
-            yield f"it replays the release {entry['subject']}, which was never made"
+            verb = "reads" if entry["action"] == "release.read" else "replays"
+            yield f"it {verb} the release {entry['subject']}, which was never made"
 
     def _settle(self, identifier: str, facts: Mapping[str, Any]) -> Iterator[str]:
         charge = self._charges.get(identifier)
@@ -219,6 +220,7 @@ ACTS = {
     **{f"{what}.void": Recount._void for what in ("query", "dataset.profile")},
     **{f"{what}.release": Recount._release for what in ("query", "dataset.profile")},
     **{f"{what}.replay": Recount._replay for what in ("query", "dataset.profile")},
+    "release.read": Recount._replay,
     **{
         f"{what}.{how}": Recount._spend
         for what in ("query", "dataset.profile")

@@ -251,7 +251,7 @@ def _checked(report: Report, notes: Sequence[Note], keys: _Keys, accounts: Recou
         else "no older checkpoint was given: a log that was rewritten as a whole, and signed again, would pass",
         _several(keys.count, "signing key", "signing keys: whether each was signed for by the one before"),
         f"{charges} in {held}: whether the sums, counted anew, are within the limits",
-        f"{studies}: whether who asked, edited and approved had the role, in the right state and time",
+        f"{studies}: whether who asked, read, edited and approved had the role, in the right state and time",
     ]
 
 

@@ -8,7 +8,7 @@ from flask import Response, request
 
 from budgets import certificates, ledger, studies
 from budgets.errors import Invalid
-from server import answer, csvs, replies
+from server import answer, csvs, reading, replies
 from server.api.parsing import Blueprint
 from server.asking import AskSchema, ViewSchema
 from server.auth import ROLES, actor, for_roles, house
@@ -66,7 +66,7 @@ def query(body: dict[str, Any], study: str) -> Any:
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.ReleaseHead))
 def list_releases(page: dict[str, Any], study: str) -> Any:
-    """List a study's releases, oldest first."""
+    """List a study's releases, oldest first: what was asked, when and at what cost, without the numbers."""
     after = tuple(page["cursor"].partition("~")[::2]) if page["cursor"] else None
     with house().database.read() as transaction:
         studies.visible(transaction, study, actor())
@@ -93,12 +93,12 @@ def list_releases(page: dict[str, Any], study: str) -> Any:
 @blueprint.alt_response(200, schema={"type": "string"}, content_type="text/csv", success=True)
 @blueprint.response(200, replies.Release)
 def show_release(view: dict[str, Any], study: str, release: str) -> Any:
-    """Return a release, as JSON or (Accept: text/csv) as a table, post-processed if asked."""
+    """Return a release, as JSON or (Accept: text/csv) as a table, post-processed if asked. It is an audit entry."""
+    form = reading.CSV if csvs.wanted(request, "text/csv") == "text/csv" else reading.JSON
+    stored = reading.read(house(), actor(), study, release, form, view["post"])
     with house().database.read() as transaction:
-        studies.visible(transaction, study, actor())
-        stored = ledger.release(transaction, study, release)
         shown = answer.show(transaction, stored, view["post"], replayed=True)
-    if csvs.wanted(request, "text/csv") == "text/csv":
+    if form == reading.CSV:
         return Response(csvs.release(shown), content_type="text/csv; charset=utf-8")
     return shown
 
@@ -109,10 +109,9 @@ def show_release(view: dict[str, Any], study: str, release: str) -> Any:
 def show_certificate(study: str, release: str) -> Any:
     """Return a release as a signed document that a paper can cite: verify it offline with `rowless audit verify`.
 
-    Keep the body byte for byte, for its hash is what is cited. As long as the log's key is the same, so is it.
+    Keep the body byte for byte, for its hash is what is cited. As long as the log's key is the same, so is it. Fetching
+    it is an audit entry.
     """
-    with house().database.read() as transaction:
-        studies.visible(transaction, study, actor())
-        stored = ledger.release(transaction, study, release)
+    stored = reading.read(house(), actor(), study, release, reading.CERTIFICATE)
     text = certificates.certificate(house().database, house().settings.key_path, stored)
     return Response(text, content_type="application/json")

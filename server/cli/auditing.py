@@ -13,9 +13,9 @@ import click
 from marshmallow import ValidationError
 
 from budgets import audit as log
-from budgets import certificates, custody, ledger, verify
+from budgets import certificates, custody, verify
 from budgets import checkpoint as checkpoints
-from server import csvs, entries
+from server import csvs, entries, reading
 from server.cli.common import acting, as_option, house, with_json
 from server.schemas import Moment
 
@@ -170,12 +170,14 @@ def verify_(export: Path, text: str, covering: Path | None, older: tuple[Path, .
 @click.argument("study")
 @click.argument("release")
 @click.argument("file", type=WRITABLE)
+@as_option
 @with_json
-def certificate(study: str, release: str, file: Path) -> Any:
+def certificate(study: str, release: str, file: Path, name: str | None) -> Any:
     """Write the certificate of a study's release to FILE: a signed document to cite, which anyone can verify."""
     with house() as opened:
-        with opened.database.read() as transaction:
-            stored = ledger.release(transaction, study, release)
+        with opened.database.write() as transaction:
+            by = acting(transaction, "admin", name)
+        stored = reading.read(opened, by, study, release, reading.CERTIFICATE)
         text = certificates.certificate(opened.database, opened.settings.key_path, stored)
     file.write_text(text, encoding="utf-8", newline="\n")
     digest = hashlib.sha256(text.encode()).hexdigest()

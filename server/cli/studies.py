@@ -14,12 +14,13 @@ from marshmallow import ValidationError
 from budgets import approval, forecast, loss, studies
 from budgets.audit import SYSTEM
 from budgets.errors import Invalid
-from budgets.loss import epsilon_text
+from budgets.loss import Loss, epsilon_text
 from budgets.studies import MOVES, Terms
 from server.api.parsing import read_json
 from server.api.studies import show as shown
 from server.cli.common import acting, as_option, house, with_json
 from server.problems import findings
+from server.reporting import regulator
 from server.schemas import ProtocolSchema
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
     said = shown(transaction, one)
     said["raise"] = said.pop("raise_to")
     ahead = forecast.of_study(transaction, one)
-    limit = epsilon_text(ahead.study.limits.epsilon_nano)
+    limits = ahead.study.limits
+    limit = epsilon_text(limits.epsilon_nano)
+    if limits.delta_atto:
+        limit += f" and delta {Loss(None, 0, limits.delta_atto).delta_text}"
     lines = [
         f"Study {one.id} ({one.state}) on {one.dataset}: {one.terms.title}",
         f"  budget: epsilon {limit}, left: {ahead.study.left.alternatives}; {ahead.words}",
@@ -56,6 +60,26 @@ def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
         proposer = said["raise_by"] or ERASED
         lines.append(f"  a raise to epsilon {one.raise_to.epsilon_text}, proposed by {proposer}, waits for the DPO")
     return said, "\n".join(lines)
+
+
+def _said_in_full(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
+    """Return a study with all that a DPO reads before they approve it (docs/dpo.md has an example)."""
+    said, short = _said(transaction, one)
+    head, *rest = short.split("\n")
+    allowed = regulator.limits_of_use(said["protocol"]) or ["all that the catalog has"]
+    lines = [
+        head,
+        f"  purpose: {_indented(one.terms.purpose)}",
+        f"  legal basis: {_indented(one.terms.legal_basis)}",
+        f"  days: from {one.terms.starts or 'its approval'} to {one.terms.ends or 'its closing'}",
+        *(f"  may ask: {_indented(part)}" for part in allowed),
+        *(f"  template {each['name']}: {json.dumps(each['query'])}" for each in said["protocol"].get("templates", ())),
+    ]
+    return said, "\n".join([*lines, *rest])
+
+
+def _indented(text: str) -> str:
+    return "\n    ".join(text.splitlines())
 
 
 def _forecast_text(ahead: Forecast) -> str:
@@ -143,9 +167,9 @@ def list_() -> Any:
 @click.argument("identifier", metavar="STUDY")
 @with_json
 def show(identifier: str) -> Any:
-    """Show a study."""
+    """Show a study: what it is for, what it may ask, its budget, and who had a hand in it."""
     with house() as opened, opened.database.read() as transaction:
-        return _said(transaction, studies.study(transaction, identifier))
+        return _said_in_full(transaction, studies.study(transaction, identifier))
 
 
 @study.command()

@@ -9,6 +9,7 @@ import pytest
 
 from budgets import approval, clock, studies
 from budgets.conduct import Conduct
+from budgets.recount import Recount
 from queries import policy
 from server import answer, preparing
 from tests.server.test_verify import asked, position, rechained, rewrite, run
@@ -56,6 +57,9 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 7.0, "reason": "more"})
         dora.good("POST", "/studies/flu/budget/approve", {"reason": "well"})
         asked(place, 0.5)
+        (first, *_) = place.client("ada").good("GET", "/studies/flu/releases")["items"]
+        for name in ("ada", "dora", "admin"):
+            place.client(name).good("GET", f"/studies/flu/releases/{first['id']}")
         admin.good("PATCH", "/studies/flu", {"title": "Flu and the heart", "ends": None})
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 8.0, "reason": "a draft again"})
         dora.good("POST", "/studies/flu/approve", {"reason": "good again"})
@@ -71,7 +75,7 @@ def test_an_honest_log_is_in_order(lived: Home) -> None:
     """Everything that a server allows is in order."""
     log = entries(lived)
     acts = {"study.edit", "study.budget.ask", "study.budget.approve", "study.suspend", "query.reserve", "query.replay"}
-    assert acts <= {entry["action"] for entry in log}
+    assert acts | {"release.read"} <= {entry["action"] for entry in log}
     assert found(log) == []
 
 
@@ -195,6 +199,11 @@ def by_the_same(action: str, first: str) -> Callable[[Entries], None]:
     return lambda log: log[position(log, action)].update(actor=log[position(log, first)]["actor"])
 
 
+def by_ben(action: str) -> Callable[[Entries], None]:
+    """Return what lets Ben, who is a researcher of no study, have done it: he was added last."""
+    return lambda log: log[position(log, action)].update(actor=log[position(log, "user.add", 3)]["subject"][5:])
+
+
 def without(action: str, number: int = 0) -> Callable[[Entries], None]:
     """Return what takes an entry out."""
     return lambda log: log.pop(position(log, action, number)) and None
@@ -264,6 +273,9 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
         "it asks edition 2 of rand-hie, which was not",
     ),
     "an edition left out": (once_more("dataset.import", edition=3), "it imports edition 3 of rand-hie after edition 1"),
+    "a reader who is no member": (by_ben("release.read"), "it was read by somebody who is no member of the study flu"),
+    "a reader of another role": (change("release.read", role="none", actor="anonymous"), "and was done as none"),
+    "read of no study": (change("release.read", study="gone"), "a release of the study gone, which the log did not"),
     "no facts": (change("study.open", facts={"terms": None}), "it is not of the form"),
 }
 
@@ -321,6 +333,15 @@ def test_a_clock_that_was_set_back_is_no_offence(lived: Home) -> None:
     for entry in log[ahead:]:
         entry["time"] = "2999-01-01T00:00:00.000Z"
     assert found(log) == []
+
+
+def test_reading_what_was_never_made_is_found(lived: Home) -> None:
+    """An entry of a reading names a release that the log has, like that of a replay."""
+    log = entries(lived)
+    log[position(log, "release.read")]["subject"] = "0" * 32
+    recount = Recount()
+    problems = [problem for entry in log for problem in recount.read(entry)]
+    assert problems == [f"it reads the release {'0' * 32}, which was never made"]
 
 
 def test_the_command_says_it(lived: Home, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.serving import (
     PATIENTS,
     PREFIX,
     PROBLEM,
+    ROOT,
     Client,
     Home,
     Place,
@@ -237,6 +238,14 @@ def test_the_walk_has_been_everywhere(walk: Walk) -> None:
         *("malformed", "unauthenticated", "forbidden", "not-approved", "outside-protocol", "not-found", "wrong-state"),
         *("budget-exceeded", "idempotency-conflict", "invalid-query", "invalid-request", "already-exists", "too-large"),
     } <= codes
+
+
+def test_every_action_of_the_walk_stands_in_the_docs(walk: Walk) -> None:
+    """docs/ledger.md names each action of which the walk left an entry."""
+    page = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+    for (action,) in walk.place.home.rows("SELECT DISTINCT action FROM audit_entries"):
+        group, _, what = action.rpartition(".")
+        assert f"`{action}`" in page or (group == "dataset.profile" and f"`{what}`" in page), action
 
 
 def test_no_request_of_the_walk_broke_the_server(walk: Walk) -> None:
