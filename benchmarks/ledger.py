@@ -206,7 +206,7 @@ def release_row(number: int) -> dict[str, Any]:
         "dataset": DATASET,
         "edition": 1,
         "fingerprint": fingerprint(str(number)),
-        "released_at": AT,
+        "charged_at": AT,
         "body": '{"rows":[]}',
     }
 

@@ -25,11 +25,13 @@ from budgets.errors import Unavailable
 from budgets.tables import audit_entries
 from budgets.verify_release import (
     BOUND,
+    CHARGED_AT,
     NAMES_KEY,
     NUMBERS,
     RELEASES,
     TYPE,
     UNBOUND,
+    TIME_MEMBERS,
     VERSION,
     canonical,
     sha256,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-__all__ = ["NUMBERS", "answer_sha256", "certificate"]
+__all__ = ["CHARGED_AT", "NUMBERS", "answer_sha256", "certificate"]
 
 
 def answer_sha256(body: Mapping[str, Any]) -> str:
@@ -69,9 +71,10 @@ def _document(transaction: sa.Connection, signer: Signer, release: Release) -> s
     for one, (here, following) in zip(handovers, pairwise(sizes), strict=True):
         one["consistency"] = _hex(audit.consistency_proof(transaction, here, following))
     covering = Checkpoint(signer.name, size, audit.root(transaction, size))
+    version = VERSION if CHARGED_AT in entry["facts"] else 1  # so that an old release keeps the bytes that were cited
     told = {
         "type": TYPE,
-        "version": VERSION,
+        "version": version,
         "log": signer.name,
         "key": signer.verifier.text,
         "binds": BOUND if NUMBERS in entry["facts"] else UNBOUND,
@@ -80,7 +83,7 @@ def _document(transaction: sa.Connection, signer: Signer, release: Release) -> s
             "study": release.question.study,
             "dataset": release.question.dataset,
             "edition": release.question.edition,
-            "released_at": release.released_at,
+            TIME_MEMBERS[version]: release.charged_at,
             "answer": release.body,
         },
         "entry": entry,
@@ -98,7 +101,7 @@ def _entry(transaction: sa.Connection, release: Release) -> Json:
     It is not before the release's date, which is that of its charge; the study's entries from there on are read.
     """
     c = audit_entries.c
-    since = sa.select(c.position).where(c.at >= release.released_at).order_by(c.at, c.position).limit(1)
+    since = sa.select(c.position).where(c.at >= release.charged_at).order_by(c.at, c.position).limit(1)
     wanted = (
         sa.select(c.body)
         .where(

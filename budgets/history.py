@@ -77,7 +77,7 @@ class Released:
     id: str
     study: str | None
     edition: int
-    released_at: str
+    charged_at: str
     loss: Loss
     body: dict[str, Any]
 
@@ -156,7 +156,7 @@ def releases_of(
         sa.select(releases, charges.c.epsilon_nano, charges.c.rho_nano, charges.c.delta_atto)
         .join_from(releases, charges, charges.c.id == releases.c.charge)
         .where(mine)
-        .order_by(releases.c.released_at, releases.c.id)
+        .order_by(releases.c.charged_at, releases.c.id)
     )
     # An option of the statement: as one of the connection it would hold for all that comes after.
     for row in transaction.execute(found, execution_options={"yield_per": BATCH_ROWS}):
@@ -169,7 +169,7 @@ def profiles_of(transaction: sa.Connection, dataset: str) -> list[Released]:
         sa.select(profiles, profile_charges.c.epsilon_nano, profile_charges.c.rho_nano, profile_charges.c.delta_atto)
         .join_from(profiles, profile_charges, profile_charges.c.id == profiles.c.charge)
         .where(profiles.c.dataset == dataset)
-        .order_by(profiles.c.released_at, profiles.c.id)
+        .order_by(profiles.c.charged_at, profiles.c.id)
     )
     return [_released(row, None) for row in transaction.execute(found)]
 
@@ -261,4 +261,4 @@ def _released(row: sa.Row[Any], study: str | None) -> Released:
     body.pop("rows", None)
     body.pop("tables", None)  # a profile's histograms
     loss = Loss(row.epsilon_nano, row.rho_nano, row.delta_atto)
-    return Released(row.id, study, row.edition, row.released_at, loss, body)
+    return Released(row.id, study, row.edition, row.charged_at, loss, body)

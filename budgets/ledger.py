@@ -74,7 +74,7 @@ class Release:
 
     id: str
     question: Question
-    released_at: str
+    charged_at: str
     body: dict[str, Any]
 
 
@@ -161,7 +161,7 @@ def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | No
             "dataset": question.dataset,
             "edition": question.edition,
             "fingerprint": question.fingerprint,
-            "released_at": release.released_at,
+            "charged_at": release.charged_at,
             "body": json.dumps(body, separators=(",", ":"), allow_nan=False),
         },
     )
@@ -206,11 +206,11 @@ def release(transaction: sa.Connection, study: str, identifier: str) -> Release:
 def releases_of(
     transaction: sa.Connection, study: str, *, after: tuple[str, str] | None = None, limit: int
 ) -> list[Release]:
-    """Return a study's releases, oldest first, from after (released_at, id) on."""
+    """Return a study's releases, oldest first, from after (charged_at, id) on."""
     wanted = sa.select(releases).where(releases.c.study == study)
     if after is not None:
-        wanted = wanted.where(sa.tuple_(releases.c.released_at, releases.c.id) > sa.tuple_(*after))
-    rows = transaction.execute(wanted.order_by(releases.c.released_at, releases.c.id).limit(limit))
+        wanted = wanted.where(sa.tuple_(releases.c.charged_at, releases.c.id) > sa.tuple_(*after))
+    rows = transaction.execute(wanted.order_by(releases.c.charged_at, releases.c.id).limit(limit))
     return [_release(row) for row in rows]
 
 
@@ -269,4 +269,4 @@ def _charge(row: sa.Row[Any], *, resumed: bool) -> Charge:
 
 
 def _release(row: sa.Row[Any]) -> Release:
-    return Release(row.id, _question(row), row.released_at, json.loads(row.body))
+    return Release(row.id, _question(row), row.charged_at, json.loads(row.body))

@@ -53,7 +53,7 @@ class Stored:
 
     id: str
     subject: Subject
-    released_at: str
+    charged_at: str
     body: dict[str, Any]
 
 
@@ -69,7 +69,7 @@ def of_edition(transaction: sa.Connection, dataset: str, edition: int) -> list[S
         sa.select(profiles)
         .join(charges, charges.c.id == profiles.c.charge)
         .where(profiles.c.dataset == dataset, profiles.c.edition == edition)
-        .order_by(charges.c.epsilon_nano.desc(), profiles.c.released_at.desc(), profiles.c.id)
+        .order_by(charges.c.epsilon_nano.desc(), profiles.c.charged_at.desc(), profiles.c.id)
     )
     return [_stored(row) for row in rows]
 
@@ -146,7 +146,7 @@ def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | No
             "id": made.id,
             "charge": charge.id,
             **vars(made.subject),
-            "released_at": made.released_at,
+            "charged_at": made.charged_at,
             "body": json.dumps(body, separators=(",", ":"), allow_nan=False),
         },
     )
@@ -219,4 +219,4 @@ def _charge(row: sa.Row[Any], *, resumed: bool) -> Charge:
 
 
 def _stored(row: sa.Row[Any]) -> Stored:
-    return Stored(row.id, Subject(row.dataset, row.edition, row.fingerprint), row.released_at, json.loads(row.body))
+    return Stored(row.id, Subject(row.dataset, row.edition, row.fingerprint), row.charged_at, json.loads(row.body))

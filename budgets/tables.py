@@ -182,11 +182,11 @@ releases = Table(
     Column("dataset", String(63), nullable=False),
     Column("edition", Integer, nullable=False),
     Column("fingerprint", String(64), nullable=False),
-    Column("released_at", String(32), nullable=False),
+    Column("charged_at", String(32), nullable=False),
     Column("body", Text, nullable=False),  # JSON
     UniqueConstraint("charge"),  # no second answer for one charge
     UniqueConstraint("study", "dataset", "edition", "fingerprint"),  # one question, one answer
-    Index("ix_releases_page", "study", "released_at", "id"),
+    Index("ix_releases_page", "study", "charged_at", "id"),
 )
 
 # Contribution profiles are bought from a dataset's account by no study: the same two-phase rows beside the others.
@@ -219,7 +219,7 @@ profiles = Table(
     Column("dataset", String(63), nullable=False),
     Column("edition", Integer, nullable=False),
     Column("fingerprint", String(64), nullable=False),
-    Column("released_at", String(32), nullable=False),
+    Column("charged_at", String(32), nullable=False),
     Column("body", Text, nullable=False),  # JSON
     UniqueConstraint("charge"),  # no second profile for one charge
     UniqueConstraint("dataset", "edition", "fingerprint"),

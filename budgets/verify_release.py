@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 HEAD = b'{"certificate":'  # an entry of a log begins otherwise: its first member is "action"
-TYPE, VERSION = "rowless release certificate", 1
+TYPE, VERSION = "rowless release certificate", 2
+# What each version calls the time of a release's charge. Version 1 is of releases whose entry does not have it.
+CHARGED_AT = "charged_at"
+TIME_MEMBERS = {1: "released_at", 2: CHARGED_AT}
 RELEASES, NAMES_KEY = "query.release", "audit.key.name"
 NUMBERS = "answer_sha256"  # the fact of a release's entry that binds its numbers
 BOUND = "The audit log binds the release: its id, its question, its loss and its numbers."
@@ -75,6 +78,7 @@ class Certificate:
     key: Verifier
     binds: str
     release: Json
+    charged_at: str
     entry: Json
     proof: list[bytes]
     checkpoint: str
@@ -173,9 +177,9 @@ def _read(document: bytes) -> Certificate:
     told, note = _members(whole, "certificate", "note")
     names = ("binds", "checkpoint", "entry", "handovers", "key", "log", "proof", "release", "type", "version")
     binds, covering, entry, handovers, key, log, proof, release, kind, version = _members(told, *names)
-    _members(release, "answer", "dataset", "edition", "id", "released_at", "study")
-    if (kind, version) != (TYPE, VERSION) or type(version) is not int:
-        raise BadNote(f"it is not a {TYPE} of version {VERSION}, which this tool knows")
+    if kind != TYPE or type(version) is not int or version not in TIME_MEMBERS:
+        raise BadNote(f"it is not a {TYPE} of version {' or '.join(map(str, TIME_MEMBERS))}, which this tool knows")
+    _members(release, "answer", "dataset", "edition", "id", TIME_MEMBERS[version], "study")
     verifier = Verifier.of(_text(key))
     if verifier.text != key:
         raise BadNote("its key is not written as keys are")
@@ -184,6 +188,7 @@ def _read(document: bytes) -> Certificate:
         verifier,
         _text(binds),
         release,
+        _text(release[TIME_MEMBERS[version]]),
         _object(entry),
         _hashes(proof),
         _text(covering),
@@ -271,8 +276,10 @@ def _release(found: Certificate) -> Iterator[str]:
     ):
         if canonical(said) != canonical(logged):
             yield f"the release: its {what} is not that of the log's entry"
-    if not (TIME.fullmatch(release["released_at"]) and release["released_at"] <= entry["time"]):
+    if not (TIME.fullmatch(found.charged_at) and found.charged_at <= entry["time"]):
         yield "the release: its date is none, or after that of the log's entry"
+    if facts.get(CHARGED_AT) != release.get(CHARGED_AT):  # version 1 has it on neither side
+        yield "the release: its date is not that of the log's entry"
     used = {column["mechanism"] for column in answer["columns"] if "mechanism" in column}
     if not used <= set(facts["mechanisms"]):
         yield "the release: its mechanisms are not those of the log's entry"
@@ -356,7 +363,8 @@ def _loss(facts: Json) -> Json:
 def _shown(found: Certificate) -> Json:
     said, answer = checkpoint.read(found.checkpoint), found.answer
     return {
-        **{name: found.release[name] for name in ("id", "study", "dataset", "edition", "released_at")},
+        **{name: found.release[name] for name in ("id", "study", "dataset", "edition")},
+        CHARGED_AT: found.charged_at,
         "sql": answer["sql"],
         "cost": answer["cost"],
         "answer_sha256": found.numbers,
@@ -379,7 +387,7 @@ def _checked(found: Certificate, holder: Verifier) -> list[str]:
     numbers = "which the log's entry has" if shown["numbers_bound"] else "which the log does not bind"
     led = "the key you hold" if steps == 0 else f"to which the key you hold led in {steps} step" + "s" * (steps > 1)
     return [
-        f"the release {shown['id']} of the study {shown['study']}, of {shown['released_at']}",
+        f"the release {shown['id']} of the study {shown['study']}, charged at {shown[CHARGED_AT]}",
         f"its data: edition {shown['edition']} of {shown['dataset']}",
         f"its question: {shown['sql']}",
         *(_column(column) for column in answer["columns"] if column["kind"] == "statistic"),

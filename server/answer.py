@@ -156,7 +156,7 @@ def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[s
         **postprocessing.apply({**body, "notes": [REHEARSED, *body["notes"]]}, request.post),
         "budget": budget.to_json(),
         "replayed": False,
-        "released_at": None,
+        "charged_at": None,
     }
 
 
@@ -247,7 +247,7 @@ def _store(house: House, actor: Actor, prepared: Prepared, charge: Charge, made:
         assert stored is not None
         if stored.body is not body:  # another attempt was there first
             numbers = certificates.answer_sha256(stored.body)
-        facts = {"charge": charge.id, certificates.NUMBERS: numbers}
+        facts = {"charge": charge.id, certificates.CHARGED_AT: stored.charged_at, certificates.NUMBERS: numbers}
         summary = f"a release of {charge.loss.text} was made"
         _log(transaction, actor, "query.release", prepared, summary, stored.id, **facts)
     return stored
@@ -291,7 +291,7 @@ def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), 
         **postprocessing.apply(stored.body, post),
         "budget": budget.to_json(),
         "replayed": replayed,
-        "released_at": stored.released_at,
+        "charged_at": stored.charged_at,
     }
 
 

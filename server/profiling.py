@@ -79,7 +79,7 @@ def buy(house: House, actor: Actor, dataset: str, epsilon_nano: int) -> dict[str
 
 def show(stored: Stored) -> dict[str, Any]:
     """Return a profile as it is shown to everybody."""
-    return {**stored.body, "released_at": stored.released_at}
+    return {**stored.body, "charged_at": stored.charged_at}
 
 
 def shown(transaction: sa.Connection, dataset: str, edition: int) -> dict[str, Any] | None:

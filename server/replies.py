@@ -140,7 +140,7 @@ class Profile(Schema):
     cost = fields.Nested(Loss, required=True)
     confidence = fields.Float(required=True)
     tables = fields.Dict(keys=fields.String(), values=fields.Nested(TableProfile), required=True)
-    released_at = fields.String(required=True)
+    charged_at = fields.String(required=True)
 
 
 class BoughtProfile(Schema):
@@ -256,7 +256,7 @@ class ReleaseHead(Schema):
     edition = fields.Integer(required=True)
     sql = fields.String(required=True)
     cost = fields.Nested(Loss, required=True)
-    released_at = fields.String(required=True)
+    charged_at = fields.String(required=True)
 
 
 class _Answer(Schema):
@@ -286,7 +286,7 @@ class Release(_Answer):
     """A stored answer."""
 
     id = fields.String(required=True)
-    released_at = fields.String(required=True)
+    charged_at = fields.String(required=True)
 
 
 class Rehearsal(_Answer):
@@ -294,7 +294,7 @@ class Rehearsal(_Answer):
 
     rehearsal = fields.Boolean(required=True)
     id = fields.String(required=True, allow_none=True)
-    released_at = fields.String(required=True, allow_none=True)
+    charged_at = fields.String(required=True, allow_none=True)
 
 
 class Entry(Schema):
@@ -367,7 +367,8 @@ class CertifiedRelease(Schema):
     study = fields.String(required=True)
     dataset = fields.String(required=True)
     edition = fields.Integer(required=True)
-    released_at = fields.String(required=True)
+    charged_at = fields.String(metadata={"description": "When it was charged; in version 1 `released_at`"})
+    released_at = fields.String(metadata={"description": "The same in version 1, of releases of earlier versions"})
     answer = fields.Dict(required=True)
 
 

@@ -79,11 +79,11 @@ def list_releases(page: dict[str, Any], study: str) -> Any:
                 "edition": one.question.edition,
                 "sql": one.body["sql"],
                 "cost": one.body["cost"],
-                "released_at": one.released_at,
+                "charged_at": one.charged_at,
             }
             for one in shown
         ],
-        "next": f"{shown[-1].released_at}~{shown[-1].id}" if len(found) > len(shown) else None,
+        "next": f"{shown[-1].charged_at}~{shown[-1].id}" if len(found) > len(shown) else None,
     }
 
 

@@ -148,7 +148,7 @@ def _releases(found: Iterable[Released], profiles: list[Released], unanswered: i
     count = naming = 0
     last = None
     for count, one in enumerate(found, start=1):
-        last = one.released_at
+        last = one.charged_at
         naming += any("threshold" in column for column in one.body["columns"])
         if count <= SHOWN_MAX:
             shown.append(
@@ -156,7 +156,7 @@ def _releases(found: Iterable[Released], profiles: list[Released], unanswered: i
                     "id": one.id,
                     "study": one.study,
                     "edition": one.edition,
-                    "released_at": one.released_at,
+                    "charged_at": one.charged_at,
                     "sql": one.body["sql"],
                     "cost": one.loss.to_json(),
                     "mechanisms": _mechanisms(one),
@@ -165,12 +165,12 @@ def _releases(found: Iterable[Released], profiles: list[Released], unanswered: i
     return {
         "count": count,
         "unanswered": unanswered,
-        "first": shown[0]["released_at"] if shown else None,
+        "first": shown[0]["charged_at"] if shown else None,
         "last": last,
         "naming": naming,
         "shown": shown,
         "profiles": [
-            {"id": one.id, "edition": one.edition, "released_at": one.released_at, "cost": one.loss.to_json()}
+            {"id": one.id, "edition": one.edition, "charged_at": one.charged_at, "cost": one.loss.to_json()}
             for one in profiles
         ],
     }

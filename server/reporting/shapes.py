@@ -145,7 +145,7 @@ class ReportedProfile(Schema):
 
     id = fields.String(required=True)
     edition = fields.Integer(required=True)
-    released_at = fields.String(required=True)
+    charged_at = fields.String(required=True)
     cost = fields.Nested(Loss, required=True)
 
 

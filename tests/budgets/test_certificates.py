@@ -5,6 +5,7 @@ import copy
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,8 +20,6 @@ from tests.budgets.world import cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
     from budgets.ledger import Release
     from budgets.verify_release import Certified
     from tests.budgets.world import World
@@ -37,7 +36,7 @@ class Log:
     world: World
     path: Path
 
-    def release(self, text: str, value: int = 42, *, binds: bool = True) -> Release:
+    def release(self, text: str, value: int = 42, *, binds: bool = True, dates: bool = True) -> Release:
         """Make a release of one number, with the entry that `server/answer.py` would write; or that of old versions."""
         loss = cost(NANO // 100)
         body = {
@@ -69,6 +68,7 @@ class Log:
             "mechanisms": ["discrete_laplace"],
             "loss": {"epsilon_nano": loss.epsilon_nano, "rho_nano": loss.rho_nano, "delta_atto": loss.delta_atto},
             **({certificates.NUMBERS: certificates.answer_sha256(body)} if binds else {}),
+            **({certificates.CHARGED_AT: stored.charged_at} if binds and dates else {}),
         }
         with self.world.database.write() as transaction:
             audit.append(
@@ -253,10 +253,23 @@ TAMPERINGS: dict[str, tuple[Callable[[Json], object], str]] = {
     "the dataset": (lambda c: c["release"].update(dataset="lungs"), "its dataset is not that"),
     "the edition": (lambda c: c["release"].update(edition=2), "its edition is not that"),
     "a later date": (
-        lambda c: c["release"].update(released_at="2999-01-01T00:00:00.000Z"),
+        lambda c: c["release"].update(charged_at="2999-01-01T00:00:00.000Z"),
         "its date is none, or after",
     ),
-    "no date": (lambda c: c["release"].update(released_at="2001"), "its date is none, or after"),
+    "an earlier date": (
+        lambda c: c["release"].update(charged_at="2001-01-01T00:00:00.000Z"),
+        "its date is not that of the log's entry",
+    ),
+    "another name of the date": (
+        lambda c: c["release"].update(released_at=c["release"].pop("charged_at")),
+        "it does not have the members",
+    ),
+    "the version before": (lambda c: c.update(version=1), "it does not have the members"),
+    "the version before, with its members": (
+        lambda c: (c.update(version=1), c["release"].update(released_at=c["release"].pop("charged_at"))),
+        "its date is not that of the log's entry",
+    ),
+    "no date": (lambda c: c["release"].update(charged_at="2001"), "its date is none, or after"),
     "the entry's loss": (lambda c: c["entry"]["facts"]["loss"].update(epsilon_nano=1), "it is not in this log"),
     "the entry's hash": (
         lambda c: c["entry"]["facts"].update(answer_sha256=flip(c["entry"]["facts"]["answer_sha256"])),
@@ -310,8 +323,8 @@ TAMPERINGS: dict[str, tuple[Callable[[Json], object], str]] = {
         lambda c: c["handovers"][0].update(consistency=[]),
         "the log that the next key signed does not go on from this one",
     ),
-    "the version": (lambda c: c.update(version=2), "of version 1, which this tool knows"),
-    "the version's kind": (lambda c: c.update(version=True), "of version 1, which this tool knows"),
+    "the version": (lambda c: c.update(version=3), "of version 1 or 2, which this tool knows"),
+    "the version's kind": (lambda c: c.update(version=True), "of version 1 or 2, which this tool knows"),
     "the type": (lambda c: c.update(type="a letter"), "it is not a rowless release certificate"),
     "a member more": (lambda c: c.update(more=1), "it does not have the members"),
     "a member less": (lambda c: c.pop("binds"), "it does not have the members"),
@@ -360,13 +373,31 @@ def test_each_tampering_is_found(rotated: tuple[Log, str, bytes]) -> None:
         assert verify_release.words(anew).endswith("Verdict: FAILED. Do not rely on this certificate.")
 
 
-def test_what_the_log_does_not_bind_is_signed(rotated: tuple[Log, str, bytes]) -> None:
-    """An earlier date is in no entry: only whoever has the log's key could have dated a release back."""
-    log, first, document = rotated
+def test_what_the_log_does_not_bind_is_signed(log: Log) -> None:
+    """The date of an old release is in no entry: only whoever has the log's key could have dated it back."""
+    document = log.certificate(log.release("old", dates=False))
     changed = told(document)
     changed["release"]["released_at"] = "2001-01-01T00:00:00.000Z"
-    assert check(dumped({"certificate": changed, "note": json.loads(document)["note"]}) + b"\n", first).problems
-    assert check(log.resigned(changed), first).problems == []
+    assert check(dumped({"certificate": changed, "note": json.loads(document)["note"]}) + b"\n", log.key).problems
+    assert check(log.resigned(changed), log.key).problems == []
+
+
+def test_an_old_release_keeps_the_certificate_that_was_cited(log: Log) -> None:
+    """A release from before the date was in its entry has a certificate of version 1, with the old name of the date."""
+    release = log.release("old", dates=False)
+    document = log.certificate(release)
+    assert told(document)["version"] == 1
+    assert told(document)["release"]["released_at"] == release.charged_at
+    found = check(document, log.key)
+    assert (found.problems, found.release["charged_at"]) == ([], release.charged_at)
+
+
+def test_a_certificate_that_was_issued_before_still_verifies() -> None:
+    """A file that version 1 wrote, byte for byte, is verified with the key that was kept then."""
+    folder = Path(__file__).parent
+    found = check((folder / "certificate_v1.json").read_bytes(), (folder / "certificate_v1.key").read_text().strip())
+    assert (found.verdict, found.problems) == ("ok", [])
+    assert found.release["charged_at"] == "2026-11-28T19:52:17.546Z"
 
 
 def test_odd_parts_are_problems_and_no_errors(rotated: tuple[Log, str, bytes]) -> None:

@@ -109,7 +109,7 @@ def test_a_release_is_dated_by_its_charge(opened: World) -> None:
     time.sleep(0.005)
     release = opened.settle(charge, {})
     assert release is not None
-    assert release.released_at == charge.reserved_at
+    assert release.charged_at == charge.reserved_at
 
 
 def test_the_same_question_resumes_its_charge(opened: World) -> None:
@@ -432,7 +432,7 @@ def test_one_release_for_a_charge_and_for_a_question(opened: World, same: str, w
             dataset=FLU,
             edition=asked.edition,
             fingerprint=asked.fingerprint,
-            released_at=first.reserved_at,
+            charged_at=first.reserved_at,
             body="{}",
         )
 
@@ -511,9 +511,9 @@ def test_releases_are_listed_page_by_page(opened: World) -> None:
         while page := ledger.releases_of(transaction, "hearts", after=after, limit=3):
             assert len(page) <= 3
             found += page
-            after = (page[-1].released_at, page[-1].id)
+            after = (page[-1].charged_at, page[-1].id)
     assert len({one.id for one in found}) == len(found) == 7
-    assert [(one.released_at, one.id) for one in found] == sorted((one.released_at, one.id) for one in found)
+    assert [(one.charged_at, one.id) for one in found] == sorted((one.charged_at, one.id) for one in found)
     assert {one.question.study for one in found} == {"hearts"}
 
 

@@ -180,3 +180,36 @@ def test_a_log_of_the_fourth_schema_gets_its_tree(
         audit.append(transaction, audit.SYSTEM, "test", "test", "a test goes on")
         assert list(audit.tree_problems(transaction)) == []
     assert schema(address) == declared
+
+
+def test_releases_of_the_eighth_schema_keep_their_time(
+    fresh: Database, address: str, declared: dict[str, set[str]]
+) -> None:
+    """Releases and profiles from before their time was called that of the charge keep it, and every row beside it."""
+    config = database._alembic()
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0008")
+    at, mark = "2026-01-02T03:04:05.678Z", "f" * 64
+    charge = ("flu", 1, mark, 5, 7, 0, at)
+    made = ("flu", 1, mark, at, "{}")
+    rows = {
+        "datasets": ("flu", "Flu", 0, at),
+        "editions": ("flu", 1, "folder", at),
+        "studies": ("heart", "T", "P", "L", "flu", "{}", "", "", "approved", "anna", at, 0, 0, "[]", "", ""),
+        "charges": ("1" * 32, "reserve", None, "heart", *charge),
+        "releases": ("2" * 32, "1" * 32, "heart", *made),
+        "profile_charges": ("3" * 32, "reserve", None, *charge),
+        "profiles": ("4" * 32, "3" * 32, *made),
+    }
+    with fresh.write() as transaction:
+        for table, row in rows.items():
+            values = ", ".join("NULL" if value is None else repr(value) for value in row)
+            transaction.exec_driver_sql(f"INSERT INTO {table} VALUES ({values})")
+    fresh.upgrade()
+    with fresh.read() as transaction:
+        for table, row in rows.items():
+            assert transaction.execute(sa.select(metadata.tables[table])).all() == [row], table
+        assert transaction.execute(sa.select(metadata.tables["releases"].c.charged_at)).scalar_one() == at
+        assert transaction.execute(sa.select(metadata.tables["profiles"].c.charged_at)).scalar_one() == at
+    assert schema(address) == declared

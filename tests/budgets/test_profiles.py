@@ -75,7 +75,7 @@ def test_a_profile_is_charged_to_its_dataset_alone(world: World) -> None:
     world.check()
     stored = settle(world, charge, {"a": [1, None]})
     assert stored is not None
-    assert (stored.body, stored.released_at) == ({"a": [1, None]}, charge.reserved_at)
+    assert (stored.body, stored.charged_at) == ({"a": [1, None]}, charge.reserved_at)
     assert world.balance().reserved == cost(0)
     assert world.balance().spent == TENTH
     assert world.balance("hearts").used == cost(0)
@@ -228,7 +228,7 @@ def test_one_charge_has_one_profile(world: World) -> None:
     """The database refuses a second profile for a charge, and a second one for the same plan."""
     charge, other = reserve(world, "p"), reserve(world, "q")
     settle(world, charge, {})
-    row = {**vars(subject("z")), "id": "1" * 32, "charge": charge.id, "released_at": "now", "body": "{}"}
+    row = {**vars(subject("z")), "id": "1" * 32, "charge": charge.id, "charged_at": "now", "body": "{}"}
     for change in ({}, {"charge": other.id, **vars(subject("p"))}):
         with pytest.raises(sa.exc.IntegrityError), world.database.write() as transaction:
             transaction.execute(sa.insert(metadata.tables["profiles"]).values(**{**row, **change}))

@@ -346,7 +346,7 @@ def test_releases_page_by_page(place: Place) -> None:
     for limit in (1, 2, 3, 6, 7, 8):
         found = pages(ada, "/studies/flu/releases", limit)
         assert sorted(one["id"] for one in found) == sorted(made)
-        assert [one["released_at"] for one in found] == sorted(one["released_at"] for one in found)
+        assert [one["charged_at"] for one in found] == sorted(one["charged_at"] for one in found)
     assert sorted(one["cost"]["epsilon"] for one in found) == [0.25 * n for n in range(1, 8)]
 
 
@@ -354,7 +354,7 @@ def test_releases_of_one_millisecond_are_all_listed(place: Place) -> None:
     """Releases with the same time are told apart by their ids: none is lost between pages."""
     ada = place.client("ada")
     made = {ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.25 * n))["id"] for n in range(1, 6)}
-    place.home.change("UPDATE releases SET released_at = '2026-01-01T00:00:00.000Z'")
+    place.home.change("UPDATE releases SET charged_at = '2026-01-01T00:00:00.000Z'")
     for limit in (1, 2, 4):
         assert {one["id"] for one in pages(ada, "/studies/flu/releases", limit)} == made
 

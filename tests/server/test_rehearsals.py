@@ -73,7 +73,7 @@ def shape(value: Any) -> Any:
 
 def as_asked(answered: Any) -> Any:
     """Return an answer without what a rehearsal has of its own and what is about the noise alone."""
-    left_out = ("rehearsal", "id", "released_at", "budget", "notes")
+    left_out = ("rehearsal", "id", "charged_at", "budget", "notes")
     kept = {name: member for name, member in answered.items() if name not in left_out}
     rows = [{name: part for name, part in row.items() if name != "plans"} for row in kept["rows"]]
     return {**kept, "rows": shape(rows)}
@@ -85,7 +85,7 @@ def are_alike(client: Client, body: dict[str, Any], study: str) -> None:
     real = client.good("POST", f"/studies/{study}/queries", body)
     assert as_asked(made) == as_asked(real)
     assert made.keys() == {*real.keys(), "rehearsal"}
-    assert (made["rehearsal"], made["id"], made["released_at"]) == (True, None, None)
+    assert (made["rehearsal"], made["id"], made["charged_at"]) == (True, None, None)
     assert "rehearsal" in made["notes"][0]
     assert made["budget"].keys() == real["budget"].keys()
 
