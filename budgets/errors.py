@@ -69,6 +69,10 @@ class OverBudget(BudgetsError):
         self.left = left
 
 
+class AttemptsSpent(BudgetsError):
+    """A charge was resumed as often as it may be. Nothing was charged for this attempt, and nothing is given back."""
+
+
 class KeyConflict(BudgetsError):
     """An idempotency key was used before for another request."""
 

@@ -8,22 +8,22 @@ happened may depend on data, and a refund would tell. A `void` gives a charge ba
 A charge belongs to what was asked (study, edition, fingerprint of the canonical request), so it pays for one release
 and no more, whoever asks again and however it is spelled: as long as the release is not stored, the same request
 resumes on the same charge; after that it is replayed. To resume is to settle: from then on two attempts may be under
-way, and none of them may void what the other scans on.
+way, and none of them may void what the other scans on. It is resumed twice at most (`attempts.py`).
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from budgets import accounts, clock
+from budgets import accounts, attempts, clock
 from budgets.errors import KeyConflict, NotFound, WrongState
 from budgets.loss import Loss
-from budgets.tables import charges, idempotency_keys, releases
+from budgets.tables import charges, idempotency_keys, releases, resumes
 
 RESERVE, SETTLE, VOID = "reserve", "settle", "void"
 
@@ -59,13 +59,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Charge:
-    """A reserved loss. `resumed` says that it was paid by an earlier, unfinished attempt."""
+    """A reserved loss. `resumed` says that it was paid by an earlier, unfinished attempt; `attempt` counts them."""
 
     id: str
     question: Question
     loss: Loss
     reserved_at: str
     resumed: bool
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,15 @@ def find_release(transaction: sa.Connection, question: Question) -> Release | No
 
 
 def reserve(transaction: sa.Connection, question: Question, loss: Loss) -> Charge:
-    """Charge a question to its study and dataset, or resume (and spend) the charge it has. Raises OverBudget."""
+    """Charge a question to its study and dataset, or resume (and spend) the charge it has.
+
+    Raises OverBudget, AttemptsSpent.
+    """
     present = _standing(transaction, question)
     if present is not None:
+        attempt = attempts.resume(transaction, resumes, present.id)
         _spend(transaction, present)
-        return present
+        return replace(present, attempt=attempt)
     accounts.admit(transaction, question.study, question.dataset, loss)
     charge = Charge(uuid.uuid4().hex, question, loss, clock.now(), resumed=False)
     _write(transaction, charge, RESERVE, charge.id, None, charge.reserved_at)

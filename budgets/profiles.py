@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from budgets import accounts, clock, datasets
+from budgets import accounts, attempts, clock, datasets
 from budgets.errors import WrongState
 from budgets.ledger import RESERVE, SETTLE, VOID
 from budgets.loss import Loss, epsilon_text
 from budgets.tables import profile_charges as charges
-from budgets.tables import profiles
+from budgets.tables import profile_resumes, profiles
 
 _resolutions = charges.alias("resolutions")
 _with_resolution = charges.join(_resolutions, _resolutions.c.reserve_id == charges.c.id, isouter=True)
@@ -38,13 +38,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Charge:
-    """A reserved loss. `resumed` says that it was paid by an earlier, unfinished attempt."""
+    """A reserved loss. `resumed` says that it was paid by an earlier, unfinished attempt; `attempt` counts them."""
 
     id: str
     subject: Subject
     loss: Loss
     reserved_at: str
     resumed: bool
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,15 @@ def of_edition(transaction: sa.Connection, dataset: str, edition: int) -> list[S
 def reserve(transaction: sa.Connection, subject: Subject, loss: Loss) -> Charge:
     """Charge a profile to its dataset, or resume (and spend) the charge it has.
 
-    Raises OverBudget; WrongState when it would be less exact than one that is there, or would take what the dataset's
+    Raises OverBudget, AttemptsSpent; WrongState when it would be less exact than one that is there, or would take what the dataset's
     studies were promised.
     """
     assert loss.epsilon_nano is not None, "a profile has Laplace noise"
     present = _standing(transaction, subject)
     if present is not None:
+        attempt = attempts.resume(transaction, profile_resumes, present.id)
         _spend(transaction, present)
-        return present
+        return replace(present, attempt=attempt)
     _require_more_exact(transaction, subject, loss.epsilon_nano)
     if accounts.balance(transaction, accounts.DATASET, subject.dataset).admits(loss):
         _require_unpromised(transaction, subject.dataset, loss.epsilon_nano)

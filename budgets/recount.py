@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NANO, ATTO = 10**9, 10**18
 OPEN, SPENT, GIVEN_BACK = "open", "spent", "given back"
+ATTEMPTS_MAX = 3  # on one charge
 SLACK = 1e-9  # relative: far more than what floats are off by, far less than any charge
 
 Loss = tuple[int | None, int, int]  # epsilon in billionths (None: no finite one), rho in billionths, delta in 10^-18
@@ -79,6 +80,7 @@ class Charge:
     question: bytes
     state: str = OPEN
     release: str | None = None
+    attempts: int = 1
 
 
 @dataclass
@@ -166,6 +168,15 @@ class Recount:
         identifier = entry["subject"].removeprefix("charge:")
         yield from self._settle(identifier, facts)
 
+    def _resume(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from self._spend(entry, facts)
+        charge = self._charges.get(entry["subject"].removeprefix("charge:"))
+        # Entries of earlier versions do not number the attempts, which had no bound.
+        if charge is not None and "attempt" in facts:
+            charge.attempts += 1
+            if facts["attempt"] != charge.attempts or charge.attempts > ATTEMPTS_MAX:
+                yield f"it is the attempt {facts['attempt']} on its charge, which had {charge.attempts - 1} before"
+
     def _void(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         charge = self._charges.get(entry["subject"])
         if charge is None or charge.state != OPEN:
@@ -221,11 +232,8 @@ ACTS = {
     **{f"{what}.release": Recount._release for what in ("query", "dataset.profile")},
     **{f"{what}.replay": Recount._replay for what in ("query", "dataset.profile")},
     "release.read": Recount._replay,
-    **{
-        f"{what}.{how}": Recount._spend
-        for what in ("query", "dataset.profile")
-        for how in ("resume", "fail", "recover")
-    },
+    **{f"{what}.{how}": Recount._spend for what in ("query", "dataset.profile") for how in ("fail", "recover")},
+    **{f"{what}.resume": Recount._resume for what in ("query", "dataset.profile")},
 }
 
 

@@ -173,6 +173,17 @@ charges = Table(
     Index("ix_charges_last", "study", "kind", "at"),
 )
 
+# Each attempt at a charge after its first one (`attempts.py`).
+resumes = Table(
+    "resumes",
+    metadata,
+    Column("charge", ForeignKey("charges.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", String(32), nullable=False),
+    PrimaryKeyConstraint("charge", "attempt"),
+    CheckConstraint("attempt IN (2, 3)", name="attempt"),
+)
+
 releases = Table(
     "releases",
     metadata,
@@ -209,6 +220,26 @@ profile_charges = Table(
     UniqueConstraint("reserve_id"),  # each reserve is resolved at most once
     ForeignKeyConstraint(["dataset", "edition"], ["editions.dataset", "editions.number"]),
     Index(None, "dataset", "edition", "fingerprint"),
+)
+
+profile_resumes = Table(
+    "profile_resumes",
+    metadata,
+    Column("charge", ForeignKey("profile_charges.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", String(32), nullable=False),
+    PrimaryKeyConstraint("charge", "attempt"),
+    CheckConstraint("attempt IN (2, 3)", name="attempt"),
+)
+
+# How many scans ended after their first slot: for the admin alone, and of whole days (`overruns.py`).
+overruns = Table(
+    "overruns",
+    metadata,
+    Column("day", String(10), nullable=False),
+    Column("dataset", ForeignKey("datasets.name"), nullable=False),
+    Column("scans", Integer, nullable=False),
+    PrimaryKeyConstraint("day", "dataset"),
 )
 
 profiles = Table(

@@ -14,24 +14,22 @@ the promise:
 7. noise     OpenDP
 8. settle    shortly before a fixed beat one transaction stores the release, settles the charge and appends the audit
              entry: not earlier, for lists, budgets, the log and certificates tell the time of it, or its order
-9. slot      the answer leaves at the beat, so that its timing tells little
+9. slot      the answer leaves at the beat, so that its timing tells little; so does the place that the scan had
 
 Everything before 6 depends on the request and on nothing personal (the public catalog, budgets, whether a file opens),
 so a refusal reveals nothing and costs nothing. From 6 on nothing is given back, whatever happens: a failure is answered
-with one constant text, and the same request resumes on the charge that was paid.
+with one constant text, and the same request resumes on the charge that was paid, twice at most.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from budgets import accounts, audit, bursts, certificates, forecast, ledger, thresholds
-from budgets.errors import NotApproved, NotFound, OverBudget, Unavailable
+from budgets.errors import AttemptsSpent, NotApproved, NotFound, OverBudget, Unavailable
 from budgets.ledger import Charge, Release
 from budgets.loss import Loss
 from queries import (
@@ -48,6 +46,7 @@ from queries.errors import EngineFailed
 from server import refusals
 from server.errors import QueryFailed, StoreUnavailable
 from server.preparing import permit, prepare
+from server.slots import AHEAD, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +63,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rowless")
 
-AHEAD = 0.2  # how much of a slot before its beat an answer is settled: time for that, so that none of it shows
-
 REHEARSED = (
     "this is a rehearsal: the data were made up from the catalog, so the numbers mean nothing; nothing was charged "
     "(cost is what the query would cost)"
@@ -77,24 +74,22 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
 
     Raises the errors of `queries` and `budgets`, Busy and StoreUnavailable at no charge, and QueryFailed after it.
     """
-    began = time.monotonic()
-    made = None
     with refusals.recorded(house.database, actor, study, "query"):
         prepared = prepare(house, actor, study, request)
     with ExitStack() as leaving:
-        with house.places.one():
-            with refusals.recorded(house.database, actor, study, "query"):
-                found = replay_or_reserve(house, actor, prepared)
-            # From here on every end waits for the slot, once its place is free for others.
-            leaving.callback(wait_for_slot, began, house.settings.slot_ms)
-            if not isinstance(found, Release):
-                open_store(house, actor, prepared, found)
-                made = scan(prepared, found)
-        if isinstance(found, Release):
-            stored = found
-        else:
-            wait_for_slot(began, house.settings.slot_ms, AHEAD)
-            stored = settle(house, actor, prepared, found, made)
+        # The same question at the same time waits for its answer here, and not for a second scan.
+        with house.turns.one(prepared.question):
+            with house.places.one():
+                with refusals.recorded(house.database, actor, study, "query"):
+                    found = replay_or_reserve(house, actor, prepared)
+                slot = Slot.start(house.settings.slot_ms / 1000)
+                leaving.callback(slot.wait)  # from here on every end waits for the slot
+                if not isinstance(found, Release):
+                    open_store(house, actor, prepared, found)
+                    made = scan(prepared, found)
+                    # With its place: who waits for one must not learn when this scan ended.
+                    slot.wait(AHEAD)
+            stored = found if isinstance(found, Release) else settle(house, actor, prepared, found, made)
         with house.database.read() as transaction:
             return show(transaction, stored, request.post, replayed=isinstance(found, Release))
 
@@ -138,8 +133,11 @@ def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[s
     with refusals.recorded(house.database, actor, study, "rehearsal"):
         prepared = prepare(house, actor, study, replace(request, key=None))
     try:
-        with house.places.one():
+        # In places of their own: how long a rehearsal waits tells nothing of scans.
+        with house.rehearsal_places.one():
+            slot = Slot.start(house.settings.slot_ms / 1000)
             body = compute(prepared.plan, house.stores.made_up(prepared.store))
+            slot.wait(AHEAD)
     except EngineFailed as failure:
         log.exception("a rehearsal failed")
         raise StoreUnavailable("the rehearsal failed; nothing was charged") from failure
@@ -161,7 +159,7 @@ def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[s
 
 
 def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release | Charge:
-    """Return the stored release, or a charge for a new one (steps 4 and 5). Raises OverBudget, KeyConflict."""
+    """Return the stored release, or a charge for a new one (steps 4 and 5). Raises OverBudget, KeyConflict, AttemptsSpent."""
     study = prepared.study.id
     try:
         with house.database.write() as transaction:
@@ -178,9 +176,11 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
             if question != prepared.question:
                 raise NotFound(f"edition {question.edition}, for which this was first sent, is no longer kept")
             charge = ledger.reserve(transaction, question, prepared.loss)
-            what = "resumed" if charge.resumed else "reserved"
-            summary = f"{charge.loss.text} was {what}"
-            _log(transaction, actor, f"query.{'resume' if charge.resumed else 'reserve'}", prepared, summary, charge.id)
+            if charge.resumed:
+                summary = f"{charge.loss.text} was resumed, attempt {charge.attempt}"
+                _log(transaction, actor, "query.resume", prepared, summary, charge.id, attempt=charge.attempt)
+            else:
+                _log(transaction, actor, "query.reserve", prepared, f"{charge.loss.text} was reserved", charge.id)
             thresholds.after_charge(transaction, study, question.dataset)
             return charge
     except OverBudget as refusal:
@@ -189,6 +189,12 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
             _log(transaction, actor, "query.refuse", prepared, summary, refusal.account, code="budget-exceeded")
             owner = study if refusal.account == accounts.STUDY else prepared.question.dataset
             thresholds.after_refusal(transaction, refusal.account, owner, prepared.loss)
+            bursts.after_refusal(transaction, actor)
+        raise
+    except AttemptsSpent:
+        with house.database.write() as transaction:
+            summary = "a query was refused: it was tried as often as its charge allows"
+            _log(transaction, actor, "query.refuse", prepared, summary, f"study:{study}", code="attempts-spent")
             bursts.after_refusal(transaction, actor)
         raise
 
@@ -271,15 +277,6 @@ def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
     }
 
 
-def wait_for_slot(began: float, slot_ms: int, ahead: float = 0) -> None:
-    """Sleep until the next beat after `began`, in multiples of the slot; or until a part of a slot before a beat."""
-    if slot_ms:
-        slot = slot_ms / 1000
-        elapsed = time.monotonic() - began
-        # Just past a beat the difference of floats can fall below 0.
-        time.sleep(max(0.0, (math.ceil(elapsed / slot + ahead) - ahead) * slot - elapsed))
-
-
 def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), *, replayed: bool) -> dict[str, Any]:
     """Return a release as it is sent: what was stored, processed as asked, and the study's budget as it is now."""
     budget = accounts.balance(transaction, accounts.STUDY, stored.question.study)
@@ -329,7 +326,7 @@ def _log(
     prepared: Prepared,
     summary: str,
     subject: str,
-    **facts: str,
+    **facts: str | int,
 ) -> None:
     study = prepared.study.id
     audit.append(transaction, actor, action, subject, summary, study=study, facts={**_facts(prepared), **facts})

@@ -18,15 +18,19 @@ from server.sign_ins import SignIns
 from server.stores import Stores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
     from server.settings import Settings
 
 BUSY_SECONDS = 20.0
+REHEARSALS_MAX = 2  # each on one thread of the engine: more would slow the scans down
 
 
 class Places:
-    """How many scans may run at once. More would only take each other's memory and cores."""
+    """How many scans may run at once. More would only take each other's memory and cores.
+
+    A scan holds its place until shortly before its answer leaves: whoever waits for a place learns no other end of it.
+    """
 
     def __init__(self, places: int) -> None:
         self._free = threading.BoundedSemaphore(places)
@@ -42,6 +46,28 @@ class Places:
             self._free.release()
 
 
+class Turns:
+    """Who does something is alone with it: others that want to do the same wait for their turn."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken: set[Hashable] = set()
+
+    @contextmanager
+    def one(self, what: Hashable) -> Iterator[None]:
+        """Take the turn for something, waiting a while for it. Raises Busy."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: what not in self._taken, BUSY_SECONDS):
+                raise Busy("the same is being answered just now; try again soon")
+            self._taken.add(what)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken.remove(what)
+                self._changed.notify_all()
+
+
 @dataclass(frozen=True)
 class House:
     """The parts a request needs."""
@@ -50,6 +76,8 @@ class House:
     database: Database
     stores: Stores
     places: Places = field(default_factory=lambda: Places(max(2, os.cpu_count() or 1)))
+    rehearsal_places: Places = field(default_factory=lambda: Places(REHEARSALS_MAX))
+    turns: Turns = field(default_factory=Turns)
     sign_ins: SignIns = field(default_factory=SignIns)
 
     def close(self) -> None:

@@ -55,6 +55,7 @@ PROBLEMS: dict[type[Exception], Answer] = {
     budgets.AlreadyExists: Answer(409, "already-exists", "There is one of that name"),
     budgets.WrongState: Answer(409, "wrong-state", "The present state does not allow this"),
     budgets.OverBudget: Answer(409, "budget-exceeded", "The budget does not allow this"),
+    budgets.AttemptsSpent: Answer(409, "attempts-spent", "This was tried as often as one charge allows"),
     budgets.Unavailable: Answer(503, "unavailable", "The ledger cannot be used at the moment"),
     budgets.KeyConflict: Answer(409, "idempotency-conflict", "The Idempotency-Key was used for another request"),
 }
@@ -70,7 +71,9 @@ HTTP = {
 }
 INTERNAL = Answer(500, "internal-error", "The server failed; its log says why")
 # One text for whatever goes wrong once data were touched (the cause may depend on them).
-QUERY_FAILED = "The query failed after it was charged. Send the same request again: it resumes at no further cost."
+QUERY_FAILED = (
+    "The query failed after it was charged. Send the same request again: it resumes at no further cost, twice at most."
+)
 
 
 def register(app: Flask) -> None:

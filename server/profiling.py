@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from budgets import accounts, audit, bursts, datasets, people, profiles, thresholds
-from budgets.errors import OverBudget, Unavailable
+from budgets.errors import AttemptsSpent, OverBudget, Unavailable
 from budgets.loss import Loss
 from budgets.profiles import Charge, Stored, Subject
 from queries import profile, tallying
 from queries.errors import EngineFailed
-from server.answer import AHEAD, wait_for_slot
 from server.errors import QueryFailed, StoreUnavailable
+from server.slots import AHEAD, Slot
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -49,22 +48,20 @@ def buy(house: House, actor: Actor, dataset: str, epsilon_nano: int) -> dict[str
     StoreUnavailable at no charge, and QueryFailed after it.
     """
     people.require_role(actor, "admin")
-    began = time.monotonic()
     prepared = _prepare(house, dataset, epsilon_nano)
-    body = None
     with ExitStack() as leaving:
-        with house.places.one():
-            found = _replay_or_reserve(house, actor, prepared)
-            # As with a query: every end waits for the slot, and is seen in catalog, budget and log shortly before it.
-            leaving.callback(wait_for_slot, began, house.settings.slot_ms)
-            if not isinstance(found, Stored):
-                _open_store(house, actor, prepared, found)
-                body = _scan(prepared, found)
-        if isinstance(found, Stored):
-            stored = found
-        else:
-            wait_for_slot(began, house.settings.slot_ms, AHEAD)
-            stored = _settle(house, actor, prepared, found, body)
+        with house.turns.one(prepared.subject):
+            with house.places.one():
+                found = _replay_or_reserve(house, actor, prepared)
+                # As with a query: every end waits for the slot, and is seen in catalog, budget, log and places
+                # shortly before it.
+                slot = Slot.start(house.settings.slot_ms / 1000)
+                leaving.callback(slot.wait)
+                if not isinstance(found, Stored):
+                    _open_store(house, actor, prepared, found)
+                    body = _scan(prepared, found)
+                    slot.wait(AHEAD)
+            stored = found if isinstance(found, Stored) else _settle(house, actor, prepared, found, body)
         with house.database.read() as transaction:
             budget = accounts.balance(transaction, accounts.DATASET, dataset).to_json()
     subject = stored.subject
@@ -99,7 +96,7 @@ def _prepare(house: House, dataset: str, epsilon_nano: int) -> Prepared:
 
 
 def _replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Stored | Charge:
-    """Return the stored profile, or a charge for a new one. Raises OverBudget, WrongState."""
+    """Return the stored profile, or a charge for a new one. Raises OverBudget, WrongState, AttemptsSpent."""
     try:
         with house.database.write() as transaction:
             stored = profiles.find(transaction, prepared.subject)
@@ -107,8 +104,11 @@ def _replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Stored
                 _log(transaction, actor, "replay", prepared, "a stored profile was read again", stored.id)
                 return stored
             charge = profiles.reserve(transaction, prepared.subject, prepared.loss)
-            what = "resume" if charge.resumed else "reserve"
-            _log(transaction, actor, what, prepared, f"{charge.loss.text} was {what}d", charge.id)
+            if charge.resumed:
+                summary = f"{charge.loss.text} was resumed, attempt {charge.attempt}"
+                _log(transaction, actor, "resume", prepared, summary, charge.id, attempt=charge.attempt)
+            else:
+                _log(transaction, actor, "reserve", prepared, f"{charge.loss.text} was reserved", charge.id)
             thresholds.after_charge(transaction, None, prepared.subject.dataset)
             return charge
     except OverBudget:
@@ -116,6 +116,12 @@ def _replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Stored
             summary = f"a profile of {prepared.loss.text} was refused: the dataset's budget"
             _log(transaction, actor, "refuse", prepared, summary, prepared.subject.dataset)
             thresholds.after_refusal(transaction, accounts.DATASET, prepared.subject.dataset, prepared.loss)
+            bursts.after_refusal(transaction, actor)
+        raise
+    except AttemptsSpent:
+        with house.database.write() as transaction:
+            summary = "a profile was refused: it was tried as often as its charge allows"
+            _log(transaction, actor, "refuse", prepared, summary, prepared.subject.dataset, code="attempts-spent")
             bursts.after_refusal(transaction, actor)
         raise
 
@@ -180,7 +186,7 @@ def _log(
     prepared: Prepared,
     summary: str,
     subject: str,
-    **further: str,
+    **further: str | int,
 ) -> None:
     loss = prepared.loss
     facts = {

@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
-from budgets import accounts, audit, ledger, studies
+from budgets import accounts, audit, ledger, profiles, studies
 from budgets.accounts import Balance, Limits
 from budgets.conversion import rho_nano_max
 from budgets.database import Database
-from budgets.errors import KeyConflict, NotApproved, NotFound, OverBudget, WrongState
+from budgets.errors import AttemptsSpent, KeyConflict, NotApproved, NotFound, OverBudget, WrongState
 from budgets.loss import NANO, Loss
 from budgets.tables import metadata
 from tests.budgets.world import FLU, actions, add_edition, check, cost, interrupted, log_problems, make_world, question
@@ -591,21 +591,25 @@ def test_two_studies_race_for_the_last_budget(world: World, separate: bool) -> N
 
 @pytest.mark.parametrize("separate", [False, True])
 def test_one_question_from_many_threads_is_charged_once(opened: World, separate: bool) -> None:
-    """When twelve threads ask one question at once, one charge is made, and all get one and the same answer."""
+    """When twelve threads ask one question at once, one charge is made, and three get one and the same answer."""
     with other_connections(opened, 12) as others:
 
-        def work(number: int) -> tuple[bool, Release | None]:
+        def work(number: int) -> tuple[int, Release | None]:
             database = others[number] if separate else opened.database
+            try:
+                with database.write() as transaction:
+                    asked = ledger.bind_key(transaction, question("hearts", "how many"), "one key")
+                    charge = ledger.reserve(transaction, asked, ASKED)
+            except AttemptsSpent:
+                return 0, None
             with database.write() as transaction:
-                asked = ledger.bind_key(transaction, question("hearts", "how many"), "one key")
-                charge = ledger.reserve(transaction, asked, ASKED)
-            with database.write() as transaction:
-                return charge.resumed, ledger.settle(transaction, charge, {"answer": number})
+                return charge.attempt, ledger.settle(transaction, charge, {"answer": number})
 
         done = at_once(12, work)
-    assert [resumed for resumed, _ in done].count(False) == 1
-    assert len({release.id for _, release in done if release is not None}) == 1
-    assert all(release == done[0][1] for _, release in done)
+    assert sorted(attempt for attempt, _ in done) == [0] * 9 + [1, 2, 3]
+    released = [release for _, release in done if release is not None]
+    assert len(released) == 3
+    assert all(release == released[0] for release in released)
     assert opened.balance("hearts").spent == ASKED
     opened.check()
 
@@ -671,6 +675,42 @@ def test_kill_9_leaves_whole_steps(opened: World, moment: str, reserved: int, sp
     opened.check()
 
 
+def test_attempts_are_counted_before_they_begin(opened: World) -> None:
+    """Each attempt that was allowed counts, though it died at once; one that died before it was allowed does not."""
+    assert opened.reserve("hearts", "the question", cost(5, 5, 5)).attempt == 1
+    for moment, counted in (("reserving", 0), ("reserved", 1), ("reserving", 1), ("reserved", 2)):
+        with spender(opened, "hearts", moment, 5) as process:
+            kill(process)
+        assert rows(opened, "resumes") == counted
+    before = opened.everything()
+    for _ in range(2):
+        with pytest.raises(AttemptsSpent, match="3 attempts"):
+            opened.reserve("hearts", "the question", cost(5, 5, 5))
+    assert opened.everything() == before
+    assert opened.balance().spent == cost(5, 5, 5)
+    assert opened.reserve("hearts", "another question", cost(5, 5, 5)).attempt == 1
+    opened.check()
+
+
+@pytest.mark.parametrize("table", ["resumes", "profile_resumes"])
+def test_the_database_itself_knows_no_fourth_attempt(opened: World, table: str) -> None:
+    """Whatever the code would say, no row can stand for a first, a fourth or a repeated attempt."""
+    charge = opened.reserve("hearts", "the question", cost(5, 5, 5))
+    with opened.database.write() as transaction:
+        profile = profiles.reserve(transaction, profiles.Subject(FLU, 1, "f" * 64), cost(5))
+    owner = {"resumes": charge.id, "profile_resumes": profile.id}[table]
+
+    def add(attempt: int) -> None:
+        with opened.database.write() as transaction:
+            row = {"charge": owner, "attempt": attempt, "at": "now"}
+            transaction.execute(sa.insert(metadata.tables[table]), row)
+
+    add(2)
+    for attempt in (0, 1, 2, 4):
+        with pytest.raises(sa.exc.IntegrityError):
+            add(attempt)
+
+
 def test_kill_9_at_any_moment(opened: World) -> None:
     """A process that spends without pause and is killed at random moments never leaves half a step behind."""
     chance = random.Random(20260101)
@@ -720,6 +760,7 @@ class Paid:
     loss: Loss
     settled: bool = False
     answer: int | None = None
+    attempts: int = 1
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -801,6 +842,10 @@ class LedgerMachine(RuleBasedStateMachine):
             assert first.fingerprint != asked.fingerprint
             assert self.world.everything() == before
             return multiple()
+        except AttemptsSpent:
+            assert self.charges[first].attempts == 3
+            assert self.world.everything() == before
+            return multiple()
         except OverBudget as refused:
             said = (refused.account, refused.cost, refused.left)
             assert first not in self.charges
@@ -813,12 +858,14 @@ class LedgerMachine(RuleBasedStateMachine):
         assert charge.resumed == (first in self.charges)
         if charge.resumed:
             self.charges[first].settled = True
+            self.charges[first].attempts += 1
         else:
             assert self.refusal(study, loss) is None
             self.charges[first] = Paid(charge.id, loss)
         if key is not None:
             self.keys[study, key] = first
         assert charge.loss == self.charges[first].loss
+        assert charge.attempt == self.charges[first].attempts <= 3
         return charge
 
     @rule(charge=paid, answer=st.none() | st.integers(0, 9))

@@ -8,10 +8,10 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from budgets import accounts, audit, database
+from budgets import accounts, attempts, audit, database
 from budgets.accounts import Limits
 from budgets.database import Database
-from budgets.errors import SchemaOutdated
+from budgets.errors import AttemptsSpent, SchemaOutdated
 from budgets.loss import NANO, Loss
 from budgets.merkle import Frontier, leaf_hash
 from budgets.tables import audit_entries, audit_nodes, metadata
@@ -69,6 +69,7 @@ def test_the_migrations_make_every_constraint(fresh: Database, address: str, dec
         *("ck_accounts_filter", "ck_accounts_delta", "ck_accounts_sums", "ck_accounts_kind"),
         *("ck_charges_kind", "ck_charges_resolves", "ck_charges_loss", "uq_charges_reserve_id"),
         *("ck_profile_charges_kind", "ck_profile_charges_resolves", "ck_profile_charges_loss"),
+        *("ck_resumes_attempt", "ck_profile_resumes_attempt", "pk_resumes", "pk_profile_resumes"),
         *("uq_profile_charges_reserve_id", "uq_profiles_charge", "uq_profiles_dataset"),
         *("uq_releases_charge", "uq_releases_study", "ck_users_role", "ck_studies_state"),
     ],
@@ -212,4 +213,11 @@ def test_releases_of_the_eighth_schema_keep_their_time(
             assert transaction.execute(sa.select(metadata.tables[table])).all() == [row], table
         assert transaction.execute(sa.select(metadata.tables["releases"].c.charged_at)).scalar_one() == at
         assert transaction.execute(sa.select(metadata.tables["profiles"].c.charged_at)).scalar_one() == at
+    # A charge from before has its two further attempts before it.
+    with fresh.write() as transaction:
+        for table, charge in (("resumes", "1" * 32), ("profile_resumes", "3" * 32)):
+            counted = [attempts.resume(transaction, metadata.tables[table], charge) for _ in range(2)]
+            assert counted == [2, 3]
+            with pytest.raises(AttemptsSpent):
+                attempts.resume(transaction, metadata.tables[table], charge)
     assert schema(address) == declared

@@ -38,7 +38,8 @@ CONSTANT = {
     "title": "The query failed",
     "status": 500,
     "code": "query-failed",
-    "detail": "The query failed after it was charged. Send the same request again: it resumes at no further cost.",
+    "detail": "The query failed after it was charged. Send the same request again: it resumes at no further cost, "
+    "twice at most.",
 }
 YEAR_2 = {"column": "year", "op": ">=", "value": 2}
 COSTS = {"costs": {"sum": "cost", "bounds": [0, 1000]}}
@@ -383,6 +384,9 @@ def test_an_end_of_membership_in_between_is_honoured(place: Place) -> None:
 # Failures after the charge
 
 
+BODIES = "SELECT body FROM audit_entries WHERE position > ? ORDER BY position"
+
+
 def test_a_failed_scan_is_charged_and_resumes_free(place: Place, ada: Client) -> None:
     """A store that cannot be read: a charge, one constant text; mended, the same request goes on at no further cost."""
     body = ask(COSTS, 0.5)
@@ -401,6 +405,31 @@ def test_a_failed_scan_is_charged_and_resumes_free(place: Place, ada: Client) ->
     assert actions == [
         *("query.reserve", "query.fail", "query.resume", "query.fail", "query.resume", "query.release", "query.replay")
     ]
+    place.home.assert_sound()
+
+
+def test_what_failed_three_times_is_refused(place: Place, ada: Client) -> None:
+    """A charge pays for three attempts, each an entry with its number; then nothing is scanned, charged or given back."""
+    body = ask(COSTS, 0.5)
+    before = place.home.last_entry()
+    with damaged(place.home.store("rand-hie"), "person, cost", "years"):
+        assert [query(ada, body).status for _ in range(3)] == [500] * 3
+    for key in (None, "k"):  # though the store is whole again
+        refused = query(ada, body, key=key)
+        assert (refused.status, refused.code) == (409, "attempts-spent")
+    assert place.home.charges() == [("reserve", 500_000_000), ("settle", 500_000_000)]
+    entries = [json.loads(text) for (text,) in place.home.rows(BODIES, before)]
+    assert [(one["action"], one["facts"].get("attempt"), one["facts"].get("code")) for one in entries] == [
+        ("query.reserve", None, None),
+        ("query.fail", None, None),
+        ("query.resume", 2, None),
+        ("query.fail", None, None),
+        ("query.resume", 3, None),
+        ("query.fail", None, None),
+        ("query.refuse", None, "attempts-spent"),
+        ("query.refuse", None, "attempts-spent"),
+    ]
+    assert not release(ada, ask(COSTS, 0.25))["replayed"], "another epsilon is another question"
     place.home.assert_sound()
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from budgets.keys import verifier_key
 from budgets.verify_release import verify_release
-from server import answer
+from server import answer, slots
 from server.cli.main import main
 from tests.server.test_slot import StillClock
 from tests.serving import EVERY_STATISTIC, PATIENTS, ROOT, USERS, Home, Place, application, ask
@@ -134,7 +134,7 @@ def test_its_entry_is_written_at_the_beat(home: Home, monkeypatch: pytest.Monkey
             clock.now += seconds
 
         monkeypatch.setattr(clock, "sleep", watching, raising=False)
-        monkeypatch.setattr(answer, "time", clock)
+        monkeypatch.setattr(slots, "time", clock)
         asked(place, ask(PATIENTS))
         assert [(action, len(releases)) for action, releases, _ in seen] == [("query.reserve", 0), ("query.release", 1)]
         assert [seconds for *_, seconds in seen] == pytest.approx([0.2, 0.05])

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from queries import tallying
-from server import answer, profiling
+from server import slots
 from server.cli.main import main
 from tests.server.test_slot import StillClock
 from tests.serving import (
@@ -202,6 +202,20 @@ def test_a_failed_scan_is_spent_and_resumed(home: Home) -> None:
     assert healthy(home)
 
 
+def test_what_failed_three_times_is_refused(place: Place) -> None:
+    """A profile's charge pays for three attempts too; then nothing is scanned, charged or given back."""
+    with damaged(place.home.store("rand-hie"), "age, family_size", "years"):
+        assert [buy(place, dataset="rand-hie").status for _ in range(3)] == [500] * 3
+    assert buy(place, dataset="rand-hie").code == "attempts-spent"
+    assert rows(place.home) == [("reserve", 10**9), ("settle", 10**9)]
+    made = [action for action in place.home.actions() if action.startswith("dataset.profile")]
+    assert [action.removeprefix("dataset.profile.") for action in made] == [
+        *("reserve", "fail", "resume", "fail", "resume", "fail", "refuse")
+    ]
+    assert not bought(place, 2.0)["replayed"]
+    assert healthy(place.home)
+
+
 def test_it_is_seen_at_the_beat(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither catalog, charge nor log tells when a scan ended, whether it was made or failed: only when it is answered."""
     with application(home, slot_ms="250") as place:
@@ -212,8 +226,7 @@ def test_it_is_seen_at_the_beat(home: Home, monkeypatch: pytest.MonkeyPatch) -> 
             clock.now += seconds
 
         monkeypatch.setattr(clock, "sleep", watching, raising=False)
-        for module in (answer, profiling):
-            monkeypatch.setattr(module, "time", clock)
+        monkeypatch.setattr(slots, "time", clock)
         with monkeypatch.context() as fault:
             fault.setattr(tallying, "tally", lambda *_: 1 / 0)
             assert buy(place).code == "query-failed"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from server import answer
+from server import answer, house, slots
+from server.errors import Busy
+from server.slots import Slot
 from tests.serving import PATIENTS, Place, application, ask, make_home, write_clinic
 
 if TYPE_CHECKING:
@@ -38,7 +42,7 @@ def _quiet() -> Iterator[None]:
 
 @dataclass
 class StillClock:
-    """A clock for `server.answer` that stands still but for what the test, or a sleep, moves it on."""
+    """A clock for `server.slots` that stands still but for what the test, or a sleep, moves it on."""
 
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -57,7 +61,7 @@ class StillClock:
 
 @dataclass
 class RealClock:
-    """The real clock for `server.answer`, which keeps when it was looked at and how long was slept."""
+    """The real clock for `server.slots`, which keeps when it was looked at and how long was slept."""
 
     sleeps: bool = True  # False: say that the time has passed, but do not spend it
     looked: list[float] = field(default_factory=list)
@@ -110,8 +114,8 @@ def test_a_wait_ends_at_the_next_beat(
 ) -> None:
     """A request waits for the first multiple of the slot since it began that is not over yet."""
     clock = StillClock()
-    monkeypatch.setattr(answer, "time", clock)
-    answer.wait_for_slot(clock.now - elapsed, slot_ms)
+    monkeypatch.setattr(slots, "time", clock)
+    Slot(slot_ms / 1000, clock.now - elapsed).wait()
     assert clock.slept == [waited]
 
 
@@ -122,8 +126,8 @@ def test_any_wait_ends_at_the_next_beat(elapsed: float, slot_ms: int) -> None:
     """Whenever an answer is ready, it leaves at a multiple of the slot, less than one slot later, and never fails."""
     clock = StillClock(now=elapsed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answer, "time", clock)
-        answer.wait_for_slot(0.0, slot_ms)
+        patch.setattr(slots, "time", clock)
+        Slot(slot_ms / 1000, 0.0).wait()
     beats = clock.now * 1000 / slot_ms
     assert beats == pytest.approx(round(beats), rel=1e-12, abs=1e-9)
     assert 0 <= clock.now - elapsed <= slot_ms / 1000 + RESOLUTION
@@ -134,10 +138,10 @@ def test_what_is_settled_is_settled_a_fifth_of_a_slot_before_a_beat(elapsed: flo
     """Whenever a scan ends, it is settled so long before a beat, less than a slot later, and leaves at that very beat."""
     clock = StillClock(now=elapsed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answer, "time", clock)
-        answer.wait_for_slot(0.0, slot_ms, answer.AHEAD)
+        patch.setattr(slots, "time", clock)
+        Slot(slot_ms / 1000, 0.0).wait(slots.AHEAD)
         settled = clock.now * 1000 / slot_ms
-        answer.wait_for_slot(0.0, slot_ms)
+        Slot(slot_ms / 1000, 0.0).wait()
     beats = clock.now * 1000 / slot_ms
     assert beats == pytest.approx(round(beats), rel=1e-12, abs=1e-9)
     assert settled == pytest.approx(round(beats) - 0.2, rel=1e-12, abs=1e-9)
@@ -147,22 +151,39 @@ def test_what_is_settled_is_settled_a_fifth_of_a_slot_before_a_beat(elapsed: flo
 def test_slot_0_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a slot there is no wait, not even one of no length."""
     clock = StillClock()
-    monkeypatch.setattr(answer, "time", clock)
-    answer.wait_for_slot(clock.now - 0.1, 0)
+    monkeypatch.setattr(slots, "time", clock)
+    Slot(0, clock.now - 0.1).wait()
     assert clock.slept == []
 
 
-# From the request's beginning, whatever took the time
+# From the scan's beginning, whatever took the time before
 
 
-@pytest.mark.parametrize("slow", ["prepare", "replay_or_reserve", "scan"])
 @pytest.mark.parametrize(
     ("took", "left"), [(0.125, 0.25), (0.1875, 0.25), (0.21, 0.5), (0.25, 0.5), (0.3125, 0.5), (1.0625, 1.25)]
 )
-def test_the_beat_counts_from_the_requests_beginning(
-    home: Home, monkeypatch: pytest.MonkeyPatch, slow: str, took: float, left: float
+def test_a_scan_leaves_at_a_beat_since_it_began(
+    home: Home, monkeypatch: pytest.MonkeyPatch, took: float, left: float
 ) -> None:
-    """Whichever step takes the time, an answer leaves at the first beat of its own request that leaves time to settle."""
+    """However long a scan takes, its answer leaves at the first beat since it began that leaves time to settle."""
+    clock = slowed(home, monkeypatch, "scan", took)
+    assert clock.now == pytest.approx(1000.0 + left, abs=RESOLUTION)
+    assert clock.slept == pytest.approx([left - 0.05 - took, 0.05], abs=RESOLUTION)
+
+
+@pytest.mark.parametrize("slow", ["prepare", "replay_or_reserve"])
+@pytest.mark.parametrize("took", [0.125, 0.24, 1.0625])
+def test_what_comes_before_the_scan_does_not_shift_it_in_its_slot(
+    home: Home, monkeypatch: pytest.MonkeyPatch, slow: str, took: float
+) -> None:
+    """A scan has its whole slot, however long planning or the ledger took: else a busy server put it at an edge."""
+    clock = slowed(home, monkeypatch, slow, took)
+    assert clock.now == pytest.approx(1000.0 + took + 0.25, abs=RESOLUTION)
+    assert clock.slept == pytest.approx([0.2, 0.05], abs=RESOLUTION)
+
+
+def slowed(home: Home, monkeypatch: pytest.MonkeyPatch, slow: str, took: float) -> StillClock:
+    """Ask a query of which one step takes so long, and return the clock."""
     with application(home, slot_ms=str(SLOT_MS)) as place:
         place.open_study()
         clock, step = StillClock(), getattr(answer, slow)
@@ -171,26 +192,18 @@ def test_the_beat_counts_from_the_requests_beginning(
             clock.now += took
             return step(*arguments)
 
-        monkeypatch.setattr(answer, "time", clock)
+        monkeypatch.setattr(slots, "time", clock)
         monkeypatch.setattr(answer, slow, slowly)
         assert query(place.client("ada"), ask(PATIENTS)).status == 201
-        assert clock.now == pytest.approx(1000.0 + left, abs=RESOLUTION)
-        assert clock.slept == pytest.approx([left - 0.05 - took, 0.05], abs=RESOLUTION)
+        return clock
 
 
-@pytest.mark.parametrize("took", [0.125, 0.3125])
-def test_replays_and_failures_keep_the_beat_too(home: Home, monkeypatch: pytest.MonkeyPatch, took: float) -> None:
-    """A replay, a failed query and its second failure leave at the same beat as an answer that took as long."""
+def test_replays_and_failures_keep_the_beat_too(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay, a failed query and its second failure leave at the same beat as an answer."""
     with application(home, slot_ms=str(SLOT_MS)) as place:
         place.open_study()
-        ada, found = place.client("ada"), answer.replay_or_reserve
+        ada = place.client("ada")
         left = []
-
-        def slowly(*arguments: Any) -> Any:
-            clock.now += took
-            return found(*arguments)
-
-        monkeypatch.setattr(answer, "replay_or_reserve", slowly)
         with ExitStack() as faults:
             for body, status, fault in (
                 (ask(PATIENTS), 201, False),
@@ -201,10 +214,10 @@ def test_replays_and_failures_keep_the_beat_too(home: Home, monkeypatch: pytest.
                 if fault:
                     faults.enter_context(pytest.MonkeyPatch.context()).setattr(answer, "compute", failing)
                 clock = StillClock()
-                monkeypatch.setattr(answer, "time", clock)
+                monkeypatch.setattr(slots, "time", clock)
                 assert query(ada, body).status == status
                 left.append(clock.now - 1000.0)
-        assert left == [math.ceil(took / 0.25) * 0.25] * 4
+        assert left == [0.25] * 4
         assert place.home.actions().count("query.replay") == 1
         assert place.home.actions().count("query.fail") == 2
 
@@ -231,7 +244,7 @@ def test_no_answer_leaves_early(home: Home, monkeypatch: pytest.MonkeyPatch) -> 
             clock = RealClock()
             with monkeypatch.context() as patch:
                 patch.setattr(answer, "compute", step)
-                patch.setattr(answer, "time", clock)
+                patch.setattr(slots, "time", clock)
                 began = time.monotonic()
                 assert query(ada, ask(PATIENTS, epsilon)).status == status, turn
                 took = time.monotonic() - began
@@ -253,7 +266,7 @@ def slow_beat(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pla
         place.open_study("draft", approve=False)
         place.open_study("narrow", protocol={"tables": ["persons"]})
         clock = StillClock()
-        monkeypatch.setattr(answer, "time", clock)
+        monkeypatch.setattr(slots, "time", clock)
         yield place, clock
 
 
@@ -292,12 +305,89 @@ def test_slot_0_turns_it_off(home: Home, monkeypatch: pytest.MonkeyPatch) -> Non
     with application(home, slot_ms="0") as place:
         place.open_study()
         clock = StillClock()
-        monkeypatch.setattr(answer, "time", clock)
+        monkeypatch.setattr(slots, "time", clock)
         ada = place.client("ada")
         assert [query(ada, ask(PATIENTS)).status for _ in range(2)] == [201, 201]
         monkeypatch.setattr(answer, "compute", failing)
         assert query(ada, ask(PATIENTS, 0.5)).status == 500
         assert clock.slept == []
+
+
+# Who waits for a place
+
+
+def test_a_place_is_free_only_when_its_scan_is_settled(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan keeps its place until the time it is settled at: who waits for the place learns no other end of it."""
+    with application(home, slot_ms=str(SLOT_MS)) as place:
+        place.open_study()
+        clock, held, given = StillClock(), place.house.places.one, []
+
+        @contextmanager
+        def watched() -> Iterator[None]:
+            with held():
+                yield
+            given.append(clock.now - 1000.0)
+
+        def slowly(*arguments: Any) -> Any:
+            clock.now += 0.0625
+            return compute(*arguments)
+
+        compute = answer.compute
+        monkeypatch.setattr(slots, "time", clock)
+        monkeypatch.setattr(answer, "compute", slowly)
+        monkeypatch.setattr(place.house.places, "one", watched)
+        assert query(place.client("ada"), ask(PATIENTS)).status == 201
+        assert given == pytest.approx([0.2], abs=RESOLUTION)
+
+
+def test_rehearsals_wait_for_no_scan(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every place for scans taken a rehearsal is answered at once, and with its own taken a query is."""
+    monkeypatch.setattr(house, "BUSY_SECONDS", 0.0)
+    with application(home) as place:
+        place.open_study()
+        ada = place.client("ada")
+        for taken, free in (("queries", "rehearsals"), ("rehearsals", "queries")):
+            places = {"queries": place.house.places, "rehearsals": place.house.rehearsal_places}[taken]
+            with ExitStack() as holding:
+                with pytest.raises(Busy):
+                    while True:
+                        holding.enter_context(places.one())
+                assert ada.post(f"/studies/flu/{taken}", ask(PATIENTS, 0.5)).code == "busy"
+                assert ada.post(f"/studies/flu/{free}", ask(PATIENTS, 0.25)).status in (200, 201)
+
+
+def test_a_rehearsal_leaves_at_a_beat_too(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan beside it takes its cores, so its time to the millisecond is not shown either."""
+    with application(home, slot_ms=str(SLOT_MS)) as place:
+        place.open_study()
+        clock = StillClock()
+        monkeypatch.setattr(slots, "time", clock)
+        assert place.client("ada").post("/studies/flu/rehearsals", ask(PATIENTS)).status == 200
+        assert sum(clock.slept) == pytest.approx(0.2, abs=RESOLUTION)
+
+
+def test_the_same_question_at_once_is_scanned_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight that ask the same at the same moment get one answer from one scan, and use up no further attempt."""
+    with application(home) as place:
+        place.open_study()
+        scans, compute, together = [], answer.compute, threading.Barrier(8)
+
+        def slowly(*arguments: Any) -> Any:
+            scans.append(1)
+            time.sleep(0.3)
+            return compute(*arguments)
+
+        def run(_: int) -> Any:
+            together.wait()
+            return query(place.client("ada"), ask(PATIENTS)).json()
+
+        monkeypatch.setattr(answer, "compute", slowly)
+        with ThreadPoolExecutor(8) as threads:
+            replies = list(threads.map(run, range(8)))
+        assert len(scans) == 1
+        assert [one["replayed"] for one in replies].count(False) == 1
+        assert len({one["id"] for one in replies}) == 1
+        assert "query.resume" not in place.home.actions()
 
 
 # The hazard
@@ -318,7 +408,7 @@ def test_a_person_with_100_000_events_takes_no_further_beat(tmp_path: Path, monk
         for turn in range(5):
             for name, place in places.items():
                 clock = RealClock(sleeps=False)
-                monkeypatch.setattr(answer, "time", clock)
+                monkeypatch.setattr(slots, "time", clock)
                 body = ask({f"n{turn}": {"count": "events"}}, 0.1, "visits")
                 assert query(place.client("ada"), body).status == 201
                 beats.setdefault(name, []).append(clock.beats(LONG_MS))

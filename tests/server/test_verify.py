@@ -389,6 +389,12 @@ def without(action: str) -> Callable[[Entries], None]:
     return lambda entries: entries.pop(position(entries, action))
 
 
+def resumed(entries: Entries, attempt: int) -> Any:
+    """Return an entry of a further attempt on the first charge."""
+    reserve = entries[position(entries, "query.reserve")]
+    return {**reserve, "action": "query.resume", "facts": {**reserve["facts"], "attempt": attempt}}
+
+
 CHEAP = {"epsilon_nano": 1, "rho_nano": 0, "delta_atto": 0}
 UNSOUND = {
     "its loss is not that of the charge": change("query.reserve", loss=CHEAP),
@@ -416,6 +422,12 @@ UNSOUND = {
     "its facts are not those of": change("query.reserve", loss={"epsilon_nano": -5, "rho_nano": 0, "delta_atto": 0}),
     "is a second release for the charge": lambda entries: entries.insert(
         position(entries, "query.release") + 1, {**entries[position(entries, "query.release")], "subject": "another"}
+    ),
+    "it is the attempt 3 on its charge, which had 1 before": lambda entries: entries.append(
+        resumed(entries, 3),
+    ),
+    "it is the attempt 4 on its charge, which had 3 before": lambda entries: entries.extend(
+        resumed(entries, attempt) for attempt in (2, 3, 4)
     ),
     "gives back the charge": lambda entries: entries.append(
         {**entries[position(entries, "query.reserve")], "action": "query.void"}
