@@ -1,9 +1,9 @@
 """How often the scan of one charge may be begun: three times in all, counted before each begins.
 
-Whether a scan fails may depend on data, and a charge whose scan failed is resumed free. Without a bound the same question
-could be asked for ever at one price, and each try would tell once more whether it fails, or how late it ends. So each
-resume is a row, written in the transaction that allows the scan: a crash, a kill -9 or a lost client cannot take it
-back. The database itself refuses a fourth.
+Whether a scan fails may depend on data, and a charge whose scan failed is resumed free. Without a bound the same
+question could be asked for ever at one price, and each try would tell once more whether it fails, or how late it ends.
+So each resume is a row, written in the transaction that allows the scan: a crash, a kill -9 or a lost client cannot
+take it back. The database itself refuses a fourth.
 
 After the last attempt the same question is refused and not charged anew: what failed three times would fail again, and
 that would cost its asker a budget without end. With any other epsilon it is another question, and has its own charge.

@@ -78,8 +78,8 @@ def of_edition(transaction: sa.Connection, dataset: str, edition: int) -> list[S
 def reserve(transaction: sa.Connection, subject: Subject, loss: Loss) -> Charge:
     """Charge a profile to its dataset, or resume (and spend) the charge it has.
 
-    Raises OverBudget, AttemptsSpent; WrongState when it would be less exact than one that is there, or would take what the dataset's
-    studies were promised.
+    Raises OverBudget, AttemptsSpent; WrongState when it would be less exact than one that is there, or would take what
+    the dataset's studies were promised.
     """
     assert loss.epsilon_nano is not None, "a profile has Laplace noise"
     present = _standing(transaction, subject)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from queries.profile import TableProfile
 
+EPSILON_MIN = Decimal("0.001")  # what a question costs at least, where the manifest says nothing
 PERSON = "person"  # the person column of every stored table; its numbers never leave the server
 PLACE = "rowid"  # what DuckDB calls the place of a row in its table; no column may have its name
 PERSONS = "persons"  # the table with one row per person
@@ -133,7 +134,8 @@ class Table:
 class Dataset:
     """A named source with its public schema and the cap on what may ever be revealed of one person.
 
-    `persons_max` is a public upper bound on the number of persons, on which the proofs against overflow stand.
+    `persons_max` is a public upper bound on the number of persons, on which the proofs against overflow stand. A
+    question costs at least `epsilon_min` (`least.py`).
     """
 
     name: str
@@ -143,6 +145,7 @@ class Dataset:
     persons_max: int
     tables: Mapping[str, Table]
     overcommit: bool = False
+    epsilon_min: Decimal = EPSILON_MIN
 
 
 V = TypeVar("V")
@@ -159,6 +162,7 @@ def describe(dataset: Dataset) -> dict[str, object]:
         "name": dataset.name,
         "title": dataset.title,
         "persons_max": dataset.persons_max,
+        "epsilon_min": float(dataset.epsilon_min),
         "tables": {name: describe_table(table) for name, table in dataset.tables.items()},
     }
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from queries.catalog import EPOCH, PERSON, PERSONS, PLACE, Column, Dataset, Kind, Table, frozen
+from queries.catalog import EPOCH, EPSILON_MIN, PERSON, PERSONS, PLACE, Column, Dataset, Kind, Table, frozen
 from queries.delimited import ENCODINGS
 from queries.errors import ManifestError
 from queries.identity import MISSING, NUMBER, TEXT, Identity
@@ -27,6 +27,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 PERSONS_MAX = 2**31 - 1  # person numbers are 32-bit
+NANO = 10**9  # epsilon is charged in billionths
 UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact up to here
 EPSILON_MAX = 10_000
 CATEGORIES_MAX = 1_000_000
@@ -100,6 +101,9 @@ def parse(text: str, folder: Path) -> Manifest:
     delta = head.decimal("delta", Decimal(0))
     if not 0 <= delta < 1:
         raise head.error("delta", "must be at least 0 and below 1")
+    epsilon_min = head.decimal("epsilon_min", min(EPSILON_MIN, epsilon))
+    if not 0 < epsilon_min <= epsilon or epsilon_min * NANO % 1:
+        raise head.error("epsilon_min", "must be a multiple of 0.000000001 above 0, and at most epsilon")
     persons_max = head.whole("persons_max")
     if not 1 <= persons_max <= PERSONS_MAX:
         raise head.error("persons_max", f"must be from 1 to {PERSONS_MAX}")
@@ -141,7 +145,7 @@ def parse(text: str, folder: Path) -> Manifest:
     if not events:
         raise top.error("tables", "declare at least one table")
     top.done()
-    dataset = Dataset(name, title, epsilon, delta, persons_max, frozen(tables), overcommit)
+    dataset = Dataset(name, title, epsilon, delta, persons_max, frozen(tables), overcommit, epsilon_min)
     return Manifest(dataset, identity, persons, frozen(own_from), frozen(events), text)
 
 

@@ -23,6 +23,7 @@ from queries import (
     contribution,
     filters,
     keys,
+    least,
     margins,
     measures,
     mechanisms,
@@ -145,6 +146,7 @@ class Plan:
 
 def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max: int) -> Plan:
     """Return the plan of a query that may spend so much. Raises InvalidQuery with the place."""
+    least.require_privacy(dataset, privacy)
     built = None
     if isinstance(query.source, nodes.PerPerson):
         built = survival.extend(per_person.bind(query.source, dataset.tables), query, dataset.tables)
@@ -182,8 +184,15 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
     values_per_person = None
     if unnamed is not None:
         values_per_person = 1 if unnamed.column.of_person else cells_per_person
-    frame = _Frame(cells_per_person, events_per_cell, values_per_person, dataset.persons_max, privacy)
-    outputs, threshold = _price(query, drafts, frame)
+    least_nano = least.nano(dataset, privacy.currency)
+    frame = _Frame(cells_per_person, events_per_cell, values_per_person, dataset.persons_max, privacy, least_nano)
+    outputs, threshold, raised = _price(query, drafts, frame)
+    if raised:
+        said = (
+            f"the margins asked for would cost less than the least that a question costs, {privacy.currency} "
+            f"{float(Fraction(least_nano, NANO)):.9g}: it costs that, and they are narrower"
+        )
+        notes = (*notes, said)
     listing = None
     if unnamed is not None:
         assert threshold is not None
@@ -237,11 +246,12 @@ class _Frame:
     values_per_person: int | None  # of an undeclared key, whose values are to be named
     persons_max: int
     privacy: nodes.Privacy
+    least_nano: int  # of what is bought
 
 
 def _price(
     query: nodes.Query, drafts: Sequence[tuple[Draft, ...]], frame: _Frame
-) -> tuple[tuple[Output, ...], Threshold | None]:
+) -> tuple[tuple[Output, ...], Threshold | None, bool]:
     """Share what may be spent between the statistics, and a statistic's share between its measures (`pricing.py`).
 
     Naming the values of an undeclared key gets a share too: an even one, or where margins are asked for as much as the
@@ -250,6 +260,7 @@ def _price(
     Epsilon buys Laplace noise. Rho buys whichever noise has the smaller margins: Gaussian, or Laplace of
     epsilon = sqrt(2 rho), which costs the same rho and on a draw is taken for its finite epsilon. A query has one kind
     of noise: a single Gaussian measure leaves the whole without a finite epsilon. Margins buy the kind they name.
+    Returned last is whether they were raised to the least that a question costs.
     """
     privacy, word = frame.privacy, frame.privacy.currency
     targets = {} if privacy.margins is None else margins.targets(query, privacy.margins)
@@ -264,16 +275,17 @@ def _price(
 
     if privacy.margins is not None:
         making = _gaussian if privacy.margins.gaussian else _laplace
-        shares = _least_shares(asked, frame, making)
-        return priced(shares, max(shares), making)
+        needed = _least_shares(asked, frame, making)
+        shares = least.raised(needed, frame.least_nano)
+        return *priced(shares, max(shares), making), shares != needed
     total = privacy.rho_nano if privacy.epsilon_nano is None else privacy.epsilon_nano
     assert total is not None
     naming = 0 if frame.values_per_person is None else total // (len(asked) + 1)
     shares = _shares(total - naming, asked, privacy)
     if word == "epsilon":
-        return priced(shares, naming, _laplace)
+        return *priced(shares, naming, _laplace), False
     laplace, gaussian = priced(shares, naming, _laplace_of_rho), priced(shares, naming, _gaussian)
-    return laplace if _widest(laplace[0], frame) <= _widest(gaussian[0], frame) else gaussian
+    return *(laplace if _widest(laplace[0], frame) <= _widest(gaussian[0], frame) else gaussian), False
 
 
 def _laplace(sensitivity_l1: int, _: int, epsilon_nano: int) -> DiscreteLaplace:
@@ -301,8 +313,8 @@ def _shares(total: int, asked: Sequence[_Asked], privacy: nodes.Privacy) -> list
     if total < sum(len(one.drafts) for one in asked):
         raise InvalidQuery(f"/privacy/{privacy.word}", "is too small to be split between the statistics")
     by_name = sorted(asked, key=lambda one: one.name)
-    weights, least = [one.weight.whole for one in by_name], [len(one.drafts) for one in by_name]
-    share_of = {one.name: share for one, share in zip(by_name, pricing.split(total, weights, least), strict=True)}
+    weights, fewest = [one.weight.whole for one in by_name], [len(one.drafts) for one in by_name]
+    share_of = {one.name: share for one, share in zip(by_name, pricing.split(total, weights, fewest), strict=True)}
     return [share_of[one.name] for one in asked]
 
 
@@ -372,8 +384,8 @@ def _threshold(frame: _Frame, nano: int, making: Making) -> Threshold | None:
     noise = making(*_sensitivities(persons, each), nano)
     made = mechanisms.threshold(noise, frame.values_per_person, frame.privacy.delta_atto)
     if made is None:
-        least = float(mechanisms.least_delta(frame.values_per_person))
-        raise InvalidQuery("/privacy/delta", f"is too small for any threshold; give more than {least:.2g}")
+        lowest = float(mechanisms.least_delta(frame.values_per_person))
+        raise InvalidQuery("/privacy/delta", f"is too small for any threshold; give more than {lowest:.2g}")
     return made
 
 

@@ -22,7 +22,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from queries import keys, mechanisms, nodes, tails
+from queries import keys, least, mechanisms, nodes, tails
 from queries.catalog import Kind, frozen
 from queries.errors import InvalidQuery
 from queries.mechanisms import NANO
@@ -116,6 +116,7 @@ class TableProfile:
 
 def plan(dataset: Dataset, epsilon_nano: int) -> Plan:
     """Return the plan of a dataset's profile that may cost so much. Raises InvalidQuery."""
+    least.require(epsilon_nano, least.nano(dataset, "epsilon"), "/epsilon")
     drafts = tuple(draft for table in dataset.tables.values() for draft in _drafts(table))
     share, rest = divmod(epsilon_nano, len(drafts))
     if share == 0:

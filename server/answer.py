@@ -159,7 +159,10 @@ def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[s
 
 
 def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release | Charge:
-    """Return the stored release, or a charge for a new one (steps 4 and 5). Raises OverBudget, KeyConflict, AttemptsSpent."""
+    """Return the stored release, or a charge for a new one (steps 4 and 5).
+
+    Raises OverBudget, KeyConflict, AttemptsSpent.
+    """
     study = prepared.study.id
     try:
         with house.database.write() as transaction:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from budgets import datasets, ledger, studies
-from budgets.errors import Forbidden
+from budgets.errors import Forbidden, Invalid
 from budgets.ledger import Question
-from budgets.loss import Loss
-from queries import canonical, dates, nodes, plan, policy, sql
+from budgets.loss import Loss, epsilon_text
+from queries import canonical, dates, least, nodes, plan, policy, sql
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.templates import Template
 from server.stores import catalogs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import sqlalchemy as sa
 
     from budgets.audit import Actor
@@ -92,6 +94,21 @@ def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:
         raise Forbidden("only the study's members may ask")
     studies.require_open(present)
     return present
+
+
+def require_askable(store: OpenEdition, protocol: Mapping[str, Any]) -> None:
+    """Raise Invalid when a protocol allows less for one query than any query of the dataset costs now."""
+    lowest = least.nano(store.dataset, "epsilon")
+    limits = {"protocol.max_epsilon": protocol.get("epsilon_nano_max")} | {
+        f"protocol.templates.{place}.max_epsilon": one.get("epsilon_nano_max")
+        for place, one in enumerate(protocol.get("templates", ()))
+    }
+    for field, limit in limits.items():
+        if limit is not None and limit < lowest:
+            raise Invalid(
+                field.replace(".", "/"),
+                f"is less than any question of this dataset costs, epsilon {epsilon_text(lowest)}",
+            )
 
 
 def protocol(study: Study) -> Protocol:

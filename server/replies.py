@@ -101,6 +101,7 @@ class Dataset(Schema):
     title = fields.String(required=True)
     edition = fields.Integer(required=True)
     persons_max = fields.Integer(required=True)
+    epsilon_min = fields.Float(required=True, metadata={"description": "The least epsilon that a question costs"})
     tables = fields.Dict(required=True)
     profile = fields.Nested(lambda: Profile(), required=True, allow_none=True)
     budget = fields.Nested(Budget)

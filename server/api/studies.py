@@ -10,6 +10,7 @@ from budgets.studies import MOVES, Study, Terms
 from server import replies
 from server.api.parsing import Blueprint
 from server.auth import ROLES, actor, for_roles, house
+from server.preparing import require_askable
 from server.schemas import BudgetChangeSchema, NewStudySchema, PageSchema, ReasonSchema, TermsSchema
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def open_study(body: dict[str, Any]) -> Any:
     name, dataset, epsilon, delta = (body.pop(key) for key in ("name", "dataset", "epsilon_nano", "delta_atto"))
     with house().database.write() as transaction:
         opened = studies.open_study(transaction, name, dataset, Terms(**body), epsilon, delta, actor())
-        return show(transaction, opened)
+        return show(transaction, _askable(transaction, opened))
 
 
 @blueprint.route("/studies/<study>")
@@ -62,7 +63,13 @@ def edit_study(body: dict[str, Any], study: str) -> Any:
     with house().database.write() as transaction:
         present = studies.study(transaction, study).terms
         kept = {name: getattr(present, name) for name in Terms.__dataclass_fields__}
-        return show(transaction, studies.edit(transaction, study, Terms(**{**kept, **body}), actor()))
+        edited = studies.edit(transaction, study, Terms(**{**kept, **body}), actor())
+        return show(transaction, _askable(transaction, edited) if "protocol" in body else edited)
+
+
+def _askable(transaction: sa.Connection, study: Study) -> Study:
+    require_askable(house().stores.current(transaction, study.dataset), study.terms.protocol)
+    return study
 
 
 @blueprint.route("/studies/<study>/members/<user>", methods=["PUT"])

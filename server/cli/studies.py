@@ -19,6 +19,7 @@ from budgets.studies import MOVES, Terms
 from server.api.parsing import read_json
 from server.api.studies import show as shown
 from server.cli.common import acting, as_option, house, with_json
+from server.preparing import require_askable
 from server.problems import findings
 from server.reporting import regulator
 from server.schemas import ProtocolSchema
@@ -148,6 +149,7 @@ def new(
     with house() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
         one = studies.open_study(transaction, identifier, dataset, terms, limit, delta_limit, by)
+        require_askable(opened.stores.current(transaction, dataset), protocol)
         for member in members:
             one = studies.add_member(transaction, identifier, member, by)
         return _said(transaction, one)
@@ -194,7 +196,9 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
     with house() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
         terms = replace(studies.study(transaction, identifier).terms, protocol=read)
-        return _said(transaction, studies.edit(transaction, identifier, terms, by))
+        edited = studies.edit(transaction, identifier, terms, by)
+        require_askable(opened.stores.current(transaction, edited.dataset), read)
+        return _said(transaction, edited)
 
 
 @study.command()

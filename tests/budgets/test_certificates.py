@@ -20,6 +20,7 @@ from tests.budgets.world import cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from budgets.ledger import Release
     from budgets.verify_release import Certified
     from tests.budgets.world import World

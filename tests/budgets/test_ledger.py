@@ -115,9 +115,9 @@ def test_a_release_is_dated_by_its_charge(opened: World) -> None:
 def test_the_same_question_resumes_its_charge(opened: World) -> None:
     """A question that was reserved is resumed on the same charge at its first price, whatever is offered now."""
     first = opened.reserve("hearts", "how many", ASKED)
-    for offered in (ASKED, cost(1), cost(100 * NANO)):
+    for attempt, offered in ((2, cost(1)), (3, cost(100 * NANO))):
         again = opened.reserve("hearts", "how many", offered)
-        assert again == replace(first, resumed=True)
+        assert again == replace(first, resumed=True, attempt=attempt)
     assert opened.balance("hearts").spent == ASKED, "to resume is to settle"
     assert opened.balance("hearts").reserved == cost(0)
     assert rows(opened, "charges") == 2
@@ -153,7 +153,7 @@ def test_a_failure_spends_and_a_retry_is_free(opened: World) -> None:
     assert opened.balance("hearts").spent == ASKED
     assert opened.settle(charge, None) is None
     again = opened.reserve("hearts", "how many", ASKED)
-    assert again == replace(charge, resumed=True)
+    assert again == replace(charge, resumed=True, attempt=2)
     release = opened.settle(again, {"answer": 1})
     assert release is not None
     assert find(opened, charge.question) == release
@@ -483,7 +483,7 @@ def test_a_key_keeps_its_edition(opened: World) -> None:
     retried = bind(opened, question("hearts", "how many", 2), "k1")
     assert retried == asked
     with opened.database.write() as transaction:
-        assert ledger.reserve(transaction, retried, ASKED) == replace(charge, resumed=True)
+        assert ledger.reserve(transaction, retried, ASKED) == replace(charge, resumed=True, attempt=2)
     assert bind(opened, question("hearts", "how many", 2), "k2").edition == 2
 
 

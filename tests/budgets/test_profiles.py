@@ -101,7 +101,7 @@ def test_queries_and_profiles_add_up_in_one_account(world: World) -> None:
 def test_the_same_profile_resumes_its_charge(world: World) -> None:
     """The same plan is charged once, and to resume is to settle."""
     first = reserve(world, "p")
-    assert reserve(world, "p") == replace(first, resumed=True)
+    assert reserve(world, "p") == replace(first, resumed=True, attempt=2)
     assert world.balance().used == world.balance().spent == TENTH
     assert not void(world, first), "another attempt may scan on it"
     world.check()

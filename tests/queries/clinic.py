@@ -59,6 +59,7 @@ CLINIC = Dataset(
     Decimal(10),
     Decimal(0),
     persons_max=100_000,
+    epsilon_min=Decimal("1e-9"),
     tables=frozen({PERSONS: Table(PERSONS, frozen(PERSON_COLUMNS)), "visits": TABLE}),
 )
 COLUMNS = tuple(TABLE.columns)

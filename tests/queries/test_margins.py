@@ -121,7 +121,7 @@ def test_whatever_margin_is_asked_it_is_met_at_the_least(
     if less > 0:
         made = plan._gaussian if gaussian else plan._laplace
         measure = output.measures[0]
-        with_less = made(*plan._sensitivities(measure, plan._Frame(cells, events, None, 1, Privacy(1))), less)
+        with_less = made(*plan._sensitivities(measure, plan._Frame(cells, events, None, 1, Privacy(1), 1)), less)
         assert with_less.margin(confidence) > margin
 
 

@@ -171,7 +171,8 @@ def test_the_cost_depends_on_the_request_alone() -> None:
 def wide(persons_max: int, high: int, low: int = 0) -> Dataset:
     """Return a dataset with one column of whole numbers up to `high`."""
     column = Column("v", Kind.INTEGER, low=low, high=high)
-    return Dataset("d", "d", Decimal(1), Decimal(0), persons_max, frozen({"t": Table("t", frozen({"v": column}))}))
+    tables = frozen({"t": Table("t", frozen({"v": column}))})
+    return Dataset("d", "d", Decimal(1), Decimal(0), persons_max, tables, epsilon_min=Decimal("1e-9"))
 
 
 def ask(dataset: Dataset, statistic: nodes.Statistic, events: int, epsilon_nano: int = 10**6 * NANO) -> plan.Plan:

@@ -50,6 +50,7 @@ DATASET = Dataset(
     Decimal(10),
     Decimal(0),
     persons_max=100_000,
+    epsilon_min=Decimal("1e-9"),
     tables=frozen({PERSONS: Table(PERSONS, frozen({"sex": SEX})), "visits": VISITS, "letters": LETTERS}),
 )
 KEYED = ("region", "unit", "age", "urgent", "day")

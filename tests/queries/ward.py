@@ -27,6 +27,7 @@ WARD = Dataset(
     Decimal(10),
     Decimal(0),
     persons_max=100_000,
+    epsilon_min=Decimal("1e-9"),
     tables=frozen(
         {
             PERSONS: Table(PERSONS, frozen(_OF_PERSON)),

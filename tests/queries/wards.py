@@ -50,6 +50,7 @@ HOSPITAL = Dataset(
     Decimal(10),
     Decimal("1e-6"),
     persons_max=100_000,
+    epsilon_min=Decimal("1e-9"),
     tables=frozen(
         {
             PERSONS: Table(PERSONS, frozen(PERSON_COLUMNS)),
