@@ -39,4 +39,4 @@ class OutsideProtocol(QueriesError):
 
 
 class EngineFailed(QueriesError):
-    """The engine or the kernel failed after the charge. Its cause is for the admin's log only (rule 7)."""
+    """The engine or the kernel failed after the charge. Its cause is for the admin's log only."""

@@ -4,7 +4,7 @@
 made-up data. Each step is a function of another module: this one knows only their order, and the order is what keeps
 the promise:
 
-1. parse     the request became a canonical query before it came here (`schemas.py`)
+1. parse     the request became a canonical query before it came here (`asking.py`)
 2. permit    the study is approved and open, the asker a member, the query within the protocol (`preparing.py`)
 3. plan      from the query and the catalog alone: bounds, sensitivities, noise and cost
 4. replay    the same question of the same study on the same edition has its answer: it is free

@@ -22,7 +22,7 @@ def page(
     limit: int,
     newest_first: bool,
 ) -> tuple[list[Entry], int | None]:
-    """Return a page of the entries that all of the filters fit (`audit.entries`), and the cursor of the next page.
+    """Return a page of the entries that all of the filters fit (`listing.entries`), and the cursor of the next page.
 
     Raises Forbidden.
     """

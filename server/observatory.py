@@ -1,8 +1,8 @@
-"""A made-up observatory of general practice, for benchmarks and rehearsals.
+"""A made-up observatory of general practice, for the demonstration and for benchmarks.
 
-A custodian rehearses a service, and a benchmark measures one, with data that resemble the real: many events a
-person with a long tail, codes that repeat within a person, nulls, and files in no useful order. Nothing here was
-learnt from real persons; the figures were chosen by hand.
+Its data resemble real ones: many events a person with a long tail, codes that repeat within a person, nulls, and files
+in no useful order. Nothing here was learnt from real persons; the figures were chosen by hand. (What a query is
+rehearsed on is made up from a dataset's own catalog: `queries/rehearsal.py`.)
 
 Persons are made in batches, each from a random stream of its own, so that the data depend on the shape alone and
 memory does not grow with the number of persons.

@@ -148,7 +148,7 @@ class Engine:
 
 
 def connect_locked(store: Path, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
-    """Open a store so that nothing but reading it is possible (rule 11)."""
+    """Open a store so that nothing but reading it is possible."""
     return duckdb.connect(
         str(store),
         read_only=True,

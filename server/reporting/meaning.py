@@ -30,7 +30,7 @@ QUESTIONS = {
     LINKABILITY: "Can a person in another file be recognised as one in these data?",
     INFERENCE: "Can a fact about a person known to be in these data be deduced?",
 }
-ALWAYS = "This holds for every answer: no part of delta was spent."
+ALWAYS = "This holds for every answer: delta is 0 here."
 BUT_RARELY = (
     "Beliefs are bounded for conclusions that the answers would lead to with a chance of at least 1 in 1,000 where "
     "they are false; beside that there is a chance of at most delta ({delta}; of facts 1 + e^epsilon times that) that "

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 LEFT_OUT = {
     "The admin, the machine and the ledger's database are trusted": (
         "Whoever can read the server's home folder can read the data. The data, the ledger and the logs are "
-        "personal data and must not leave; only releases may be published. An admin can make access tokens; each "
-        "one is in the log."
+        "personal data and must not leave; only releases may be published. What is read there directly leaves no "
+        "entry in the log. An admin can make access tokens; each one is in the log."
     ),
     "The source is what it says it is": (
         "A person with two identifiers in the source counts as two persons. Facts that many persons share, such as "

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from riskcal import analysis
 
@@ -71,6 +72,46 @@ def test_the_worst_mechanism_reaches_the_bounds(epsilon: float, delta: float) ->
         assert -1e-9 <= bound - found < STEP + 1e-9
     best = sum(max(0.0, hit - miss) for hit, miss in zip(present, absent, strict=True))
     assert -1e-9 <= float(risk.advantage(guarantee)) - best < STEP + 1e-9
+
+
+def exponential(epsilon_nano: int) -> tuple[Fraction, Fraction]:
+    """Return exact bounds of e^epsilon, closer than 10^-60 of it: the series of e^(epsilon / 64), 64 times."""
+    part = Fraction(epsilon_nano, 64 * NANO)
+    below, term = Fraction(1), Fraction(1)
+    for number in range(1, 60):
+        term *= part / number
+        below += term
+    # What is left is less than twice the next term, for each is less than half of the one before.
+    above = below + 2 * term * part / 60
+    return below**64, above**64
+
+
+@settings(max_examples=60)
+@given(EPSILONS, DELTAS, SHARES.filter(bool))
+def test_bounds_are_rounded_up_and_by_less_than_a_step(epsilon: int, delta: int, share: Decimal) -> None:
+    """Held to exact fractions: no bound is below what the formula gives, none a millionth above it."""
+    guarantee, d, f = Guarantee(epsilon, delta, "test"), Fraction(delta, ATTO), Fraction(share)
+
+    def formulas(factor: Fraction) -> tuple[Fraction, Fraction, Fraction]:
+        odds = (factor + d / Fraction(risk.RARE)) * f
+        found = min(factor * f + d, 1 - (1 - d - f) / factor)
+        return (factor - 1 + 2 * d) / (factor + 1), found, odds / (odds + 1 - f)
+
+    below, above = map(formulas, exponential(epsilon))
+    said = risk.advantage(guarantee), risk.true_positives(guarantee, share), risk.posterior(guarantee, share)
+    for bound, least, most in zip(said, below, above, strict=True):
+        assert Fraction(bound) >= min(most, 1)
+        assert Fraction(bound) < least + Fraction(risk.STEP) + Fraction(1, 10**30)
+
+
+@settings(max_examples=60)
+@given(EPSILONS | st.integers(30 * NANO, 50 * NANO), DELTAS)
+def test_two_steps_are_rounded_up_exactly(epsilon: int, delta: int) -> None:
+    """The delta of two steps is the least whole number of units that is not below (1 + e^epsilon) delta, up to 1."""
+    within = risk.of_replacing(Guarantee(epsilon, delta, "test"))
+    below, above = ((1 + factor) * delta for factor in exponential(epsilon))
+    assert within.delta_atto >= min(above, ATTO)
+    assert within.delta_atto < below + 1 + Fraction(1, 10**9)
 
 
 @given(EPSILONS, EPSILONS, DELTAS, DELTAS, SHARES)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tokenize
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from budgets import risk
 from budgets.keys import verifier_key
+from budgets.loss import NANO
 from server.demonstration import OBSERVATORY
 from server.observatory import write_observatory
 from server.problems import HTTP, INTERNAL, PROBLEMS
+from server.reporting import meaning
 from server.settings import SETTINGS
 from tests.serving import PREFIX, ROOT, Place, application, make_home, serving
 
@@ -202,6 +208,84 @@ def test_every_setting_stands_in_the_docs() -> None:
     page = text_of("docs/operations.md")
     rows = dict(re.findall(r"^\| `(ROWLESS_\w+)` \| `(.*?)` \|", page, re.MULTILINE))
     assert rows == {setting.name: setting.default for setting in SETTINGS.values()}
+
+
+def prose(path: Path) -> str:
+    """Return a page, or a module's docstrings and comments."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return text
+    found = tokenize.generate_tokens(io.StringIO(text).readline)
+    return "\n".join(one.string for one in found if one.type == tokenize.COMMENT or '"""' in one.string)
+
+
+def modules(*folders: str) -> list[Path]:
+    """Return the modules of some folders of the project."""
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("folder", ["budgets", "queries", "server", "tests", "benchmarks", "docs"])
+def test_every_module_that_is_named_exists(folder: str) -> None:
+    """Each module that a page or a docstring names is there: by its path, or by its name in the same package."""
+    pages = PAGES if folder == "docs" else modules(folder)
+    near = [folder] if folder in ("budgets", "queries", "server") else ["budgets", "queries", "server", "tests", "demo"]
+    known = {path.name for path in modules(*near)}
+    wrong = [
+        f"{page.relative_to(ROOT)}: {named}"
+        for page in pages
+        for named in re.findall(r"(?<![\w/.*-])((?:[\w-]+/)*\w+\.py)\b", prose(page))
+        if named not in known and not (ROOT / named).is_file()
+    ]
+    assert wrong == []
+
+
+def test_the_journey_is_told_twice_alike() -> None:
+    """The steps before data are touched stand in the same modules by `server/answer.py` and docs/architecture.md."""
+    for step in ("1. parse", "2. permit"):
+        told = [
+            set(re.findall(r"(\w+)\.py", text.partition(step)[2].partition("\n3. ")[0].partition("\n2. ")[0]))
+            for text in (text_of("server/answer.py"), text_of("docs/architecture.md"))
+        ]
+        assert told[0]
+        assert told[0] <= told[1]
+
+
+def test_no_rule_of_another_document_is_named() -> None:
+    """No text refers to a rule by a number, which only a document that is not here could explain."""
+    texts = [
+        *PAGES,
+        ROOT / "CHANGELOG.md",
+        ROOT / "Makefile",
+        ROOT / "pyproject.toml",
+        *(ROOT / "server" / "web").iterdir(),
+    ]
+    texts += modules("budgets", "queries", "server", "benchmarks", "demo", "tests")
+    numbered = re.compile(r"\brules? [0-9]")
+    found = [path.relative_to(ROOT).as_posix() for path in texts if numbered.search(path.read_text(encoding="utf-8"))]
+    assert found == []
+
+
+def test_figures_of_the_bounds_are_rounded_up() -> None:
+    """What the pages say of a belief of 10% and of the advantage is the bound, rounded up and not further."""
+    table = re.findall(r"^\| ([\d.]+) \| (0\.\d+) \| ([\d.]+%) \|$", text_of("docs/report.md"), re.MULTILINE)
+    assert len(table) == 3
+    for epsilon, advantage, belief in table:
+        bound = risk.advantage(pure(epsilon)).quantize(Decimal("0.001"), rounding=ROUND_CEILING)
+        assert Decimal(advantage) == bound
+        assert belief == meaning.percent(risk.posterior(pure(epsilon), Decimal("0.1")))
+    for page, figures in (("README.md", 1), ("docs/concepts.md", 3)):
+        (paragraph,) = [part for part in text_of(page).split("\n\n") if "10%" in part]
+        told = re.findall(r"epsilon ([\d.]+)(?:(?!epsilon).)*?at most ([\d.]+%)", paragraph, re.DOTALL)
+        assert len(told) == figures
+        for epsilon, belief in told:
+            assert belief == meaning.percent(risk.posterior(pure(epsilon), Decimal("0.1"))), page
+    (factor,) = re.findall(r"with epsilon 1 by at most a\s+factor of ([\d.]+)\. ", text_of("docs/concepts.md"))
+    assert Decimal(factor) == Decimal(1).exp().quantize(Decimal("0.01"), rounding=ROUND_CEILING)
+
+
+def pure(epsilon: str) -> risk.Guarantee:
+    """Return what an epsilon alone promises."""
+    return risk.Guarantee(int(Decimal(epsilon) * NANO), 0, "test")
 
 
 def test_every_command_of_the_docs_exists() -> None:

@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
+from fractions import Fraction
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
-from budgets import clock
+from budgets import clock, risk
 from budgets.checkpoint import Verifier, open_note
 from budgets.keys import verifier_key
+from budgets.loss import ATTO, NANO
+from budgets.risk import Guarantee
 from server.cli.main import main
 from server.reporting import meaning, page, regulator
 from tests.serving import PATIENTS, ROOT, Place, ask
@@ -240,3 +246,17 @@ def test_what_is_left_out_stands_in_the_threat_model() -> None:
 def test_percentages_are_rounded_up(bound: float, text: str) -> None:
     """A percentage never understates."""
     assert meaning.percent(bound) == text
+
+
+@given(st.integers(0, 10**13), st.integers(0, ATTO))
+def test_figures_of_a_report_are_not_below_what_they_stand_for(epsilon: int, delta: int) -> None:
+    """As JSON writes them, epsilon, delta and every bound are the exact ones or above: none is rounded down by a float."""
+    guarantee = Guarantee(epsilon, delta, "test")
+    said = json.loads(json.dumps(meaning.of(guarantee)), parse_float=Fraction, parse_int=Fraction)
+    assert Fraction(epsilon, NANO) <= said["epsilon"]
+    assert Fraction(delta, ATTO) <= said["delta"] < Fraction(delta, ATTO) + Fraction(1, 10**15)
+    assert said["advantage"] == Fraction(risk.advantage(guarantee))
+    for one in said["presence"]:
+        assert one["at_most"] == Fraction(
+            risk.posterior(guarantee, Decimal(one["prior"].numerator) / one["prior"].denominator)
+        )
