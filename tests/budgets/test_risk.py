@@ -100,7 +100,7 @@ def test_bounds_are_rounded_up_and_by_less_than_a_step(epsilon: int, delta: int,
     below, above = map(formulas, exponential(epsilon))
     said = risk.advantage(guarantee), risk.true_positives(guarantee, share), risk.posterior(guarantee, share)
     for bound, least, most in zip(said, below, above, strict=True):
-        assert Fraction(bound) >= min(most, 1)
+        assert Fraction(bound) >= min(most, Fraction(1))
         assert Fraction(bound) < least + Fraction(risk.STEP) + Fraction(1, 10**30)
 
 
@@ -110,7 +110,7 @@ def test_two_steps_are_rounded_up_exactly(epsilon: int, delta: int) -> None:
     """The delta of two steps is the least whole number of units that is not below (1 + e^epsilon) delta, up to 1."""
     within = risk.of_replacing(Guarantee(epsilon, delta, "test"))
     below, above = ((1 + factor) * delta for factor in exponential(epsilon))
-    assert within.delta_atto >= min(above, ATTO)
+    assert within.delta_atto >= min(above, Fraction(ATTO))
     assert within.delta_atto < below + 1 + Fraction(1, 10**9)
 
 

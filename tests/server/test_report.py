@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from budgets import clock, risk
@@ -248,6 +248,7 @@ def test_percentages_are_rounded_up(bound: float, text: str) -> None:
     assert meaning.percent(bound) == text
 
 
+@example(NANO, 987_654_321_098_765_433)  # of which the nearest float is written as less
 @given(st.integers(0, 10**13), st.integers(0, ATTO))
 def test_figures_of_a_report_are_not_below_what_they_stand_for(epsilon: int, delta: int) -> None:
     """As JSON writes them, epsilon, delta and every bound are the exact ones or above: none is rounded down by a float."""
