@@ -189,8 +189,13 @@ def _bytes(column: str, source_type: str) -> str:
 
 
 def _written(place: str) -> str:
+    """Return the trimmed text of bytes. What begins and ends with a printing ASCII character has nothing to trim."""
+    decoded = f"TRY(decode({place}))"
     blanks = f"chr(0) || {text(BLANKS[1:])}"  # no NUL can stand in SQL
-    return f"coalesce(trim(TRY(decode({place})), {blanks}), ' ' || hex({place}))"
+    return (
+        f"CASE WHEN regexp_full_match({decoded}, '[!-~](.*[!-~])?') THEN {decoded} "
+        f"ELSE coalesce(trim({decoded}, {blanks}), ' ' || hex({place})) END"
+    )
 
 
 def _form_of_text(written: str) -> str:
