@@ -119,6 +119,25 @@ def test_a_loss_without_epsilon_needs_the_second_filter(opened: World) -> None:
     assert opened.everything() == before
 
 
+def test_a_charge_without_epsilon_closes_the_first_filter_for_good(people_only: World) -> None:
+    """Reserved or spent, one charge without a finite epsilon leaves its accounts' sums without one; given back, not."""
+    people_only.import_edition()
+    people_only.open_study("hearts", 5 * NANO, 10**12)
+    charge = people_only.reserve("hearts", "a mean", Loss(None, NANO // 100, 0))
+    for owner in ("hearts", None):
+        balance = people_only.balance(owner)
+        assert (balance.reserved.epsilon_nano, balance.spent.epsilon_nano, balance.used.epsilon_nano) == (None, 0, None)
+        assert balance.left.epsilon_nano == 0
+    assert people_only.void(charge)
+    assert people_only.balance("hearts").used == Loss(0, 0, 0)
+    people_only.spend("hearts", "another", Loss(None, NANO // 100, 0))
+    for owner in ("hearts", None):
+        balance = people_only.balance(owner)
+        assert (balance.reserved.epsilon_nano, balance.spent.epsilon_nano, balance.used.epsilon_nano) == (0, None, None)
+        assert not balance.admits(Loss(1, balance.limits.rho_nano, 0))
+        assert balance.admits(Loss(1, balance.limits.rho_nano - NANO // 100, 0))
+
+
 @pytest.mark.parametrize("dimension", ["epsilon", "delta"])
 def test_the_last_unit_can_be_spent_and_not_one_more(opened: World, dimension: str) -> None:
     """A limit is reached exactly."""

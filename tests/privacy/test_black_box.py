@@ -37,6 +37,8 @@ TESTS = 3 * 2 * SHIFTS  # statistics, directions, shifts
 DRAWS = 2_000
 DRAWS_OF_AN_AUDIT = 20_000
 EACH = 4  # events of one person that count
+# A query asks so many times the same and pays for each: its numbers are as many draws, each with noise of its own.
+AT_ONCE = 8
 
 STATISTICS: dict[str, nodes.Statistic] = {
     "persons": nodes.Count("persons"),
@@ -46,8 +48,11 @@ STATISTICS: dict[str, nodes.Statistic] = {
 
 
 def asked(statistic: str) -> Plan:
-    """Return the plan of one statistic over everybody, at epsilon 0.5."""
-    return planned(epsilon_nano=EPSILON_NANO, events=EACH, asked=STATISTICS[statistic])
+    """Return the plan of one statistic over everybody, several times, each at epsilon 0.5."""
+    select = {f"asked{n}": STATISTICS[statistic] for n in range(AT_ONCE)}
+    plan = planned(epsilon_nano=AT_ONCE * EPSILON_NANO, events=EACH, **select)
+    assert all(measure.mechanism.epsilon_nano == EPSILON_NANO for measure in plan.measures)
+    return plan
 
 
 @dataclass(frozen=True)
@@ -83,23 +88,25 @@ _drawn: dict[tuple[object, ...], list[float]] = {}
 
 
 def draws(plan: Plan, store: OpenEdition, count: int) -> list[float]:
-    """Return the answers to so many queries, each with noise of its own; tests share them."""
+    """Return so many numbers that were answered, each with noise of its own; tests share them."""
     which = (store.edition.folder, count, plan.outputs, plan.events_per_cell)
     if which not in _drawn:
-        _drawn[which] = [compute(plan, store)["rows"][0]["asked"]["value"] for _ in range(count)]
+        answers = (compute(plan, store)["rows"][0] for _ in range(count // AT_ONCE))
+        _drawn[which] = [row[f"asked{n}"]["value"] for row in answers for n in range(AT_ONCE)]
+        assert len(_drawn[which]) == count
     return _drawn[which]
 
 
 def exact(plan: Plan, store: OpenEdition) -> float:
     """Return the bounded value without noise, as people read it."""
-    (vector,) = bounding.bound_in_parts(plan, store.engine.ranges(), store.engine.stream)
-    (measure,) = plan.measures
-    return float(vector[0]) * results.unit(measure)
+    vectors = bounding.bound_in_parts(plan, store.engine.ranges(), store.engine.stream)
+    assert len({int(vector[0]) for vector in vectors}) == 1
+    return float(vectors[0][0]) * results.unit(plan.measures[0])
 
 
 def epsilon_low(honest: Plan, plan: Plan, without: OpenEdition, joined: OpenEdition, count: int) -> float:
     """Return the largest lower limit of the loss over the events of both directions."""
-    (measure,) = honest.measures
+    measure = honest.measures[0]
     step = results.unit(measure)
     here, there = (draws(plan, store, count) for store in (without, joined))
     start = exact(honest, joined)
@@ -115,8 +122,8 @@ def epsilon_low(honest: Plan, plan: Plan, without: OpenEdition, joined: OpenEdit
 
 
 def charged(plan: Plan) -> float:
-    """Return the epsilon that the plan costs."""
-    return float(plan.cost.epsilon)
+    """Return the epsilon that each number costs."""
+    return float(plan.cost.epsilon) / AT_ONCE
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)

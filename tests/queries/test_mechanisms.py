@@ -79,6 +79,23 @@ def test_every_cell_has_noise_of_its_own() -> None:
     assert not cells.any()
 
 
+def test_the_sensitivity_in_l2_is_never_below_the_true_one() -> None:
+    """Its square is at least what it is the root of, exactly, and it is off by one last bit or two."""
+    for squared in (*range(1, 2_000), 3 * 10**12, 2**53 + 1, 10**17 + 3, 2**61 - 1):
+        root = Fraction(mechanisms._l2(squared))
+        assert root**2 >= squared
+        assert root**2 <= squared * (1 + Fraction(1, 2**50))
+
+
+def test_rounds_have_an_epsilon_if_each_has_one() -> None:
+    """The losses of rounds add up, all of them; a single round without a finite epsilon leaves the sum without one."""
+    laplace, gaussian = mechanisms.DiscreteLaplace(3, 6.0, NANO // 2), mechanisms.DiscreteGaussian(9, 3.0, NANO // 2)
+    assert mechanisms.Rounds((laplace, laplace)).epsilon_nano == NANO
+    assert mechanisms.Rounds((laplace, gaussian)).epsilon_nano is None
+    assert mechanisms.Rounds((gaussian, laplace)).epsilon_nano is None
+    assert mechanisms.Rounds((laplace, gaussian, gaussian)).rho == laplace.rho + 2 * gaussian.rho
+
+
 def test_no_cells_are_released_as_no_cells() -> None:
     """A vector of length 0 is no error."""
     assert mechanisms.discrete_laplace(1, NANO).release(np.zeros(0, dtype=np.int64)).tolist() == []
