@@ -133,6 +133,8 @@ def release(exact: Integers, search: Search, rounds: Sequence[Mechanism]) -> Int
     bin, of bins that were chosen from the noisy counts of the round before.
     """
     cells, leaves = exact.shape
+    if not cells:  # no value of an undeclared key was named
+        return np.zeros(0, dtype=np.int64)
     below = np.zeros((cells, leaves + 1), dtype=np.int64)
     np.cumsum(exact, axis=1, out=below[:, 1:])
     edges = np.tile(np.arange(search.bins + 1) * leaves // search.bins, (cells, 1))

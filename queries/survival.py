@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 EDGES_MAX = 1000
 DAYS_MAX = 366 * 200
 BEYOND = "beyond"
+OFF_MAX = 700.0  # of the logarithm: the band is wide open long before, and a float's exponential ends soon after
 
 
 def column_name(name: str) -> str:
@@ -130,6 +131,7 @@ def curve(counts: Floats, scale: float, confidence: float, *, gaussian: bool) ->
     value = np.cumprod(1 - hazard, axis=1)
     second, fourth, step = _gradients(np.where(unknown, 0.0, events), safe_risk, counts.shape[1])
     off = reach(second * scale**2, fourth * scale**4, confidence, gaussian=gaussian, step=step)
+    off = np.minimum(off, OFF_MAX)
     low = np.where(unknown, 0.0, value * np.exp(-off))
     high = np.where(unknown, 1.0, np.minimum(1.0, value * np.exp(off)))
     # Whatever is unknown of an interval, the curve is no higher after it than before.

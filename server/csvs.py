@@ -1,21 +1,41 @@
-"""Releases and audit entries as CSV."""
+"""Releases and audit entries as CSV.
+
+**Formulas.** Spreadsheets run what a cell begins with. A text that begins with one of `= + - @`, a full-width form of
+these, a tab or a line end gets an apostrophe before it, as OWASP advises ("CSV injection"). A text that begins with
+apostrophes and then one of these gets one more, so that taking one away gives the text back. Numbers stay numbers,
+negative ones too. JSON has every text as it is.
+
+**Comments.** A release begins with lines that start with `#`: what was asked, what it cost, and all its notes.
+`pandas.read_csv(file, comment="#")` and R's `read.csv(file, comment.char="#")` skip them. A text that holds a `#` is
+quoted, which both readers leave alone.
+"""
 
 from __future__ import annotations
 
-import csv
 import io
+import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
+from server import table
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import TextIO
 
     from flask import Request
 
     from budgets.audit import Entry
+    from server.table import Cell, Column, Table
 
 ENTRY_COLUMNS = ("index", "time", "actor_name", "role", "action", "subject", "study", "summary", "leaf_hash")
-ENDS = ("value", "low", "high")
+RAW = ("raw_value", "raw_low", "raw_high")
+
+_STARTS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(f"'*[{_STARTS}]")
+_QUOTED = re.compile(r'[,;"#\r\n\t]|^\s|\s$')
+# Where a spreadsheet, which knows no comments, would begin a cell within a comment.
+_CELL_IN_COMMENT = re.compile(f"(?<=[,;\t])(\\s*)(?='*[{_STARTS}])")
 
 
 def wanted(request: Request, *others: str) -> str:
@@ -23,47 +43,102 @@ def wanted(request: Request, *others: str) -> str:
     return request.accept_mimetypes.best_match(["application/json", *others], default="application/json")
 
 
-def release(shown: dict[str, Any]) -> str:
-    """Return a release's rows: its keys, and value, low and high of each statistic.
+def release(shown: Mapping[str, Any]) -> str:
+    """Return a release: comments, then a line for each row, with its keys and all numbers. Never raises.
 
-    What is a list (a histogram, quantiles, the most frequent values) has such three for each of its parts. After
-    post-processing the three that were released follow.
+    A statistic has the columns NAME, NAME_low and NAME_high. What is a list has three for each of its parts: NAME[bin],
+    NAME[bin]_low and so on (likewise NAME[share] and NAME[days]); of the most frequent values four: NAME_1_key,
+    NAME_1_value, NAME_1_low, NAME_1_high. After post-processing the three that were released follow, as raw_value,
+    raw_low and raw_high. NAME_truncation comes last, where the release says what its bounds do. No two columns have one
+    name: a derived name that is taken gets an underscore at its end.
     """
-    ends = (*ENDS, *(("raw_value", "raw_low", "raw_high") if shown["post"] else ()))
-    keys = [column["name"] for column in shown["columns"] if column["kind"] == "key"]
-    statistics = [column["name"] for column in shown["columns"] if column["kind"] == "statistic"]
-    # Every row has the same parts, and the first names them all. Only where all keys had to pass a threshold and none
-    # did, there is none; then each statistic has its three.
-    nothing: dict[str, Any] = dict.fromkeys(statistics, dict.fromkeys(ENDS))
-    named = [part for name in statistics for part, _ in _flat(name, [*shown["rows"], nothing][0][name], ends)]
-    rows = (
-        [row[key] for key in keys] + [number for name in statistics for _, number in _flat(name, row[name], ends)]
-        for row in shown["rows"]
-    )
-    return _csv(keys + named, rows)
+    flat = table.flatten(shown)
+    text = io.StringIO()
+    text.writelines(f"# {_comment(line)}\n" for line in _about(shown, flat))
+    _write(text, _header(flat), ([*row.labels, *_numbers(flat, row.cells)] for row in flat.rows))
+    return text.getvalue()
 
 
-def _flat(name: str, result: dict[str, Any], ends: tuple[str, ...]) -> list[tuple[str, Any]]:
-    """Return the columns of one statistic: NAME, NAME_low, NAME_high; of a list NAME[bin] or NAME_1 and so on."""
-    if "top" in result:
-        return [
-            (f"{name}_{place}_{end}", _end(part, end))
-            for place, part in enumerate(result["top"], start=1)
-            for end in ("key", *ends)
-        ]
-    for several, tag in (("bins", "bin"), ("quantiles", "at"), ("survival", "until")):
-        if several in result:
-            return [
-                (f"{name}[{part[tag]}]{'' if end == 'value' else f'_{end}'}", _end(part, end))
-                for part in result[several]
-                for end in ends
-            ]
-    return [(f"{name}{'' if end == 'value' else f'_{end}'}", _end(result, end)) for end in ends]
+def _header(flat: Table) -> list[str]:
+    chosen = {*flat.keys, *(column.statistic for column in flat.columns if column.member is None)}
+    found = list(flat.keys)
+    for name in flat.statistics:
+        for place in flat.columns_of(name):
+            column = flat.columns[place]
+            for ending in _endings(flat, column):
+                derived = f"{_name(column)}{ending}"
+                found.append(derived if derived == name and column.member is None else _free(derived, chosen))
+        if flat.columns[flat.columns_of(name)[0]].truncation is not None:
+            found.append(_free(f"{name}_truncation", chosen))
+    return found
 
 
-def _end(part: dict[str, Any], end: str) -> Any:
-    """Return a number of a result; what post-processing did not change is as it was released."""
-    return part[end] if end in part else part[end.removeprefix("raw_")]
+def _name(column: Column) -> str:
+    if column.member is None:
+        return column.statistic
+    part = _plain(column.part)
+    return f"{column.statistic}_{part}" if column.member == "top" else f"{column.statistic}[{part}]"
+
+
+def _endings(flat: Table, column: Column) -> list[str]:
+    raw = [f"_{end}" for end in RAW] if flat.post else []
+    if column.member == "top":
+        return ["_key", "_value", "_low", "_high", *raw]
+    return ["", "_low", "_high", *raw]
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
+def _numbers(flat: Table, cells: Iterable[Cell]) -> Iterator[Any]:
+    """Yield the fields of a row's numbers, in the order of `_header`."""
+    following = itertools.chain(flat.columns[1:], [None])
+    for column, cell, after in zip(flat.columns, cells, following):  # noqa: B905  without columns there is nothing
+        if column.member == "top":
+            yield cell.label
+        yield from (cell.value, cell.low, cell.high)
+        if flat.post:
+            yield from cell.raw
+        if column.truncation is not None and (after is None or after.statistic != column.statistic):
+            yield column.truncation
+
+
+def _about(shown: Mapping[str, Any], flat: Table) -> Iterator[str]:
+    """Yield what a reader of a release should know, a line for each."""
+    if shown.get("rehearsal"):
+        yield "rehearsal: the data were made up, the numbers mean nothing"
+    places = [f"{name} {shown[name]}" for name in ("study", "dataset", "edition") if shown.get(name) is not None]
+    if shown.get("id") is not None:
+        places.insert(0, f"release {shown['id']}")
+    if places:
+        yield ", ".join(places)
+    if isinstance(shown.get("sql"), str):
+        yield f"asked: {shown['sql']}"
+    for name in ("cost", "bounds"):
+        if isinstance(shown.get(name), dict):
+            parts = (f"{part} {_plain(number)}" for part, number in shown[name].items() if number is not None)
+            yield f"{name}: {', '.join(parts)}"
+    for name in flat.statistics:
+        column = flat.columns[flat.columns_of(name)[0]]
+        yield f"{name}: {_column_text(column)}"
+        if name in flat.caveats:
+            yield f"{name}: truncation {column.truncation}: {flat.caveats[name]}"
+    if flat.post:
+        yield f"post: {', '.join(flat.post)}"
+    notes = shown.get("notes")
+    if isinstance(notes, list):
+        yield from (f"note: {note}" for note in notes)
+
+
+def _column_text(column: Column) -> str:
+    of = " events up or down" if column.margin_of == "events" else ""
+    margin = "low and high" if column.margin is None else f"± {column.margin:g}{of}"
+    confidence = "" if column.confidence is None else f" at {100 * column.confidence:g}%"
+    return f"{column.mechanism or 'noise'}, {margin}{confidence}"
 
 
 def entries(found: Iterable[Entry]) -> str:
@@ -79,13 +154,29 @@ def write_entries(file: TextIO, found: Iterable[Entry]) -> None:
     _write(file, list(ENTRY_COLUMNS), ([entry[name] for name in ENTRY_COLUMNS] for entry in shown))
 
 
-def _csv(header: list[str], rows: Iterable[list[Any]]) -> str:
-    text = io.StringIO()
-    _write(text, header, rows)
-    return text.getvalue()
-
-
 def _write(file: TextIO, header: list[str], rows: Iterable[list[Any]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    file.writelines(f"{_line(row)}\n" for row in itertools.chain([header], rows))
+
+
+def _line(row: Iterable[Any]) -> str:
+    return ",".join(map(field, row)) or '""'  # readers skip an empty line
+
+
+def field(value: Any) -> str:
+    """Return a value as a field of CSV: numbers as in JSON, null empty, a text so that no spreadsheet runs it."""
+    if not isinstance(value, str):
+        return "" if value is None else _plain(value)
+    text = f"'{value}" if _FORMULA.match(value) else value
+    return f'"{text.replace(chr(34), chr(34) * 2)}"' if _QUOTED.search(text) else text
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _comment(text: str) -> str:
+    """Return a text as one line of a comment, in which no spreadsheet finds a formula or the beginning of a quote."""
+    line = " ".join(text.replace('"', "'").split())
+    return _CELL_IN_COMMENT.sub(r"\1'", line)

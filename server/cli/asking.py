@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from marshmallow import ValidationError
 
 from budgets import forecast, studies
-from budgets.errors import Invalid
+from budgets.errors import BudgetsError, Invalid
 from queries.errors import InvalidQuery
 from server import answer, asking
 from server.api.parsing import read_json
 from server.cli.common import acting, house, with_json
 from server.preparing import Request
 from server.problems import findings
+from server.table import caveat
 from server.terminal import as_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import sqlalchemy as sa
+
+    from budgets.audit import Actor
+    from server.house import House
 
 MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?P<events>events))?")
 
@@ -91,39 +102,55 @@ def query(
     request = Request(body["query"], body["privacy"], in_sql=body["in_sql"], post=body["post"])
     with house() as opened:
         with opened.database.write() as transaction:
-            members = studies.study(transaction, study).members
-            if name is None and len(members) != 1:
-                raise Invalid("--as", f"say who asks: {', '.join(members) or 'the study has no members yet'}")
-            asker = acting(transaction, "researcher", name or members[0])
+            by = asker(transaction, study, name)
         if only_estimate:
-            said = answer.estimate(opened, asker, study, request)
-            times = f"{said['queries_left']:,} such queries would fit the budget"
-            columns = said["columns"]
-            percent = f"{100 * max(column.get('confidence', 0) for column in columns):g}%"
-            lines = [
-                f"This would cost {cost_text(said['cost'])} ({times}); margins at {percent}:",
-                *(
-                    f"  {column['name']}: {margin_text(column)}"
-                    for column in columns
-                    if column["kind"] != "key" or "threshold" in column
-                ),
-                "Advice:",
-                *(f"  - {advice}" for advice in said["advice"]),
-            ]
-            return said, "\n".join(lines)
+            said = answer.estimate(opened, by, study, request)
+            return said, _estimate_text(said)
         if rehearse:
-            said = answer.rehearse(opened, asker, study, request)
-            return said, f"{as_table(said)}{_notes(said)}"
-        said = answer.answer(opened, asker, study, request)
-        with opened.database.read() as transaction:
-            ahead = forecast.of_study(transaction, studies.study(transaction, study))
+            said = answer.rehearse(opened, by, study, request)
+            return said, f"{as_table(said)}{notes_text(said)}"
+        said = answer.answer(opened, by, study, request)
+        # It is paid for: from here on nothing may keep the answer from being printed.
+        return said, f"{as_table(said)}\n\n{_paid_text(opened, study, said)}{notes_text(said)}"
+
+
+def asker(transaction: sa.Connection, study: str, name: str | None) -> Actor:
+    """Return who asks: the user named by --as, or the study's only member. Raises Invalid, NotFound."""
+    members = studies.study(transaction, study).members
+    if name is None and len(members) != 1:
+        raise Invalid("--as", f"say who asks: {', '.join(members) or 'the study has no members yet'}")
+    return acting(transaction, "researcher", name or members[0])
+
+
+def _paid_text(opened: House, study: str, said: Mapping[str, Any]) -> str:
+    """Return what an answer cost, what is left and how to read it again."""
     remaining = said["budget"]["remaining"]
+    left = f"epsilon {_exact(remaining['epsilon'])} or rho {_exact(remaining['rho'])}"
+    with suppress(BudgetsError), opened.database.read() as transaction:
+        left = f"{left}, {forecast.of_study(transaction, studies.study(transaction, study)).words}"
     paid = "read again, free" if said["replayed"] else f"cost {cost_text(said['cost'])}"
-    left = f"epsilon {remaining['epsilon']:g} or rho {remaining['rho']:g}, {ahead.words}"
-    return said, f"{as_table(said)}\n{paid}; left: {left}{_notes(said)}"
+    return f"{paid}; left: {left}\nto read it again, free: rowless release show {study} {said['id']}"
 
 
-def _notes(said: dict[str, Any]) -> str:
+def _estimate_text(said: Mapping[str, Any]) -> str:
+    times = f"{said['queries_left']:,} such queries would fit the budget"
+    columns = said["columns"]
+    percent = f"{100 * max(column.get('confidence', 0) for column in columns):g}%"
+    lines = [
+        f"This would cost {cost_text(said['cost'])} ({times}); margins at {percent}:",
+        *(
+            f"  {column['name']}: {margin_text(column)}"
+            for column in columns
+            if column["kind"] != "key" or "threshold" in column
+        ),
+        "Advice:",
+        *(f"  - {advice}" for advice in said["advice"]),
+    ]
+    return f"{chr(10).join(lines)}{notes_text(said)}"
+
+
+def notes_text(said: Mapping[str, Any]) -> str:
+    """Return the notes of an answer, each on a line of its own after the one before."""
     return "".join(f"\nNote: {note}" for note in said["notes"])
 
 
@@ -144,14 +171,24 @@ def _targets(margins: tuple[str, ...]) -> dict[str, Any]:
 
 def cost_text(cost: dict[str, Any]) -> str:
     """Return a cost in words: epsilon where there is a finite one, else rho."""
-    size = f"rho {cost['rho']:g}" if cost["epsilon"] is None else f"epsilon {cost['epsilon']:g}"
+    size = f"rho {_exact(cost['rho'])}" if cost["epsilon"] is None else f"epsilon {_exact(cost['epsilon'])}"
     return f"{size} and delta {cost['delta']:.3g}" if cost["delta"] else size
+
+
+def _exact(number: float) -> str:
+    """Return a number of billionths with all its digits."""
+    return f"{Decimal(repr(number)).normalize():f}"
 
 
 def margin_text(column: dict[str, Any]) -> str:
     """Return a column's margin in words, or the threshold of a key's values."""
     if "threshold" in column:
         return f"the values whose number of persons, with noise, is at least {column['threshold']}"
+    said = caveat(column.get("truncation"), column.get("expected_loss"))
+    return f"{_margin(column)}{'' if said is None else f'; {said}'}"
+
+
+def _margin(column: dict[str, Any]) -> str:
     if column["margin"] is not None:
         return f"± {column['margin']:g}"
     if "margin_events" in column:

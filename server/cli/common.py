@@ -66,11 +66,17 @@ def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
                 click.echo(json.dumps({"error": reason}))
             click.echo(f"rowless: {reason}", err=True)
             sys.exit(REFUSED)
-        click.echo(json.dumps(said) if as_json else words)
+        click.echo(json.dumps(said) if as_json else _encodable(words))
         if any(failed):
             sys.exit(REFUSED)
 
     return run
+
+
+def _encodable(words: str) -> str:
+    """Return a text that the terminal's encoding can print: an answer was paid for, so printing it must not fail."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return words.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def reason_of(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from server.cli import alerting, asking, auditing, people, profiling, reporting, retaining, running, studies
+from server.cli import alerting, asking, auditing, people, profiling, releasing, reporting, retaining, running, studies
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,6 +26,7 @@ for _command in (
     profiling.profile,
     studies.study,
     asking.query,
+    releasing.release,
     auditing.audit,
     auditing.certificate,
     reporting.report,
