@@ -91,7 +91,8 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
                     slot.wait(AHEAD)
             stored = found if isinstance(found, Release) else settle(house, actor, prepared, found, made)
         with house.database.read() as transaction:
-            return show(transaction, stored, request.post, replayed=isinstance(found, Release))
+            shown = show(transaction, stored, request.post, replayed=isinstance(found, Release))
+            return {**shown, "notes": [*request.notes, *shown["notes"]]}
 
 
 def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
@@ -113,8 +114,10 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
     advised = advice.Asked(
         prepared.plan, prepared.catalog, request.privacy, house.settings.max_cells, ahead.rho_like(prepared.loss)
     )
+    described = _described(prepared.plan)
     return {
-        **_described(prepared.plan),
+        **described,
+        "notes": [*request.notes, *described["notes"]],
         "advice": advice.advise(advised),
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells if prepared.plan.listing is None else None,
@@ -151,7 +154,7 @@ def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[s
         "study": study,
         "dataset": prepared.question.dataset,
         "edition": prepared.question.edition,
-        **postprocessing.apply({**body, "notes": [REHEARSED, *body["notes"]]}, request.post),
+        **postprocessing.apply({**body, "notes": [REHEARSED, *request.notes, *body["notes"]]}, request.post),
         "budget": budget.to_json(),
         "replayed": False,
         "charged_at": None,

@@ -166,38 +166,30 @@ class QuerySchema(Schema):
 
 
 def privacy_epsilon(value: Any) -> int:
-    """Return an epsilon above 0 in billionths. Raises ValidationError."""
-    nano = _epsilon(value)
-    if nano == 0:
+    """Return an epsilon above 0 in billionths, rounded down. Raises ValidationError."""
+    return _above_zero("epsilon", value)
+
+
+def _above_zero(word: str, value: Any) -> int:
+    """Return an epsilon, rho or delta above 0 in its units, rounded down. Raises ValidationError."""
+    units = offered(word, value)
+    if units == 0:
         raise ValidationError("must be above 0")
-    return nano
+    return units
 
 
-def _privacy_rho(value: Any) -> int:
+def offered(word: str, value: Any) -> int:
+    """Return an epsilon, rho or delta in its units, rounded down. Raises ValidationError."""
     try:
-        nano = loss.rho_nano(number(value))
-    except Invalid as error:
-        raise ValidationError(error.message) from None
-    if nano == 0:
-        raise ValidationError("must be above 0")
-    return nano
-
-
-def _epsilon(value: Any) -> int:
-    try:
-        return loss.epsilon_nano(number(value))
+        return loss.offered(word, number(value))
     except Invalid as error:
         raise ValidationError(error.message) from None
 
 
-def _privacy_delta(value: Any) -> int:
-    try:
-        atto = loss.delta_atto(number(value))
-    except Invalid as error:
-        raise ValidationError(error.message) from None
-    if atto == 0:
-        raise ValidationError("must be above 0")
-    return atto
+def roundings(places: Mapping[str, tuple[str, Any]]) -> list[str]:
+    """Return a sentence for each number of a request that was rounded down: `places` has (word, value) by place."""
+    said = (loss.rounding(word, value, place) for place, (word, value) in places.items())
+    return [sentence for sentence in said if sentence is not None]
 
 
 def parse_privacy(value: Any) -> nodes.Privacy:
@@ -209,7 +201,7 @@ def parse_privacy(value: Any) -> nodes.Privacy:
     only(shape, "epsilon", "rho", "margin", "confidence", "noise", "delta")
     if sum(word in shape for word in ("epsilon", "rho", "margin")) != 1:
         raise ValidationError("give epsilon, rho or margin, one of them")
-    delta = within("delta", _privacy_delta, shape["delta"]) if "delta" in shape else None
+    delta = within("delta", partial(_above_zero, "delta"), shape["delta"]) if "delta" in shape else None
     if "margin" in shape:
         return nodes.Privacy(margins=_margins(shape), delta_atto=delta)
     for word in ("confidence", "noise"):
@@ -217,7 +209,7 @@ def parse_privacy(value: Any) -> nodes.Privacy:
             raise ValidationError({word: ["goes with margin only"]})
     if "epsilon" in shape:
         return nodes.Privacy(epsilon_nano=within("epsilon", privacy_epsilon, shape["epsilon"]), delta_atto=delta)
-    return nodes.Privacy(rho_nano=within("rho", _privacy_rho, shape["rho"]), delta_atto=delta)
+    return nodes.Privacy(rho_nano=within("rho", partial(_above_zero, "rho"), shape["rho"]), delta_atto=delta)
 
 
 def _margins(shape: dict[str, Any]) -> nodes.Margins:
@@ -316,9 +308,9 @@ class AskSchema(Schema):
     privacy = Built(parse_privacy, "Privacy", required=True)
     post = Built(parse_post, "Post", load_default=())
 
-    @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Return the query, however it was spelled, with `in_sql` to say how."""
+    @post_load(pass_original=True)
+    def make(self, data: dict[str, Any], original: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """Return the query, however it was spelled, with `in_sql` to say how, and `notes` on what was rounded."""
         in_sql = "sql" in data
         if in_sql == ("query" in data):
             raise ValidationError({"query": ["give a query or sql, one of them"]})
@@ -326,4 +318,6 @@ class AskSchema(Schema):
             raise ValidationError({"bounds": ["stand within the query; beside it they are for sql"]})
         if in_sql:
             data["query"] = replace(data.pop("sql"), bounds=data.pop("bounds", nodes.Bounds()))
-        return {**data, "in_sql": in_sql}
+        spends = original["privacy"]
+        notes = roundings({f"privacy/{word}": (word, spends[word]) for word in loss.UNITS if word in spends})
+        return {**data, "in_sql": in_sql, "notes": tuple(notes)}

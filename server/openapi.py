@@ -68,15 +68,17 @@ _STATISTICS = [
         for word in ("covariance", "correlation")
     ),
 ]
-_QUERY_DELTA = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": "In steps of 1e-18"}
+_COARSE = "Rounded down to a multiple of 1e-9, and refused below that"
+_FINE = "Rounded down to a multiple of 1e-18, and refused below that"
+_QUERY_DELTA = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": _FINE}
 _ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null")]
 
 COMPONENTS: dict[str, dict[str, Any]] = {
     "Scalar": {"type": ["string", "number", "boolean"]},
     "Positive": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
-    "Epsilon": {"type": "number", "exclusiveMinimum": 0, "maximum": EPSILON_MAX, "description": "In steps of 1e-9"},
-    "Rho": {"type": "number", "exclusiveMinimum": 0, "maximum": RHO_MAX, "description": "In steps of 1e-9"},
-    "Delta": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "In steps of 1e-18"},
+    "Epsilon": {"type": "number", "exclusiveMinimum": 0, "maximum": EPSILON_MAX, "description": _COARSE},
+    "Rho": {"type": "number", "exclusiveMinimum": 0, "maximum": RHO_MAX, "description": _COARSE},
+    "Delta": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": f"{_FINE} (0 is allowed)"},
     "Sql": {
         "type": "string",
         "maxLength": sql.TEXT_MAX,

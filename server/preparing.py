@@ -41,6 +41,7 @@ class Request:
     key: str | None = None
     in_sql: bool = False
     post: tuple[str, ...] = ()  # how the answer is to be shown: no part of the question
+    notes: tuple[str, ...] = ()  # what this spelling of it was taken for: no part of the question, nor of the release
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from marshmallow import Schema, fields, validate
 
 from queries.truncation import Truncation
 
+_NOTES = {"description": "Only where numbers of the request were rounded down: what was offered and what was taken"}
+
 
 class Loss(Schema):
     """A loss of privacy."""
@@ -152,6 +154,7 @@ class BoughtProfile(Schema):
     profile = fields.Nested(Profile, required=True)
     budget = fields.Nested(Budget, required=True)
     replayed = fields.Boolean(required=True)
+    notes = fields.List(fields.String(), metadata=_NOTES)
 
 
 class DatasetName(Schema):
@@ -197,6 +200,7 @@ class Study(Schema):
     raise_by = fields.String(required=True, allow_none=True)
     members = fields.List(fields.String(), required=True)
     budget = fields.Nested(Budget, required=True)
+    notes = fields.List(fields.String(), metadata=_NOTES)
     raise_to = fields.Nested(Limit, data_key="raise", required=True, allow_none=True)
 
 

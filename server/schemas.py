@@ -8,25 +8,39 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from budgets import alerts, clock, loss
-from budgets.errors import Invalid
+from budgets import alerts, clock
 from queries.policy import STATISTICS
-from server.asking import above_zero, privacy_epsilon
-from server.shapes import Built, number
+from server.asking import above_zero, offered, privacy_epsilon, roundings
+from server.shapes import Built
 from server.templates import parse_templates
 
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 
 
-def _delta(value: Any) -> int:
-    try:
-        return loss.delta_atto(number(value))
-    except Invalid as error:
-        raise ValidationError(error.message) from None
+def roundings_of(body: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each number of a valid body, about a study or a profile, that was rounded down."""
+    places = {word: (word, body[word]) for word in ("epsilon", "delta") if body.get(word) is not None}
+    protocol = body.get("protocol", {})
+    limited = {"protocol": protocol}
+    limited |= {f"protocol/templates/{place}": one for place, one in enumerate(protocol.get("templates", ()))}
+    for place, one in limited.items():
+        if "max_epsilon" in one:
+            places[f"{place}/max_epsilon"] = ("epsilon", one["max_epsilon"])
+    return roundings(places)
+
+
+class _Noted(Schema):
+    """Beside what was loaded stand `notes` on what was rounded down."""
+
+    @post_load(pass_original=True)
+    def note(self, data: dict[str, Any], original: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """Add the notes."""
+        return {**data, "notes": roundings_of(original)}
 
 
 def _text(longest: int) -> validate.Length:
@@ -60,7 +74,7 @@ class ProtocolSchema(Schema):
             raise ValidationError({"strict": ["needs templates: nothing else may be asked"]})
 
 
-class TermsSchema(Schema):
+class TermsSchema(_Noted):
     """What a study is for."""
 
     title = fields.String(required=True, validate=_text(10_000))
@@ -77,18 +91,18 @@ class NewStudySchema(TermsSchema):
     name = fields.String(required=True)
     dataset = fields.String(required=True)
     epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
-    delta_atto = Built(_delta, "Delta", data_key="delta", load_default=None)
+    delta_atto = Built(partial(offered, "delta"), "Delta", data_key="delta", load_default=None)
 
 
-class BudgetChangeSchema(Schema):
+class BudgetChangeSchema(_Noted):
     """A study's new limits and why."""
 
     epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
-    delta_atto = Built(_delta, "Delta", data_key="delta", load_default=None)
+    delta_atto = Built(partial(offered, "delta"), "Delta", data_key="delta", load_default=None)
     reason = fields.String(required=True, validate=_text(10_000))
 
 
-class NewProfileSchema(Schema):
+class NewProfileSchema(_Noted):
     """What a contribution profile may cost."""
 
     epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", required=True)

@@ -8,6 +8,7 @@ from budgets import accounts, datasets
 from queries.catalog import describe
 from server import profiling, replies
 from server.api.parsing import Blueprint
+from server.api.studies import noted
 from server.auth import ROLES, actor, for_roles, house
 from server.schemas import NewProfileSchema
 
@@ -44,7 +45,7 @@ def show_dataset(name: str) -> Any:
 @blueprint.response(201, replies.BoughtProfile)
 def buy_profile(body: dict[str, Any], name: str) -> Any:
     """Buy a dataset's contribution profile from its own budget; it is public then. The same again is free."""
-    return profiling.buy(house(), actor(), name, body["epsilon_nano"])
+    return noted(profiling.buy(house(), actor(), name, body["epsilon_nano"]), body["notes"])
 
 
 def _head(store: Any) -> dict[str, Any]:

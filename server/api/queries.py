@@ -30,7 +30,7 @@ def _request(body: dict[str, Any]) -> Request:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= KEY_MAX and key.isprintable()):
         raise Invalid("Idempotency-Key", f"must have from 1 to {KEY_MAX} printable characters")
-    return Request(body["query"], body["privacy"], key, body["in_sql"], body["post"])
+    return Request(body["query"], body["privacy"], key, body["in_sql"], body["post"], body["notes"])
 
 
 @blueprint.route("/studies/<study>/estimates", methods=["POST"])

@@ -14,7 +14,7 @@ from server.preparing import require_askable
 from server.schemas import BudgetChangeSchema, NewStudySchema, PageSchema, ReasonSchema, TermsSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -40,9 +40,10 @@ def list_studies(page: dict[str, Any]) -> Any:
 def open_study(body: dict[str, Any]) -> Any:
     """Open a study as a draft; a DPO has to approve it before it can ask."""
     name, dataset, epsilon, delta = (body.pop(key) for key in ("name", "dataset", "epsilon_nano", "delta_atto"))
+    notes = body.pop("notes")
     with house().database.write() as transaction:
         opened = studies.open_study(transaction, name, dataset, Terms(**body), epsilon, delta, actor())
-        return show(transaction, _askable(transaction, opened))
+        return noted(show(transaction, _askable(transaction, opened)), notes)
 
 
 @blueprint.route("/studies/<study>")
@@ -60,11 +61,12 @@ def show_study(study: str) -> Any:
 @blueprint.response(200, replies.Study)
 def edit_study(body: dict[str, Any], study: str) -> Any:
     """Change a study's terms; what is not given stays. One that was approved is a draft again."""
+    notes = body.pop("notes")
     with house().database.write() as transaction:
         present = studies.study(transaction, study).terms
         kept = {name: getattr(present, name) for name in Terms.__dataclass_fields__}
         edited = studies.edit(transaction, study, Terms(**{**kept, **body}), actor())
-        return show(transaction, _askable(transaction, edited) if "protocol" in body else edited)
+        return noted(show(transaction, _askable(transaction, edited) if "protocol" in body else edited), notes)
 
 
 def _askable(transaction: sa.Connection, study: Study) -> Study:
@@ -127,7 +129,7 @@ def set_budget(body: dict[str, Any], study: str) -> Any:
         changed = studies.set_budget(
             transaction, study, body["epsilon_nano"], body["delta_atto"], body["reason"], actor()
         )
-        return show(transaction, changed)
+        return noted(show(transaction, changed), body["notes"])
 
 
 @blueprint.route("/studies/<study>/budget/approve", methods=["POST"])
@@ -169,6 +171,11 @@ def show(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "budget": accounts.balance(transaction, accounts.STUDY, study.id).to_json(),
         "raise_to": study.raise_to.to_json() if study.raise_to else None,
     }
+
+
+def noted(said: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+    """Return what is said with `notes` on the numbers of the request that were rounded down, if there are any."""
+    return {**said, "notes": list(notes)} if notes else said
 
 
 def _shown_limits(kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def query(
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
-    request = Request(body["query"], body["privacy"], in_sql=body["in_sql"], post=body["post"])
+    request = Request(body["query"], body["privacy"], in_sql=body["in_sql"], post=body["post"], notes=body["notes"])
     with house() as opened:
         with opened.database.write() as transaction:
             by = asker(transaction, study, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +10,9 @@ from budgets import loss
 from budgets.errors import Invalid
 from queries.profile import histogram_of, likely
 from server import profiling
+from server.api.studies import noted
 from server.cli.common import acting, as_option, house, with_json
+from server.cli.studies import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,17 +29,17 @@ def profile(dataset: str, epsilon: str, name: str | None) -> Any:
     Noisy histograms of how much single persons contribute. They are public from then on, and queries that name no
     contribution bounds get those with the least total error.
     """
-    try:
-        epsilon_nano = loss.epsilon_nano(Decimal(epsilon))
-    except InvalidOperation:
-        raise Invalid("epsilon", "must be a number") from None
+    number = decimal(epsilon, "epsilon")
+    epsilon_nano = loss.offered("epsilon", number)
+    note = loss.rounding("epsilon", number)
+    notes = [] if note is None else [note]
     if epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
     with house() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         said = profiling.buy(opened, by, dataset, epsilon_nano)
-    return said, "\n".join(_words(said))
+    return noted(said, notes), "\n".join([*_words(said), *(f"Note: {one}" for one in notes)])
 
 
 def _words(said: dict[str, Any]) -> Iterator[str]:

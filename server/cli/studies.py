@@ -17,14 +17,17 @@ from budgets.errors import Invalid
 from budgets.loss import Loss, epsilon_text
 from budgets.studies import MOVES, Terms
 from server.api.parsing import read_json
+from server.api.studies import noted
 from server.api.studies import show as shown
 from server.cli.common import acting, as_option, house, with_json
 from server.preparing import require_askable
 from server.problems import findings
 from server.reporting import regulator
-from server.schemas import ProtocolSchema
+from server.schemas import ProtocolSchema, roundings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import sqlalchemy as sa
 
     from budgets.forecast import Forecast
@@ -34,11 +37,33 @@ if TYPE_CHECKING:
 ERASED = "(a name that was erased)"
 
 
-def _decimal(text: str, field: str) -> Decimal:
+class _Limits:
+    """The numbers of a command, rounded down as those of a request over HTTP are, and notes that say so."""
+
+    def __init__(self, *, epsilon: str, delta: str | None, max_epsilon: str | None = None) -> None:
+        self.notes: list[str] = []
+        self.epsilon_nano = self._offered("epsilon", epsilon, "epsilon")
+        self.delta_atto = None if delta is None else self._offered("delta", delta, "delta")
+        self.max_epsilon_nano = None if max_epsilon is None else self._offered("epsilon", max_epsilon, "max-epsilon")
+
+    def _offered(self, word: str, text: str, field: str) -> int:
+        number = decimal(text, field)
+        note = loss.rounding(word, number, field)
+        self.notes += [] if note is None else [note]
+        return loss.offered(word, number, field)
+
+
+def decimal(text: str, field: str) -> Decimal:
+    """Return a number of the command line. Raises Invalid."""
     try:
         return Decimal(text)
     except InvalidOperation:
         raise Invalid(field, "must be a number") from None
+
+
+def _noted(said: tuple[dict[str, Any], str], notes: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return what is said with notes, in JSON and in words."""
+    return noted(said[0], notes), "\n".join([said[1], *(f"Note: {note}" for note in notes)])
 
 
 def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
@@ -141,18 +166,17 @@ def new(
     """Open a study as a draft; a DPO has to approve it."""
     lists = {"tables": tables, "columns": columns, "statistics": statistics}
     protocol: dict[str, Any] = {key: list(value) for key, value in lists.items() if value}
-    if max_epsilon is not None:
-        protocol["epsilon_nano_max"] = loss.epsilon_nano(_decimal(max_epsilon, "max-epsilon"), "max-epsilon")
-    limit = loss.epsilon_nano(_decimal(epsilon, "epsilon"))
-    delta_limit = None if delta is None else loss.delta_atto(_decimal(delta, "delta"))
+    limits = _Limits(epsilon=epsilon, delta=delta, max_epsilon=max_epsilon)
+    if limits.max_epsilon_nano is not None:
+        protocol["epsilon_nano_max"] = limits.max_epsilon_nano
     terms = Terms(title, purpose, legal_basis, protocol, starts, ends)
     with house() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
-        one = studies.open_study(transaction, identifier, dataset, terms, limit, delta_limit, by)
+        one = studies.open_study(transaction, identifier, dataset, terms, limits.epsilon_nano, limits.delta_atto, by)
         require_askable(opened.stores.current(transaction, dataset), protocol)
         for member in members:
             one = studies.add_member(transaction, identifier, member, by)
-        return _said(transaction, one)
+        return _noted(_said(transaction, one), limits.notes)
 
 
 @study.command("list")
@@ -189,7 +213,8 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
             said = shown(transaction, studies.study(transaction, identifier))["protocol"]
         return said, json.dumps(said, indent=2, ensure_ascii=False)
     try:
-        read = ProtocolSchema().load(read_json(file.read_bytes()))
+        given = read_json(file.read_bytes())
+        read = ProtocolSchema().load(given)
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise Invalid(pointer or "/", detail) from None
@@ -198,7 +223,7 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
         terms = replace(studies.study(transaction, identifier).terms, protocol=read)
         edited = studies.edit(transaction, identifier, terms, by)
         require_askable(opened.stores.current(transaction, edited.dataset), read)
-        return _said(transaction, edited)
+        return _noted(_said(transaction, edited), roundings_of({"protocol": given}))
 
 
 @study.command()
@@ -226,10 +251,10 @@ def budget(
             return _said(
                 transaction, studies.approve_budget(transaction, identifier, reason, acting(transaction, "dpo", name))
             )
-        limit = loss.epsilon_nano(_decimal(epsilon, "epsilon"))
-        delta_limit = None if delta is None else loss.delta_atto(_decimal(delta, "delta"))
+        limits = _Limits(epsilon=epsilon, delta=delta)
         by = acting(transaction, "admin", name)
-        return _said(transaction, studies.set_budget(transaction, identifier, limit, delta_limit, reason, by))
+        one = studies.set_budget(transaction, identifier, limits.epsilon_nano, limits.delta_atto, reason, by)
+        return _noted(_said(transaction, one), limits.notes)
 
 
 @study.command()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgets.errors import Invalid
-from budgets.loss import ATTO, EPSILON_MAX, NANO, Loss, delta_atto, epsilon_nano
+from budgets.loss import ATTO, EPSILON_MAX, NANO, Loss, delta_atto, epsilon_nano, offered, rounding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,9 +117,12 @@ def test_what_is_no_loss_is_refused(read: Callable[[float | Decimal], int], valu
         read(value)
 
 
-@pytest.mark.parametrize("value", [1e-10, 0.1234567891, Decimal("1e-18"), Decimal(EPSILON_MAX) + Decimal("1e-9")])
-def test_epsilon_is_not_rounded(value: float | Decimal) -> None:
-    """An epsilon finer than a billionth, or a billionth past the largest, is refused and not rounded."""
+@pytest.mark.parametrize(
+    "value",
+    [1e-10, 0.1234567891, 0.1 + 0.2, Decimal("1e-18"), Decimal("1e-999999999"), Decimal(EPSILON_MAX) + Decimal("1e-9")],
+)
+def test_a_declared_epsilon_is_not_rounded(value: float | Decimal) -> None:
+    """A declared epsilon finer than a billionth, or a billionth past the largest, is refused and not rounded."""
     with pytest.raises(Invalid):
         epsilon_nano(value)
 
@@ -171,3 +175,84 @@ def test_the_text_of_no_finite_epsilon() -> None:
     gaussian = Loss(None, NANO // 2, 10**12)
     assert gaussian.epsilon_text == "infinity"
     assert gaussian.to_json() == {"epsilon": None, "rho": 0.5, "delta": 1e-6}
+
+
+# What a request offers
+
+
+def floor_of(text: str, digits: int) -> int:
+    """Return the whole units in a decimal, by its digits alone: what stands after the last unit is cut off."""
+    mantissa, _, exponent = text.lower().partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    shift = int(exponent or 0) + digits
+    written = whole + fraction
+    point = len(whole) + shift
+    return int(written[:point].ljust(point, "0") or 0) if point > 0 else 0
+
+
+@pytest.mark.parametrize(
+    ("value", "nano"),
+    [
+        (0.3, 300_000_000),
+        (0.1 + 0.2, 300_000_000),
+        (0.7 - 0.4, 299_999_999),
+        (Decimal("0.29999999999999998"), 299_999_999),
+        (Decimal("0.2" + "9" * 100), 299_999_999),
+        (sum([0.1] * 10), 999_999_999),
+        (1.0000000001, 1_000_000_000),
+        (1e-9, 1),
+        (1.9999e-9, 1),
+        (EPSILON_MAX, EPSILON_MAX * NANO),
+        (0, 0),
+        (0.0, 0),
+    ],
+)
+def test_an_offer_is_rounded_down(value: float | Decimal, nano: int) -> None:
+    """Never above what was offered, and less than a unit below it."""
+    assert offered("epsilon", value) == nano
+
+
+any_offer = st.floats(1e-9, EPSILON_MAX) | st.integers(1, 10**13).map(lambda nano: nano / NANO)
+
+
+@given(any_offer | st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.7, 1e-9, 0.05]), min_size=1, max_size=40).map(sum))
+def test_every_float_is_rounded_down_as_it_is_written(value: float) -> None:
+    """From JSON and back: the units are the digits that were written, cut off; a note says so where any were lost."""
+    written = json.dumps(value)
+    read = json.loads(written)
+    for word, digits, scale in (("epsilon", 9, NANO), ("rho", 9, NANO), ("delta", 18, ATTO)):
+        if word == "delta" and value >= 1:
+            continue
+        units = offered(word, read)
+        assert units == floor_of(written, digits)
+        exact = Fraction(Decimal(written))
+        assert 0 <= exact * scale - units < 1
+        said = rounding(word, read, "privacy/x")
+        if exact * scale == units:
+            assert said is None
+        else:
+            assert said is not None
+            assert said.startswith(f"privacy/x: {written} was offered and ")
+            assert Fraction(Decimal(said.split()[5])) * scale == units
+
+
+@pytest.mark.parametrize(
+    ("word", "unit"), [("epsilon", "0.000000001"), ("rho", "0.000000001"), ("delta", "0." + "0" * 17 + "1")]
+)
+def test_an_offer_below_one_unit_is_refused(word: str, unit: str) -> None:
+    """It would be taken as nothing. Its place is said, and what would be enough."""
+    for value in (Decimal(unit) / 2, 5e-324, Decimal("1e-999999999")):
+        with pytest.raises(Invalid) as refused:
+            offered(word, value, f"budget.{word}")
+        assert (refused.value.field, refused.value.message) == (f"budget.{word}", f"must be at least {unit}")
+    assert offered(word, Decimal(unit)) == 1
+
+
+@pytest.mark.parametrize("word", ["epsilon", "rho", "delta"])
+def test_an_offer_that_is_no_number_is_refused(word: str) -> None:
+    """As what is declared is."""
+    for value in (-1, -1e-300, 1e300, float("nan"), float("inf"), Decimal("sNaN"), True, 10**400):
+        with pytest.raises(Invalid):
+            offered(word, value)
+    with pytest.raises(Invalid):
+        offered("delta", 1)
