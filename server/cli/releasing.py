@@ -9,7 +9,7 @@ from marshmallow import ValidationError
 
 from budgets import ledger, studies
 from budgets.errors import Invalid
-from server import answer, csvs
+from server import answer, csvs, reading
 from server.asking import parse_post
 from server.cli.asking import asker, cost_text, notes_text
 from server.cli.common import house, with_json
@@ -71,7 +71,7 @@ def _head(one: Release) -> dict[str, Any]:
 @_as_option
 @with_json
 def show(study: str, identifier: str, post: str | None, name: str | None, *, as_csv: bool) -> Any:
-    """Show a release again, free: the same numbers as when it was made."""
+    """Show a release again, free: the same numbers as when it was made. It is an audit entry."""
     try:
         words = parse_post([] if post is None else post.split(","))
     except ValidationError:
@@ -79,9 +79,8 @@ def show(study: str, identifier: str, post: str | None, name: str | None, *, as_
     with house() as opened:
         with opened.database.write() as transaction:
             by = asker(transaction, study, name)
+        stored = reading.read(opened, by, study, identifier, reading.CSV if as_csv else reading.JSON, words)
         with opened.database.read() as transaction:
-            studies.visible(transaction, study, by)
-            stored = ledger.release(transaction, study, identifier)
             said = answer.show(transaction, stored, words, replayed=True)
     if as_csv:
         return said, csvs.release(said).removesuffix("\n")
