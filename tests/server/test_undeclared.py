@@ -137,7 +137,7 @@ def test_rho_pays_with_delta_too(clinic: Place, ada: Client) -> None:
         (asked({"epsilon": 1.0, "delta": 0}), "/privacy/delta", "must be above 0"),
         (asked({"epsilon": 1.0, "delta": 1}), "/privacy/delta", "must be below 1"),
         (asked({"epsilon": 1.0, "delta": -1e-8}), "/privacy/delta", "must be from 0"),
-        (asked({"epsilon": 1.0, "delta": 1e-19}), "/privacy/delta", "must be a multiple"),
+        (asked({"epsilon": 1.0, "delta": 1e-19}), "/privacy/delta", "must be at least"),
         (asked({"epsilon": 1.0, "delta": "1e-8"}), "/privacy/delta", "must be a number"),
         (asked({"epsilon": 1.0, "delta": None}), "/privacy/delta", "must be a number"),
         (asked({"epsilon": 1.0, "delta": 1e-17}), "/privacy/delta", "too small for any threshold"),
