@@ -45,9 +45,9 @@ def list_(study: str, limit: int, cursor: str | None, name: str | None) -> Any:
             studies.visible(transaction, study, by)
             found = ledger.releases_of(transaction, study, after=after, limit=limit + 1)
     items = [_head(one) for one in found[:limit]]
-    following = f"{items[-1]['released_at']}~{items[-1]['id']}" if len(found) > limit else None
+    following = f"{items[-1]['charged_at']}~{items[-1]['id']}" if len(found) > limit else None
     lines = [
-        f"{one['id']}  {one['released_at'][:19]}  {cost_text(one['cost'])}  {label_text(one['sql'])}" for one in items
+        f"{one['id']}  {one['charged_at'][:19]}  {cost_text(one['cost'])}  {label_text(one['sql'])}" for one in items
     ]
     lines += [] if following is None else [f"more with --cursor {following}"]
     return {"items": items, "next": following}, "\n".join(lines) or f"Nothing was released of study {study} yet"
@@ -59,7 +59,7 @@ def _head(one: Release) -> dict[str, Any]:
         "edition": one.question.edition,
         "sql": one.body["sql"],
         "cost": one.body["cost"],
-        "released_at": one.released_at,
+        "charged_at": one.charged_at,
     }
 
 
