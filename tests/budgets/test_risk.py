@@ -75,7 +75,7 @@ def test_the_worst_mechanism_reaches_the_bounds(epsilon: float, delta: float) ->
 
 
 def exponential(epsilon_nano: int) -> tuple[Fraction, Fraction]:
-    """Return exact bounds of e^epsilon, closer than 10^-60 of it: the series of e^(epsilon / 64), 64 times."""
+    """Return exact bounds of e^epsilon, closer than 10^-60: from the series of e^(epsilon / 64)."""
     part = Fraction(epsilon_nano, 64 * NANO)
     below, term = Fraction(1), Fraction(1)
     for number in range(1, 60):
@@ -83,7 +83,9 @@ def exponential(epsilon_nano: int) -> tuple[Fraction, Fraction]:
         below += term
     # What is left is less than twice the next term, for each is less than half of the one before.
     above = below + 2 * term * part / 60
-    return below**64, above**64
+    fine, units = 2**400, 2**220
+    low, high = Fraction(math.floor(below * fine), fine), Fraction(math.ceil(above * fine), fine)
+    return Fraction(math.floor(low**64 * units), units), Fraction(math.ceil(high**64 * units), units)
 
 
 @settings(max_examples=60)
