@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.cli.common import acting, as_option, house, with_json
-from server.reporting import assembling, page, shapes
+from server.reporting import assembling, page, regulator, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,11 +44,17 @@ for _kind in (assembling.STUDY, assembling.DATASET):
     _command(_kind)
 
 
-def _words(document: Mapping[str, Any]) -> str:
+def _recipients(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [one for study in document["studies"] for one in study["recipients"]]
+
+
+def _words(document: dict[str, Any]) -> str:
     own, releases, log = document["accounts"][0], document["releases"], document["log"]
     lines = [
         f"{document['kind'].capitalize()} {document['name']}: {document['title']}",
-        f"{releases['count']} releases",
+        f"{releases['count']} {'release' if releases['count'] == 1 else 'releases'} of statistics with noise",
+        f"Approved: {'; '.join(regulator.approvals(document)) or 'nothing yet'}",
+        f"Members: {'; '.join(map(regulator.recipient, _recipients(document))) or 'none so far'}",
     ]
     for title, meant in (("So far", own["at_spend"]), ("At the limit", own["at_limit"])):
         lines += ["", f"{title}: {meant['words']}"]

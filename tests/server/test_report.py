@@ -223,7 +223,9 @@ def test_the_command(place: Place, tmp_path: Path) -> None:
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    assert "nothing was revealed of anyone" in run("study", "flu")
+    told = run("study", "flu")
+    assert "nothing was revealed of anyone" in told
+    assert f"Approved: study flu: dora (dpo) on {clock.today()}\nMembers: ada (since {clock.today()})\n" in told
     shown: dict[str, Any] = json.loads(run("dataset", "rand-hie", "--json"))
     assert shown.keys() == place.client("dora").good("GET", "/datasets/rand-hie/report").keys()
     file = tmp_path / "report.html"

@@ -292,7 +292,7 @@ class Life:
 
 # Without shrinking: each example is a study more in the ledger, and half an hour of them says no more than one.
 @settings(
-    max_examples=40,
+    max_examples=30,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -303,7 +303,8 @@ def test_every_shape_is_reported(
     """Whatever was proposed, decided, charged and erased: the report is as documented, and a page without elements of ours."""
     ((known,),) = lived.home.rows("SELECT count(*) FROM studies")
     life = Life(lived, f"s{known}", drawn, bodies)
-    for path in (f"/studies/{life.name}/report", "/datasets/clinic/report"):
+    # The dataset's report has all the studies so far: now and then is enough.
+    for path in (f"/studies/{life.name}/report", *(["/datasets/clinic/report"] if known % 6 == 0 else [])):
         reply = lived.client("dora").get(path)
         assert reply.status == 200, reply
         schema.validate(reply.json())
