@@ -56,6 +56,11 @@ class Source:
         return "person.id" if self.place == PERSON else f"{self.place}.person"
 
     @property
+    def has_lines(self) -> bool:
+        """Say whether the source is a text file, in which a row is found by its line."""
+        return not {".csv", ".tsv"}.isdisjoint(suffix.lower() for suffix in self.path.suffixes)
+
+    @property
     def called(self) -> str:
         """Return what an admin calls the source."""
         return self.path.name if self.table is None else f"{self.table} of {self.path.name}"

@@ -32,7 +32,8 @@ _ID, _ROWS, _SPELLED = '"#id"', '"#rows"', '"#spelled"'
 class Rows:
     """A source as a relation of the staging database, and the columns that say whose row each is.
 
-    `place` is that of the columns in the manifest, `called` what people call the source.
+    `place` is that of the columns in the manifest, `called` what people call the source. Where it `has_lines`, `#row`
+    is the line on which a row begins.
     """
 
     relation: str
@@ -40,6 +41,7 @@ class Rows:
     columns: tuple[str, ...]
     place: str
     called: str
+    has_lines: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,8 @@ def _refuse_inexact(run: Run, link: Link, source: Rows, place: int, column: str)
     if ids:
         raise ImportFailed(
             f"{source.called}: {ids} ids of the column {column} are floating-point numbers so large that neighbouring "
-            f"whole numbers are the same float (the first in row {_first(run, link, inexact)}); several persons may "
-            f"share one. Store {column} as whole numbers or as text"
+            f"whole numbers are the same float (the first in {_first(run, link, source, inexact)}); several persons "
+            f"may share one. Store {column} as whole numbers or as text"
         )
 
 
@@ -154,9 +156,9 @@ def _refuse_unread(run: Run, link: Link, source: Rows, place: int, column: str) 
     ((ids,),) = run(f"SELECT count(*) FROM {link.table} WHERE {unread}")
     if ids:
         raise ImportFailed(
-            f"{source.called}: {ids} ids of the column {column} are no numbers (the first in row "
-            f'{_first(run, link, unread)}), and [person] says id_type = "number". Leave it out, or add the words that '
-            "stand for nothing to missing"
+            f"{source.called}: {ids} ids of the column {column} are no numbers (the first in "
+            f'{_first(run, link, source, unread)}), and [person] says id_type = "number". Leave it out, or add the '
+            "words that stand for nothing to missing"
         )
 
 
@@ -176,24 +178,24 @@ def _refuse_two_spellings(run: Run, link: Link, source: Rows) -> None:
     ((ids,),) = run(f"SELECT count(*) FROM ({twice})")
     if ids:
         run(f"CREATE TABLE spellings AS {twice} ORDER BY 1 LIMIT 1")
-        rows = [_first(run, link, f"{_SPELLED} = (SELECT {which} FROM spellings)") for which in ("one", "other")]
-        first, second = sorted(rows)
+        spelled = (f"{_SPELLED} = (SELECT {which} FROM spellings)" for which in ("one", "other"))
+        rows = sorted((_first(run, link, source, each) for each in spelled), key=lambda row: int(row.split()[1]))
         raise ImportFailed(
             f"{source.called}: {ids} ids of {', '.join(source.columns)} are written in two ways that read as the same "
-            f"one, as 007 and 7 do (for example in rows {first} and {second}). They may be two persons. Say in "
+            f"one, as 007 and 7 do (for example in {rows[0]} and {rows[1]}). They may be two persons. Say in "
             '[person] id_type = "text" if they are, or id_type = "number" if they are one'
         )
 
 
-def _first(run: Run, link: Link, condition: str) -> int:
-    """Return the first row of a source, from 1, whose id fulfils a condition over the table of ids."""
+def _first(run: Run, link: Link, source: Rows, condition: str) -> str:
+    """Say where the first row of a source is whose id fulfils a condition over the table of ids."""
     chosen = f"SELECT * FROM {link.table} WHERE {condition}"
-    ((place,),) = run(
-        f"WITH chosen AS ({chosen}), wanted AS (SELECT min(s.{ROW}) AS place FROM (SELECT {link.keys}, {ROW} FROM "
+    ((line, place),) = run(
+        f"WITH chosen AS ({chosen}), wanted AS (SELECT min(s.{ROW}) AS line FROM (SELECT {link.keys}, {ROW} FROM "
         f"{link.relation}) s JOIN chosen c ON {link.on('s', 'c')}) "
-        f"SELECT count(*) FROM {link.relation}, wanted WHERE {ROW} <= wanted.place"
+        f"SELECT any_value(wanted.line), count(*) FROM {link.relation}, wanted WHERE {ROW} <= wanted.line"
     )
-    return int(place)
+    return f"line {line}" if source.has_lines else f"row {place}"
 
 
 # What the rows say of persons

@@ -178,7 +178,7 @@ class _Import:
     def _number_persons(self, sources: Mapping[str, tuple[Source, Staged]]) -> Numbered:
         """Give each person of the sources their secret number."""
         named = [
-            Rows(staged.relation, staged.types, source.person, source.person_place, source.called)
+            Rows(staged.relation, staged.types, source.person, source.person_place, source.called, source.has_lines)
             for source, staged in sources.values()
         ]
         numbered = number(self._run, self._manifest.identity, named)
@@ -236,6 +236,8 @@ class _Import:
         ((stored,),) = self._run(f"SELECT count(*) FROM store.{name(table)}")
         if stored != report.kept:  # a row belongs to one person, or to none
             raise ImportFailed(f"table {table} came out with {stored} rows in place of {report.kept}")
+        if described != PERSONS and not attributes:
+            return report  # nothing is said of persons anywhere
         return replace(report, undescribed=undescribed(self._run, link, self._links[described]))
 
     def _codings(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from queries import identity
+from queries import identity, persons
 from queries.errors import ImportFailed, ManifestError
 from queries.identity import BLANKS, MISSING, Identity
 from tests.queries.sources import Built, build, rows
@@ -265,13 +265,26 @@ def test_a_large_float_that_stands_for_nothing_is_no_id(tmp_path: Path) -> None:
 def test_two_spellings_of_a_number_in_one_source_stop_the_import(tmp_path: Path) -> None:
     """007 and 7 in one source may be two persons: the admin is asked, shown rows and no ids, and can say either."""
     sources: dict[str, pa.Table | str] = {"a.csv": "id,x\n12345,1\n0012345,2\nz,3\n12345,4\n"}
-    with pytest.raises(ImportFailed, match=r"^a\.csv: 1 ids of id .*rows 1 and 2\).*id_type") as refused:
+    with pytest.raises(ImportFailed, match=r"^a\.csv: 1 ids of id .*line 2 and line 3\).*id_type") as refused:
         imported(tmp_path, 'id = "id"', sources)
     assert "12345" not in str(refused.value)
     assert imported(tmp_path, 'id = "id"\nid_type = "text"', sources).report.persons == 3
-    with pytest.raises(ImportFailed, match=r"no numbers \(the first in row 3\)"):
+    with pytest.raises(ImportFailed, match=r"no numbers \(the first in line 4\)"):
         imported(tmp_path, 'id = "id"\nid_type = "number"', sources)
     assert imported(tmp_path, 'id = "id"\nid_type = "number"\nmissing = ["Z"]', sources).report.persons == 1
+
+
+def test_a_source_that_is_no_text_is_shown_by_its_rows(tmp_path: Path) -> None:
+    """Two spellings in a Parquet file are found by the places of their rows."""
+    with pytest.raises(ImportFailed, match=r"^a\.parquet: .*in row 2 and row 3\)"):
+        imported(tmp_path, 'id = "id"', {"a.parquet": pa.table({"id": ["a", "7", "07"]})})
+
+
+def test_a_row_that_would_count_twice_stops_the_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were rows tied to persons by something that several ids share, the number of rows would not add up."""
+    monkeypatch.setattr(persons.Link, "on", lambda _self, _row, _link: "true")
+    with pytest.raises(ImportFailed, match="came out with 4 rows in place of 2"):
+        imported(tmp_path, 'id = "id"', {"a.parquet": pa.table({"id": ["a", "b"]})})
 
 
 def test_spellings_may_differ_between_sources_and_in_blanks(tmp_path: Path) -> None:
