@@ -232,7 +232,7 @@ profile_resumes = Table(
     CheckConstraint("attempt IN (2, 3)", name="attempt"),
 )
 
-# How many scans ended after their first slot: for the admin alone, and of whole days (`overruns.py`).
+# How many scans ended after their first slot: for the admin alone, and of whole days.
 overruns = Table(
     "overruns",
     metadata,

@@ -25,12 +25,12 @@ LEFT_OUT = {
         "data instead of being set beforehand, they reveal what they reveal."
     ),
     "Timing": (
-        "Answers leave at fixed beats, so that small differences do not show. A query that takes longer than a "
-        "beat can show roughly how long it took, and so can the load on a shared machine."
+        "Answers leave at beats counted from the start of their scan, so that small differences do not show. That a "
+        "scan took longer than a beat can show, and so can the load on a shared machine."
     ),
     "Failures": (
         "Whether a query fails for want of memory or time may depend on the data. It is charged in full and says "
-        "nothing more, but that it failed is seen."
+        "nothing more, but that it failed is seen: three times at most for one charge."
     ),
     "Audit log": (
         "A change to the log is found by whoever kept an earlier state of it. Keep the state that is named in this "

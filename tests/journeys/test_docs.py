@@ -167,7 +167,7 @@ def test_the_manifest_of_the_docs_is_one(tmp_path: Path) -> None:
     """The manifest that docs/manifest.md explains is read without a complaint."""
     from queries import manifest
 
-    (example,) = blocks("docs/manifest.md", "toml")
+    example, *_ = blocks("docs/manifest.md", "toml")
     read = manifest.parse(example, tmp_path)
     assert read.dataset.name == "rand-hie"
 
