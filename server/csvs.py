@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from server.table import Cell, Column, Table
 
 ENTRY_COLUMNS = ("index", "time", "actor_name", "role", "action", "subject", "study", "summary", "leaf_hash")
-RAW = ("raw_value", "raw_low", "raw_high")
 
 _STARTS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 _FORMULA = re.compile(f"'*[{_STARTS}]")
@@ -55,7 +54,8 @@ def release(shown: Mapping[str, Any]) -> str:
     flat = table.flatten(shown)
     text = io.StringIO()
     text.writelines(f"# {_comment(line)}\n" for line in _about(shown, flat))
-    _write(text, _header(flat), ([*row.labels, *_numbers(flat, row.cells)] for row in flat.rows))
+    layout, post = _layout(flat), bool(flat.post)
+    _write(text, _header(flat), ([*row.labels, *_numbers(layout, row.cells, post=post)] for row in flat.rows))
     return text.getvalue()
 
 
@@ -81,7 +81,7 @@ def _name(column: Column) -> str:
 
 
 def _endings(flat: Table, column: Column) -> list[str]:
-    raw = [f"_{end}" for end in RAW] if flat.post else []
+    raw = [f"_{end}" for end in table.RAW] if flat.post else []
     if column.member == "top":
         return ["_key", "_value", "_low", "_high", *raw]
     return ["", "_low", "_high", *raw]
@@ -94,17 +94,27 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def _numbers(flat: Table, cells: Iterable[Cell]) -> Iterator[Any]:
+def _layout(flat: Table) -> list[tuple[bool, str | None]]:
+    """Return for each column whether it is of the most frequent values, and the truncation that stands after it."""
+    lasts = {flat.columns_of(name)[-1] for name in flat.statistics}
+    return [
+        (column.member == "top", column.truncation if place in lasts else None)
+        for place, column in enumerate(flat.columns)
+    ]
+
+
+def _numbers(layout: Iterable[tuple[bool, str | None]], cells: Iterable[Cell], *, post: bool) -> Iterator[Any]:
     """Yield the fields of a row's numbers, in the order of `_header`."""
-    following = itertools.chain(flat.columns[1:], [None])
-    for column, cell, after in zip(flat.columns, cells, following):  # noqa: B905  without columns there is nothing
-        if column.member == "top":
+    for (of_top, truncation), cell in zip(layout, cells, strict=True):
+        if of_top:
             yield cell.label
-        yield from (cell.value, cell.low, cell.high)
-        if flat.post:
+        yield cell.value
+        yield cell.low
+        yield cell.high
+        if post:
             yield from cell.raw
-        if column.truncation is not None and (after is None or after.statistic != column.statistic):
-            yield column.truncation
+        if truncation is not None:
+            yield truncation
 
 
 def _about(shown: Mapping[str, Any], flat: Table) -> Iterator[str]:
@@ -164,6 +174,8 @@ def _line(row: Iterable[Any]) -> str:
 
 def field(value: Any) -> str:
     """Return a value as a field of CSV: numbers as in JSON, null empty, a text so that no spreadsheet runs it."""
+    if type(value) is int or type(value) is float:  # most are, in large answers
+        return repr(value)
     if not isinstance(value, str):
         return "" if value is None else _plain(value)
     text = f"'{value}" if _FORMULA.match(value) else value

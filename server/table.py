@@ -23,7 +23,7 @@ Numeral = int | float | None
 
 # A result with several numbers has one of these members: what they are called, and what names each of them.
 LISTS = {"bins": "bin", "top": "key", "quantiles": "at", "survival": "until"}
-ENDS = ("value", "low", "high")
+RAW = ("raw_value", "raw_low", "raw_high")
 
 WHOLE_MAX = 10**300  # no release has larger numbers; a float has none either
 
@@ -181,7 +181,9 @@ def _parts(result: Any) -> dict[_Part, Cell]:
     """Return the numbers of one result."""
     if not isinstance(result, dict):
         return {}
-    member = next((member for member in LISTS if isinstance(result.get(member), list)), None)
+    member = None
+    if not result.keys().isdisjoint(LISTS):
+        member = next((member for member in LISTS if isinstance(result.get(member), list)), None)
     if member is None:
         return {_ALONE: _cell(result, None)}
     found: dict[_Part, Cell] = {}
@@ -195,9 +197,15 @@ def _parts(result: Any) -> dict[_Part, Cell]:
 
 
 def _cell(part: Mapping[str, Any], label: Label) -> Cell:
-    value, low, high = (_numeral(part.get(end)) for end in ENDS)
-    raw = [_numeral(part.get(f"raw_{end}", part.get(end))) for end in ENDS]
-    return Cell(value, low, high, (raw[0], raw[1], raw[2]), label)
+    value, low, high = _numeral(part.get("value")), _numeral(part.get("low")), _numeral(part.get("high"))
+    raw = value, low, high
+    if not part.keys().isdisjoint(RAW):
+        raw = (
+            _numeral(part["raw_value"]) if "raw_value" in part else value,
+            _numeral(part["raw_low"]) if "raw_low" in part else low,
+            _numeral(part["raw_high"]) if "raw_high" in part else high,
+        )
+    return Cell(value, low, high, raw, label)
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:
@@ -205,9 +213,10 @@ def _dicts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _numeral(value: Any) -> Numeral:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return value if (abs(value) < WHOLE_MAX if isinstance(value, int) else math.isfinite(value)) else None
+    kind = type(value)  # compared as it is: true is no number, and of large answers this is most of the work
+    if kind is int:
+        return value if -WHOLE_MAX < value < WHOLE_MAX else None
+    return value if kind is float and math.isfinite(value) else None
 
 
 def _text(value: Any) -> str | None:
