@@ -1,8 +1,8 @@
-"""A server that dies at a chosen point of a query: python -m tests.journeys.doomed POINT.
+"""A server that dies at a chosen point of a query: python -m tests.journeys.doomed POINT [POINT ...].
 
-It is `rowless serve` with one function of the journey wrapped: when the file HOME/doom is there the worker removes it
-and kills itself, as `kill -9` would, right after that function. gunicorn starts another worker. At the point `slow` it
-does not die, but scans as long as the file is there.
+It is `rowless serve` with a function of the journey wrapped at each point: when the file HOME/doom is there and names the
+point (or none) the worker removes it and kills itself, as `kill -9` would, right after that function. gunicorn starts
+another worker. At the point `slow` it does not die, but scans as long as the file is there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from budgets import ledger
-from queries import bounding, release
+from queries import bounding, mechanisms, release
 from queries.engines.duckdb import Engine
 from server import answer, serving
 from server.settings import load
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 DOOM = load().home / "doom"
 
 
-def die() -> None:
+def die(point: str) -> None:
     """Die if it is time."""
-    if DOOM.exists():
+    if DOOM.exists() and DOOM.read_text() in (point, ""):
         DOOM.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def dying_after(work: Callable[..., Any]) -> Callable[..., Any]:
+def dying_after(work: Callable[..., Any], point: str) -> Callable[..., Any]:
     """Return a function that does its work and dies."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         done = work(*args, **kwargs)
-        die()
+        die(point)
         return done
 
     return run
 
 
-def dying_within(stream: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+def dying_within(stream: Callable[..., Iterator[Any]], point: str) -> Callable[..., Iterator[Any]]:
     """Return a generator that dies after its first item."""
 
     def run(*args: Any, **kwargs: Any) -> Iterator[Any]:
         for item in stream(*args, **kwargs):
             yield item
-            die()
+            die(point)
 
     return run
 
 
-def waiting_within(stream: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+def waiting_within(stream: Callable[..., Iterator[Any]], _point: str) -> Callable[..., Iterator[Any]]:
     """Return a generator that waits after its first item until the file is gone."""
 
     def run(*args: Any, **kwargs: Any) -> Iterator[Any]:
@@ -78,7 +78,9 @@ POINTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
 
 if __name__ == "__main__":
     slow = Engine, "stream", waiting_within
-    owner, name, wrap = {**POINTS, "slow": slow}[sys.argv[1]]
-    setattr(owner, name, wrap(getattr(owner, name)))
+    for point in sys.argv[1:]:
+        owner, name, wrap = {**POINTS, "slow": slow}[point]
+        setattr(owner, name, wrap(getattr(owner, name), point))
     bounding.warm()  # once, and not in each new worker
+    mechanisms.warm()
     serving.serve(load())

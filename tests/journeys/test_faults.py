@@ -15,7 +15,10 @@ from tests.journeys.doomed import POINTS
 from tests.serving import ask, serving, wait_until_up
 
 if TYPE_CHECKING:
-    from tests.serving import Client, Home, Reply
+    from collections.abc import Iterator
+
+    from tests.postgres import Postgres
+    from tests.serving import Client, Home, Reply, Server
 
 TIMES = 20
 EPSILON_NANO = 10_000_000
@@ -26,45 +29,63 @@ def body(turn: int) -> dict[str, Any]:
     return ask({f"n{turn}": {"count": "persons"}}, 0.01, "visits", group_by=["sex"])
 
 
-def ask_the_doomed(client: Client, turn: int, **headers: str) -> Reply | None:
+@pytest.fixture(scope="module", params=["template", "shared_template"], ids=["sqlite", "postgresql"])
+def server(
+    request: pytest.FixtureRequest, postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Serve a home whose server dies where it is told to; each point has a study of its own."""
+    made: Home = request.getfixturevalue(request.param)
+    database = made.database and postgres_server.create(made.database.rpartition("/")[2])
+    home = made.copy(tmp_path_factory.mktemp("doomed") / "home", database)
+    with serving(home, program=("tests.journeys.doomed", *POINTS)) as running:
+        yield running
+    home.assert_sound()
+    if database:
+        postgres_server.drop(database)
+
+
+def ask_the_doomed(client: Client, study: str, turn: int, **headers: str) -> Reply | None:
     """Ask, and return nothing when the server died over it."""
     try:
-        return client.post("/studies/s/queries", body(turn), **headers)
+        return client.post(f"/studies/{study}/queries", body(turn), **headers)
     except (OSError, http.client.HTTPException):
         return None
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_sudden_death(either_home: Home, point: str) -> None:
+def test_sudden_death(server: Server, point: str) -> None:
     """Killed at a point, the server leaves whole steps; the retry is charged no second time and answered."""
-    home = either_home
+    home, ada = server.home, server.client("ada")
     charged, stored = point != "reserving", point == "settled"
-    with serving(home, program=("tests.journeys.doomed", point)) as server:
-        server.open_study("s", "clinic", epsilon=9.0)
-        ada = server.client("ada")
-        for turn in range(TIMES):
-            (home.path / "doom").touch()
-            key = {"Idempotency_Key": f"turn-{turn}"} if turn % 2 else {}
-            before = home.last_entry()
-            assert ask_the_doomed(ada, turn, **key) is None
-            assert not (home.path / "doom").exists()
-            assert home.used_nano("study", "s") == EPSILON_NANO * (turn + charged)
-            assert home.used_nano("dataset", "clinic") == EPSILON_NANO * (turn + charged)
-            died_with = home.rows("SELECT id, body FROM releases")
-            assert len(died_with) == turn + stored
-            logged = ["query.reserve"] * charged + ["query.release"] * stored
-            assert home.actions(before) == logged
-            wait_until_up(server)
-            again = ada.post("/studies/s/queries", body(turn), **key)
-            assert again.status == 201, again
-            assert again.json()["replayed"] == stored
-            assert home.used_nano("study", "s") == EPSILON_NANO * (turn + 1)
-            assert home.reserved() == turn + 1
-            once_more = ada.post("/studies/s/queries", body(turn), **key).json()
-            assert once_more["replayed"]
-            assert once_more["rows"] == again.json()["rows"]
-            assert set(died_with) <= set(home.rows("SELECT id, body FROM releases"))
-        assert len(home.rows("SELECT id FROM releases")) == TIMES
-        home.assert_sound()
-    assert home.rows("SELECT count(*) FROM charges WHERE kind = 'settle'") == [(TIMES,)]
+    taken = home.used_nano("dataset", "clinic")
+    server.open_study(point, "clinic", epsilon=9.0)
+    for turn in range(TIMES):
+        (home.path / "doom").write_text(point)
+        key = {"Idempotency_Key": f"turn-{turn}"} if turn % 2 else {}
+        before = home.last_entry()
+        assert ask_the_doomed(ada, point, turn, **key) is None
+        assert not (home.path / "doom").exists()
+        assert home.used_nano("study", point) == EPSILON_NANO * (turn + charged)
+        assert home.used_nano("dataset", "clinic") == taken + EPSILON_NANO * (turn + charged)
+        died_with = releases(home, point)
+        assert len(died_with) == turn + stored
+        logged = ["query.reserve"] * charged + ["query.release"] * stored
+        assert home.actions(before) == logged
+        wait_until_up(server)
+        again = ada.post(f"/studies/{point}/queries", body(turn), **key)
+        assert again.status == 201, again
+        assert again.json()["replayed"] == stored
+        assert home.used_nano("study", point) == EPSILON_NANO * (turn + 1)
+        assert home.reserved(point) == turn + 1
+        once_more = ada.post(f"/studies/{point}/queries", body(turn), **key).json()
+        assert once_more["replayed"]
+        assert once_more["rows"] == again.json()["rows"]
+        assert set(died_with) <= set(releases(home, point))
+    assert len(releases(home, point)) == TIMES
+    assert home.rows("SELECT count(*) FROM charges WHERE kind = 'settle' AND study = ?", point) == [(TIMES,)]
     home.assert_sound()
+
+
+def releases(home: Home, study: str) -> list[tuple[str, str]]:
+    """Return a study's releases as they are stored."""
+    return home.rows("SELECT id, body FROM releases WHERE study = ?", study)
