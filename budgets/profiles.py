@@ -4,7 +4,9 @@ A profile describes how much single persons contribute to an edition; it is boug
 study, and everybody may see it. Its rows stand beside those of queries (`ledger.py`) and follow the same rules: the
 charge comes before the data, one row resolves it, a failure gives nothing back, and the same plan is charged once.
 
-An edition may have several profiles, each more exact than those before: the most exact one is shown.
+An edition may have several profiles, each more exact than those before: the most exact one is shown. An edition without
+one goes on with those of the editions before it. Nothing is spent again for that: a profile is a release, and what was
+released may be used for anything (post-processing).
 """
 
 from __future__ import annotations
@@ -73,6 +75,49 @@ def of_edition(transaction: sa.Connection, dataset: str, edition: int) -> list[S
         .order_by(charges.c.epsilon_nano.desc(), profiles.c.charged_at.desc(), profiles.c.id)
     )
     return [_stored(row) for row in rows]
+
+
+def in_use(transaction: sa.Connection, dataset: str, edition: int) -> list[Stored]:
+    """Return the profiles that an edition may be described by, the one that is shown first.
+
+    Those of the edition itself, as `of_edition` has them, then those of earlier editions, the latest edition first.
+    """
+    rows = transaction.execute(
+        sa.select(profiles)
+        .join(charges, charges.c.id == profiles.c.charge)
+        .where(profiles.c.dataset == dataset, profiles.c.edition <= edition)
+        .order_by(profiles.c.edition.desc(), charges.c.epsilon_nano.desc(), profiles.c.charged_at.desc(), profiles.c.id)
+    )
+    return [_stored(row) for row in rows]
+
+
+def standing(transaction: sa.Connection, dataset: str) -> dict[str, Any] | None:
+    """Return the edition and the cost of the profile that a dataset goes by, for whoever approves a study of it."""
+    row = transaction.execute(
+        sa.select(charges)
+        .join(profiles, charges.c.id == profiles.c.charge)
+        .where(profiles.c.dataset == dataset)
+        .order_by(profiles.c.edition.desc(), charges.c.epsilon_nano.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return None
+    return {"edition": row.edition, "cost": Loss(row.epsilon_nano, row.rho_nano, row.delta_atto).to_json()}
+
+
+def ever_charged(transaction: sa.Connection, dataset: str) -> bool:
+    """Say whether any profile of a dataset was ever charged, those given back aside."""
+    return bool(
+        transaction.execute(
+            sa.select(sa.func.count())
+            .select_from(_with_resolution)
+            .where(
+                charges.c.dataset == dataset,
+                charges.c.kind == RESERVE,
+                sa.func.coalesce(_resolutions.c.kind, SETTLE) != VOID,
+            )
+        ).scalar()
+    )
 
 
 def reserve(transaction: sa.Connection, subject: Subject, loss: Loss) -> Charge:

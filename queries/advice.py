@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from queries import nodes, plan, pricing, results, truncation
+from queries import drowning, nodes, plan, pricing, results, survival, truncation
 from queries.errors import InvalidQuery
 from queries.measures import Counted
 from queries.mechanisms import NANO
@@ -69,8 +69,10 @@ def advise(asked: Asked) -> list[str]:
     unknown = [words for words, how in cut.items() if how is truncation.Truncation.UNKNOWN]
     return [
         *unknown,
+        *_on_follow_up(asked.plan),
         *(f"{output.name}: {_about(asked, output)}" for output in asked.plan.outputs),
         *_on_rho(asked),
+        *filter(None, [drowning.sentence(asked.plan, asked.dataset)]),
         *_on_group_sizes(asked),
         *(words for words in cut if words not in unknown),
     ]
@@ -220,6 +222,13 @@ def _on_group_sizes(asked: Asked) -> Iterator[str]:
             f"{_number(each)} persons in each, where {name} needs {_number(needed[name])} for a margin under a tenth. "
             f"{fewer} times fewer cells would do: coarser bins or periods, or fewer keys."
         )
+
+
+def _on_follow_up(planned: Plan) -> Iterator[str]:
+    """Yield what a survival curve supposes that does not say when the data end."""
+    if planned.built is not None:
+        for words in survival.followed_to_the_last(planned.query, planned.built.values, planned.tables):
+            yield f"{words}."
 
 
 # Numbers in words

@@ -38,5 +38,16 @@ class OutsideProtocol(QueriesError):
         self.message = message
 
 
+class WouldDrown(QueriesError):
+    """More of an answer's numbers are expected to drown in their noise than the request allows. Nothing was charged."""
+
+    def __init__(self, share: float, most: float) -> None:
+        super().__init__(
+            f"{share:.1%} of the numbers are expected to be smaller than their margin, and at most {most:.1%} may be; "
+            "take fewer cells or a larger charge"
+        )
+        self.share = share
+
+
 class EngineFailed(QueriesError):
     """The engine or the kernel failed after the charge. Its cause is for the admin's log only."""

@@ -31,6 +31,8 @@ NANO = 10**9  # epsilon is charged in billionths
 UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact up to here
 EPSILON_MAX = 10_000
 CATEGORIES_MAX = 1_000_000
+PROFILE = Decimal("0.1")  # what the contribution profile costs that the first import buys
+PROFILE_PART = 4  # unless that is more than this part of the cap
 
 # Dates without declared bounds: a public constant, wide enough for living persons' records.
 DATES = (dt.date(1900, 1, 1), dt.date(2099, 12, 31))
@@ -68,7 +70,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A dataset and its sources. `persons` is None when persons are taken from their first event."""
+    """A dataset and its sources. `persons` is None when persons are taken from their first event.
+
+    `profile` is the epsilon of the contribution profile that is to be bought (None: none). It is `profile_asked` for
+    where the manifest names it, and the default where it does not.
+    """
 
     dataset: Dataset
     identity: Identity
@@ -76,6 +82,8 @@ class Manifest:
     person_columns: Mapping[str, str]
     events: Mapping[str, Source]
     text: str
+    profile: Decimal | None = PROFILE
+    profile_asked: bool = False
 
 
 def read(path: Path) -> Manifest:
@@ -114,6 +122,7 @@ def parse(text: str, folder: Path) -> Manifest:
         raise head.error("persons_max", f"must be from 1 to {PERSONS_MAX}")
     title = head.text("title", name)
     overcommit = head.flag("overcommit", False)
+    profile = _profile(head, epsilon)
     head.done()
 
     person = top.section("person")
@@ -151,7 +160,19 @@ def parse(text: str, folder: Path) -> Manifest:
         raise top.error("tables", "declare at least one table")
     top.done()
     dataset = Dataset(name, title, epsilon, delta, persons_max, frozen(tables), overcommit, epsilon_min)
-    return Manifest(dataset, identity, persons, frozen(own_from), frozen(events), text)
+    return Manifest(
+        dataset, identity, persons, frozen(own_from), frozen(events), text, profile, profile_asked="profile" in head
+    )
+
+
+def _profile(head: _Section, cap: Decimal) -> Decimal | None:
+    """Return what the contribution profile may cost. Raises ManifestError."""
+    if head.is_false("profile"):
+        return None
+    epsilon = head.decimal("profile", PROFILE)
+    if not 0 < epsilon <= cap and "profile" in head:
+        raise head.error("profile", f"must be above 0 and at most the cap, epsilon {cap}; or false, for none")
+    return epsilon
 
 
 def _identity(person: _Section) -> Identity:
@@ -320,6 +341,10 @@ class _Section:
         if not isinstance(value, bool):
             raise self.error(key, "must be true or false")
         return value
+
+    def is_false(self, key: str) -> bool:
+        """Say whether a key stands there as false, in place of what it is else."""
+        return self._take(key, None) is False
 
     def whole(self, key: str) -> int:
         value = self._take(key, _REQUIRED)

@@ -100,10 +100,11 @@ class Histogram:
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """The two histograms of a column."""
+    """The two histograms of a column; `by` is the period of a date that counts as a value."""
 
     values: Histogram
     repeats: Histogram
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def read(body: Mapping[str, Any]) -> Mapping[str, TableProfile]:
                 histogram_of(table["events"]),
                 frozen(
                     {
-                        column: ColumnProfile(histogram_of(one["values"]), histogram_of(one["repeats"]))
+                        column: ColumnProfile(histogram_of(one["values"]), histogram_of(one["repeats"]), one.get("by"))
                         for column, one in table["columns"].items()
                     }
                 ),
@@ -212,9 +213,28 @@ def read(body: Mapping[str, Any]) -> Mapping[str, TableProfile]:
 
 
 def with_profile(dataset: Dataset, profile: Mapping[str, TableProfile]) -> Dataset:
-    """Return a dataset whose tables have their profiles."""
-    tables = {name: replace(table, profile=profile.get(name)) for name, table in dataset.tables.items()}
+    """Return a dataset whose tables have their profiles, as far as these fit: they may be of an earlier edition."""
+    tables = {
+        name: replace(table, profile=_fitting(profile.get(name), table)) for name, table in dataset.tables.items()
+    }
     return replace(dataset, tables=frozen(tables))
+
+
+def _fitting(profile: TableProfile | None, table: Table) -> TableProfile | None:
+    """Return a profile with the columns that a table still has, and that have no more values than it knows of.
+
+    The months of a date are known in whatever number: data grow.
+    """
+    if profile is None or table.one_row_per_person:
+        return None
+    columns = {}
+    for name, one in profile.columns.items():
+        column = table.columns.get(name)
+        key = None if column is None else key_of(column, table)
+        period = PERIOD if column is not None and column.kind is Kind.DATE else None
+        if key is not None and one.by == period and (period is not None or key.size <= one.values.most):
+            columns[name] = one
+    return replace(profile, columns=frozen(columns))
 
 
 def histogram_of(shown: Mapping[str, Any]) -> Histogram:

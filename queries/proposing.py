@@ -144,6 +144,22 @@ def losses(
     return cells.lost(cells_per_person), events.lost(events_per_cell)
 
 
+def counted(
+    table: Table, keys: Sequence[CellKey], cells_per_person: int, events_per_cell: int
+) -> tuple[float, float] | None:
+    """Return how many cells persons touch within the bounds, all persons together, and with how many events.
+
+    None where no profile shows anybody. Of cells it is no less than there are, as all that is known of them.
+    """
+    cells_lost, events_lost = losses(table, keys, cells_per_person, events_per_cell)
+    if table.profile is None or cells_lost is None or events_lost is None:
+        return None
+    own = [key for key in keys if not key.column.of_person]
+    cells = _cells(table, table.profile, keys, math.prod(key.size for key in own))
+    whole = Numbers.of(table.profile.events).total
+    return cells.total * (1 - cells_lost), whole * (1 - cells_lost) * (1 - events_lost)
+
+
 def events_lost(table: Table, most: int) -> float | None:
     """Return which share of a table's events lies beyond a number for each person; None without a profile."""
     numbers = None if table.profile is None else Numbers.of(table.profile.events)

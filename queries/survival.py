@@ -29,7 +29,7 @@ from queries.intervals import reach
 from queries.per_person import BuiltValue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from queries.intervals import Floats
     from queries.per_person import Built
@@ -56,7 +56,38 @@ def extend(built: Built, query: nodes.Query, tables: Mapping[str, Table]) -> Bui
         if isinstance(statistic, nodes.Survival)
     ]
     columns = dict(built.table.columns) | {value.column.name: value.column for value in more}
-    return replace(built, values=(*built.values, *more), table=replace(built.table, columns=frozen(columns)))
+    said = followed_to_the_last(query, (*built.values, *more), tables)
+    return replace(
+        built,
+        values=(*built.values, *more),
+        table=replace(built.table, columns=frozen(columns)),
+        notes=(*built.notes, *said),
+    )
+
+
+def followed_to_the_last(
+    query: nodes.Query, values: Sequence[BuiltValue], tables: Mapping[str, Table]
+) -> tuple[str, ...]:
+    """Return a warning for each curve without `ends`: everybody is then followed to the last day there may be.
+
+    Where the data end before it, those who could not be seen any more count as if the event had not happened to them.
+    """
+    outcomes = {value.column.name: value for value in values if value.word == "outcome"}
+    said = []
+    for name, statistic in query.select:
+        if isinstance(statistic, nodes.Survival) and statistic.ends is None:
+            to = outcomes[column_name(name)].to
+            assert to is not None
+            assert to.date is not None
+            date = tables[to.table].columns[to.date]
+            edges = ", ".join(map(str, statistic.edges[:3])) + (", ..." if len(statistic.edges) > 3 else "")
+            said.append(
+                f"{name}: it does not say when the data end, so everybody without the event is followed up to "
+                f"{date.label(date.size)}, the last day that {to.date} may have in {to.table}. If the data end before, "
+                f'the curve is too high, and no margin shows it. Give the last day of the data, as in "ends": '
+                f"\"2020-12-31\", in SQL SURVIVAL({statistic.column}, [{edges}], DATE '2020-12-31')"
+            )
+    return tuple(said)
 
 
 def _outcome(

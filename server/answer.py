@@ -36,6 +36,7 @@ from queries import (
     advice,
     bounding,
     documents,
+    drowning,
     postprocessing,
     release,
     sql,
@@ -76,6 +77,7 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
     """
     with refusals.recorded(house.database, actor, study, "query"):
         prepared = prepare(house, actor, study, request)
+    drowning.require(prepared.plan, prepared.catalog, request.drowned_max)
     with ExitStack() as leaving:
         # The same question at the same time waits for its answer here, and not for a second scan.
         with house.turns.one(prepared.question):
@@ -115,10 +117,13 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
         prepared.plan, prepared.catalog, request.privacy, house.settings.max_cells, ahead.rho_like(prepared.loss)
     )
     described = _described(prepared.plan)
+    drowned = drowning.of(prepared.plan, prepared.catalog)
     return {
         **described,
         "notes": [*request.notes, *described["notes"]],
         "advice": advice.advise(advised),
+        "drowned": drowned.share,
+        "drowned_of": dict(drowned.by_statistic),
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells if prepared.plan.listing is None else None,
         "affordable": queries_left > 0,

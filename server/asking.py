@@ -283,6 +283,20 @@ def _post(word: Any, before: list[Any]) -> str:
     return word
 
 
+def parse_require(value: Any) -> float:
+    """Return what share of the numbers may be expected to drown at most. Raises ValidationError with the place."""
+    shape = as_object(value)
+    only(shape, "drowned")
+    return member(shape, "drowned", _part)
+
+
+def _part(value: Any) -> float:
+    part = float(number(value))
+    if not 0 <= part <= 1:
+        raise ValidationError("must be a share from 0 to 1")
+    return part
+
+
 class _Post(fields.String):
     """The same as one text, with commas."""
 
@@ -307,6 +321,7 @@ class AskSchema(Schema):
     bounds = fields.Nested(BoundsSchema)
     privacy = Built(parse_privacy, "Privacy", required=True)
     post = Built(parse_post, "Post", load_default=())
+    drowned_max = Built(parse_require, "Require", data_key="require", load_default=None)
 
     @post_load(pass_original=True)
     def make(self, data: dict[str, Any], original: Mapping[str, Any], **_: Any) -> dict[str, Any]:

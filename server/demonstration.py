@@ -28,8 +28,8 @@ from budgets.studies import Terms
 from queries import manifest as manifests
 from server.errors import ServerError
 from server.house import create_home, open_house
+from server.importing import import_dataset
 from server.observatory import Shape, write_observatory
-from server.stores import import_manifest
 from server.terminal import as_table
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ QUESTION = "do people who pay a larger share of the bill (coinsurance, in %) see
 ASK = {
     "query": {
         "from": "years",
-        "where": {"column": "year", "op": ">=", "value": 2},
         "group_by": ["coinsurance"],
         "select": {
             "patients": {"count": "persons"},
-            "visits_a_year": {"mean": "visits", "bounds": [0, 20]},
+            # Of the years, those with a visit. A mean of visits would have to be clamped, and few have very many.
+            "saw_a_doctor": {"proportion": {"column": "visits", "op": ">", "value": 0}},
         },
-        "bounds": {"events_per_cell": 4},
+        "bounds": {"events_per_cell": 5},  # the study lasted five years: nothing is cut off
     },
     "privacy": {"epsilon": 1.0},
 }
@@ -186,11 +186,11 @@ def _set_up(settings: Settings, manifest: Path, say: Callable[[str], None]) -> d
             known = dataset in datasets.names(transaction)
         _keep_tokens(kept, tokens)
         if not known:
-            _, report = import_manifest(
-                settings, house.database, manifests.read(manifest), admin, lambda _what, _done: None
-            )
+            imported = import_dataset(house, manifests.read(manifest), admin, lambda _what, _done: None)
+            report = imported.report
             rows = report.tables["years"].kept
             say(f"Imported {dataset}: {report.persons:,} persons, {rows:,} person-years")
+            say(f"  its contribution profile: {imported.profile.words}")
         with house.database.read() as transaction:
             known = "observatory" in datasets.names(transaction)
         if not known:
@@ -225,9 +225,10 @@ def _import_observatory(settings: Settings, house: House, admin: Actor, say: Cal
     with tempfile.TemporaryDirectory(dir=settings.home) as folder:
         written = write_observatory(Path(folder), OBSERVATORY)
         read = manifests.read(written.manifest)
-        import_manifest(settings, house.database, read, admin, lambda _what, _done: None)
+        imported = import_dataset(house, read, admin, lambda _what, _done: None)
         events = written.consultations + written.prescriptions
         say(f"Imported observatory: {written.persons:,} made-up persons, {events:,} events")
+        say(f"  its contribution profile: {imported.profile.words}")
 
 
 def _token(transaction: sa.Connection, name: str, role: str, admin: Actor) -> str:
@@ -279,6 +280,8 @@ def _ask(address: str, token: str, say: Callable[[str], None]) -> None:
     took_ms = (time.monotonic() - began) * 1000
     budget = answer["budget"]
     say(f"The answer, with its margins at 95%, after {took_ms:.0f} ms:\n\n{as_table(answer)}\n")
+    for note in answer["notes"]:
+        say(f"Note: {note}")
     cost = f"It cost epsilon {answer['cost']['epsilon']:g}."
     if answer["replayed"]:
         cost = "It was asked before, so it is the same answer, free."

@@ -122,6 +122,10 @@ COMPONENTS: dict[str, dict[str, Any]] = {
         "items": {"enum": list(postprocessing.WORDS)},
         "description": "How the answer is post-processed, after the noise; the released numbers stay beside",
     },
+    "Require": {
+        "description": "Refuse the query, before any charge, if a larger share of its numbers is expected to drown",
+        **_shape(["drowned"], drowned={"type": "number", "minimum": 0, "maximum": 1}),
+    },
     "Predicate": {
         "description": "A filter. Comparisons hold for no null; `is_null` does.",
         "oneOf": [

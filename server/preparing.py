@@ -42,6 +42,9 @@ class Request:
     in_sql: bool = False
     post: tuple[str, ...] = ()  # how the answer is to be shown: no part of the question
     notes: tuple[str, ...] = ()  # what this spelling of it was taken for: no part of the question, nor of the release
+    drowned_max: float | None = (
+        None  # of its numbers a larger share must not be expected to drown: no part of it either
+    )
 
 
 @dataclass(frozen=True)

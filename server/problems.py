@@ -46,6 +46,7 @@ PROBLEMS: dict[type[Exception], Answer] = {
     own.StoreUnavailable: Answer(503, "unavailable", "The dataset cannot be used at the moment"),
     own.QueryFailed: Answer(500, "query-failed", "The query failed"),
     queries.InvalidQuery: Answer(422, "invalid-query", "The query cannot be answered as it is"),
+    queries.WouldDrown: Answer(422, "would-drown", "Too many of the numbers would drown in their noise"),
     queries.OutsideProtocol: Answer(403, "outside-protocol", "The study's protocol does not include this"),
     budgets.Invalid: Answer(422, "invalid-request", "A value is not valid"),
     budgets.Forbidden: Answer(403, "forbidden", "This is not for your role"),
@@ -103,6 +104,9 @@ def _members(error: Exception) -> Iterator[tuple[str, Any]]:
         case queries.InvalidQuery() | queries.OutsideProtocol():
             yield "detail", error.message
             yield "pointer", error.pointer
+        case queries.WouldDrown():
+            yield "detail", str(error)
+            yield "drowned", error.share
         case budgets.Invalid():
             yield "detail", error.message
             yield "pointer", f"/{error.field}"

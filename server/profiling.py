@@ -1,4 +1,6 @@
-"""The journey of a contribution profile: bought once by the custodian, public from then on.
+"""The journey of a contribution profile: bought once by the custodian, public from then on, for later editions too.
+
+By default it is bought at the first import (`importing.py`).
 
 It is that of a query (`answer.py`), in the same order and for the same reasons, but for three things: an admin asks
 and no study does, the dataset's account alone is charged, and what is released is part of the catalog: all may see it.
@@ -76,12 +78,12 @@ def buy(house: House, actor: Actor, dataset: str, epsilon_nano: int) -> dict[str
 
 def show(stored: Stored) -> dict[str, Any]:
     """Return a profile as it is shown to everybody."""
-    return {**stored.body, "charged_at": stored.charged_at}
+    return {**stored.body, "edition": stored.subject.edition, "charged_at": stored.charged_at}
 
 
 def shown(transaction: sa.Connection, dataset: str, edition: int) -> dict[str, Any] | None:
-    """Return the profile that an edition's catalog shows, if one was bought."""
-    found = profiles.of_edition(transaction, dataset, edition)
+    """Return the profile that an edition's catalog shows, its own or that of an edition before it, if there is one."""
+    found = profiles.in_use(transaction, dataset, edition)
     return show(found[0]) if found else None
 
 

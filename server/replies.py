@@ -138,11 +138,15 @@ class TableProfile(Schema):
 
 
 class Profile(Schema):
-    """A contribution profile: how much single persons contribute to each table, as noisy histograms."""
+    """A contribution profile: how much single persons contribute to each table, as noisy histograms.
+
+    `edition` is the one whose persons it describes: later editions go on with it until another is bought.
+    """
 
     cost = fields.Nested(Loss, required=True)
     confidence = fields.Float(required=True)
     tables = fields.Dict(keys=fields.String(), values=fields.Nested(TableProfile), required=True)
+    edition = fields.Integer(required=True)
     charged_at = fields.String(required=True)
 
 
@@ -177,9 +181,18 @@ class ShownProtocol(Schema):
     strict = fields.Boolean()
 
 
+class StandingProfile(Schema):
+    """The contribution profile that a dataset goes by: of which edition it is, and what it cost the dataset."""
+
+    edition = fields.Integer(required=True)
+    cost = fields.Nested(Loss, required=True)
+
+
 class Study(Schema):
     """A study. `raise` is a larger budget that waits for the DPO, as `raise_by` proposed it.
 
+    `profile` is the dataset's contribution profile, null without one: it is public, and part of what an approver
+    accepts with the dataset.
     Who opened, edited and approved it is told by name, as long as the names are kept.
     """
 
@@ -189,6 +202,7 @@ class Study(Schema):
     purpose = fields.String(required=True)
     legal_basis = fields.String(required=True)
     dataset = fields.String(required=True)
+    profile = fields.Nested(StandingProfile, required=True, allow_none=True)
     state = fields.String(required=True)
     protocol = fields.Nested(ShownProtocol, required=True)
     starts = fields.String(required=True, allow_none=True)
@@ -241,12 +255,16 @@ class Estimate(Schema):
 
     `cells` is null where a key has no declared values: how many of them will be named is not known.
     `advice` says what dominates the error and what would help.
+    `drowned_of` is the share of each statistic's numbers that are expected to be smaller than their margin, `drowned`
+    the largest of them; null where a key has no declared values.
     """
 
     cost = fields.Nested(Loss, required=True)
     affordable = fields.Boolean(required=True)
     queries_left = fields.Integer(required=True)
     cells = fields.Integer(required=True, allow_none=True)
+    drowned = fields.Float(required=True, allow_none=True)
+    drowned_of = fields.Dict(keys=fields.String(), values=fields.Float(allow_none=True), required=True)
     columns = fields.List(fields.Nested(AnswerColumn), required=True)
     bounds = fields.Nested(AnswerBounds, required=True)
     notes = fields.List(fields.String(), required=True)
@@ -419,6 +437,7 @@ class Problem(Schema):
     pointer = fields.String()
     errors = fields.List(fields.Dict())
     account = fields.String()
+    drowned = fields.Float()
     cost = fields.Nested(Loss)
     remaining = fields.Nested(Left)
 

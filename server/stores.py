@@ -115,8 +115,11 @@ class Stores:
 
 
 def catalogs(transaction: sa.Connection, opened: OpenEdition) -> list[Dataset]:
-    """Return an edition's public schema with each profile that was bought of it, the one in use first; last without."""
-    bought = profiles.of_edition(transaction, opened.edition.dataset, opened.edition.number)
+    """Return an edition's public schema with each profile that describes it, the one in use first; last without.
+
+    Of a profile of an earlier edition only what fits the present tables and columns is used.
+    """
+    bought = profiles.in_use(transaction, opened.edition.dataset, opened.edition.number)
     return [*(profile.with_profile(opened.dataset, profile.read(one.body)) for one in bought), opened.dataset]
 
 

@@ -30,7 +30,8 @@ def _request(body: dict[str, Any]) -> Request:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= KEY_MAX and key.isprintable()):
         raise Invalid("Idempotency-Key", f"must have from 1 to {KEY_MAX} printable characters")
-    return Request(body["query"], body["privacy"], key, body["in_sql"], body["post"], body["notes"])
+    post, notes, drowned_max = body["post"], body["notes"], body["drowned_max"]
+    return Request(body["query"], body["privacy"], key, body["in_sql"], post, notes, drowned_max)
 
 
 @blueprint.route("/studies/<study>/estimates", methods=["POST"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets import accounts, approval, forecast, people, studies
+from budgets import accounts, approval, forecast, people, profiles, studies
 from budgets.loss import NANO
 from budgets.studies import MOVES, Study, Terms
 from server import replies
@@ -157,6 +157,7 @@ def show(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "purpose": terms.purpose,
         "legal_basis": terms.legal_basis,
         "dataset": study.dataset,
+        "profile": profiles.standing(transaction, study.dataset),
         "state": study.state,
         "protocol": protocol,
         "starts": terms.starts,

@@ -58,6 +58,13 @@ MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?
 @click.option("--estimate", "only_estimate", is_flag=True, help="Only say what it would cost; free.")
 @click.option("--rehearse", is_flag=True, help="Answer on data made up from the catalog; free.")
 @click.option("--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp.")
+@click.option(
+    "--require-drowned",
+    "drowned",
+    type=float,
+    metavar="SHARE",
+    help="Refuse the query, before any charge, if a larger share of its numbers is expected to drown in the noise.",
+)
 @with_json
 def query(
     study: str,
@@ -75,6 +82,7 @@ def query(
     only_estimate: bool,
     rehearse: bool,
     post: str | None,
+    drowned: float | None,
 ) -> Any:
     """Ask a query: in SQL, or as FILE with the body of the HTTP request, {"query": ..., "privacy": ...}."""
     bounds = {"cells_per_person": cells_per_person, "events_per_cell": events_per_cell}
@@ -95,11 +103,14 @@ def query(
             asked = {"sql": text, "privacy": spends, **({"bounds": given} if given else {})}
         if post is not None and isinstance(asked, dict):
             asked["post"] = post.split(",")
+        if drowned is not None and isinstance(asked, dict):
+            asked["require"] = {"drowned": drowned}
         body = asking.AskSchema().load(asked)
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
-    request = Request(body["query"], body["privacy"], in_sql=body["in_sql"], post=body["post"], notes=body["notes"])
+    how = {name: body[name] for name in ("in_sql", "post", "notes", "drowned_max")}
+    request = Request(body["query"], body["privacy"], **how)
     with house() as opened:
         with opened.database.write() as transaction:
             by = asker(transaction, study, name)

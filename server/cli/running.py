@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from queries import manifest as manifests
-from server import demonstration, health, serving, stores
+from server import demonstration, health, serving
 from server.cli.common import acting, as_option, house, progress, settings, with_json
 from server.house import create_home
+from server.importing import import_dataset
 from server.observatory import Shape, write_observatory
 from server.settings import SETTINGS
 
@@ -48,14 +49,16 @@ def import_(manifest: Path, name: str | None) -> Any:
     """Import a dataset's sources as its next edition.
 
     Nothing changes unless it finishes. The report (how many values were unreadable, unknown or out of bounds) is for
-    you alone: it holds exact counts.
+    you alone: it holds exact counts. With the first edition a contribution profile is bought, which is public, unless
+    the manifest says `profile = false`.
     """
     declared = manifests.read(manifest)
     with house() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         with progress() as shown:
-            edition, report = stores.import_manifest(opened.settings, opened.database, declared, by, shown)
+            imported = import_dataset(opened, declared, by, shown)
+    edition, report = imported.edition, imported.report
     tables = {table: dataclasses.asdict(one) for table, one in report.tables.items()}
     said = {
         "dataset": edition.dataset,
@@ -63,8 +66,10 @@ def import_(manifest: Path, name: str | None) -> Any:
         "persons": report.persons,
         "tables": tables,
         "identity": dataclasses.asdict(report.identity),
+        "profile": imported.profile.to_json(),
     }
-    return said, _report(edition.dataset, edition.number, report)
+    words = _report(edition.dataset, edition.number, report)
+    return said, f"{words}\nThe contribution profile: {imported.profile.words}"
 
 
 def _report(dataset: str, number: int, report: ImportReport) -> str:

@@ -78,6 +78,7 @@ def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
         f"Study {one.id} ({one.state}) on {one.dataset}: {one.terms.title}",
         f"  budget: epsilon {limit}, left: {ahead.study.left.alternatives}; {ahead.words}",
         f"  members: {', '.join(one.members) or 'none'}",
+        f"  {_profile_text(said['profile'])}",
         f"  opened by {said['opened_by'] or ERASED}; edited by {', '.join(said['edited_by']) or 'nobody'}",
     ]
     if one.approved_by:
@@ -106,6 +107,14 @@ def _said_in_full(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any
 
 def _indented(text: str) -> str:
     return "\n    ".join(text.splitlines())
+
+
+def _profile_text(profile: dict[str, Any] | None) -> str:
+    """Return what a dataset's profile cost, for whoever approves a study of it."""
+    if profile is None:
+        return "the dataset has no contribution profile: what bounds cut off is unknown"
+    cost = f"{profile['cost']['epsilon']:g}"
+    return f"the dataset's contribution profile (edition {profile['edition']}) cost epsilon {cost}; it is public"
 
 
 def _forecast_text(ahead: Forecast) -> str:

@@ -11,8 +11,11 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
+import duckdb
 import pytest
 
+from server.demonstration import OBSERVATORY
+from server.observatory import write_observatory
 from server.settings import SETTINGS
 from tests.ports import free_port
 from tests.serving import PATIENTS, ROOT, Client, ask, environment, through_http
@@ -88,10 +91,42 @@ def demo(checkout: Path, port: int, **variables: str) -> Iterator[Demo]:
             process.wait(30)
 
 
+PRINTED = re.compile(r"^  (\d+) +([\d,]+) ± ([\d,]+) +(\d\.\d\d) ± (\d\.\d\d)$", re.MULTILINE)
+
+
+def assert_near_the_truth(text: str) -> None:
+    """Check that each printed number lies within three margins of what DuckDB makes of the source."""
+    source = ROOT / "demo" / "rand_hie.parquet"
+    truth = duckdb.execute(
+        "SELECT coins, count(DISTINCT zper), avg((mdvis > 0)::INT) FROM read_parquet(?) GROUP BY coins", [str(source)]
+    ).fetchall()
+    printed = {int(row[0]): [float(number.replace(",", "")) for number in row[1:]] for row in PRINTED.findall(text)}
+    assert set(printed) == {coinsurance for coinsurance, _, _ in truth}
+    for coinsurance, patients, share in truth:
+        counted, off, seen, share_off = printed[coinsurance]
+        assert abs(counted - patients) <= 3 * off, coinsurance
+        assert abs(seen - share) <= 3 * max(share_off, 0.005), coinsurance
+
+
+def assert_all_are_counted(researcher: Client, folder: Path) -> None:
+    """Check that a count of the made-up events, without any bounds named, is near what the generator wrote.
+
+    It once was 119,469 ± 300 where 202,770 is true.
+    """
+    written = write_observatory(folder, OBSERVATORY)
+    for table, truth in (("consultations", written.consultations), ("prescriptions", written.prescriptions)):
+        body = {"sql": f"SELECT COUNT(*) AS events FROM {table}", "privacy": {"epsilon": 0.5}}
+        said = researcher.good("POST", "/studies/pathways/queries", body)
+        (column,), (row,) = said["columns"], said["rows"]
+        assert column["truncation"] == "profile"
+        assert column["expected_loss"] < 0.01
+        assert abs(row["events"]["value"] - truth) <= 3 * column["margin"] + 2 * column["expected_loss"] * truth, said
+
+
 TOKEN = re.compile(r"^  (researcher|admin|DPO) +(rowless_[0-9a-f]{16}_[A-Za-z0-9_-]{43})", re.MULTILINE)
 
 
-def test_the_demonstration(checkout: Path) -> None:
+def test_the_demonstration(checkout: Path, tmp_path: Path) -> None:
     """From a fresh checkout: an answer with margins, three tokens that work, a server until SIGTERM; again: free.
 
     It is killed halfway first, with half of its tokens written, and goes on from there. While it runs a second one in
@@ -115,12 +150,15 @@ def test_the_demonstration(checkout: Path) -> None:
         line = r"^  \d+ +[\d,]+ ± \d+ +\d\.\d+ (± \d\.\d+|\[\d\.\d+ to \d\.\d+\])$"
         assert len(re.findall(line, first.text, re.MULTILINE)) == 5, first.text
         assert "It cost epsilon 1. Of the study's 3, 2 is left." in first.text
+        assert first.text.count("its contribution profile: bought for epsilon 0.1") == 1, "the other was bought before"
+        assert_near_the_truth(first.text)
         tokens = dict(TOKEN.findall(first.text))
         assert set(tokens) == {"researcher", "admin", "DPO"}
         clients = {role: Client(through_http(port), token) for role, token in tokens.items()}
         assert {client.good("GET", "/me")["role"] for client in clients.values()} == {"researcher", "admin", "dpo"}
         said = clients["researcher"].post("/studies/cost-sharing/queries", ask(PATIENTS, 0.5))
         assert said.status == 201
+        assert_all_are_counted(clients["researcher"], tmp_path)
         assert clients["DPO"].good("GET", "/audit/entries?action=query.release")["items"]
         assert (checkout / "rowless-home" / "demo-tokens.json").stat().st_mode & 0o077 == 0
         first.process.terminate()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -354,3 +354,42 @@ def test_noise_never_makes_a_tail_of_giants() -> None:
     for _ in range(1_000):
         found = profile.likely(Histogram(2**20, tuple(map(int, noise.release(exact_bins))), noise.scale))
         assert max(high for _, high, persons in found.bins() if persons) <= 127
+
+
+# A later edition
+
+
+def test_of_an_earlier_edition_what_fits_is_used() -> None:
+    """A column that is gone, has more values or another kind is left out; more months, fewer values and the rest stay."""
+    plan = planned()
+    body = profile.release(plan, [np.full(len(draft.starts), 1_000, dtype=np.int64) for draft in plan.drafts])
+    made = profile.read(body)
+    whole = profile.with_profile(DATASET, made).tables["visits"].profile
+    assert whole is not None
+    assert set(whole.columns) == set(KEYED)
+    visits = DATASET.tables["visits"]
+    for name, column in COLUMNS.items():
+        if name not in KEYED:
+            continue
+        later = {other: kept for other, kept in visits.columns.items() if other != name}
+        assert fitting(visits, later, made) == set(KEYED) - {name}, "it is gone"
+        if column.kind is Kind.DATE:
+            grown = replace(column, high=column.high + 400)
+            assert fitting(visits, {**later, name: grown}, made) == set(KEYED), "data grow"
+            number = replace(column, kind=Kind.INTEGER, low=1, high=20)
+            assert fitting(visits, {**later, name: number}, made) == set(KEYED) - {name}, "it is no date any more"
+        elif column.kind is Kind.INTEGER:
+            wider, narrower = replace(column, high=column.high + 1), replace(column, high=column.high - 1)
+            assert fitting(visits, {**later, name: wider}, made) == set(KEYED) - {name}
+            assert fitting(visits, {**later, name: narrower}, made) == set(KEYED)
+    others = profile.with_profile(DATASET, {"elsewhere": made["visits"]}).tables
+    assert all(table.profile is None for table in others.values())
+
+
+def fitting(visits: Table, columns: dict[str, Column], made: Any) -> set[str]:
+    """Return the columns of a profile that are used of a table with other columns."""
+    later = replace(visits, columns=frozen(columns))
+    found = profile.with_profile(replace(DATASET, tables=frozen({"visits": later})), made).tables["visits"].profile
+    assert found is not None
+    assert found.events == made["visits"].events
+    return set(found.columns)

@@ -41,7 +41,8 @@ def described(
     for name, (values, repeats) in columns.items():
         key = profile.key_of(COLUMNS[name], DATASET.tables["visits"])
         assert key is not None
-        made[name] = ColumnProfile(histogram(key.size, values, scale), histogram(2**20, repeats, scale))
+        by = "month" if COLUMNS[name].kind is Kind.DATE else None
+        made[name] = ColumnProfile(histogram(key.size, values, scale), histogram(2**20, repeats, scale), by)
     return profile.with_profile(DATASET, {"visits": TableProfile(histogram(2**20, events, scale), frozen(made))})
 
 

@@ -94,7 +94,7 @@ def test_a_profile_is_bought_once_and_read_again_free(place: Place) -> None:
 
 
 def test_everybody_sees_it_in_the_catalog(place: Place) -> None:
-    """Before it is bought the catalog shows none; then each role sees the same one. A new edition has none."""
+    """Before it is bought the catalog shows none; then each role sees the same one."""
     assert place.client("ada").good("GET", "/datasets/clinic")["profile"] is None
     made = bought(place)["profile"]
     for name in ("admin", "dora", "ada", "ben"):
@@ -107,12 +107,15 @@ def test_everybody_sees_it_in_the_catalog(place: Place) -> None:
     assert place.home.used_nano("dataset", "clinic") == 3_000_000_000
 
 
-def test_a_new_edition_has_no_profile_yet(place: Place, tmp_path: Path) -> None:
-    """A profile is of the persons of one edition: another is bought for the next."""
-    bought(place)
+def test_a_new_edition_goes_on_with_the_profile(place: Place, tmp_path: Path) -> None:
+    """A profile serves the editions after it, free, until another is bought of one of them."""
+    made = bought(place)["profile"]
     import_file(place.house, write_clinic(tmp_path))
-    assert place.client("ada").good("GET", "/datasets/clinic")["profile"] is None
-    assert bought(place)["edition"] == 2
+    assert place.client("ada").good("GET", "/datasets/clinic")["profile"] == made
+    assert made["edition"] == 1
+    again = bought(place)
+    assert (again["edition"], again["replayed"]) == (2, False)
+    assert place.client("ada").good("GET", "/datasets/clinic")["profile"] == again["profile"]
     assert place.home.used_nano("dataset", "clinic") == 2_000_000_000
 
 
