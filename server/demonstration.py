@@ -280,8 +280,6 @@ def _ask(address: str, token: str, say: Callable[[str], None]) -> None:
     took_ms = (time.monotonic() - began) * 1000
     budget = answer["budget"]
     say(f"The answer, with its margins at 95%, after {took_ms:.0f} ms:\n\n{as_table(answer)}\n")
-    for note in answer["notes"]:
-        say(f"Note: {note}")
     cost = f"It cost epsilon {answer['cost']['epsilon']:g}."
     if answer["replayed"]:
         cost = "It was asked before, so it is the same answer, free."
