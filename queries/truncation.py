@@ -218,7 +218,10 @@ def sentences(plan: Plan) -> dict[str, Truncation]:
 
 def _sentence(whole: Whole) -> str:
     what = "; ".join(cut.words for cut in whole.cuts)
-    share = None if whole.loss is None else f"about {proposing.percent(whole.loss)} of what persons contribute"
+    share = None
+    if whole.loss is not None:
+        percent = proposing.percent(whole.loss)
+        share = f"{'' if percent.startswith('less') else 'about '}{percent} of what persons contribute"
     match whole.truncation:
         case Truncation.UNKNOWN:
             return (

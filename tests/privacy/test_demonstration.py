@@ -1,0 +1,98 @@
+"""The demonstration's numbers against the truth, in as many fresh draws of profile and noise as it may be run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from queries import bounding, manifest, plan, profile, release, results, store, tallying
+from queries.engines.duckdb import Engine
+from queries.nodes import Bounds, Privacy
+from server.asking import AskSchema
+from server.demonstration import ASK, OBSERVATORY
+from server.observatory import write_observatory
+from tests.serving import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from queries.catalog import Dataset
+    from queries.nodes import Query
+
+NANO = 10**9
+RUNS = 20
+WIDE = Bounds(10**6, 10**4)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Dataset, Engine]]]:
+    """Return both datasets of the demonstration, imported once."""
+    folder = tmp_path_factory.mktemp("demonstration")
+    manifests = (ROOT / "demo" / "rand-hie.toml", write_observatory(folder / "data", OBSERVATORY).manifest)
+    found = {}
+    for file in manifests:
+        read = manifest.read(file)
+        place: Path = folder / read.dataset.name
+        place.mkdir()
+        store.build(read, place, memory_limit="500MB", threads=2, progress=lambda *_: None)
+        engine = Engine(place / store.STORE, memory_limit="500MB", threads=2, query_seconds=60)
+        found[read.dataset.name] = (read.dataset, engine)
+    yield found
+    for _, engine in found.values():
+        engine.close()
+
+
+def rows(made: plan.Plan, exact: list[Any]) -> list[dict[str, Any]]:
+    """Return the rows of an answer with fresh noise."""
+    return release.rows(made, release.add_noise(made, exact))
+
+
+def cells(made: plan.Plan, engine: Engine) -> list[Any]:
+    """Return a plan's exact cells."""
+    return bounding.bound_in_parts(made, engine.ranges(), engine.stream)
+
+
+def test_what_it_prints_has_the_truth_within_its_margins(opened: dict[str, tuple[Dataset, Engine]]) -> None:
+    """Of the numbers that twenty demonstrations print the true ones lie between low and high at the stated rate."""
+    dataset, engine = opened["rand-hie"]
+    asked = AskSchema().load(ASK)
+    made = plan.plan(asked["query"], dataset, asked["privacy"], 10_000)
+    exact = cells(made, engine)
+    whole = plan.plan(replace(asked["query"], bounds=WIDE), dataset, Privacy(NANO), 10_000)
+    patients, sides = cells(whole, engine)
+    truth = [(n, yes / (yes + no)) for n, yes, no in zip(patients, sides[::2], sides[1::2], strict=True)]
+    held = total = 0
+    for _ in range(RUNS):
+        for (n, share), row in zip(truth, rows(made, exact), strict=True):
+            for value, name in ((n, "patients"), (share, "saw_a_doctor")):
+                held += row[name]["low"] <= value <= row[name]["high"]
+                total += 1
+    assert total == RUNS * 10
+    assert held >= 0.95 * total - 4 * (0.95 * 0.05 * total) ** 0.5, held
+
+
+@pytest.mark.parametrize("text", ["consultations", "prescriptions"])
+def test_a_count_of_all_events_has_the_truth(opened: dict[str, tuple[Dataset, Engine]], text: str) -> None:
+    """With a fresh profile each time and no bounds named, the true number lies within the margin and the expected loss."""
+    dataset, engine = opened["observatory"]
+    body = {"query": {"from": text, "select": {"n": {"count": "events"}}}, "privacy": {"epsilon": 0.5}}
+    asked: Query = AskSchema().load(body)["query"]
+    planned = profile.plan(dataset, NANO // 10)
+    numbers = tallying.tally(planned, engine)
+    wide = replace(asked, bounds=WIDE)
+    ((truth,),) = cells(plan.plan(wide, dataset, Privacy(NANO), 10), engine)
+    held = 0
+    for _ in range(RUNS):
+        known = profile.with_profile(dataset, profile.read(profile.release(planned, numbers)))
+        made = plan.plan(asked, known, Privacy(NANO // 2), 10)
+        (column,), (row,) = release.columns(made), rows(made, cells(made, engine))
+        assert column["truncation"] == "profile"
+        lost = column["expected_loss"]
+        assert isinstance(lost, float)
+        held += row["n"]["low"] <= truth <= row["n"]["high"] + 2 * lost * truth
+        assert abs(row["n"]["value"] - truth) < 0.1 * truth, "never again 119,469 where 202,770 is true"
+    assert held >= RUNS - 4, held
+    assert results.fixed_margin(made.outputs[0], 0.95) > 0
