@@ -17,6 +17,10 @@ class ImportFailed(QueriesError):
     """A source cannot be imported. For the admin; nothing was changed."""
 
 
+class TooMuchLost(ImportFailed):
+    """An import would lose more of its sources than the manifest allows. For the admin; nothing was changed."""
+
+
 class InvalidQuery(QueriesError):
     """The query cannot be understood or planned. Depends on the request and public metadata only.
 

@@ -6,11 +6,9 @@ as in `tables.years.columns.visits.bounds`. Values are kept exact: TOML's decima
 
 from __future__ import annotations
 
-import datetime as dt
-import difflib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +16,11 @@ from queries.catalog import EPOCH, EPSILON_MIN, PERSON, PERSONS, PLACE, Column, 
 from queries.delimited import ENCODINGS
 from queries.errors import ManifestError
 from queries.identity import MISSING, NUMBER, TEXT, Identity
+from queries.reading import KEYS, LOSS_MAX, OF_KIND, Reading, combined, given
+from queries.sections import REQUIRED, Section
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -30,14 +30,8 @@ PERSONS_MAX = 2**31 - 1  # person numbers are 32-bit
 NANO = 10**9  # epsilon is charged in billionths
 UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact up to here
 EPSILON_MAX = 10_000
-CATEGORIES_MAX = 1_000_000
 PROFILE = Decimal("0.1")  # what the contribution profile costs that the first import buys
 PROFILE_PART = 4  # unless that is more than this part of the cap
-
-# Dates without declared bounds: a public constant, wide enough for living persons' records.
-DATES = (dt.date(1900, 1, 1), dt.date(2099, 12, 31))
-
-_REQUIRED: Any = object()
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,8 @@ class Source:
     table: str | None = None
     delimiter: str = ","
     encoding: str = "utf-8"
+    readings: Mapping[str, Reading] = field(default_factory=dict)  # of each public column
+    loss_max: Decimal = LOSS_MAX  # of its lines
 
     @property
     def person_place(self) -> str:
@@ -80,6 +76,7 @@ class Manifest:
     identity: Identity
     persons: Source | None
     person_columns: Mapping[str, str]
+    person_readings: Mapping[str, Reading]
     events: Mapping[str, Source]
     text: str
     profile: Decimal | None = PROFILE
@@ -103,7 +100,7 @@ def parse(text: str, folder: Path) -> Manifest:
         document = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise ManifestError("manifest", f"is not TOML: {error}") from error
-    top = _Section(document, "")
+    top = Section(document, "")
     head = top.section("dataset")
     name = head.text("name")
     if not DATASET_NAME.fullmatch(name):
@@ -123,18 +120,19 @@ def parse(text: str, folder: Path) -> Manifest:
     title = head.text("title", name)
     overcommit = head.flag("overcommit", False)
     profile = _profile(head, epsilon)
+    reading = combined(Reading(), given(head, ("loss_max",)), head)
     head.done()
 
     person = top.section("person")
     identity = _identity(person)
-    own, own_from = _columns(person.section("columns", {}), of_person=True)
+    own = _columns(person.section("columns", {}), of_person=True)
     persons = None
     if "source" in person:
-        persons = _source(person, folder, identity.columns, own_from)
+        persons = _source(person, folder, identity.columns, own, reading)
     person_title = person.text("title", "One row per person")
     person.done()
 
-    tables = {PERSONS: Table(PERSONS, frozen(own), person_title)}
+    tables = {PERSONS: Table(PERSONS, frozen(own.columns), person_title)}
     events: dict[str, Source] = {}
     listing = top.section("tables")
     for table_name in listing:
@@ -143,29 +141,41 @@ def parse(text: str, folder: Path) -> Manifest:
             raise listing.error(table_name, "use letters, digits and _, and no name that Rowless uses itself")
         if table_name.lower() in {other.lower() for other in events}:
             raise listing.error(table_name, "is declared twice (upper and lower case are the same)")
-        columns, columns_from = _columns(section.section("columns", {}), of_person=False, taken=own)
+        listed = _columns(section.section("columns", {}), of_person=False, taken=own.columns)
         bounds = section.section("bounds", {})
         tables[table_name] = Table(
             table_name,
-            frozen({**own, **columns}),
+            frozen({**own.columns, **listed.columns}),
             section.text("title", ""),
             bounds.positive("cells_per_person"),
             bounds.positive("events_per_cell"),
         )
         bounds.done()
-        events[table_name] = _source(section, folder, _person(section, identity), columns_from)
+        events[table_name] = _source(section, folder, _person(section, identity), listed, reading)
+        if not persons and len(events) == 1:  # the persons' attributes are in this source
+            own_readings = own.readings(_reading(section, reading))
         section.done()
     listing.done()
     if not events:
         raise top.error("tables", "declare at least one table")
     top.done()
     dataset = Dataset(name, title, epsilon, delta, persons_max, frozen(tables), overcommit, epsilon_min)
+    if persons:
+        own_readings = dict(persons.readings)
     return Manifest(
-        dataset, identity, persons, frozen(own_from), frozen(events), text, profile, profile_asked="profile" in head
+        dataset,
+        identity,
+        persons,
+        frozen(own.sources),
+        frozen(own_readings),
+        frozen(events),
+        text,
+        profile,
+        profile_asked="profile" in head,
     )
 
 
-def _profile(head: _Section, cap: Decimal) -> Decimal | None:
+def _profile(head: Section, cap: Decimal) -> Decimal | None:
     """Return what the contribution profile may cost. Raises ManifestError."""
     if head.is_false("profile"):
         return None
@@ -175,7 +185,7 @@ def _profile(head: _Section, cap: Decimal) -> Decimal | None:
     return epsilon
 
 
-def _identity(person: _Section) -> Identity:
+def _identity(person: Section) -> Identity:
     id_type = person.text("id_type", "") or None
     if id_type not in (None, TEXT, NUMBER):
         raise person.error(
@@ -184,14 +194,27 @@ def _identity(person: _Section) -> Identity:
     return Identity(person.names("id"), id_type, person.words("missing", MISSING))
 
 
-def _person(section: _Section, identity: Identity) -> tuple[str, ...]:
+def _person(section: Section, identity: Identity) -> tuple[str, ...]:
     columns = section.names("person", identity.columns)
     if len(columns) != len(identity.columns):
         raise section.error("person", f"must name {len(identity.columns)} columns, as person.id does")
     return columns
 
 
-def _source(section: _Section, folder: Path, person: tuple[str, ...], columns: Mapping[str, str]) -> Source:
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of one section, the source column of each, and what is said there of how it is written."""
+
+    columns: dict[str, Column]
+    sources: dict[str, str]
+    said: dict[str, tuple[dict[str, Any], Section]]
+
+    def readings(self, base: Reading) -> dict[str, Reading]:
+        """Return how each column is read, in a source read like `base`."""
+        return {public: combined(base, said, section) for public, (said, section) in self.said.items()}
+
+
+def _source(section: Section, folder: Path, person: tuple[str, ...], columns: _Columns, reading: Reading) -> Source:
     path = folder / section.text("source")
     delimiter = section.text("delimiter", ",")
     if len(delimiter) != 1:
@@ -206,15 +229,31 @@ def _source(section: _Section, folder: Path, person: tuple[str, ...], columns: M
     elif table is not None:
         raise section.error("table", "only a DuckDB source has tables")
     encoding = section.choice("encoding", ENCODINGS, "utf-8")
-    return Source(section.place, path, person, frozen(columns), table, delimiter, encoding)
+    if "encoding" in section and suffix != ".csv":
+        raise section.error("encoding", "only a CSV source has one")
+    read = _reading(section, reading)
+    return Source(
+        section.place,
+        path,
+        person,
+        frozen(columns.sources),
+        table,
+        delimiter,
+        encoding,
+        frozen(columns.readings(read)),
+        read.loss_max,
+    )
 
 
-def _columns(
-    listing: _Section, *, of_person: bool, taken: Mapping[str, Column] | None = None
-) -> tuple[dict[str, Column], dict[str, str]]:
-    """Return the columns of one section and the source column of each."""
-    columns: dict[str, Column] = {}
-    sources: dict[str, str] = {}
+def _reading(section: Section, base: Reading) -> Reading:
+    # In the section of persons, `missing` are the words that are no id.
+    keys = [key for key in KEYS if not (key == "missing" and section.place == PERSON)]
+    return combined(base, given(section, keys), section)
+
+
+def _columns(listing: Section, *, of_person: bool, taken: Mapping[str, Column] | None = None) -> _Columns:
+    """Return the columns of one section."""
+    found = _Columns({}, {}, {})
     lower = {name.lower() for name in taken or ()}
     for name in listing:
         section = listing.section(name)
@@ -223,13 +262,14 @@ def _columns(
         if name.lower() in lower:
             raise listing.error(name, "is declared twice (upper and lower case are the same)")
         lower.add(name.lower())
-        sources[name] = section.text("from", name)
-        columns[name] = _column(name, section, of_person=of_person)
+        found.sources[name] = section.text("from", name)
+        column = found.columns[name] = _column(name, section, of_person=of_person)
+        found.said[name] = given(section, OF_KIND[column.kind]), section
         section.done()
-    return columns, sources
+    return found
 
 
-def _column(name: str, section: _Section, *, of_person: bool) -> Column:
+def _column(name: str, section: Section, *, of_person: bool) -> Column:
     kinds = [kind.value for kind in Kind]
     kind_name = section.text("type")
     if kind_name not in kinds:
@@ -243,7 +283,7 @@ def _column(name: str, section: _Section, *, of_person: bool) -> Column:
         case Kind.CATEGORY:
             values = section.texts("values")
         case Kind.INTEGER | Kind.NUMBER:
-            step = section.decimal("step", Decimal(1) if kind is Kind.INTEGER else _REQUIRED)
+            step = section.decimal("step", Decimal(1) if kind is Kind.INTEGER else REQUIRED)
             if step <= 0 or (kind is Kind.INTEGER and step != 1):
                 raise section.error("step", "must be above 0 (and 1 for an integer)")
             low, high = _unit_bounds(section, step)
@@ -254,153 +294,10 @@ def _column(name: str, section: _Section, *, of_person: bool) -> Column:
     return Column(name, kind, of_person, nullable, title, values, low, high, step)
 
 
-def _unit_bounds(section: _Section, step: Decimal) -> tuple[int, int]:
+def _unit_bounds(section: Section, step: Decimal) -> tuple[int, int]:
     low, high = (bound / step for bound in section.decimals("bounds"))
     if low != int(low) or high != int(high):
         raise section.error("bounds", f"must be whole multiples of the step {step}")
     if not -UNITS_MAX <= low < high <= UNITS_MAX or high - low >= UNITS_MAX:
         raise section.error("bounds", "must ascend and span fewer than 2^53 steps")
     return int(low), int(high)
-
-
-class _Section:
-    """One table of the document that knows its place and which of its keys were read."""
-
-    def __init__(self, document: Mapping[str, Any], place: str) -> None:
-        self._document = document
-        self._read: set[str] = set()
-        self.place = place
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._document
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._document)
-
-    def error(self, key: str, message: str) -> ManifestError:
-        return ManifestError(f"{self.place}.{key}" if self.place else key, message)
-
-    def done(self) -> None:
-        """Refuse the keys that nobody asked for."""
-        for key in self._document:
-            if key not in self._read:
-                near = difflib.get_close_matches(key, self._read, 1)
-                raise self.error(key, f"is not known here{f'; did you mean {near[0]}?' if near else ''}")
-
-    def _take(self, key: str, default: Any) -> Any:
-        self._read.add(key)
-        if key in self._document:
-            return self._document[key]
-        if default is _REQUIRED:
-            raise self.error(key, "is missing")
-        return default
-
-    def section(self, key: str, default: Any = _REQUIRED) -> _Section:
-        value = self._take(key, default)
-        if not isinstance(value, dict):
-            raise self.error(key, "must be a table of keys")
-        return _Section(value, f"{self.place}.{key}" if self.place else key)
-
-    def text(self, key: str, default: Any = _REQUIRED) -> str:
-        value = self._take(key, default)
-        if not isinstance(value, str) or (value == "" and key in self._document):
-            raise self.error(key, "must be a text that is not empty")
-        return value
-
-    def names(self, key: str, default: Any = _REQUIRED) -> tuple[str, ...]:
-        """Return the names of one or several source columns, each once."""
-        value = self._take(key, default)
-        several = value if isinstance(value, list | tuple) else [value]
-        if not several or not all(isinstance(one, str) and one for one in several):
-            raise self.error(key, 'must be the name of a column, or a list of names, as in ["site", "patient"]')
-        if len(set(several)) != len(several):
-            raise self.error(key, "names the same column twice")
-        return tuple(several)
-
-    def words(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """Return a list of texts and numbers, as texts. It may be empty."""
-        value = self._take(key, default)
-        if isinstance(value, tuple):
-            return value
-        if not isinstance(value, list) or not all(
-            isinstance(one, (str, int, Decimal)) and not isinstance(one, bool) for one in value
-        ):
-            raise self.error(key, 'must be a list of texts and numbers, as in ["NA", -9]')
-        if any("\0" in str(one) for one in value):
-            raise self.error(key, "holds a NUL character")
-        return tuple(map(str, value))
-
-    def choice(self, key: str, choices: Collection[str], default: str) -> str:
-        value = self.text(key, default)
-        if value not in choices:
-            raise self.error(key, f"must be one of {', '.join(choices)}")
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self._take(key, default)
-        if not isinstance(value, bool):
-            raise self.error(key, "must be true or false")
-        return value
-
-    def is_false(self, key: str) -> bool:
-        """Say whether a key stands there as false, in place of what it is else."""
-        return self._take(key, None) is False
-
-    def whole(self, key: str) -> int:
-        value = self._take(key, _REQUIRED)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self.error(key, "must be a whole number")
-        return value
-
-    def positive(self, key: str) -> int | None:
-        """Return an optional whole number of at least 1."""
-        if key not in self:
-            self._read.add(key)
-            return None
-        value = self.whole(key)
-        if value < 1:
-            raise self.error(key, "must be at least 1")
-        return value
-
-    def decimal(self, key: str, default: Any = _REQUIRED) -> Decimal:
-        return self._decimal(key, self._take(key, default))
-
-    def decimals(self, key: str) -> tuple[Decimal, Decimal]:
-        low, high = self._pair(key, self._take(key, _REQUIRED))
-        return self._decimal(key, low), self._decimal(key, high)
-
-    def dates(self, key: str) -> tuple[dt.date, dt.date]:
-        low, high = (self._date(key, value) for value in self._pair(key, self._take(key, list(DATES))))
-        if low >= high:
-            raise self.error(key, "must ascend")
-        return low, high
-
-    def texts(self, key: str) -> tuple[str, ...] | None:
-        values = self._take(key, None)
-        if values is None:
-            return None
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values) or not values:
-            raise self.error(key, 'must be a list of texts, as in ["female", "male"]')
-        if len(set(values)) != len(values):
-            raise self.error(key, "holds the same text twice")
-        if len(values) > CATEGORIES_MAX:
-            raise self.error(key, f"holds more than {CATEGORIES_MAX} texts")
-        return tuple(values)
-
-    def _pair(self, key: str, value: Any) -> list[Any]:
-        if not isinstance(value, list) or len(value) != 2:
-            raise self.error(key, "must be a list of two, [lowest, highest]")
-        return value
-
-    def _decimal(self, key: str, value: Any) -> Decimal:
-        if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or not Decimal(value).is_finite():
-            raise self.error(key, "must be a finite number")
-        return Decimal(value)
-
-    def _date(self, key: str, value: Any) -> dt.date:
-        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-            return value
-        try:
-            return dt.date.fromisoformat(value)
-        except (TypeError, ValueError):
-            raise self.error(key, "must hold dates, as in [2017-01-01, 2023-12-31]") from None

@@ -24,11 +24,12 @@ import duckdb
 
 from queries.bounding import first_disorder
 from queries.catalog import PERSON, PERSONS, Column
-from queries.coding import Coding, code_type, coding, name, text
+from queries.coding import Coding, code_type, coding, name, reading_of, text
 from queries.engines.duckdb import dictionary
-from queries.errors import ImportFailed
+from queries.errors import ImportFailed, ManifestError
 from queries.persons import Rows, describe, number, undescribed
-from queries.sources import run, stage
+from queries.reading import UTC, Reading
+from queries.sources import ROW, run, stage
 from queries.undeclared import TEXTS_MAX
 
 if TYPE_CHECKING:
@@ -49,17 +50,27 @@ _STAGING = "staging"
 
 @dataclass(frozen=True)
 class ColumnReport:
-    """What became of a column's values. For the admin only: these are exact counts of the data."""
+    """What became of a column's values. For the admin only: these are exact counts of the data.
+
+    `missing` and `outside` became null because the manifest says so; `coerced`, `unknown` and `clamped` are losses, and
+    `first` is the row of the first one (for CSV its line in the file).
+    """
 
     null: int
     coerced: int
     unknown: int
     clamped: int
+    missing: int = 0
+    outside: int = 0
+    first: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class TableReport:
-    """Rows read from the source, rows kept, and rows left out because they name no person or are malformed lines."""
+    """Rows read from the source, rows kept, and rows left out because they name no person or are malformed lines.
+
+    `doubtful` records were kept, but may have swallowed others (`delimited.py`). Lines count from 1; 0 is none.
+    """
 
     rows: int
     kept: int
@@ -67,6 +78,9 @@ class TableReport:
     malformed: int
     columns: Mapping[str, ColumnReport] = field(default_factory=dict)
     undescribed: int = 0  # persons of the table whom the source of the persons' attributes does not have
+    first_malformed: int = 0
+    doubtful: int = 0
+    first_doubtful: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,8 @@ def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, 
                 "python_enable_replacements": False,
             },
         ) as connection:
+            # A timestamp's day does not depend on where the import runs.
+            connection.execute(f"SET TimeZone = '{UTC}'")
             # Progress is kept for query_progress(), and not printed over ours.
             connection.execute("SET enable_progress_bar = true")
             connection.execute("SET enable_progress_bar_print = false")
@@ -171,7 +187,30 @@ class _Import:
         for place, columns in ((source.place, source.columns), (PERSON, also)):
             for public, column in columns.items():
                 wanted.setdefault(column, f"{place}.columns.{public}")
-        return stage(self._connection, relation, source, wanted, self._step)
+        staged = stage(self._connection, relation, source, wanted, self._step)
+        read = [
+            self._coding(columns[public], column, staged, readings[public], f"{place}.columns.{public}")
+            for place, columns, sources, readings in (
+                (source.place, self._declared(source), source.columns, source.readings),
+                (PERSON, self._manifest.dataset.tables[PERSONS].columns, also, self._manifest.person_readings),
+            )
+            for public, column in sources.items()
+        ]
+        self._run(f"CREATE VIEW {relation}_read AS {reading_of(relation, read)}")
+        return replace(staged, relation=f"{relation}_read")
+
+    def _declared(self, source: Source) -> Mapping[str, Column]:
+        """Return the columns of a source's table."""
+        tables = self._manifest.dataset.tables
+        (table,) = [PERSONS] if source.place == PERSON else [t for t, s in self._manifest.events.items() if s is source]
+        return tables[table].columns
+
+    def _coding(self, column: Column, source: str, staged: Staged, reading: Reading, place: str) -> Coding:
+        if reading.timezone != UTC:
+            ((known,),) = self._run(f"SELECT count(*) FROM pg_timezone_names() WHERE name = {text(reading.timezone)}")
+            if not known:
+                raise ManifestError(f"{place}.timezone", f"there is no time zone {reading.timezone}")
+        return coding(column, name(source), staged.types[source], reading)
 
     # Persons
 
@@ -197,7 +236,7 @@ class _Import:
         """
         manifest = self._manifest
         table = manifest.dataset.tables[PERSONS]
-        codings = self._codings(table.columns, manifest.person_columns, staged, PERSONS)
+        codings = self._codings(table.columns, manifest.person_columns, manifest.person_readings, staged, PERSONS)
         found = describe(self._run, self._links[described], {public: one.code for public, one in codings.items()})
         attributes = "".join(
             f", coalesce(a.{name(public)}, 0)::{code_type(column)} AS {name(public)}"
@@ -208,7 +247,7 @@ class _Import:
             f"ON a.{PERSON} = n.{PERSON} ORDER BY n.{PERSON}"
         )
         self._run(f"CREATE TABLE store.{PERSONS} AS SELECT * FROM persons ORDER BY {PERSON}")
-        report = self._report(staged, self._links[described], codings, manifest.person_columns)
+        report = self._report(staged, self._links[described], codings)
         return replace(report, kept=persons), found
 
     # Events
@@ -218,7 +257,11 @@ class _Import:
         source = self._manifest.events[table]
         declared = self._manifest.dataset.tables[table]
         codings = self._codings(
-            {public: declared.columns[public] for public in source.columns}, source.columns, staged, table
+            {public: declared.columns[public] for public in source.columns},
+            source.columns,
+            source.readings,
+            staged,
+            table,
         )
         attributes = [f"p.{name(column.name)}" for column in declared.columns.values() if column.of_person]
         coded = "".join(f", {one.code} AS {name(public)}" for public, one in codings.items())
@@ -232,7 +275,7 @@ class _Import:
             f"FROM {staged.relation}) s JOIN {link.table} l ON {link.on('s', 'l')} "
             f'JOIN persons p ON p.{PERSON} = l.{PERSON} ORDER BY p.{PERSON}, s."#first", s."#second"'
         )
-        report = self._report(staged, link, codings, source.columns)
+        report = self._report(staged, link, codings)
         ((stored,),) = self._run(f"SELECT count(*) FROM store.{name(table)}")
         if stored != report.kept:  # a row belongs to one person, or to none
             raise ImportFailed(f"table {table} came out with {stored} rows in place of {report.kept}")
@@ -241,21 +284,24 @@ class _Import:
         return replace(report, undescribed=undescribed(self._run, link, self._links[described]))
 
     def _codings(
-        self, columns: Mapping[str, Column], sources: Mapping[str, str], staged: Staged, table: str
+        self,
+        columns: Mapping[str, Column],
+        sources: Mapping[str, str],
+        readings: Mapping[str, Reading],
+        staged: Staged,
+        table: str,
     ) -> dict[str, Coding]:
         codings: dict[str, Coding] = {}
         for public, column in columns.items():
-            source = name(sources[public])
-            if column.declared:
-                codings[public] = coding(column, source, staged.types[sources[public]])
-            else:
-                codings[public] = self._dictionary(column, source, staged, table)
+            source = sources[public]
+            one = coding(column, name(source), staged.types[source], readings[public])
+            codings[public] = one if column.declared else self._dictionary(column, one, staged, table)
         return codings
 
-    def _dictionary(self, column: Column, source: str, staged: Staged, table: str) -> Coding:
+    def _dictionary(self, column: Column, one: Coding, staged: Staged, table: str) -> Coding:
         """Give the texts of an undeclared category numbers in random order, and keep both beside the table."""
         kept = f"store.{name(dictionary(table, column))}"
-        value = f"TRY_CAST({source} AS VARCHAR)"
+        value = one.value_name
         self._run(
             f"CREATE TABLE {kept} AS SELECT (row_number() OVER ())::UINTEGER AS code, "
             "('0x' || substr(sha256(value), 1, 16))::UBIGINT AS digest, value FROM "
@@ -269,7 +315,7 @@ class _Import:
             )
         renamed = f'(SELECT code AS "#code", value AS "#value" FROM {kept})'  # so that no source column is shadowed
         code = f'coalesce((SELECT "#code" FROM {renamed} WHERE "#value" = {value}), 0)::UINTEGER'
-        return Coding(code, "false", "unknown")
+        return replace(one, code=code)
 
     def _check_order(self, table: str) -> None:
         last = -1
@@ -282,25 +328,26 @@ class _Import:
 
     # Reports
 
-    def _report(
-        self, staged: Staged, link: Link, codings: Mapping[str, Coding], sources: Mapping[str, str]
-    ) -> TableReport:
+    def _report(self, staged: Staged, link: Link, codings: Mapping[str, Coding]) -> TableReport:
         """Count over the source, in one pass, what was lost on the way into the store."""
         counts = ["count(*)"]
-        for public, one in codings.items():
-            source = name(sources[public])
-            counts += [
-                f"coalesce(count_if({source} IS NULL), 0)",
-                f"coalesce(count_if({source} IS NOT NULL AND {one.code} = 0), 0)",
-                f"coalesce(count_if({one.clamped}), 0)",
-            ]
+        for one in codings.values():
+            found = (one.null, one.coerced, one.unknown, one.clamped, one.missing, one.outside)
+            counts += [f"coalesce(count_if({what}), 0)" for what in found]
+            counts.append(f"min({ROW}) FILTER ({one.coerced} OR {one.unknown} OR {one.clamped})")
         ((rows, *rest),) = self._run(f"SELECT {', '.join(counts)} FROM {staged.relation}")
-        columns = {}
-        for place, (public, one) in enumerate(codings.items()):
-            null, lost, clamped = rest[3 * place : 3 * place + 3]
-            coerced, unknown = (lost, 0) if one.lost == "coerced" else (0, lost)
-            columns[public] = ColumnReport(null, coerced, unknown, clamped)
-        return TableReport(rows, rows - link.without_person, link.without_person, staged.found.malformed, columns)
+        columns = {public: ColumnReport(*rest[7 * place : 7 * place + 7]) for place, public in enumerate(codings)}
+        lines = staged.found
+        return TableReport(
+            rows,
+            rows - link.without_person,
+            link.without_person,
+            lines.malformed,
+            columns,
+            first_malformed=lines.first_malformed,
+            doubtful=lines.doubtful,
+            first_doubtful=lines.first_doubtful,
+        )
 
     @contextmanager
     def _step(self, what: str) -> Iterator[Callable[[float], None]]:

@@ -51,14 +51,18 @@ class Imported:
     profile: Profiled
 
 
-def import_dataset(house: House, manifest: Manifest, by: Actor, progress: Progress) -> Imported:
+def import_dataset(
+    house: House, manifest: Manifest, by: Actor, progress: Progress, *, accept_losses: bool = False
+) -> Imported:
     """Import a dataset's sources as its next edition and see to its profile.
 
     Nothing changes unless the import of the sources finishes. Raises what `stores.import_manifest` does, and Invalid of
     an epsilon; nothing that the profile meets, for the edition stands without it.
     """
     epsilon_nano = None if manifest.profile is None else loss.epsilon_nano(manifest.profile, "dataset.profile")
-    edition, report = stores.import_manifest(house.settings, house.database, manifest, by, progress)
+    edition, report = stores.import_manifest(
+        house.settings, house.database, manifest, by, progress, accept_losses=accept_losses
+    )
     return Imported(edition, report, _see_to_profile(house, by, manifest, edition, epsilon_nano))
 
 

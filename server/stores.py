@@ -6,20 +6,24 @@ interrupted import left behind is deleted by the next one.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
 import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from budgets import datasets, loss, profiles
 from budgets.errors import NotFound
+from queries import losses, profile, rehearsal, store
 from queries import manifest as manifests
-from queries import profile, rehearsal, store
 from queries.engines.duckdb import Engine
+from queries.errors import ImportFailed, TooMuchLost
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import sqlalchemy as sa
@@ -129,20 +133,28 @@ def folder_of(home: Path, dataset: str, folder: str) -> Path:
 
 
 def import_manifest(
-    settings: Settings, database: Database, manifest: Manifest, by: Actor, progress: Progress
+    settings: Settings,
+    database: Database,
+    manifest: Manifest,
+    by: Actor,
+    progress: Progress,
+    *,
+    accept_losses: bool = False,
 ) -> tuple[Edition, ImportReport]:
     """Import a dataset's sources as its next edition. Nothing changes unless it finishes.
 
-    Raises ManifestError, ImportFailed, WrongState (the cap cannot be raised).
+    Raises ManifestError, ImportFailed (TooMuchLost: more than `loss_max` of the manifest, unless `accept_losses`),
+    WrongState (the cap cannot be raised).
     """
     declared = manifest.dataset
-    name = secrets.token_hex(8)
-    folder = folder_of(settings.home, declared.name, name)
-    folder.mkdir(parents=True)
-    try:
-        report = store.build(
-            manifest, folder, memory_limit=settings.memory_limit, threads=os.cpu_count() or 1, progress=progress
-        )
+    with _building(settings.home, declared.name) as folder:
+        report = _build(settings, manifest, folder, progress)
+        found = [] if accept_losses else losses.excessive(manifest, report)
+        if found:
+            raise TooMuchLost(
+                f"{len(found)} losses beyond loss_max; nothing was changed. Mend the manifest or the source, or say "
+                "--accept-losses if that is how it is:" + "".join(f"\n  {one}" for one in found)
+            )
         with database.write() as transaction:
             edition = datasets.add_edition(
                 transaction,
@@ -151,15 +163,81 @@ def import_manifest(
                 epsilon_nano=loss.epsilon_nano(declared.epsilon),
                 delta_atto=loss.delta_atto(declared.delta),
                 overcommit=declared.overcommit,
-                folder=name,
+                folder=folder.name,
                 by=by,
             )
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    with database.read() as transaction:
-        kept = datasets.folders(transaction, declared.name)[:EDITIONS_KEPT]
-    for old in folder.parent.iterdir():
+        with database.read() as transaction:
+            kept = datasets.folders(transaction, declared.name)
+        _delete_others(folder.parent, kept[:EDITIONS_KEPT])
+    return edition, report
+
+
+def check_manifest(settings: Settings, manifest: Manifest, progress: Progress) -> tuple[ImportReport, list[str]]:
+    """Do all that an import does and keep nothing; return what it would report, and the losses it would stop for.
+
+    Raises ManifestError, ImportFailed.
+    """
+    with _building(settings.home, manifest.dataset.name) as folder:
+        report = _build(settings, manifest, folder, progress)
+        shutil.rmtree(folder)
+    return report, losses.excessive(manifest, report)
+
+
+def _build(settings: Settings, manifest: Manifest, folder: Path, progress: Progress) -> ImportReport:
+    return store.build(
+        manifest, folder, memory_limit=settings.memory_limit, threads=os.cpu_count() or 1, progress=progress
+    )
+
+
+@contextmanager
+def _building(home: Path, dataset: str) -> Iterator[Path]:
+    """Make a folder for a new edition, in which nobody else builds or deletes meanwhile; on failure nothing is left."""
+    parent = home / "datasets" / dataset
+    new = [folder for folder in (parent, parent.parent) if not folder.exists()]
+    parent.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _alone(parent.parent / f".{dataset}.importing", dataset):
+            folder = folder_of(home, dataset, secrets.token_hex(8))
+            try:
+                folder.mkdir(parents=True)
+                yield folder
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            finally:
+                if parent.exists() and not any(parent.iterdir()):
+                    parent.rmdir()
+    finally:
+        for made in new[1:]:
+            with suppress(OSError):  # what others put there stays
+                made.rmdir()
+
+
+@contextmanager
+def _alone(path: Path, dataset: str) -> Iterator[None]:
+    """Hold a lock that the kernel frees when this process ends, however it ends. Raises ImportFailed if it is held."""
+    while True:
+        with path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ImportFailed(
+                    f"another import or check of {dataset} is running; start this one again when it has ended"
+                ) from None
+            try:
+                same = os.path.samestat(os.fstat(lock.fileno()), path.stat())
+            except FileNotFoundError:
+                same = False
+            if not same:
+                continue  # whoever held it deleted the file in between
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _delete_others(parent: Path, kept: Sequence[str]) -> None:
+    for old in parent.iterdir():
         if old.name not in kept:
             shutil.rmtree(old, ignore_errors=True)
-    return edition, report

@@ -164,12 +164,16 @@ def test_the_certificate_of_the_docs_is_fetched_and_verified(home: Home, tmp_pat
 
 
 def test_the_manifest_of_the_docs_is_one(tmp_path: Path) -> None:
-    """The manifest that docs/manifest.md explains is read without a complaint."""
+    """The manifest that docs/manifest.md explains is read without a complaint, and so is each of its further tables."""
     from queries import manifest
 
-    example, *_ = blocks("docs/manifest.md", "toml")
-    read = manifest.parse(example, tmp_path)
-    assert read.dataset.name == "rand-hie"
+    example, *tables = blocks("docs/manifest.md", "toml")
+    assert manifest.parse(example, tmp_path).dataset.name == "rand-hie"
+    assert len(tables) == 2
+    for table in tables:
+        head = '[dataset]\nname = "d"\nepsilon = 1\npersons_max = 9\n[person]\nid = "id"\n'
+        read = manifest.parse(head + table, tmp_path)
+        assert list(read.events) == ["visits"]
 
 
 # What is named, exists; what exists, is named

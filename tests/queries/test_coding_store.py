@@ -70,11 +70,11 @@ NUMBER = 'type = "number"\nstep = 0.01\nbounds = [-5, 10]\nnullable = true'  # c
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_numbers_that_are_none_or_too_large_become_codes(tmp_path: Path, suffix: str) -> None:
-    """NaN and infinities are lost, finite numbers beyond the bounds are clamped, a null is a null and no bound."""
+    """NaN is nothing, infinities are lost, finite numbers beyond the bounds are clamped, a null is a null and no bound."""
     poison = [None, math.nan, math.inf, -math.inf, 1e300, -1e308, 1.7e308, 5e-324, -0.0, 10.01, -5.01, 10.0, -5.0, 2.34]
     codes, report = coded(tmp_path, NUMBER, poison, suffix)
     assert codes == [0, 0, 0, 0, 1501, 1, 1501, 501, 501, 1501, 1, 1501, 1, 735]
-    assert report == ColumnReport(null=1, coerced=3, unknown=0, clamped=5)
+    assert report == ColumnReport(null=1, coerced=2, unknown=0, clamped=5, missing=1)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -85,7 +85,9 @@ def test_texts_that_are_no_numbers_are_lost_and_counted(tmp_path: Path, suffix: 
     assert codes[:6] == [0, 0, 0, codes[3], 0, 0]
     assert codes[3] in (0, 1501)
     assert codes[6:] == [735, 1501, 1501, 1501, 0]
-    assert report == ColumnReport(null=1, coerced=5 + (codes[3] == 0), unknown=0, clamped=2 + (codes[3] != 0))
+    assert report == ColumnReport(
+        null=1, coerced=4 + (codes[3] == 0), unknown=0, clamped=2 + (codes[3] != 0), missing=1
+    )
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -113,23 +115,23 @@ def test_times_of_day_count_as_their_day(tmp_path: Path, unit: str) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_texts_that_are_no_declared_category_are_unknown(tmp_path: Path, suffix: str) -> None:
-    """A text that is not exactly a declared one becomes null and is counted as unknown, quotes and SQL too."""
+    """A text that is no declared one, but for blanks around it, becomes null and is unknown, quotes and SQL too."""
     values = ["female", "male", "Female", "female ", "'; DROP TABLE t; --", 'say "x"', "it's", "x" * 1_000_000, None]
     column = """type = "category"\nvalues = ["female", "it's", "male", "say \\"x\\""]\nnullable = true"""
     codes, report = coded(tmp_path, column, values, suffix)
-    assert codes == [1, 3, 0, 0, 0, 4, 2, 0, 0]
-    assert report == ColumnReport(null=1, coerced=0, unknown=4, clamped=0)
+    assert codes == [1, 3, 0, 1, 0, 4, 2, 0, 0]
+    assert report == ColumnReport(null=1, coerced=0, unknown=3, clamped=0)
 
 
 def test_an_empty_text_is_a_value_only_if_it_was_declared(tmp_path: Path) -> None:
-    """An empty text in Parquet is no null: it is a category of its own, or unknown."""
+    """An empty text in Parquet is no null: it is a category of its own, or nothing."""
     assert coded(tmp_path, 'type = "category"\nvalues = ["a", ""]', ["", "a", None]) == (
         [2, 1, 0],
         ColumnReport(1, 0, 0, 0),
     )
     assert coded(tmp_path, 'type = "category"\nvalues = ["a"]', ["", "a", None]) == (
         [0, 1, 0],
-        ColumnReport(1, 0, 1, 0),
+        ColumnReport(1, 0, 0, 0, missing=1),
     )
 
 
@@ -221,7 +223,8 @@ def test_any_double_becomes_the_nearest_declared_number(tmp_path: Path, values: 
     """Import never fails: in bounds the code is the nearest step, beyond them the bound, and 0 for what is none."""
     codes, report = coded(tmp_path, NUMBER, pa.array(values, pa.float64()))
     assert report.null == sum(v is None for v in values)
-    assert report.coerced == sum(v is not None and not math.isfinite(v) for v in values)
+    assert report.coerced == sum(v is not None and math.isinf(v) for v in values)
+    assert report.missing == sum(v is not None and math.isnan(v) for v in values)
     for value, code in zip(values, codes, strict=True):
         if value is None or not math.isfinite(value):
             assert code == 0
@@ -239,7 +242,7 @@ def test_any_text_imports_into_every_kind_of_column(tmp_path: Path, values: list
     for declared in (column, NUMBER, 'type = "boolean"', 'type = "date"', 'type = "integer"\nbounds = [0, 9]'):
         codes, report = coded(tmp_path, declared, pa.array(values, pa.string()))
         assert report.null == values.count(None)
-        assert codes.count(0) == report.null + report.coerced + report.unknown
+        assert codes.count(0) == report.null + report.coerced + report.unknown + report.missing
 
 
 # Malformed files
@@ -337,7 +340,7 @@ def test_no_dialect_is_guessed_from_the_data(tmp_path: Path) -> None:
         tmp_path, TINY.format(source="s.csv", table="", column='type = "category"'), {"s.csv": "\n".join(lines) + "\n"}
     )
     found = rows(built.path, 'SELECT t."row" - 1, d.value FROM t JOIN "t.v" d ON d.code = t.v ORDER BY 1')
-    assert found == [(0, "#a"), (1, "a;b;c"), (2, "a|b"), (3, "'q'"), (4, "2020-01-01"), (5, " x ")]
+    assert found == [(0, "#a"), (1, "a;b;c"), (2, "a|b"), (3, "'q'"), (4, "2020-01-01"), (5, "x")]
     assert built.report.tables["t"].malformed == 0
 
 

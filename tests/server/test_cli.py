@@ -348,14 +348,15 @@ def test_import_reports_what_became_of_the_values(home: Home, tmp_path: Path) ->
     """An import says edition, persons and, for each table and column, what was lost; in words too."""
     visits = ["1,female,2020-01-15,10,30,true,A", "1,female,2020-01-15,9999,30,true,A", "2,alien,never,,x,maybe,B"]
     manifest = write_clinic(tmp_path, [*visits, ",female,2020-01-15,1,1,true,C"])
-    told = said(home, "import", str(manifest))
+    told = said(home, "import", str(manifest), "--accept-losses")
     assert (told["dataset"], told["edition"], told["persons"]) == ("clinic", 2, 2)
     table = told["tables"]["visits"]
     assert (table["rows"], table["kept"], table["without_person"]) == (4, 3, 1)
-    assert table["columns"]["cost"] == {"null": 1, "coerced": 0, "unknown": 0, "clamped": 1}
+    counts = {"null": 1, "coerced": 0, "unknown": 0, "clamped": 1, "missing": 0, "outside": 0}
+    assert table["columns"]["cost"] == {**counts, "first": 3}
     assert table["columns"]["day"]["coerced"] == 1
     assert told["identity"] == {"repeated": 0, "contradicting": 0, "case_variants": 0, "contradicting_by_column": {}}
-    words = run(home, "import", str(manifest)).stdout
+    words = run(home, "import", str(manifest), "--accept-losses").stdout
     assert "edition 3" in words
     assert "1 without a person" in words
 

@@ -1,0 +1,180 @@
+"""The tables of a manifest, read strictly: each knows its place and which of its keys were read.
+
+Everything here raises ManifestError with the place, as in `tables.years.columns.visits.bounds`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from queries.errors import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+TEXTS_MAX = 1_000_000  # in one list
+
+# Dates without declared bounds: a public constant, wide enough for living persons' records.
+DATES = (dt.date(1900, 1, 1), dt.date(2099, 12, 31))
+
+REQUIRED: Any = object()
+
+
+class Section:
+    """One table of the document that knows its place and which of its keys were read."""
+
+    def __init__(self, document: Mapping[str, Any], place: str) -> None:
+        self._document = document
+        self._read: set[str] = set()
+        self.place = place
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._document
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._document)
+
+    def error(self, key: str, message: str) -> ManifestError:
+        """Return a refusal of a key, with its place."""
+        return ManifestError(f"{self.place}.{key}" if self.place else key, message)
+
+    def done(self) -> None:
+        """Refuse the keys that nobody asked for."""
+        for key in self._document:
+            if key not in self._read:
+                near = difflib.get_close_matches(key, self._read, 1)
+                raise self.error(key, f"is not known here{f'; did you mean {near[0]}?' if near else ''}")
+
+    def _take(self, key: str, default: Any) -> Any:
+        self._read.add(key)
+        if key in self._document:
+            return self._document[key]
+        if default is REQUIRED:
+            raise self.error(key, "is missing")
+        return default
+
+    def section(self, key: str, default: Any = REQUIRED) -> Section:
+        """Return a table within this one."""
+        value = self._take(key, default)
+        if not isinstance(value, dict):
+            raise self.error(key, "must be a table of keys")
+        return Section(value, f"{self.place}.{key}" if self.place else key)
+
+    def text(self, key: str, default: Any = REQUIRED) -> str:
+        """Return a text that is not empty."""
+        value = self._take(key, default)
+        if not isinstance(value, str) or (value == "" and key in self._document):
+            raise self.error(key, "must be a text that is not empty")
+        return value
+
+    def names(self, key: str, default: Any = REQUIRED) -> tuple[str, ...]:
+        """Return the names of one or several source columns, each once."""
+        value = self._take(key, default)
+        several = value if isinstance(value, list | tuple) else [value]
+        if not several or not all(isinstance(one, str) and one for one in several):
+            raise self.error(key, 'must be the name of a column, or a list of names, as in ["site", "patient"]')
+        if len(set(several)) != len(several):
+            raise self.error(key, "names the same column twice")
+        return tuple(several)
+
+    def value(self, key: str) -> Any:
+        """Return what stands there, whatever it is."""
+        return self._take(key, REQUIRED)
+
+    def words(self, key: str, default: tuple[str, ...], value: Any = None) -> tuple[str, ...]:
+        """Return a list of texts and numbers, as texts. It may be empty. `value` may stand for what is there."""
+        value = self._take(key, default) if value is None else value
+        if isinstance(value, tuple):
+            return value
+        if not isinstance(value, list) or not all(
+            isinstance(one, (str, int, Decimal)) and not isinstance(one, bool) for one in value
+        ):
+            raise self.error(key, 'must be a list of texts and numbers, as in ["NA", -9]')
+        if any("\0" in str(one) for one in value):
+            raise self.error(key, "holds a NUL character")
+        return tuple(map(str, value))
+
+    def choice(self, key: str, choices: Collection[str], default: str) -> str:
+        """Return one of several texts."""
+        value = self.text(key, default)
+        if value not in choices:
+            raise self.error(key, f"must be one of {', '.join(choices)}")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Return true or false."""
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, "must be true or false")
+        return value
+
+    def is_false(self, key: str) -> bool:
+        """Say whether a key stands there as false, in place of what it is else."""
+        return self._take(key, None) is False
+
+    def whole(self, key: str) -> int:
+        """Return a whole number."""
+        value = self._take(key, REQUIRED)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.error(key, "must be a whole number")
+        return value
+
+    def positive(self, key: str) -> int | None:
+        """Return an optional whole number of at least 1."""
+        if key not in self:
+            self._read.add(key)
+            return None
+        value = self.whole(key)
+        if value < 1:
+            raise self.error(key, "must be at least 1")
+        return value
+
+    def decimal(self, key: str, default: Any = REQUIRED) -> Decimal:
+        """Return a number, exactly as it was written."""
+        return self._decimal(key, self._take(key, default))
+
+    def decimals(self, key: str) -> tuple[Decimal, Decimal]:
+        """Return two numbers."""
+        low, high = self._pair(key, self._take(key, REQUIRED))
+        return self._decimal(key, low), self._decimal(key, high)
+
+    def dates(self, key: str) -> tuple[dt.date, dt.date]:
+        """Return two dates that ascend."""
+        low, high = (self._date(key, value) for value in self._pair(key, self._take(key, list(DATES))))
+        if low >= high:
+            raise self.error(key, "must ascend")
+        return low, high
+
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        """Return a list of different texts, or None if there is none."""
+        values = self._take(key, None)
+        if values is None:
+            return None
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values) or not values:
+            raise self.error(key, 'must be a list of texts, as in ["female", "male"]')
+        if len(set(values)) != len(values):
+            raise self.error(key, "holds the same text twice")
+        if len(values) > TEXTS_MAX:
+            raise self.error(key, f"holds more than {TEXTS_MAX} texts")
+        return tuple(values)
+
+    def _pair(self, key: str, value: Any) -> list[Any]:
+        if not isinstance(value, list) or len(value) != 2:
+            raise self.error(key, "must be a list of two, [lowest, highest]")
+        return value
+
+    def _decimal(self, key: str, value: Any) -> Decimal:
+        if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or not Decimal(value).is_finite():
+            raise self.error(key, "must be a finite number")
+        return Decimal(value)
+
+    def _date(self, key: str, value: Any) -> dt.date:
+        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            return value
+        try:
+            return dt.date.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise self.error(key, "must hold dates, as in [2017-01-01, 2023-12-31]") from None
