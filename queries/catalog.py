@@ -123,6 +123,7 @@ class Table:
     events_per_cell: int | None = None
     built: bool = False  # for one query, of one row for each person
     profile: TableProfile | None = None
+    events_expected: int | None = None  # about how many there are, if the custodian says so: for slots alone
 
     @property
     def one_row_per_person(self) -> bool:
@@ -146,6 +147,7 @@ class Dataset:
     tables: Mapping[str, Table]
     overcommit: bool = False
     epsilon_min: Decimal = EPSILON_MIN
+    persons_expected: int | None = None  # about how many there are, if the custodian says so: for slots alone
 
 
 V = TypeVar("V")
@@ -162,6 +164,7 @@ def describe(dataset: Dataset) -> dict[str, object]:
         "name": dataset.name,
         "title": dataset.title,
         "persons_max": dataset.persons_max,
+        "persons_expected": dataset.persons_expected,
         "epsilon_min": float(dataset.epsilon_min),
         "tables": {name: describe_table(table) for name, table in dataset.tables.items()},
     }
@@ -173,6 +176,7 @@ def describe_table(table: Table) -> dict[str, object]:
     return {
         "title": table.title,
         "one_row_per_person": table.one_row_per_person,
+        "events_expected": table.events_expected,
         "bounds": {name: bound for name, bound in bounds.items() if bound is not None},
         "columns": {name: _describe_column(column) for name, column in table.columns.items()},
     }

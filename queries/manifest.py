@@ -117,9 +117,10 @@ def parse(text: str, folder: Path) -> Manifest:
     persons_max = head.whole("persons_max")
     if not 1 <= persons_max <= PERSONS_MAX:
         raise head.error("persons_max", f"must be from 1 to {PERSONS_MAX}")
+    persons_expected = head.positive("persons_expected")
     title = head.text("title", name)
     overcommit = head.flag("overcommit", False)
-    profile = _profile(head, epsilon)
+    profile = _profile(head, epsilon, epsilon_min)
     reading = combined(Reading(), given(head, ("loss_max",)), head)
     head.done()
 
@@ -149,6 +150,7 @@ def parse(text: str, folder: Path) -> Manifest:
             section.text("title", ""),
             bounds.positive("cells_per_person"),
             bounds.positive("events_per_cell"),
+            events_expected=section.positive("events_expected"),
         )
         bounds.done()
         events[table_name] = _source(section, folder, _person(section, identity), listed, reading)
@@ -159,7 +161,9 @@ def parse(text: str, folder: Path) -> Manifest:
     if not events:
         raise top.error("tables", "declare at least one table")
     top.done()
-    dataset = Dataset(name, title, epsilon, delta, persons_max, frozen(tables), overcommit, epsilon_min)
+    dataset = Dataset(
+        name, title, epsilon, delta, persons_max, frozen(tables), overcommit, epsilon_min, persons_expected
+    )
     if persons:
         own_readings = dict(persons.readings)
     return Manifest(
@@ -175,13 +179,15 @@ def parse(text: str, folder: Path) -> Manifest:
     )
 
 
-def _profile(head: Section, cap: Decimal) -> Decimal | None:
+def _profile(head: Section, cap: Decimal, least: Decimal) -> Decimal | None:
     """Return what the contribution profile may cost. Raises ManifestError."""
     if head.is_false("profile"):
         return None
-    epsilon = head.decimal("profile", PROFILE)
-    if not 0 < epsilon <= cap and "profile" in head:
-        raise head.error("profile", f"must be above 0 and at most the cap, epsilon {cap}; or false, for none")
+    epsilon = head.decimal("profile", max(PROFILE, least))
+    if not least <= epsilon <= cap and "profile" in head:
+        raise head.error(
+            "profile", f"must be at least epsilon_min, {least}, and at most the cap, epsilon {cap}; or false, for none"
+        )
     return epsilon
 
 

@@ -40,7 +40,7 @@ TEXTS = 20  # of an undeclared category
 STORED = {"UTINYINT": np.uint8, "USMALLINT": np.uint16, "UINTEGER": np.uint32, "BIGINT": np.int64}
 
 
-def engine(dataset: Dataset, *, memory_limit: str, query_seconds: float) -> Engine:
+def engine(dataset: Dataset, *, memory_limit: str, query_seconds: float, persons: int = PERSONS_MADE) -> Engine:
     """Return an engine over a made-up store of the dataset's catalog. Raises EngineFailed.
 
     The file is deleted once it is open, which on Linux leaves it readable: every process has its own, nothing has to
@@ -49,7 +49,7 @@ def engine(dataset: Dataset, *, memory_limit: str, query_seconds: float) -> Engi
     try:
         with tempfile.TemporaryDirectory(prefix="rowless-rehearsal-") as folder:
             file = Path(folder) / "store.duckdb"
-            build(dataset, file)
+            build(dataset, file, persons)
             opened = Engine(file, memory_limit=memory_limit, threads=1, query_seconds=query_seconds)
             opened.open()
             return opened
@@ -57,9 +57,9 @@ def engine(dataset: Dataset, *, memory_limit: str, query_seconds: float) -> Engi
         raise EngineFailed("the made-up store cannot be made") from error
 
 
-def build(dataset: Dataset, path: Path) -> None:
+def build(dataset: Dataset, path: Path, persons: int = PERSONS_MADE) -> None:
     """Write the made-up store of a catalog to a new file."""
-    persons = min(PERSONS_MADE, dataset.persons_max)
+    persons = min(persons, dataset.persons_max)
     everybody = np.arange(persons, dtype=np.uint64)
     attributes = _columns(dataset.tables[PERSONS].columns, everybody, PERSONS)
     with duckdb.connect(str(path), config={"threads": 1}) as connection:

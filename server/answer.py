@@ -84,13 +84,16 @@ def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str
             with house.places.one():
                 with refusals.recorded(house.database, actor, study, "query"):
                     found = replay_or_reserve(house, actor, prepared)
-                slot = Slot.start(house.settings.slot_ms / 1000)
+                slot = Slot.start(house.fitting.of(prepared.plan, prepared.catalog))
                 leaving.callback(slot.wait)  # from here on every end waits for the slot
                 if not isinstance(found, Release):
                     open_store(house, actor, prepared, found)
                     made = scan(prepared, found)
+                    late = slot.overran()
                     # With its place: who waits for one must not learn when this scan ended.
                     slot.wait(AHEAD)
+                    if late:
+                        house.count_overrun(prepared.question.dataset)
             stored = found if isinstance(found, Release) else settle(house, actor, prepared, found, made)
         with house.database.read() as transaction:
             shown = show(transaction, stored, request.post, replayed=isinstance(found, Release))
@@ -126,6 +129,7 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
         "drowned_of": dict(drowned.by_statistic),
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells if prepared.plan.listing is None else None,
+        "slot_ms": round(1000 * house.fitting.of(prepared.plan, prepared.catalog)),
         "affordable": queries_left > 0,
         "queries_left": queries_left,
         "budget": ahead.study.to_json(),
@@ -143,7 +147,7 @@ def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[s
     try:
         # In places of their own: how long a rehearsal waits tells nothing of scans.
         with house.rehearsal_places.one():
-            slot = Slot.start(house.settings.slot_ms / 1000)
+            slot = Slot.start(house.fitting.of_rehearsal(prepared.plan))
             body = compute(prepared.plan, house.stores.made_up(prepared.store))
             slot.wait(AHEAD)
     except EngineFailed as failure:

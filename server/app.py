@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api
 
 from queries import bounding, mechanisms, undeclared
-from server import openapi, problems
+from server import openapi, problems, rates
 from server.api import alerts, audit, datasets, identities, people, queries, reports, studies
 from server.api.parsing import BODY_BYTES_MAX
 from server.house import open_house
@@ -65,10 +66,13 @@ def create_app(settings: Settings) -> Flask:
         MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
     )
     app.json = _Json(app)
-    app.extensions["rowless"] = open_house(settings)
+    opened = open_house(settings)
     bounding.warm()
     undeclared.warm()
     mechanisms.warm()
+    if settings.slot_ms:  # measured when all is warm
+        opened = replace(opened, rates=rates.of_home(settings.home, settings.memory_limit))
+    app.extensions["rowless"] = opened
     problems.register(app)
     api: Any = _Api(app, spec_kwargs={"info": {"description": "Statistics of data that must not be seen."}})
     openapi.describe(api)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from budgets import accounts, audit, datasets, keys, ledger, profiles
+from budgets import accounts, audit, datasets, keys, ledger, overruns, profiles
 from budgets.conduct import Conduct
 from budgets.database import Database
 from budgets.errors import BudgetsError, Unavailable
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from server.settings import Settings
     from server.stores import OpenEdition
+
+
+OVERRUN_DAYS = 30
 
 
 class Unhealthy(ServerError):
@@ -61,6 +65,7 @@ def examine(settings: Settings) -> list[Check]:
                 _sums(transaction),
                 _recount(transaction),
                 _open_charges(transaction),
+                _overruns(transaction),
                 *_stores(settings, transaction),
             ]
     finally:
@@ -117,6 +122,13 @@ def _recount(transaction: sa.Connection) -> Check:
 def _open_charges(transaction: sa.Connection) -> Check:
     open_ = len(ledger.unresolved(transaction)) + len(profiles.unresolved(transaction))
     return Check("open charges", True, f"{open_} (queries under way, or left by a crash)")
+
+
+def _overruns(transaction: sa.Connection) -> Check:
+    since = (dt.datetime.now(dt.UTC) - dt.timedelta(days=OVERRUN_DAYS)).date().isoformat()
+    found = overruns.counts(transaction, since)
+    said = ", ".join(f"{count} of {dataset}" for dataset, count in found.items()) or "none"
+    return Check("slots", True, f"scans that ended after their first slot in the last {OVERRUN_DAYS} days: {said}")
 
 
 def _stores(settings: Settings, transaction: sa.Connection) -> Iterator[Check]:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from budgets import keys, people
+from budgets import keys, overruns, people
 from budgets.audit import SYSTEM
 from budgets.database import Database
 from budgets.errors import Unavailable
 from server.errors import Busy, NoHome
 from server.settings import SETTINGS, SettingsError
 from server.sign_ins import SignIns
+from server.slots import Fitting
 from server.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
+    from queries.foretelling import Rates
     from server.settings import Settings
 
 BUSY_SECONDS = 20.0
@@ -78,6 +80,18 @@ class House:
     places: Places = field(default_factory=lambda: Places(max(2, os.cpu_count() or 1)))
     rehearsal_places: Places = field(default_factory=lambda: Places(REHEARSALS_MAX))
     turns: Turns = field(default_factory=Turns)
+    rates: Rates | None = None  # of a server; commands beside it have none
+
+    @property
+    def fitting(self) -> Fitting:
+        """Return how slots are chosen."""
+        return Fitting(self.settings, self.rates)
+
+    def count_overrun(self, dataset: str) -> None:
+        """Count a scan that ended after its first slot, if the ledger can be written."""
+        with suppress(Unavailable), self.database.write() as transaction:
+            overruns.add(transaction, dataset)
+
     sign_ins: SignIns = field(default_factory=SignIns)
 
     def close(self) -> None:

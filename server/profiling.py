@@ -57,12 +57,15 @@ def buy(house: House, actor: Actor, dataset: str, epsilon_nano: int) -> dict[str
                 found = _replay_or_reserve(house, actor, prepared)
                 # As with a query: every end waits for the slot, and is seen in catalog, budget, log and places
                 # shortly before it.
-                slot = Slot.start(house.settings.slot_ms / 1000)
+                slot = Slot.start(house.fitting.of_profile(prepared.plan, prepared.store.dataset))
                 leaving.callback(slot.wait)
                 if not isinstance(found, Stored):
                     _open_store(house, actor, prepared, found)
                     body = _scan(prepared, found)
+                    late = slot.overran()
                     slot.wait(AHEAD)
+                    if late:
+                        house.count_overrun(dataset)
             stored = found if isinstance(found, Stored) else _settle(house, actor, prepared, found, body)
         with house.database.read() as transaction:
             budget = accounts.balance(transaction, accounts.DATASET, dataset).to_json()

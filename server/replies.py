@@ -103,6 +103,7 @@ class Dataset(Schema):
     title = fields.String(required=True)
     edition = fields.Integer(required=True)
     persons_max = fields.Integer(required=True)
+    persons_expected = fields.Integer(required=True, allow_none=True)
     epsilon_min = fields.Float(required=True, metadata={"description": "The least epsilon that a question costs"})
     tables = fields.Dict(required=True)
     profile = fields.Nested(lambda: Profile(), required=True, allow_none=True)
@@ -254,7 +255,8 @@ class Estimate(Schema):
     """What a query would cost and how exact it would be. `queries_left`: as many such queries the budget would pay.
 
     `cells` is null where a key has no declared values: how many of them will be named is not known.
-    `advice` says what dominates the error and what would help.
+    `advice` says what dominates the error and what would help. `slot_ms`: the answer leaves so long after its scan
+    began (nearly always; else at a multiple of it), whatever is in the data.
     `drowned_of` is the share of each statistic's numbers that are expected to be smaller than their margin, `drowned`
     the largest of them; null where a key has no declared values.
     """
@@ -262,6 +264,7 @@ class Estimate(Schema):
     cost = fields.Nested(Loss, required=True)
     affordable = fields.Boolean(required=True)
     queries_left = fields.Integer(required=True)
+    slot_ms = fields.Integer(required=True)
     cells = fields.Integer(required=True, allow_none=True)
     drowned = fields.Float(required=True, allow_none=True)
     drowned_of = fields.Dict(keys=fields.String(), values=fields.Float(allow_none=True), required=True)
