@@ -12,9 +12,10 @@ import pytest
 from budgets import people
 from budgets.errors import Forbidden, NotApproved, NotFound
 from budgets.ledger import Charge
-from server import answer, preparing
+from server import answer, preparing, slots
 from server.asking import AskSchema
 from server.errors import StoreUnavailable
+from tests.server.test_slot import RealClock
 from tests.serving import (
     PATIENTS,
     ROOT,
@@ -561,16 +562,18 @@ def test_a_deep_filter_is_answered(place: Place, ada: Client) -> None:
 
 
 def test_answers_leave_at_the_beat(home: Home, tmp_path: Path) -> None:
-    """A first answer, a replay and a failure all leave just after a multiple of the slot, never before the first."""
+    """A first answer, a replay and a failure all leave at a multiple of the slot since their scan, never before the first."""
 
-    def remainders(ask_one: Callable[[int], Reply], status: int) -> list[float]:
+    def beats(ask_one: Callable[[int], Reply], status: int) -> list[float]:
         found = []
         for turn in range(4):
+            clock = RealClock()
             began = time.monotonic()
-            assert ask_one(turn).status == status
-            took_ms = (time.monotonic() - began) * 1000
-            assert took_ms >= 200
-            found.append(took_ms % 200)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(slots, "time", clock)
+                assert ask_one(turn).status == status
+            assert time.monotonic() - began >= 0.2
+            found.append(clock.beats(200))
         return found
 
     broken = home.copy(tmp_path / "broken")
@@ -578,16 +581,16 @@ def test_answers_leave_at_the_beat(home: Home, tmp_path: Path) -> None:
         place.open_study()
         ada = place.client("ada")
         release(ada, ask(PATIENTS, 9.0))  # opens the store
-        firsts = remainders(lambda turn: query(ada, ask(PATIENTS, 1.0 + turn)), 201)
-        replays = remainders(lambda turn: query(ada, ask(PATIENTS, 1.0 + turn)), 201)
+        firsts = beats(lambda turn: query(ada, ask(PATIENTS, 1.0 + turn)), 201)
+        replays = beats(lambda turn: query(ada, ask(PATIENTS, 1.0 + turn)), 201)
     with damaged(broken.store("rand-hie"), "person, cost", "years"), application(broken, slot_ms="200") as place:
         place.open_study()
         other = place.client("ada")
         assert query(other, ask(COSTS, 9.0)).status == 500
-        failures = remainders(lambda turn: query(other, ask(COSTS, 1.0 + turn)), 500)
-    # On a busy machine one of them may be late after its beat, but hardly all.
-    for found in (firsts, replays, failures):
-        assert min(found) < 40, (firsts, replays, failures)
+        failures = beats(lambda turn: query(other, ask(COSTS, 1.0 + turn)), 500)
+    for one in (*firsts, *replays, *failures):
+        assert one == pytest.approx(round(one), abs=1e-4)
+        assert round(one) >= 1
 
 
 # Editions
