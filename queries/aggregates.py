@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from queries.catalog import PERSON
 from queries.coding import code_type
+from queries.comparing import integer, present, with_sentinels
 from queries.per_person import MEAN_PARTS
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def built_table(built: Built, writer: Writer) -> exp.Select:
         on = exp.EQ(
             this=exp.column(PERSON, table="own", quoted=True), expression=exp.column(PERSON, table=name, quoted=True)
         )
-        joined = joined.join(_days_to(value, built, writer).subquery(), on=on, join_type="LEFT", join_alias=name)
+        days_to = with_sentinels(_days_to(value, built, writer), days=0)
+        joined = joined.join(days_to.subquery(), on=on, join_type="LEFT", join_alias=name)
     return joined
 
 
@@ -73,7 +75,7 @@ def _days_to(value: BuiltValue, built: Built, writer: Writer) -> exp.Select:
     assert value.to is not None
     start = exp.alias_(_first_day(value), "start")
     starts = writer.of_table(exp.select(exp.column(PERSON, quoted=True), start), built.events.name)
-    starts = starts.where(_is_positive(value.date))
+    starts = starts.where(present(value.date.name))
     where = writer.condition(built.where, built.events.name)
     if where is not None:
         starts = starts.where(where)
@@ -83,8 +85,10 @@ def _days_to(value: BuiltValue, built: Built, writer: Writer) -> exp.Select:
     same = exp.EQ(this=person, expression=exp.column(PERSON, table="b", quoted=True))
     apart = exp.Sub(this=day, expression=began)
     later = exp.and_(same, exp.GTE(this=day.copy(), expression=began.copy()))
-    select = exp.select(person.copy(), exp.alias_(exp.Min(this=apart), "days")).from_(starts.subquery("s"))
-    select = select.join(writer.days(value.to).subquery(), on=later, join_alias="b").group_by(person.copy())
+    select = exp.select(person.copy(), exp.alias_(exp.Min(this=apart), "days"))
+    select = select.from_(writer.days(value.to).subquery("b"))
+    begun = with_sentinels(starts, start=0)
+    select = select.join(begun.subquery(), on=later, join_alias="s").group_by(person.copy())
     if value.to.within_days is None:
         return select
     return select.where(exp.LTE(this=apart.copy(), expression=exp.Literal.number(value.to.within_days)))
@@ -93,25 +97,28 @@ def _days_to(value: BuiltValue, built: Built, writer: Writer) -> exp.Select:
 def _first_day(value: BuiltValue) -> exp.Expr:
     """Return the day of a person's first event that has one."""
     assert value.date is not None
-    return _filtered(exp.Min(this=day_of(value.date.name, value.date.low)), _is_positive(value.date))
+    return _filtered(exp.Min(this=day_of(value.date.name, value.date.low)), present(value.date.name))
 
 
 def _outcome(days: exp.Expr, start: exp.Expr, value: BuiltValue) -> exp.Expr:
     """Return the code of what became of a person: see `survival.py`; 0 where nobody was followed."""
-    followed = exp.Paren(this=exp.Sub(this=_integer(value.end), expression=start))
+    followed = exp.Paren(this=exp.Sub(this=integer(value.end), expression=start))
     happened = exp.LTE(this=days, expression=followed.copy())  # not, where days is null
     case = exp.Case().when(
-        exp.or_(exp.Is(this=start.copy(), expression=exp.null()), exp.LT(this=followed.copy(), expression=_integer(0))),
-        _integer(0),
+        exp.or_(
+            exp.Is(this=start.copy(), expression=exp.null()),
+            exp.LT(this=followed.copy(), expression=integer(0)),
+        ),
+        integer(0),
     )
     beyond = value.column.size
     for place, edge in enumerate(value.edges[1:]):
-        within = exp.LT(this=days.copy(), expression=_integer(edge))
-        case = case.when(exp.and_(happened.copy(), within), _integer(2 * place + 1))
-    case = case.when(happened.copy(), _integer(beyond))
+        within = exp.LT(this=days.copy(), expression=integer(edge))
+        case = case.when(exp.and_(happened.copy(), within), integer(2 * place + 1))
+    case = case.when(happened.copy(), integer(beyond))
     for place, edge in enumerate(value.edges[1:]):
-        case = case.when(exp.LT(this=followed.copy(), expression=_integer(edge)), _integer(2 * place + 2))
-    return exp.cast(case.else_(_integer(beyond)), code_type(value.column), dialect="duckdb")
+        case = case.when(exp.LT(this=followed.copy(), expression=integer(edge)), integer(2 * place + 2))
+    return exp.cast(case.else_(integer(beyond)), code_type(value.column), dialect="duckdb")
 
 
 def _units(value: BuiltValue, writer: Writer, built: Built) -> exp.Expr:
@@ -127,20 +134,20 @@ def _units(value: BuiltValue, writer: Writer, built: Built) -> exp.Expr:
             .when(exp.GT(this=count, expression=exp.Literal.number(0)), exp.Literal.number(1))
             .else_(exp.Literal.number(0))
         )
-    present = _is_positive(of) if where is None else exp.and_(_is_positive(of), where)
+    known = present(of.name) if where is None else exp.and_(present(of.name), where)
     column = exp.column(of.name, quoted=True)
     match value.word:
         case "sum":
-            return _filtered(exp.Sum(this=_shifted(column, of.low - 1)), present)
+            return _filtered(exp.Sum(this=_shifted(column, of.low - 1)), known)
         case "mean":
-            total = _filtered(exp.Sum(this=_shifted(column, of.low - 1)), present)
-            count = exp.cast(_filtered(exp.Count(this=exp.Star()), present.copy()), "HUGEINT", dialect="duckdb")
+            total = _filtered(exp.Sum(this=_shifted(column, of.low - 1)), known)
+            count = exp.cast(_filtered(exp.Count(this=exp.Star()), known.copy()), "HUGEINT", dialect="duckdb")
             scaled = exp.Mul(this=total, expression=exp.Literal.number(MEAN_PARTS))
             some = exp.Nullif(this=count, expression=exp.Literal.number(0))
             return exp.IntDiv(this=scaled, expression=some)
         case "min" | "max":
             extreme = exp.Min if value.word == "min" else exp.Max
-            return _shifted(_filtered(extreme(this=column), present), of.low - 1)
+            return _shifted(_filtered(extreme(this=column), known), of.low - 1)
         case _:
             assert date is not None
             extreme = exp.Min if value.word == "first" else exp.Max
@@ -148,7 +155,7 @@ def _units(value: BuiltValue, writer: Writer, built: Built) -> exp.Expr:
             codes = exp.Literal.number(of.size + 1)
             day = exp.cast(exp.column(date.name, quoted=True), "HUGEINT", dialect="duckdb")
             both = exp.Add(this=exp.Mul(this=day, expression=codes), expression=column)
-            found = _filtered(extreme(this=both), exp.and_(present, _is_positive(date)))
+            found = _filtered(extreme(this=both), exp.and_(known, present(date.name)))
             return _shifted(exp.Mod(this=exp.Paren(this=found), expression=codes.copy()), of.low - 1)
 
 
@@ -159,9 +166,9 @@ def _coded(units: exp.Expr, column: Column) -> exp.Expr:
     code = (
         exp.Case()
         .when(exp.Is(this=units.copy(), expression=exp.null()), exp.Literal.number(0))
-        .when(exp.LT(this=units.copy(), expression=_integer(column.low)), exp.Literal.number(1))
-        .when(exp.GT(this=units.copy(), expression=_integer(last)), exp.Literal.number(column.size))
-        .else_(exp.Add(this=units, expression=_integer(1 - column.low)))
+        .when(exp.LT(this=units.copy(), expression=integer(column.low)), exp.Literal.number(1))
+        .when(exp.GT(this=units.copy(), expression=integer(last)), exp.Literal.number(column.size))
+        .else_(exp.Add(this=units, expression=integer(1 - column.low)))
     )
     return exp.cast(code, code_type(column), dialect="duckdb")
 
@@ -172,14 +179,6 @@ def _filtered(aggregate: exp.Expr, where: exp.Condition | None) -> exp.Expr:
     return exp.Filter(this=aggregate, expression=exp.Where(this=where.copy()))
 
 
-def _is_positive(column: Column) -> exp.Condition:
-    return exp.GT(this=exp.column(column.name, quoted=True), expression=exp.Literal.number(0))
-
-
 def _shifted(code: exp.Expr, by: int) -> exp.Expr:
     """Return code + by, in 64 bits: no code and no bound is beyond 2^53."""
-    return exp.Paren(this=exp.Add(this=exp.cast(code, "BIGINT", dialect="duckdb"), expression=_integer(by)))
-
-
-def _integer(number: int) -> exp.Expr:
-    return exp.Literal.number(number) if number >= 0 else exp.Neg(this=exp.Literal.number(-number))
+    return exp.Paren(this=exp.Add(this=exp.cast(code, "BIGINT", dialect="duckdb"), expression=integer(by)))

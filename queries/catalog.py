@@ -26,6 +26,7 @@ EPSILON_MIN = Decimal("0.001")  # what a question costs at least, where the mani
 PERSON = "person"  # the person column of every stored table; its numbers never leave the server
 PLACE = "rowid"  # what DuckDB calls the place of a row in its table; no column may have its name
 PERSONS = "persons"  # the table with one row per person
+PERSONS_MAX = 2**31 - 1  # person numbers are 32-bit, from 0 on
 
 EPOCH = dt.date(1970, 1, 1)
 

@@ -12,7 +12,19 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from queries.catalog import EPOCH, EPSILON_MIN, PERSON, PERSONS, PLACE, Column, Dataset, Kind, Table, frozen
+from queries.catalog import (
+    EPOCH,
+    EPSILON_MIN,
+    PERSON,
+    PERSONS,
+    PERSONS_MAX,
+    PLACE,
+    Column,
+    Dataset,
+    Kind,
+    Table,
+    frozen,
+)
 from queries.delimited import ENCODINGS
 from queries.errors import ManifestError
 from queries.identity import MISSING, NUMBER, TEXT, Identity
@@ -26,7 +38,6 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
-PERSONS_MAX = 2**31 - 1  # person numbers are 32-bit
 NANO = 10**9  # epsilon is charged in billionths
 UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact up to here
 EPSILON_MAX = 10_000

@@ -31,7 +31,7 @@ class Among:
 class Spelled:
     """An undeclared category holds one of these texts, or (`negated`) holds another text than these.
 
-    The texts are looked up in the store only after the charge; they never reach the engine as text.
+    The texts are looked up in the store only after the charge, as bound parameters: they are never part of the SQL.
     """
 
     column: str
@@ -231,17 +231,6 @@ def events_json(events: Events) -> dict[str, object]:
         "date": events.date,
         "within_days": events.within_days,
     }
-
-
-def has_cohort(predicate: Bound) -> bool:
-    """Say whether a predicate asks for more of a person than the event itself."""
-    match predicate:
-        case Member():
-            return True
-        case Both(parts) | Either(parts):
-            return any(map(has_cohort, parts))
-        case _:
-            return False
 
 
 def columns(predicate: Bound) -> frozenset[str]:

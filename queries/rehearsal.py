@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from queries.catalog import PERSON, PERSONS, Kind
 from queries.coding import code_type, name
-from queries.engines.duckdb import Engine, dictionary, digest
+from queries.engines.duckdb import Engine, dictionary
 from queries.errors import EngineFailed
 
 if TYPE_CHECKING:
@@ -115,7 +115,6 @@ def _write_dictionaries(connection: duckdb.DuckDBPyConnection, table: Table) -> 
         texts = [f"made-up {code}" for code in range(1, TEXTS + 1)]
         content = {
             "code": np.arange(1, TEXTS + 1, dtype=np.uint32),
-            "digest": np.array([digest(text) for text in texts], dtype=np.uint64),
             "value": pa.array(texts, pa.string()),
         }
         _write(connection, dictionary(table.name, column), pa.table(content))

@@ -8,6 +8,9 @@ undeclared category's text already touches data.
 The kernel needs persons in order, and each person's events in an order that nobody else's data can change. The store
 has both, and a plain scan keeps them. Where a subquery is in it, the engine may not, so it is told to sort: by person
 and by place in the store.
+
+The SQL is written so that the engine does the same work whether a single row, value or text is there or not
+(`comparing.py`): what it says depends on the request and on public metadata, but for the codes that texts have.
 """
 
 from __future__ import annotations
@@ -16,19 +19,19 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from queries import predicates
+from queries import comparing
 from queries.aggregates import built_table, day_of
 from queries.catalog import PERSON, PLACE
 from queries.predicates import Among, Both, Either, Member, Spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from queries.plan import Plan
     from queries.predicates import Bound, Events
 
-    # (table, column, text) -> its code there, or None when nobody has that value
-    LookUp = Callable[[str, str, str], int | None]
+    # (table, column, texts) -> as many different codes: that of each text, or one that nobody has where nobody has it
+    LookUp = Callable[[str, str, Sequence[str]], Sequence[int]]
 
 
 def columns(plan: Plan) -> tuple[str, ...]:
@@ -63,7 +66,7 @@ def scan(plan: Plan, look_up: LookUp, persons: range | None = None) -> exp.Selec
         )
         return select if where is None else select.where(where)
     select = writer.of_table(select, table)
-    if any(map(predicates.has_cohort, (plan.where, *plan.conditions))):
+    if any(map(_may_reorder, (plan.where, *plan.conditions))):
         select = select.order_by(exp.column(PERSON, quoted=True), exp.column(PLACE))
     return select if where is None else select.where(where)
 
@@ -72,7 +75,7 @@ def whole(table: str, names: Iterable[str], persons: range) -> exp.Select:
     """Return SELECT person, columns FROM table of a range of persons: every event of theirs."""
     select = exp.select(*(exp.column(name, quoted=True) for name in (PERSON, *names)))
     select = select.from_(exp.Table(this=exp.to_identifier(table, quoted=True)))
-    return select.where(_between(PERSON, persons.start, persons.stop - 1))
+    return select.where(_of_persons(persons))
 
 
 class Writer:
@@ -87,35 +90,31 @@ class Writer:
         select = select.from_(exp.Table(this=exp.to_identifier(table, quoted=True)))
         if self._persons is None:
             return select
-        return select.where(_between(PERSON, self._persons.start, self._persons.stop - 1))
+        return select.where(_of_persons(self._persons))
 
     def condition(self, predicate: Bound, table: str) -> exp.Condition | None:
         """Return the condition of a predicate over a table's events; None is no condition."""
         match predicate:
             case Among(name, ranges):
-                return _any([_between(name, low, high) for low, high in ranges])
+                return comparing.among(name, ranges)
             case Spelled(name, texts, negated):
-                found = [code for text in texts if (code := self._look_up(table, name, text)) is not None]
-                column = exp.column(name, quoted=True)
-                if not negated:
-                    return _any([_equal(column, code) for code in found])
-                others = [exp.NEQ(this=column.copy(), expression=exp.Literal.number(code)) for code in (0, *found)]
-                return exp.and_(*others)
+                among = comparing.listed(name, self._look_up(table, name, texts))
+                return exp.and_(comparing.present(name), exp.not_(among)) if negated else among
             case Both(parts):
                 conditions = [c for part in parts if (c := self.condition(part, table)) is not None]
                 return exp.and_(*conditions) if conditions else None
             case Either(parts):
-                return _any([self.condition(part, table) or exp.true() for part in parts])
+                return comparing.either([self.condition(part, table) or exp.true() for part in parts])
             case Member():
-                persons = exp.column(PERSON, quoted=True)
-                among = exp.In(this=persons, query=self._members(predicate).subquery())
-                return exp.Not(this=among) if predicate.negated else among
+                members = comparing.with_sentinels(self._members(predicate))
+                member = exp.In(this=exp.column(PERSON, quoted=True), query=members.subquery())
+                return exp.Not(this=member) if predicate.negated else member
 
     def days(self, events: Events, *, undated: bool = False) -> exp.Select:
         """Return the person and the day of each of the events that have a day; or of all, where it may be null."""
         assert events.date is not None
         day: exp.Expr = day_of(events.date, events.first_day)
-        has_day = exp.GT(this=exp.column(events.date, quoted=True), expression=exp.Literal.number(0))
+        has_day = comparing.present(events.date)
         if undated:
             day = exp.Case().when(has_day.copy(), day)
         select = self.of_table(exp.select(exp.column(PERSON, quoted=True), exp.alias_(day, "day")), events.table)
@@ -145,7 +144,8 @@ class Writer:
             here, there = exp.column("day", table="e"), exp.column("day", table=name)
             same = exp.EQ(this=person.copy(), expression=exp.column(PERSON, table=name, quoted=True))
             on = exp.and_(same, compared(this=here, expression=there))
-            select = select.join(self.days(others).distinct().subquery(), on=on, join_type="ASOF LEFT", join_alias=name)
+            days = comparing.with_sentinels(self.days(others).distinct(), day=0)
+            select = select.join(days.subquery(), on=on, join_type="ASOF LEFT", join_alias=name)
             select = select.where(_found(here, there, others.within_days, wanted=name == "a"))
         select = select.group_by(person.copy())
         if cohort.at_least > 1:
@@ -165,16 +165,18 @@ def _found(here: exp.Column, there: exp.Column, within_days: int | None, *, want
     return exp.not_(absent) if wanted else absent
 
 
-def _any(conditions: list[exp.Condition]) -> exp.Condition:
-    return exp.or_(*conditions) if conditions else exp.false()
+def _may_reorder(predicate: Bound) -> bool:
+    """Say whether the SQL of a predicate has a subquery in it."""
+    match predicate:
+        case Member():
+            return True
+        case Among(_, alternatives) | Spelled(_, alternatives):
+            return comparing.is_long(alternatives)
+        case Both(parts) | Either(parts):
+            return any(map(_may_reorder, parts))
 
 
-def _between(name: str, low: int, high: int) -> exp.Condition:
-    column = exp.column(name, quoted=True)
-    if low == high:
-        return _equal(column, low)
-    return exp.Between(this=column, low=exp.Literal.number(low), high=exp.Literal.number(high))
-
-
-def _equal(column: exp.Column, code: int) -> exp.Condition:
-    return exp.EQ(this=column.copy(), expression=exp.Literal.number(code))
+def _of_persons(persons: range) -> exp.Condition:
+    """Return whether a row is of one of these persons. The engine may read their part of the store alone."""
+    ends = exp.Literal.number(persons.start), exp.Literal.number(persons.stop - 1)
+    return exp.Between(this=exp.column(PERSON, quoted=True), low=ends[0], high=ends[1])

@@ -30,7 +30,7 @@ from queries.errors import ImportFailed, ManifestError
 from queries.persons import Rows, describe, number, undescribed
 from queries.reading import UTC, Reading
 from queries.sources import ROW, run, stage
-from queries.undeclared import TEXTS_MAX
+from queries.undeclared import SPARE_CODES, TEXTS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -299,21 +299,25 @@ class _Import:
         return codings
 
     def _dictionary(self, column: Column, one: Coding, staged: Staged, table: str) -> Coding:
-        """Give the texts of an undeclared category numbers in random order, and keep both beside the table."""
+        """Give the texts of an undeclared category numbers in random order, and keep both beside the table.
+
+        Among them, in the same random order, are codes without a text, which nobody has.
+        """
         kept = f"store.{name(dictionary(table, column))}"
         value = one.value_name
         self._run(
-            f"CREATE TABLE {kept} AS SELECT (row_number() OVER ())::UINTEGER AS code, "
-            "('0x' || substr(sha256(value), 1, 16))::UBIGINT AS digest, value FROM "
-            f"(SELECT DISTINCT {value} AS value FROM {staged.relation} WHERE {value} IS NOT NULL ORDER BY random())"
+            f"CREATE TABLE {kept} AS SELECT (row_number() OVER ())::UINTEGER AS code, value FROM ("
+            f"SELECT DISTINCT {value} AS value FROM {staged.relation} WHERE {value} IS NOT NULL "
+            f"UNION ALL SELECT NULL FROM range({SPARE_CODES}) ORDER BY random())"
         )
-        ((texts,),) = self._run(f"SELECT count(*) FROM {kept}")
+        ((texts,),) = self._run(f"SELECT count(value) FROM {kept}")
         if texts > TEXTS_MAX:
             raise ImportFailed(
                 f"{table}.{column.name} holds {texts} different texts, more than the {TEXTS_MAX} of a category; "
                 "leave the column out, or code it more coarsely"
             )
-        renamed = f'(SELECT code AS "#code", value AS "#value" FROM {kept})'  # so that no source column is shadowed
+        # Under names that shadow no column of the source.
+        renamed = f'(SELECT code AS "#code", value AS "#value" FROM {kept} WHERE value IS NOT NULL)'
         code = f'coalesce((SELECT "#code" FROM {renamed} WHERE "#value" = {value}), 0)::UINTEGER'
         return replace(one, code=code)
 

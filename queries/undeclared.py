@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     # (table, column, codes) -> the text behind each code
     LookUp = Callable[[Table, Column, Sequence[int]], Mapping[int, str]]
 
+SPARE_CODES = 1_000  # of each such category nobody has: a filter on a text that is not there asks for one of them
 TEXTS_MAX = 2**22  # different texts that a category without declared values may have: the import refuses more
 
 

@@ -114,6 +114,7 @@ class Stores:
             memory_limit=self._settings.memory_limit,
             threads=os.cpu_count() or 1,
             query_seconds=self._settings.query_seconds,
+            persons_max=dataset.persons_max,
         )
         return OpenEdition(edition, dataset, engine)
 

@@ -5,7 +5,6 @@ Whatever goes wrong in here raises EngineFailed with the same words; the cause i
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import threading
 from contextlib import closing, contextmanager
@@ -16,7 +15,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from queries import scan as scans
-from queries.catalog import PERSONS
+from queries.catalog import PERSONS, PERSONS_MAX
 from queries.errors import EngineFailed
 
 if TYPE_CHECKING:
@@ -33,16 +32,36 @@ if TYPE_CHECKING:
 PERSONS_PER_STREAM = 50_000  # fewer are not worth another thread
 BATCH_ROWS = 65_536  # a batch of a few columns stays within a core's cache
 CODES_PER_LOOK_UP = 1_000
+CODE_LAST = 2**32 - 1  # of an undeclared category
+
+# Optimizers that are off, because what they do hinges on the data: on least and greatest values, on numbers of rows or
+# on whether a part of the result is empty. docs/privacy.md ("What askers can do to timing") goes through all of them.
+# Without these the plan of a query follows from its SQL alone. DuckDB refuses a name that it does not know.
+OPTIMIZERS_OFF = (
+    "statistics_propagation",
+    "empty_result_pullup",
+    "join_filter_pushdown",
+    "join_order",
+    "build_side_probe_side",
+    "row_group_pruner",
+    "compressed_materialization",
+    "late_materialization",
+    "partitioned_execution",
+    "partial_aggregate_pushdown",
+)
 
 
 class Engine:
     """The store of one edition, open for queries. Any number of threads may call it."""
 
-    def __init__(self, store: Path, *, memory_limit: str, threads: int, query_seconds: float) -> None:
+    def __init__(
+        self, store: Path, *, memory_limit: str, threads: int, query_seconds: float, persons_max: int = PERSONS_MAX
+    ) -> None:
         self._store = store
         self._memory_limit = memory_limit
         self._threads = threads
         self._query_seconds = query_seconds
+        self._persons_max = persons_max
         self._opening = threading.Lock()
         self._opened: duckdb.DuckDBPyConnection | None = None
         self._persons: int | None = None
@@ -68,9 +87,12 @@ class Engine:
             return self._opened
 
     def ranges(self) -> list[range]:
-        """Return ranges of persons that together hold everybody, to be streamed at once."""
-        everybody = self._count_persons()
-        parts = max(1, min(self._threads, everybody // PERSONS_PER_STREAM))
+        """Return ranges of persons that together hold everybody, to be streamed at once.
+
+        How many there are follows from the public number of persons: one person more makes no stream more.
+        """
+        parts = max(1, min(self._threads, self._persons_max // PERSONS_PER_STREAM))
+        everybody = max(self._count_persons(), parts)
         edges = [everybody * part // parts for part in range(parts)]
         # The last one is open to the end: no person is left out, whatever the count says.
         return [range(first, stop) for first, stop in itertools.pairwise([*edges, 2**31])]
@@ -95,8 +117,8 @@ class Engine:
         """
 
         def select(cursor: duckdb.DuckDBPyConnection) -> exp.Select:
-            def look_up(table: str, name: str, text: str) -> int | None:
-                return _look_up(cursor, plan.tables[table], name, text)
+            def look_up(table: str, name: str, texts: Sequence[str]) -> Sequence[int]:
+                return _look_up(cursor, plan.tables[table], name, texts)
 
             return scans.scan(plan, look_up, persons)
 
@@ -160,14 +182,11 @@ def connect_locked(store: Path, *, memory_limit: str, threads: int) -> duckdb.Du
             "python_enable_replacements": False,
             "enable_external_access": False,
             "preserve_insertion_order": True,
+            "disabled_optimizers": ",".join(OPTIMIZERS_OFF),
+            "asof_loop_join_threshold": 0,  # one way to join, whatever number of rows is expected
             "lock_configuration": True,
         },
     )
-
-
-def digest(text: str) -> int:
-    """Return the number under which the store's dictionaries keep a text: the first 64 bits of its SHA-256."""
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
 def dictionary(table: str, column: Column) -> str:
@@ -175,14 +194,36 @@ def dictionary(table: str, column: Column) -> str:
     return f"{PERSONS if column.of_person else table}.{column.name}"
 
 
-def _look_up(cursor: duckdb.DuckDBPyConnection, table: Table, name: str, text: str) -> int | None:
-    select = (
-        exp.select(exp.column("code", quoted=True))
-        .from_(exp.Table(this=exp.to_identifier(dictionary(table.name, table.columns[name]), quoted=True)))
-        .where(exp.EQ(this=exp.column("digest", quoted=True), expression=exp.Literal.number(digest(text))))
+def _look_up(cursor: duckdb.DuckDBPyConnection, table: Table, name: str, texts: Sequence[str]) -> list[int]:
+    """Return as many different codes as there are texts: a text's own, or one that nobody has.
+
+    Texts are compared as texts, in one query whose work is the same whatever it finds. They reach the engine as a bound
+    parameter of SQL that is ours: as a value, which no parser reads.
+    """
+    kept, code, value = (
+        exp.to_identifier(one, quoted=True) for one in (dictionary(table.name, table.columns[name]), "code", "value")
     )
-    found = cursor.execute(select.sql("duckdb")).fetchall()
-    return int(found[0][0]) if found else None
+    asked = exp.select(exp.Unnest(expressions=[exp.cast(exp.Parameter(this=exp.Literal.number(1)), "VARCHAR[]")]))
+    among = exp.In(this=exp.Column(this=value), query=asked.subquery())
+    spare = exp.Is(this=exp.Column(this=value), expression=exp.null())
+    select = exp.select(exp.Column(this=value), exp.Column(this=code)).from_(exp.Table(this=kept))
+    found = cursor.execute(
+        select.where(exp.or_(spare, among)).sql("duckdb"), [[one if _is_utf8(one) else None for one in texts]]
+    ).fetchall()
+    codes = {text: int(number) for text, number in found if text is not None}
+    # The store has some codes that nobody has (`store.py`). If they do not do, or in a store of before they were kept,
+    # there are those beyond all texts: to the engine one code is like another, for it does not know which there are.
+    unused = itertools.chain((int(number) for text, number in found if text is None), range(CODE_LAST, 0, -1))
+    return [codes[text] if text in codes else next(unused) for text in texts]
+
+
+def _is_utf8(text: str) -> bool:
+    """Say whether a text can be in a store at all: a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager

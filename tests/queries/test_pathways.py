@@ -284,9 +284,9 @@ def test_a_scan_that_the_engine_could_reorder_is_sorted(name: str) -> None:
         Query("visits", (("n", Count("events", where=either)),)),
         Query("visits", (("n", Proportion(cohort)),)),
     ):
-        text = scan.scan(planned(query), lambda _table, _column, _text: None, range(5)).sql("duckdb")
+        text = scan.scan(planned(query), lambda _table, _column, _texts: [], range(5)).sql("duckdb")
         assert text.endswith(' ORDER BY "person", rowid')
-    plain = scan.scan(planned(Query("visits", (("n", count),), A)), lambda _table, _column, _text: None).sql("duckdb")
+    plain = scan.scan(planned(Query("visits", (("n", count),), A)), lambda _table, _column, _texts: []).sql("duckdb")
     assert "ORDER BY" not in plain
-    built = scan.scan(planned(Query(table("count"), (("n", count),), cohort)), lambda _table, _column, _text: None)
+    built = scan.scan(planned(Query(table("count"), (("n", count),), cohort)), lambda _table, _column, _texts: [])
     assert built.sql("duckdb").endswith(' ORDER BY "person"')

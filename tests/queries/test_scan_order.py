@@ -53,7 +53,7 @@ def order_of(select: exp.Select) -> list[tuple[str, bool]]:
 def test_a_table_of_persons_is_sorted_by_person(name: str, persons: range | None) -> None:
     """Whatever is built: a GROUP BY has no order of its own. A person has one row, so that the person is enough."""
     asked = planned(BUILT[name])
-    assert order_of(scan.scan(asked, lambda _table, _column, _text: None, persons)) == [(PERSON, False)]
+    assert order_of(scan.scan(asked, lambda _table, _column, _texts: [], persons)) == [(PERSON, False)]
 
 
 @pytest.mark.parametrize("persons", [None, range(5, 50)], ids=["everybody", "a range"])
@@ -61,7 +61,7 @@ def test_a_table_of_persons_is_sorted_by_person(name: str, persons: range | None
 def test_a_scan_with_a_cohort_is_sorted_by_person_and_place(name: str, persons: range | None) -> None:
     """Whatever the cohort and wherever it stands: a join may change the order, of persons and of a person's events."""
     asked = planned(FILTERED[name])
-    assert order_of(scan.scan(asked, lambda _table, _column, _text: None, persons)) == [(PERSON, False), (PLACE, False)]
+    assert order_of(scan.scan(asked, lambda _table, _column, _texts: [], persons)) == [(PERSON, False), (PLACE, False)]
 
 
 EVENTS, PRESCRIPTIONS = 200_000, 2_000
@@ -104,7 +104,7 @@ def test_the_engine_sorts_what_it_would_have_put_in_another_order(engine: Engine
     plan = planned(BUILT["count"])
     found = persons_of(engine, plan)
     assert np.array_equal(found, np.arange(EVENTS // 2))
-    unsorted = scan.scan(plan, lambda _table, _column, _text: None)
+    unsorted = scan.scan(plan, lambda _table, _column, _texts: [])
     assert unsorted.args.pop("order") is not None
     with engine._connection().cursor() as cursor:
         rows = cursor.execute(unsorted.sql("duckdb")).fetchnumpy()[PERSON]
