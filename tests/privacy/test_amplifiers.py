@@ -1,0 +1,265 @@
+"""No amplifier of one row (rule 13): the engine does the same work whether one row, value or text is there or not.
+
+The quick tests compare what the engine did: its plan, and how many rows each part of it read. `make audit` also compares
+times, over 1,000,000 events or as many as ROWLESS_AMPLIFIER_EVENTS says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+from sqlglot import exp
+
+from queries import comparing, scan
+from queries.catalog import PERSONS_MAX
+from queries.engines import duckdb as engines
+from queries.engines.duckdb import Engine
+from tests.privacy import pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from queries.plan import Plan
+    from tests.queries.sources import Built
+
+FEW, MANY = 20_000, int(os.environ.get("ROWLESS_AMPLIFIER_EVENTS", "1000000"))
+WITHIN = 1.3  # of medians
+ROUNDS, TRIES = 7, 3
+NAMES = [f"{name}: {place}" for name in pairs.PAIRS for place in pairs.questions(pairs.PAIRS[name][0])]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Import a small store, once."""
+    return pairs.store(tmp_path_factory.mktemp("pairs"), FEW)
+
+
+@pytest.fixture
+def engine(built: Built) -> Iterator[Engine]:
+    """Open the small store."""
+    one = opened(built)
+    yield one
+    one.close()
+
+
+def opened(built: Built) -> Engine:
+    """Open a store as the server does."""
+    return Engine(built.path, memory_limit="4GB", threads=2, query_seconds=3600, persons_max=built.dataset.persons_max)
+
+
+def sql(engine: Engine, plan: Plan) -> str:
+    """Return what the engine runs for a plan, over a range of persons that all are in."""
+    with engine._connection().cursor() as cursor:
+
+        def look_up(table: str, name: str, texts: Any) -> Any:
+            return engines._look_up(cursor, plan.tables[table], name, texts)
+
+        return scan.scan(plan, look_up, range(2**31)).sql("duckdb")
+
+
+def work(engine: Engine, plan: Plan, *, rows: bool = True) -> Any:
+    """Return the operators that ran, as a tree, and how many rows each scan read."""
+    with engine._connection().cursor() as cursor:
+        found = cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql(engine, plan)}").fetchall()
+    (root,) = json.loads(found[0][1])["operator"]
+    return _operator(root, rows=rows)
+
+
+def _operator(node: dict[str, Any], *, rows: bool) -> Any:
+    said = (node["type"], node["extra_info"].get("Join Type"))
+    read = (node.get("rows_scanned"), node.get("row_groups_scanned")) if rows else ()
+    return (*said, *read, [_operator(one, rows=rows) for one in node.get("children", [])])
+
+
+# Of the quick tests: two pairs in every place, every pair in two places.
+FEW_NAMES = [
+    one for one in NAMES if one.startswith(("largest", "text")) or one.endswith((": built, inner", ": not in"))
+]
+
+
+def amplified(engine: Engine, built: Built, names: Collection[str]) -> set[str]:
+    """Return those of the pairs for whose two questions the engine did different things."""
+    found = set()
+    for name, somebody, nobody in pairs.every_pair(built.dataset, names):
+        here, there = work(engine, somebody), work(engine, nobody)
+        if here != there or "EMPTY_RESULT" in str(here):
+            found.add(name)
+    return found
+
+
+def test_the_engine_does_the_same_whether_somebody_is_there(engine: Engine, built: Built) -> None:
+    """In every place a condition may stand: one plan, the same rows read, nothing folded and nothing skipped."""
+    assert amplified(engine, built, FEW_NAMES) == set()
+
+
+def test_a_pair_is_one_text_but_for_its_numbers(engine: Engine, built: Built) -> None:
+    """The SQL of a pair has the same shape, and lists of the same length: no FALSE for a text that nobody has."""
+    for name, somebody, nobody in pairs.every_pair(built.dataset, FEW_NAMES):
+        here, there = (
+            exp.maybe_parse(sql(engine, plan), dialect="duckdb").transform(_numberless).sql("duckdb")
+            for plan in (somebody, nobody)
+        )
+        assert here.replace('"holey"', '"full"') == there.replace('"holey"', '"full"'), name
+        assert "FALSE" not in here
+
+
+def _numberless(node: exp.Expr) -> exp.Expr:
+    return exp.Literal.number(0) if isinstance(node, exp.Literal) else node
+
+
+def test_the_plan_follows_from_the_text_alone(engine: Engine, built: Built, tmp_path: Path) -> None:
+    """An empty store, and one with the numbers of rows the other way round, have the plan of this one."""
+    for factor in (0, 40):
+        path = tmp_path / f"{factor}.duckdb"
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(f"ATTACH '{built.path}' AS whole (READ_ONLY)")
+            for (table,) in connection.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE database_name = 'whole'"
+            ).fetchall():
+                times = factor if table == "drugs" else 0 if factor == 0 else 1
+                connection.execute(
+                    f'CREATE TABLE "{table}" AS SELECT t.* FROM whole."{table}" t, range({times}) ORDER BY ALL'
+                )
+        other = Engine(path, memory_limit="1GB", threads=2, query_seconds=60)
+        for place, query in pairs.questions(pairs.PAIRS["largest"][0]).items():
+            plan = pairs.planned(query, built.dataset)
+            assert work(other, plan, rows=False) == work(engine, plan, rows=False), place
+        other.close()
+
+
+def test_no_sentinel_is_a_person_or_enters_an_answer(engine: Engine, built: Built) -> None:
+    """No event has their numbers, and the persons in a cohort and those not in it are everybody, once."""
+    low, high = comparing.SENTINELS
+    assert low < 0 <= PERSONS_MAX - 1 < high <= 2**31 - 1, "of 32 bits, beside every number that a person may have"
+    everybody = engine.everybody()
+    for persons in (range(2**31), range(500), range(500, 2**31)):
+        inside, outside = (
+            _persons(engine, pairs.planned(pairs.questions(pairs.PAIRS["kind"][1])[place], built.dataset), persons)
+            for place in ("in", "not in")
+        )
+        assert inside == set()
+        assert outside <= set(range(everybody)) & set(persons)
+        assert outside
+
+
+def _persons(engine: Engine, plan: Plan, persons: range) -> set[int]:
+    return {int(one) for numbers, _ in engine.stream(plan, persons) for one in numbers}
+
+
+# The defences, each taken out: the comparison above must see it.
+
+
+def test_plain_comparisons_would_be_seen(engine: Engine, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Least and greatest values of row groups decide what is read."""
+    monkeypatch.setattr(comparing, "opaque", lambda name: exp.column(name, quoted=True))
+    seen = {"largest: filter", "first day: filter", "null: built, inner"}
+    assert amplified(engine, built, seen) == seen
+
+
+def test_a_cohort_without_sentinels_would_be_seen(
+    engine: Engine, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other side of an empty build side is not read."""
+    monkeypatch.setattr(comparing, "with_sentinels", lambda select, **_: select)
+    seen = {"largest: in", "text: at least", "kind: those after"}
+    assert amplified(engine, built, seen) == seen
+
+
+def test_an_optimizer_that_looks_at_the_data_would_be_seen(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every optimizer on, the side that is built is chosen by estimates; the other may then be skipped."""
+    monkeypatch.setattr(engines, "OPTIMIZERS_OFF", ())
+    one = opened(built)
+    assert amplified(one, built, {"largest: filter beside a cohort", "largest: days of those"})
+    one.close()
+
+
+def test_a_text_that_becomes_false_would_be_seen(engine: Engine, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As does a list that loses the texts that nobody has."""
+    looked_up = engines._look_up
+
+    def found_only(cursor: Any, table: Any, name: str, texts: Any) -> list[int]:
+        held = {text for (text,) in cursor.execute(f'SELECT value FROM "{table.name}.{name}"').fetchall()}
+        return [code for code, text in zip(looked_up(cursor, table, name, texts), texts, strict=True) if text in held]
+
+    monkeypatch.setattr(engines, "_look_up", found_only)
+    seen = {"text: filter", "text: days to", "text: in"}
+    assert amplified(engine, built, seen) == seen
+
+
+def test_the_defences_are_in_force(engine: Engine) -> None:
+    """On the connection that runs queries: the three that folded, and those that choose by numbers of rows."""
+    with engine._connection().cursor() as cursor:
+        ((off, loop),) = cursor.execute(
+            "SELECT current_setting('disabled_optimizers'), current_setting('asof_loop_join_threshold')"
+        ).fetchall()
+        known = {name for (name,) in cursor.execute("SELECT * FROM duckdb_optimizers()").fetchall()}
+    assert set(off.split(",")) == set(engines.OPTIMIZERS_OFF) <= known
+    assert {"statistics_propagation", "empty_result_pullup", "join_filter_pushdown", "join_order"} <= set(
+        off.split(",")
+    )
+    assert int(loop) == 0
+
+
+def test_a_misspelled_optimizer_would_be_refused(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DuckDB that calls one otherwise opens no store."""
+    monkeypatch.setattr(engines, "OPTIMIZERS_OFF", ("statistic_propagation",))
+    with pytest.raises(duckdb.Error, match="not recognized"):
+        engines.connect_locked(built.path, memory_limit="1GB", threads=1)
+
+
+def test_one_person_more_makes_no_stream_more(built: Built) -> None:
+    """The number of streams follows from the public number of persons."""
+    for persons_max, streams in ((1, 1), (99_999, 1), (100_000, 2), (PERSONS_MAX, 2)):
+        one = Engine(built.path, memory_limit="1GB", threads=2, query_seconds=60, persons_max=persons_max)
+        assert len(one.ranges()) == streams
+        one.close()
+
+
+# Times
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Built, Engine]]:
+    """Import a large store, once."""
+    built = pairs.store(tmp_path_factory.mktemp("large"), MANY)
+    one = opened(built)
+    yield built, one
+    one.close()
+
+
+def seconds(engine: Engine, plan: Plan) -> float:
+    """Return how long the engine takes for a plan, all streams at once."""
+    began = time.perf_counter()
+    ranges = engine.ranges()
+    with ThreadPoolExecutor(len(ranges)) as threads:
+        list(threads.map(lambda persons: sum(len(one) for one, _ in engine.stream(plan, persons)), ranges))
+    return time.perf_counter() - began
+
+
+def ratio(engine: Engine, somebody: Plan, nobody: Plan) -> float:
+    """Return the ratio of the medians, of rounds in turns."""
+    found = [(seconds(engine, somebody), seconds(engine, nobody)) for _ in range(ROUNDS)]
+    here, there = (statistics.median(times) for times in zip(*found, strict=True))
+    return max(here, there) / min(here, there)
+
+
+@pytest.mark.audit
+@pytest.mark.parametrize("name", NAMES)
+def test_the_time_of_the_engine_does_not_tell_whether_somebody_is_there(large: tuple[Built, Engine], name: str) -> None:
+    """The medians of a pair are within 1.3 of each other. A busy machine may need another try; a real difference stays."""
+    built, engine = large
+    (somebody, nobody) = next(two for _, *two in pairs.every_pair(built.dataset, [name]))
+    found = []
+    for _ in range(TRIES):
+        found.append(ratio(engine, somebody, nobody))
+        if found[-1] <= WITHIN:
+            break
+    assert min(found) <= WITHIN, found
