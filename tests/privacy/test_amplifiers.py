@@ -65,24 +65,29 @@ def sql(engine: Engine, plan: Plan) -> str:
         return scan.scan(plan, look_up, range(2**31)).sql("duckdb")
 
 
-def work(engine: Engine, plan: Plan, *, rows: bool = True) -> Any:
+def work(engine: Engine, plan: Plan) -> Any:
     """Return the operators that ran, as a tree, and how many rows each scan read."""
     with engine._connection().cursor() as cursor:
         found = cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql(engine, plan)}").fetchall()
     (root,) = json.loads(found[0][1])["operator"]
-    return _operator(root, rows=rows)
+    return _operator(root)
 
 
-def _operator(node: dict[str, Any], *, rows: bool) -> Any:
-    said = (node["type"], node["extra_info"].get("Join Type"))
-    read = (node.get("rows_scanned"), node.get("row_groups_scanned")) if rows else ()
-    return (*said, *read, [_operator(one, rows=rows) for one in node.get("children", [])])
+def _operator(node: dict[str, Any]) -> Any:
+    read = (node.get("rows_scanned"), node.get("row_groups_scanned"))
+    return (node["name"], node["extra_info"].get("Join Type"), *read, *map(_operator, node.get("children", [])))
 
 
-# Of the quick tests: two pairs in every place, every pair in two places.
-FEW_NAMES = [
-    one for one in NAMES if one.startswith(("largest", "text")) or one.endswith((": built, inner", ": not in"))
-]
+def planned_work(engine: Engine, plan: Plan) -> Any:
+    """Return the operators that would run, as a tree."""
+    with engine._connection().cursor() as cursor:
+        found = cursor.execute(f"EXPLAIN (FORMAT JSON) {sql(engine, plan)}").fetchall()
+    (root,) = json.loads(found[0][1])
+    return _operator(root)
+
+
+# Of the quick tests: one pair in every place, every pair in two places.
+FEW_NAMES = [one for one in NAMES if one.startswith("largest") or one.endswith((": built, inner", ": not in"))]
 
 
 def amplified(engine: Engine, built: Built, names: Collection[str]) -> set[str]:
@@ -117,7 +122,7 @@ def _numberless(node: exp.Expr) -> exp.Expr:
 
 def test_the_plan_follows_from_the_text_alone(engine: Engine, built: Built, tmp_path: Path) -> None:
     """An empty store, and one with the numbers of rows the other way round, have the plan of this one."""
-    for factor in (0, 40):
+    for factor in (0, 8):
         path = tmp_path / f"{factor}.duckdb"
         with duckdb.connect(str(path)) as connection:
             connection.execute(f"ATTACH '{built.path}' AS whole (READ_ONLY)")
@@ -131,7 +136,7 @@ def test_the_plan_follows_from_the_text_alone(engine: Engine, built: Built, tmp_
         other = Engine(path, memory_limit="1GB", threads=2, query_seconds=60)
         for place, query in pairs.questions(pairs.PAIRS["largest"][0]).items():
             plan = pairs.planned(query, built.dataset)
-            assert work(other, plan, rows=False) == work(engine, plan, rows=False), place
+            assert planned_work(other, plan) == planned_work(engine, plan), place
         other.close()
 
 
