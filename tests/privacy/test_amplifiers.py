@@ -174,16 +174,8 @@ def test_a_cohort_without_sentinels_would_be_seen(
 ) -> None:
     """The other side of an empty build side is not read."""
     monkeypatch.setattr(comparing, "with_sentinels", lambda select, **_: select)
-    seen = {"largest: in", "text: at least", "kind: those after"}
+    seen = {"largest: in", "text: in"}
     assert amplified(engine, built, seen) == seen
-
-
-def test_an_optimizer_that_looks_at_the_data_would_be_seen(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every optimizer on, the side that is built is chosen by estimates; the other may then be skipped."""
-    monkeypatch.setattr(engines, "OPTIMIZERS_OFF", ())
-    one = opened(built)
-    assert amplified(one, built, {"largest: filter beside a cohort", "largest: days of those"})
-    one.close()
 
 
 def test_a_text_that_becomes_false_would_be_seen(engine: Engine, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
