@@ -233,6 +233,17 @@ def events_json(events: Events) -> dict[str, object]:
     }
 
 
+def has_cohort(predicate: Bound) -> bool:
+    """Say whether a predicate asks for more of a person than the event itself."""
+    match predicate:
+        case Member():
+            return True
+        case Both(parts) | Either(parts):
+            return any(map(has_cohort, parts))
+        case _:
+            return False
+
+
 def columns(predicate: Bound) -> frozenset[str]:
     """Return the columns a predicate reads."""
     match predicate:
