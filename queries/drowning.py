@@ -12,7 +12,8 @@ unknown: what is said is before any filter.
 How they spread over the cells is not known, but that time goes evenly: each period of a date is taken to have as much
 as any other. Over other keys every way to share out a period's total T among k cells is taken to be as likely as any
 other (a flat Dirichlet distribution): then a cell has less than n with probability 1 - (1 - n / T)^(k - 1). Categories
-are skewed, and this comes near to how (docs/benchmarks.md); spread evenly, either all cells would drown or none.
+are skewed, and this comes near to how: of the demonstration's persons by diagnosis and region 63% of the cells drown at
+epsilon 1 where it expects 46%, and 92% of them at 0.1 as it expects. Spread evenly, all cells would drown, or none.
 """
 
 from __future__ import annotations

@@ -34,9 +34,7 @@ FILE = "rates.json"
 PERSONS_MADE = 30_000
 EVENTS_MADE = PERSONS_MADE * rehearsal.EVENTS_MOST / 2
 CODES = 5_000
-TIMES = (
-    2  # each is measured so often, and the fastest counts: others may be at work, which is no property of the machine
-)
+TIMES = 2  # each is measured so often, and the fastest counts: that others are at work is no property of the machine
 
 
 def of_home(home: Path, memory_limit: str) -> Rates:

@@ -204,4 +204,8 @@ def _margin(column: dict[str, Any]) -> str:
         return f"± {column['margin']:g}"
     if "margin_events" in column:
         return f"to within about {column['margin_events']:.3g} events further down or up"
-    return ", ".join(f"± {margin:.3g} over {n} events" for n, margin in column["margins_at"].items())
+    return ", ".join(f"± {_digits(margin)} over {int(n):,} events" for n, margin in column["margins_at"].items())
+
+
+def _digits(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"

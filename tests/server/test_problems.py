@@ -22,11 +22,13 @@ ROOTS = (queries.QueriesError, budgets.BudgetsError, own.ServerError)
 NEVER_SENT = {
     "ManifestError",  # import
     "ImportFailed",  # import
+    "TooMuchLost",  # import
     "EngineFailed",  # caught after the charge: answered as QueryFailed
     "NoHome",  # the start
     "SchemaOutdated",  # the start
     "Unhealthy",  # doctor
     "NotServing",  # demo
+    "NotAnswered",  # demo
 }
 
 
