@@ -1,4 +1,4 @@
-"""Conditions on codes as the engine's SQL, written so that the work does not depend on what is there (rule 13).
+"""Conditions on codes as the engine's SQL, written so that the work does not depend on what is there.
 
 - **No comparison can be decided from a column's least and greatest value.** DuckDB keeps these for a table and for each
   row group, and skips what cannot match: one row at the end of a column would decide whether anything is read. It looks
