@@ -1,4 +1,4 @@
-"""No amplifier of one row (rule 13): the engine does the same work whether one row, value or text is there or not.
+"""No amplifier of one row: the engine does the same work whether one row, value or text is there or not.
 
 The quick tests compare what the engine did: its plan, and how many rows each part of it read. `make audit` also compares
 times, over 1,000,000 events or as many as ROWLESS_AMPLIFIER_EVENTS says.
