@@ -157,7 +157,9 @@ def _estimate_text(said: Mapping[str, Any]) -> str:
         "Advice:",
         *(f"  - {advice}" for advice in said["advice"]),
     ]
-    return f"{chr(10).join(lines)}{notes_text(said)}"
+    # Beside a margin a few words are enough; the advice has the sentence, and what it has is no note again.
+    notes = [note for note in said["notes"] if note not in said["advice"]]
+    return f"{chr(10).join(lines)}{notes_text({'notes': notes})}"
 
 
 def notes_text(said: Mapping[str, Any]) -> str:
