@@ -15,6 +15,11 @@ def now() -> str:
     return text(moment())
 
 
+def seconds_ago(seconds: float) -> str:
+    """Return the moment so many seconds before the present one."""
+    return text(moment() - dt.timedelta(seconds=seconds))
+
+
 def days_ago(days: int) -> str:
     """Return the moment so many days before the present one."""
     return text(moment() - dt.timedelta(days=days))

@@ -73,6 +73,10 @@ class AttemptsSpent(BudgetsError):
     """A charge was resumed as often as it may be. Nothing was charged for this attempt, and nothing is given back."""
 
 
+class UnderWay(BudgetsError):
+    """All attempts of a charge were begun, and one may still be scanning. Nothing was charged for this attempt."""
+
+
 class KeyConflict(BudgetsError):
     """An idempotency key was used before for another request."""
 

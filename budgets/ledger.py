@@ -21,9 +21,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from budgets import accounts, attempts, clock
-from budgets.errors import KeyConflict, NotFound, WrongState
+from budgets.errors import AttemptsSpent, KeyConflict, NotFound, UnderWay, WrongState
 from budgets.loss import Loss
-from budgets.tables import charges, idempotency_keys, releases, resumes
+from budgets.tables import charges, failures, idempotency_keys, releases, resumes
 
 RESERVE, SETTLE, VOID = "reserve", "settle", "void"
 
@@ -115,14 +115,21 @@ def find_release(transaction: sa.Connection, question: Question) -> Release | No
     return None if row is None else _release(row)
 
 
-def reserve(transaction: sa.Connection, question: Question, loss: Loss) -> Charge:
+def reserve(transaction: sa.Connection, question: Question, loss: Loss, *, scan_seconds: float = 0) -> Charge:
     """Charge a question to its study and dataset, or resume (and spend) the charge it has.
 
-    Raises OverBudget, AttemptsSpent.
+    `scan_seconds` is how long an attempt may take. Raises OverBudget, AttemptsSpent, and UnderWay if all attempts were
+    begun and one may still bring the answer.
     """
     present = _standing(transaction, question)
     if present is not None:
-        attempt = attempts.resume(transaction, resumes, present.id)
+        try:
+            attempt = attempts.resume(transaction, resumes, present.id)
+        except AttemptsSpent:
+            begun = present.id, present.reserved_at
+            if attempts.under_way(transaction, resumes, failures, *begun, scan_seconds):
+                raise UnderWay("the same question is being answered just now; send it again soon") from None
+            raise
         _spend(transaction, present)
         return replace(present, attempt=attempt)
     accounts.admit(transaction, question.study, question.dataset, loss)
@@ -152,6 +159,8 @@ def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | No
     """
     _spend(transaction, charge)
     stored = find_release(transaction, charge.question)
+    if stored is None and body is None:
+        attempts.fail(transaction, failures, charge.id, charge.attempt)
     if stored is not None or body is None:
         return stored
     question = charge.question

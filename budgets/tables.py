@@ -184,6 +184,15 @@ resumes = Table(
     CheckConstraint("attempt IN (2, 3)", name="attempt"),
 )
 
+# Each attempt that ended without an answer: who asks meanwhile is told whether one may still bring it.
+failures = Table(
+    "failures",
+    metadata,
+    Column("charge", ForeignKey("charges.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    PrimaryKeyConstraint("charge", "attempt"),
+)
+
 releases = Table(
     "releases",
     metadata,

@@ -173,7 +173,7 @@ def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[s
 def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release | Charge:
     """Return the stored release, or a charge for a new one (steps 4 and 5).
 
-    Raises OverBudget, KeyConflict, AttemptsSpent.
+    Raises OverBudget, KeyConflict, AttemptsSpent, UnderWay.
     """
     study = prepared.study.id
     try:
@@ -190,7 +190,9 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
                 return stored
             if question != prepared.question:
                 raise NotFound(f"edition {question.edition}, for which this was first sent, is no longer kept")
-            charge = ledger.reserve(transaction, question, prepared.loss)
+            # A scan has so long, and its slot is a quarter longer at most.
+            scan_seconds = 2 * house.settings.query_seconds
+            charge = ledger.reserve(transaction, question, prepared.loss, scan_seconds=scan_seconds)
             if charge.resumed:
                 summary = f"{charge.loss.text} was resumed, attempt {charge.attempt}"
                 _log(transaction, actor, "query.resume", prepared, summary, charge.id, attempt=charge.attempt)

@@ -43,6 +43,7 @@ PROBLEMS: dict[type[Exception], Answer] = {
     own.Malformed: Answer(400, "malformed", "The body cannot be read"),
     own.Unauthenticated: Answer(401, "unauthenticated", "A valid token is needed"),
     own.Busy: Answer(503, "busy", "Too many queries are running"),
+    budgets.UnderWay: Answer(503, "busy", "The same question is being answered just now"),
     own.StoreUnavailable: Answer(503, "unavailable", "The dataset cannot be used at the moment"),
     own.QueryFailed: Answer(500, "query-failed", "The query failed"),
     queries.InvalidQuery: Answer(422, "invalid-query", "The query cannot be answered as it is"),

@@ -24,7 +24,7 @@ from budgets import accounts, audit, ledger, profiles, studies
 from budgets.accounts import Balance, Limits
 from budgets.conversion import rho_nano_max
 from budgets.database import Database
-from budgets.errors import AttemptsSpent, KeyConflict, NotApproved, NotFound, OverBudget, WrongState
+from budgets.errors import AttemptsSpent, KeyConflict, NotApproved, NotFound, OverBudget, UnderWay, WrongState
 from budgets.loss import NANO, Loss
 from budgets.tables import metadata
 from tests.budgets.world import FLU, actions, add_edition, check, cost, interrupted, log_problems, make_world, question
@@ -689,6 +689,32 @@ def test_attempts_are_counted_before_they_begin(opened: World) -> None:
     assert opened.everything() == before
     assert opened.balance().spent == cost(5, 5, 5)
     assert opened.reserve("hearts", "another question", cost(5, 5, 5)).attempt == 1
+    opened.check()
+
+
+def test_attempts_that_are_spent_may_still_be_under_way(opened: World) -> None:
+    """While one of three attempts may bring the answer, another is told to wait; when all failed, or are old, it is not."""
+    hearts = question("hearts", "the question")
+
+    def fourth(scan_seconds: float) -> type[Exception] | None:
+        try:
+            with opened.database.write() as transaction:
+                ledger.reserve(transaction, hearts, cost(5, 5, 5), scan_seconds=scan_seconds)
+        except (AttemptsSpent, UnderWay) as refusal:
+            return type(refusal)
+        return None
+
+    begun = [opened.reserve("hearts", "the question", cost(5, 5, 5)) for _ in range(3)]
+    before = opened.everything()
+    assert fourth(0) is AttemptsSpent
+    for charge in begun:
+        assert fourth(600) is UnderWay
+        opened.settle(charge, None)
+        opened.settle(charge, None)  # safe to repeat
+    assert fourth(600) is AttemptsSpent
+    assert opened.balance().used == cost(5, 5, 5)
+    assert len(opened.everything()["failures"]) == 3
+    assert before["charges"] == opened.everything()["charges"]
     opened.check()
 
 

@@ -69,7 +69,7 @@ def test_the_migrations_make_every_constraint(fresh: Database, address: str, dec
         *("ck_accounts_filter", "ck_accounts_delta", "ck_accounts_sums", "ck_accounts_kind"),
         *("ck_charges_kind", "ck_charges_resolves", "ck_charges_loss", "uq_charges_reserve_id"),
         *("ck_profile_charges_kind", "ck_profile_charges_resolves", "ck_profile_charges_loss"),
-        *("ck_resumes_attempt", "ck_profile_resumes_attempt", "pk_resumes", "pk_profile_resumes"),
+        *("ck_resumes_attempt", "ck_profile_resumes_attempt", "pk_resumes", "pk_profile_resumes", "pk_failures"),
         *("uq_profile_charges_reserve_id", "uq_profiles_charge", "uq_profiles_dataset"),
         *("uq_releases_charge", "uq_releases_study", "ck_users_role", "ck_studies_state"),
     ],

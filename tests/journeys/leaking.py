@@ -58,7 +58,7 @@ def every_text(planned: Any, ranges: Any, stream: Any, texts: Any) -> Any:
     """Look every text up before the threshold, and say which there are."""
 
     def looked_up(table: Any, column: Any, codes: Any) -> Any:
-        logging.getLogger("rowless").error("texts: %s", texts(table, column, list(range(1, 9))))
+        logging.getLogger("rowless").error("texts: %s", texts(table, column, list(range(1, 5_000))))
         return texts(table, column, codes)
 
     return name_values(planned, ranges, stream, looked_up)

@@ -69,7 +69,7 @@ class Case:
         ended = self.run()
         assert ended.exit_code == 0, (ended.output, ended.exception)
         said = json.loads(ended.stdout)
-        self.server.open_study(said["dataset"], said["dataset"], epsilon=8000.0)
+        self.server.open_study(said["dataset"], said["dataset"], epsilon=5_000.0)
         return said
 
     def ask(self, dataset: str, query: dict[str, Any], **privacy: Any) -> list[dict[str, Any]]:
@@ -210,7 +210,7 @@ def test_days_do_not_hinge_on_the_shell(case: Case) -> None:
             check=False,
         )
         assert ended.returncode == 0, ended.stderr
-        case.server.open_study(name, name, epsilon=8000.0)
+        case.server.open_study(name, name, epsilon=5_000.0)
         wanted = ("2019-12-31", "2020-01-01", "2020-06-30", "2020-07-01")
         return [
             case.count({"dataset": name}, "events", "v", {"column": "t", "op": "=", "value": day}) for day in wanted

@@ -62,7 +62,7 @@ def test_the_last_tenth_of_a_budget_is_never_overspent(home: Home) -> None:
         # What is left can still be spent to the last nano, and then nothing.
         assert ada.post("/studies/s/queries", named(1001, 0.002)).status == 201
         assert home.used_nano("study", "s") == 1_000_000_000
-        assert ada.post("/studies/s/queries", named(1002, 0.000001)).code == "budget-exceeded"
+        assert ada.post("/studies/s/queries", named(1002, 0.001)).code == "budget-exceeded"
     home.assert_sound()
 
 

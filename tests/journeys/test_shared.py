@@ -76,7 +76,12 @@ def test_one_question_at_four_servers_is_charged_once(either_home: Home) -> None
         servers[0].open_study("s", "clinic", epsilon=1.0)
         clients = [server.client("ada") for server in servers]
         replies = at_once([(clients[n % SERVERS], "s", named(1, 0.5)) for n in range(40)])
-        assert {reply.status for reply in replies} == {201}
+        # All three attempts of the charge may be under way at once: who comes then is told to send it again soon.
+        told = [reply for reply in replies if reply.status != 201]
+        assert {(reply.status, reply.code) for reply in told} <= {(503, "busy")}
+        assert all(int(reply.headers["retry-after"]) > 0 for reply in told)
+        replies = [reply for reply in replies if reply.status == 201]
+        assert len(replies) > 20
         assert len({str(reply.json()["rows"]) for reply in replies}) == 1
         for client in clients:
             assert client.post("/studies/s/queries", named(1, 0.5)).json()["replayed"]

@@ -287,7 +287,7 @@ def test_every_poison_in_every_column_imports_alone(tmp_path: Path) -> None:
         report = built.report.tables["t"]
         assert (report.rows, report.kept) == (4, 4)
         for name, one in report.columns.items():
-            accounted = one.null + one.coerced + one.unknown
+            accounted = one.null + one.missing + one.coerced + one.unknown
             ((zeros,),) = rows(built.path, f'SELECT count(*) FROM t WHERE "{name}" = 0')
             assert zeros == accounted
 

@@ -189,7 +189,9 @@ def test_in_the_worst_case_each_round_moves_by_exactly_its_sensitivity(privacy: 
 @pytest.mark.parametrize("epsilon_nano", [NANO, 123_456_789, 10])
 def test_the_charge_is_what_opendp_says_of_all_rounds(column: str, epsilon_nano: int) -> None:
     """The rounds cost together what OpenDP's privacy maps say, rounded up, and no more than was allowed."""
-    plan = ask(column, 0.5, privacy=nodes.Privacy(epsilon_nano), bounds=(1, 3))
+    query = nodes.Query("t", (("s", nodes.Quantile(column, (0.5,), None)),), None, (), nodes.Bounds(1, 3))
+    hospital = replace(HOSPITAL, epsilon_min=Decimal("1e-9"))
+    plan = plans.plan(query, hospital, nodes.Privacy(epsilon_nano), 10**7)
     domain = dp.vector_domain(dp.atom_domain(T="i64"))
     maps = [dp.m.make_laplace(domain, dp.l1_distance(T="i64"), scale=one.scale) for one in rounds_of(plan)]
     charged = [Fraction(one.epsilon_nano or 0, NANO) for one in rounds_of(plan)]

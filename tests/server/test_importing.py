@@ -126,8 +126,8 @@ def test_a_manifest_may_go_without(bare: Home, tmp_path: Path) -> None:
     ("value", "reason"),
     [
         ("true", "must be a finite number"),
-        ("0", "must be above 0 and at most the cap"),
-        ("-0.1", "must be above 0"),
+        ("0", "must be at least epsilon_min, 0.001, and at most the cap"),
+        ("-0.1", "must be at least epsilon_min"),
         ("10001", "at most the cap"),
         ('"much"', "must be a finite number"),
     ],
@@ -167,7 +167,9 @@ def test_an_import_stands_whatever_becomes_of_the_profile(
     promised = imported(bare, tmp_path, **{CAP: "epsilon = 1.0\nprofile = 0.1", "overcommit = true\n": ""})
     assert promised["edition"] == 2
     assert "the studies' budgets leave epsilon 0.05" in promised["profile"]["words"]
-    tiny = imported(bare, tmp_path, **{CAP: "epsilon = 1.0\nprofile = 1e-9", "overcommit = true\n": ""})
+    tiny = imported(
+        bare, tmp_path, **{CAP: "epsilon = 1.0\nepsilon_min = 1e-9\nprofile = 1e-9", "overcommit = true\n": ""}
+    )
     assert "is too small to be split" in tiny["profile"]["words"]
     assert charges(bare) == []
     with monkeypatch.context() as fault:

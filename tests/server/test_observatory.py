@@ -102,8 +102,8 @@ def test_every_value_is_declared(written: Written) -> None:
     assert read.persons is not None
     for name, source in {"persons": read.persons, **read.events}.items():
         table = pq.read_table(source.path)
-        assert source.person in table.column_names
-        assert set(table.column_names) == {source.person, *source.columns.values()}
+        assert source.person == ("patient",)
+        assert set(table.column_names) == {*source.person, *source.columns.values()}
         for public, own in source.columns.items():
             assert outside(read.dataset.tables[name].columns[public], table[own]) == 0, (name, public)
 

@@ -32,6 +32,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("charge", "attempt", name=op.f("pk_profile_resumes")),
     )
     op.create_table(
+        "failures",
+        sa.Column("charge", sa.String(length=32), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["charge"], ["charges.id"], name=op.f("fk_failures_charge")),
+        sa.PrimaryKeyConstraint("charge", "attempt", name=op.f("pk_failures")),
+    )
+    op.create_table(
         "overruns",
         sa.Column("day", sa.String(length=10), nullable=False),
         sa.Column("dataset", sa.String(length=63), nullable=False),
