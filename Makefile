@@ -26,8 +26,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 demo: .venv/installed ## real data, a server on PORT (8000), one query and its answer; then it serves until Ctrl-C
 	@ROWLESS_PORT=$(PORT) $(BIN)/rowless demo
 
+# Files are handed out in their order: by their numbers of tests the longest, journeys of few tests, would come last.
 test: lint types ## everything that must hold: linters, types and the whole test suite, on up to 4 cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed-test ## ruff, and import-linter for the directions between packages
 	$(BIN)/ruff check .

@@ -177,8 +177,11 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
     proposal = Proposal()
     if table.profile is not None and unnamed is None:
         # Priced as if every statistic had as many measures as the one with the most.
-        parts = len(query.select) * max(len(statistic) for statistic in drafts_of(1))
-        proposal = propose(query, table, bound_keys, privacy, parts)
+        of_one_event = drafts_of(1)
+        parts = len(query.select) * max(len(statistic) for statistic in of_one_event)
+        # A noisy profile may make wide bounds look best: no wider ones than have sums that fit into 64 bits.
+        most = dataset.persons_max * max(draft.largest for statistic in of_one_event for draft in statistic)
+        proposal = propose(query, table, bound_keys, privacy, parts, events_max=max(1, (SUM_MAX - 1) // max(1, most)))
     cells_per_person, events_per_cell, notes = contribution.bounds(query, table, bound_keys, proposal)
     drafts = drafts_of(events_per_cell)
     values_per_person = None

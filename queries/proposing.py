@@ -83,11 +83,18 @@ class Proposal:
 
 
 def propose(
-    query: nodes.Query, table: Table, keys: Sequence[CellKey], privacy: nodes.Privacy, measures: int
+    query: nodes.Query,
+    table: Table,
+    keys: Sequence[CellKey],
+    privacy: nodes.Privacy,
+    measures: int,
+    *,
+    events_max: int = EVENTS_MAX,
 ) -> Proposal:
     """Return bounds for what a query over a table leaves open; none without a profile that shows anybody.
 
-    `measures` is the number of equal parts that what may be spent is split into.
+    `measures` is the number of equal parts that what may be spent is split into; no more events in a cell are proposed
+    than `events_max`.
     """
     if table.profile is None:
         return Proposal()
@@ -101,7 +108,7 @@ def propose(
     whole = cells.total if of_persons else Numbers.of(table.profile.events).total
     size = whole / math.prod(key.size for key in keys)
     cells_lost = {cap: cells.lost(cap) for cap in cells.caps()}
-    events_lost = {cap: events.lost(cap) for cap in events.caps()}
+    events_lost = {cap: events.lost(cap) for cap in sorted({min(cap, events_max) for cap in events.caps()})}
     if not asks_cells:  # what is given loses the same beside any other
         cells_lost = {min(reachable, query.bounds.cells_per_person or 1): 0.0}
     if not asks_events:

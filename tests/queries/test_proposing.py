@@ -236,3 +236,17 @@ def test_a_noisy_profile_is_nearly_as_good_as_the_exact_one(persons: int, rho: b
     # Noise may be unlucky: most profiles serve so well, and none much worse.
     assert statistics.median(errors) <= max(2 * least, least + 0.005)
     assert max(errors) <= max(8 * least, least + 0.02)
+
+
+def test_no_bounds_are_proposed_whose_sums_would_overflow() -> None:
+    """Where persons seem to have a million events each, as a noisy tail may say, a variance can still be asked."""
+    wide = replace(COLUMNS["cost"], kind=Kind.NUMBER, low=0, high=10**6)
+    table = DATASET.tables["visits"]
+    columns = frozen({**table.columns, "cost": wide})
+    last = profile.starts(2**20)[-1]
+    dataset = described({last: 60_000})
+    visits = replace(dataset.tables["visits"], columns=columns)
+    dataset = replace(dataset, persons_max=100_000, tables=frozen({**dataset.tables, "visits": visits}))
+    made = planned(dataset, v=nodes.Variance("cost"))
+    assert 1 <= made.events_per_cell < last
+    assert all(dataset.persons_max * measure.largest < plan.SUM_MAX for measure in made.measures)
