@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets import audit, custody, datasets, keys, listing, people, studies, verify
+from budgets.actors import SYSTEM
 from budgets.audit import START, canonical
 from budgets.database import Database
 from budgets.loss import NANO
 from budgets.merkle import Frontier, leaf_hash
-from budgets.studies import Terms
+from budgets.study import Terms
 from budgets.tables import audit_entries, audit_nodes
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
     database.upgrade()
     began = time.perf_counter()
     with database.write() as transaction:
-        admin = people.add_user(transaction, "admin", "admin", audit.SYSTEM)
+        admin = people.add_user(transaction, "admin", "admin", SYSTEM)
         datasets.add_edition(
             transaction,
             dataset="observatory",
@@ -185,7 +186,7 @@ def ask(folder: Path, wanted: int) -> None:
 
     def append(turn: int) -> None:
         with database.write() as transaction:
-            audit.append(transaction, audit.SYSTEM, "test", str(turn), "a benchmark appends")
+            audit.append(transaction, SYSTEM, "test", str(turn), "a benchmark appends")
 
     def checkpoint(_turn: int) -> None:
         custody.sign(database, key)
@@ -224,7 +225,7 @@ def ask(folder: Path, wanted: int) -> None:
         "large study, rare action": page(study="study-0", action="study.open"),
         "small study, large action": page(study="study-7", action="query.release"),
         "busy actor, rare action": page(actor=busy, action="study.open"),
-        "large action, actor who has it nowhere": page(action="query.release", actor=audit.SYSTEM.name),
+        "large action, actor who has it nowhere": page(action="query.release", actor=SYSTEM.name),
         "study, actor and action, all large": page(study="study-0", actor=busy, action="query.release"),
         "study, actor and a rare action": page(study="study-0", actor=busy, action="study.open"),
         "from a moment on": page(since=later),

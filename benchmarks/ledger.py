@@ -22,11 +22,12 @@ import psycopg
 import sqlalchemy as sa
 
 from budgets import accounts, audit, datasets, forecast, ledger, listing, people, studies
+from budgets.actors import SYSTEM
 from budgets.database import Database
 from budgets.ledger import Question
 from budgets.loss import NANO, Loss
 from budgets.merkle import Frontier, leaf_hash
-from budgets.studies import Terms
+from budgets.study import Terms
 from budgets.tables import accounts as accounts_table
 from budgets.tables import audit_entries, audit_nodes, charges, releases
 from tests.postgres import postgres
@@ -60,7 +61,7 @@ def report(name: str, address: str, wanted: int) -> None:
     database.upgrade()
     began = time.perf_counter()
     with database.write() as transaction:
-        admin = people.add_user(transaction, "admin", "admin", audit.SYSTEM)
+        admin = people.add_user(transaction, "admin", "admin", SYSTEM)
         people.add_user(transaction, "ada", "researcher", admin)
         datasets.add_edition(
             transaction,
@@ -97,13 +98,13 @@ def questions(database: Database) -> Iterator[tuple[str, Callable[[int], Any]]]:
                 ledger.bind_key(transaction, asked, key)
             ledger.find_release(transaction, asked)
             reserved.append(ledger.reserve(transaction, asked, LOSS))
-            audit.append(transaction, audit.SYSTEM, "query.reserve", reserved[-1].id, "reserved", study=asked.study)
+            audit.append(transaction, SYSTEM, "query.reserve", reserved[-1].id, "reserved", study=asked.study)
 
     def settle(turn: int) -> None:
         with database.write() as transaction:
             made = ledger.settle(transaction, reserved[turn], {"rows": [[1, 2, 3]] * 20})
             assert made is not None
-            audit.append(transaction, audit.SYSTEM, "query.release", made.id, "released", study=made.question.study)
+            audit.append(transaction, SYSTEM, "query.release", made.id, "released", study=made.question.study)
 
     def budget(turn: int) -> None:
         with database.read() as transaction:
@@ -220,8 +221,8 @@ def audit_rows(last: audit.Entry, wanted: int) -> Iterator[dict[str, Any]]:
             {
                 "index": position + number,
                 "time": AT,
-                "actor": audit.SYSTEM.commitment,
-                "role": audit.SYSTEM.role,
+                "actor": SYSTEM.commitment,
+                "role": SYSTEM.role,
                 "action": action,
                 "subject": str(number),
                 "study": study,
@@ -236,7 +237,7 @@ def audit_rows(last: audit.Entry, wanted: int) -> Iterator[dict[str, Any]]:
             "leaf_hash": previous,
             "body": body,
             "at": AT,
-            "actor": audit.SYSTEM.commitment,
+            "actor": SYSTEM.commitment,
             "action": action,
             "study": study,
         }

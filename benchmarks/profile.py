@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.queries import rowless
 from budgets import datasets
-from queries import bounding, nodes, plan, release
+from queries import bounding, nodes, planner, release
 from queries.mechanisms import NANO
 from server.house import open_house
 from server.settings import load
@@ -99,7 +99,7 @@ def planned(dataset: Dataset, privacy: nodes.Privacy, cap: int | None = None) ->
     """Return the plan of the question, with a bound or with the planner's."""
     select = (("n", nodes.Count("persons")),)
     query = nodes.Query("events", select, None, (nodes.ByValue("code"),), nodes.Bounds(cap))
-    return plan.plan(query, dataset, privacy, 1_000_000)
+    return planner.plan(query, dataset, privacy, 1_000_000)
 
 
 def measure(store: OpenEdition, made: Plan, truth: NDArray[np.int64]) -> float:

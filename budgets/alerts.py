@@ -17,6 +17,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from budgets import audit, listing, outbox
+from budgets.actors import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ def put(
     facts: Mapping[str, Any],
 ) -> None:
     """Raise an alert: an entry of the log, and a row that waits to be delivered. `summary` names no person."""
-    audit.append(transaction, audit.SYSTEM, f"{PREFIX}{kind}", subject, summary, study=study, facts=facts)
+    audit.append(transaction, SYSTEM, f"{PREFIX}{kind}", subject, summary, study=study, facts=facts)
     outbox.put(transaction, audit.size(transaction) - 1)
 
 

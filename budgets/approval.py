@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from budgets.database import Database
-    from budgets.studies import Study
+    from budgets.study import Study
 
 
 def require_second(transaction: sa.Connection, present: Study, by: Actor) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets import clock, merkle
+from budgets.actors import ANONYMOUS, SYSTEM
 from budgets.checkpoint import Checkpoint
 from budgets.errors import Invalid, Unavailable
 from budgets.merkle import leaf_hash
@@ -25,6 +26,9 @@ from budgets.tables import audit_entries, audit_nodes, identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from budgets.actors import Actor
+
 
 START = "0" * 64  # what the first entry names as its predecessor
 PARTS = {"index", "time", "actor", "role", "action", "subject", "study", "summary", "facts", "previous"}
@@ -39,19 +43,6 @@ _FIND_LEAF = sa.select(audit_entries.c.leaf_hash).where(audit_entries.c.position
 _FIND_NODE = sa.select(audit_nodes.c.hash).where(
     audit_nodes.c.level == sa.bindparam("of_level"), audit_nodes.c.index == sa.bindparam("of_index")
 )
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who acts: a user by commitment, or the system itself."""
-
-    name: str
-    role: str
-    commitment: str
-
-
-SYSTEM = Actor("system", "system", "system")
-ANONYMOUS = Actor("anonymous", "none", "anonymous")
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import alerts, audit, clock
+from budgets import alerts, clock
+from budgets.actors import ANONYMOUS
 from budgets.tables import audit_entries, bursts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
 
 MINUTES = 10
 REFUSALS_LEAST = 20
@@ -57,7 +58,7 @@ def after_failed_sign_in(transaction: sa.Connection) -> bool:
     rows = _recent(transaction, audit_entries.c.action == SIGN_IN_FAILED, SIGN_INS_LEAST)
     entries = [json.loads(row.body) for row in rows]
     count = sum(one["facts"].get("count", 1) for one in entries if one["facts"].get("to", one["time"]) > _ago())
-    begins = _begins(transaction, alerts.SIGN_INS, audit.ANONYMOUS.commitment, full=count >= SIGN_INS_LEAST)
+    begins = _begins(transaction, alerts.SIGN_INS, ANONYMOUS.commitment, full=count >= SIGN_INS_LEAST)
     if begins:
         alerts.put(
             transaction,

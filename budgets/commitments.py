@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from budgets import audit, clock
-from budgets.audit import Actor
+from budgets.actors import SYSTEM, Actor
 from budgets.errors import NotFound
 from budgets.tables import identities, users
 
@@ -86,7 +86,7 @@ def renew(transaction: sa.Connection, present: Actor) -> Actor:
     transaction.execute(sa.update(users).where(users.c.name == present.name).values(commitment=commitment))
     audit.append(
         transaction,
-        audit.SYSTEM,
+        SYSTEM,
         "identity.renew",
         f"user:{commitment}",
         f"a user of the role {present.role} goes by a new commitment",

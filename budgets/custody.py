@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from budgets.checkpoint import Signer
     from budgets.database import Database
 

@@ -14,7 +14,7 @@ from budgets.loss import epsilon_text
 from budgets.tables import datasets, editions
 
 if TYPE_CHECKING:
-    from budgets.audit import Actor
+    from budgets.actors import Actor
 
 
 @dataclass(frozen=True)

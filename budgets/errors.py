@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from budgets.loss import Loss
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.accounts import Balance
-    from budgets.studies import Study
+    from budgets.study import Study
 
 EPSILON_MIN_NANO = NANO // 1000  # the smallest query of the curve
 

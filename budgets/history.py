@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets import audit
+from budgets.actors import ANONYMOUS, SYSTEM
 from budgets.ledger import RESERVE, SETTLE
 from budgets.loss import Loss
 from budgets.tables import (
@@ -252,7 +253,7 @@ def _names(transaction: sa.Connection, commitments: set[Any]) -> dict[str, str]:
     rows = transaction.execute(
         sa.select(identities.c.commitment, identities.c.name).where(identities.c.commitment.in_(sorted(commitments)))
     )
-    fixed = {one.commitment: one.name for one in (audit.SYSTEM, audit.ANONYMOUS)}
+    fixed = {one.commitment: one.name for one in (SYSTEM, ANONYMOUS)}
     return {**fixed, **{row.commitment: row.name for row in rows}}
 
 

@@ -14,7 +14,7 @@ from budgets.errors import Forbidden, WrongState
 from budgets.tables import members, tokens, users
 
 if TYPE_CHECKING:
-    from budgets.audit import Actor
+    from budgets.actors import Actor
 
 NEEDED_ROLES = ("admin", "dpo")  # without one of each nothing could be decided any more
 

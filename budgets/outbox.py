@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets import audit, clock
+from budgets.actors import SYSTEM
 from budgets.tables import audit_entries, deliveries
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _give_up(transaction: sa.Connection, now: dt.datetime) -> None:
     what = "1 alert was" if len(positions) == 1 else f"{len(positions)} alerts were"
     audit.append(
         transaction,
-        audit.SYSTEM,
+        SYSTEM,
         "webhook.give-up",
         "webhook",
         f"{what} not told to the webhook: it took none for {KEPT_DAYS} days",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from budgets import audit, clock, commitments
-from budgets.audit import Actor
+from budgets.actors import ANONYMOUS, SYSTEM, Actor
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from budgets.tables import tokens, users
 
@@ -38,7 +38,7 @@ class Token:
 
 def add_user(transaction: sa.Connection, name: str, role: str, by: Actor) -> Actor:
     """Add a user. Raises Invalid, AlreadyExists."""
-    if not NAME.fullmatch(name) or name in (audit.SYSTEM.name, audit.ANONYMOUS.name):
+    if not NAME.fullmatch(name) or name in (SYSTEM.name, ANONYMOUS.name):
         raise Invalid("name", "use letters, digits and . _ @ -, at most 63, and neither system nor anonymous")
     if role not in ROLES:
         raise Invalid("role", f"must be one of {', '.join(ROLES)}")

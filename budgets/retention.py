@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets import approval, audit, clock, commitments, people
-from budgets.audit import Actor
+from budgets.actors import Actor
 from budgets.errors import Invalid, NotFound, WrongState
 from budgets.tables import audit_entries, identities, members, studies, tokens, users
 

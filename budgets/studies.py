@@ -14,7 +14,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -23,12 +22,13 @@ from budgets import accounts, approval, audit, clock, datasets, people, threshol
 from budgets.accounts import Limits
 from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongState
 from budgets.loss import Loss, epsilon_text
+from budgets.study import APPROVED, CLOSED, DRAFT, MOVES, Study, Terms
 from budgets.tables import members, studies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 TEXT_MAX = 10_000
@@ -41,47 +41,6 @@ _FIND_STUDY = (
 )
 
 SEE_ALL = ("admin", "dpo", "system")
-
-DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
-# action -> (the states it starts from, the state it leads to, the roles that may take it)
-MOVES: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
-    "approve": ((DRAFT,), APPROVED, ("dpo",)),
-    "suspend": ((APPROVED,), SUSPENDED, ("dpo",)),
-    "resume": ((SUSPENDED,), APPROVED, ("dpo",)),
-    "close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
-}
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What a study is for and may do. `protocol` is kept as JSON values; `starts` and `ends` are inclusive days."""
-
-    title: str
-    purpose: str
-    legal_basis: str
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    starts: str | None = None
-    ends: str | None = None
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study as it stands. `raise_to` is a larger budget that waits for the DPO, proposed by `raise_by`.
-
-    Who opened, edited and approved it is told by commitments.
-    """
-
-    id: str
-    dataset: str
-    terms: Terms
-    state: str
-    created_at: str
-    members: tuple[str, ...]
-    raise_to: Loss | None
-    opened_by: str
-    edited_by: tuple[str, ...] = ()
-    approved_by: str | None = None
-    raise_by: str | None = None
 
 
 def open_study(

@@ -14,10 +14,10 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from queries import drowning, nodes, plan, pricing, results, survival, truncation
+from queries import drowning, nodes, planner, pricing, results, survival, truncation
 from queries.errors import InvalidQuery
-from queries.measures import Counted
 from queries.mechanisms import NANO
+from queries.plan import Counted
 
 if TYPE_CHECKING:
     from queries.catalog import Dataset
@@ -42,7 +42,7 @@ class Asked:
         """Return the plan of the query with other parts or another privacy; None where there is none."""
         query = replace(self.plan.query, **parts)  # type: ignore[arg-type]
         try:
-            return plan.plan(query, self.dataset, privacy or self.privacy, self.cells_max)
+            return planner.plan(query, self.dataset, privacy or self.privacy, self.cells_max)
         except InvalidQuery:
             return None
 

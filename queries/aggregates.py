@@ -14,11 +14,12 @@ from queries.catalog import PERSON
 from queries.coding import code_type
 from queries.comparing import integer, present, with_sentinels
 from queries.per_person import MEAN_PARTS
+from queries.sql_writer import day_of, shifted
 
 if TYPE_CHECKING:
     from queries.catalog import Column
     from queries.per_person import Built, BuiltValue
-    from queries.scan import Writer
+    from queries.sql_writer import Writer
 
 
 def built_table(built: Built, writer: Writer) -> exp.Select:
@@ -62,11 +63,6 @@ def built_table(built: Built, writer: Writer) -> exp.Select:
         days_to = with_sentinels(_days_to(value, built, writer), days=0)
         joined = joined.join(days_to.subquery(), on=on, join_type="LEFT", join_alias=name)
     return joined
-
-
-def day_of(date: str, first_day: int) -> exp.Expr:
-    """Return the day number of a date's code."""
-    return _shifted(exp.column(date, quoted=True), first_day - 1)
 
 
 def _days_to(value: BuiltValue, built: Built, writer: Writer) -> exp.Select:
@@ -138,16 +134,16 @@ def _units(value: BuiltValue, writer: Writer, built: Built) -> exp.Expr:
     column = exp.column(of.name, quoted=True)
     match value.word:
         case "sum":
-            return _filtered(exp.Sum(this=_shifted(column, of.low - 1)), known)
+            return _filtered(exp.Sum(this=shifted(column, of.low - 1)), known)
         case "mean":
-            total = _filtered(exp.Sum(this=_shifted(column, of.low - 1)), known)
+            total = _filtered(exp.Sum(this=shifted(column, of.low - 1)), known)
             count = exp.cast(_filtered(exp.Count(this=exp.Star()), known.copy()), "HUGEINT", dialect="duckdb")
             scaled = exp.Mul(this=total, expression=exp.Literal.number(MEAN_PARTS))
             some = exp.Nullif(this=count, expression=exp.Literal.number(0))
             return exp.IntDiv(this=scaled, expression=some)
         case "min" | "max":
             extreme = exp.Min if value.word == "min" else exp.Max
-            return _shifted(_filtered(extreme(this=column), known), of.low - 1)
+            return shifted(_filtered(extreme(this=column), known), of.low - 1)
         case _:
             assert date is not None
             extreme = exp.Min if value.word == "first" else exp.Max
@@ -156,7 +152,7 @@ def _units(value: BuiltValue, writer: Writer, built: Built) -> exp.Expr:
             day = exp.cast(exp.column(date.name, quoted=True), "HUGEINT", dialect="duckdb")
             both = exp.Add(this=exp.Mul(this=day, expression=codes), expression=column)
             found = _filtered(extreme(this=both), exp.and_(known, present(date.name)))
-            return _shifted(exp.Mod(this=exp.Paren(this=found), expression=codes.copy()), of.low - 1)
+            return shifted(exp.Mod(this=exp.Paren(this=found), expression=codes.copy()), of.low - 1)
 
 
 def _coded(units: exp.Expr, column: Column) -> exp.Expr:
@@ -177,8 +173,3 @@ def _filtered(aggregate: exp.Expr, where: exp.Condition | None) -> exp.Expr:
     if where is None:
         return aggregate
     return exp.Filter(this=aggregate, expression=exp.Where(this=where.copy()))
-
-
-def _shifted(code: exp.Expr, by: int) -> exp.Expr:
-    """Return code + by, in 64 bits: no code and no bound is beyond 2^53."""
-    return exp.Paren(this=exp.Add(this=exp.cast(code, "BIGINT", dialect="duckdb"), expression=integer(by)))

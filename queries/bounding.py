@@ -23,7 +23,7 @@ import numpy as np
 
 from queries import scan as scans
 from queries.errors import EngineFailed
-from queries.measures import Counted
+from queries.plan import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

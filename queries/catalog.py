@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from queries.profile import TableProfile
+    from queries.histograms import TableProfile
 
 EPSILON_MIN = Decimal("0.001")  # what a question costs at least, where the manifest says nothing
 PERSON = "person"  # the person column of every stored table; its numbers never leave the server

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from queries import nodes, pricing, proposing, results
 from queries.catalog import PERSONS, Kind
 from queries.errors import WouldDrown
-from queries.measures import Counted
+from queries.plan import Counted
 from queries.truncation import cells_within_reach
 
 if TYPE_CHECKING:

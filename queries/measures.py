@@ -15,12 +15,12 @@ the sensitivity of the whole vector of it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from queries import codes, filters, keys, nodes, predicates, quantiles, survival
+from queries import codes, filters, keys, nodes, quantiles, survival
 from queries.errors import InvalidQuery
+from queries.plan import Counted, Draft, Factor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,64 +29,6 @@ if TYPE_CHECKING:
     from queries.keys import CellKey
 
 Bounds = tuple[float, float] | None
-
-
-class Counted(StrEnum):
-    """What a measure adds up in each cell."""
-
-    PERSONS = "persons"  # one for each person active in the cell
-    EVENTS = "events"  # one for each event that counts
-    VALUES = "values"  # the product of the factors of each such event, less the middle
-
-
-@dataclass(frozen=True)
-class Factor:
-    """A column's value as it enters a sum: clamped to [low, high] in the column's units, less the centre."""
-
-    column: Column
-    low: int
-    high: int
-    centre: int = 0
-
-    @property
-    def largest(self) -> int:
-        """Return the most that it can be, either way."""
-        return max(abs(self.high - self.centre), abs(self.low - self.centre))
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A vector of integers over the cells, before it has its noise.
-
-    An event in which one of the `present` columns is null, or for which `where` does not hold, does not count. With
-    `split`, each cell has two numbers: of those for which it holds, and of the others. With `within`, each cell has a
-    number for each of that key's bins: a histogram. With `search`, these are joined to few bins before they have their
-    noise, in rounds (`quantiles.py`), and the factor says how far the values go. `largest` is how much one person can
-    change the numbers of one cell, however they are joined.
-    """
-
-    counted: Counted
-    largest: int
-    factors: tuple[Factor, ...] = ()
-    middle: int = 0
-    present: tuple[Column, ...] = ()
-    within: CellKey | None = None
-    where: predicates.Bound | None = None
-    split: predicates.Bound | None = None
-    search: quantiles.Search | None = None
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """Return the columns whose codes are needed."""
-        keyed = () if self.within is None else (self.within.column,)
-        return (*(factor.column for factor in self.factors), *self.present, *keyed)
-
-    @property
-    def width(self) -> int:
-        """Return how many numbers each cell has."""
-        if self.split is not None:
-            return 2
-        return 1 if self.within is None else self.within.size
 
 
 def drafts(

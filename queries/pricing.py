@@ -52,8 +52,7 @@ from queries.intervals import reach
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from queries.measures import Draft, Factor
-    from queries.plan import Measure
+    from queries.plan import Draft, Factor, Measure
 
 FINE = 2**64  # the roots below are taken to this part
 HALF = Fraction(1, 2)

@@ -14,7 +14,6 @@ released by a mechanism of its own, and the losses add up. Bins, tables and colu
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import math
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from queries import keys, least, mechanisms, nodes, tails
 from queries.catalog import Kind, frozen
 from queries.errors import InvalidQuery
+from queries.histograms import ColumnProfile, Histogram, TableProfile, bin_starts
 from queries.mechanisms import NANO
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Draft:
     @property
     def starts(self) -> tuple[int, ...]:
         """Return where bins begin, ascending from 0: each holds the numbers from its start below the next one's."""
-        return starts(self.most)
+        return bin_starts(self.most)
 
 
 @dataclass(frozen=True)
@@ -82,37 +82,6 @@ class Plan:
         """Return epsilon and rho: the sums of what OpenDP charges for each histogram."""
         epsilon = Fraction(sum(one.epsilon_nano for one in self.mechanisms), NANO)
         return epsilon, sum((one.rho for one in self.mechanisms), Fraction(0))
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Noisy numbers of persons for each bin of a number of theirs. `scale` is that of the noise on each bin."""
-
-    most: int
-    persons: tuple[int, ...]
-    scale: float
-
-    def bins(self) -> Iterator[tuple[int, int, int]]:
-        """Yield (first number, last number, persons) of each bin."""
-        first = starts(self.most)
-        yield from zip(first, (*(start - 1 for start in first[1:]), self.most), self.persons, strict=True)
-
-
-@dataclass(frozen=True)
-class ColumnProfile:
-    """The two histograms of a column; `by` is the period of a date that counts as a value."""
-
-    values: Histogram
-    repeats: Histogram
-    by: str | None = None
-
-
-@dataclass(frozen=True)
-class TableProfile:
-    """The histograms of a table. Part of the public catalog."""
-
-    events: Histogram
-    columns: Mapping[str, ColumnProfile]
 
 
 def plan(dataset: Dataset, epsilon_nano: int) -> Plan:
@@ -147,13 +116,6 @@ def key_of(column: Column, table: Table) -> CellKey | None:
     node = nodes.ByPeriod(column.name, PERIOD) if column.kind is Kind.DATE else nodes.ByValue(column.name)
     key = keys.bind(node, table, "")
     return key if 2 <= key.size <= VALUES_MAX and key.table() is not None else None
-
-
-@functools.cache
-def starts(most: int) -> tuple[int, ...]:
-    """Return where bins begin up to a number: 0, and the powers of the square root of 2, as whole numbers."""
-    powers = (round(2 ** (power / 2)) for power in itertools.count())
-    return (0, *dict.fromkeys(itertools.takewhile(lambda start: start <= most, powers)))
 
 
 def canonical(plan: Plan) -> str:
@@ -267,7 +229,7 @@ def likely(histogram: Histogram) -> Histogram:
     while near := [place for place in places[last : last + STEP] if passes(place, SELDOM / STEP)]:
         last = near[-1]
     if places[last:]:
-        tail = tails.expected(starts(histogram.most), histogram.most, histogram.persons)
+        tail = tails.expected(bin_starts(histogram.most), histogram.most, histogram.persons)
         for place in places[last:]:
             persons[place] = round(min(persons[place] + scale / 2, tail[place]))
     return replace(histogram, persons=tuple(persons))

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from queries.catalog import Table
+    from queries.histograms import Histogram, TableProfile
     from queries.keys import CellKey
-    from queries.profile import Histogram, TableProfile
 
 
 @dataclass(frozen=True)

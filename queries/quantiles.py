@@ -24,13 +24,13 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from queries.intervals import reach
 from queries.keys import CellKey
+from queries.plan import Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,15 +65,6 @@ class Mechanism(Noise, Protocol):
 
     def release(self, cells: Integers) -> Integers:
         """Return the numbers with fresh noise on each."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """How quantiles are looked for: their shares, the bins of each round, and the tenths of the charge for each."""
-
-    shares: tuple[float, ...]
-    bins: int
-    tenths: tuple[int, ...]
 
 
 def search(shares: tuple[float, ...], leaves: int) -> Search:

@@ -16,6 +16,7 @@ import numpy as np
 
 from queries import moments, nodes, quantiles, survival
 from queries.intervals import GaussianMeanNoise, MeanNoise, proportion
+from queries.plan import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -186,7 +187,7 @@ def _quantiles(
     ]
 
 
-def _search(measure: Measure) -> quantiles.Search:
+def _search(measure: Measure) -> Search:
     assert measure.search is not None
     return measure.search
 

@@ -20,18 +20,17 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from queries import comparing
-from queries.aggregates import built_table, day_of
+from queries.aggregates import built_table
 from queries.catalog import PERSON, PLACE
 from queries.predicates import Among, Both, Either, Member, Spelled
+from queries.sql_writer import Writer, of_persons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
     from queries.plan import Plan
-    from queries.predicates import Bound, Events
-
-    # (table, column, texts) -> as many different codes: that of each text, or one that nobody has where nobody has it
-    LookUp = Callable[[str, str, Sequence[str]], Sequence[int]]
+    from queries.predicates import Bound
+    from queries.sql_writer import LookUp
 
 
 def columns(plan: Plan) -> tuple[str, ...]:
@@ -75,94 +74,7 @@ def whole(table: str, names: Iterable[str], persons: range) -> exp.Select:
     """Return SELECT person, columns FROM table of a range of persons: every event of theirs."""
     select = exp.select(*(exp.column(name, quoted=True) for name in (PERSON, *names)))
     select = select.from_(exp.Table(this=exp.to_identifier(table, quoted=True)))
-    return select.where(_of_persons(persons))
-
-
-class Writer:
-    """Writes conditions and subqueries over some of the persons, for one scan."""
-
-    def __init__(self, look_up: LookUp, persons: range | None) -> None:
-        self._look_up = look_up
-        self._persons = persons
-
-    def of_table(self, select: exp.Select, table: str) -> exp.Select:
-        """Return a SELECT from a stored table, of the persons in question alone."""
-        select = select.from_(exp.Table(this=exp.to_identifier(table, quoted=True)))
-        if self._persons is None:
-            return select
-        return select.where(_of_persons(self._persons))
-
-    def condition(self, predicate: Bound, table: str) -> exp.Condition | None:
-        """Return the condition of a predicate over a table's events; None is no condition."""
-        match predicate:
-            case Among(name, ranges):
-                return comparing.among(name, ranges)
-            case Spelled(name, texts, negated):
-                among = comparing.listed(name, self._look_up(table, name, texts))
-                return exp.and_(comparing.present(name), exp.not_(among)) if negated else among
-            case Both(parts):
-                conditions = [c for part in parts if (c := self.condition(part, table)) is not None]
-                return exp.and_(*conditions) if conditions else None
-            case Either(parts):
-                return comparing.either([self.condition(part, table) or exp.true() for part in parts])
-            case Member():
-                members = comparing.with_sentinels(self._members(predicate))
-                member = exp.In(this=exp.column(PERSON, quoted=True), query=members.subquery())
-                return exp.Not(this=member) if predicate.negated else member
-
-    def days(self, events: Events, *, undated: bool = False) -> exp.Select:
-        """Return the person and the day of each of the events that have a day; or of all, where it may be null."""
-        assert events.date is not None
-        day: exp.Expr = day_of(events.date, events.first_day)
-        has_day = comparing.present(events.date)
-        if undated:
-            day = exp.Case().when(has_day.copy(), day)
-        select = self.of_table(exp.select(exp.column(PERSON, quoted=True), exp.alias_(day, "day")), events.table)
-        if not undated:
-            select = select.where(has_day)
-        where = self.condition(events.where, events.table)
-        return select if where is None else select.where(where)
-
-    def _members(self, cohort: Member) -> exp.Select:
-        """Return the persons of a cohort.
-
-        For each event the last other one up to its day decides: an as-of join, whose cost does not grow with the pairs
-        of events that one person has.
-        """
-        person = exp.column(PERSON, table="e", quoted=True)
-        if cohort.events.date is None:
-            where = self.condition(cohort.events.where, cohort.events.table)
-            events = self.of_table(exp.select(exp.column(PERSON, quoted=True)), cohort.events.table)
-            select = exp.select(person).from_((events if where is None else events.where(where)).subquery("e"))
-        else:
-            # As in SQL: an event without a day is after nothing, and without anything before it.
-            events = self.days(cohort.events, undated=cohort.after is None)
-            select = exp.select(person).from_(events.subquery("e"))
-        for name, others, compared in (("a", cohort.after, exp.GTE), ("w", cohort.without, exp.GT)):
-            if others is None:
-                continue
-            here, there = exp.column("day", table="e"), exp.column("day", table=name)
-            same = exp.EQ(this=person.copy(), expression=exp.column(PERSON, table=name, quoted=True))
-            on = exp.and_(same, compared(this=here, expression=there))
-            days = comparing.with_sentinels(self.days(others).distinct(), day=0)
-            select = select.join(days.subquery(), on=on, join_type="ASOF LEFT", join_alias=name)
-            select = select.where(_found(here, there, others.within_days, wanted=name == "a"))
-        select = select.group_by(person.copy())
-        if cohort.at_least > 1:
-            count = exp.Count(this=exp.Star())
-            select = select.having(exp.GTE(this=count, expression=exp.Literal.number(cohort.at_least)))
-        return select
-
-
-def _found(here: exp.Column, there: exp.Column, within_days: int | None, *, wanted: bool) -> exp.Condition:
-    """Return whether the other event was found, not too many days away; or, unless `wanted`, whether it was not."""
-    missing = exp.Is(this=there.copy(), expression=exp.null())
-    far: exp.Condition = exp.false()
-    if within_days is not None:
-        apart = exp.Sub(this=here.copy(), expression=there.copy())
-        far = exp.GT(this=apart, expression=exp.Literal.number(within_days))
-    absent = exp.or_(missing, far)
-    return exp.not_(absent) if wanted else absent
+    return select.where(of_persons(persons))
 
 
 def _may_reorder(predicate: Bound) -> bool:
@@ -174,9 +86,3 @@ def _may_reorder(predicate: Bound) -> bool:
             return comparing.is_long(alternatives)
         case Both(parts) | Either(parts):
             return any(map(_may_reorder, parts))
-
-
-def _of_persons(persons: range) -> exp.Condition:
-    """Return whether a row is of one of these persons. The engine may read their part of the store alone."""
-    ends = exp.Literal.number(persons.start), exp.Literal.number(persons.stop - 1)
-    return exp.Between(this=exp.column(PERSON, quoted=True), low=ends[0], high=ends[1])

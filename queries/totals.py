@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.intervals import Floats
-    from queries.measures import Counted
-    from queries.plan import Output
+    from queries.plan import Counted, Output
 
     Row = Mapping[str, Any]
     Values = dict[str, list[list[float]]]  # by statistic: in each row, the values of its parts

@@ -29,14 +29,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from queries import nodes, predicates, proposing
-from queries.measures import Counted
+from queries.plan import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from queries.measures import Factor
     from queries.per_person import BuiltValue
-    from queries.plan import Output, Plan
+    from queries.plan import Factor, Output, Plan
 
 DIGITS = 4  # of an expected loss: noisy histograms know no more
 

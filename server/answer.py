@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from queries.plan import Plan
     from server.house import House
     from server.preparing import Prepared, Request

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, post_load
 
-from budgets import loss
+from budgets import amounts
+from budgets.amounts import UNITS, rounding
 from budgets.errors import Invalid
 from queries import nodes, sql
 from queries.errors import InvalidQuery
@@ -181,14 +182,14 @@ def _above_zero(word: str, value: Any) -> int:
 def offered(word: str, value: Any) -> int:
     """Return an epsilon, rho or delta in its units, rounded down. Raises ValidationError."""
     try:
-        return loss.offered(word, number(value))
+        return amounts.offered(word, number(value))
     except Invalid as error:
         raise ValidationError(error.message) from None
 
 
 def roundings(places: Mapping[str, tuple[str, Any]]) -> list[str]:
     """Return a sentence for each number of a request that was rounded down: `places` has (word, value) by place."""
-    said = (loss.rounding(word, value, place) for place, (word, value) in places.items())
+    said = (rounding(word, value, place) for place, (word, value) in places.items())
     return [sentence for sentence in said if sentence is not None]
 
 
@@ -334,5 +335,5 @@ class AskSchema(Schema):
         if in_sql:
             data["query"] = replace(data.pop("sql"), bounds=data.pop("bounds", nodes.Bounds()))
         spends = original["privacy"]
-        notes = roundings({f"privacy/{word}": (word, spends[word]) for word in loss.UNITS if word in spends})
+        notes = roundings({f"privacy/{word}": (word, spends[word]) for word in UNITS if word in spends})
         return {**data, "in_sql": in_sql, "notes": tuple(notes)}

@@ -14,7 +14,7 @@ from server.errors import Unauthenticated
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from server.house import House
 
 P = ParamSpec("P")

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from budgets import datasets, people, studies
+from budgets.amounts import epsilon_nano
 from budgets.errors import NotFound
-from budgets.loss import epsilon_nano
-from budgets.studies import Terms
+from budgets.study import Terms
 from queries import manifest as manifests
 from server.errors import ServerError
 from server.house import create_home, open_house
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from server.house import House
     from server.settings import Settings
 

@@ -9,7 +9,8 @@ from budgets import audit, listing, people
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from budgets.audit import Actor, Entry
+    from budgets.actors import Actor
+    from budgets.audit import Entry
     from budgets.database import Database
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from budgets import keys, overruns, people
-from budgets.audit import SYSTEM
+from budgets.actors import SYSTEM
 from budgets.database import Database
 from budgets.errors import Unavailable
 from server.errors import Busy, NoHome

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from budgets import loss, profiles
+from budgets import amounts, profiles
 from budgets.errors import BudgetsError
 from queries.errors import QueriesError
 from queries.manifest import PROFILE, PROFILE_PART
@@ -19,7 +19,7 @@ from server import profiling, stores
 from server.errors import QueryFailed, ServerError
 
 if TYPE_CHECKING:
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from budgets.datasets import Edition
     from queries.manifest import Manifest
     from queries.store import ImportReport, Progress
@@ -59,7 +59,7 @@ def import_dataset(
     Nothing changes unless the import of the sources finishes. Raises what `stores.import_manifest` does, and Invalid of
     an epsilon; nothing that the profile meets, for the edition stands without it.
     """
-    epsilon_nano = None if manifest.profile is None else loss.epsilon_nano(manifest.profile, "dataset.profile")
+    epsilon_nano = None if manifest.profile is None else amounts.epsilon_nano(manifest.profile, "dataset.profile")
     edition, report = stores.import_manifest(
         house.settings, house.database, manifest, by, progress, accept_losses=accept_losses
     )

@@ -13,7 +13,7 @@ from budgets import datasets, ledger, studies
 from budgets.errors import Forbidden, Invalid
 from budgets.ledger import Question
 from budgets.loss import Loss, epsilon_text
-from queries import canonical, dates, least, nodes, plan, policy, sql
+from queries import canonical, dates, least, nodes, planner, policy, sql
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.templates import Template
 from server.stores import catalogs
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from budgets.audit import Actor
-    from budgets.studies import Study
+    from budgets.actors import Actor
+    from budgets.study import Study
     from queries.catalog import Dataset
     from queries.plan import Plan
     from queries.policy import Protocol
@@ -77,7 +77,7 @@ def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepare
         limits = policy.check(query, request.privacy, protocol(present), request.query)
         # And with the bounds that were proposed then: a profile may have been bought in between.
         for catalog in known if asked else known[:1]:
-            planned = plan.plan(query, catalog, request.privacy, house.settings.max_cells)
+            planned = planner.plan(query, catalog, request.privacy, house.settings.max_cells)
             fingerprint = hashlib.sha256(canonical.of(planned).encode()).hexdigest()
             if asked is None or fingerprint == asked.fingerprint:
                 break

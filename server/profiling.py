@@ -26,7 +26,7 @@ from server.slots import AHEAD, Slot
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from server.house import House
     from server.stores import OpenEdition
 

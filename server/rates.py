@@ -17,7 +17,7 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from queries import bounding, nodes, plan, rehearsal, release
+from queries import bounding, nodes, plan, planner, rehearsal, release
 from queries.catalog import PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.foretelling import Rates
 from queries.mechanisms import NANO
@@ -91,7 +91,7 @@ def measure(memory_limit: str) -> Rates:
 
 
 def _plan(query: nodes.Query) -> plan.Plan:
-    return plan.plan(query, MADE_UP, nodes.Privacy(NANO), 10 * CODES)
+    return planner.plan(query, MADE_UP, nodes.Privacy(NANO), 10 * CODES)
 
 
 def _scan(engine: Engine, planned: plan.Plan) -> None:

@@ -9,7 +9,7 @@ from budgets import audit, ledger, studies
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from budgets.ledger import Release
     from server.house import House
 

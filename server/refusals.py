@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from budgets.database import Database
 
 # As in `problems.py`, which knows of the web; a test holds the two together.

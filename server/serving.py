@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 
 from budgets import audit, custody, ledger, profiles
-from budgets.audit import SYSTEM
+from budgets.actors import SYSTEM
 from budgets.errors import BudgetsError, Unavailable
 from queries.errors import QueriesError
 from server.app import create_app

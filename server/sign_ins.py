@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from budgets import audit, bursts, clock
+from budgets.actors import ANONYMOUS
 from budgets.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -98,11 +99,11 @@ class SignIns:
 
 def _append(transaction: sa.Connection, taken: _Held) -> None:
     if taken.count == 1:
-        audit.append(transaction, audit.ANONYMOUS, bursts.SIGN_IN_FAILED, "token", "a wrong or revoked token was sent")
+        audit.append(transaction, ANONYMOUS, bursts.SIGN_IN_FAILED, "token", "a wrong or revoked token was sent")
         return
     audit.append(
         transaction,
-        audit.ANONYMOUS,
+        ANONYMOUS,
         bursts.SIGN_IN_FAILED,
         "token",
         f"{taken.count} wrong or revoked tokens were sent",

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from budgets import datasets, loss, profiles
+from budgets import datasets, profiles
+from budgets.amounts import delta_atto, epsilon_nano
 from budgets.errors import NotFound
 from queries import losses, profile, rehearsal, store
 from queries import manifest as manifests
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from budgets.database import Database
     from budgets.datasets import Edition
     from queries.catalog import Dataset
@@ -161,8 +162,8 @@ def import_manifest(
                 transaction,
                 dataset=declared.name,
                 title=declared.title,
-                epsilon_nano=loss.epsilon_nano(declared.epsilon),
-                delta_atto=loss.delta_atto(declared.delta),
+                epsilon_nano=epsilon_nano(declared.epsilon),
+                delta_atto=delta_atto(declared.delta),
                 overcommit=declared.overcommit,
                 folder=folder.name,
                 by=by,

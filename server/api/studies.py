@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from budgets import accounts, approval, forecast, people, profiles, studies
 from budgets.loss import NANO
-from budgets.studies import MOVES, Study, Terms
+from budgets.study import MOVES, Study, Terms
 from server import replies
 from server.api.parsing import Blueprint
 from server.auth import ROLES, actor, for_roles, house

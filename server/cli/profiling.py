@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from budgets import loss
+from budgets.amounts import offered, rounding
 from budgets.errors import Invalid
 from queries.profile import histogram_of, likely
 from server import profiling
@@ -30,8 +30,8 @@ def profile(dataset: str, epsilon: str, name: str | None) -> Any:
     contribution bounds get those with the least total error.
     """
     number = decimal(epsilon, "epsilon")
-    epsilon_nano = loss.offered("epsilon", number)
-    note = loss.rounding("epsilon", number)
+    epsilon_nano = offered("epsilon", number)
+    note = rounding("epsilon", number)
     notes = [] if note is None else [note]
     if epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")

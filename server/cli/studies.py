@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from marshmallow import ValidationError
 
-from budgets import approval, forecast, loss, studies
-from budgets.audit import SYSTEM
+from budgets import approval, forecast, studies
+from budgets.actors import SYSTEM
+from budgets.amounts import offered, rounding
 from budgets.errors import Invalid
 from budgets.loss import Loss, epsilon_text
-from budgets.studies import MOVES, Terms
+from budgets.study import MOVES, Terms
 from server.api.parsing import read_json
 from server.api.studies import noted
 from server.api.studies import show as shown
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.forecast import Forecast
-    from budgets.studies import Study
+    from budgets.study import Study
 
 
 ERASED = "(a name that was erased)"
@@ -48,9 +49,9 @@ class _Limits:
 
     def _offered(self, word: str, text: str, field: str) -> int:
         number = decimal(text, field)
-        note = loss.rounding(word, number, field)
+        note = rounding(word, number, field)
         self.notes += [] if note is None else [note]
-        return loss.offered(word, number, field)
+        return offered(word, number, field)
 
 
 def decimal(text: str, field: str) -> Decimal:

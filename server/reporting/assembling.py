@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from budgets.history import Act, Released
     from queries.catalog import Dataset
     from server.house import House

@@ -14,6 +14,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from budgets import audit, ledger
+from budgets.actors import SYSTEM
 from budgets.database import Database
 from budgets.errors import OverBudget
 from tests.budgets.world import cost, question
@@ -69,7 +70,7 @@ def spend(database: Database, study: str, epsilon: int, text: str, stop: str | N
 def log(transaction: sa.Connection, charge: Charge, action: str) -> None:
     """Append an audit entry for a charge."""
     study = charge.question.study
-    audit.append(transaction, audit.SYSTEM, action, f"study:{study}", "a test spends", study=study)
+    audit.append(transaction, SYSTEM, action, f"study:{study}", "a test spends", study=study)
 
 
 def wait_if(here: bool) -> None:

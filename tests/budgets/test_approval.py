@@ -9,13 +9,14 @@ from alembic import command
 
 from budgets import approval, audit, database, people, studies
 from budgets.accounts import Limits
+from budgets.actors import Actor
 from budgets.database import Database
 from budgets.errors import FourEyes
 from tests.budgets.world import FLU, TERMS, actions, log_problems
 
 if TYPE_CHECKING:
-    from budgets.audit import Actor
-    from budgets.studies import Study
+    from budgets.actors import Actor
+    from budgets.study import Study
     from tests.budgets.world import World
     from tests.databases import Databases
 
@@ -148,7 +149,7 @@ def test_older_ledgers_learn_who_had_a_hand_from_the_log(databases: Databases) -
         config.attributes["connection"] = transaction
         command.upgrade(config, "0005")
     with opened.write() as transaction:
-        by = {name: audit.Actor(name, role, f"the commitment of {name}") for name, role in ROLES.items()}
+        by = {name: Actor(name, role, f"the commitment of {name}") for name, role in ROLES.items()}
         for one in by.values():  # as the schema of then had them
             names = "(commitment, salt, name)"
             transaction.exec_driver_sql(f"INSERT INTO identities {names} VALUES ('{one.commitment}', '', '{one.name}')")

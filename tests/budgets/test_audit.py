@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from budgets import audit, clock, listing, people, studies
-from budgets.audit import ANONYMOUS, SYSTEM, Entry
+from budgets.actors import ANONYMOUS, SYSTEM, Actor
+from budgets.audit import Entry
 from budgets.errors import BudgetsError, Unavailable
 from budgets.merkle import Frontier, leaf_hash, verify_consistency, verify_inclusion
 from budgets.tables import identities
@@ -165,7 +166,7 @@ def test_erased_names_leave_the_log_whole(acting: World) -> None:
 # The form of an entry
 
 
-def append(world: World, action: str, *, by: audit.Actor = SYSTEM, study: str | None = None, **facts: Any) -> None:
+def append(world: World, action: str, *, by: Actor = SYSTEM, study: str | None = None, **facts: Any) -> None:
     """Append an entry, in a transaction of its own."""
     with world.database.write() as transaction:
         audit.append(transaction, by, action, "test:it", "a test appends", study=study, facts=facts)
@@ -454,7 +455,7 @@ def matches(entry: audit.Entry, wanted: dict[str, Any]) -> bool:
 
 def test_a_person_of_several_commitments_has_one_list(people_only: World) -> None:
     """All commitments of a name are looked for, and what they did comes in one order, page after page."""
-    other = audit.Actor(people_only.anna.name, "researcher", "c" * 64)
+    other = Actor(people_only.anna.name, "researcher", "c" * 64)
     with people_only.database.write() as transaction:
         transaction.execute(sa.insert(identities).values(commitment=other.commitment, salt="0" * 32, name=other.name))
     for number in range(10):

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from budgets import approval, audit, bursts, clock, studies
+from budgets.actors import ANONYMOUS
 from budgets.errors import FourEyes
 from budgets.loss import NANO
 from tests.databases import rows
 
 if TYPE_CHECKING:
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from tests.budgets.world import World
 
 
@@ -52,7 +53,7 @@ def refuse(world: World, actor: Actor, study: str | None = None) -> None:
 def fail(world: World, **facts: Any) -> bool:
     """Write a failed sign-in and say whether there is a burst."""
     with world.database.write() as transaction:
-        audit.append(transaction, audit.ANONYMOUS, "sign-in.fail", "token", "wrong", facts=facts)
+        audit.append(transaction, ANONYMOUS, "sign-in.fail", "token", "wrong", facts=facts)
         return bursts.after_failed_sign_in(transaction)
 
 

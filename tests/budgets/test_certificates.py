@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from budgets import audit, certificates, custody, keys, verify_release
+from budgets.actors import SYSTEM
 from budgets.errors import Unavailable
 from budgets.loss import NANO
 from tests.budgets.world import cost
@@ -98,7 +99,7 @@ class Log:
         """Write entries that are of nothing."""
         for _ in range(times):
             with self.world.database.write() as transaction:
-                audit.append(transaction, audit.SYSTEM, "test", "test", "nothing")
+                audit.append(transaction, SYSTEM, "test", "test", "nothing")
 
 
 def signed(path: Path, told: Json) -> bytes:

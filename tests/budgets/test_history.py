@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from budgets import accounts, audit, clock, commitments, history, profiles, studies
 from budgets.loss import NANO, Loss
 from budgets.profiles import Subject
-from budgets.studies import Terms
+from budgets.study import Terms
 from budgets.tables import identities
 from tests.budgets.world import ADMIN, ANNA, BEN, DPO, FLU, cost
 

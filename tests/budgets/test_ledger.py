@@ -22,6 +22,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from budgets import accounts, audit, ledger, profiles, studies
 from budgets.accounts import Balance, Limits
+from budgets.actors import SYSTEM
 from budgets.conversion import rho_nano_max
 from budgets.database import Database
 from budgets.errors import AttemptsSpent, KeyConflict, NotApproved, NotFound, OverBudget, UnderWay, WrongState
@@ -551,7 +552,7 @@ def test_sixteen_threads_share_one_database(world: World) -> None:
         for turn in range(20):
             with world.database.write() as transaction:
                 charge = ledger.reserve(transaction, question(study, f"{number} {turn}"), cost(1, 1, 1))
-                audit.append(transaction, audit.SYSTEM, "query.reserve", study, "one")
+                audit.append(transaction, SYSTEM, "query.reserve", study, "one")
             with world.database.read() as transaction:
                 check(transaction)
             if turn % 2:
@@ -751,7 +752,7 @@ def test_kill_9_at_any_moment(opened: World) -> None:
         with opened.database.write() as transaction:
             for charge in ledger.unresolved(transaction):
                 ledger.settle(transaction, charge, {"answer": "recovered"})
-                audit.append(transaction, audit.SYSTEM, "query.release", "study:hearts", "recovered")
+                audit.append(transaction, SYSTEM, "query.release", "study:hearts", "recovered")
 
 
 def test_two_processes_race_for_the_last_budget(world: World) -> None:

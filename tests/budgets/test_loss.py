@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budgets.amounts import delta_atto, epsilon_nano, offered, rounding
 from budgets.errors import Invalid
-from budgets.loss import ATTO, EPSILON_MAX, NANO, Loss, delta_atto, epsilon_nano, offered, rounding
+from budgets.loss import ATTO, EPSILON_MAX, NANO, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable

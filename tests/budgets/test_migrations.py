@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 
 from budgets import accounts, attempts, audit, database
 from budgets.accounts import Limits
+from budgets.actors import SYSTEM
 from budgets.database import Database
 from budgets.errors import AttemptsSpent, SchemaOutdated
 from budgets.loss import NANO, Loss
@@ -178,7 +179,7 @@ def test_a_log_of_the_fourth_schema_gets_its_tree(
         assert len(made) == len(nodes)
         assert list(audit.tree_problems(transaction)) == []
         assert audit.root(transaction, entries) == grown.root()
-        audit.append(transaction, audit.SYSTEM, "test", "test", "a test goes on")
+        audit.append(transaction, SYSTEM, "test", "test", "a test goes on")
         assert list(audit.tree_problems(transaction)) == []
     assert schema(address) == declared
 

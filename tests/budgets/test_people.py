@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from budgets import people
-from budgets.audit import ANONYMOUS, SYSTEM, Actor
+from budgets.actors import ANONYMOUS, SYSTEM, Actor
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from tests.budgets.world import ADMIN, ANNA, BEN, DPO
 from tests.databases import contents

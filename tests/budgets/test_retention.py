@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from budgets import approval, audit, clock, commitments, database, leaving, listing, people, retention, studies
-from budgets.audit import SYSTEM
+from budgets.actors import SYSTEM
 from budgets.database import Database
 from budgets.errors import Forbidden, FourEyes, NotFound, WrongState
 from budgets.tables import audit_entries, audit_nodes, identities, members, tokens, users
@@ -25,7 +25,7 @@ from tests.databases import contents, file_of, is_sqlite, rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from tests.budgets.world import World
     from tests.databases import Databases
 

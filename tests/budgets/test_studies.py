@@ -9,10 +9,11 @@ import pytest
 
 from budgets import audit, clock, studies
 from budgets.accounts import Limits
-from budgets.audit import ANONYMOUS, Actor
+from budgets.actors import ANONYMOUS, Actor
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotApproved, NotFound, WrongState
 from budgets.loss import Loss
-from budgets.studies import TEXT_MAX, Study, Terms
+from budgets.studies import TEXT_MAX
+from budgets.study import Study, Terms
 from tests.budgets.world import ADMIN, ANNA, BEN, DPO, FLU, TERMS, actions, cost
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets import accounts, audit, datasets, ledger, people, studies
+from budgets.actors import SYSTEM
 from budgets.database import Database
 from budgets.ledger import Question
 from budgets.loss import NANO, Loss
-from budgets.studies import Terms
+from budgets.study import Study, Terms
 from budgets.tables import accounts as accounts_table
 from budgets.tables import audit_entries, charges, metadata, profile_charges, profiles, releases
 from tests.databases import change
@@ -21,7 +22,7 @@ from tests.databases import change
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from budgets.audit import Actor
+    from budgets.actors import Actor
     from budgets.ledger import Charge, Release
     from tests.databases import Databases
 
@@ -82,7 +83,7 @@ class World:
                 return accounts.balance(transaction, accounts.DATASET, FLU)
             return accounts.balance(transaction, accounts.STUDY, study)
 
-    def study(self, name: str) -> studies.Study:
+    def study(self, name: str) -> Study:
         """Return a study."""
         with self.database.read() as transaction:
             return studies.study(transaction, name)
@@ -108,7 +109,7 @@ def make_world(databases: Databases) -> World:
     database = Database(url)
     with database.write() as transaction:
         admin, dpo, anna, ben = (
-            people.add_user(transaction, name, role, audit.SYSTEM)
+            people.add_user(transaction, name, role, SYSTEM)
             for name, role in ((ADMIN, "admin"), (DPO, "dpo"), (ANNA, "researcher"), (BEN, "researcher"))
         )
     return World(url, database, admin, dpo, anna, ben)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from queries import dates, nodes, plan
+from queries import dates, nodes, planner
 from queries.nodes import All, ByBins, ByValue, Cohort, Comparison, Count, Not, PerPerson, Query, Related, Value
 from tests.queries.sources import build
 
@@ -119,7 +119,7 @@ def every_pair(dataset: Dataset, names: Collection[str]) -> Iterator[tuple[str, 
 
 def planned(query: Query, dataset: Dataset) -> Plan:
     """Return the plan of a question."""
-    return plan.plan(dates.fill_in(query, dataset.tables), dataset, nodes.Privacy(10**9), 1_000_000)
+    return planner.plan(dates.fill_in(query, dataset.tables), dataset, nodes.Privacy(10**9), 1_000_000)
 
 
 def store(folder: Path, events: int) -> Built:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from queries import bounding, nodes, plan, release, scan
+from queries import bounding, nodes, planner, release, scan
 from queries import results as results_of
 from queries.catalog import Column, Dataset, Kind, Table, frozen
 from queries.nodes import Privacy
@@ -68,7 +68,7 @@ class Group:
 def asked(statistic: nodes.Statistic, **privacy: int) -> Plan:
     """Return the plan of a statistic over the 10,000 cells."""
     query = nodes.Query("t", (("s", statistic),), None, (nodes.ByValue("place"),), nodes.Bounds(1, COUNTED))
-    return plan.plan(query, MANY, Privacy(**privacy), LEAVES * RELEASES)
+    return planner.plan(query, MANY, Privacy(**privacy), LEAVES * RELEASES)
 
 
 def codes_of(persons: int) -> dict[str, NDArray[Any]]:

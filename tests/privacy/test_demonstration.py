@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queries import bounding, manifest, plan, profile, release, results, store, tallying
+from queries import bounding, manifest, plan, planner, profile, release, results, store, tallying
 from queries.engines.duckdb import Engine
 from queries.nodes import Bounds, Privacy
 from server.asking import AskSchema
@@ -59,9 +59,9 @@ def test_what_it_prints_has_the_truth_within_its_margins(opened: dict[str, tuple
     """Of the numbers that twenty demonstrations print the true ones lie between low and high at the stated rate."""
     dataset, engine = opened["rand-hie"]
     asked = AskSchema().load(ASK)
-    made = plan.plan(asked["query"], dataset, asked["privacy"], 10_000)
+    made = planner.plan(asked["query"], dataset, asked["privacy"], 10_000)
     exact = cells(made, engine)
-    whole = plan.plan(replace(asked["query"], bounds=WIDE), dataset, Privacy(NANO), 10_000)
+    whole = planner.plan(replace(asked["query"], bounds=WIDE), dataset, Privacy(NANO), 10_000)
     patients, sides = cells(whole, engine)
     truth = [(n, yes / (yes + no)) for n, yes, no in zip(patients, sides[::2], sides[1::2], strict=True)]
     held = total = 0
@@ -83,11 +83,11 @@ def test_a_count_of_all_events_has_the_truth(opened: dict[str, tuple[Dataset, En
     planned = profile.plan(dataset, NANO // 10)
     numbers = tallying.tally(planned, engine)
     wide = replace(asked, bounds=WIDE)
-    ((truth,),) = cells(plan.plan(wide, dataset, Privacy(NANO), 10), engine)
+    ((truth,),) = cells(planner.plan(wide, dataset, Privacy(NANO), 10), engine)
     held = 0
     for _ in range(RUNS):
         known = profile.with_profile(dataset, profile.read(profile.release(planned, numbers)))
-        made = plan.plan(asked, known, Privacy(NANO // 2), 10)
+        made = planner.plan(asked, known, Privacy(NANO // 2), 10)
         (column,), (row,) = release.columns(made), rows(made, cells(made, engine))
         assert column["truncation"] == "profile"
         lost = column["expected_loss"]

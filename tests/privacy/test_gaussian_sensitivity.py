@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from queries import nodes, plan
-from queries.measures import Counted
+from queries import nodes, planner
 from queries.nodes import Privacy
+from queries.plan import Counted
 from tests.privacy.checks import everywhere, moves, random_events
 from tests.queries.clinic import CLINIC, NANO, STATISTICS, Event, bounded, columns_of
 
@@ -28,7 +28,7 @@ PRIVACY = Privacy(rho_nano=NANO // 50)
 def asked(statistic: nodes.Statistic, cells: int = 5, events: int = 4) -> Plan:
     """Return a plan of one statistic that may spend rho."""
     query = nodes.Query("visits", (("asked", statistic),), None, KEYS, nodes.Bounds(cells, events))
-    return plan.plan(query, CLINIC, PRIVACY, 1_000_000)
+    return planner.plan(query, CLINIC, PRIVACY, 1_000_000)
 
 
 def made_for(measure: Measure) -> int:

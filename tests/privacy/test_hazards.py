@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from queries import bounding, canonical, nodes, plan, release
+from queries import bounding, canonical, nodes, planner, release
 from queries.catalog import PERSONS
 from queries.coding import code_type
 from queries.engines.duckdb import Engine
@@ -231,7 +231,7 @@ def questions(built: Built) -> list[Plan]:
         nodes.Query("t", tuple(everything.items()), where, key, nodes.Bounds(2, 2))
         for key, where in itertools.product(keys, filters)
     ]
-    return [plan.plan(query, built.dataset, nodes.Privacy(10**9), 10_000) for query in queries]
+    return [planner.plan(query, built.dataset, nodes.Privacy(10**9), 10_000) for query in queries]
 
 
 def shape(answer: Any) -> Any:

@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries import bounding, nodes, quantiles, release
-from queries import plan as plans
+from queries import bounding, nodes, planner, quantiles, release
 from queries.catalog import Column, Dataset, Kind, Table, frozen
 from queries.errors import InvalidQuery
 from queries.mechanisms import DiscreteGaussian, DiscreteLaplace, Rounds
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from queries.plan import Measure, Plan
-    from queries.quantiles import Search
+    from queries.plan import Measure, Plan, Search
 
     Integers = NDArray[np.int64]
 
@@ -63,7 +61,7 @@ def ask(
     statistic = nodes.Quantile(column, shares, between, listed=len(shares) > 1)
     keys = (nodes.ByValue("place"),) if by_place else ()
     query = nodes.Query("t", (("s", statistic),), None, keys, nodes.Bounds(*bounds))
-    return plans.plan(query, HOSPITAL, privacy or nodes.Privacy(NANO), 10**7)
+    return planner.plan(query, HOSPITAL, privacy or nodes.Privacy(NANO), 10**7)
 
 
 def exact(plan: Plan, person: Integers, **codes: Integers) -> Integers:
@@ -149,7 +147,7 @@ def test_a_person_moves_what_each_round_is_told_by_no_more_than_planned(column: 
         shares = tuple(np.sort(random.uniform(0.01, 0.99, int(random.integers(1, 6)))).tolist())
         select = (("s", nodes.Quantile(column, shares, None, listed=True)),)
         query = nodes.Query("t", select, None, (nodes.ByValue("place"),), bounds)
-        plan = plans.plan(query, few_places(), nodes.Privacy(NANO), 10**5)
+        plan = planner.plan(query, few_places(), nodes.Privacy(NANO), 10**5)
         events = random_events(random, int(random.integers(0, 60)))
         person = int(random.integers(0, 4))
         script = random_script(plan, random)
@@ -191,7 +189,7 @@ def test_the_charge_is_what_opendp_says_of_all_rounds(column: str, epsilon_nano:
     """The rounds cost together what OpenDP's privacy maps say, rounded up, and no more than was allowed."""
     query = nodes.Query("t", (("s", nodes.Quantile(column, (0.5,), None)),), None, (), nodes.Bounds(1, 3))
     hospital = replace(HOSPITAL, epsilon_min=Decimal("1e-9"))
-    plan = plans.plan(query, hospital, nodes.Privacy(epsilon_nano), 10**7)
+    plan = planner.plan(query, hospital, nodes.Privacy(epsilon_nano), 10**7)
     domain = dp.vector_domain(dp.atom_domain(T="i64"))
     maps = [dp.m.make_laplace(domain, dp.l1_distance(T="i64"), scale=one.scale) for one in rounds_of(plan)]
     charged = [Fraction(one.epsilon_nano or 0, NANO) for one in rounds_of(plan)]

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from queries import bounding, nodes, plan, quantiles, scan
+from queries import bounding, nodes, planner, quantiles, scan
 from queries.catalog import EPOCH, PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.coding import code_type
-from queries.measures import Counted
+from queries.plan import Counted
 from queries.predicates import Among, Both, Either, Spelled
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.bounding import Codes
-    from queries.measures import Factor
-    from queries.plan import Measure, Plan
+    from queries.plan import Factor, Measure, Plan
     from queries.predicates import Bound
 
 NANO = 10**9
@@ -156,7 +155,7 @@ def planned(
 
 def plan_of(query: nodes.Query, epsilon_nano: int = NANO, dataset: Dataset = CLINIC) -> Plan:
     """Return the plan of a query, of the clinic's if no dataset is named."""
-    return plan.plan(query, dataset, nodes.Privacy(epsilon_nano), 1_000_000)
+    return planner.plan(query, dataset, nodes.Privacy(epsilon_nano), 1_000_000)
 
 
 def columns_of(measure: Measure) -> set[str]:

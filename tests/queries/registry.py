@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from queries import bounding, dates, nodes, plan
+from queries import bounding, dates, nodes, planner
 from queries.catalog import EPOCH, PERSON, PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.coding import code_type
 from queries.engines.duckdb import Engine
@@ -104,7 +104,7 @@ def write(path: Path, people: Sequence[Person | None]) -> Path:
 
 def planned(query: nodes.Query, epsilon_nano: int = NANO) -> Plan:
     """Return a query's plan, dates filled in as the server does."""
-    return plan.plan(dates.fill_in(query, REGISTRY.tables), REGISTRY, nodes.Privacy(epsilon_nano), 100_000)
+    return planner.plan(dates.fill_in(query, REGISTRY.tables), REGISTRY, nodes.Privacy(epsilon_nano), 100_000)
 
 
 def exact(store: Path, plans: Sequence[Plan], *, cut: int | None = None) -> list[list[Any]]:

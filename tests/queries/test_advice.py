@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries import advice, nodes, plan, results
+from queries import advice, nodes, planner, results
 from queries.advice import Asked
 from queries.errors import InvalidQuery
 from queries.nodes import Margins, Privacy, Target
@@ -198,5 +198,5 @@ def test_the_table_of_persons_is_cut_nowhere() -> None:
     """With one row per person no bound is in force, and no line speaks of one."""
     made = planned(HALF, n=EVERY["people"])
     query = replace(made.query, source="persons", select=(("n", EVERY["people"]),))
-    other = plan.plan(query, WARD, HALF, 1_000_000)
+    other = planner.plan(query, WARD, HALF, 1_000_000)
     assert len(advice.advise(Asked(other, WARD, HALF, 1_000_000))) == 1

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from queries import drowning, mechanisms, nodes, plan, profile
+from queries import drowning, mechanisms, nodes, planner, profile
 from queries.catalog import EPOCH, PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.errors import WouldDrown
+from queries.histograms import Histogram, TableProfile, bin_starts
 from queries.mechanisms import NANO
-from queries.profile import TableProfile
 from tests.queries.test_profile import COLUMNS, DATASET
 from tests.queries.test_proposing import described
 from tests.queries.ward import EVERY, WARD
@@ -37,7 +37,7 @@ def planned(
 ) -> Plan:
     """Return the plan of a query."""
     query = nodes.Query(source, tuple(select.items()), None, keys, bounds or nodes.Bounds(1, 1))
-    return plan.plan(query, dataset, nodes.Privacy(epsilon_nano), 1_000_000)
+    return planner.plan(query, dataset, nodes.Privacy(epsilon_nano), 1_000_000)
 
 
 def test_the_share_is_that_of_every_way_to_spread_them() -> None:
@@ -96,7 +96,7 @@ def test_every_statistic_drowns_in_enough_noise(name: str) -> None:
 
     def share(epsilon_nano: int, *keys: nodes.Key) -> float:
         query = nodes.Query("stays", (("s", EVERY[name]),), None, keys, nodes.Bounds(1, 2))
-        found = drowning.of(plan.plan(query, WARD, nodes.Privacy(epsilon_nano), 1_000_000), WARD).share
+        found = drowning.of(planner.plan(query, WARD, nodes.Privacy(epsilon_nano), 1_000_000), WARD).share
         assert found is not None
         return found
 
@@ -127,7 +127,7 @@ def test_the_worst_statistic_counts_and_is_named() -> None:
 def test_of_an_undeclared_key_nothing_is_said() -> None:
     """How many of its values are named is not known, and each passes a threshold: nothing is refused."""
     query = nodes.Query("visits", (("n", PEOPLE),), None, (nodes.ByValue("text"),), nodes.Bounds(1, 1))
-    made = plan.plan(query, DATASET, nodes.Privacy(NANO, delta_atto=10**10), 1_000_000)
+    made = planner.plan(query, DATASET, nodes.Privacy(NANO, delta_atto=10**10), 1_000_000)
     assert drowning.of(made, DATASET).share is None
     drowning.require(made, DATASET, 0.0)
 
@@ -175,11 +175,11 @@ def test_the_expectation_is_near_the_truth(keys: tuple[str, ...], epsilon_nano: 
         for name, size in (("code", CODES), ("region", REGIONS))
     }
     drawn["month"] = random.integers(0, 37, len(who))
-    starts = profile.starts(profile.EVENTS_MAX)
+    starts = bin_starts(profile.EVENTS_MAX)
     counts = np.bincount(who, minlength=persons)
     exact = np.bincount(np.searchsorted(starts, counts, side="right") - 1, minlength=len(starts)).astype(np.int64)
     noise = mechanisms.discrete_laplace(1, NANO // 100)
-    events = profile.Histogram(profile.EVENTS_MAX, tuple(map(int, noise.release(exact))), noise.scale)
+    events = Histogram(profile.EVENTS_MAX, tuple(map(int, noise.release(exact))), noise.scale)
     known = profile.with_profile(SKEWED, {"visits": TableProfile(events, frozen({}))})
     bounds = nodes.Bounds(20, 20)
     made = planned(known, *(KEYS[name] for name in keys), bounds=bounds, epsilon_nano=epsilon_nano, n=EVENTS)

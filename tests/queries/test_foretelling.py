@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from queries import dates, foretelling, nodes, plan, profile
+from queries import dates, foretelling, nodes, planner
 from queries.catalog import Dataset, frozen
 from queries.foretelling import Figures, Rates
-from queries.profile import Histogram, TableProfile
+from queries.histograms import Histogram, TableProfile, bin_starts
 from tests.queries.registry import REGISTRY
 
 RATES = Rates(fixed=0.01, column=1e-8, join=1e-7, group=5e-8, noise=1e-5, row=1e-6)
@@ -22,7 +22,7 @@ def with_table(dataset: Dataset, name: str, **changes: Any) -> Dataset:
 
 def seconds(query: nodes.Query, dataset: Dataset = REGISTRY, threads: int = 1) -> float:
     """Return what is foretold of a query."""
-    planned = plan.plan(dates.fill_in(query, dataset.tables), dataset, nodes.Privacy(10**9), 10**6)
+    planned = planner.plan(dates.fill_in(query, dataset.tables), dataset, nodes.Privacy(10**9), 10**6)
     return foretelling.foretell(planned, RATES, Figures.of(dataset), threads)
 
 
@@ -41,7 +41,7 @@ def test_figures_are_the_declared_ones_without_a_profile() -> None:
 
 def test_figures_are_the_profiles_where_one_was_bought() -> None:
     """The noisy numbers of persons count with the upper ends of their bins; what is likely noise does not."""
-    starts = profile.starts(100)
+    starts = bin_starts(100)
     persons = (500, 300, 200, *([0] * (len(starts) - 4)), -20)
     bought = TableProfile(Histogram(100, persons, 1.0), frozen({}))
     known = with_table(REGISTRY, "visits", profile=bought, events_expected=10**9)

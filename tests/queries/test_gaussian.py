@@ -12,7 +12,7 @@ import opendp.prelude as dp
 import pytest
 from scipy import stats
 
-from queries import canonical, mechanisms, nodes, plan, release, results
+from queries import canonical, mechanisms, nodes, planner, release, results
 from queries.mechanisms import DiscreteGaussian, DiscreteLaplace
 from queries.nodes import Privacy
 from queries.plan import Plan
@@ -26,7 +26,7 @@ RHO = NANO // 20
 def planned(rho_nano: int = RHO, cells: int = 4, events: int = 3, **select: nodes.Statistic) -> Plan:
     """Return a plan that may spend rho."""
     query = nodes.Query("visits", tuple(select.items()), None, (nodes.ByValue("unit"),), nodes.Bounds(cells, events))
-    return plan.plan(query, CLINIC, Privacy(rho_nano=rho_nano), 1_000_000)
+    return planner.plan(query, CLINIC, Privacy(rho_nano=rho_nano), 1_000_000)
 
 
 def weights(scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +118,7 @@ def test_a_query_has_one_kind_of_noise() -> None:
 def test_epsilon_never_buys_gaussian_noise() -> None:
     """A request of epsilon is pure DP, whatever the number of cells."""
     query = nodes.Query("visits", (("n", nodes.Count("events")),), None, (nodes.ByValue("unit"),), nodes.Bounds(4, 90))
-    made = plan.plan(query, CLINIC, Privacy(epsilon_nano=NANO), 1_000_000)
+    made = planner.plan(query, CLINIC, Privacy(epsilon_nano=NANO), 1_000_000)
     assert isinstance(made.measures[0].mechanism, DiscreteLaplace)
 
 
@@ -135,7 +135,7 @@ def test_margins_cover(statistic: nodes.Statistic, rho_nano: int) -> None:
     edges = tuple(range(10_001))
     key = nodes.ByBins("wide", edges)
     query = nodes.Query("visits", (("x", statistic),), None, (key,), nodes.Bounds(2, 3))
-    one = plan.plan(query, CLINIC, Privacy(rho_nano=rho_nano), 1_000_000)
+    one = planner.plan(query, CLINIC, Privacy(rho_nano=rho_nano), 1_000_000)
     count, total = 40_000, 1_200_000
     exact = [
         np.full(one.cells, total if len(one.measures) == 2 and place == 0 else count, dtype=np.int64)

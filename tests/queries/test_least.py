@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries import least, manifest, nodes, plan, profile
+from queries import least, manifest, nodes, plan, planner, profile
 from queries.catalog import describe
 from queries.errors import InvalidQuery, ManifestError
 from queries.nodes import Margins, Privacy, Target
@@ -22,7 +22,7 @@ MILLI, HALF_SQUARE = 1_000_000, 500  # epsilon 0.001 and its square over 2, in b
 
 def planned(privacy: Privacy, query: nodes.Query = COUNT) -> plan.Plan:
     """Plan a query on the dataset whose least charge is 0.001."""
-    return plan.plan(query, ORDINARY, privacy, 1_000)
+    return planner.plan(query, ORDINARY, privacy, 1_000)
 
 
 @pytest.mark.parametrize(

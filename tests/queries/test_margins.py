@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgets import loss
-from queries import canonical, margins, nodes, plan, policy, pricing, release, results
+from queries import canonical, margins, nodes, planner, policy, pricing, release, results
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.nodes import Margins, Privacy, Target
 from tests.queries.ward import EVERY, NANO, planned
@@ -119,9 +119,9 @@ def test_whatever_margin_is_asked_it_is_met_at_the_least(
     assert share <= margins.MOST_NANO["rho" if gaussian else "epsilon"]
     less = share - max(share // 100_000, 3)
     if less > 0:
-        made = plan._gaussian if gaussian else plan._laplace
+        made = planner._gaussian if gaussian else planner._laplace
         measure = output.measures[0]
-        with_less = made(*plan._sensitivities(measure, plan._Frame(cells, events, None, 1, Privacy(1), 1)), less)
+        with_less = made(*planner._sensitivities(measure, planner._Frame(cells, events, None, 1, Privacy(1), 1)), less)
         assert with_less.margin(confidence) > margin
 
 

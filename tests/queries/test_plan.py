@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries import bounding, canonical, nodes, plan
+from queries import bounding, canonical, nodes, plan, planner
 from queries.catalog import PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.errors import InvalidQuery
-from queries.measures import Counted
+from queries.plan import Counted
 from tests.queries.clinic import CLINIC, NANO, TABLE, URGENT, plan_of, planned
 
 COUNT = (("n", nodes.Count("events")),)
@@ -233,7 +233,7 @@ def test_a_statistic_has_no_more_numbers_than_an_answer_may_have() -> None:
     """Cells times bins keep within the limit: leaves get coarser, and what cannot is refused with its place."""
     keys = (nodes.ByValue("visits"), nodes.ByValue("region"))
     fine, coarse = (
-        plan.plan(
+        planner.plan(
             nodes.Query("visits", (("q", nodes.Quantile("balance", (0.5,))),), None, keys), CLINIC, PRIVACY, cells
         )
         for cells in (100_000, 4_000)
@@ -248,7 +248,7 @@ def test_a_statistic_has_no_more_numbers_than_an_answer_may_have() -> None:
         (nodes.Proportion(URGENT), "proportion"),
     ):
         with pytest.raises(InvalidQuery, match="numbers in each cell") as refused:
-            plan.plan(nodes.Query("visits", (("s", statistic),), None, keys), CLINIC, PRIVACY, 40)
+            planner.plan(nodes.Query("visits", (("s", statistic),), None, keys), CLINIC, PRIVACY, 40)
         assert refused.value.pointer == f"/query/select/s/{place}"
 
 
@@ -473,7 +473,7 @@ def test_an_epsilon_too_small_to_split_is_refused() -> None:
 def test_the_number_of_cells_is_limited_by_the_request_alone() -> None:
     """The limit holds for the listed cells, at exactly the limit and one below."""
     query = nodes.Query("visits", COUNT, None, (nodes.ByValue("visits"), nodes.ByValue("region")))
-    assert plan.plan(query, CLINIC, nodes.Privacy(NANO), 40).cells == 40
+    assert planner.plan(query, CLINIC, nodes.Privacy(NANO), 40).cells == 40
     with pytest.raises(InvalidQuery, match="makes 40 cells; at most 39") as refused:
-        plan.plan(query, CLINIC, nodes.Privacy(NANO), 39)
+        planner.plan(query, CLINIC, nodes.Privacy(NANO), 39)
     assert refused.value.pointer == "/query/group_by"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from queries import manifest, nodes, plan, postprocessing
+from queries import manifest, nodes, plan, planner, postprocessing
 from tests.serving import CLINIC
 
 DATASET = manifest.parse(CLINIC.replace("[0, 1000]", "[-50, 1000]"), Path()).dataset
@@ -16,7 +16,7 @@ OLD = nodes.Comparison("age", ">=", 65)
 def planned(*keys: nodes.Key, **select: nodes.Statistic) -> plan.Plan:
     """Return the plan of a query of the clinic's visits."""
     query = nodes.Query("visits", tuple(select.items()), None, keys)
-    return plan.plan(query, DATASET, nodes.Privacy(10**9), 100_000)
+    return planner.plan(query, DATASET, nodes.Privacy(10**9), 100_000)
 
 
 def told(value: float, low: float, high: float, **others: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries import canonical, mechanisms, nodes, plan, pricing, results
+from queries import canonical, mechanisms, nodes, planner, pricing, results
 from queries.errors import InvalidQuery
 from queries.nodes import Privacy
 from queries.plan import Measure, Output
@@ -282,9 +282,9 @@ def test_whichever_noise_is_taken_is_the_better(names: list[str], cells: int, mo
     select = {name: EVERY[name] for name in names}
     taken = planned(Privacy(rho_nano=NANO // 10), UNIT, cells=cells, **select)
     with monkeypatch.context() as patched:
-        other = plan._gaussian if taken.cost.epsilon is not None else plan._laplace_of_rho
+        other = planner._gaussian if taken.cost.epsilon is not None else planner._laplace_of_rho
         for kind in ("_gaussian", "_laplace_of_rho"):
-            patched.setattr(plan, kind, other)
+            patched.setattr(planner, kind, other)
         left = planned(Privacy(rho_nano=NANO // 10), UNIT, cells=cells, **select)
     assert max(relative(taken).values()) <= max(relative(left).values())
 
@@ -293,5 +293,5 @@ def test_the_shares_do_not_depend_on_the_catalogs_size() -> None:
     """Yardsticks grow with the group alike: twice the persons there can be changes no share."""
     query = nodes.Query("stays", tuple(EVERY.items()), None, (UNIT,), nodes.Bounds(4, 5))
     many = replace(WARD, persons_max=200_000)
-    one, other = (plan.plan(query, dataset, Privacy(epsilon_nano=NANO), 10**6) for dataset in (WARD, many))
+    one, other = (planner.plan(query, dataset, Privacy(epsilon_nano=NANO), 10**6) for dataset in (WARD, many))
     assert [paid(measure) for measure in one.measures] == [paid(measure) for measure in other.measures]

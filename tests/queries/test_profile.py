@@ -17,7 +17,8 @@ import pytest
 from queries import profile, tallying
 from queries.catalog import EPOCH, PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.errors import EngineFailed, InvalidQuery
-from queries.profile import Counted, Histogram
+from queries.histograms import Histogram, bin_starts
+from queries.profile import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -144,10 +145,10 @@ def test_tables_and_columns_follow_from_the_catalog() -> None:
 
 def test_bins_begin_at_powers_of_the_root_of_two() -> None:
     """Bins begin at 0 and at each whole number next to a power of the square root of 2, up to the most there is."""
-    assert profile.starts(3) == (0, 1, 2, 3)
-    assert profile.starts(100) == (0, 1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91)
-    assert profile.starts(2**20)[-1] == 2**20
-    assert len(profile.starts(2**20)) == 41
+    assert bin_starts(3) == (0, 1, 2, 3)
+    assert bin_starts(100) == (0, 1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91)
+    assert bin_starts(2**20)[-1] == 2**20
+    assert len(bin_starts(2**20)) == 41
 
 
 def test_a_null_is_a_value_where_it_has_a_cell() -> None:
@@ -341,7 +342,7 @@ def test_a_histogram_in_which_noise_hides_all_shows_nobody() -> None:
 def test_empty_histograms_seldom_seem_to_have_somebody() -> None:
     """Of a thousand empty histograms about one in twenty shows anybody."""
     noise = planned(NANO).mechanisms[0]
-    empty = np.zeros(len(profile.starts(2**20)), dtype=np.int64)
+    empty = np.zeros(len(bin_starts(2**20)), dtype=np.int64)
     drawn = (Histogram(2**20, tuple(map(int, noise.release(empty))), noise.scale) for _ in range(1_000))
     assert 20 < sum(any(profile.likely(one).persons[1:]) for one in drawn) < 90
 
@@ -349,7 +350,7 @@ def test_empty_histograms_seldom_seem_to_have_somebody() -> None:
 def test_noise_never_makes_a_tail_of_giants() -> None:
     """When everybody has at most 5 events, a thousand noisy profiles never show anybody with over a hundred."""
     noise = planned(NANO // 2).mechanisms[0]
-    exact_bins = np.zeros(len(profile.starts(2**20)), dtype=np.int64)
+    exact_bins = np.zeros(len(bin_starts(2**20)), dtype=np.int64)
     exact_bins[1:5] = 270, 260, 3_750, 1_640
     for _ in range(1_000):
         found = profile.likely(Histogram(2**20, tuple(map(int, noise.release(exact_bins))), noise.scale))

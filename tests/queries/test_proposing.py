@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from queries import mechanisms, nodes, plan, profile, proposing
+from queries import mechanisms, nodes, planner, profile, proposing
 from queries.catalog import Column, Kind, Table, frozen
+from queries.histograms import ColumnProfile, Histogram, TableProfile, bin_starts
 from queries.mechanisms import NANO
-from queries.profile import ColumnProfile, Histogram, TableProfile
 from tests.queries.test_profile import COLUMNS, DATASET
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PERSONS, EVENTS = nodes.Count("persons"), nodes.Count("events")
 
 def histogram(most: int, persons: Mapping[int, int], scale: float) -> Histogram:
     """Return a histogram with so many persons in the bins that begin at these numbers."""
-    starts = profile.starts(most)
+    starts = bin_starts(most)
     assert set(persons) <= set(starts)
     return Histogram(most, tuple(persons.get(start, 0) for start in starts), scale)
 
@@ -52,7 +52,7 @@ def planned(
     """Return the plan of a query of epsilon 1, or of the same in rho."""
     query = nodes.Query("visits", tuple(select.items()), None, keys, bounds or nodes.Bounds())
     privacy = nodes.Privacy(rho_nano=NANO // 2) if rho else nodes.Privacy(NANO)
-    return plan.plan(query, dataset, privacy, 1_000_000)
+    return planner.plan(query, dataset, privacy, 1_000_000)
 
 
 UNITS = ({1: 60_000, 3: 30_000, 6: 10_000}, {1: 90_000, 4: 10_000})
@@ -84,7 +84,7 @@ def test_the_choice_has_the_least_error_of_all(persons: int, rho: bool) -> None:
     shares = {1: 30, 2: 20, 3: 15, 4: 12, 6: 9, 8: 6, 11: 4, 16: 3, 23: 1}
     values = {start: persons * share // 100 for start, share in shares.items()}
     made = planned(described({64: persons}, age=(values, {1: persons})), nodes.ByValue("age"), n=PERSONS, rho=rho)
-    starts = profile.starts(31)
+    starts = bin_starts(31)
     width = {start: range(start, end) for start, end in itertools.pairwise((*starts, 32))}
     numbers = [(number, values[start] / len(width[start])) for start in values for number in width[start]]
     total = sum(number * weight for number, weight in numbers)
@@ -180,7 +180,7 @@ def test_a_query_without_a_profile_is_planned_as_before() -> None:
         assert all("was not given" in note for note in made.notes)
         assert len(made.notes) == 2
     query = nodes.Query("persons", (("n", EVENTS),), None, (nodes.ByValue("sex"),))
-    made = plan.plan(query, described({4: 9}, unit=UNITS), nodes.Privacy(NANO), 1_000)
+    made = planner.plan(query, described({4: 9}, unit=UNITS), nodes.Privacy(NANO), 1_000)
     assert (made.cells_per_person, made.events_per_cell, made.notes) == (1, 1, ())
 
 
@@ -215,7 +215,7 @@ def test_a_noisy_profile_is_nearly_as_good_as_the_exact_one(persons: int, rho: b
     """On skewed persons most profiles with much noise give bounds of at most twice the least error, or 0.5% more."""
     random = np.random.default_rng(persons)
     numbers = np.minimum(np.rint(np.exp(1.6 + 0.9 * random.standard_normal(persons))), 300).astype(int)
-    starts = profile.starts(300)
+    starts = bin_starts(300)
     exact = np.histogram(numbers, [*starts, 301])[0].astype(np.int64)
     codes = Column("code", Kind.CATEGORY, values=tuple(f"C{place}" for place in range(300)))
     visits = Table("visits", frozen({"code": codes}))
@@ -243,10 +243,10 @@ def test_no_bounds_are_proposed_whose_sums_would_overflow() -> None:
     wide = replace(COLUMNS["cost"], kind=Kind.NUMBER, low=0, high=10**6)
     table = DATASET.tables["visits"]
     columns = frozen({**table.columns, "cost": wide})
-    last = profile.starts(2**20)[-1]
+    last = bin_starts(2**20)[-1]
     dataset = described({last: 60_000})
     visits = replace(dataset.tables["visits"], columns=columns)
     dataset = replace(dataset, persons_max=100_000, tables=frozen({**dataset.tables, "visits": visits}))
     made = planned(dataset, v=nodes.Variance("cost"))
     assert 1 <= made.events_per_cell < last
-    assert all(dataset.persons_max * measure.largest < plan.SUM_MAX for measure in made.measures)
+    assert all(dataset.persons_max * measure.largest < planner.SUM_MAX for measure in made.measures)

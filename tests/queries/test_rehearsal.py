@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from queries import bounding, manifest, nodes, plan, rehearsal, store
+from queries import bounding, manifest, nodes, planner, rehearsal, store
 from queries.bounding import first_disorder
 from queries.errors import EngineFailed
 
@@ -176,7 +176,7 @@ def cells(dataset: Dataset) -> list[list[int]]:
         nodes.Comparison("diagnosis", "!=", "made-up 1"),
         (nodes.ByValue("ward"),),
     )
-    planned = plan.plan(query, dataset, nodes.Privacy(10**9), 1_000)
+    planned = planner.plan(query, dataset, nodes.Privacy(10**9), 1_000)
     engine = rehearsal.engine(dataset, memory_limit="500MB", query_seconds=60)
     try:
         return [part.tolist() for part in bounding.bound_in_parts(planned, engine.ranges(), engine.stream)]

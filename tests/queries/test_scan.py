@@ -15,8 +15,10 @@ from tests.queries.test_predicates import FILTERS, _leaves
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from queries.sql_writer import LookUp
 
-def found(codes: dict[str, int]) -> scan.LookUp:
+
+def found(codes: dict[str, int]) -> LookUp:
     """Return a look-up that knows some texts."""
     return lambda _table, _column, texts: [codes.get(text, 900 + place) for place, text in enumerate(texts)]
 

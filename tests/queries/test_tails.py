@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from queries import mechanisms, profile, tails
+from queries import mechanisms, tails
+from queries.histograms import Histogram, bin_starts
 from queries.mechanisms import NANO
-from queries.profile import EVENTS_MAX, Histogram
+from queries.profile import EVENTS_MAX
 from queries.proposing import Numbers
 
 RANDOM = np.random.default_rng(8)
@@ -20,7 +21,7 @@ KINDS = {
     "geometric": RANDOM.geometric(0.15, PERSONS) - 1,
     "alike": RANDOM.integers(3, 6, PERSONS),
 }
-STARTS = profile.starts(EVENTS_MAX)
+STARTS = bin_starts(EVENTS_MAX)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from queries import nodes, plan, postprocessing, profile, release, truncation
+from queries import nodes, planner, postprocessing, profile, release, truncation
 from queries.catalog import PERSONS as TABLE_OF_PERSONS
 from queries.catalog import frozen
-from queries.profile import ColumnProfile, TableProfile
+from queries.histograms import ColumnProfile, TableProfile
 from queries.truncation import Truncation
 from tests.queries import registry
 from tests.queries.registry import NANO, REGISTRY
@@ -70,7 +70,7 @@ def query(
 
 def planned(asked: nodes.Query, dataset: Dataset = REGISTRY) -> Plan:
     """Return the plan of a query of epsilon 1."""
-    return plan.plan(asked, dataset, nodes.Privacy(NANO), 1_000_000)
+    return planner.plan(asked, dataset, nodes.Privacy(NANO), 1_000_000)
 
 
 def said(asked: nodes.Query, dataset: Dataset = REGISTRY) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from queries import bounding, manifest, nodes, plan, release, store
+from queries import bounding, manifest, nodes, planner, release, store
 from queries.engines.duckdb import Engine
 from queries.nodes import Privacy
 from tests.queries.clinic import NANO, noiseless
@@ -114,7 +114,7 @@ STATISTICS: dict[str, tuple[nodes.Statistic, Truth]] = {
 def planned(dataset: Dataset, statistic: nodes.Statistic, **privacy: int) -> Plan:
     """Return the plan of a statistic of women and of men."""
     query = nodes.Query("years", (("s", statistic),), None, (nodes.ByValue("sex"),), nodes.Bounds(1, 5))
-    return plan.plan(query, dataset, Privacy(**privacy), 100_000)
+    return planner.plan(query, dataset, Privacy(**privacy), 100_000)
 
 
 def exact(one: Plan, engine: Engine) -> list[NDArray[np.int64]]:

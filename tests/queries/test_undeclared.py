@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from queries import bounding, canonical, contribution, mechanisms, nodes, plan, release, store, undeclared
+from queries import bounding, canonical, contribution, mechanisms, nodes, planner, release, store, undeclared
 from queries.catalog import PERSONS
 from queries.engines.duckdb import Engine
 from queries.errors import EngineFailed, ImportFailed, InvalidQuery
@@ -204,7 +204,7 @@ def test_there_is_room_for_a_hundred_values_whatever_else_is_asked() -> None:
         one = planned("diagnosis", "unit", cells_max=3_300, s=statistic)
         assert one.listing is not None
         widest = max(measure.width for measure in one.measures)
-        assert one.listing.values_max >= plan.VALUES_ROOM - 1
+        assert one.listing.values_max >= planner.VALUES_ROOM - 1
         assert (one.listing.values_max + 1) * one.cells * widest <= 3_300
 
 

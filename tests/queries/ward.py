@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from queries import nodes, plan
+from queries import nodes, planner
 from queries.catalog import PERSONS, Column, Dataset, Kind, Table, frozen
 
 if TYPE_CHECKING:
@@ -64,4 +64,4 @@ def planned(
 ) -> Plan:
     """Return the plan of a query of the ward."""
     query = nodes.Query("stays", tuple(select.items()), None, group_by, nodes.Bounds(cells, events))
-    return plan.plan(query, WARD, privacy, 1_000_000)
+    return planner.plan(query, WARD, privacy, 1_000_000)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from queries import bounding, manifest, nodes, plan, store, undeclared
+from queries import bounding, manifest, nodes, planner, store, undeclared
 from queries.catalog import PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.coding import code_type
 
@@ -101,7 +101,7 @@ def planned(
     query = nodes.Query(table, named, where, keys, nodes.Bounds(cells, events))
     if rho_nano is not None:
         epsilon_nano = None
-    return plan.plan(query, HOSPITAL, nodes.Privacy(epsilon_nano, rho_nano, delta_atto), cells_max)
+    return planner.plan(query, HOSPITAL, nodes.Privacy(epsilon_nano, rho_nano, delta_atto), cells_max)
 
 
 def stream(events: Sequence[Event], batch: int = 65_536) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:

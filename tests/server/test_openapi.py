@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from budgets import custody
-from budgets.audit import SYSTEM
+from budgets.actors import SYSTEM
 from queries import policy
 from tests.server.routes import BODIES, NEW_STUDY, REASON, document, filled, operations
 from tests.server.test_schemas import WRONG

@@ -17,7 +17,7 @@ from budgets import approval, commitments, ledger, people, studies
 from budgets.errors import BudgetsError
 from budgets.ledger import Question
 from budgets.loss import NANO, Loss
-from budgets.studies import Terms
+from budgets.study import Terms
 from budgets.tables import identities
 from queries.policy import STATISTICS
 from server.cli.main import main

@@ -1,0 +1,18 @@
+"""Who acts: a person, known to the log by a commitment, or the system itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: a user by commitment, or the system itself."""
+
+    name: str
+    role: str
+    commitment: str
+
+
+SYSTEM = Actor("system", "system", "system")
+ANONYMOUS = Actor("anonymous", "none", "anonymous")

@@ -1,0 +1,51 @@
+"""How the code is laid out, computed from the source: no import circles."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("server", "budgets", "queries")
+
+
+def modules() -> dict[str, Path]:
+    """Return every module of the product by its dotted name; a package counts as its `__init__`."""
+    files = (file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def imported(name: str, file: Path, known: dict[str, Path]) -> set[str]:
+    """Return the modules of ours that a module imports anywhere in its source, under TYPE_CHECKING too."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            parts = {f"{base}.{alias.name}" for alias in node.names}
+            found |= {part if part in known else base for part in parts}
+    return (found & known.keys()) - {name}
+
+
+def test_no_import_circles() -> None:
+    """No module imports itself through others, not even for types only."""
+    known = modules()
+    graph = {name: imported(name, file, known) for name, file in known.items()}
+    assert sum(map(len, graph.values())) > len(graph)  # the graph was read
+    tuple(TopologicalSorter(graph).static_order())
+
+
+def test_circle_is_found_under_type_checking(tmp_path: Path) -> None:
+    """A circle for types alone counts as a circle."""
+    (tmp_path / "a.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from p import b\n")
+    (tmp_path / "b.py").write_text("from p.a import x\n")
+    known = {"p.a": tmp_path / "a.py", "p.b": tmp_path / "b.py"}
+    graph = {name: imported(name, file, known) for name, file in known.items()}
+    with pytest.raises(CycleError):
+        tuple(TopologicalSorter(graph).static_order())
