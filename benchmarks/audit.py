@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import audit, custody, datasets, keys, listing, people, studies, verify
 from budgets.actors import SYSTEM
-from budgets.audit import START, canonical
-from budgets.database import Database
+from budgets.audit import custody, keys, log, search
+from budgets.audit.log import START, canonical
+from budgets.database.connection import Database
+from budgets.database.tables import audit_entries, audit_nodes
+from budgets.governance import datasets, studies
+from budgets.governance.study import Terms
+from budgets.identity import people
 from budgets.loss import NANO
-from budgets.merkle import Frontier, leaf_hash
-from budgets.study import Terms
-from budgets.tables import audit_entries, audit_nodes
+from budgets.verify import log as verifier
+from budgets.verify.merkle import Frontier, leaf_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +96,7 @@ def append_queries(database: Database, wanted: int) -> None:
     tree = Frontier()
     previous = START
     with database.write() as transaction:
-        for body in audit.every_body(transaction, wanted):
+        for body in log.every_body(transaction, wanted):
             leaf = leaf_hash(body.encode())
             tree.add(leaf)
             previous = leaf.hex()
@@ -161,12 +164,12 @@ def check(folder: Path, wanted: int) -> None:
     began = time.perf_counter()
     note = custody.sign(database, key)
     with database.read() as transaction, file.open("w", encoding="utf-8") as lines:
-        lines.writelines(f"{body}\n" for body in audit.every_body(transaction, wanted))
+        lines.writelines(f"{body}\n" for body in log.every_body(transaction, wanted))
     exported = time.perf_counter() - began
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     with file.open("rb") as read:
-        report = verify.verify(read, key=vkey, covering=note)
+        report = verifier.verify(read, key=vkey, covering=note)
     took = time.perf_counter() - began
     assert report.verdict == "ok", report.problems
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -186,23 +189,23 @@ def ask(folder: Path, wanted: int) -> None:
 
     def append(turn: int) -> None:
         with database.write() as transaction:
-            audit.append(transaction, SYSTEM, "test", str(turn), "a benchmark appends")
+            log.append(transaction, SYSTEM, "test", str(turn), "a benchmark appends")
 
     def checkpoint(_turn: int) -> None:
         custody.sign(database, key)
 
     def inclusion(turn: int) -> None:
         with database.read() as transaction:
-            audit.inclusion_proof(transaction, turn * wanted // ROUNDS, wanted - turn)
+            log.inclusion_proof(transaction, turn * wanted // ROUNDS, wanted - turn)
 
     def consistency(turn: int) -> None:
         with database.read() as transaction:
-            audit.consistency_proof(transaction, 1 + turn * wanted // ROUNDS, wanted - 1)
+            log.consistency_proof(transaction, 1 + turn * wanted // ROUNDS, wanted - 1)
 
     def page(**filters: Any) -> Callable[[int], None]:
         def work(_turn: int) -> None:
             with database.read() as transaction:
-                listing.entries(transaction, limit=101, **filters)
+                search.entries(transaction, limit=101, **filters)
 
         return work
 

@@ -21,15 +21,19 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import sqlalchemy as sa
 
-from budgets import accounts, audit, datasets, forecast, ledger, listing, people, studies
 from budgets.actors import SYSTEM
-from budgets.database import Database
-from budgets.ledger import Question
+from budgets.audit import log, search
+from budgets.database.connection import Database
+from budgets.database.tables import accounts as accounts_table
+from budgets.database.tables import audit_entries, audit_nodes, charges, releases
+from budgets.governance import datasets, forecast, studies
+from budgets.governance.study import Terms
+from budgets.identity import people
+from budgets.ledger import accounts
+from budgets.ledger import charges as ledger
+from budgets.ledger.charges import Question
 from budgets.loss import NANO, Loss
-from budgets.merkle import Frontier, leaf_hash
-from budgets.study import Terms
-from budgets.tables import accounts as accounts_table
-from budgets.tables import audit_entries, audit_nodes, charges, releases
+from budgets.verify.merkle import Frontier, leaf_hash
 from tests.postgres import postgres
 
 if TYPE_CHECKING:
@@ -98,13 +102,13 @@ def questions(database: Database) -> Iterator[tuple[str, Callable[[int], Any]]]:
                 ledger.bind_key(transaction, asked, key)
             ledger.find_release(transaction, asked)
             reserved.append(ledger.reserve(transaction, asked, LOSS))
-            audit.append(transaction, SYSTEM, "query.reserve", reserved[-1].id, "reserved", study=asked.study)
+            log.append(transaction, SYSTEM, "query.reserve", reserved[-1].id, "reserved", study=asked.study)
 
     def settle(turn: int) -> None:
         with database.write() as transaction:
             made = ledger.settle(transaction, reserved[turn], {"rows": [[1, 2, 3]] * 20})
             assert made is not None
-            audit.append(transaction, SYSTEM, "query.release", made.id, "released", study=made.question.study)
+            log.append(transaction, SYSTEM, "query.release", made.id, "released", study=made.question.study)
 
     def budget(turn: int) -> None:
         with database.read() as transaction:
@@ -160,7 +164,7 @@ def fill(transaction: sa.Connection, wanted: int) -> None:
     numbers = range(wanted)
     copy_in(transaction, charges, (row for number in numbers for row in charge_rows(number)))
     copy_in(transaction, releases, map(release_row, numbers))
-    written = listing.entries(transaction, limit=1000)
+    written = search.entries(transaction, limit=1000)
     tree = Frontier()
     for entry in written:
         tree.add(bytes.fromhex(entry.leaf_hash))
@@ -212,12 +216,12 @@ def release_row(number: int) -> dict[str, Any]:
     }
 
 
-def audit_rows(last: audit.Entry, wanted: int) -> Iterator[dict[str, Any]]:
+def audit_rows(last: log.Entry, wanted: int) -> Iterator[dict[str, Any]]:
     """Yield entries that go on from the last one, chained as `audit.append` chains them."""
     position, previous = json.loads(last.body)["index"] + 1, last.leaf_hash
     for number in range(wanted):
         study, action = STUDIES[number // 2 % len(STUDIES)], ("query.reserve", "query.release")[number % 2]
-        body = audit.canonical(
+        body = log.canonical(
             {
                 "index": position + number,
                 "time": AT,

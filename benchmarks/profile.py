@@ -20,19 +20,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.queries import rowless
-from budgets import datasets
-from queries import bounding, nodes, planner, release
+from budgets.governance import datasets
+from queries.execution import kernel
+from queries.language import nodes
 from queries.mechanisms import NANO
-from server.house import open_house
-from server.settings import load
-from server.stores import catalogs
+from queries.planning import planner
+from queries.release import rows
+from server.runtime.services import open_house
+from server.runtime.settings import load
+from server.runtime.stores import catalogs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from queries.catalog import Dataset
+    from queries.catalog.schema import Dataset
     from queries.plan import Plan
-    from server.stores import OpenEdition
+    from server.runtime.stores import OpenEdition
 
 CODES = 300
 EVENTS_PER_PERSON = 10
@@ -104,8 +107,8 @@ def planned(dataset: Dataset, privacy: nodes.Privacy, cap: int | None = None) ->
 
 def measure(store: OpenEdition, made: Plan, truth: NDArray[np.int64]) -> float:
     """Return the median relative error over the codes, the middle one of a few draws."""
-    exact = bounding.bound_in_parts(made, store.engine.ranges(), store.engine.stream)
-    errors = [np.median(np.abs(release.add_noise(made, exact)[0] - truth) / truth) for _ in range(DRAWS)]
+    exact = kernel.bound_in_parts(made, store.engine.ranges(), store.engine.stream)
+    errors = [np.median(np.abs(rows.add_noise(made, exact)[0] - truth) / truth) for _ in range(DRAWS)]
     return float(np.median(errors))
 
 

@@ -31,9 +31,10 @@ from typing import TYPE_CHECKING
 import duckdb
 import numpy as np
 
-from queries import mechanisms, quantiles
-from queries.catalog import Column, Kind
-from queries.intervals import reach
+from queries import mechanisms
+from queries.catalog.schema import Column, Kind
+from queries.statistics import quantiles
+from queries.statistics.intervals import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,17 +10,17 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from queries import nodes
+from queries.language import nodes
 from queries.mechanisms import ATTO, NANO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from queries import predicates
-    from queries.catalog import Column, Table
-    from queries.keys import CellKey
+    from queries.binding import predicates
+    from queries.binding.keys import CellKey
+    from queries.binding.per_person import Built
+    from queries.catalog.schema import Column, Table
     from queries.mechanisms import Mechanism, Threshold
-    from queries.per_person import Built
 
 CONFIDENCE = nodes.CONFIDENCE
 

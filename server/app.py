@@ -13,14 +13,17 @@ from flask import Flask, current_app
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api
 
-from queries import bounding, mechanisms, undeclared
-from server import openapi, problems, rates
-from server.api import alerts, audit, datasets, identities, people, queries, reports, studies
-from server.api.parsing import BODY_BYTES_MAX
-from server.house import open_house
+from queries import mechanisms
+from queries.execution import kernel, partition_selection
+from server.api import openapi
+from server.api.routes import alerts, audit, datasets, identities, people, queries, reports, studies
+from server.runtime import rates
+from server.runtime.services import open_house
+from server.web import problems
+from server.web.bodies import BODY_BYTES_MAX
 
 if TYPE_CHECKING:
-    from server.settings import Settings
+    from server.runtime.settings import Settings
 
 PREFIX = "/api/v1"
 
@@ -67,8 +70,8 @@ def create_app(settings: Settings) -> Flask:
     )
     app.json = _Json(app)
     opened = open_house(settings)
-    bounding.warm()
-    undeclared.warm()
+    kernel.warm()
+    partition_selection.warm()
     mechanisms.warm()
     if settings.slot_ms:  # measured when all is warm
         opened = replace(opened, rates=rates.of_home(settings.home, settings.memory_limit))

@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 
-from budgets import audit, custody, ledger, profiles
 from budgets.actors import SYSTEM
+from budgets.audit import custody, log
 from budgets.errors import BudgetsError, Unavailable
+from budgets.ledger import charges, profiles
 from queries.errors import QueriesError
 from server.app import create_app
-from server.dispatching import Dispatcher
 from server.errors import ServerError
-from server.house import open_ledger
-from server.settings import SETTINGS, SettingsError
+from server.runtime.dispatching import Dispatcher
+from server.runtime.services import open_ledger
+from server.runtime.settings import SETTINGS, SettingsError
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from budgets.database import Database
-    from server.house import House
-    from server.settings import Settings
+    from budgets.database.connection import Database
+    from server.runtime.services import House
+    from server.runtime.settings import Settings
 
 REFUSALS = (SettingsError, ServerError, BudgetsError, QueriesError)
 
@@ -56,10 +57,10 @@ def recover(database: Database) -> int:
     still store its release.
     """
     with database.write() as transaction:
-        left = ledger.unresolved(transaction)
+        left = charges.unresolved(transaction)
         for charge in left:
-            ledger.settle(transaction, charge, None)
-            audit.append(
+            charges.settle(transaction, charge, None)
+            log.append(
                 transaction,
                 SYSTEM,
                 "query.recover",
@@ -71,7 +72,7 @@ def recover(database: Database) -> int:
         unmade = profiles.unresolved(transaction)
         for paid in unmade:
             profiles.settle(transaction, paid, None)
-            audit.append(
+            log.append(
                 transaction,
                 SYSTEM,
                 "dataset.profile.recover",

@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from budgets import audit
+from budgets.audit import log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from budgets.outbox import Delivery
+    from budgets.alerts.outbox import Delivery
 
 OFF = "off"
 PREFIX = "whsec_"
@@ -102,7 +102,7 @@ def body(delivery: Delivery) -> bytes:
             "facts": facts,
         },
     }
-    return audit.canonical(shown).encode()
+    return log.canonical(shown).encode()
 
 
 def headers(key: bytes, delivery: Delivery, sent: bytes, timestamp: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import psycopg
 
-from budgets.database import Database
+from budgets.database.connection import Database
 
 if TYPE_CHECKING:
     from tests.postgres import Postgres

@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from budgets import people
-from budgets.conduct import Conduct
-from budgets.recount import Recount
-from queries import manifest as manifests
-from queries.foretelling import Rates
-from server import rates
+from budgets.identity import people
+from budgets.verify.conduct import Conduct
+from budgets.verify.spending import Recount
+from queries.catalog import manifest as manifests
+from queries.execution.scan_time import Rates
 from server.app import create_app
-from server.house import create_home, open_house
-from server.settings import Settings, load
-from server.stores import import_manifest
+from server.runtime import rates
+from server.runtime.services import create_home, open_house
+from server.runtime.settings import Settings, load
+from server.runtime.stores import import_manifest
 from tests import databases
 from tests.ports import free_port
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from server.house import House
+    from server.runtime.services import House
 
     # (method, path, body, headers) -> what came back
     Send = Callable[[str, str, bytes | None, Mapping[str, str]], "Reply"]

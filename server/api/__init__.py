@@ -1,1 +1,1 @@
-"""The routes under /api/v1, one module for each kind of thing."""
+"""The HTTP API: its routes, the shapes of requests and replies, and the OpenAPI document."""

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from budgets import commitments, people
 from budgets.errors import BudgetsError, Invalid, NotFound
+from budgets.identity import commitments, people
 from queries.errors import InvalidQuery, OutsideProtocol, QueriesError
-from server import settings as settings_module
 from server.errors import QueryFailed, ServerError
-from server.house import open_house
-from server.problems import QUERY_FAILED
-from server.settings import SettingsError
+from server.runtime import settings as settings_module
+from server.runtime.services import open_house
+from server.runtime.settings import SettingsError
+from server.web.problems import QUERY_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.actors import Actor
-    from queries.store import Progress
-    from server.house import House
-    from server.settings import Settings
+    from queries.store.ingest import Progress
+    from server.runtime.services import House
+    from server.runtime.settings import Settings
 
 REFUSED = 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from server.cli import alerting, asking, auditing, people, profiling, releasing, reporting, retaining, running, studies
+from server.cli import alerts, audit, home, identities, profile, query, release, report, study, user
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -14,24 +14,24 @@ def main() -> None:
 
 
 for _command in (
-    running.init,
-    running.import_,
-    running.serve,
-    running.demo,
-    running.demo_data,
-    running.recover,
-    running.doctor,
-    people.user,
-    people.token,
-    profiling.profile,
-    studies.study,
-    asking.query,
-    releasing.release,
-    auditing.audit,
-    auditing.certificate,
-    reporting.report,
+    home.init,
+    home.import_,
+    home.serve,
+    home.demo,
+    home.demo_data,
+    home.recover,
+    home.doctor,
+    user.user,
+    user.token,
+    profile.profile,
+    study.study,
+    query.query,
+    release.release,
+    audit.audit,
+    audit.certificate,
+    report.report,
 ):
     main.add_command(_command)
-auditing.audit.add_command(alerting.alerts)
-auditing.audit.add_command(retaining.identities)
-auditing.audit.add_command(retaining.erase)
+audit.audit.add_command(alerts.alerts)
+audit.audit.add_command(identities.identities)
+audit.audit.add_command(identities.erase)

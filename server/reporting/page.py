@@ -16,13 +16,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from budgets import risk
 from budgets.loss import ATTO, NANO
-from budgets.risk import Guarantee
-from server.reporting import meaning, regulator
+from server.reporting import attack_odds, regulator
+from server.reporting import guarantee as meaning
+from server.reporting.attack_odds import Guarantee
 
 CONTENT_TYPE = "text/html; charset=utf-8"
-STYLE = resources.files("server").joinpath("web", "report.css").read_text(encoding="utf-8")
+STYLE = resources.files("server.reporting").joinpath("report.css").read_text(encoding="utf-8")
 POINTS = 50  # of each curve
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
@@ -34,7 +34,7 @@ HEADERS = {
 }
 
 _pages = Environment(
-    loader=PackageLoader("server", "web"),
+    loader=PackageLoader("server.reporting", ""),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -71,7 +71,7 @@ def _curve(meant: dict[str, Any]) -> list[tuple[float, float]]:
     )
     guarantee = Guarantee(epsilon, min(ATTO, delta), meant["by"])
     priors = [Decimal(step) / POINTS for step in range(POINTS + 1)]
-    return [(float(prior), float(risk.posterior(guarantee, prior))) for prior in priors]
+    return [(float(prior), float(attack_odds.posterior(guarantee, prior))) for prior in priors]
 
 
 def _number(value: float | None) -> str:

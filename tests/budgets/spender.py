@@ -13,16 +13,17 @@ import sys
 import uuid
 from typing import TYPE_CHECKING
 
-from budgets import audit, ledger
 from budgets.actors import SYSTEM
-from budgets.database import Database
+from budgets.audit import log as audit
+from budgets.database.connection import Database
 from budgets.errors import OverBudget
+from budgets.ledger import charges
 from tests.budgets.world import cost, question
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from budgets.ledger import Charge
+    from budgets.ledger.charges import Charge
 
 
 def main(url: str, study: str, what: str, epsilon: int) -> None:
@@ -55,13 +56,13 @@ def race(database: Database, study: str, epsilon: int) -> int:
 def spend(database: Database, study: str, epsilon: int, text: str, stop: str | None) -> None:
     """Reserve and settle as the server does, each with its audit entry; stop at a moment if one is named."""
     with database.write() as transaction:
-        asked = ledger.bind_key(transaction, question(study, text), f"key of {text}")
-        charge = ledger.reserve(transaction, asked, cost(epsilon, epsilon, epsilon))
+        asked = charges.bind_key(transaction, question(study, text), f"key of {text}")
+        charge = charges.reserve(transaction, asked, cost(epsilon, epsilon, epsilon))
         log(transaction, charge, "query.reserve")
         wait_if(stop == "reserving")
     wait_if(stop == "reserved")
     with database.write() as transaction:
-        ledger.settle(transaction, charge, {"answer": text})
+        charges.settle(transaction, charge, {"answer": text})
         log(transaction, charge, "query.release")
         wait_if(stop == "settling")
     wait_if(stop == "settled")

@@ -13,8 +13,8 @@ from dp_accounting.rdp import rdp_privacy_accountant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from budgets.accounts import Limits
 from budgets.conversion import epsilon_nano, rho_nano_max
+from budgets.ledger.accounts import Limits
 from budgets.loss import ATTO, EPSILON_MAX, NANO, Loss
 
 dp.enable_features("contrib")

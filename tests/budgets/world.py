@@ -9,21 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import accounts, audit, datasets, ledger, people, studies
 from budgets.actors import SYSTEM
-from budgets.database import Database
-from budgets.ledger import Question
+from budgets.audit import log
+from budgets.database.connection import Database
+from budgets.database.tables import accounts as accounts_table
+from budgets.database.tables import audit_entries, charges, metadata, profile_charges, profiles, releases
+from budgets.governance import datasets, studies
+from budgets.governance.study import Study, Terms
+from budgets.identity import people
+from budgets.ledger import accounts
+from budgets.ledger import charges as ledger
+from budgets.ledger.charges import Question
 from budgets.loss import NANO, Loss
-from budgets.study import Study, Terms
-from budgets.tables import accounts as accounts_table
-from budgets.tables import audit_entries, charges, metadata, profile_charges, profiles, releases
 from tests.databases import change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from budgets.actors import Actor
-    from budgets.ledger import Charge, Release
+    from budgets.ledger.charges import Charge, Release
     from tests.databases import Databases
 
 FLU = "flu"
@@ -235,4 +239,4 @@ def actions(transaction: sa.Connection) -> list[str]:
 def log_problems(database: Database) -> list[str]:
     """Return what the audit log's chain check says."""
     with database.read() as transaction:
-        return list(audit.problems(transaction))
+        return list(log.problems(transaction))

@@ -13,11 +13,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from budgets import ledger
-from queries import bounding, mechanisms, release
-from queries.engines.duckdb import Engine
-from server import answer, serving
-from server.settings import load
+from budgets.ledger import charges
+from queries import mechanisms
+from queries.execution import kernel
+from queries.execution.duckdb import Engine
+from queries.release import rows
+from server import serving
+from server.journey import answer
+from server.runtime.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,11 +71,11 @@ def waiting_within(stream: Callable[..., Iterator[Any]], _point: str) -> Callabl
 
 # Point -> what is wrapped there, and how.
 POINTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "reserving": (ledger, "reserve", dying_after),  # inside the reserving transaction
+    "reserving": (charges, "reserve", dying_after),  # inside the reserving transaction
     "reserved": (answer, "replay_or_reserve", dying_after),
     "scanning": (Engine, "stream", dying_within),
-    "noised": (release, "add_noise", dying_after),
-    "settling": (ledger, "settle", dying_after),  # inside the settling transaction
+    "noised": (rows, "add_noise", dying_after),
+    "settling": (charges, "settle", dying_after),  # inside the settling transaction
     "settled": (answer, "settle", dying_after),  # committed, and the reply not sent
 }
 
@@ -81,6 +84,6 @@ if __name__ == "__main__":
     for point in sys.argv[1:]:
         owner, name, wrap = {**POINTS, "slow": slow}[point]
         setattr(owner, name, wrap(getattr(owner, name), point))
-    bounding.warm()  # once, and not in each new worker
+    kernel.warm()  # once, and not in each new worker
     mechanisms.warm()
     serving.serve(load())

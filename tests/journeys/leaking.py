@@ -10,16 +10,17 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from queries import bounding, undeclared
-from server import answer, serving
+from queries.execution import kernel, partition_selection
+from server import serving
 from server.errors import StoreUnavailable
-from server.settings import load
+from server.journey import answer
+from server.runtime.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 EXACT: list[Any] = []
-bound_in_parts, name_values, facts = bounding.bound_in_parts, undeclared.name_values, answer._facts
+bound_in_parts, name_values, facts = kernel.bound_in_parts, partition_selection.name_values, answer._facts
 
 
 def noting(*args: Any) -> Any:
@@ -65,10 +66,10 @@ def every_text(planned: Any, ranges: Any, stream: Any, texts: Any) -> Any:
 
 
 LEAKS: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
-    "log": ((bounding, "bound_in_parts", to_the_log),),
-    "error": ((bounding, "bound_in_parts", in_an_error), (answer, "scan", telling)),
-    "entry": ((bounding, "bound_in_parts", noting), (answer, "_facts", in_an_entry)),
-    "texts": ((undeclared, "name_values", every_text),),
+    "log": ((kernel, "bound_in_parts", to_the_log),),
+    "error": ((kernel, "bound_in_parts", in_an_error), (answer, "scan", telling)),
+    "entry": ((kernel, "bound_in_parts", noting), (answer, "_facts", in_an_entry)),
+    "texts": ((partition_selection, "name_values", every_text),),
 }
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.house import open_house
+from server.runtime.services import open_house
 from tests.journeys.canaries import AGE, CODE, DAY, ORDINARY, PATIENT, Planted, plant, search
 from tests.journeys.leaking import LEAKS
 from tests.serving import PATIENTS, ROOT, Home, ask, environment, import_file, serving

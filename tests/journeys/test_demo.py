@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 import duckdb
 import pytest
 
-from server.demonstration import OBSERVATORY
-from server.observatory import write_observatory
-from server.settings import SETTINGS
+from server.demo.demonstration import OBSERVATORY
+from server.demo.observatory import write_observatory
+from server.runtime.settings import SETTINGS
 from tests.ports import free_port
 from tests.serving import PATIENTS, ROOT, Client, ask, environment, through_http
 

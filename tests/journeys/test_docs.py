@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from budgets import risk
-from budgets.keys import verifier_key
+from budgets.audit.keys import verifier_key
 from budgets.loss import NANO
-from server.demonstration import OBSERVATORY
-from server.observatory import write_observatory
-from server.problems import HTTP, INTERNAL, PROBLEMS
-from server.reporting import meaning
-from server.settings import SETTINGS
+from server.demo.demonstration import OBSERVATORY
+from server.demo.observatory import write_observatory
+from server.reporting import attack_odds, guarantee
+from server.runtime.settings import SETTINGS
+from server.web.problems import HTTP, INTERNAL, PROBLEMS
 from tests.serving import PREFIX, ROOT, Place, application, make_home, serving
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ def test_the_certificate_of_the_docs_is_fetched_and_verified(home: Home, tmp_pat
 
 def test_the_manifest_of_the_docs_is_one(tmp_path: Path) -> None:
     """The manifest that docs/manifest.md explains is read without a complaint, and so is each of its further tables."""
-    from queries import manifest
+    from queries.catalog import manifest
 
     example, *tables = blocks("docs/manifest.md", "toml")
     assert manifest.parse(example, tmp_path).dataset.name == "rand-hie"
@@ -244,11 +243,11 @@ def test_every_module_that_is_named_exists(folder: str) -> None:
 
 
 def test_the_journey_is_told_twice_alike() -> None:
-    """The steps before data are touched stand in the same modules by `server/answer.py` and docs/architecture.md."""
+    """The steps before data are touched stand in the same modules by `server/journey/answer.py` and docs/architecture.md."""
     for step in ("1. parse", "2. permit"):
         told = [
             set(re.findall(r"(\w+)\.py", text.partition(step)[2].partition("\n3. ")[0].partition("\n2. ")[0]))
-            for text in (text_of("server/answer.py"), text_of("docs/architecture.md"))
+            for text in (text_of("server/journey/answer.py"), text_of("docs/architecture.md"))
         ]
         assert told[0]
         assert told[0] <= told[1]
@@ -261,7 +260,7 @@ def test_no_rule_of_another_document_is_named() -> None:
         ROOT / "CHANGELOG.md",
         ROOT / "Makefile",
         ROOT / "pyproject.toml",
-        *(ROOT / "server" / "web").iterdir(),
+        *(ROOT / "server" / "reporting").glob("*.[hc]*"),
     ]
     texts += modules("budgets", "queries", "server", "benchmarks", "demo", "tests")
     numbered = re.compile(r"\brules? [0-9]")
@@ -274,22 +273,22 @@ def test_figures_of_the_bounds_are_rounded_up() -> None:
     table = re.findall(r"^\| ([\d.]+) \| (0\.\d+) \| ([\d.]+%) \|$", text_of("docs/report.md"), re.MULTILINE)
     assert len(table) == 3
     for epsilon, advantage, belief in table:
-        bound = risk.advantage(pure(epsilon)).quantize(Decimal("0.001"), rounding=ROUND_CEILING)
+        bound = attack_odds.advantage(pure(epsilon)).quantize(Decimal("0.001"), rounding=ROUND_CEILING)
         assert Decimal(advantage) == bound
-        assert belief == meaning.percent(risk.posterior(pure(epsilon), Decimal("0.1")))
+        assert belief == guarantee.percent(attack_odds.posterior(pure(epsilon), Decimal("0.1")))
     for page, figures in (("README.md", 1), ("docs/concepts.md", 3)):
         (paragraph,) = [part for part in text_of(page).split("\n\n") if "10%" in part]
         told = re.findall(r"epsilon ([\d.]+)(?:(?!epsilon).)*?at most ([\d.]+%)", paragraph, re.DOTALL)
         assert len(told) == figures
         for epsilon, belief in told:
-            assert belief == meaning.percent(risk.posterior(pure(epsilon), Decimal("0.1"))), page
+            assert belief == guarantee.percent(attack_odds.posterior(pure(epsilon), Decimal("0.1"))), page
     (factor,) = re.findall(r"with epsilon 1 by at most a\s+factor of ([\d.]+)\. ", text_of("docs/concepts.md"))
     assert Decimal(factor) == Decimal(1).exp().quantize(Decimal("0.01"), rounding=ROUND_CEILING)
 
 
-def pure(epsilon: str) -> risk.Guarantee:
+def pure(epsilon: str) -> attack_odds.Guarantee:
     """Return what an epsilon alone promises."""
-    return risk.Guarantee(int(Decimal(epsilon) * NANO), 0, "test")
+    return attack_odds.Guarantee(int(Decimal(epsilon) * NANO), 0, "test")
 
 
 def test_every_command_of_the_docs_exists() -> None:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from budgets import people
+from budgets.identity import people
 from tests.serving import PATIENTS, PROBLEM, Home, Server, ask, serving
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.observatory import Shape, write_observatory
+from server.demo.observatory import Shape, write_observatory
 from tests.serving import Home, ask, make_home, serving, wait_until_up
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.settings import SETTINGS, load
+from server.runtime.settings import SETTINGS, load
 from tests import ports
 from tests.serving import ROOT, environment
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 PORT, HOME = SETTINGS["port"].default, SETTINGS["home"].default.removeprefix("./")
 # The tests of the defaults, of the pages that name them, and of a checkout that is a copy.
 NAMED_BY = {
-    PORT: {"server/test_settings.py", "journeys/test_docs.py", "ports.py"},
-    HOME: {"server/test_settings.py", "journeys/test_demo.py", "ports.py"},
+    PORT: {"server/runtime/test_settings.py", "journeys/test_docs.py", "ports.py"},
+    HOME: {"server/runtime/test_settings.py", "journeys/test_demo.py", "ports.py"},
 }
 
 
@@ -36,7 +36,7 @@ def test_no_test_names_the_default(default: str) -> None:
         if re.search(rf"(?<![\w.-]){re.escape(default)}(?![\w-])", file.read_text())
     }
     assert found <= NAMED_BY[default]
-    assert "server/test_settings.py" in found, "the pattern finds it"
+    assert "server/runtime/test_settings.py" in found, "the pattern finds it"
 
 
 def test_whoever_forgets_to_choose_has_a_port_that_is_taken_and_a_home_that_cannot_be() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from queries.keys import CellKey
+    from queries.binding.keys import CellKey
     from queries.mechanisms import Mechanism
     from queries.plan import Measure, Plan
 

@@ -12,15 +12,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from queries import dates, nodes, planner
-from queries.nodes import All, ByBins, ByValue, Cohort, Comparison, Count, Not, PerPerson, Query, Related, Value
+from queries.binding import dates
+from queries.language import nodes
+from queries.language.nodes import (
+    All,
+    ByBins,
+    ByValue,
+    Cohort,
+    Comparison,
+    Count,
+    Not,
+    PerPerson,
+    Query,
+    Related,
+    Value,
+)
+from queries.planning import planner
 from tests.queries.sources import build
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from queries.catalog import Dataset
+    from queries.catalog.schema import Dataset
     from queries.plan import Plan
     from tests.queries.sources import Built
 

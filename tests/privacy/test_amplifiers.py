@@ -17,10 +17,10 @@ import duckdb
 import pytest
 from sqlglot import exp
 
-from queries import comparing, scan
-from queries.catalog import PERSONS_MAX
-from queries.engines import duckdb as engines
-from queries.engines.duckdb import Engine
+from queries.catalog.schema import PERSONS_MAX
+from queries.execution import comparisons, scan
+from queries.execution import duckdb as engines
+from queries.execution.duckdb import Engine
 from tests.privacy import pairs
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_the_plan_follows_from_the_text_alone(engine: Engine, built: Built, tmp_
 
 def test_no_sentinel_is_a_person_or_enters_an_answer(engine: Engine, built: Built) -> None:
     """No event has their numbers, and the persons in a cohort and those not in it are everybody, once."""
-    low, high = comparing.SENTINELS
+    low, high = comparisons.SENTINELS
     assert low < 0 <= PERSONS_MAX - 1 < high <= 2**31 - 1, "of 32 bits, beside every number that a person may have"
     everybody = engine.everybody()
     for persons in (range(2**31), range(500), range(500, 2**31)):
@@ -164,7 +164,7 @@ def _persons(engine: Engine, plan: Plan, persons: range) -> set[int]:
 
 def test_plain_comparisons_would_be_seen(engine: Engine, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     """Least and greatest values of row groups decide what is read."""
-    monkeypatch.setattr(comparing, "opaque", lambda name: exp.column(name, quoted=True))
+    monkeypatch.setattr(comparisons, "opaque", lambda name: exp.column(name, quoted=True))
     seen = {"largest: filter", "first day: filter", "null: built, inner"}
     assert amplified(engine, built, seen) == seen
 
@@ -173,7 +173,7 @@ def test_a_cohort_without_sentinels_would_be_seen(
     engine: Engine, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other side of an empty build side is not read."""
-    monkeypatch.setattr(comparing, "with_sentinels", lambda select, **_: select)
+    monkeypatch.setattr(comparisons, "with_sentinels", lambda select, **_: select)
     seen = {"largest: in", "text: in"}
     assert amplified(engine, built, seen) == seen
 

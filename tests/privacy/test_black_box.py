@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 from scipy import stats
 
-from budgets.datasets import Edition
-from queries import bounding, nodes, results
-from queries.engines.duckdb import Engine
+from budgets.governance.datasets import Edition
+from queries.execution import kernel
+from queries.execution.duckdb import Engine
+from queries.language import nodes
 from queries.plan import Output
-from server.answer import compute
-from server.stores import OpenEdition
+from queries.statistics import estimates
+from server.journey.answer import compute
+from server.runtime.stores import OpenEdition
 from tests.privacy.noise import of_each
 from tests.queries.clinic import CLINIC, COLUMNS, Event, planned
 from tests.queries.sources import clinic_store
@@ -99,15 +101,15 @@ def draws(plan: Plan, store: OpenEdition, count: int) -> list[float]:
 
 def exact(plan: Plan, store: OpenEdition) -> float:
     """Return the bounded value without noise, as people read it."""
-    vectors = bounding.bound_in_parts(plan, store.engine.ranges(), store.engine.stream)
+    vectors = kernel.bound_in_parts(plan, store.engine.ranges(), store.engine.stream)
     assert len({int(vector[0]) for vector in vectors}) == 1
-    return float(vectors[0][0]) * results.unit(plan.measures[0])
+    return float(vectors[0][0]) * estimates.unit(plan.measures[0])
 
 
 def epsilon_low(honest: Plan, plan: Plan, without: OpenEdition, joined: OpenEdition, count: int) -> float:
     """Return the largest lower limit of the loss over the events of both directions."""
     measure = honest.measures[0]
-    step = results.unit(measure)
+    step = estimates.unit(measure)
     here, there = (draws(plan, store, count) for store in (without, joined))
     start = exact(honest, joined)
     limit = ALPHA / TESTS / 2

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from queries import bounding, nodes, release, results
+from queries.execution import kernel
+from queries.language import nodes
 from queries.plan import CONFIDENCE, Output
+from queries.release import rows
+from queries.statistics import estimates
 from tests.privacy.noise import of_each, probability_beyond
 from tests.queries.clinic import NANO
-from tests.queries.test_release import MANY, RELEASES, many
+from tests.queries.release.test_rows import MANY, RELEASES, many
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +46,7 @@ def exact_cells(plan: Plan, persons: int) -> list[NDArray[np.int64]]:
     person = np.repeat(np.arange(RELEASES * persons, dtype=np.int32), COUNTED + 1)
     place = (person // max(persons, 1) + 1).astype(np.uint16)
     cost = random.integers(1, COST.size + 1, events).astype(np.uint32)
-    return bounding.bound(plan, [(person, {"place": place, "cost": cost})])
+    return kernel.bound(plan, [(person, {"place": place, "cost": cost})])
 
 
 def truth(plan: Plan, exact: list[NDArray[np.int64]]) -> NDArray[np.float64]:
@@ -52,12 +55,12 @@ def truth(plan: Plan, exact: list[NDArray[np.int64]]) -> NDArray[np.float64]:
     value = exact[0].astype(np.float64)
     if len(exact) == 2:
         value = value / exact[1] + measure.factors[0].centre
-    return value * results.unit(measure)
+    return value * estimates.unit(measure)
 
 
 def covered(plan: Plan, exact: list[NDArray[np.int64]], noise: Plan | None = None) -> int:
     """Return in how many of the releases the interval holds the exact value; the noise may be another plan's."""
-    shown: Any = release.rows(plan, release.add_noise(noise or plan, exact))
+    shown: Any = rows.rows(plan, rows.add_noise(noise or plan, exact))
     low, high = (np.array([row["s"][end] for row in shown]) for end in ("low", "high"))
     wanted = truth(plan, exact)
     assert len(wanted) == RELEASES

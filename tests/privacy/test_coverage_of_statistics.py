@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from queries import bounding, nodes, planner, release, scan
-from queries import results as results_of
-from queries.catalog import Column, Dataset, Kind, Table, frozen
-from queries.nodes import Privacy
+from queries.catalog.schema import Column, Dataset, Kind, Table, frozen
+from queries.execution import kernel, scan
+from queries.language import nodes
+from queries.language.nodes import Privacy
+from queries.planning import planner
+from queries.release import rows
+from queries.statistics import estimates as results_of
 from tests.privacy.test_coverage import rescaled
 from tests.queries.clinic import NANO
 
@@ -104,14 +107,14 @@ def exact(one: Plan, codes: dict[str, NDArray[Any]]) -> list[NDArray[np.int64]]:
     events = len(codes["x"])
     held = {scan.condition(place): codes["small"] - np.uint8(1) for place in range(len(one.conditions))}
     person = np.repeat(np.arange(events // (COUNTED + 1), dtype=np.int32), COUNTED + 1)
-    vectors = bounding.bound(one, [(person, {**codes, **held})])
+    vectors = kernel.bound(one, [(person, {**codes, **held})])
     assert all(not vector[measure.width :].any() for vector, measure in zip(vectors, one.measures, strict=True))
     return [np.tile(vector[: m.width], RELEASES) for vector, m in zip(vectors, one.measures, strict=True)]
 
 
 def results(one: Plan, vectors: list[NDArray[np.int64]], noise: Plan | None = None) -> list[Any]:
     """Return the statistic's result in each of the releases; the noise may be another plan's."""
-    return [row["s"] for row in release.rows(one, release.add_noise(noise or one, vectors))]
+    return [row["s"] for row in rows.rows(one, rows.add_noise(noise or one, vectors))]
 
 
 def covered(found: list[Any], truth: tuple[float, float]) -> float:

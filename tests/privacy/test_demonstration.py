@@ -7,20 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queries import bounding, manifest, plan, planner, profile, release, results, store, tallying
-from queries.engines.duckdb import Engine
-from queries.nodes import Bounds, Privacy
-from server.asking import AskSchema
-from server.demonstration import ASK, OBSERVATORY
-from server.observatory import write_observatory
+from queries import plan
+from queries.catalog import manifest
+from queries.contribution import profile, tallying
+from queries.execution import kernel
+from queries.execution.duckdb import Engine
+from queries.language.nodes import Bounds, Privacy
+from queries.planning import planner
+from queries.release import rows as release
+from queries.statistics import estimates
+from queries.store import ingest
+from server.api.requests.query import AskSchema
+from server.demo.demonstration import ASK, OBSERVATORY
+from server.demo.observatory import write_observatory
 from tests.serving import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from queries.catalog import Dataset
-    from queries.nodes import Query
+    from queries.catalog.schema import Dataset
+    from queries.language.nodes import Query
 
 NANO = 10**9
 RUNS = 20
@@ -37,8 +44,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple
         read = manifest.read(file)
         place: Path = folder / read.dataset.name
         place.mkdir()
-        store.build(read, place, memory_limit="500MB", threads=2, progress=lambda *_: None)
-        engine = Engine(place / store.STORE, memory_limit="500MB", threads=2, query_seconds=60)
+        ingest.build(read, place, memory_limit="500MB", threads=2, progress=lambda *_: None)
+        engine = Engine(place / ingest.STORE, memory_limit="500MB", threads=2, query_seconds=60)
         found[read.dataset.name] = (read.dataset, engine)
     yield found
     for _, engine in found.values():
@@ -52,7 +59,7 @@ def rows(made: plan.Plan, exact: list[Any]) -> list[dict[str, Any]]:
 
 def cells(made: plan.Plan, engine: Engine) -> list[Any]:
     """Return a plan's exact cells."""
-    return bounding.bound_in_parts(made, engine.ranges(), engine.stream)
+    return kernel.bound_in_parts(made, engine.ranges(), engine.stream)
 
 
 def test_what_it_prints_has_the_truth_within_its_margins(opened: dict[str, tuple[Dataset, Engine]]) -> None:
@@ -95,4 +102,4 @@ def test_a_count_of_all_events_has_the_truth(opened: dict[str, tuple[Dataset, En
         held += row["n"]["low"] <= truth <= row["n"]["high"] + 2 * lost * truth
         assert abs(row["n"]["value"] - truth) < 0.1 * truth, "never again 119,469 where 202,770 is true"
     assert held >= RUNS - 4, held
-    assert results.fixed_margin(made.outputs[0], 0.95) > 0
+    assert estimates.fixed_margin(made.outputs[0], 0.95) > 0

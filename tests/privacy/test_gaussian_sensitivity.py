@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from queries import nodes, planner
-from queries.nodes import Privacy
+from queries.language import nodes
+from queries.language.nodes import Privacy
 from queries.plan import Counted
+from queries.planning import planner
 from tests.privacy.checks import everywhere, moves, random_events
 from tests.queries.clinic import CLINIC, NANO, STATISTICS, Event, bounded, columns_of
 

@@ -10,11 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from queries import bounding, canonical, nodes, planner, release
-from queries.catalog import PERSONS
-from queries.coding import code_type
-from queries.engines.duckdb import Engine
+from queries.catalog.codes import code_type
+from queries.catalog.schema import PERSONS
 from queries.errors import InvalidQuery
+from queries.execution import kernel
+from queries.execution.duckdb import Engine
+from queries.language import nodes
+from queries.planning import fingerprint, planner
+from queries.release import rows as release
 from tests.privacy.checks import cells_violate, random_events
 from tests.queries.clinic import COLUMNS, TABLE, Event, bounded, planned, stream
 from tests.queries.sources import Built, build, clinic_store, rows
@@ -45,7 +48,7 @@ def exact(store: Path, one: Plan, threads: int = 2) -> list[list[int]]:
     """Return the exact cells of a plan over a store."""
     engine = Engine(store, memory_limit="300MB", threads=threads, query_seconds=60)
     try:
-        return [cells.tolist() for cells in bounding.bound_in_parts(one, engine.ranges(), engine.stream)]
+        return [cells.tolist() for cells in kernel.bound_in_parts(one, engine.ranges(), engine.stream)]
     finally:
         engine.close()
 
@@ -134,7 +137,7 @@ def test_sums_beyond_32_bits_and_53_bits_are_exact() -> None:
     many = [event(person, 2**33) for person in range(200_000 // 3)]
     person, batch = next(stream(many))
     total = 0
-    accumulator = bounding.Accumulator(one)
+    accumulator = kernel.Accumulator(one)
     for part in range(100):
         accumulator.take(person + part * len(person), batch)
         total += len(person) * 2**33
@@ -255,14 +258,14 @@ def test_a_poisonous_person_changes_neither_shape_nor_cost(tmp_path: Path) -> No
         answers = []
         engine = Engine(built.path, memory_limit="300MB", threads=2, query_seconds=60)
         for one in questions(built):
-            cells = bounding.bound_in_parts(one, engine.ranges(), engine.stream)
+            cells = kernel.bound_in_parts(one, engine.ranges(), engine.stream)
             shown = release.rows(one, release.add_noise(one, cells))
             keys = [{key.name: row[key.name] for key in one.keys} for row in shown]
             statistics = [
                 {name: row[name] for name in row if name not in {key.name for key in one.keys}} for row in shown
             ]
             json.dumps(shown, allow_nan=False)
-            answers.append((canonical.of(one), one.cost, release.columns(one), keys, shape(statistics)))
+            answers.append((fingerprint.of(one), one.cost, release.columns(one), keys, shape(statistics)))
         engine.close()
         seen.append(answers)
     assert seen[0] == seen[1]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from queries import mechanisms, nodes
+from queries import mechanisms
+from queries.language import nodes
 from queries.mechanisms import NANO, Rounds
 from queries.plan import Output
 from tests.privacy.checks import everywhere, neighbours_violate, opendp_epsilon, random_events, undercharged

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from queries import mechanisms, nodes, release
+from queries import mechanisms
+from queries.language import nodes
+from queries.release import rows as release
 from tests.privacy.noise import cumulative, fits, mean_magnitude, probability_beyond
 from tests.queries.clinic import NANO, planned
 

@@ -19,10 +19,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from queries import bounding, identity, nodes, persons
-from queries.catalog import PERSONS
-from queries.engines.duckdb import Engine
+from queries.catalog.formats import Identity
+from queries.catalog.schema import PERSONS
 from queries.errors import ImportFailed
+from queries.execution import kernel
+from queries.execution.duckdb import Engine
+from queries.language import nodes
+from queries.store import identity, persons
 from tests.privacy.checks import cells_violate
 from tests.queries.clinic import planned
 from tests.queries.sources import Built, build
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from queries.catalog import Dataset
+    from queries.catalog.schema import Dataset
     from queries.plan import Plan
 
 HEAD = '[dataset]\nname = "c"\nepsilon = 10.0\npersons_max = 1000\n'
@@ -210,7 +213,7 @@ def cells(built: Built, asked: Sequence[Plan]) -> list[list[NDArray[Any]]]:
     """Return the exact cells of some plans."""
     engine = Engine(built.path, memory_limit="200MB", threads=1, query_seconds=60)
     try:
-        return [bounding.bound(one, engine.stream(one)) for one in asked]
+        return [kernel.bound(one, engine.stream(one)) for one in asked]
     finally:
         engine.close()
 
@@ -277,7 +280,7 @@ def test_a_form_of_floats_that_is_not_that_of_integers_is_caught(monkeypatch: py
     assert faults(world) == set()
     honest = identity.part
 
-    def as_text(place: int, name: str, kind: str, declared: identity.Identity) -> identity.Part:
+    def as_text(place: int, name: str, kind: str, declared: Identity) -> identity.Part:
         found = honest(place, name, kind, declared)
         return replace(found, written=f"{found.key}::VARCHAR") if kind == "DOUBLE" else found
 

@@ -15,11 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries import bounding, nodes, planner, quantiles, release
-from queries.catalog import Column, Dataset, Kind, Table, frozen
+from queries.catalog.schema import Column, Dataset, Kind, Table, frozen
 from queries.errors import InvalidQuery
+from queries.execution import kernel
+from queries.language import nodes
 from queries.mechanisms import DiscreteGaussian, DiscreteLaplace, Rounds
 from queries.plan import CONFIDENCE, Output
+from queries.planning import planner
+from queries.release import rows as release
+from queries.statistics import quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +71,7 @@ def ask(
 def exact(plan: Plan, person: Integers, **codes: Integers) -> Integers:
     """Return what the kernel counts in each leaf of each cell."""
     batch = {name: np.ascontiguousarray(each, dtype=TYPES[name]) for name, each in codes.items()}
-    (counts,) = bounding.bound(plan, [(person.astype(np.int32), batch)])
+    (counts,) = kernel.bound(plan, [(person.astype(np.int32), batch)])
     return counts
 
 

@@ -14,9 +14,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from queries import bounding, nodes
-from queries.catalog import PERSONS
-from queries.engines.duckdb import Engine
+from queries.catalog.schema import PERSONS
+from queries.execution import kernel
+from queries.execution.duckdb import Engine
+from queries.language import nodes
 from tests.privacy.checks import (
     cells_violate,
     everywhere,
@@ -195,7 +196,7 @@ def scanned(store: Path, asked: Sequence[Plan]) -> list[list[NDArray[np.int64]]]
     """Return the exact cells of some plans over a store."""
     engine = Engine(store, memory_limit="200MB", threads=2, query_seconds=60)
     try:
-        return [bounding.bound(one, engine.stream(one)) for one in asked]
+        return [kernel.bound(one, engine.stream(one)) for one in asked]
     finally:
         engine.close()
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from scipy import stats
 
-from budgets import people
-from queries import nodes
-from server import answer
-from server.preparing import Request
+from budgets.identity import people
+from queries.language import nodes
+from server.journey import answer
+from server.journey.preparing import Request
 from tests.serving import Place, application, make_home, write_clinic
 
 if TYPE_CHECKING:

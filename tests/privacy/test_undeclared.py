@@ -16,7 +16,9 @@ import opendp.prelude as dp
 import pytest
 from scipy import stats
 
-from queries import mechanisms, nodes, undeclared
+from queries import mechanisms
+from queries.execution import partition_selection
+from queries.language import nodes
 from queries.mechanisms import DiscreteLaplace, Threshold
 from queries.plan import Output
 from tests.privacy.noise import cumulative, probability_beyond
@@ -410,7 +412,7 @@ def test_texts_that_did_not_pass_are_caught() -> None:
     def without_threshold(one: Plan, events: Sequence[Event]) -> Plan:
         assert one.listing is not None
         noiseless = replace(one.listing, mechanism=replace(one.listing.mechanism, threshold=2))
-        return undeclared.name_values(
+        return partition_selection.name_values(
             replace(one, listing=noiseless), EVERYBODY, lambda _p, _r: stream(events), look_up
         )
 

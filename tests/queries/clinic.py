@@ -14,20 +14,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from queries import bounding, nodes, planner, quantiles, scan
-from queries.catalog import EPOCH, PERSONS, Column, Dataset, Kind, Table, frozen
-from queries.coding import code_type
+from queries.binding.predicates import Among, Both, Either, Spelled
+from queries.catalog.codes import code_type
+from queries.catalog.schema import EPOCH, PERSONS, Column, Dataset, Kind, Table, frozen
+from queries.execution import kernel, scan
+from queries.language import nodes
 from queries.plan import Counted
-from queries.predicates import Among, Both, Either, Spelled
+from queries.planning import planner
+from queries.statistics import quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from queries.bounding import Codes
+    from queries.binding.predicates import Bound
+    from queries.execution.kernel import Codes
     from queries.plan import Factor, Measure, Plan
-    from queries.predicates import Bound
 
 NANO = 10**9
 STORED = {"UTINYINT": np.uint8, "USMALLINT": np.uint16, "UINTEGER": np.uint32, "BIGINT": np.int64}
@@ -203,7 +206,7 @@ def stream(
 
 def bounded(planned: Plan, events: Sequence[Event], batch: int = 65_536) -> list[NDArray[np.int64]]:
     """Return what the kernel makes of the events."""
-    return bounding.bound(planned, stream(events, batch, planned.conditions))
+    return kernel.bound(planned, stream(events, batch, planned.conditions))
 
 
 def reference(planned: Plan, events: Sequence[Event]) -> list[list[int]]:

@@ -11,10 +11,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from queries import bounding, dates, nodes, planner
-from queries.catalog import EPOCH, PERSON, PERSONS, Column, Dataset, Kind, Table, frozen
-from queries.coding import code_type
-from queries.engines.duckdb import Engine
+from queries.binding import dates
+from queries.catalog.codes import code_type
+from queries.catalog.schema import EPOCH, PERSON, PERSONS, Column, Dataset, Kind, Table, frozen
+from queries.execution import kernel
+from queries.execution.duckdb import Engine
+from queries.language import nodes
+from queries.planning import planner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,7 +115,7 @@ def exact(store: Path, plans: Sequence[Plan], *, cut: int | None = None) -> list
     engine = Engine(store, memory_limit="300MB", threads=2, query_seconds=60)
     ranges = [range(2**31)] if cut is None else [range(cut), range(cut, 2**31)]
     try:
-        return [bounding.bound_in_parts(one, ranges, engine.stream) for one in plans]
+        return [kernel.bound_in_parts(one, ranges, engine.stream) for one in plans]
     finally:
         engine.close()
 

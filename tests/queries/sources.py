@@ -9,16 +9,17 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from queries import manifest, store
-from queries.catalog import Kind
+from queries.catalog import manifest
+from queries.catalog.schema import Kind
+from queries.store import ingest
 from tests.queries.clinic import CLINIC, TABLE, Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from queries.catalog import Column, Dataset
-    from queries.store import ImportReport
+    from queries.catalog.schema import Column, Dataset
+    from queries.store.ingest import ImportReport
 
 HEAD = """
 [dataset]
@@ -66,8 +67,8 @@ def build(
     declared = manifest.parse(head + text, folder)
     made = folder / f"edition-{sum(1 for _ in folder.glob('edition-*'))}"
     made.mkdir()
-    report = store.build(declared, made, memory_limit="500MB", threads=threads, progress=silent)
-    return Built(made / store.STORE, declared.dataset, report)
+    report = ingest.build(declared, made, memory_limit="500MB", threads=threads, progress=silent)
+    return Built(made / ingest.STORE, declared.dataset, report)
 
 
 def rows(built: Path, sql: str) -> list[tuple[Any, ...]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from queries import nodes, planner
-from queries.catalog import PERSONS, Column, Dataset, Kind, Table, frozen
+from queries.catalog.schema import PERSONS, Column, Dataset, Kind, Table, frozen
+from queries.language import nodes
+from queries.planning import planner
 
 if TYPE_CHECKING:
     from queries.plan import Plan

@@ -15,9 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from queries import bounding, manifest, nodes, planner, store, undeclared
-from queries.catalog import PERSONS, Column, Dataset, Kind, Table, frozen
-from queries.coding import code_type
+from queries.catalog import manifest
+from queries.catalog.codes import code_type
+from queries.catalog.schema import PERSONS, Column, Dataset, Kind, Table, frozen
+from queries.execution import kernel, partition_selection
+from queries.language import nodes
+from queries.planning import planner
+from queries.store import ingest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from queries.bounding import Codes
+    from queries.execution.kernel import Codes
     from queries.plan import Plan
 
 NANO, ATTO = 10**9, 10**18
@@ -117,7 +121,7 @@ def stream(events: Sequence[Event], batch: int = 65_536) -> Iterator[tuple[NDArr
 
 def scored(planned: Plan, events: Sequence[Event], batch: int = 65_536) -> dict[int, int]:
     """Return the number of persons by code that the kernel finds."""
-    codes, counts = undeclared.scores(planned, EVERYBODY, lambda _plan, _persons: stream(events, batch))
+    codes, counts = partition_selection.scores(planned, EVERYBODY, lambda _plan, _persons: stream(events, batch))
     assert codes.dtype == counts.dtype == np.int64
     return dict(zip(codes.tolist(), counts.tolist(), strict=True))
 
@@ -148,7 +152,7 @@ def look_up(_table: Table, _column: Column, codes: Sequence[int]) -> dict[int, s
 
 def named(planned: Plan, events: Sequence[Event]) -> Plan:
     """Return the plan with the values that are named now."""
-    return undeclared.name_values(planned, EVERYBODY, lambda _plan, _persons: stream(events), look_up)
+    return partition_selection.name_values(planned, EVERYBODY, lambda _plan, _persons: stream(events), look_up)
 
 
 def given(planned: Plan, *codes: int) -> Plan:
@@ -163,7 +167,7 @@ def given(planned: Plan, *codes: int) -> Plan:
 
 def bounded(named: Plan, events: Sequence[Event], batch: int = 65_536) -> list[NDArray[np.int64]]:
     """Return what the kernel makes of the events."""
-    return bounding.bound(named, stream(events, batch))
+    return kernel.bound(named, stream(events, batch))
 
 
 MANIFEST = """
@@ -201,5 +205,5 @@ def hospital_store(folder: Path, events: Sequence[Event]) -> Path:
     assert declared.dataset.tables["stays"].columns == columns
     made = folder / f"edition-{sum(1 for _ in folder.glob('edition-*'))}"
     made.mkdir()
-    store.build(declared, made, memory_limit="300MB", threads=2, progress=lambda _what, _done: None)
-    return made / store.STORE
+    ingest.build(declared, made, memory_limit="300MB", threads=2, progress=lambda _what, _done: None)
+    return made / ingest.STORE

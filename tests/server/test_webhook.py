@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from budgets import alerts, outbox
-from budgets.outbox import Delivery
+from budgets.alerts import alerts, outbox
+from budgets.alerts.outbox import Delivery
 from server import webhook
-from server.dispatching import Dispatcher
+from server.runtime.dispatching import Dispatcher
 from server.webhook import Address
 from tests.budgets.world import make_world
 from tests.receiver import SECRET, receiving
@@ -218,7 +218,7 @@ def test_the_dispatcher_tells_what_waits_and_goes_on_after_failures(
     databases: Databases, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Alerts are told in their order; a refused one waits; one that was raised while it runs is told too; stop ends it."""
-    monkeypatch.setattr("server.dispatching.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("server.runtime.dispatching.LOOK_SECONDS", 0.05)
     world = make_world(databases)
 
     def put(number: int) -> None:
@@ -257,7 +257,7 @@ def test_the_dispatcher_outlives_its_database(
     databases: Databases, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the ledger cannot be used nothing is told; afterwards it is."""
-    monkeypatch.setattr("server.dispatching.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("server.runtime.dispatching.LOOK_SECONDS", 0.05)
     world = make_world(databases)
     with world.database.write() as transaction:
         alerts.put(transaction, "budget", "study:s", "an alert", study="s", facts={})

@@ -1,0 +1,1 @@
+"""What a data protection officer is told without asking."""

@@ -1,0 +1,75 @@
+"""Alerts: what a data protection officer should not have to look for.
+
+An alert is an entry of the audit log (`alert.budget`, `alert.refusals`, `alert.sign-ins`), written in the transaction
+of what raised it. So there is no alert without its cause and no cause without its alert; whoever verifies the log
+verifies its alerts; and the one write lock decides every race. Beside the entry stands a row that waits to be told to
+the webhook, if there is one (`outbox.py`).
+
+`thresholds.py` says when a budget raises one, `bursts.py` when refusals and failed sign-ins do. All three know sums of
+budgets and entries of the log, and nothing from the data.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+from budgets.actors import SYSTEM
+from budgets.alerts import outbox
+from budgets.audit import log, search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import sqlalchemy as sa
+
+BUDGET, REFUSALS, SIGN_INS = "budget", "refusals", "sign-ins"
+KINDS = (BUDGET, REFUSALS, SIGN_INS)
+PREFIX = "alert."
+PAGE = 500
+
+
+def put(
+    transaction: sa.Connection,
+    kind: str,
+    subject: str,
+    summary: str,
+    *,
+    study: str | None,
+    facts: Mapping[str, Any],
+) -> None:
+    """Raise an alert: an entry of the log, and a row that waits to be delivered. `summary` names no person."""
+    log.append(transaction, SYSTEM, f"{PREFIX}{kind}", subject, summary, study=study, facts=facts)
+    outbox.put(transaction, log.size(transaction) - 1)
+
+
+def listed(
+    transaction: sa.Connection,
+    *,
+    kinds: Sequence[str] = KINDS,
+    first: int = 0,
+    limit: int | None = None,
+    study: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return alerts from position `first` of the log on, oldest first, as the log's entries have them."""
+    found = [_of_kind(transaction, kind, first, study, since, until) for kind in kinds]
+    return list(itertools.islice(heapq.merge(*found, key=lambda alert: alert["index"]), limit))
+
+
+def _of_kind(
+    transaction: sa.Connection, kind: str, first: int, study: str | None, since: str | None, until: str | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the alerts of a kind in pages. They are few, in a log of any length: the index of actions finds them."""
+    while True:
+        page = search.entries(transaction, first=first, limit=PAGE, action=f"{PREFIX}{kind}", since=since, until=until)
+        for entry in page:
+            alert = {**json.loads(entry.body), "kind": kind, "leaf_hash": entry.leaf_hash}
+            first = alert["index"] + 1
+            if study in (None, alert["study"]):
+                yield alert
+        if len(page) < PAGE:
+            return

@@ -1,0 +1,1 @@
+"""The append-only audit log, its signing key and what is read from it."""

@@ -1,0 +1,138 @@
+"""Release certificates: a release as a signed document that a paper can cite and its readers can verify offline.
+
+`certificate.py` says what a certificate holds and checks it. It is the same bytes whenever it is fetched, as long as
+the log's key is the same, so that its hash can be cited: it is made of what never changes (the stored release, the
+entry), the checkpoint is of the smallest size that holds the entry and that the key in force signs, and Ed25519 draws
+no random numbers. After a rotation it is another document of the same release; both hold.
+
+What it tells beside the release: a hash of it, which is post-processing of a release; who asked, as a commitment and
+no name; and how many entries the log had, those of other studies among them. Entries come from requests, each in its
+turn, and a query's outcome is written at its beat (`server/journey/answer.py`), so their number and order tell of
+requests and not of the data.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from budgets.audit import custody, log
+from budgets.database.tables import audit_entries
+from budgets.errors import Unavailable
+from budgets.verify import checkpoint
+from budgets.verify.certificate import (
+    BOUND,
+    CHARGED_AT,
+    NAMES_KEY,
+    NUMBERS,
+    RELEASES,
+    TIME_MEMBERS,
+    TYPE,
+    UNBOUND,
+    VERSION,
+    canonical,
+    sha256,
+    statement,
+)
+from budgets.verify.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from budgets.database.connection import Database
+    from budgets.ledger.charges import Release
+    from budgets.verify.checkpoint import Signer
+
+    Json = dict[str, Any]
+
+__all__ = ["CHARGED_AT", "NUMBERS", "answer_sha256", "certificate"]
+
+
+def answer_sha256(body: Mapping[str, Any]) -> str:
+    """Return what the audit log keeps of a release's numbers: the SHA-256 of the canonical JSON of its body, in hex."""
+    return sha256(body)
+
+
+def certificate(database: Database, path: Path, release: Release) -> str:
+    """Return the certificate of a stored release, signed by the key in force in this file. Raises Unavailable."""
+    return custody.with_signer(database, path, lambda transaction, signer: _document(transaction, signer, release))
+
+
+def _document(transaction: sa.Connection, signer: Signer, release: Release) -> str:
+    entry = _entry(transaction, release)
+    handovers = _handovers(transaction)
+    # The key in force signs from beyond the two entries of the last handover on.
+    since = handovers[-1]["entry"]["index"] + 2 if handovers else 0
+    size = max(entry["index"] + 1, since)
+    sizes = [*(one["entry"]["index"] + 1 for one in handovers), size]
+    for one, (here, following) in zip(handovers, pairwise(sizes), strict=True):
+        one["consistency"] = _hex(log.consistency_proof(transaction, here, following))
+    covering = Checkpoint(signer.name, size, log.root(transaction, size))
+    version = VERSION if CHARGED_AT in entry["facts"] else 1  # so that an old release keeps the bytes that were cited
+    told = {
+        "type": TYPE,
+        "version": version,
+        "log": signer.name,
+        "key": signer.verifier.text,
+        "binds": BOUND if NUMBERS in entry["facts"] else UNBOUND,
+        "release": {
+            "id": release.id,
+            "study": release.question.study,
+            "dataset": release.question.dataset,
+            "edition": release.question.edition,
+            TIME_MEMBERS[version]: release.charged_at,
+            "answer": release.body,
+        },
+        "entry": entry,
+        "proof": _hex(log.inclusion_proof(transaction, entry["index"], size)),
+        "checkpoint": signer.sign(covering.text),
+        "handovers": handovers,
+    }
+    note = signer.sign(statement(signer.name, sha256(told)))
+    return f"{canonical({'certificate': told, 'note': note})}\n"
+
+
+def _entry(transaction: sa.Connection, release: Release) -> Json:
+    """Return the entry that records a release: the first, where two attempts were stored as one.
+
+    It is not before the release's date, which is that of its charge; the study's entries from there on are read.
+    """
+    c = audit_entries.c
+    since = sa.select(c.position).where(c.at >= release.charged_at).order_by(c.at, c.position).limit(1)
+    wanted = (
+        sa.select(c.body)
+        .where(
+            c.study == release.question.study,
+            c.position >= since.scalar_subquery(),
+            c.action.concat("") == RELEASES,  # an expression has no index: the study's is the right one
+            c.body.contains(f'"subject":"{release.id}"', autoescape=True),
+        )
+        .order_by(c.position)
+        .limit(1)
+    )
+    body = transaction.execute(wanted).scalar()
+    if body is None:
+        raise Unavailable(f"the audit log is damaged: it has no entry of the release {release.id}")
+    found: Json = json.loads(body)
+    return found
+
+
+def _handovers(transaction: sa.Connection) -> list[Json]:
+    """Return how each key of the log handed over to the next, oldest first."""
+    c = audit_entries.c
+    named = sa.select(c.position, c.body).where(c.action == NAMES_KEY).order_by(c.position)
+    found = []
+    for row in transaction.execute(named).all():
+        signs = transaction.execute(sa.select(c.body).where(c.position == row.position + 1)).scalar_one()
+        note = json.loads(signs)["facts"]["checkpoint"]
+        proof = log.inclusion_proof(transaction, row.position, checkpoint.read(note).size)
+        found.append({"entry": json.loads(row.body), "proof": _hex(proof), "checkpoint": note})
+    return found
+
+
+def _hex(hashes: list[bytes]) -> list[str]:
+    return [one.hex() for one in hashes]

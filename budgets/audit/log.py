@@ -1,0 +1,283 @@
+"""The append-only log: who did what, when, under which study, at what cost. Never an exact value from the data.
+
+An entry is written in the same transaction as what it records, so there is neither an act without an entry nor an
+entry without an act. Its body is canonical JSON; its hash is that of an RFC 6962 leaf; and each body names the hash
+of the entry before it, so that nothing can be changed, left out or put in between without breaking the chain. The
+inner nodes of the tree are kept as they are completed, so that a checkpoint or a proof reads a few dozen rows.
+
+People appear as commitments (a salted hash of the name): the table that ties them to names can be erased later while
+the log stays whole (`commitments.py`, `erasure.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from budgets.actors import ANONYMOUS, SYSTEM
+from budgets.database import clock
+from budgets.database.tables import audit_entries, audit_nodes, identities
+from budgets.errors import Invalid, Unavailable
+from budgets.verify import merkle
+from budgets.verify.checkpoint import Checkpoint
+from budgets.verify.merkle import leaf_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from budgets.actors import Actor
+
+
+START = "0" * 64  # what the first entry names as its predecessor
+PARTS = {"index", "time", "actor", "role", "action", "subject", "study", "summary", "facts", "previous"}
+BATCH_ROWS = 1_000
+
+_FIND_LAST = (
+    sa.select(audit_entries.c.position, audit_entries.c.leaf_hash, audit_entries.c.at)
+    .order_by(audit_entries.c.position.desc())
+    .limit(1)
+)
+_FIND_LEAF = sa.select(audit_entries.c.leaf_hash).where(audit_entries.c.position == sa.bindparam("of_index"))
+_FIND_NODE = sa.select(audit_nodes.c.hash).where(
+    audit_nodes.c.level == sa.bindparam("of_level"), audit_nodes.c.index == sa.bindparam("of_index")
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the log: its body as it was hashed, and the actor's name where it is still known."""
+
+    position: int
+    body: str
+    leaf_hash: str
+    actor_name: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry for people: the facts of its body, its hash and the actor's name. Raises Unavailable."""
+        body = _body(self.body)
+        if body is None or not body.keys() >= PARTS:
+            raise Unavailable("the audit log is damaged: the body of an entry is none (rowless doctor says which)")
+        return {**body, "actor_name": self.actor_name, "leaf_hash": self.leaf_hash}
+
+
+def append(
+    transaction: sa.Connection,
+    actor: Actor,
+    action: str,
+    subject: str,
+    summary: str,
+    *,
+    study: str | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Add an entry. `subject` is what was acted on, as in "study:flu"; `summary` a sentence that names no person.
+
+    Raises Unavailable when entries are gone: a log that was cut off is not written on. Raises Invalid for half a
+    character, which UTF-8 does not have.
+    """
+    last = transaction.execute(_FIND_LAST).first()
+    position, previous = (last.position + 1, last.leaf_hash) if last else (0, START)
+    # Where the clock was set back, time stands still in the log: so a span of time is a span of positions.
+    at = max(clock.now(), last.at) if last else clock.now()
+    body_facts = dict(facts or {})
+    body = canonical(
+        {
+            "index": position,
+            "time": at,
+            "actor": actor.commitment,
+            "role": actor.role,
+            "action": action,
+            "subject": subject,
+            "study": study,
+            "summary": summary,
+            "facts": body_facts,
+            "previous": previous,
+        }
+    )
+    try:
+        leaf = leaf_hash(body.encode())
+    except UnicodeEncodeError:  # half a character: over HTTP none comes so far, but a terminal may give one
+        raise Invalid(action, "a text of it cannot be written in UTF-8") from None
+    transaction.execute(
+        sa.insert(audit_entries),
+        {
+            "position": position,
+            "leaf_hash": leaf.hex(),
+            "body": body,
+            "at": at,
+            "actor": actor.commitment,
+            "action": action,
+            "study": study,
+        },
+    )
+    named = body_facts.get("user", subject.removeprefix("user:") if subject.startswith("user:") else None)
+    if named is not None:
+        transaction.execute(sa.update(identities).where(identities.c.commitment == named).values(named_at=at))
+    completed = merkle.completed_nodes(position, leaf, lambda level, index: node(transaction, level, index))
+    rows = [{"level": level, "index": index, "hash": found.hex()} for level, index, found in completed]
+    if rows:
+        try:
+            transaction.execute(sa.insert(audit_nodes), rows)
+        except sa.exc.IntegrityError as error:
+            raise Unavailable("the audit log is damaged: its tree has more entries than the log") from error
+
+
+def size(transaction: sa.Connection) -> int:
+    """Return how many entries the log has."""
+    last = transaction.execute(_FIND_LAST).first()
+    return last.position + 1 if last else 0
+
+
+def node(transaction: sa.Connection, level: int, index: int) -> bytes:
+    """Return the hash of a complete subtree, of 2^level entries. Raises Unavailable when the log was tampered with."""
+    of = {"of_index": index}
+    found = transaction.execute(_FIND_NODE, {**of, "of_level": level}) if level else transaction.execute(_FIND_LEAF, of)
+    stored: str | None = found.scalar()
+    if stored is None:
+        raise Unavailable(f"the audit log is damaged: a part of its tree is missing (level {level}, {index})")
+    try:
+        return bytes.fromhex(stored)
+    except ValueError:
+        raise Unavailable(f"the audit log is damaged: a hash of its tree is none (level {level}, {index})") from None
+
+
+def root(transaction: sa.Connection, size: int) -> bytes:
+    """Return the root of the tree over the first `size` entries, which must be there."""
+    return merkle.root(size, lambda level, index: node(transaction, level, index))
+
+
+def inclusion_proof(transaction: sa.Connection, index: int, size: int) -> list[bytes]:
+    """Return what shows that an entry is in the tree of the first `size` entries. Raises Invalid."""
+    _require_size(transaction, size, "size")
+    if not 0 <= index < size:
+        raise Invalid("index", f"must be from 0 to {size - 1}")
+    return merkle.inclusion_proof(index, size, lambda level, index: node(transaction, level, index))
+
+
+def consistency_proof(transaction: sa.Connection, before: int, size: int) -> list[bytes]:
+    """Return what shows that the first `size` entries go on from the first `before`. Raises Invalid."""
+    _require_size(transaction, size, "to")
+    if not 0 < before <= size:
+        raise Invalid("from", f"must be from 1 to {size}")
+    return merkle.consistency_proof(before, size, lambda level, index: node(transaction, level, index))
+
+
+def _require_size(transaction: sa.Connection, wanted: int, field: str) -> None:
+    present = size(transaction)
+    if not 0 < wanted <= present:
+        raise Invalid(field, f"must be from 1 to {present}, the number of entries")
+
+
+def checkpoint(transaction: sa.Connection, origin: str) -> Checkpoint:
+    """Return what the log holds now, to be signed."""
+    present = size(transaction)
+    return Checkpoint(origin, present, root(transaction, present))
+
+
+def canonical(value: object) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def first_at(transaction: sa.Connection, moment: str) -> int:
+    """Return the position of the first entry at a moment or later, which may be that of the next one to come."""
+    c = audit_entries.c
+    found: int | None = transaction.execute(
+        sa.select(c.position).where(c.at >= moment).order_by(c.at, c.position).limit(1)
+    ).scalar()
+    return size(transaction) if found is None else found
+
+
+def every_entry(transaction: sa.Connection) -> Iterator[Entry]:
+    """Yield the whole log, oldest first, in little memory."""
+    result = _streamed(transaction, select_entries().order_by(audit_entries.c.position))
+    for row in result:
+        yield entry(row)
+
+
+def every_body(transaction: sa.Connection, size: int) -> Iterator[str]:
+    """Yield the first `size` bodies, oldest first, in little memory."""
+    c = audit_entries.c
+    wanted = sa.select(c.body).where(c.position < size).order_by(c.position)
+    yield from _streamed(transaction, wanted).scalars()
+
+
+def problems(transaction: sa.Connection) -> Iterator[str]:
+    """Yield what is wrong with the chain: nothing, when no entry was changed, removed, added or moved."""
+    previous = START
+    position = -1
+    rows = _streamed(transaction, sa.select(audit_entries).order_by(audit_entries.c.position))
+    for position, row in enumerate(rows):
+        if leaf_hash(row.body.encode()).hex() != row.leaf_hash:
+            yield f"entry {position}: its hash is not that of its body"
+        body = _body(row.body)
+        if body is None:
+            yield f"entry {position}: its body is no entry"
+        else:
+            if body.get("index") != position or row.position != position:
+                yield f"entry {position}: its body says it is entry {body.get('index')}"
+            if body.get("previous") != previous:
+                yield f"entry {position}: does not follow the entry before it"
+            beside = {"time": row.at, "actor": row.actor, "action": row.action, "study": row.study}
+            if any(body.get(key) != value for key, value in beside.items()):
+                yield f"entry {position}: what stands beside its body differs from it"
+        previous = row.leaf_hash
+    if position < 0:
+        yield "the log is empty"
+
+
+def _streamed(transaction: sa.Connection, wanted: sa.Select[Any]) -> sa.CursorResult[Any]:
+    """Return rows in little memory, however many they are."""
+    return transaction.execute(wanted, execution_options={"yield_per": BATCH_ROWS})
+
+
+def tree_problems(transaction: sa.Connection) -> Iterator[str]:
+    """Yield what is wrong with the stored nodes of the tree: nothing, when each is the hash of its children."""
+    c, level, present = audit_nodes.c, 0, size(transaction)
+    below = sa.select(audit_entries.c.leaf_hash).order_by(audit_entries.c.position)
+    while present > 1:
+        level, present = level + 1, present // 2
+        here = sa.select(c.index.label("place"), c.hash).where(c.level == level).order_by(c.index)
+        wrong = count = 0
+        with _streamed(transaction, below) as children, _streamed(transaction, here) as nodes:
+            hashes = children.scalars()
+            for number, row in enumerate(nodes):
+                pair = [next(hashes, ""), next(hashes, "")]
+                wrong += row.place != number or _over(pair) != row.hash
+                count += 1
+        if wrong or count != present:
+            yield f"the tree's level {level}: {wrong} of {count} nodes are wrong, and {present} should be there"
+        below = sa.select(c.hash).where(c.level == level).order_by(c.index)
+
+
+def _over(pair: Sequence[str]) -> str | None:
+    """Return the hash over two hashes, or None if what was stored is none."""
+    try:
+        left, right = map(bytes.fromhex, pair)
+    except ValueError:
+        return None
+    return merkle.inner_hash(left, right).hex()
+
+
+def _body(text: str) -> dict[str, Any] | None:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def select_entries() -> sa.Select[Any]:
+    """Return the query of all entries with the actors' names, for `entry`."""
+    return sa.select(audit_entries, identities.c.name).join_from(
+        audit_entries, identities, audit_entries.c.actor == identities.c.commitment, isouter=True
+    )
+
+
+def entry(row: sa.Row[Any]) -> Entry:
+    """Return the entry of a row of `select_entries`."""
+    fixed = {SYSTEM.commitment, ANONYMOUS.commitment}
+    return Entry(row.position, row.body, row.leaf_hash, row.actor if row.actor in fixed else row.name)

@@ -1,0 +1,1 @@
+"""Studies and datasets: who decides what, and what becomes of names afterwards."""

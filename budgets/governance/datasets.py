@@ -1,0 +1,128 @@
+"""Datasets and their editions, as far as budgets go: a name, a cap that all editions share, and where they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from budgets.alerts import thresholds
+from budgets.audit import log
+from budgets.database import clock
+from budgets.database.tables import datasets, editions
+from budgets.errors import NotFound, WrongState
+from budgets.ledger import accounts
+from budgets.ledger.accounts import Limits
+from budgets.loss import epsilon_text
+
+if TYPE_CHECKING:
+    from budgets.actors import Actor
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One import of a dataset. `folder` holds its store."""
+
+    dataset: str
+    number: int
+    folder: str
+    imported_at: str
+
+
+def add_edition(
+    transaction: sa.Connection,
+    *,
+    dataset: str,
+    title: str,
+    epsilon_nano: int,
+    delta_atto: int,
+    overcommit: bool,
+    folder: str,
+    by: Actor,
+) -> Edition:
+    """Put a new edition in service. It goes on from what earlier editions spent.
+
+    The cap is set by the first import. A later manifest may lower it, but no import can raise it: persons already in
+    the data were promised the first one. Raises WrongState.
+    """
+    known = transaction.execute(sa.select(datasets).where(datasets.c.name == dataset)).first()
+    lowered = False
+    if known is None:
+        transaction.execute(
+            sa.insert(datasets).values(name=dataset, title=title, overcommit=int(overcommit), created_at=clock.now())
+        )
+        accounts.open_account(transaction, accounts.DATASET, dataset, Limits.of(epsilon_nano, delta_atto))
+    else:
+        lowered = _lower_cap(transaction, dataset, epsilon_nano, delta_atto)
+        transaction.execute(
+            sa.update(datasets).where(datasets.c.name == dataset).values(title=title, overcommit=int(overcommit))
+        )
+    last = transaction.execute(sa.select(sa.func.max(editions.c.number)).where(editions.c.dataset == dataset)).scalar()
+    edition = Edition(dataset, (last or 0) + 1, folder, clock.now())
+    transaction.execute(
+        sa.insert(editions).values(
+            dataset=dataset, number=edition.number, folder=folder, imported_at=edition.imported_at
+        )
+    )
+    log.append(
+        transaction,
+        by,
+        "dataset.import",
+        f"dataset:{dataset}",
+        f"edition {edition.number} of {dataset} was imported",
+        facts={"edition": edition.number, "cap": {"epsilon_nano": epsilon_nano, "delta_atto": delta_atto}},
+    )
+    if lowered:
+        thresholds.after_limits(transaction, accounts.DATASET, dataset)
+    return edition
+
+
+def _lower_cap(transaction: sa.Connection, dataset: str, epsilon_nano: int, delta_atto: int) -> bool:
+    balance = accounts.balance(transaction, accounts.DATASET, dataset)
+    cap, used = balance.limits, balance.used
+    if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
+        raise WrongState(
+            f"the cap of {dataset} is epsilon {epsilon_text(cap.epsilon_nano)} and a new edition cannot raise it: "
+            "the persons in it were promised that"
+        )
+    if (epsilon_nano, delta_atto) == (cap.epsilon_nano, cap.delta_atto):
+        return False
+    lower = Limits.of(epsilon_nano, delta_atto)
+    if not lower.hold(used):
+        raise WrongState(f"{dataset} has already spent {used.text}; its cap cannot be below that")
+    accounts.set_limits(transaction, accounts.DATASET, dataset, lower)
+    return True
+
+
+def names(transaction: sa.Connection) -> list[str]:
+    """Return the names of all datasets."""
+    return list(transaction.execute(sa.select(datasets.c.name).order_by(datasets.c.name)).scalars())
+
+
+def current(transaction: sa.Connection, dataset: str) -> Edition:
+    """Return the edition in service. Raises NotFound."""
+    return _one(
+        transaction,
+        sa.select(editions).where(editions.c.dataset == dataset).order_by(editions.c.number.desc()).limit(1),
+        dataset,
+    )
+
+
+def edition(transaction: sa.Connection, dataset: str, number: int) -> Edition:
+    """Return one edition. Raises NotFound."""
+    wanted = sa.select(editions).where(editions.c.dataset == dataset, editions.c.number == number)
+    return _one(transaction, wanted, dataset)
+
+
+def _one(transaction: sa.Connection, wanted: sa.Select[Any], dataset: str) -> Edition:
+    row = transaction.execute(wanted).first()
+    if row is None:
+        raise NotFound(f"there is no dataset {dataset}, or no such edition of it")
+    return Edition(row.dataset, row.number, row.folder, row.imported_at)
+
+
+def folders(transaction: sa.Connection, dataset: str) -> list[str]:
+    """Return the folders of a dataset's editions, the one in service first."""
+    wanted = sa.select(editions.c.folder).where(editions.c.dataset == dataset).order_by(editions.c.number.desc())
+    return list(transaction.execute(wanted).scalars())

@@ -1,0 +1,369 @@
+"""Studies: what may be asked by whom, from which budget, and who has to agree.
+
+    draft --approve--> approved --suspend--> suspended --resume--> approved;   any of them --close--> closed
+                       approved or suspended --edit--> draft
+
+An admin opens a study and sets its members and budget; only a DPO approves, suspends and resumes it. Terms that change
+after approval send it back to draft, so that nothing can be asked until they are approved; what was released stays. A
+raise of the budget after approval waits for the DPO; a lower limit takes effect at once, down to what is spent. Who
+proposes and who approves are two persons (`approval.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from budgets.alerts import thresholds
+from budgets.audit import log
+from budgets.database import clock
+from budgets.database.tables import members, studies
+from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongState
+from budgets.governance import approval
+from budgets.governance.study import APPROVED, CLOSED, DRAFT, MOVES, Study, Terms
+from budgets.identity import people
+from budgets.ledger import accounts
+from budgets.ledger.accounts import Limits, overcommit
+from budgets.loss import Loss, epsilon_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from budgets.actors import Actor
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+TEXT_MAX = 10_000
+
+_FIND_STUDY = (
+    sa.select(studies, members.c.user.label("member"))
+    .join_from(studies, members, isouter=True)
+    .where(studies.c.id == sa.bindparam("study"))
+    .order_by(members.c.user)
+)
+
+SEE_ALL = ("admin", "dpo", "system")
+
+
+def open_study(
+    transaction: sa.Connection,
+    identifier: str,
+    dataset: str,
+    terms: Terms,
+    epsilon_nano: int,
+    delta_atto: int | None,
+    by: Actor,
+) -> Study:
+    """Open a study as a draft. Delta defaults to the dataset's. Raises Invalid, AlreadyExists, NotFound, Forbidden."""
+    people.require_role(by, "admin")
+    if not NAME.fullmatch(identifier):
+        raise Invalid("name", "use letters, digits, _ and -, at most 63")
+    if transaction.execute(sa.select(studies.c.id).where(studies.c.id == identifier)).first():
+        raise AlreadyExists(f"there is a study {identifier} already")
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
+    delta = cap.delta_atto if delta_atto is None else delta_atto
+    _check_limits(transaction, dataset, None, epsilon_nano, delta)
+    transaction.execute(
+        sa.insert(studies).values(
+            id=identifier,
+            dataset=dataset,
+            state=DRAFT,
+            opened_by=by.commitment,
+            created_at=clock.now(),
+            **_checked(terms),
+        )
+    )
+    accounts.open_account(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta))
+    _log(
+        transaction,
+        by,
+        "study.open",
+        identifier,
+        f"study {identifier} was opened on {dataset}",
+        {"dataset": dataset, "budget": {"epsilon_nano": epsilon_nano, "delta_atto": delta}, "terms": _facts(terms)},
+    )
+    return study(transaction, identifier)
+
+
+def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -> Study:
+    """Change a study's terms; one that was approved is a draft again. Raises Invalid, WrongState, Forbidden.
+
+    Terms that are the same change nothing.
+    """
+    people.require_role(by, "admin")
+    present = study(transaction, identifier)
+    if present.state == CLOSED:
+        raise WrongState(f"study {identifier} is closed")
+    checked, before, after = _checked(terms), _facts(present.terms), _facts(terms)
+    changed = [name for name, value in after.items() if log.canonical(value) != log.canonical(before[name])]
+    if not changed:
+        return present
+    transaction.execute(
+        sa.update(studies)
+        .where(studies.c.id == identifier)
+        .values(**checked, state=DRAFT, approved_by=None, edited_by=approval.with_hand(present, by))
+    )
+    returns = "" if present.state == DRAFT else f"; it went from {present.state} back to {DRAFT}"
+    _log(
+        transaction,
+        by,
+        "study.edit",
+        identifier,
+        f"of study {identifier} were changed: {', '.join(changed)}{returns}",
+        {
+            **after,
+            "changed": changed,
+            "was": {name: before[name] for name in changed},
+            "from": present.state,
+            "to": DRAFT,
+        },
+    )
+    return study(transaction, identifier)
+
+
+def move(transaction: sa.Connection, identifier: str, action: str, reason: str, by: Actor) -> Study:
+    """Approve, suspend, resume or close a study. Raises NotFound, WrongState, Forbidden, FourEyes."""
+    starts_from, leads_to, roles = MOVES[action]
+    people.require_role(by, *roles)
+    present = study(transaction, identifier)
+    if present.state not in starts_from:
+        raise WrongState(f"study {identifier} is {present.state}; {action} needs {' or '.join(starts_from)}")
+    moved: dict[str, Any] = {"state": leads_to}
+    facts: dict[str, Any] = {"from": present.state, "to": leads_to, "reason": reason}
+    if action == "approve":
+        approval.require_second(transaction, present, by)
+        moved["approved_by"] = by.commitment
+        # What was approved, to the letter.
+        limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
+        budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
+        facts |= {"terms": _facts(present.terms), "budget": budget}
+    transaction.execute(sa.update(studies).where(studies.c.id == identifier).values(**moved))
+    _log(
+        transaction,
+        by,
+        f"study.{action}",
+        identifier,
+        f"study {identifier} went from {present.state} to {leads_to}",
+        facts,
+    )
+    return study(transaction, identifier)
+
+
+def add_member(transaction: sa.Connection, identifier: str, name: str, by: Actor) -> Study:
+    """Make a researcher a member. Repeating it changes nothing. Raises NotFound, Invalid, Forbidden."""
+    people.require_role(by, "admin")
+    present = study(transaction, identifier)
+    member = people.user(transaction, name)
+    if member.role != "researcher":
+        raise Invalid("user", f"only a researcher can be a member, and {name} has the role {member.role}")
+    if name not in present.members:
+        transaction.execute(sa.insert(members).values(study=identifier, user=name))
+        _log(transaction, by, "study.member.add", identifier, "a member was added", {"user": member.commitment})
+    return study(transaction, identifier)
+
+
+def remove_member(transaction: sa.Connection, identifier: str, name: str, by: Actor) -> Study:
+    """End a membership. Raises NotFound, Forbidden."""
+    people.require_role(by, "admin")
+    member = people.user(transaction, name)
+    removed = transaction.execute(sa.delete(members).where(members.c.study == identifier, members.c.user == name))
+    if removed.rowcount != 1:
+        raise NotFound(f"{name} is no member of study {identifier}")
+    _log(transaction, by, "study.member.remove", identifier, "a member was removed", {"user": member.commitment})
+    return study(transaction, identifier)
+
+
+def set_budget(
+    transaction: sa.Connection, identifier: str, epsilon_nano: int, delta_atto: int | None, reason: str, by: Actor
+) -> Study:
+    """Set a study's limits. A draft's take effect at once, as does a lower limit; a raise waits for the DPO.
+
+    Raises WrongState below what is spent, when closed, or beyond the dataset's cap; Forbidden.
+    """
+    people.require_role(by, "admin")
+    present = study(transaction, identifier)
+    if present.state == CLOSED:
+        raise WrongState(f"study {identifier} is closed")
+    limit = accounts.balance(transaction, accounts.STUDY, identifier).limits
+    delta = limit.delta_atto if delta_atto is None else delta_atto
+    raises = epsilon_nano > limit.epsilon_nano or delta > limit.delta_atto
+    _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta, raises=raises)
+    waits = present.state != DRAFT and raises
+    pending = (epsilon_nano, delta, by.commitment) if waits else (None, None, None)
+    # A draft's budget is part of what will be approved.
+    hand = {"edited_by": approval.with_hand(present, by)} if present.state == DRAFT else {}
+    transaction.execute(
+        sa.update(studies)
+        .where(studies.c.id == identifier)
+        .values(raise_epsilon_nano=pending[0], raise_delta_atto=pending[1], raise_by=pending[2], **hand)
+    )
+    if not waits:
+        accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta))
+    _log(
+        transaction,
+        by,
+        "study.budget.ask" if waits else "study.budget.set",
+        identifier,
+        f"a larger budget of study {identifier} waits for the DPO" if waits else f"study {identifier} has a new budget",
+        {"epsilon_nano": epsilon_nano, "delta_atto": delta, "reason": reason},
+    )
+    if not waits and (epsilon_nano, delta) != (limit.epsilon_nano, limit.delta_atto):
+        thresholds.after_limits(transaction, accounts.STUDY, identifier)
+    return study(transaction, identifier)
+
+
+def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by: Actor) -> Study:
+    """Put a waiting raise in force. Raises WrongState when none waits or it no longer fits; Forbidden, FourEyes."""
+    people.require_role(by, "dpo")
+    present = study(transaction, identifier)
+    if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
+        raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
+    approval.require_second_for_raise(transaction, present, by)
+    epsilon_nano, delta_atto = present.raise_to.epsilon_nano, present.raise_to.delta_atto
+    _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta_atto)
+    accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta_atto))
+    transaction.execute(
+        sa.update(studies)
+        .where(studies.c.id == identifier)
+        .values(raise_epsilon_nano=None, raise_delta_atto=None, raise_by=None)
+    )
+    _log(
+        transaction,
+        by,
+        "study.budget.approve",
+        identifier,
+        f"the larger budget of study {identifier} was approved",
+        {"epsilon_nano": epsilon_nano, "delta_atto": delta_atto, "reason": reason},
+    )
+    thresholds.after_limits(transaction, accounts.STUDY, identifier)
+    return study(transaction, identifier)
+
+
+def study(transaction: sa.Connection, identifier: str) -> Study:
+    """Return a study. Raises NotFound."""
+    rows = transaction.execute(_FIND_STUDY, {"study": identifier}).all()
+    if not rows:
+        raise NotFound(f"there is no study {identifier}")
+    return _study(rows[0], tuple(row.member for row in rows if row.member is not None))
+
+
+def visible(transaction: sa.Connection, identifier: str, actor: Actor) -> Study:
+    """Return a study that the actor may know of: admins and DPOs all, researchers their own. Raises NotFound."""
+    found = study(transaction, identifier)
+    if actor.role not in SEE_ALL and actor.name not in found.members:
+        raise NotFound(f"there is no study {identifier}")
+    return found
+
+
+def studies_of(
+    transaction: sa.Connection, actor: Actor, *, after: str | None = None, limit: int | None = None
+) -> list[Study]:
+    """Return the studies an actor may know of, by id."""
+    wanted = sa.select(studies.c.id).order_by(studies.c.id)
+    if actor.role not in SEE_ALL:
+        wanted = wanted.join(members, members.c.study == studies.c.id).where(members.c.user == actor.name)
+    if after is not None:
+        wanted = wanted.where(studies.c.id > after)
+    return [study(transaction, row.id) for row in transaction.execute(wanted.limit(limit)).all()]
+
+
+def require_open(present: Study) -> None:
+    """Raise NotApproved unless the study may ask today."""
+    if present.state != APPROVED:
+        raise NotApproved(f"study {present.id} is {present.state}; it may ask only while it is approved")
+    today = clock.today()
+    if present.terms.starts is not None and today < present.terms.starts:
+        raise NotApproved(f"study {present.id} starts on {present.terms.starts}")
+    if present.terms.ends is not None and today > present.terms.ends:
+        raise NotApproved(f"study {present.id} ended on {present.terms.ends}")
+
+
+def _check_limits(
+    transaction: sa.Connection,
+    dataset: str,
+    identifier: str | None,
+    epsilon_nano: int,
+    delta_atto: int,
+    *,
+    raises: bool = True,
+) -> None:
+    """Refuse a study's limits below its spend and, where they rise, beyond the cap, alone or with the others'."""
+    if epsilon_nano == 0:
+        raise Invalid("epsilon", "must be above 0")
+    if identifier is not None:
+        used = accounts.balance(transaction, accounts.STUDY, identifier).used
+        if not Limits.of(epsilon_nano, delta_atto).hold(used):
+            raise WrongState(f"study {identifier} has already spent {used.text}")
+    if not raises:
+        return
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
+    if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
+        raise WrongState(f"the dataset's own cap is epsilon {epsilon_text(cap.epsilon_nano)}; no study can have more")
+    promised = accounts.promised_epsilon_nano(transaction, dataset, besides=identifier)
+    if promised + epsilon_nano > cap.epsilon_nano and not overcommit(transaction, dataset):
+        left = epsilon_text(max(0, cap.epsilon_nano - promised))
+        raise WrongState(
+            f"the other studies' budgets leave epsilon {left} of the dataset's cap "
+            "(the manifest may say overcommit = true)"
+        )
+
+
+def _checked(terms: Terms) -> dict[str, Any]:
+    try:
+        log.canonical(_facts(terms)).encode()
+    except ValueError:  # half a character, or a number that JSON does not have
+        raise Invalid("terms", "hold what cannot be written as JSON in UTF-8") from None
+    for name in ("title", "purpose", "legal_basis"):
+        if not 1 <= len(getattr(terms, name).strip()) <= TEXT_MAX or "\0" in getattr(terms, name):
+            raise Invalid(name, f"must be a text of 1 to {TEXT_MAX} characters, without NUL")
+    for name in ("starts", "ends"):
+        day = getattr(terms, name)
+        if day is not None and not _is_day(day):
+            raise Invalid(name, "must be a day, as in 2026-12-31")
+    if terms.starts is not None and terms.ends is not None and terms.starts > terms.ends:
+        raise Invalid("ends", "must not be before it starts")
+    return {**_facts(terms), "protocol": log.canonical(terms.protocol)}
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _facts(terms: Terms) -> dict[str, Any]:
+    return {
+        "title": terms.title,
+        "purpose": terms.purpose,
+        "legal_basis": terms.legal_basis,
+        "protocol": dict(terms.protocol),
+        "starts": terms.starts,
+        "ends": terms.ends,
+    }
+
+
+def _study(row: sa.Row[Any], names: tuple[str, ...]) -> Study:
+    waits = row.raise_epsilon_nano is not None
+    return Study(
+        row.id,
+        row.dataset,
+        Terms(row.title, row.purpose, row.legal_basis, json.loads(row.protocol), row.starts, row.ends),
+        row.state,
+        row.created_at,
+        names,
+        Loss(row.raise_epsilon_nano, 0, row.raise_delta_atto) if waits else None,
+        row.opened_by,
+        approval.hands(row.edited_by),
+        row.approved_by,
+        row.raise_by,
+    )
+
+
+def _log(
+    transaction: sa.Connection, by: Actor, action: str, identifier: str, summary: str, facts: Mapping[str, Any]
+) -> None:
+    log.append(transaction, by, action, f"study:{identifier}", summary, study=identifier, facts=facts)

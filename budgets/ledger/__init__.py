@@ -1,0 +1,1 @@
+"""Accounts, and the charges of queries and profiles."""

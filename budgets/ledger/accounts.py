@@ -1,0 +1,286 @@
+"""Accounts: one per study and one per dataset, each with limits and the running sums of what it was charged.
+
+An account promises at most (E, D)-differential privacy. When its limits are set, D is split: D_conv for the conversion
+from zero-concentrated DP, and D_keys for what thresholds may spend. R is the largest rho that converts to E at D_conv.
+A further charge is admitted when, with it, the sum of delta is within D_keys and at least one of two filters holds:
+
+- basic: every charge has a finite epsilon, and their sum is within E;
+- zCDP: the sum of rho is within R.
+
+docs/ledger.md says why either of them will do. Few large queries are admitted by the first, many small ones by the
+second. Whether a charge fits is decided in `admit`, inside the transaction that writes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from budgets import conversion
+from budgets.database.tables import accounts, charges, datasets, profile_charges, studies
+from budgets.errors import NotFound, OverBudget
+from budgets.loss import Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STUDY, DATASET = "study", "dataset"
+UNITS = (("epsilon", "nano"), ("rho", "nano"), ("delta", "atto"))
+NOTHING = Loss(0, 0, 0)
+
+_both = sa.or_(
+    sa.and_(accounts.c.kind == STUDY, accounts.c.owner == sa.bindparam("of_study")),
+    sa.and_(accounts.c.kind == DATASET, accounts.c.owner == sa.bindparam("of_dataset")),
+)
+_FIND_BOTH = sa.select(accounts).where(_both)
+
+
+def _moved(state: str) -> dict[str, sa.ColumnElement[int]]:
+    units = {"unbounded": f"unbounded_{state}"} | {unit: f"{unit}_{state}_{scale}" for unit, scale in UNITS}
+    times = sa.bindparam(state, type_=sa.BigInteger)
+    return {name: accounts.c[name] + times * sa.bindparam(unit, type_=sa.BigInteger) for unit, name in units.items()}
+
+
+_MOVE = sa.update(accounts).where(_both).values(_moved("reserved") | _moved("spent"))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an account promises: epsilon and delta, and what follows from them for the two filters."""
+
+    epsilon_nano: int
+    delta_atto: int
+    rho_nano: int
+    delta_keys_atto: int
+
+    @classmethod
+    def of(cls, epsilon_nano: int, delta_atto: int) -> Limits:
+        """Return limits with delta split in halves: one for the conversion, one for thresholds."""
+        for_conversion = delta_atto - delta_atto // 2
+        return cls(epsilon_nano, delta_atto, conversion.rho_nano_max(epsilon_nano, for_conversion), delta_atto // 2)
+
+    def hold(self, used: Loss) -> bool:
+        """Say whether a sum of losses is within the limits: the dual filter."""
+        basic = used.epsilon_nano is not None and used.epsilon_nano <= self.epsilon_nano
+        return used.delta_atto <= self.delta_keys_atto and (basic or used.rho_nano <= self.rho_nano)
+
+
+@dataclass(frozen=True)
+class Balance:
+    """An account's limits and sums. What is reserved counts as gone until it is settled."""
+
+    kind: str
+    owner: str
+    limits: Limits
+    reserved: Loss
+    spent: Loss
+
+    @property
+    def used(self) -> Loss:
+        """Return what is spent or reserved; its epsilon is None when a charge had no finite one."""
+        return self.spent + self.reserved
+
+    @property
+    def left(self) -> Loss:
+        """Return what each filter by itself could still admit; its epsilon is 0 when the basic one is closed."""
+        used, limits = self.used, self.limits
+        epsilon = 0 if used.epsilon_nano is None else max(0, limits.epsilon_nano - used.epsilon_nano)
+        return Loss(epsilon, max(0, limits.rho_nano - used.rho_nano), limits.delta_keys_atto - used.delta_atto)
+
+    def admits(self, loss: Loss) -> bool:
+        """Say whether a further charge would fit."""
+        return self.limits.hold(self.used + loss)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the balance as people read it. `rho` is the limit of the second filter."""
+        limits = Loss(self.limits.epsilon_nano, self.limits.rho_nano, self.limits.delta_atto).to_json()
+        return {
+            "epsilon": limits["epsilon"],
+            "delta": limits["delta"],
+            "rho": limits["rho"],
+            "spent": self.spent.to_json(),
+            "reserved": self.reserved.to_json(),
+            "remaining": self.left.to_json(),
+        }
+
+
+def open_account(transaction: sa.Connection, kind: str, owner: str, limits: Limits) -> None:
+    """Open an account with nothing spent."""
+    sums = {column.name: 0 for column in accounts.c if column.name.split("_")[1:2] in (["reserved"], ["spent"])}
+    transaction.execute(sa.insert(accounts).values(kind=kind, owner=owner, **_columns(limits), **sums))
+
+
+def _columns(limits: Limits) -> dict[str, int]:
+    return {
+        "epsilon_limit_nano": limits.epsilon_nano,
+        "delta_limit_atto": limits.delta_atto,
+        "rho_limit_nano": limits.rho_nano,
+        "delta_keys_limit_atto": limits.delta_keys_atto,
+    }
+
+
+def balance(transaction: sa.Connection, kind: str, owner: str) -> Balance:
+    """Return an account's balance. Raises NotFound."""
+    row = transaction.execute(sa.select(accounts).where(accounts.c.kind == kind, accounts.c.owner == owner)).first()
+    if row is None:
+        raise NotFound(f"there is no account for the {kind} {owner}")
+    return _balance(row)
+
+
+def balances(transaction: sa.Connection, study: str, dataset: str) -> tuple[Balance, Balance]:
+    """Return the two balances that a charge of a study is held to, its own and its dataset's, as of one moment."""
+    rows = transaction.execute(_FIND_BOTH, {"of_study": study, "of_dataset": dataset})
+    found = {row.kind: _balance(row) for row in rows}
+    return found[STUDY], found[DATASET]
+
+
+def _balance(row: sa.Row[Any]) -> Balance:
+    return Balance(
+        row.kind,
+        row.owner,
+        Limits(row.epsilon_limit_nano, row.delta_limit_atto, row.rho_limit_nano, row.delta_keys_limit_atto),
+        Loss(
+            None if row.unbounded_reserved else row.epsilon_reserved_nano,
+            row.rho_reserved_nano,
+            row.delta_reserved_atto,
+        ),
+        Loss(None if row.unbounded_spent else row.epsilon_spent_nano, row.rho_spent_nano, row.delta_spent_atto),
+    )
+
+
+def promised_epsilon_nano(transaction: sa.Connection, dataset: str, *, besides: str | None) -> int:
+    """Return the sum of the epsilon that a dataset's studies may still take or took, `besides` one of them.
+
+    A closed study holds what it spent and no more. What the dataset's profiles took is part of the sum.
+    """
+    c = accounts.c
+    closed = sa.and_(studies.c.state == "closed", c.unbounded_spent + c.unbounded_reserved == 0)
+    used = c.epsilon_spent_nano + c.epsilon_reserved_nano
+    # By the second filter the sum may be beyond the limit: what is promised is never more than the limit.
+    kept = sa.case((sa.and_(closed, used < c.epsilon_limit_nano), used), else_=c.epsilon_limit_nano)
+    total: int | None = transaction.execute(
+        sa.select(sa.func.sum(kept))
+        .join_from(accounts, studies, accounts.c.owner == studies.c.id)
+        .where(accounts.c.kind == STUDY, studies.c.dataset == dataset, studies.c.id != (besides or ""))
+    ).scalar()
+    return int(total or 0) + _taken_by_profiles(transaction, dataset)
+
+
+def _taken_by_profiles(transaction: sa.Connection, dataset: str) -> int:
+    """Return the sum of the epsilon that a dataset's profiles were charged, those given back aside."""
+    c = profile_charges.c
+    signed = sa.case((c.kind == "reserve", c.epsilon_nano), (c.kind == "void", -c.epsilon_nano), else_=0)
+    taken: int | None = transaction.execute(sa.select(sa.func.sum(signed)).where(c.dataset == dataset)).scalar()
+    return int(taken or 0)
+
+
+def set_limits(transaction: sa.Connection, kind: str, owner: str, limits: Limits) -> None:
+    """Set limits. The database refuses those that what is spent and reserved does not fit."""
+    transaction.execute(
+        sa.update(accounts).where(accounts.c.kind == kind, accounts.c.owner == owner).values(**_columns(limits))
+    )
+
+
+def admit(transaction: sa.Connection, study: str | None, dataset: str, loss: Loss) -> None:
+    """Reserve a loss on both accounts, or raise OverBudget having changed nothing.
+
+    Without a study it is the dataset's account alone that is charged, here and below.
+    """
+    held_to = (balance(transaction, DATASET, dataset),) if study is None else balances(transaction, study, dataset)
+    for present in held_to:
+        if not present.admits(loss):
+            raise OverBudget(present.kind, loss, present.left)
+    _move(transaction, study, dataset, loss, reserved=1, spent=0)
+
+
+def spend(transaction: sa.Connection, study: str | None, dataset: str, loss: Loss) -> None:
+    """Turn a reserved loss into a spent one, on both accounts."""
+    _move(transaction, study, dataset, loss, reserved=-1, spent=1)
+
+
+def studies_with_reserves() -> sa.Select[Any]:
+    """Return the SELECT of the studies that have something reserved."""
+    c = accounts.c
+    # Every loss has an epsilon above 0 or counts as unbounded.
+    return sa.select(c.owner).where(c.kind == STUDY, c.epsilon_reserved_nano + c.unbounded_reserved > 0)
+
+
+def give_back(transaction: sa.Connection, study: str | None, dataset: str, loss: Loss) -> None:
+    """Release a reserved loss, on both accounts."""
+    _move(transaction, study, dataset, loss, reserved=-1, spent=0)
+
+
+def _move(
+    transaction: sa.Connection, study: str | None, dataset: str, loss: Loss, *, reserved: int, spent: int
+) -> None:
+    epsilon, unbounded = (0, 1) if loss.epsilon_nano is None else (loss.epsilon_nano, 0)
+    moved = transaction.execute(
+        _MOVE,
+        {
+            "of_study": study,
+            "of_dataset": dataset,
+            "reserved": reserved,
+            "spent": spent,
+            "unbounded": unbounded,
+            "epsilon": epsilon,
+            "rho": loss.rho_nano,
+            "delta": loss.delta_atto,
+        },
+    )
+    # No account's owner equals NULL: a charge without a study moves one.
+    wanted = 1 if study is None else 2
+    assert moved.rowcount == wanted, "a charge always moves its dataset's account, and its study's if it has one"
+
+
+def used(transaction: sa.Connection) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Return, of each (kind, owner), what is spent or reserved: epsilon, rho, delta, and charges without an epsilon."""
+    c = accounts.c
+    sums = [c[f"{unit}_spent_{scale}"] + c[f"{unit}_reserved_{scale}"] for unit, scale in UNITS]
+    wanted = sa.select(c.kind, c.owner, *sums, c.unbounded_spent + c.unbounded_reserved)
+    return {(row[0], row[1]): tuple(map(int, row[2:])) for row in transaction.execute(wanted)}
+
+
+def discrepancies(transaction: sa.Connection) -> Iterator[str]:
+    """Yield each account whose running sums are not the sums of its charges."""
+    for row in transaction.execute(sa.select(accounts)).all():
+        if row.kind == STUDY:
+            sums = _sums_of_charges(transaction, charges, charges.c.study == row.owner)
+        else:
+            of_studies = _sums_of_charges(transaction, charges, charges.c.dataset == row.owner)
+            own = _sums_of_charges(transaction, profile_charges, profile_charges.c.dataset == row.owner)
+            sums = {state: tuple(map(sum, zip(of_studies[state], own[state], strict=True))) for state in of_studies}
+        kept = {
+            state: (
+                *(getattr(row, f"{unit}_{state}_{scale}") for unit, scale in UNITS),
+                getattr(row, f"unbounded_{state}"),
+            )
+            for state in ("reserved", "spent")
+        }
+        if sums != kept:
+            yield f"{row.kind} {row.owner}: its sums are {kept}, its charges make {sums}"
+
+
+def _sums_of_charges(
+    transaction: sa.Connection, table: sa.Table, mine: sa.ColumnElement[bool]
+) -> dict[str, tuple[int, ...]]:
+    def total(kind: str) -> tuple[int, ...]:
+        columns = [sa.func.coalesce(sa.func.sum(table.c[f"{unit}_{scale}"]), 0) for unit, scale in UNITS]
+        unbounded = sa.func.count() - sa.func.count(table.c.epsilon_nano)
+        row = transaction.execute(sa.select(*columns, unbounded).where(mine, table.c.kind == kind)).one()
+        return tuple(int(value) for value in row)
+
+    reserved, settled, voided = total("reserve"), total("settle"), total("void")
+    open_ = tuple(r - s - v for r, s, v in zip(reserved, settled, voided, strict=True))
+    return {"reserved": open_, "spent": settled}
+
+
+def overcommit(transaction: sa.Connection, dataset: str) -> bool:
+    """Say whether the studies' limits may together pass the dataset's cap. Raises NotFound."""
+    allowed: int | None = transaction.execute(
+        sa.select(datasets.c.overcommit).where(datasets.c.name == dataset)
+    ).scalar()
+    if allowed is None:
+        raise NotFound(f"there is no dataset {dataset}")
+    return bool(allowed)

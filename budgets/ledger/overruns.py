@@ -1,0 +1,37 @@
+"""How many scans ended after their first slot: by day and dataset, for the admin alone.
+
+Each such answer took a further beat, which its asker saw; nobody else need know of which. So there is no entry of the
+log and no time finer than a day.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from budgets.database import clock
+from budgets.database.tables import overruns
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def add(transaction: Connection, dataset: str) -> None:
+    """Count one more today."""
+    key = {"day": clock.now()[:10], "dataset": dataset}
+    mine = sa.and_(overruns.c.day == key["day"], overruns.c.dataset == dataset)
+    changed = transaction.execute(sa.update(overruns).where(mine).values(scans=overruns.c.scans + 1))
+    if changed.rowcount == 0:
+        transaction.execute(sa.insert(overruns), {**key, "scans": 1})
+
+
+def counts(transaction: Connection, since: str) -> dict[str, int]:
+    """Return the scans of each dataset since a day (as 2026-01-31), where there were any."""
+    found = transaction.execute(
+        sa.select(overruns.c.dataset, sa.func.sum(overruns.c.scans))
+        .where(overruns.c.day >= since)
+        .group_by(overruns.c.dataset)
+        .order_by(overruns.c.dataset)
+    )
+    return {row[0]: int(row[1]) for row in found}

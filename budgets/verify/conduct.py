@@ -1,0 +1,313 @@
+"""Whether what was done was in order, told from the audit log alone: part of the independent check (`log.py`).
+
+The server refuses what is out of order. Here the same is read from its log, by code of its own: a server that was
+changed so that it no longer refuses still leaves entries, and they say who did what in which state of the study.
+
+- time does not run backwards;
+- roles: an actor was added by an entry, acts in the role that they were added with, and what only an admin or only a
+  DPO may do was done by one;
+- states: a study is approved from draft, asks only while it is approved and between its days, and does nothing once
+  it is closed; what was approved is what was last written, and a larger budget waits for a DPO;
+- four eyes: nobody approved what they opened, edited or proposed;
+- a query was asked by a member, of the study's dataset, of an edition that was imported, within the parts of the
+  protocol that an entry shows (tables, statistics, the largest epsilon);
+- a release was read by a member of its study, an admin or a DPO.
+
+People appear as commitments. That two are the same tells that the person is; that two differ tells nothing, for a
+person goes by a new one every so often (`identity.renew`, which does not say who it is). So what is said here of
+persons rests on equal commitments: "no member" is said only of an actor under the very commitment they were added to
+the server with, for until they have another it is the one that their membership names.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+ROLES = ("researcher", "admin", "dpo")
+FIXED = {"system": "system", "anonymous": "none"}  # actors without a commitment, and their roles
+COMMITMENT = re.compile(r"[0-9a-f]{64}")
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
+TERMS = ("title", "purpose", "legal_basis", "protocol", "starts", "ends")
+
+# action -> (the states it starts from, the state it leads to, the roles that may do it)
+MOVES = {
+    "study.approve": ((DRAFT,), APPROVED, ("dpo",)),
+    "study.suspend": ((APPROVED,), SUSPENDED, ("dpo",)),
+    "study.resume": ((SUSPENDED,), APPROVED, ("dpo",)),
+    "study.close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
+}
+NANO = 10**9
+UNDER_WAY = dt.timedelta(hours=1)  # longer than any request: who was given a new commitment may act by the old one
+ROUNDED = 1_000  # billionths: charges are rounded up, so they may be a little above what was asked for
+
+
+@dataclass
+class Study:
+    """A study as far as the log was read. `hands` are the commitments of all who opened or edited it."""
+
+    dataset: str
+    terms: Mapping[str, Any]
+    budget: tuple[int, int]
+    hands: set[str]
+    state: str = DRAFT
+    members: set[str] = field(default_factory=set)
+    raise_by: str | None = None
+    renewed_at: str | None = None  # when somebody became a member by a renewed commitment
+
+
+@dataclass
+class Conduct:
+    """What was read so far."""
+
+    studies: dict[str, Study] = field(default_factory=dict)
+    _roles: dict[str, str] = field(default_factory=dict)  # commitment -> role
+    _renewed: set[str] = field(default_factory=set)  # the commitments that came later than their persons
+    _editions: dict[str, int] = field(default_factory=dict)
+    _time: str = ""
+    _still: bool = False  # the clock may have been set back: time stands still in the log until it has caught up
+
+    def read(self, entry: Mapping[str, Any]) -> Iterator[str]:
+        """Take in an entry and yield what was out of order."""
+        try:
+            yield from self._when_and_who(entry)
+            action = entry["action"]
+            act = ACTS.get(action)
+            if act is not None:
+                yield from act(self, entry, entry["facts"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            yield f"it is not of the form that entries of {entry.get('action')} have"
+
+    def _when_and_who(self, entry: Mapping[str, Any]) -> Iterator[str]:
+        time, actor, role = entry["time"], entry["actor"], entry["role"]
+        self._still = time == self._time
+        if not TIME.fullmatch(time):
+            yield f"its time is {time!r}, which is none"
+        elif time < self._time:
+            yield f"its time is {time}, before that of an entry before it ({self._time})"
+        else:
+            self._time = time
+        given = FIXED.get(actor) or self._roles.get(actor)
+        if given is not None and role != given:
+            yield f"its actor acts as {role}, and has the role {given}"
+        elif given is None:
+            yield f"its actor is nobody that an entry added, in the role {role}"
+
+    # People and data
+
+    def _add_user(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        commitment = entry["subject"].removeprefix("user:")
+        if facts["role"] not in ROLES or not COMMITMENT.fullmatch(commitment):
+            yield f"it adds {commitment} in the role {facts['role']}"
+        if commitment in self._roles:
+            yield f"it adds {commitment}, who is there"
+        self._roles[commitment] = facts["role"]
+
+    def _renew(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from self._add_user(entry, facts)
+        self._renewed.add(entry["subject"].removeprefix("user:"))
+
+    def _import(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        owner, edition = entry["subject"].removeprefix("dataset:"), facts["edition"]
+        if edition != self._editions.get(owner, 0) + 1:
+            yield f"it imports edition {edition} of {owner} after edition {self._editions.get(owner, 0)}"
+        self._editions[owner] = max(edition, self._editions.get(owner, 0))
+
+    # Studies
+
+    def _open(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "admin")
+        if entry["study"] in self.studies:
+            yield f"it opens the study {entry['study']}, which is there"
+        terms = {name: facts["terms"][name] for name in TERMS}
+        self.studies[entry["study"]] = Study(facts["dataset"], terms, _limits(facts["budget"]), {entry["actor"]})
+
+    def _edit(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "admin")
+        study = yield from self._living(entry)
+        if study is not None:
+            study.terms, study.state = {name: facts[name] for name in TERMS}, DRAFT
+            study.hands.add(entry["actor"])
+
+    def _move(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        starts_from, leads_to, roles = MOVES[entry["action"]]
+        yield from _by(entry, *roles)
+        study = self.studies.get(entry["study"])
+        if study is None:
+            yield f"it is about the study {entry['study']}, which the log did not open"
+            return
+        if study.state not in starts_from:
+            yield f"the study {entry['study']} was {study.state}, not {' or '.join(starts_from)}"
+        if (facts["from"], facts["to"]) != (study.state, leads_to):
+            yield f"it says that the study went from {facts['from']} to {facts['to']}"
+        if leads_to == APPROVED and entry["action"] == "study.approve":
+            yield from _approves(study, entry, facts)
+        study.state = leads_to
+
+    def _add_member(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "admin")
+        study = self.studies.get(entry["study"])
+        if study is None:
+            yield f"it is about the study {entry['study']}, which the log did not open"
+            return
+        if self._roles.get(facts["user"], "researcher") != "researcher":
+            yield f"it makes a member of a {self._roles[facts['user']]}"
+        study.members.add(facts["user"])
+        if facts["user"] in self._renewed:
+            study.renewed_at = entry["time"]
+
+    def _remove_member(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "admin")
+        if entry["study"] in self.studies:
+            self.studies[entry["study"]].members.discard(facts["user"])
+
+    # Budgets
+
+    def _set_budget(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "admin")
+        study = yield from self._living(entry)
+        if study is None:
+            return
+        limits = _limits(facts)
+        if study.state == DRAFT:
+            study.hands.add(entry["actor"])
+        elif limits[0] > study.budget[0] or limits[1] > study.budget[1]:
+            yield f"it raises the budget of the study {entry['study']}, which is {study.state}, without a DPO"
+        study.budget, study.raise_by = limits, None
+
+    def _ask_budget(self, entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "admin")
+        study = yield from self._living(entry)
+        if study is not None:
+            study.raise_by = entry["actor"]
+
+    def _approve_budget(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "dpo")
+        study = yield from self._living(entry)
+        if study is not None:
+            if study.raise_by == entry["actor"]:
+                yield f"who proposed the larger budget of the study {entry['study']} approved it"
+            study.budget, study.raise_by = _limits(facts), None
+
+    def _living(self, entry: Mapping[str, Any]) -> Any:
+        """Return the study of an entry, having yielded what is wrong if there is none or it is closed."""
+        study = self.studies.get(entry["study"])
+        if study is None:
+            yield f"it is about the study {entry['study']}, which the log did not open"
+        elif study.state == CLOSED:
+            yield f"it changes the study {entry['study']}, which is closed"
+        return study
+
+    # Queries. A release or failure may come when the study is suspended already: it was reserved before.
+
+    def _ask(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "researcher")
+        study = self.studies.get(entry["study"])
+        if study is None:
+            yield f"it asks under the study {entry['study']}, which the log did not open"
+            return
+        if study.state != APPROVED:
+            yield f"it asks under the study {entry['study']}, which is {study.state}"
+        yield from _within_days(study, entry["time"], still=self._still)
+        if self._is_no_member(study, entry):
+            yield f"it was asked by somebody who is no member of the study {entry['study']}"
+        if facts["dataset"] != study.dataset:
+            yield f"it asks about {facts['dataset']}, and the study is on {study.dataset}"
+        if not 0 < facts["edition"] <= self._editions.get(facts["dataset"], 0):
+            yield f"it asks edition {facts['edition']} of {facts['dataset']}, which was not imported"
+        for what in _outside(study.terms["protocol"], facts):
+            yield f"it is outside the protocol of the study {entry['study']}: {what}"
+
+    def _read_release(self, entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, *ROLES)
+        study = self.studies.get(entry["study"])
+        if study is None:
+            yield f"it reads a release of the study {entry['study']}, which the log did not open"
+        elif entry["role"] == "researcher" and self._is_no_member(study, entry):
+            yield f"it was read by somebody who is no member of the study {entry['study']}"
+
+    def _is_no_member(self, study: Study, entry: Mapping[str, Any]) -> bool:
+        """Say whether an actor is no member for sure: one under a renewed commitment may be."""
+        actor = entry["actor"]
+        return (
+            actor not in self._renewed and actor not in study.members and not _lately(study.renewed_at, entry["time"])
+        )
+
+
+ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Iterator[str]]] = {
+    "user.add": Conduct._add_user,
+    "identity.renew": Conduct._renew,
+    "dataset.import": Conduct._import,
+    "study.open": Conduct._open,
+    "study.edit": Conduct._edit,
+    **dict.fromkeys(MOVES, Conduct._move),
+    "study.member.add": Conduct._add_member,
+    "study.member.remove": Conduct._remove_member,
+    "study.budget.set": Conduct._set_budget,
+    "study.budget.ask": Conduct._ask_budget,
+    "study.budget.approve": Conduct._approve_budget,
+    **dict.fromkeys(("query.reserve", "query.resume", "query.replay"), Conduct._ask),
+    "release.read": Conduct._read_release,
+}
+
+
+def _by(entry: Mapping[str, Any], *roles: str) -> Iterator[str]:
+    if entry["role"] not in roles:
+        yield f"it is for the role {' or '.join(roles)}, and was done as {entry['role']}"
+
+
+def _approves(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+    if entry["actor"] in study.hands:
+        yield f"who opened or edited the study {entry['study']} approved it"
+    # Entries of earlier versions do not say what was approved.
+    if "terms" in facts and _text(facts["terms"]) != _text(study.terms):
+        yield f"it approves other terms than were last written for the study {entry['study']}"
+    if "budget" in facts and _limits(facts["budget"]) != study.budget:
+        yield f"it approves another budget than the study {entry['study']} has"
+
+
+def _within_days(study: Study, time: str, *, still: bool) -> Iterator[str]:
+    starts, ends = study.terms["starts"], study.terms["ends"]
+    if starts is not None and time[:10] < starts:
+        yield f"it asks before the study's first day, {starts}"
+    if ends is None or still or time[:10] <= ends:
+        return
+    # The server looked at the day a moment before it wrote the entry.
+    if (dt.datetime.fromisoformat(time) - dt.timedelta(minutes=1)).date().isoformat() > ends:
+        yield f"it asks after the study's last day, {ends}"
+
+
+def _lately(moment: str | None, time: str) -> bool:
+    """Say whether a moment was so short a while ago that a request from before it may still be under way."""
+    return moment is not None and dt.datetime.fromisoformat(time) - dt.datetime.fromisoformat(moment) < UNDER_WAY
+
+
+def _outside(protocol: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a protocol does not include, as far as an entry shows it by itself."""
+    query, most = facts["query"], protocol.get("epsilon_nano_max")
+    if "tables" in protocol and isinstance(query["from"], str) and query["from"] not in protocol["tables"]:
+        yield f"the table {query['from']}"
+    if "statistics" in protocol:
+        for name, statistic in query["select"].items():
+            if not set(statistic) & set(protocol["statistics"]):
+                yield f"the statistic {name}"
+    if most is not None:
+        epsilon, rho = facts["loss"]["epsilon_nano"], facts["loss"]["rho_nano"]
+        # Of rho as much as pure DP of the largest epsilon costs.
+        if (epsilon is None or epsilon > most + ROUNDED) and 2 * (rho - ROUNDED) * NANO > most**2:
+            yield f"more than epsilon {most / NANO:g}"
+
+
+def _limits(facts: Mapping[str, Any]) -> tuple[int, int]:
+    return int(facts["epsilon_nano"]), int(facts["delta_atto"])
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,373 @@
+"""The independent check of an exported audit log: what the data protection officer need not trust the server for.
+
+It hashes every entry anew, follows the chain, compares the root with a checkpoint that the log's key has signed and
+with older checkpoints that the DPO kept, accepts a later key only when the log names it under a checkpoint of the key
+before, counts anew what every account spent, and reads from the entries whether what was done was in order.
+
+This folder stands on itself, the standard library and `cryptography`, and on nothing else of Rowless: it can be copied
+anywhere, read in an hour and run there with `python -m verify EXPORT --key VKEY`. `rowless audit verify` does the same.
+In place of an export both take a release certificate, which `certificate.py` checks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import certificate, checkpoint
+from .checkpoint import BadNote, Checkpoint, Verifier
+from .conduct import Conduct
+from .merkle import EMPTY_ROOT, Frontier, leaf_hash
+from .spending import Recount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from .certificate import Certified
+
+START = "0" * 64  # what the first entry names as its predecessor
+NAMES_KEY, SIGNS_KEY = "audit.key.name", "audit.key.sign"
+PROBLEMS_SHOWN = 100
+LINE_BYTES_MAX = 64 * 2**20  # far more than an entry may have: whatever the file is, it fits into memory
+PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, zip, bzip2, xz, zstd
+
+
+@dataclass(frozen=True)
+class Note:
+    """A checkpoint that is held against the log, and what to say when it does not fit."""
+
+    what: str
+    text: str
+    said: Checkpoint
+
+
+@dataclass
+class Report:
+    """What was checked and found."""
+
+    entries: int = 0
+    root: bytes = EMPTY_ROOT
+    problems: list[str] = field(default_factory=list)
+    problems_in_all: int = 0
+    checked: list[str] = field(default_factory=list)
+    accounts: list[dict[str, Any]] = field(default_factory=list)
+    key: str = ""  # the verifier key in force at the end
+
+    @property
+    def verdict(self) -> str:
+        """Return "ok", or "failed" when there is any problem."""
+        return "failed" if self.problems_in_all else "ok"
+
+    def add(self, problem: str) -> None:
+        """Note a problem. The first hundred are kept in words."""
+        self.problems_in_all += 1
+        if len(self.problems) < PROBLEMS_SHOWN:
+            self.problems.append(problem)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        return {
+            "verdict": self.verdict,
+            "entries": self.entries,
+            "root": self.root.hex(),
+            "problems": self.problems,
+            "problems_in_all": self.problems_in_all,
+            "checked": self.checked,
+            "accounts": self.accounts,
+            "key": self.key,
+        }
+
+
+class _Keys:
+    """The chain of keys: the one the DPO holds, then those that the log names, each signed for by the one before."""
+
+    def __init__(self, first: Verifier) -> None:
+        self._in_force: list[tuple[int, Verifier]] = [(0, first)]  # from which size on
+        self._named: tuple[int, str] | None = None
+
+    def at(self, size: int) -> Verifier:
+        """Return the key that signs the log of a size."""
+        return next(key for since, key in reversed(self._in_force) if since <= size)
+
+    @property
+    def count(self) -> int:
+        """Return how many keys there were."""
+        return len(self._in_force)
+
+    def read(self, position: int, entry: Mapping[str, Any], root_before: bytes) -> Iterator[str]:
+        """Take in an entry and yield what is wrong: a key is named, and signed for by the next entry."""
+        action, facts = entry.get("action"), entry.get("facts")
+        named, self._named = self._named, None
+        if action == NAMES_KEY and isinstance(facts, dict):
+            self._named = (position, str(facts.get("key")))
+            if facts.get("before") != self.at(position).text:
+                yield "it replaces a key that was not in force"
+        elif action == SIGNS_KEY and isinstance(facts, dict):
+            yield from self._sign(position, named, str(facts.get("checkpoint")), root_before)
+        elif named is not None:
+            yield "it should hold the checkpoint by which the key before signs for the new one"
+
+    def _sign(self, position: int, named: tuple[int, str] | None, note: str, root_before: bytes) -> Iterator[str]:
+        present = self.at(position)
+        if named is None:
+            yield "it signs for a key that the entry before does not name"
+            return
+        try:
+            following = Verifier.of(named[1])
+            said = checkpoint.open_note(note, present)
+        except BadNote as error:
+            yield f"it does not hand the log over to a new key: {error}"
+            return
+        if (said.size, said.root) != (position, root_before):
+            yield "it hands the log over by a checkpoint of something else"
+        elif following.name != present.name:
+            yield "it hands the log over to a key of another name"
+        else:
+            self._in_force.append((position + 1, following))
+
+
+def verify(
+    lines: Iterable[bytes],
+    *,
+    key: str,
+    covering: str,
+    older: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda _bytes: None,
+) -> Report:
+    """Check an exported log and return what was found; nothing is raised for what is wrong with it.
+
+    `lines` are those of the export, `covering` the checkpoint that came with it, `older` checkpoints kept from before.
+    """
+    report = Report()
+    try:
+        keys = _Keys(Verifier.of(key))
+    except BadNote as error:
+        report.add(f"the key: {error}")
+        return report
+    notes = list(_notes(report, covering, older))
+    tree, accounts, conduct = Frontier(), Recount(), Conduct()
+    roots: dict[int, bytes | None] = {note.said.size: None for note in notes} | {0: EMPTY_ROOT}
+    previous, offset = START, 0
+    for position, line in enumerate(lines):
+        progress(len(line))
+        text = line.removesuffix(b"\n")
+        leaf = leaf_hash(text)
+        entry = _entry(text)
+        if entry is None:
+            report.add(f"entry {position}: it is not an entry in canonical JSON{_instead(position, line)}")
+        else:
+            if entry.get("index") != position + offset:
+                report.add(f"entry {position}: it says it is entry {entry.get('index')}")
+                offset = entry["index"] - position if type(entry.get("index")) is int else offset
+            if entry.get("previous") != previous:
+                report.add(f"entry {position}: it does not follow the entry before it")
+            needs_root = entry.get("action") == SIGNS_KEY
+            found = keys.read(position, entry, tree.root() if needs_root else b"")
+            for problem in (*found, *accounts.read(entry), *conduct.read(entry)):
+                report.add(f"entry {position}: {problem}")
+        tree.add(leaf)
+        previous = leaf.hex()
+        if tree.size in roots:
+            roots[tree.size] = tree.root()
+    report.entries, report.root = tree.size, tree.root()
+    if not tree.size:
+        report.add("the export is empty")
+    for note in notes:
+        for problem in _against(note, report.entries, roots[note.said.size], keys):
+            report.add(f"{note.what}: {problem}")
+    report.key = keys.at(report.entries).text
+    report.accounts = [account.to_json() for _, account in sorted(accounts.accounts.items())]
+    report.checked = _checked(report, notes, keys, accounts, conduct)
+    return report
+
+
+def _notes(report: Report, covering: str, older: Sequence[str]) -> Iterator[Note]:
+    """Yield the checkpoints that can be read; the first is the one that covers the export."""
+    for number, text in enumerate((covering, *older)):
+        what = "the checkpoint" if number == 0 else "the older checkpoint" + (f" {number}" if len(older) > 1 else "")
+        try:
+            yield Note(what, text, checkpoint.read(text))
+        except BadNote as error:
+            report.add(f"{what}: {error}")
+
+
+def _against(note: Note, entries: int, root: bytes | None, keys: _Keys) -> Iterator[str]:
+    """Yield what does not fit between a checkpoint and the log."""
+    said = note.said
+    covers = note.what == "the checkpoint"
+    try:
+        checkpoint.open_note(note.text, keys.at(said.size))
+    except BadNote as error:
+        yield str(error)
+    if said.size > entries:
+        yield (
+            f"it was signed for {said.size} entries and the export has {entries}: entries are missing, at the end "
+            "where nothing above says otherwise" + ("" if covers else "; or a backup was restored")
+        )
+    elif root != said.root:
+        yield f"the first {said.size} entries are not those that were signed: the log was rewritten" + (
+            "" if covers else ", or is another branch of it (a fork, or a restored backup that was written on)"
+        )
+    if covers and said.size < entries:
+        yield f"it covers {said.size} of {entries} entries; nobody signed for the others"
+
+
+def _entry(text: bytes) -> dict[str, Any] | None:
+    """Return an entry's body, or None unless the text is the canonical JSON of one."""
+    try:
+        found = json.loads(text)
+        same = _CANONICAL.encode(found).encode() == text
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and same else None
+
+
+def _instead(position: int, line: bytes) -> str:
+    """Return what a file may be in place of an export, when its first line is no entry."""
+    if position:
+        return ""
+    return " (the file is packed: unpack it first)" if line.startswith(PACKED) else " (is this file an export at all?)"
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _checked(report: Report, notes: Sequence[Note], keys: _Keys, accounts: Recount, conduct: Conduct) -> list[str]:
+    charges = _several(accounts.charged, "charge", "charges")
+    held = _several(len(report.accounts), "account", "accounts")
+    studies = _several(len(conduct.studies), "study", "studies")
+    kept = [str(note.said.size) for note in notes if note.what != "the checkpoint"]
+    return [
+        f"{_several(report.entries, 'entry', 'entries')}: whether each, hashed anew, stands in its place",
+        f"whether their root, {report.root.hex()}, is the one that was signed",
+        f"older checkpoints, of {' and '.join(kept)} entries: whether the log only grew"
+        if kept
+        else "no older checkpoint was given: a log that was rewritten as a whole, and signed again, would pass",
+        _several(keys.count, "signing key", "signing keys: whether each was signed for by the one before"),
+        f"{charges} in {held}: whether the sums, counted anew, are within the limits",
+        f"{studies}: whether who asked, read, edited and approved had the role, in the right state and time",
+    ]
+
+
+def _several(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def words(report: Report) -> str:
+    """Return a report for people."""
+    lines = ["Checked:", *(f"  {line}" for line in report.checked)] if report.checked else []
+    if report.accounts:
+        lines += ["Accounts, by the log:", *(f"  {_account(account)}" for account in report.accounts)]
+    if report.problems:
+        lines += ["Problems:", *(f"  {problem}" for problem in report.problems)]
+        left = report.problems_in_all - len(report.problems)
+        lines += [f"  and {left} more"] if left else []
+    good = "Verdict: ok. What was checked holds."
+    return "\n".join([*lines, good if report.verdict == "ok" else "Verdict: FAILED. Do not rely on this log."])
+
+
+def _account(account: Mapping[str, Any]) -> str:
+    used, limits = account["used"], account["limits"]
+    epsilon = "no finite epsilon" if used["epsilon"] is None else f"epsilon {used['epsilon']:.9g}"
+    return (
+        f"{account['kind']} {account['owner']}: used {epsilon}, rho {used['rho']:.9g}, delta {used['delta']:.9g}; "
+        f"limits epsilon {limits['epsilon']:.9g}, delta {limits['delta']:.9g}"
+        + (f"; {_several(account['open_charges'], 'charge', 'charges')} open" if account["open_charges"] else "")
+        + ("" if account["within_limits"] else "; OVERSPENT")
+    )
+
+
+def verify_files(
+    export: Path,
+    *,
+    key: str,
+    covering: Path | None = None,
+    older: Sequence[Path] = (),
+    kept: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda _bytes: None,
+) -> Report:
+    """Check an exported log that lies in files; its checkpoint is EXPORT.checkpoint unless another is given.
+
+    Older checkpoints lie in files, or (`kept`) are at hand. Raises OSError when a file cannot be read.
+    """
+    beside = covering or export.with_name(f"{export.name}.checkpoint")
+    if covering is None and not beside.exists():
+        lacks = "there is no such file; name the checkpoint that came with the export (--checkpoint)"
+        raise FileNotFoundError(errno.ENOENT, lacks, str(beside))
+    with export.open("rb") as opened:
+        lines = iter(lambda: opened.readline(LINE_BYTES_MAX), b"")
+        # What is no UTF-8 is no note either, and is said to be none.
+        notes = [one.read_bytes().decode(errors="replace") for one in (beside, *older)]
+        return verify(lines, key=key, covering=notes[0], older=[*notes[1:], *kept], progress=progress)
+
+
+def is_certificate(file: Path) -> bool:
+    """Say whether a file is a release certificate, and not an export. What came through a pipe can be read once."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return opened.read(len(certificate.HEAD)) == certificate.HEAD
+
+
+def verify_certificate(
+    file: Path,
+    log: Path | None = None,
+    *,
+    key: str,
+    covering: Path | None = None,
+    older: Sequence[Path] = (),
+    progress: Callable[[int], None] = lambda _bytes: None,
+) -> tuple[Certified, Report | None]:
+    """Check a certificate, and the export of a log, if there is one, that has to go on from the certificate's."""
+    document = file.read_bytes()
+    found = certificate.verify_release(document, key=key)
+    if log is None:
+        return found, None
+    # The proof says that the entry is under this checkpoint: what is under it, is in the export.
+    kept = certificate.checkpoint_of(document)
+    report = verify_files(log, key=key, covering=covering, older=older, kept=kept, progress=progress)
+    if report.verdict != "ok":
+        found.problems.append(f"the log in {log.name}: it is not sound, or not the log of this certificate")
+    elif not kept:
+        found.problems.append(f"the log in {log.name}: there is no checkpoint in the certificate to find in it")
+    else:
+        found.checked.append(f"the log in {log.name}: its {report.entries} entries go on from that checkpoint")
+    return found, report
+
+
+def words_of_both(found: Certified, report: Report | None) -> str:
+    """Return what was found of a certificate, and before it of its log, for people."""
+    of_log = "" if report is None else f"The log\n{words(report)}\n\nThe certificate\n"
+    return of_log + certificate.words(found)
+
+
+def main() -> int:
+    """Check what the command line names, print the report and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m budgets.verify", description="Check an exported audit log, or a release certificate."
+    )
+    parser.add_argument("export", type=Path, help="the export, or the certificate")
+    parser.add_argument("--key", required=True, help="the verifier key that you kept: NAME+HASH+KEY")
+    parser.add_argument("--checkpoint", type=Path, help="the checkpoint of the export [EXPORT.checkpoint]")
+    parser.add_argument("--since", type=Path, action="append", default=[], help="a checkpoint that you kept")
+    parser.add_argument("--log", type=Path, help="beside a certificate: an export in which it has to be")
+    given = parser.parse_args()
+    files: dict[str, Any] = {"key": given.key, "covering": given.checkpoint, "older": given.since}
+    if given.log is not None and not is_certificate(given.export):
+        parser.error("--log is for a certificate, and this is none")
+    try:
+        if is_certificate(given.export):
+            found, report = verify_certificate(given.export, given.log, **files)
+            verdict, said = found.verdict, words_of_both(found, report)
+        else:
+            report = verify_files(given.export, **files)
+            verdict, said = report.verdict, words(report)
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}")
+    sys.stdout.write(f"{said}\n")
+    return int(verdict != "ok")

@@ -1,0 +1,290 @@
+"""What every account spent, counted anew from the audit log alone: part of the independent check (`log.py`).
+
+It shares no code with the ledger: the sums, the two filters and the conversion between them are written here a second
+time, from docs/ledger.md. So a mistake in the ledger, a limit raised behind its back or a charge that the log does not
+show has to be found here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+NANO, ATTO = 10**9, 10**18
+OPEN, SPENT, GIVEN_BACK = "open", "spent", "given back"
+ATTEMPTS_MAX = 3  # on one charge
+SLACK = 1e-9  # relative: far more than what floats are off by, far less than any charge
+
+Loss = tuple[int | None, int, int]  # epsilon in billionths (None: no finite one), rho in billionths, delta in 10^-18
+
+
+@dataclass
+class Account:
+    """The limits and sums of one account, as the log has them."""
+
+    kind: str
+    owner: str
+    epsilon_limit: int
+    delta_limit: int
+    epsilon: int = 0
+    rho: int = 0
+    delta: int = 0
+    unbounded: int = 0  # charges without a finite epsilon
+    reserved: int = 0  # charges that are open
+
+    def holds(self) -> bool:
+        """Say whether the sums are within the limits: delta, and one of the two filters."""
+        basic = self.unbounded == 0 and self.epsilon <= self.epsilon_limit
+        return self.delta <= self.delta_limit // 2 and (
+            basic or self.rho <= rho_limit(self.epsilon_limit, self.delta_limit - self.delta_limit // 2)
+        )
+
+    def add(self, loss: Loss, times: int) -> None:
+        """Take a loss, or give it back with times = -1."""
+        epsilon, rho, delta = loss
+        if epsilon is None:
+            self.unbounded += times
+        else:
+            self.epsilon += times * epsilon
+        self.rho += times * rho
+        self.delta += times * delta
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the account for people; what is reserved is part of the sums."""
+        return {
+            "kind": self.kind,
+            "owner": self.owner,
+            "limits": {"epsilon": self.epsilon_limit / NANO, "delta": self.delta_limit / ATTO},
+            "used": {
+                "epsilon": None if self.unbounded else self.epsilon / NANO,
+                "rho": self.rho / NANO,
+                "delta": self.delta / ATTO,
+            },
+            "open_charges": self.reserved,
+            "within_limits": self.holds(),
+        }
+
+
+@dataclass
+class Charge:
+    """A charge and what became of it."""
+
+    accounts: tuple[Account, ...]
+    loss: Loss
+    question: bytes
+    state: str = OPEN
+    release: str | None = None
+    attempts: int = 1
+
+
+@dataclass
+class Recount:
+    """The accounts, as far as the log was read."""
+
+    accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
+    _charges: dict[str, Charge] = field(default_factory=dict)
+    _standing: dict[bytes, str] = field(default_factory=dict)  # question -> charge
+    _released: set[str] = field(default_factory=set)
+    _raises: dict[str, tuple[int, int]] = field(default_factory=dict)  # study -> what waits for the DPO
+    charged: int = 0
+
+    def read(self, entry: Mapping[str, Any]) -> Iterator[str]:
+        """Take in an entry and yield what is wrong with it."""
+        action = entry.get("action")
+        act = ACTS.get(action) if isinstance(action, str) else None
+        if act is None:
+            return
+        try:
+            yield from act(self, entry, entry["facts"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            yield f"its facts are not those of {entry['action']}"
+
+    # Limits
+
+    def _import(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        owner = entry["subject"].removeprefix("dataset:")
+        epsilon, delta = _limits(facts["cap"])
+        known = self.accounts.get(("dataset", owner))
+        if known is not None and (epsilon > known.epsilon_limit or delta > known.delta_limit):
+            yield f"it raises the cap of the dataset {owner}, which no import may"
+        yield from self._set_limits("dataset", owner, epsilon, delta)
+
+    def _open(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        if ("dataset", facts["dataset"]) not in self.accounts:
+            yield f"it opens a study on the dataset {facts['dataset']}, which was not imported"
+        yield from self._set_limits("study", entry["study"], *_limits(facts["budget"]))
+
+    def _set(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        self._raises.pop(entry["study"], None)
+        yield from self._set_limits("study", entry["study"], *_limits(facts))
+
+    def _ask(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        self._raises[entry["study"]] = _limits(facts)
+        yield from ()
+
+    def _agree(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        if entry["role"] != "dpo" or self._raises.pop(entry["study"], None) != _limits(facts):
+            yield f"it approves a budget of study {entry['study']} that did not wait for approval by a DPO"
+        yield from self._set_limits("study", entry["study"], *_limits(facts))
+
+    def _set_limits(self, kind: str, owner: str, epsilon: int, delta: int) -> Iterator[str]:
+        if not isinstance(owner, str):
+            raise TypeError(owner)
+        account = self.accounts.setdefault((kind, owner), Account(kind, owner, epsilon, delta))
+        account.epsilon_limit, account.delta_limit = epsilon, delta
+        if not account.holds():
+            yield f"it sets limits of the {kind} {owner} below what was spent"
+
+    # Charges
+
+    def _reserve(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        identifier, question = entry["subject"], _question(entry, facts)
+        owners = [("dataset", facts["dataset"]), *([("study", entry["study"])] if entry["study"] is not None else [])]
+        accounts = tuple(self.accounts[owner] for owner in owners if owner in self.accounts)
+        if len(accounts) != len(owners):
+            yield f"it charges {' and '.join(map(' '.join, owners))}, of which the log opened {len(accounts)}"
+        if identifier in self._charges:
+            yield f"the charge {identifier} is there twice"
+        if question in self._standing:
+            yield f"it charges a question again that the charge {self._standing[question]} stands for"
+        loss = _loss(facts["loss"])
+        self._charges[identifier] = Charge(accounts, loss, question)
+        self._standing[question] = identifier
+        self.charged += 1
+        for account in accounts:
+            within = account.holds()
+            account.add(loss, 1)
+            account.reserved += 1
+            if within and not account.holds():
+                yield f"it overspends the budget of the {account.kind} {account.owner}"
+
+    def _spend(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        identifier = entry["subject"].removeprefix("charge:")
+        yield from self._settle(identifier, facts)
+
+    def _resume(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from self._spend(entry, facts)
+        charge = self._charges.get(entry["subject"].removeprefix("charge:"))
+        # Entries of earlier versions do not number the attempts, which had no bound.
+        if charge is not None and "attempt" in facts:
+            charge.attempts += 1
+            if facts["attempt"] != charge.attempts or charge.attempts > ATTEMPTS_MAX:
+                yield f"it is the attempt {facts['attempt']} on its charge, which had {charge.attempts - 1} before"
+
+    def _void(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        charge = self._charges.get(entry["subject"])
+        if charge is None or charge.state != OPEN:
+            yield f"it gives back the charge {entry['subject']}, which is {_state(charge)}"
+            return
+        if _loss(facts["loss"]) != charge.loss:
+            yield f"its loss is not that of the charge {entry['subject']}"
+        charge.state = GIVEN_BACK
+        del self._standing[charge.question]
+        for account in charge.accounts:
+            account.add(charge.loss, -1)
+            account.reserved -= 1
+
+    def _release(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        # Entries of earlier versions do not name the charge; it is the one that stands for the question.
+        identifier = facts.get("charge") or self._standing.get(_question(entry, facts), "")
+        yield from self._settle(identifier, facts)
+        charge = self._charges.get(identifier)
+        if charge is not None and charge.release not in {None, entry["subject"]}:
+            yield f"it is a second release for the charge {identifier}"
+        elif charge is not None:
+            charge.release = entry["subject"]
+        self._released.add(entry["subject"])
+
+    def _replay(self, entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
+        if entry["subject"] not in self._released:
+            verb = "reads" if entry["action"] == "release.read" else "replays"
+            yield f"it {verb} the release {entry['subject']}, which was never made"
+
+    def _settle(self, identifier: str, facts: Mapping[str, Any]) -> Iterator[str]:
+        charge = self._charges.get(identifier)
+        if charge is None or charge.state == GIVEN_BACK:
+            yield f"it spends the charge {identifier or '(of its question)'}, which is {_state(charge)}"
+            return
+        stated = facts["loss"]
+        # An older `recover` names the epsilon alone.
+        if "rho_nano" in stated and _loss(stated) != charge.loss:
+            yield f"its loss is not that of the charge {identifier}"
+        if charge.state == OPEN:
+            charge.state = SPENT
+            for account in charge.accounts:
+                account.reserved -= 1
+
+
+ACTS = {
+    "dataset.import": Recount._import,
+    "study.open": Recount._open,
+    "study.budget.set": Recount._set,
+    "study.budget.ask": Recount._ask,
+    "study.budget.approve": Recount._agree,
+    **{f"{what}.reserve": Recount._reserve for what in ("query", "dataset.profile")},
+    **{f"{what}.void": Recount._void for what in ("query", "dataset.profile")},
+    **{f"{what}.release": Recount._release for what in ("query", "dataset.profile")},
+    **{f"{what}.replay": Recount._replay for what in ("query", "dataset.profile")},
+    "release.read": Recount._replay,
+    **{f"{what}.{how}": Recount._spend for what in ("query", "dataset.profile") for how in ("fail", "recover")},
+    **{f"{what}.resume": Recount._resume for what in ("query", "dataset.profile")},
+}
+
+
+def _limits(facts: Mapping[str, Any]) -> tuple[int, int]:
+    epsilon, delta = facts["epsilon_nano"], facts["delta_atto"]
+    if not (_whole(epsilon) and _whole(delta)):
+        raise ValueError
+    return epsilon, delta
+
+
+def _loss(facts: Mapping[str, Any]) -> Loss:
+    epsilon, rho, delta = facts["epsilon_nano"], facts["rho_nano"], facts["delta_atto"]
+    if not ((epsilon is None or _whole(epsilon)) and _whole(rho) and _whole(delta)):
+        raise ValueError
+    return epsilon, rho, delta
+
+
+def _whole(value: object) -> bool:
+    # The ledger's columns have 64 bits: a greater number was never in it, and floats cannot hold every one.
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _question(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> bytes:
+    """Return what stands for a question, in little memory: a million of them are kept."""
+    parts = "\n".join(map(str, (entry["study"], facts["dataset"], facts["edition"], facts["fingerprint"])))
+    return hashlib.sha256(parts.encode()).digest()[:16]
+
+
+def _state(charge: Charge | None) -> str:
+    return "not in the log" if charge is None else charge.state
+
+
+@cache
+def rho_limit(epsilon_nano: int, delta_atto: int) -> float:
+    """Return the largest rho, in billionths, that is (epsilon, delta)-DP; a little above, for floats.
+
+    By Canonne, Kamath and Steinke 2020, proposition 12: rho-zCDP is (epsilon, delta)-DP for every delta and a > 1 with
+    epsilon = a * rho + ln(1 / (a * delta)) / (a - 1) + ln(1 - 1 / a). Solved for rho, each a admits one; the best of
+    them is searched over ln(a - 1), in which the bound has one peak, on a grid that is made finer three times.
+    """
+    if delta_atto == 0:
+        return 0
+    epsilon, delta = epsilon_nano / NANO, delta_atto / ATTO
+
+    def admitted(point: float) -> float:
+        above = math.exp(point)
+        a = 1 + above
+        return (epsilon + math.log(a * delta) / above - point + math.log(a)) / a
+
+    best, step = 0.0, 1.0
+    for steps in (60, 200, 200, 200):
+        best = max((best + step * place for place in range(-steps, steps + 1)), key=admitted)
+        step /= 100
+    return max(0.0, admitted(best)) * NANO * (1 + SLACK) + 1

@@ -1,0 +1,185 @@
+"""A filter, bound to a table: from what was written to the canonical predicate (`predicates.py`).
+
+Binding pushes every `not` down to the comparisons (with SQL's rule that neither a comparison nor its negation
+holds for a null) and turns each comparison into ranges of codes, or into texts where a column's values are not
+declared. Whatever does not fit the table is refused with its place.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from queries.binding.predicates import ALWAYS, Among, Both, Either, Events, Member, Spelled, simplify
+from queries.catalog import codes
+from queries.catalog.schema import Kind
+from queries.errors import InvalidQuery
+from queries.language import nodes
+from queries.language.nodes import DEPTH_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from queries.binding.predicates import Bound
+    from queries.catalog.codes import Ranges
+    from queries.catalog.schema import Column, Table
+
+NO_TABLES: Mapping[str, Table] = MappingProxyType({})
+
+
+def bind(
+    predicate: nodes.Predicate | None, table: Table, pointer: str, tables: Mapping[str, Table] = NO_TABLES
+) -> Bound:
+    """Return the canonical form of a predicate over a table; `tables` are those that cohorts may be made of.
+
+    Raises InvalidQuery with the place.
+    """
+    if predicate is None:
+        return ALWAYS
+    return simplify(_bind(predicate, table, pointer, tables, negated=False, depth=0))
+
+
+def _bind(
+    predicate: nodes.Predicate,
+    table: Table,
+    pointer: str,
+    tables: Mapping[str, Table],
+    *,
+    negated: bool,
+    depth: int,
+) -> Bound:
+    if depth > DEPTH_MAX:
+        raise InvalidQuery(pointer, f"nests deeper than {DEPTH_MAX} levels")
+    match predicate:
+        case nodes.Not(part):
+            return _bind(part, table, f"{pointer}/not", tables, negated=not negated, depth=depth + 1)
+        case nodes.Cohort():
+            return _bind_cohort(predicate, tables, f"{pointer}/value", negated=negated)
+        case nodes.All(parts) | nodes.Any(parts):
+            word = "all" if isinstance(predicate, nodes.All) else "any"
+            bound = tuple(
+                _bind(part, table, f"{pointer}/{word}/{index}", tables, negated=negated, depth=depth + 1)
+                for index, part in enumerate(parts)
+            )
+            return Both(bound) if isinstance(predicate, nodes.All) != negated else Either(bound)
+        case nodes.Comparison():
+            return _bind_comparison(predicate, table, pointer, negated=negated)
+
+
+def _bind_cohort(cohort: nodes.Cohort, tables: Mapping[str, Table], pointer: str, *, negated: bool) -> Bound:
+    if not tables:
+        raise InvalidQuery(pointer, "a cohort stands in the outer filter, not within another cohort or a built table")
+    table = table_of(tables, cohort.table, f"{pointer}/persons")
+    where = bind(cohort.where, table, f"{pointer}/where")
+    by_day = cohort.after is not None or cohort.without is not None
+    date, first_day = None, 0
+    if by_day or cohort.date is not None:
+        column = date_of(table, cohort.date, f"{pointer}/date")
+        if by_day:
+            date, first_day = column.name, column.low
+    after, without = (
+        None if related is None else bind_related(related, tables, f"{pointer}/{word}")
+        for word, related in (("after", cohort.after), ("without", cohort.without))
+    )
+    events = Events(table.name, where, date, first_day)
+    return Member(events, cohort.at_least, after, without, negated)
+
+
+def bind_related(related: nodes.Related, tables: Mapping[str, Table], pointer: str) -> Events:
+    """Return other events of a person, with their day. Raises InvalidQuery with the place."""
+    table = table_of(tables, related.table, f"{pointer}/of")
+    date = date_of(table, related.date, f"{pointer}/date")
+    where = bind(related.where, table, f"{pointer}/where")
+    return Events(table.name, where, date.name, date.low, related.within_days)
+
+
+def table_of(tables: Mapping[str, Table], name: str, pointer: str) -> Table:
+    """Return a table. Raises InvalidQuery, naming the nearest."""
+    table = tables.get(name)
+    if table is None:
+        raise InvalidQuery(pointer, f"there is no such table{codes.nearest(name, tables)}")
+    return table
+
+
+def date_of(table: Table, name: str | None, pointer: str) -> Column:
+    """Return the column that says on which day an event was: the one that is named, or the table's only one."""
+    dates = {column.name: column for column in table.columns.values() if column.kind is Kind.DATE}
+    if not dates:
+        raise InvalidQuery(pointer, f"table {table.name} has no date")
+    if name is None and len(dates) > 1:
+        raise InvalidQuery(pointer, f"table {table.name} has the dates {', '.join(dates)}; name one")
+    if name is not None and name not in dates:
+        raise InvalidQuery(pointer, f"{name} is no date of table {table.name}{codes.nearest(name, dates)}")
+    return dates[name] if name is not None else next(iter(dates.values()))
+
+
+def _bind_comparison(comparison: nodes.Comparison, table: Table, pointer: str, *, negated: bool) -> Bound:
+    if comparison.column == nodes.PERSON:
+        raise InvalidQuery(f"{pointer}/column", "persons are not compared with values; ask for a cohort of them")
+    column = column_of(table, comparison.column, f"{pointer}/column")
+    if comparison.op == "is_null":
+        # Codes of an undeclared column have no public end; every one of them is at least 1.
+        last = column.size if column.declared else codes.UNDECLARED_LAST
+        return Among(column.name, ((1, last),) if negated else ((0, 0),))
+    place = f"{pointer}/value"
+    if not column.declared:
+        return _bind_spelled(column, comparison, place, pointer, negated=negated)
+    ranges = _ranges(column, comparison, place, pointer)
+    return Among(column.name, codes.complement(ranges, 1, column.size) if negated else ranges)
+
+
+def _ranges(column: Column, comparison: nodes.Comparison, place: str, pointer: str) -> Ranges:
+    value = comparison.value
+    if comparison.op in ("in", "between"):
+        values = value if isinstance(value, tuple) else ()
+        if comparison.op == "in":
+            return codes.union([r for i, v in enumerate(values) for r in codes.equal(column, v, f"{place}/{i}")])
+        if len(values) != 2:
+            raise InvalidQuery(place, "between takes a list of two, [lowest, highest]")
+        _require_order(column, comparison.op, pointer)
+        low, high = (codes.units_of(column, v, f"{place}/{i}") for i, v in enumerate(values))
+        if low > high:
+            raise InvalidQuery(place, "must ascend")
+        return codes.between(column, low, high)
+    if value is None or isinstance(value, tuple):
+        raise InvalidQuery(place, f"{comparison.op} takes one value")
+    if comparison.op == "=":
+        return codes.equal(column, value, place)
+    if comparison.op == "!=":
+        return codes.complement(codes.equal(column, value, place), 1, column.size)
+    _require_order(column, comparison.op, pointer)
+    units = codes.units_of(column, value, place)
+    if comparison.op in ("<", "<="):
+        return codes.between(column, None, units, high_open=comparison.op == "<")
+    return codes.between(column, units, None, low_open=comparison.op == ">")
+
+
+def _require_order(column: Column, op: str, pointer: str) -> None:
+    if not column.ordered:
+        raise InvalidQuery(f"{pointer}/op", f"{column.name} has no order; use =, != or in, not {op}")
+
+
+def _bind_spelled(column: Column, comparison: nodes.Comparison, place: str, pointer: str, *, negated: bool) -> Bound:
+    value = comparison.value
+    texts = value if isinstance(value, tuple) else (value,)
+    if comparison.op not in ("=", "!=", "in"):
+        raise InvalidQuery(f"{pointer}/op", f"{column.name} has no declared values; use =, !=, in or is_null")
+    if (comparison.op == "in") != isinstance(value, tuple):
+        raise InvalidQuery(place, f"{comparison.op} takes {'a list' if comparison.op == 'in' else 'one value'}")
+    checked = []
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InvalidQuery(
+                f"{place}/{index}" if isinstance(value, tuple) else place,
+                f"{column.name} holds categories; give them as text",
+            )
+        checked.append(text)
+    return Spelled(column.name, tuple(sorted(set(checked))), negated != (comparison.op == "!="))
+
+
+def column_of(table: Table, name: str, pointer: str) -> Column:
+    """Return a column of a table. Raises InvalidQuery, naming the nearest column."""
+    column = table.columns.get(name)
+    if column is None:
+        raise InvalidQuery(pointer, f"table {table.name} has no such column{codes.nearest(name, table.columns)}")
+    return column

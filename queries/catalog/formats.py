@@ -1,0 +1,186 @@
+"""How the values of a source are written: what the manifest says of it, for a source and for single columns.
+
+Keys of a column win over those of its source, and those over the defaults. Nothing here is learnt from the data.
+docs/manifest.md ("How values are written") documents every key.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from queries.catalog.schema import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from queries.catalog.sections import Section
+
+# Words that programs write for nothing. In a category each of them may be a code as well, if the manifest says so.
+MISSING = ("NA", "N/A", "NULL")
+# In numbers, dates and booleans nothing else can be meant by these.
+NOTHING = (*MISSING, "None", "NaN", "nan", "NaT")
+TRUE, FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
+CLAMP, NULL = "clamp", "null"
+UTC = "UTC"
+THOUSANDS = (".", ",", "'", " ", "_", "\u2019", "\u00a0", "\u202f")
+LOSS_MAX = Decimal("0.05")
+
+# What the engine's strptime knows, without words that depend on a locale or on time of day alone.
+_DIRECTIVES = set("dmyYbBjHIMSfpzZaA%") | {"-d", "-m", "-y", "-H", "-I", "-M", "-S", "-j"}
+# The manifest's words for encodings -> Python's.
+ENCODINGS = {"utf-8": "utf-8", "cp1252": "cp1252", "latin-1": "latin-1", "utf-16": "utf-16"}
+# Words that statistics programs and databases write for nothing. Matched without regard to case.
+MISSING_IDS = ("NA", "N/A", "NULL", "None", "nan")
+TEXT, NUMBER = "text", "number"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the manifest says of ids: their source columns, how they are read, and the words that are none."""
+
+    columns: tuple[str, ...]
+    id_type: str | None = None
+    missing: tuple[str, ...] = MISSING_IDS
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How values are written. `missing` is None for the default of the kind of column.
+
+    `loss_max` is the share of a column's values, or of a table's lines, that an import may lose without a word.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    formats: tuple[str, ...] = ()
+    timezone: str = UTC
+    true: tuple[str, ...] = TRUE
+    false: tuple[str, ...] = FALSE
+    missing: tuple[str, ...] | None = None
+    outside: str = CLAMP
+    trim: bool = True
+    loss_max: Decimal = LOSS_MAX
+
+
+# The keys of a section -> the field of Reading; and which of them mean something for which kind of column.
+KEYS = {
+    "decimal": "decimal",
+    "thousands": "thousands",
+    "format": "formats",
+    "timezone": "timezone",
+    "true": "true",
+    "false": "false",
+    "missing": "missing",
+    "outside": "outside",
+    "trim": "trim",
+    "loss_max": "loss_max",
+}
+_OF_NUMBERS = ("decimal", "thousands", "missing", "outside", "loss_max")
+OF_KIND = {
+    Kind.CATEGORY: ("missing", "trim", "loss_max"),
+    Kind.INTEGER: _OF_NUMBERS,
+    Kind.NUMBER: _OF_NUMBERS,
+    Kind.DATE: ("format", "timezone", "missing", "outside", "loss_max"),
+    Kind.BOOLEAN: ("true", "false", "missing", "loss_max"),
+}
+
+
+def given(section: Section, keys: Sequence[str]) -> dict[str, Any]:
+    """Return what a section says of some of the keys, by the fields of Reading. Raises ManifestError."""
+    return {KEYS[key]: _READ[key](section, key) for key in keys if key in section}
+
+
+def combined(base: Reading, said: dict[str, Any], section: Section) -> Reading:
+    """Return a reading with what a section says over what it says itself. Raises ManifestError."""
+    reading = replace(base, **said)
+    if reading.thousands == reading.decimal:
+        key = "thousands" if "thousands" in said else "decimal"
+        raise section.error(
+            key, f'decimal and thousands cannot both be "{reading.decimal}"; decimal is "." unless you say otherwise'
+        )
+    both = {word.lower() for word in reading.true} & {word.lower() for word in reading.false}
+    if both:
+        key = "true" if "true" in said else "false"
+        raise section.error(key, f"{' and '.join(sorted(both))} would mean true and false; give both lists")
+    return reading
+
+
+def _decimal(section: Section, key: str) -> str:
+    return section.choice(key, (".", ","), ".")
+
+
+def _thousands(section: Section, key: str) -> str:
+    return section.choice(key, THOUSANDS, ",")
+
+
+def _formats(section: Section, key: str) -> tuple[str, ...]:
+    value = section.value(key)
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(one, str) and one.strip() for one in listed):
+        raise section.error(key, 'must be a text, or a list of texts, as in "%d.%m.%Y"')
+    for one in listed:
+        directives = re.findall(r"%(-.|.|$)", one)
+        for directive in directives:
+            if directive not in _DIRECTIVES:
+                raise section.error(key, f'{one}: %{directive} is not known; use %d, %m, %Y as in "%d.%m.%Y"')
+        if not {"Y", "y", "-y"} & set(directives):
+            raise section.error(key, f"{one}: a date needs a year, %Y (or %y, of two digits)")
+        if "\0" in one:
+            raise section.error(key, "holds a NUL character")
+    return tuple(listed)
+
+
+def _timezone(section: Section, key: str) -> str:
+    value = section.text(key)
+    if not re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", value):
+        raise section.error(key, 'must be the name of a time zone, as in "Europe/Zurich"')
+    return value
+
+
+def _words(section: Section, key: str) -> tuple[str, ...]:
+    """Return words for true or false. A whole number stands for its digits."""
+    words = section.words(key, ())
+    if not words:
+        raise section.error(key, 'must be a list of words, as in ["ja", "j"]')
+    return words
+
+
+def _missing(section: Section, key: str) -> tuple[str, ...]:
+    """Return words for nothing. Dates stand for their text."""
+    value = section.value(key)
+    if isinstance(value, list) and any(type(one) is dt.date for one in value):
+        value = [one.isoformat() if type(one) is dt.date else one for one in value]
+    return section.words(key, (), value)
+
+
+def _outside(section: Section, key: str) -> str:
+    return section.choice(key, (CLAMP, NULL), CLAMP)
+
+
+def _trim(section: Section, key: str) -> bool:
+    return section.flag(key, True)
+
+
+def _loss_max(section: Section, key: str) -> Decimal:
+    value = section.decimal(key)
+    if not 0 <= value <= 1:
+        raise section.error(key, "must be from 0 to 1: a share, as in 0.05 for 5%")
+    return value
+
+
+_READ: dict[str, Callable[[Section, str], Any]] = {
+    "decimal": _decimal,
+    "thousands": _thousands,
+    "format": _formats,
+    "timezone": _timezone,
+    "true": _words,
+    "false": _words,
+    "missing": _missing,
+    "outside": _outside,
+    "trim": _trim,
+    "loss_max": _loss_max,
+}

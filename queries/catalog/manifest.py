@@ -1,0 +1,330 @@
+"""The manifest: the TOML file in which a custodian declares a dataset.
+
+It is read completely and strictly before any source is opened. A wrong key or type is refused with its place,
+as in `tables.years.columns.visits.bounds`. Values are kept exact: TOML's decimals never pass through a float.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from queries.catalog.formats import (
+    ENCODINGS,
+    KEYS,
+    LOSS_MAX,
+    MISSING_IDS,
+    NUMBER,
+    OF_KIND,
+    TEXT,
+    Identity,
+    Reading,
+    combined,
+    given,
+)
+from queries.catalog.schema import (
+    EPOCH,
+    EPSILON_MIN,
+    PERSON,
+    PERSONS,
+    PERSONS_MAX,
+    PLACE,
+    Column,
+    Dataset,
+    Kind,
+    Table,
+    frozen,
+)
+from queries.catalog.sections import REQUIRED, Section
+from queries.errors import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+NANO = 10**9  # epsilon is charged in billionths
+UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact up to here
+EPSILON_MAX = 10_000
+PROFILE = Decimal("0.1")  # what the contribution profile costs that the first import buys
+PROFILE_PART = 4  # unless that is more than this part of the cap
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from. `columns` ties each public column to its source column; `person` are the id's."""
+
+    place: str
+    path: Path
+    person: tuple[str, ...]
+    columns: Mapping[str, str]
+    table: str | None = None
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    readings: Mapping[str, Reading] = field(default_factory=dict)  # of each public column
+    loss_max: Decimal = LOSS_MAX  # of its lines
+
+    @property
+    def person_place(self) -> str:
+        """Return where the manifest names the id's columns."""
+        return "person.id" if self.place == PERSON else f"{self.place}.person"
+
+    @property
+    def has_lines(self) -> bool:
+        """Say whether the source is a text file, in which a row is found by its line."""
+        return not {".csv", ".tsv"}.isdisjoint(suffix.lower() for suffix in self.path.suffixes)
+
+    @property
+    def called(self) -> str:
+        """Return what an admin calls the source."""
+        return self.path.name if self.table is None else f"{self.table} of {self.path.name}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A dataset and its sources. `persons` is None when persons are taken from their first event.
+
+    `profile` is the epsilon of the contribution profile that is to be bought (None: none). It is `profile_asked` for
+    where the manifest names it, and the default where it does not.
+    """
+
+    dataset: Dataset
+    identity: Identity
+    persons: Source | None
+    person_columns: Mapping[str, str]
+    person_readings: Mapping[str, Reading]
+    events: Mapping[str, Source]
+    text: str
+    profile: Decimal | None = PROFILE
+    profile_asked: bool = False
+
+
+def read(path: Path) -> Manifest:
+    """Read a manifest file; sources are relative to its folder. Raises ManifestError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ManifestError(str(path), f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(str(path), "is not UTF-8 text") from error
+    return parse(text, path.parent)
+
+
+def parse(text: str, folder: Path) -> Manifest:
+    """Read a manifest's text; sources are relative to `folder`. Raises ManifestError."""
+    try:
+        document = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestError("manifest", f"is not TOML: {error}") from error
+    top = Section(document, "")
+    head = top.section("dataset")
+    name = head.text("name")
+    if not DATASET_NAME.fullmatch(name):
+        raise head.error("name", "use letters, digits, _ and -, at most 63")
+    epsilon = head.decimal("epsilon")
+    if not 0 < epsilon <= EPSILON_MAX:
+        raise head.error("epsilon", f"must be above 0 and at most {EPSILON_MAX}")
+    delta = head.decimal("delta", Decimal(0))
+    if not 0 <= delta < 1:
+        raise head.error("delta", "must be at least 0 and below 1")
+    epsilon_min = head.decimal("epsilon_min", min(EPSILON_MIN, epsilon))
+    if not 0 < epsilon_min <= epsilon or epsilon_min * NANO % 1:
+        raise head.error("epsilon_min", "must be a multiple of 0.000000001 above 0, and at most epsilon")
+    persons_max = head.whole("persons_max")
+    if not 1 <= persons_max <= PERSONS_MAX:
+        raise head.error("persons_max", f"must be from 1 to {PERSONS_MAX}")
+    persons_expected = head.positive("persons_expected")
+    title = head.text("title", name)
+    overcommit = head.flag("overcommit", False)
+    profile = _profile(head, epsilon, epsilon_min)
+    reading = combined(Reading(), given(head, ("loss_max",)), head)
+    head.done()
+
+    person = top.section("person")
+    identity = _identity(person)
+    own = _columns(person.section("columns", {}), of_person=True)
+    persons = None
+    if "source" in person:
+        persons = _source(person, folder, identity.columns, own, reading)
+    person_title = person.text("title", "One row per person")
+    person.done()
+
+    tables = {PERSONS: Table(PERSONS, frozen(own.columns), person_title)}
+    events: dict[str, Source] = {}
+    listing = top.section("tables")
+    for table_name in listing:
+        section = listing.section(table_name)
+        if not NAME.fullmatch(table_name) or table_name.lower() in (PERSON, PERSONS):
+            raise listing.error(table_name, "use letters, digits and _, and no name that Rowless uses itself")
+        if table_name.lower() in {other.lower() for other in events}:
+            raise listing.error(table_name, "is declared twice (upper and lower case are the same)")
+        listed = _columns(section.section("columns", {}), of_person=False, taken=own.columns)
+        bounds = section.section("bounds", {})
+        tables[table_name] = Table(
+            table_name,
+            frozen({**own.columns, **listed.columns}),
+            section.text("title", ""),
+            bounds.positive("cells_per_person"),
+            bounds.positive("events_per_cell"),
+            events_expected=section.positive("events_expected"),
+        )
+        bounds.done()
+        events[table_name] = _source(section, folder, _person(section, identity), listed, reading)
+        if not persons and len(events) == 1:  # the persons' attributes are in this source
+            own_readings = own.readings(_reading(section, reading))
+        section.done()
+    listing.done()
+    if not events:
+        raise top.error("tables", "declare at least one table")
+    top.done()
+    dataset = Dataset(
+        name, title, epsilon, delta, persons_max, frozen(tables), overcommit, epsilon_min, persons_expected
+    )
+    if persons:
+        own_readings = dict(persons.readings)
+    return Manifest(
+        dataset,
+        identity,
+        persons,
+        frozen(own.sources),
+        frozen(own_readings),
+        frozen(events),
+        text,
+        profile,
+        profile_asked="profile" in head,
+    )
+
+
+def _profile(head: Section, cap: Decimal, least: Decimal) -> Decimal | None:
+    """Return what the contribution profile may cost. Raises ManifestError."""
+    if head.is_false("profile"):
+        return None
+    epsilon = head.decimal("profile", max(PROFILE, least))
+    if not least <= epsilon <= cap and "profile" in head:
+        raise head.error(
+            "profile", f"must be at least epsilon_min, {least}, and at most the cap, epsilon {cap}; or false, for none"
+        )
+    return epsilon
+
+
+def _identity(person: Section) -> Identity:
+    id_type = person.text("id_type", "") or None
+    if id_type not in (None, TEXT, NUMBER):
+        raise person.error(
+            "id_type", 'must be "text" (ids are texts as they are written) or "number" (all are numbers)'
+        )
+    return Identity(person.names("id"), id_type, person.words("missing", MISSING_IDS))
+
+
+def _person(section: Section, identity: Identity) -> tuple[str, ...]:
+    columns = section.names("person", identity.columns)
+    if len(columns) != len(identity.columns):
+        raise section.error("person", f"must name {len(identity.columns)} columns, as person.id does")
+    return columns
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of one section, the source column of each, and what is said there of how it is written."""
+
+    columns: dict[str, Column]
+    sources: dict[str, str]
+    said: dict[str, tuple[dict[str, Any], Section]]
+
+    def readings(self, base: Reading) -> dict[str, Reading]:
+        """Return how each column is read, in a source read like `base`."""
+        return {public: combined(base, said, section) for public, (said, section) in self.said.items()}
+
+
+def _source(section: Section, folder: Path, person: tuple[str, ...], columns: _Columns, reading: Reading) -> Source:
+    path = folder / section.text("source")
+    delimiter = section.text("delimiter", ",")
+    if len(delimiter) != 1:
+        raise section.error("delimiter", "must be one character")
+    table = section.text("table", "") or None
+    suffix = path.suffix.lower()
+    if suffix in (".duckdb", ".db"):
+        if table is None:
+            raise section.error("table", "a DuckDB source needs the name of its table")
+    elif suffix not in (".parquet", ".csv"):
+        raise section.error("source", "must be a .parquet, .csv, .duckdb or .db file")
+    elif table is not None:
+        raise section.error("table", "only a DuckDB source has tables")
+    encoding = section.choice("encoding", ENCODINGS, "utf-8")
+    if "encoding" in section and suffix != ".csv":
+        raise section.error("encoding", "only a CSV source has one")
+    read = _reading(section, reading)
+    return Source(
+        section.place,
+        path,
+        person,
+        frozen(columns.sources),
+        table,
+        delimiter,
+        encoding,
+        frozen(columns.readings(read)),
+        read.loss_max,
+    )
+
+
+def _reading(section: Section, base: Reading) -> Reading:
+    # In the section of persons, `missing` are the words that are no id.
+    keys = [key for key in KEYS if not (key == "missing" and section.place == PERSON)]
+    return combined(base, given(section, keys), section)
+
+
+def _columns(listing: Section, *, of_person: bool, taken: Mapping[str, Column] | None = None) -> _Columns:
+    """Return the columns of one section."""
+    found = _Columns({}, {}, {})
+    lower = {name.lower() for name in taken or ()}
+    for name in listing:
+        section = listing.section(name)
+        if not NAME.fullmatch(name) or name.lower() in (PERSON, PLACE):
+            raise listing.error(name, "use letters, digits and _, and not the names person and rowid")
+        if name.lower() in lower:
+            raise listing.error(name, "is declared twice (upper and lower case are the same)")
+        lower.add(name.lower())
+        found.sources[name] = section.text("from", name)
+        column = found.columns[name] = _column(name, section, of_person=of_person)
+        found.said[name] = given(section, OF_KIND[column.kind]), section
+        section.done()
+    return found
+
+
+def _column(name: str, section: Section, *, of_person: bool) -> Column:
+    kinds = [kind.value for kind in Kind]
+    kind_name = section.text("type")
+    if kind_name not in kinds:
+        raise section.error("type", f"must be one of {', '.join(kinds)}")
+    kind = Kind(kind_name)
+    nullable = section.flag("nullable", False)
+    title = section.text("title", "")
+    values: tuple[str, ...] | None = None
+    low, high, step = 0, 1, Decimal(1)
+    match kind:
+        case Kind.CATEGORY:
+            values = section.texts("values")
+        case Kind.INTEGER | Kind.NUMBER:
+            step = section.decimal("step", Decimal(1) if kind is Kind.INTEGER else REQUIRED)
+            if step <= 0 or (kind is Kind.INTEGER and step != 1):
+                raise section.error("step", "must be above 0 (and 1 for an integer)")
+            low, high = _unit_bounds(section, step)
+        case Kind.DATE:
+            low, high = ((date - EPOCH).days for date in section.dates("bounds"))
+        case Kind.BOOLEAN:
+            pass
+    return Column(name, kind, of_person, nullable, title, values, low, high, step)
+
+
+def _unit_bounds(section: Section, step: Decimal) -> tuple[int, int]:
+    low, high = (bound / step for bound in section.decimals("bounds"))
+    if low != int(low) or high != int(high):
+        raise section.error("bounds", f"must be whole multiples of the step {step}")
+    if not -UNITS_MAX <= low < high <= UNITS_MAX or high - low >= UNITS_MAX:
+        raise section.error("bounds", "must ascend and span fewer than 2^53 steps")
+    return int(low), int(high)

@@ -1,0 +1,1 @@
+"""How much one person contributes, and which bounds on it lose the least."""

@@ -1,0 +1,56 @@
+"""How much of one person counts: what a query's answer is bounded to, and what a reader should know of it.
+
+Of the request and public metadata alone. The kernel enforces these bounds (`kernel.py`), the plan derives its
+sensitivities from them (`plan.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from queries.contribution.proposal import counts_persons
+
+if TYPE_CHECKING:
+    from queries.binding.keys import CellKey
+    from queries.catalog.schema import Table
+    from queries.contribution.proposal import Proposal
+    from queries.language import nodes
+
+# For a query and a table that name no contribution bounds. Shown in every answer.
+DEFAULT_CELLS_PER_PERSON = 10
+DEFAULT_EVENTS_PER_CELL = 10
+
+BOUNDLESS = 2**31 - 1  # as many cells as a person may be said to touch, where the catalog does not limit them
+
+
+def bounds(
+    query: nodes.Query, table: Table, bound_keys: tuple[CellKey, ...], proposal: Proposal
+) -> tuple[int, int, tuple[str, ...]]:
+    """Return cells per person and events per cell, and what a reader should know of how they were chosen.
+
+    What the query names comes first, then what the profile proposes, what the custodian declared, and the defaults.
+    """
+    if table.one_row_per_person:
+        return 1, 1, ()
+    notes = list(proposal.notes)
+    # A person's own attributes do not vary: only the other keys can spread a person over cells.
+    own = [key for key in bound_keys if not key.column.of_person]
+    boundless = any(key.named is not None for key in own)
+    reachable = BOUNDLESS if boundless else math.prod(key.size for key in own)
+    chosen = query.bounds.cells_per_person or proposal.cells_per_person or table.cells_per_person
+    if chosen is None and reachable > DEFAULT_CELLS_PER_PERSON:
+        notes.append(
+            f"cells_per_person was not given: {DEFAULT_CELLS_PER_PERSON} of the {'' if boundless else f'{reachable} '}"
+            "cells that a person could touch count; say more to lose fewer, or less for less noise"
+        )
+    cells_per_person = min(reachable, chosen or DEFAULT_CELLS_PER_PERSON)
+    if counts_persons(query):
+        return cells_per_person, 1, tuple(notes)
+    events = query.bounds.events_per_cell or proposal.events_per_cell or table.events_per_cell
+    if events is None:
+        notes.append(
+            f"events_per_cell was not given: {DEFAULT_EVENTS_PER_CELL} events of a person count in each cell; "
+            "say more to lose fewer, or less for less noise"
+        )
+    return cells_per_person, events or DEFAULT_EVENTS_PER_CELL, tuple(notes)

@@ -1,0 +1,244 @@
+"""DuckDB over one edition's store: locked, read-only, one cursor per query.
+
+Whatever goes wrong in here raises EngineFailed with the same words; the cause is chained for the admin's log.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from queries.catalog.schema import PERSONS, PERSONS_MAX
+from queries.errors import EngineFailed
+from queries.execution import scan as scans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from queries.catalog.schema import Column, Table
+    from queries.execution.kernel import Codes
+    from queries.plan import Plan
+
+PERSONS_PER_STREAM = 50_000  # fewer are not worth another thread
+BATCH_ROWS = 65_536  # a batch of a few columns stays within a core's cache
+CODES_PER_LOOK_UP = 1_000
+CODE_LAST = 2**32 - 1  # of an undeclared category
+
+# Optimizers that are off, because what they do hinges on the data: on least and greatest values, on numbers of rows or
+# on whether a part of the result is empty. docs/privacy.md ("What askers can do to timing") goes through all of them.
+# Without these the plan of a query follows from its SQL alone. DuckDB refuses a name that it does not know.
+OPTIMIZERS_OFF = (
+    "statistics_propagation",
+    "empty_result_pullup",
+    "join_filter_pushdown",
+    "join_order",
+    "build_side_probe_side",
+    "row_group_pruner",
+    "compressed_materialization",
+    "late_materialization",
+    "partitioned_execution",
+    "partial_aggregate_pushdown",
+)
+
+
+class Engine:
+    """The store of one edition, open for queries. Any number of threads may call it."""
+
+    def __init__(
+        self, store: Path, *, memory_limit: str, threads: int, query_seconds: float, persons_max: int = PERSONS_MAX
+    ) -> None:
+        self._store = store
+        self._memory_limit = memory_limit
+        self._threads = threads
+        self._query_seconds = query_seconds
+        self._persons_max = persons_max
+        self._opening = threading.Lock()
+        self._opened: duckdb.DuckDBPyConnection | None = None
+        self._persons: int | None = None
+
+    def close(self) -> None:
+        """Release the store's file."""
+        with self._opening:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    def open(self) -> None:
+        """Open the store unless it is open. Its events are not looked at. Raises EngineFailed."""
+        self._connection()
+
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        with self._opening:
+            if self._opened is None:
+                try:
+                    self._opened = connect_locked(self._store, memory_limit=self._memory_limit, threads=self._threads)
+                except duckdb.Error as error:
+                    raise EngineFailed("the engine failed") from error
+            return self._opened
+
+    def ranges(self) -> list[range]:
+        """Return ranges of persons that together hold everybody, to be streamed at once.
+
+        How many there are follows from the public number of persons: one person more makes no stream more.
+        """
+        parts = max(1, min(self._threads, self._persons_max // PERSONS_PER_STREAM))
+        everybody = max(self._count_persons(), parts)
+        edges = [everybody * part // parts for part in range(parts)]
+        # The last one is open to the end: no person is left out, whatever the count says.
+        return [range(first, stop) for first, stop in itertools.pairwise([*edges, 2**31])]
+
+    def _count_persons(self) -> int:
+        if self._persons is None:
+            persons = exp.Table(this=exp.to_identifier(PERSONS, quoted=True))
+            count = exp.select(exp.Count(this=exp.Star())).from_(persons)
+            try:
+                with closing(self._connection().cursor()) as cursor:
+                    ((self._persons,),) = cursor.execute(count.sql("duckdb")).fetchall()
+            except duckdb.Error as error:
+                raise EngineFailed("the engine failed") from error
+        return self._persons
+
+    def stream(
+        self, plan: Plan, persons: range | None = None
+    ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
+        """Yield the events of a range of persons in person order, as (person numbers, codes of each column).
+
+        Raises EngineFailed: out of memory, out of time, a damaged store.
+        """
+
+        def select(cursor: duckdb.DuckDBPyConnection) -> exp.Select:
+            def look_up(table: str, name: str, texts: Sequence[str]) -> Sequence[int]:
+                return _look_up(cursor, plan.tables[table], name, texts)
+
+            return scans.scan(plan, look_up, persons)
+
+        return self._batches(scans.columns(plan), select)
+
+    def everybody(self) -> int:
+        """Return the number of persons. Raises EngineFailed."""
+        return self._count_persons()
+
+    def columns(
+        self, table: Table, names: Sequence[str], persons: range
+    ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
+        """Yield all events of a range of persons with some columns, as `stream` does. Raises EngineFailed."""
+        return self._batches(names, lambda _: scans.whole(table.name, names, persons))
+
+    def _batches(
+        self, names: Sequence[str], select_of: Callable[[duckdb.DuckDBPyConnection], exp.Select]
+    ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
+        # One cursor per thread: a shared connection returned wrong rows (DuckDB 2.0).
+        cursor = self._connection().cursor()
+        try:
+            with _time_limit(cursor, self._query_seconds) as over:
+                for batch in cursor.sql(select_of(cursor).sql("duckdb")).to_arrow_reader(BATCH_ROWS):
+                    # An interrupt between two batches stops nothing: ask as well.
+                    if over.is_set():
+                        raise EngineFailed("the engine failed")
+                    arrays = [column.to_numpy(zero_copy_only=True) for column in batch.columns]
+                    yield arrays[0], dict(zip(names, arrays[1:], strict=True))
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            # What goes wrong while a batch is read reaches us through Arrow.
+            raise EngineFailed("the engine failed") from error
+        finally:
+            cursor.close()
+
+    def texts(self, table: Table, column: Column, codes: Sequence[int]) -> Mapping[int, str]:
+        """Return the texts of an undeclared category behind some codes. Raises EngineFailed."""
+        found: dict[int, str] = {}
+        code, value = (exp.column(name, quoted=True) for name in ("code", "value"))
+        kept = exp.Table(this=exp.to_identifier(dictionary(table.name, column), quoted=True))
+        try:
+            with closing(self._connection().cursor()) as cursor:
+                for start in range(0, len(codes), CODES_PER_LOOK_UP):
+                    some = [exp.Literal.number(one) for one in codes[start : start + CODES_PER_LOOK_UP]]
+                    select = exp.select(code, value).from_(kept).where(exp.In(this=code.copy(), expressions=some))
+                    found.update(cursor.execute(select.sql("duckdb")).fetchall())
+        except duckdb.Error as error:
+            raise EngineFailed("the engine failed") from error
+        return found
+
+
+def connect_locked(store: Path, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
+    """Open a store so that nothing but reading it is possible."""
+    return duckdb.connect(
+        str(store),
+        read_only=True,
+        config={
+            "memory_limit": memory_limit,
+            "threads": threads,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+            "enable_external_access": False,
+            "preserve_insertion_order": True,
+            "disabled_optimizers": ",".join(OPTIMIZERS_OFF),
+            "asof_loop_join_threshold": 0,  # one way to join, whatever number of rows is expected
+            "lock_configuration": True,
+        },
+    )
+
+
+def dictionary(table: str, column: Column) -> str:
+    """Return the name of the stored table with the texts of an undeclared category and their codes."""
+    return f"{PERSONS if column.of_person else table}.{column.name}"
+
+
+def _look_up(cursor: duckdb.DuckDBPyConnection, table: Table, name: str, texts: Sequence[str]) -> list[int]:
+    """Return as many different codes as there are texts: a text's own, or one that nobody has.
+
+    Texts are compared as texts, in one query whose work is the same whatever it finds. They reach the engine as a bound
+    parameter of SQL that is ours: as a value, which no parser reads.
+    """
+    kept, code, value = (
+        exp.to_identifier(one, quoted=True) for one in (dictionary(table.name, table.columns[name]), "code", "value")
+    )
+    asked = exp.select(exp.Unnest(expressions=[exp.cast(exp.Parameter(this=exp.Literal.number(1)), "VARCHAR[]")]))
+    among = exp.In(this=exp.Column(this=value), query=asked.subquery())
+    spare = exp.Is(this=exp.Column(this=value), expression=exp.null())
+    select = exp.select(exp.Column(this=value), exp.Column(this=code)).from_(exp.Table(this=kept))
+    found = cursor.execute(
+        select.where(exp.or_(spare, among)).sql("duckdb"), [[one if _is_utf8(one) else None for one in texts]]
+    ).fetchall()
+    codes = {text: int(number) for text, number in found if text is not None}
+    # The store has some codes that nobody has (`ingest.py`). If they do not do, or in a store of before they were kept,
+    # there are those beyond all texts: to the engine one code is like another, for it does not know which there are.
+    unused = itertools.chain((int(number) for text, number in found if text is None), range(CODE_LAST, 0, -1))
+    return [codes[text] if text in codes else next(unused) for text in texts]
+
+
+def _is_utf8(text: str) -> bool:
+    """Say whether a text can be in a store at all: a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@contextmanager
+def _time_limit(cursor: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[threading.Event]:
+    """Interrupt the cursor's query when its time is over, and set the event that is handed out."""
+    over = threading.Event()
+
+    def stop() -> None:
+        over.set()
+        cursor.interrupt()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield over
+    finally:
+        timer.cancel()

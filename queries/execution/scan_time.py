@@ -1,0 +1,142 @@
+"""How long a scan takes, foretold from public figures alone.
+
+A slot hides what a scan's time tells only while the scan ends within it, so the slot has to fit the question. What it
+is chosen from is public: the plan; how many persons and events there may be (from the profile that was bought, or as
+declared); and this machine's rates, which are measured on made-up data and never on anybody's. So the same question
+has the same slot, whatever the data say, and asked again too.
+
+The figures are meant to be too large rather than too small: counts are the upper ends of noisy bins, and what is not
+known is taken at its declared bound. `server/runtime/slots.py` adds a factor for what no figure tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from queries.binding import predicates
+from queries.binding.predicates import Among, Both, Either, Member, Spelled
+from queries.contribution import profile
+from queries.execution import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from queries.binding.predicates import Bound, Events
+    from queries.catalog.schema import Dataset, Table
+    from queries.plan import Plan
+
+EVENTS_TYPICAL = 10  # of a person in a table of which nothing is known
+PERSONS_PER_PART = 50_000  # as the engine splits a scan between cores
+PART_GAIN = 0.5  # of what another core could give at best
+VALUES_TYPICAL = 20_000  # of a key without declared values: how many there are is secret
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds on this machine: of any scan, and for each of some things.
+
+    `column` is for an event's column, `join` for an event that is joined or sorted, `group` for an event of a value by
+    person, `noise` for a draw, `row` for a number of the answer.
+    """
+
+    fixed: float
+    column: float
+    join: float
+    group: float
+    noise: float
+    row: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How many persons there may be, and how many events in each table."""
+
+    persons: int
+    events: Mapping[str, int]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Figures:
+        """Return the public figures of a dataset with the profile in use, if one was bought."""
+        bought = [table.profile.events for table in dataset.tables.values() if table.profile is not None]
+        persons = dataset.persons_max if dataset.persons_expected is None else dataset.persons_expected
+        if bought:
+            persons = min(dataset.persons_max, max(sum(max(0, n) for n in one.persons) for one in bought))
+        return cls(persons, {name: _events(table, persons) for name, table in dataset.tables.items()})
+
+
+def _events(table: Table, persons: int) -> int:
+    if table.one_row_per_person:
+        return persons
+    if table.profile is not None:
+        return sum(high * number for _, high, number in profile.likely(table.profile.events).bins())
+    if table.events_expected is not None:
+        return table.events_expected
+    if table.cells_per_person is not None and table.events_per_cell is not None:
+        return persons * table.cells_per_person * table.events_per_cell
+    return persons * EVENTS_TYPICAL
+
+
+def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int) -> float:
+    """Return about how many seconds a plan takes from the start of its scan to its answer."""
+    work = _Work(rates, figures)
+    main = plan.table.name if plan.built is None else plan.built.events.name
+    scanned = work.columns(main, 1 + len(scan.columns(plan)))
+    conditions = (plan.where, *plan.conditions)
+    if plan.built is None:
+        scanned += sum(work.condition(one, main) for one in conditions)
+        if any(map(predicates.has_cohort, conditions)):
+            scanned += figures.events[main] * rates.join  # the stream is sorted
+    else:
+        scanned += work.condition(plan.built.where, main)
+        for value in plan.built.values:
+            scanned += figures.events[main] * rates.group + work.condition(value.where, main)
+            if value.to is not None:
+                scanned += figures.events[main] * rates.join + work.related(value.to)
+    numbers = drawn = 0
+    for measure in plan.measures:
+        numbers += measure.width
+        drawn += measure.width if measure.search is None else measure.search.bins * len(measure.search.tenths)
+    cells, named = plan.cells, 0.0
+    if plan.listing is not None:
+        scanned *= 2  # once more, for the values that are named
+        named = VALUES_TYPICAL * rates.noise
+        cells *= min(plan.listing.values_max, VALUES_TYPICAL)
+    made = cells * (drawn * rates.noise + (numbers + len(plan.keys)) * rates.row)
+    return rates.fixed + scanned / _gain(figures.persons, threads) + named + made
+
+
+def foretell_profile(plan: profile.Plan, rates: Rates, figures: Figures, threads: int) -> float:
+    """Return about how many seconds a contribution profile takes."""
+    scanned = sum(figures.events[draft.table.name] * 2 * rates.column for draft in plan.drafts)
+    bins = sum(len(draft.starts) for draft in plan.drafts)
+    return rates.fixed + scanned / _gain(figures.persons, threads) + bins * (rates.noise + rates.row)
+
+
+def _gain(persons: int, threads: int) -> float:
+    """Return how much faster a scan is for the parts in which it runs at once."""
+    return 1 + (max(1, min(threads, persons // PERSONS_PER_PART)) - 1) * PART_GAIN
+
+
+@dataclass(frozen=True)
+class _Work:
+    rates: Rates
+    figures: Figures
+
+    def columns(self, table: str, number: int) -> float:
+        return self.figures.events[table] * number * self.rates.column
+
+    def condition(self, predicate: Bound, table: str) -> float:
+        """Return the seconds of a condition over a table's events."""
+        match predicate:
+            case Among() | Spelled():
+                return self.columns(table, 1)
+            case Both(parts) | Either(parts):
+                return sum(self.condition(part, table) for part in parts)
+            case Member():
+                others = (predicate.events, predicate.after, predicate.without)
+                return sum(self.related(one) for one in others if one is not None)
+
+    def related(self, events: Events) -> float:
+        """Return the seconds of events that are joined."""
+        return self.figures.events[events.table] * self.rates.join + self.condition(events.where, events.table)

@@ -1,0 +1,123 @@
+"""Conditions and subqueries as the engine's SQL, over some of the persons: what `scan.py` and `aggregates.py` share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from queries.binding.predicates import Among, Both, Either, Member, Spelled
+from queries.catalog.schema import PERSON
+from queries.execution import comparisons
+from queries.execution.comparisons import integer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from queries.binding.predicates import Bound, Events
+
+    # (table, column, texts) -> as many different codes: that of each text, or one that nobody has where nobody has it
+    LookUp = Callable[[str, str, Sequence[str]], Sequence[int]]
+
+
+class Writer:
+    """Writes conditions and subqueries over some of the persons, for one scan."""
+
+    def __init__(self, look_up: LookUp, persons: range | None) -> None:
+        self._look_up = look_up
+        self._persons = persons
+
+    def of_table(self, select: exp.Select, table: str) -> exp.Select:
+        """Return a SELECT from a stored table, of the persons in question alone."""
+        select = select.from_(exp.Table(this=exp.to_identifier(table, quoted=True)))
+        if self._persons is None:
+            return select
+        return select.where(of_persons(self._persons))
+
+    def condition(self, predicate: Bound, table: str) -> exp.Condition | None:
+        """Return the condition of a predicate over a table's events; None is no condition."""
+        match predicate:
+            case Among(name, ranges):
+                return comparisons.among(name, ranges)
+            case Spelled(name, texts, negated):
+                among = comparisons.listed(name, self._look_up(table, name, texts))
+                return exp.and_(comparisons.present(name), exp.not_(among)) if negated else among
+            case Both(parts):
+                conditions = [c for part in parts if (c := self.condition(part, table)) is not None]
+                return exp.and_(*conditions) if conditions else None
+            case Either(parts):
+                return comparisons.either([self.condition(part, table) or exp.true() for part in parts])
+            case Member():
+                members = comparisons.with_sentinels(self._members(predicate))
+                member = exp.In(this=exp.column(PERSON, quoted=True), query=members.subquery())
+                return exp.Not(this=member) if predicate.negated else member
+
+    def days(self, events: Events, *, undated: bool = False) -> exp.Select:
+        """Return the person and the day of each of the events that have a day; or of all, where it may be null."""
+        assert events.date is not None
+        day: exp.Expr = day_of(events.date, events.first_day)
+        has_day = comparisons.present(events.date)
+        if undated:
+            day = exp.Case().when(has_day.copy(), day)
+        select = self.of_table(exp.select(exp.column(PERSON, quoted=True), exp.alias_(day, "day")), events.table)
+        if not undated:
+            select = select.where(has_day)
+        where = self.condition(events.where, events.table)
+        return select if where is None else select.where(where)
+
+    def _members(self, cohort: Member) -> exp.Select:
+        """Return the persons of a cohort.
+
+        For each event the last other one up to its day decides: an as-of join, whose cost does not grow with the pairs
+        of events that one person has.
+        """
+        person = exp.column(PERSON, table="e", quoted=True)
+        if cohort.events.date is None:
+            where = self.condition(cohort.events.where, cohort.events.table)
+            events = self.of_table(exp.select(exp.column(PERSON, quoted=True)), cohort.events.table)
+            select = exp.select(person).from_((events if where is None else events.where(where)).subquery("e"))
+        else:
+            # As in SQL: an event without a day is after nothing, and without anything before it.
+            events = self.days(cohort.events, undated=cohort.after is None)
+            select = exp.select(person).from_(events.subquery("e"))
+        for name, others, compared in (("a", cohort.after, exp.GTE), ("w", cohort.without, exp.GT)):
+            if others is None:
+                continue
+            here, there = exp.column("day", table="e"), exp.column("day", table=name)
+            same = exp.EQ(this=person.copy(), expression=exp.column(PERSON, table=name, quoted=True))
+            on = exp.and_(same, compared(this=here, expression=there))
+            days = comparisons.with_sentinels(self.days(others).distinct(), day=0)
+            select = select.join(days.subquery(), on=on, join_type="ASOF LEFT", join_alias=name)
+            select = select.where(_found(here, there, others.within_days, wanted=name == "a"))
+        select = select.group_by(person.copy())
+        if cohort.at_least > 1:
+            count = exp.Count(this=exp.Star())
+            select = select.having(exp.GTE(this=count, expression=exp.Literal.number(cohort.at_least)))
+        return select
+
+
+def _found(here: exp.Column, there: exp.Column, within_days: int | None, *, wanted: bool) -> exp.Condition:
+    """Return whether the other event was found, not too many days away; or, unless `wanted`, whether it was not."""
+    missing = exp.Is(this=there.copy(), expression=exp.null())
+    far: exp.Condition = exp.false()
+    if within_days is not None:
+        apart = exp.Sub(this=here.copy(), expression=there.copy())
+        far = exp.GT(this=apart, expression=exp.Literal.number(within_days))
+    absent = exp.or_(missing, far)
+    return exp.not_(absent) if wanted else absent
+
+
+def of_persons(persons: range) -> exp.Condition:
+    """Return whether a row is of one of these persons. The engine may read their part of the store alone."""
+    ends = exp.Literal.number(persons.start), exp.Literal.number(persons.stop - 1)
+    return exp.Between(this=exp.column(PERSON, quoted=True), low=ends[0], high=ends[1])
+
+
+def day_of(date: str, first_day: int) -> exp.Expr:
+    """Return the day number of a date's code."""
+    return shifted(exp.column(date, quoted=True), first_day - 1)
+
+
+def shifted(code: exp.Expr, by: int) -> exp.Expr:
+    """Return code + by, in 64 bits: no code and no bound is beyond 2^53."""
+    return exp.Paren(this=exp.Add(this=exp.cast(code, "BIGINT", dialect="duckdb"), expression=integer(by)))

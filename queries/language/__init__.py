@@ -1,0 +1,1 @@
+"""What a researcher asks, as a frozen tree, and its two spellings: JSON and SQL."""

@@ -1,0 +1,142 @@
+"""The query tree as the JSON document that says the same, as a release shows what was asked."""
+
+from __future__ import annotations
+
+from queries.language import nodes
+
+
+def to_json(query: nodes.Query) -> dict[str, object]:
+    """Return the JSON form of a query, as a release shows what was asked."""
+    shown: dict[str, object] = {"from": _source_json(query.source)}
+    if query.where is not None:
+        shown["where"] = _predicate_json(query.where)
+    if query.group_by:
+        shown["group_by"] = [_key_json(key) for key in query.group_by]
+    shown["select"] = {name: _statistic_json(statistic) for name, statistic in query.select}
+    bounds = {
+        "cells_per_person": query.bounds.cells_per_person,
+        "events_per_cell": query.bounds.events_per_cell,
+    }
+    given = {name: bound for name, bound in bounds.items() if bound is not None}
+    if given:
+        shown["bounds"] = given
+    return shown
+
+
+def _source_json(source: str | nodes.PerPerson) -> object:
+    if isinstance(source, str):
+        return source
+    values = {name: _value_json(value) for name, value in source.values}
+    return _given(per_person=source.table, where=_where_json(source.where), values=values)
+
+
+def _value_json(value: nodes.Value) -> dict[str, object]:
+    about: object = value.column
+    if value.word == "count":
+        about = "events"
+    elif value.word == "exists":
+        assert value.where is not None
+        return {value.word: _predicate_json(value.where)}
+    elif value.to is not None:
+        about = _related_json(value.to)
+    bounds = None if value.bounds is None else list(value.bounds)
+    return {value.word: about, **_given(date=value.date, bounds=bounds, where=_where_json(value.where))}
+
+
+def _related_json(related: nodes.Related | None) -> dict[str, object] | None:
+    if related is None:
+        return None
+    where = _where_json(related.where)
+    return _given(of=related.table, where=where, within_days=related.within_days, date=related.date)
+
+
+def _where_json(where: nodes.Predicate | None) -> dict[str, object] | None:
+    return None if where is None else _predicate_json(where)
+
+
+def _given(**members: object) -> dict[str, object]:
+    """Return the members of an object that are given."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _predicate_json(predicate: nodes.Predicate) -> dict[str, object]:
+    match predicate:
+        case nodes.Cohort():
+            cohort = _given(
+                persons=predicate.table,
+                where=_where_json(predicate.where),
+                at_least=predicate.at_least if predicate.at_least > 1 else None,
+                after=_related_json(predicate.after),
+                without=_related_json(predicate.without),
+                date=predicate.date,
+            )
+            return {"column": nodes.PERSON, "op": "in", "value": cohort}
+        case nodes.All(parts):
+            return {"all": [_predicate_json(part) for part in parts]}
+        case nodes.Any(parts):
+            return {"any": [_predicate_json(part) for part in parts]}
+        case nodes.Not(part):
+            return {"not": _predicate_json(part)}
+        case nodes.Comparison(column, "is_null", _):
+            return {"column": column, "op": "is_null"}
+        case nodes.Comparison(column, op, value):
+            return {"column": column, "op": op, "value": list(value) if isinstance(value, tuple) else value}
+
+
+def _key_json(key: nodes.Key) -> str | dict[str, object]:
+    shown: dict[str, object] = {"column": key.column}
+    match key:
+        case nodes.ByBins(edges=edges):
+            shown["bins"] = list(edges)
+        case nodes.ByPeriod(period=period):
+            shown["period"] = period
+        case nodes.ByWidth(width=width, origin=origin):
+            shown["width"] = width
+            if origin is not None:
+                shown["from"] = origin
+        case nodes.ByPart(part=part):
+            shown["part"] = part
+        case nodes.ByValue(name=None):
+            return key.column
+    if key.name is not None:
+        shown["as"] = key.name
+    return shown
+
+
+def _statistic_json(statistic: nodes.Statistic) -> dict[str, object]:
+    shown: dict[str, object] = {nodes.word_of(statistic): _about(statistic)}
+    match statistic:
+        case nodes.Histogram(edges=edges) if edges is not None:
+            shown["bins"] = list(edges)
+        case nodes.Top(k=k):
+            shown["k"] = k
+        case nodes.Survival(edges=edges, ends=ends):
+            shown["bins"] = list(edges)
+            if ends is not None:
+                shown["ends"] = ends
+        case nodes.Quantile(at=at, listed=listed):
+            shown["at"] = list(at) if listed else at[0]
+        case nodes.Proportion(of=of):
+            shown["of"] = of
+    match statistic:
+        case nodes.Covariance(bounds=pair) | nodes.Correlation(bounds=pair) if pair is not None:
+            shown["bounds"] = [list(one) for one in pair]
+        case nodes.Sum() | nodes.Mean() | nodes.Variance() | nodes.Stddev() | nodes.Quantile() if (
+            statistic.bounds is not None
+        ):
+            shown["bounds"] = list(statistic.bounds)
+    if isinstance(statistic, nodes.Filtered) and statistic.where is not None:
+        shown["where"] = _predicate_json(statistic.where)
+    return shown
+
+
+def _about(statistic: nodes.Statistic) -> object:
+    match statistic:
+        case nodes.Count(of):
+            return of
+        case nodes.Proportion(holds):
+            return _predicate_json(holds)
+        case nodes.Covariance(columns) | nodes.Correlation(columns):
+            return list(columns)
+        case _:
+            return statistic.column

@@ -1,0 +1,104 @@
+"""What a query names: tables and columns, each with the place where it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from queries.language import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def tables(query: nodes.Query) -> Iterator[tuple[str, str]]:
+    """Yield every table a query reads, with the JSON pointer to where it names it."""
+    yield from ((named.pointer, named.name) for named in _named(query) if named.is_table)
+
+
+def columns(query: nodes.Query) -> Iterator[tuple[str, str]]:
+    """Yield every stored column a query names, with the JSON pointer to where it does."""
+    yield from ((named.pointer, named.name) for named in _named(query) if not named.is_table)
+
+
+def attributes(query: nodes.Query) -> tuple[str, ...]:
+    """Return what a query over a per-person table names beside the built values: attributes of the person."""
+    assert isinstance(query.source, nodes.PerPerson)
+    built = {name for name, _ in query.source.values}
+    named = (column for _, column in columns(replace(query, source="")))
+    return tuple(dict.fromkeys(name for name in named if name not in built))
+
+
+@dataclass(frozen=True)
+class _Name:
+    pointer: str
+    name: str
+    is_table: bool = False
+
+
+def _named(query: nodes.Query) -> Iterator[_Name]:
+    source = query.source
+    if isinstance(source, str):
+        yield _Name("/query/from", source, is_table=True)
+        yield from _outer(query)
+        return
+    yield _Name("/query/from/per_person", source.table, is_table=True)
+    yield from _of_predicate(source.where, "/query/from/where")
+    for name, value in source.values:
+        yield from _of_value(value, f"/query/from/values/{name}")
+    # What is built is no column that is stored; what it was built of was named above.
+    built = {name for name, _ in source.values}
+    yield from (named for named in _outer(query) if named.is_table or named.name not in built)
+
+
+def _of_value(value: nodes.Value, pointer: str) -> Iterator[_Name]:
+    if value.column is not None:
+        yield _Name(f"{pointer}/{value.word}", value.column)
+    if value.date is not None:
+        yield _Name(f"{pointer}/date", value.date)
+    yield from _of_predicate(value.where, f"{pointer}/{'exists' if value.word == 'exists' else 'where'}")
+    if value.to is not None:
+        yield from _of_related(value.to, f"{pointer}/days_to")
+
+
+def _outer(query: nodes.Query) -> Iterator[_Name]:
+    yield from _of_predicate(query.where, "/query/where")
+    for place, key in enumerate(query.group_by):
+        pointer = f"/query/group_by/{place}"
+        yield _Name(pointer if isinstance(key, nodes.ByValue) else f"{pointer}/column", key.column)
+    for name, statistic in query.select:
+        pointer = f"/query/select/{name}/{nodes.word_of(statistic)}"
+        named = nodes.columns_of(statistic)
+        for place, column in enumerate(named):
+            yield _Name(f"{pointer}/{place}" if len(named) > 1 else pointer, column)
+        if isinstance(statistic, nodes.Proportion):
+            yield from _of_predicate(statistic.holds, pointer)
+        else:
+            yield from _of_predicate(statistic.where, f"/query/select/{name}/where")
+
+
+def _of_predicate(predicate: nodes.Predicate | None, pointer: str) -> Iterator[_Name]:
+    match predicate:
+        case nodes.Comparison(column):
+            yield _Name(f"{pointer}/column", column)
+        case nodes.Cohort():
+            yield _Name(f"{pointer}/value/persons", predicate.table, is_table=True)
+            yield from _of_predicate(predicate.where, f"{pointer}/value/where")
+            if predicate.date is not None:
+                yield _Name(f"{pointer}/value/date", predicate.date)
+            for word, related in (("after", predicate.after), ("without", predicate.without)):
+                if related is not None:
+                    yield from _of_related(related, f"{pointer}/value/{word}")
+        case nodes.Not(part):
+            yield from _of_predicate(part, f"{pointer}/not")
+        case nodes.All(parts) | nodes.Any(parts):
+            word = "all" if isinstance(predicate, nodes.All) else "any"
+            for place, part in enumerate(parts):
+                yield from _of_predicate(part, f"{pointer}/{word}/{place}")
+
+
+def _of_related(related: nodes.Related, pointer: str) -> Iterator[_Name]:
+    yield _Name(f"{pointer}/of", related.table, is_table=True)
+    yield from _of_predicate(related.where, f"{pointer}/where")
+    if related.date is not None:
+        yield _Name(f"{pointer}/date", related.date)

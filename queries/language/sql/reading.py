@@ -1,0 +1,192 @@
+"""SQL as the query tree. None of the text is ever run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, SqlglotError
+
+from queries.errors import InvalidQuery, OutsideProtocol
+from queries.language import nodes, references
+from queries.language.sql import keys as cuts
+from queries.language.sql import statistics
+from queries.language.sql.conditions import predicate
+from queries.language.sql.persons import per_person
+from queries.language.sql.syntax import column_name, identifier, only, refusal, scalar, table_name
+
+TEXT_MAX = 64 * 1024  # characters
+
+
+def parse(text: str) -> nodes.Query:
+    """Return the query that a SELECT statement asks. Raises InvalidQuery with line and column.
+
+    What is not listed here is refused, by type and by every part of a node that nobody looked at: nothing of the text
+    is passed over, and none of it goes any further than into the tree.
+
+    >>> parse("SELECT sex, COUNT(DISTINCT person) AS patients FROM years GROUP BY sex")
+    Query(source='years', select=(('patients', Count(where=None, of='persons')),), where=None, \
+group_by=(ByValue(column='sex', name=None),), bounds=Bounds(cells_per_person=None, events_per_cell=None))
+    """
+    select = _statement(text)
+    only(select, "kind", "expressions", "from_", "where", "group")
+    source, carried = _source(select)
+    keys, chosen = _selected(select)
+    where = select.args.get("where")
+    query = nodes.Query(
+        source,
+        tuple(chosen),
+        None if where is None else predicate(where.this),
+        _grouped(select.args.get("group"), keys, select),
+    )
+    if isinstance(source, nodes.PerPerson):
+        used = references.attributes(query)
+        for column in carried:
+            if column.name not in used:
+                raise refusal(column, f"{column.name} is not used outside: leave it out")
+    return query
+
+
+def _source(select: exp.Select) -> tuple[str | nodes.PerPerson, list[exp.Column]]:
+    """Return what FROM names, and of a per-person subquery the person's attributes that it carries along."""
+    source = select.args["from_"].this if select.args.get("from_") else None
+    return per_person(source) if isinstance(source, exp.Subquery) else (table_name(select), [])
+
+
+def _statement(text: str) -> exp.Select:
+    if len(text) > TEXT_MAX:
+        raise InvalidQuery("/sql", f"is longer than {TEXT_MAX} characters")
+    try:
+        statements = sqlglot.parse(text, dialect="duckdb")
+    except ParseError as error:
+        found = error.errors[0] if error.errors else {}
+        place = f"line {found.get('line')}, column {found.get('col')}" if found.get("line") else "somewhere"
+        near = f", near {found['highlight']!r}" if found.get("highlight") else ""
+        raise InvalidQuery("/sql", f"{place}: this is no SQL that can be read{near}") from None
+    except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+        # sqlglot's own ways to fail on odd texts.
+        raise InvalidQuery("/sql", "this is no SQL that can be read: an open quote, or too deeply nested") from None
+    if len(statements) != 1 or not isinstance(statements[0], exp.Select):
+        raise InvalidQuery("/sql", "line 1, column 1: write one SELECT statement, and nothing else")
+    return statements[0]
+
+
+def _selected(select: exp.Select) -> tuple[list[_Named], list[tuple[str, nodes.Statistic]]]:
+    """Return what is selected: keys with their names, and statistics by theirs."""
+    keys, found, taken = [], [], set()
+    for item in select.expressions:
+        name, body = None, item
+        if isinstance(item, exp.Alias):
+            only(item, "this", "alias")
+            name, body = identifier(item.args["alias"]), item.this
+        if statistics.is_statistic(body):
+            statistic, default = statistics.statistic(body)
+            name = name or default
+            if not nodes.NAME.fullmatch(name):
+                raise refusal(item, "a name in the answer has letters, digits and _, at most 63: give an alias")
+            found.append((name, statistic))
+        else:
+            key = _read_key(body, name)
+            keys.append(_Named(key, body, name))
+            name = key.name or key.column
+        if name in taken:
+            raise refusal(item, f"there are two columns {name}: give an alias, as in ... AS {name[:60]}_2")
+        taken.add(name)
+    if not found:
+        raise refusal(select, "select a statistic: COUNT(*), COUNT(DISTINCT person), SUM(column) or AVG(column)")
+    return keys, found
+
+
+@dataclass(frozen=True)
+class _Named:
+    key: nodes.Key
+    body: exp.Expr
+    alias: str | None
+
+
+def _grouped(group: exp.Expr | None, keys: list[_Named], select: exp.Select) -> tuple[nodes.Key, ...]:
+    """Return the keys in the order of GROUP BY, which may name them by expression, alias or position."""
+    if group is None:
+        if keys:
+            raise refusal(keys[0].body, "is no statistic: name it in GROUP BY")
+        return ()
+    only(group, "expressions")
+    found: list[nodes.Key] = []
+    for item in group.expressions:
+        if isinstance(item, exp.Literal) and not item.is_string:
+            chosen = select.expressions[int(item.this) - 1 : int(item.this)] if item.this.isdigit() else []
+            matches = [one.key for one in keys if any(one.body is part.unalias() for part in chosen)]
+        else:
+            matches = [one.key for one in keys if one.body == item]
+            if not matches and isinstance(item, exp.Column):
+                matches = [one.key for one in keys if one.alias == item.name]
+        if not matches:
+            raise refusal(item, "what is in GROUP BY is selected too")
+        fresh = [key for key in matches if key not in found]  # one expression may be selected under two names
+        if not fresh:
+            raise refusal(item, "is in GROUP BY twice")
+        found.append(fresh[0])
+    for one in keys:
+        if one.key not in found:
+            raise refusal(one.body, "is no statistic: name it in GROUP BY")
+    return tuple(found)
+
+
+def _read_key(body: exp.Expr, name: str | None) -> nodes.Key:
+    named = cuts.key(body, name)
+    if named is not None:
+        return named
+    match body:
+        case exp.Column():
+            column = column_name(body)
+            return nodes.ByValue(column, None if name == column else name)
+        case exp.TimestampTrunc() | exp.DateTrunc():
+            only(body, "this", "unit", "unabbreviate", "input_type_preserved")
+            column, period = column_name(body.this), body.args["unit"].name.lower()
+            if period not in nodes.PERIODS:
+                raise refusal(body, f"DATE_TRUNC takes one of {', '.join(nodes.PERIODS)}")
+            return nodes.ByPeriod(column, period, None if name == column else name)
+        case exp.Case():
+            return _read_bins(body, name)
+        case exp.Star():
+            raise refusal(body, "no rows are given out: select statistics, as in COUNT(*)")
+    raise refusal(body, cuts.KEYS)
+
+
+def _read_bins(body: exp.Case, name: str | None) -> nodes.ByBins:
+    wanted = (
+        "a CASE of bins is written: CASE WHEN a >= 0 AND a < 5 THEN '[0, 5)' WHEN a >= 5 AND a < 9 THEN '[5, 9)' END"
+    )
+    only(body, "ifs")
+    edges: list[nodes.Scalar] = []
+    columns = set()
+    for branch in body.args["ifs"]:
+        only(branch, "this", "true")
+        test, label = branch.this, branch.args["true"]
+        if (
+            not isinstance(test, exp.And)
+            or not isinstance(test.this, exp.GTE)
+            or not isinstance(test.expression, exp.LT)
+        ):
+            raise refusal(branch, wanted)
+        for part in (test.this, test.expression):
+            columns.add(column_name(part.this))
+        low, high = scalar(test.this.expression), scalar(test.expression.expression)
+        if edges and edges[-1] != low:
+            raise refusal(branch, "bins follow each other without a gap: each begins where the one before ends")
+        if not isinstance(label, exp.Literal) or not label.is_string or label.this != f"[{low}, {high})":
+            raise refusal(label, f"the label of this bin is '[{low}, {high})'")
+        edges.extend([high] if edges else [low, high])
+    if len(columns) != 1:
+        raise refusal(body, wanted)
+    column = columns.pop()
+    return nodes.ByBins(column, tuple(edges), None if name == column else name)
+
+
+def located(refusal: InvalidQuery | OutsideProtocol) -> InvalidQuery | OutsideProtocol:
+    """Return what was found in the tree of a query as a finding in the SQL that it was read from."""
+    if not refusal.pointer.startswith("/query/"):
+        return refusal
+    place = refusal.pointer.removeprefix("/query/").replace("/", " ")
+    return type(refusal)("/sql", f"{place}: {refusal.message}")

@@ -1,0 +1,286 @@
+"""What dominates the error of a planned query, and what would help: in words, for an estimate.
+
+Noise is foretold exactly, by planning the query as it might be asked instead. What the bounds cut off depends on the
+data: the words say what is cut off, and how much of it the dataset's profile expects, if it has one (`truncation.py`).
+Everything follows from the query, the catalog, the profile and the budget's limits, so that it may be said for free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from queries.contribution import truncation
+from queries.errors import InvalidQuery
+from queries.language import nodes
+from queries.mechanisms import NANO
+from queries.plan import Counted
+from queries.planning import allocation, drowning, planner
+from queries.statistics import estimates, survival
+
+if TYPE_CHECKING:
+    from queries.catalog.schema import Dataset
+    from queries.plan import Output, Plan
+
+GROUP = 1_000  # of events (or persons), for which margins are compared
+TENTH = 10  # a margin under a tenth of a value is called good
+WORTH_SAYING = 0.9  # a margin that would be narrower by less is not spoken of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A planned query with what it was planned from. `rho_nano`: a rho as hard on the budget as its epsilon."""
+
+    plan: Plan
+    dataset: Dataset
+    privacy: nodes.Privacy
+    cells_max: int
+    rho_nano: int | None = None
+
+    def instead(self, privacy: nodes.Privacy | None = None, **parts: object) -> Plan | None:
+        """Return the plan of the query with other parts or another privacy; None where there is none."""
+        query = replace(self.plan.query, **parts)  # type: ignore[arg-type]
+        try:
+            return planner.plan(query, self.dataset, privacy or self.privacy, self.cells_max)
+        except InvalidQuery:
+            return None
+
+    @cached_property
+    def halved_cells(self) -> tuple[int, Plan | None]:
+        """Return half the cells per person, and the plan with them."""
+        half = self.plan.cells_per_person // 2
+        return half, self.instead(bounds=replace(self._bounds, cells_per_person=half))
+
+    @cached_property
+    def halved_events(self) -> tuple[int, Plan | None]:
+        """Return half the events per cell, and the plan with them."""
+        half = self.plan.events_per_cell // 2
+        return half, self.instead(bounds=replace(self._bounds, events_per_cell=half))
+
+    @property
+    def _bounds(self) -> nodes.Bounds:
+        return nodes.Bounds(self.plan.cells_per_person, self.plan.events_per_cell)
+
+
+def advise(asked: Asked) -> list[str]:
+    """Return what is cut off where nobody knows how much, then a sentence or two on each statistic, then the rest."""
+    cut = truncation.sentences(asked.plan)
+    unknown = [words for words, how in cut.items() if how is truncation.Truncation.UNKNOWN]
+    return [
+        *unknown,
+        *_on_follow_up(asked.plan),
+        *(f"{output.name}: {_about(asked, output)}" for output in asked.plan.outputs),
+        *_on_rho(asked),
+        *filter(None, [drowning.sentence(asked.plan, asked.dataset)]),
+        *_on_group_sizes(asked),
+        *(words for words in cut if words not in unknown),
+    ]
+
+
+# One statistic
+
+
+def _about(asked: Asked, output: Output) -> str:
+    """Return what drives a statistic's noise with what would help, and which groups it is exact enough for."""
+    return f"{_driver(asked, output)} {_group_needed(asked.plan, output)}"
+
+
+def _driver(asked: Asked, output: Output) -> str:
+    """Return the largest of the reasons for the noise, with what lessens it."""
+    gaussian = output.measures[0].mechanism.gaussian
+    cells = math.sqrt(asked.plan.cells_per_person) if gaussian else asked.plan.cells_per_person
+    of_persons = all(measure.counted is Counted.PERSONS for measure in output.measures)
+    events = 1 if of_persons else asked.plan.events_per_cell
+    alone = None
+    if len(asked.plan.outputs) > 1 and asked.privacy.margins is None:
+        alone = asked.instead(select=((output.name, output.statistic),))
+    shared = 1.0 if alone is None else _relative(asked.plan, output) / max(_relative(alone, alone.outputs[0]), 1e-9)
+    worst = max(cells, events, shared)
+    group = _group(output, asked.plan)
+    noise = f"the noise, {_margin(output, asked.plan, group)},"
+    if worst < 2:
+        return _nothing_but_the_charge(asked, output, noise)
+    if worst == shared:
+        assert alone is not None
+        by_itself = _margin(alone.outputs[0], alone, group)
+        return (
+            f"{noise} is {_times(shared)} what it would be alone, for the query's {len(asked.plan.outputs)} statistics "
+            f"share its {asked.privacy.currency}; asked by itself it would have {by_itself}."
+        )
+    if worst == events:
+        half, other = asked.halved_events
+        return (
+            f"{noise} is large because {asked.plan.events_per_cell} events of a person count in each cell; "
+            f"with events_per_cell {half} {_effect(asked, output, other)}."
+        )
+    half, other = asked.halved_cells
+    return (
+        f"{noise} is large because a person counts in {asked.plan.cells_per_person} cells; "
+        f"with cells_per_person {half} {_effect(asked, output, other)}."
+    )
+
+
+def _nothing_but_the_charge(asked: Asked, output: Output, noise: str) -> str:
+    """Return what can be said where bounds and company do not matter: the values' range does, and what is spent."""
+    if isinstance(output.statistic, nodes.Sum):
+        (x,) = output.measures[0].factors
+        most = x.column.value(max(abs(x.low), abs(x.high)))
+        return f"{noise} hides that one event can add up to {most:,}; bounds half as wide would halve it."
+    if output.measures[0].factors and not isinstance(output.statistic, nodes.Quantile | nodes.Correlation):
+        x = output.measures[0].factors[0]
+        width = f"{x.column.value(x.low):,} to {x.column.value(x.high):,}"
+        return f"{noise} grows with the range of the values, {width}; a narrower one would lessen it."
+    if asked.privacy.currency == "rho":
+        return f"{noise} is what hides one person at this rho; four times the rho would halve it."
+    return f"{noise} is what hides one person at this epsilon; twice the epsilon would halve it."
+
+
+def _effect(asked: Asked, output: Output, other: Plan | None) -> str:
+    """Return what another plan would change: the margin, or where margins were asked for, the cost."""
+    if other is None:
+        return "it would be less"
+    if asked.privacy.margins is not None:
+        return f"the query would cost {_cost(other)} instead of {_cost(asked.plan)}"
+    changed = next(one for one in other.outputs if one.name == output.name)
+    return f"it would be {_margin(changed, other, _group(output, asked.plan))}"
+
+
+def _group_needed(planned: Plan, output: Output) -> str:
+    """Return how large a group must be for a margin under a tenth of the statistic's yardstick (`allocation.py`)."""
+    persons = TENTH * _relative(planned, output)
+    events = math.sqrt(planned.events_per_cell)  # of a person of the reference group
+    match output.statistic:
+        case nodes.Count("persons"):
+            return f"A group needs {_at_least(persons)} persons for a margin under 10% of its count."
+        case nodes.Count():
+            return f"A group needs {_at_least(persons * events)} events for a margin under 10% of its count."
+        case nodes.Histogram() | nodes.Top():
+            margin = estimates.fixed_margin(output, planned.confidence)
+            return f"A bin needs {_at_least(float(TENTH * margin))} events for a margin under 10% of its count."
+        case nodes.Sum():
+            (x,) = output.measures[0].factors
+            typical = float(allocation.typical(x) * Fraction(x.column.step))
+            return (
+                f"A group needs {_at_least(persons * events)} events of {typical:,g} each "
+                "for a margin under 10% of its sum."
+            )
+        case nodes.Proportion(_, "persons"):
+            return f"A group needs {_at_least(persons)} persons for a margin under 5 percentage points."
+        case nodes.Proportion():
+            return f"A group needs {_at_least(persons * events)} events for a margin under 5 percentage points."
+        case nodes.Survival():
+            return f"A group needs {_at_least(persons)} persons for each of its numbers to be exact to 10% of them."
+        case nodes.Quantile():
+            off = estimates.rank_margin(output, planned.confidence)
+            return f"A group needs {_at_least(2 * TENTH * off)} events for that to be under 5% of them."
+        case nodes.Mean():
+            return f"A group needs {_at_least(persons * events)} events for a margin under a tenth of half the range."
+        case nodes.Correlation():
+            return f"A group needs {_at_least(persons * events)} events for a margin under 0.1."
+        case _:
+            return (
+                f"A group needs {_at_least(persons * events)} events for a margin under 10% "
+                "of what values spread evenly over the range would have."
+            )
+
+
+# The whole query
+
+
+def _on_rho(asked: Asked) -> Iterator[str]:
+    """Yield how rho would do, where epsilon was spent and rho would give narrower margins for as much of the budget."""
+    if not asked.rho_nano or asked.privacy.currency != "epsilon":
+        return
+    other = asked.instead(nodes.Privacy(rho_nano=asked.rho_nano, delta_atto=asked.privacy.delta_atto))
+    if other is None or other.cost.epsilon is not None:
+        return
+    before, after = ({one.name: one for one in planned.outputs} for planned in (asked.plan, other))
+    name = max(before, key=lambda one: _relative(asked.plan, before[one]))
+    if _relative(other, after[name]) < WORTH_SAYING * _relative(asked.plan, before[name]):
+        group = _group(before[name], asked.plan)
+        now, then = _margin(before[name], asked.plan, group), _margin(after[name], other, group)
+        yield (
+            f"rho {asked.rho_nano / NANO:.3g} is as large a part of the study's budget as this query's epsilon, "
+            f"and would give {name} {then} instead of {now}; "
+            "from then on the budget would count in rho only."
+        )
+
+
+def _on_group_sizes(asked: Asked) -> Iterator[str]:
+    """Yield a warning where the persons there can be are too few for the cells."""
+    planned, most = asked.plan, asked.dataset.persons_max
+    if planned.cells == 1 or planned.listing is not None:
+        return
+    each = most * planned.cells_per_person / planned.cells
+    needed = {one.name: TENTH * _relative(planned, one) for one in planned.outputs}
+    name = max(needed, key=lambda one: needed[one])
+    if needed[name] > each:
+        fewer = _at_least(needed[name] / each).removeprefix("at least ")
+        yield (
+            f"The dataset has {most:,} persons at most, and there are {planned.cells:,} cells: on average no more than "
+            f"{_number(each)} persons in each, where {name} needs {_number(needed[name])} for a margin under a tenth. "
+            f"{fewer} times fewer cells would do: coarser bins or periods, or fewer keys."
+        )
+
+
+def _on_follow_up(planned: Plan) -> Iterator[str]:
+    """Yield what a survival curve supposes that does not say when the data end."""
+    if planned.built is not None:
+        for words in survival.followed_to_the_last(planned.query, planned.built.values, planned.tables):
+            yield f"{words}."
+
+
+# Numbers in words
+
+
+def _relative(planned: Plan, output: Output) -> float:
+    return allocation.relative_margin(output.statistic, output.measures, planned.events_per_cell, planned.confidence)
+
+
+def _margin(output: Output, planned: Plan, group: int) -> str:
+    """Return a statistic's margin in words, over a group of so many events (or persons) where it depends on that."""
+    if isinstance(output.statistic, estimates.FIXED):
+        return f"±{float(estimates.fixed_margin(output, planned.confidence)):,g}"
+    if isinstance(output.statistic, nodes.Quantile):
+        return f"±{_number(estimates.rank_margin(output, planned.confidence))} events up or down"
+    of = "persons" if isinstance(output.statistic, nodes.Proportion) and output.statistic.of == "persons" else "events"
+    return f"±{_number(estimates.margin_at(output, group, planned.confidence))} over {group:,} {of}"
+
+
+def _group(output: Output, planned: Plan) -> int:
+    """Return the group for which margins are compared: of 1,000, or the power of ten that they say something for."""
+    if output.at is not None:
+        return output.at
+    group, needed = GROUP, 4 * _relative(planned, output) * math.sqrt(planned.events_per_cell)
+    while group < needed:
+        group *= 10
+    return group
+
+
+def _cost(planned: Plan) -> str:
+    cost = planned.cost
+    return f"rho {float(cost.rho):.3g}" if cost.epsilon is None else f"epsilon {float(cost.epsilon):.3g}"
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _times(factor: float) -> str:
+    return "twice" if factor < 2.5 else f"{factor:.0f} times"
+
+
+def _at_least(number: float) -> str:
+    """Return a number rounded up to two digits."""
+    if number <= 1:
+        return "at least 1"
+    digits = max(len(str(math.ceil(number))) - 2, 0)
+    return f"at least {math.ceil(number / 10**digits) * 10**digits:,}"

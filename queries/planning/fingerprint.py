@@ -1,0 +1,80 @@
+"""The text by which one question is told from another, however it was spelled. It decides what is a replay."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from queries.binding import per_person, predicates
+from queries.language import nodes
+from queries.mechanisms import NANO
+
+if TYPE_CHECKING:
+    from queries.binding.keys import CellKey
+    from queries.mechanisms import Mechanism
+    from queries.plan import Listing, Measure, Plan
+
+
+def _price_of(mechanism: Mechanism) -> dict[str, int]:
+    if mechanism.epsilon_nano is not None:
+        return {"epsilon_nano": mechanism.epsilon_nano}
+    return {"rho_nano": int(mechanism.rho * NANO)}
+
+
+def _listing(listing: Listing) -> dict[str, int]:
+    return {
+        **_price_of(listing.mechanism.noise),
+        "delta_atto": listing.mechanism.delta_atto,
+        "values_per_person": listing.values_per_person,
+        "values_max": listing.values_max,
+    }
+
+
+def of(plan: Plan) -> str:
+    """Return a text that two requests share exactly when they ask the same at the same price.
+
+    Spelling is gone from it: what is left are codes, bounds and billionths. It decides what is a replay.
+    """
+    statistics = {
+        output.name: {
+            "statistic": nodes.word_of(output.statistic),
+            "at": output.statistic.at if isinstance(output.statistic, nodes.Quantile) else None,
+            "listed": isinstance(output.statistic, nodes.Quantile) and output.statistic.listed,
+            "k": output.statistic.k if isinstance(output.statistic, nodes.Top) else None,
+            "measures": [_measure(measure) for measure in output.measures],
+        }
+        for output in plan.outputs
+    }
+    document = {
+        "dataset": plan.dataset,
+        "from": plan.table.name if plan.built is None else per_person.to_json(plan.built),
+        "where": predicates.to_json(plan.where),
+        "group_by": [_key(key) for key in plan.keys],
+        "select": statistics,
+        "bounds": [plan.cells_per_person, plan.events_per_cell],
+        "named": None if plan.listing is None else _listing(plan.listing),
+        "confidence": str(plan.confidence),
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def _measure(measure: Measure) -> dict[str, object]:
+    return {
+        "counted": measure.counted.value,
+        "factors": [[factor.column.name, factor.low, factor.high] for factor in measure.factors],
+        "present": [column.name for column in measure.present],
+        "within": None if measure.within is None else _key(measure.within),
+        "where": None if measure.where is None else predicates.to_json(measure.where),
+        "split": None if measure.split is None else predicates.to_json(measure.split),
+        **_price_of(measure.mechanism),
+    }
+
+
+def _key(key: CellKey) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "name": key.name,
+        "column": key.column.name,
+        "edges": key.edges,
+        "labels": key.labels,
+    }
+    return shown if key.part is None else {**shown, "part": key.part}

@@ -1,0 +1,117 @@
+"""May this study ask this? A protocol is an allow-list: what it does not name is refused.
+
+It depends on the query and the protocol alone, so a refusal reveals nothing and costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from queries.errors import OutsideProtocol
+from queries.language import json_writing, nodes, references, templates
+from queries.statistics import estimates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from queries.language.templates import Template
+    from queries.plan import Cost, Output
+
+NANO = 10**9
+STATISTICS = (
+    "count",
+    "sum",
+    "mean",
+    "proportion",
+    "variance",
+    "stddev",
+    "quantile",
+    "histogram",
+    "top",
+    "covariance",
+    "correlation",
+    "survival",
+)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a study may ask; None allows everything the catalog has. `epsilon_nano_max` bounds one query.
+
+    `templates` are the only queries that may be asked (strict mode). `margin_min` is the least margin at 95% that a
+    count may have in an answer: none is to be more exact.
+    """
+
+    tables: frozenset[str] | None = None
+    columns: frozenset[str] | None = None
+    statistics: frozenset[str] | None = None
+    epsilon_nano_max: int | None = None
+    margin_min: float | None = None
+    templates: tuple[Template, ...] | None = None
+
+
+COUNTS = (nodes.Count, nodes.Histogram, nodes.Top)
+
+
+def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol, *others: nodes.Query) -> Protocol:
+    """Raise OutsideProtocol with the place of the first thing that the protocol does not include.
+
+    Returns the protocol as it holds for this query: a template may allow it less than others. `others` are further
+    ways to write the query, which a template may have been written in.
+    """
+    if protocol.templates is not None:
+        forms = tuple(map(json_writing.to_json, dict.fromkeys((*others, query))))
+        most = templates.match(forms, protocol.templates).epsilon_nano_max
+        limits = [limit for limit in (most, protocol.epsilon_nano_max) if limit is not None]
+        protocol = replace(protocol, epsilon_nano_max=min(limits, default=None))
+    for pointer, table in references.tables(query):
+        if protocol.tables is not None and table not in protocol.tables:
+            raise OutsideProtocol(pointer, f"the study's protocol does not include table {table}")
+    for name, statistic in query.select:
+        word = nodes.word_of(statistic)
+        if protocol.statistics is not None and word not in protocol.statistics:
+            raise OutsideProtocol(f"/query/select/{name}", f"the study's protocol does not include the {word}")
+    for pointer, column in references.columns(query):
+        if protocol.columns is not None and column not in protocol.columns:
+            raise OutsideProtocol(pointer, f"the study's protocol does not include column {column}")
+    if protocol.epsilon_nano_max is None:
+        return protocol
+    if privacy.epsilon_nano is not None and privacy.epsilon_nano > protocol.epsilon_nano_max:
+        raise OutsideProtocol("/privacy/epsilon", "is more than the study's protocol allows for one query")
+    # Of rho as much as pure DP of the largest epsilon costs: epsilon^2 / 2.
+    if privacy.rho_nano is not None and 2 * privacy.rho_nano * NANO > protocol.epsilon_nano_max**2:
+        raise OutsideProtocol("/privacy/rho", "is more than the study's protocol allows for one query")
+    return protocol
+
+
+def check_cost(cost: Cost, privacy: nodes.Privacy, protocol: Protocol) -> None:
+    """Raise OutsideProtocol if the margins asked for cost more than one query may: what they cost, only a plan says."""
+    if privacy.margins is None or protocol.epsilon_nano_max is None:
+        return
+    most = Fraction(protocol.epsilon_nano_max, NANO)
+    if cost.epsilon is not None:
+        allowed, text = cost.epsilon <= most, f"epsilon {float(cost.epsilon):g}"
+    else:
+        allowed, text = 2 * cost.rho <= most**2, f"rho {float(cost.rho):g}"
+    if not allowed:
+        raise OutsideProtocol(
+            "/privacy/margin", f"would cost {text}, more than the study's protocol allows for one query"
+        )
+
+
+def check_margins(outputs: Iterable[Output], protocol: Protocol) -> None:
+    """Raise OutsideProtocol if a count would be more exact than the protocol allows: only a plan says how exact."""
+    if protocol.margin_min is None:
+        return
+    for output in outputs:
+        if not isinstance(output.statistic, COUNTS):
+            continue
+        margin = estimates.fixed_margin(output, nodes.CONFIDENCE)
+        if margin < Fraction(protocol.margin_min):
+            raise OutsideProtocol(
+                f"/query/select/{output.name}",
+                f"would have a margin of {float(margin):g}, and the study's protocol wants {protocol.margin_min:g} at "
+                "least: spend less on it",
+            )

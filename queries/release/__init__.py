@@ -1,0 +1,1 @@
+"""Noisy numbers -> the rows of an answer, and their post-processing."""

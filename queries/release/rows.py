@@ -1,0 +1,80 @@
+"""Noisy cells -> the rows of an answer, with a margin on every number.
+
+Everything here is post-processing of what the mechanisms released: no exact cell comes in.
+
+A margin at 95% means: in 95 of 100 releases the value over the bounded data lies between `low` and `high`. It speaks
+of the noise. What the bounds cut off is not in it: each statistic's `truncation` says how much is known of that
+(`truncation.py`). A request may name another confidence than 95%.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from queries.contribution import truncation
+from queries.mechanisms import Rounds
+from queries.statistics import estimates, quantiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from queries.binding.keys import Label
+    from queries.plan import Measure, Plan
+
+
+def add_noise(plan: Plan, cells: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Return each measure's cells with the noise of its mechanism: from here on nothing is secret."""
+    return [_release(measure, exact) for measure, exact in zip(plan.measures, cells, strict=True)]
+
+
+def _release(measure: Measure, exact: NDArray[np.int64]) -> NDArray[np.int64]:
+    if isinstance(measure.mechanism, Rounds):
+        assert measure.search is not None
+        return quantiles.release(exact.reshape(-1, measure.width), measure.search, measure.mechanism.each)
+    return measure.mechanism.release(exact)
+
+
+def columns(plan: Plan) -> list[dict[str, object]]:
+    """Return what each column of the answer is; known before any data is touched."""
+    shown: list[dict[str, object]] = [{"name": key.name, "kind": "key"} for key in plan.keys]
+    if plan.listing is not None:
+        named = plan.listing.mechanism
+        shown[plan.listing.key] |= {"mechanism": named.name, "scale": named.scale, "threshold": named.threshold}
+    for output in plan.outputs:
+        first = output.measures[0]
+        shown.append(
+            {
+                "name": output.name,
+                "kind": "statistic",
+                "mechanism": first.mechanism.name,
+                "scale": first.mechanism.scale * estimates.unit(first),
+                **estimates.margin(output, plan.confidence),
+                "confidence": plan.confidence,
+                **truncation.of(plan, output).to_json(),
+            }
+        )
+    return shown
+
+
+def rows(plan: Plan, noisy: Sequence[NDArray[np.int64]]) -> list[dict[str, object]]:
+    """Return one row for each cell in the order of the keys: its labels, and what was found by statistic."""
+    if not plan.cells:  # no value of an undeclared key was named
+        return []
+    remaining = iter(noisy)
+    values = [
+        estimates.values(output, list(itertools.islice(remaining, len(output.measures))), plan.confidence)
+        for output in plan.outputs
+    ]
+    names = [key.name for key in plan.keys] + [output.name for output in plan.outputs]
+    return [
+        dict(zip(names, labels + cell, strict=True))
+        for labels, cell in zip(_labels(plan), zip(*values, strict=True), strict=True)
+    ]
+
+
+def _labels(plan: Plan) -> Iterator[tuple[Label, ...]]:
+    return itertools.product(*(key.every_label() for key in plan.keys))

@@ -1,6 +1,0 @@
-"""The query tree as SQL, and SQL as the query tree. The text of neither is ever run."""
-
-from queries.sql.reading import TEXT_MAX, located, parse
-from queries.sql.writing import to_sql
-
-__all__ = ["TEXT_MAX", "located", "parse", "to_sql"]

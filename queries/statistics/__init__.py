@@ -1,0 +1,1 @@
+"""From noisy numbers to the values of statistics and their intervals."""

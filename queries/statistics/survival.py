@@ -1,0 +1,190 @@
+"""Survival curves: of those who begin, the share to whom the event has not happened yet, by the time since.
+
+Persons are followed from their first event to the event asked for, or to the last day of the data, a public date.
+Each falls into one number of their group: the event within an interval, followed only up to an interval, or beyond the
+last one. So one person moves one number by one, and the rest is computed from noisy numbers.
+
+With d_j events and c_j ends of follow-up in interval j, and n_j persons who entered it, of whom those whose follow-up
+ended within it count half, the curve is the product of 1 - d_j / (n_j - c_j / 2): Kaplan and Meier's (1958) on times
+known by interval, also called the life table's or actuarial estimate.
+
+The band speaks of the noise, as all margins do. The logarithm of the curve is, to first order, linear in the noisy
+numbers; its quantile follows from the derivatives (`_gradients`). Where the noise is as large as what is left of the
+group, the band is wide open.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from queries.binding.per_person import BuiltValue
+from queries.catalog.schema import EPOCH, Column, Kind, Table, frozen
+from queries.errors import InvalidQuery
+from queries.language import nodes
+from queries.statistics.intervals import reach
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from queries.binding.per_person import Built
+    from queries.statistics.intervals import Floats
+
+EDGES_MAX = 1000
+DAYS_MAX = 366 * 200
+BEYOND = "beyond"
+OFF_MAX = 700.0  # of the logarithm: the band is wide open long before, and a float's exponential ends soon after
+
+
+def column_name(name: str) -> str:
+    """Return the name of the built column that a survival statistic counts. No column of a query has it."""
+    return f"?{name}"
+
+
+def extend(built: Built, query: nodes.Query, tables: Mapping[str, Table]) -> Built:
+    """Return a per-person table with one more column for each survival curve that is asked for.
+
+    Raises InvalidQuery with the place.
+    """
+    more = [
+        _outcome(name, statistic, built, tables, f"/query/select/{name}")
+        for name, statistic in query.select
+        if isinstance(statistic, nodes.Survival)
+    ]
+    columns = dict(built.table.columns) | {value.column.name: value.column for value in more}
+    said = followed_to_the_last(query, (*built.values, *more), tables)
+    return replace(
+        built,
+        values=(*built.values, *more),
+        table=replace(built.table, columns=frozen(columns)),
+        notes=(*built.notes, *said),
+    )
+
+
+def followed_to_the_last(
+    query: nodes.Query, values: Sequence[BuiltValue], tables: Mapping[str, Table]
+) -> tuple[str, ...]:
+    """Return a warning for each curve without `ends`: everybody is then followed to the last day there may be.
+
+    Where the data end before it, those who could not be seen any more count as if the event had not happened to them.
+    """
+    outcomes = {value.column.name: value for value in values if value.word == "outcome"}
+    said = []
+    for name, statistic in query.select:
+        if isinstance(statistic, nodes.Survival) and statistic.ends is None:
+            to = outcomes[column_name(name)].to
+            assert to is not None
+            assert to.date is not None
+            date = tables[to.table].columns[to.date]
+            edges = ", ".join(map(str, statistic.edges[:3])) + (", ..." if len(statistic.edges) > 3 else "")
+            said.append(
+                f"{name}: it does not say when the data end, so everybody without the event is followed up to "
+                f"{date.label(date.size)}, the last day that {to.date} may have in {to.table}. If the data end before, "
+                f'the curve is too high, and no margin shows it. Give the last day of the data, as in "ends": '
+                f"\"2020-12-31\", in SQL SURVIVAL({statistic.column}, [{edges}], DATE '2020-12-31')"
+            )
+    return tuple(said)
+
+
+def _outcome(
+    name: str, statistic: nodes.Survival, built: Built, tables: Mapping[str, Table], pointer: str
+) -> BuiltValue:
+    found = [value for value in built.values if value.column.name == statistic.column and value.word == "days_to"]
+    if not found:
+        raise InvalidQuery(f"{pointer}/survival", f"{statistic.column} is no value built with days_to")
+    (wait,) = found
+    assert wait.to is not None
+    if wait.to.within_days is not None:
+        raise InvalidQuery(
+            f"{pointer}/survival", f"leave within_days out of {statistic.column}: a curve goes up to its last bin"
+        )
+    edges = _edges(statistic.edges, f"{pointer}/bins")
+    assert wait.to.date is not None
+    last = tables[wait.to.table].columns[wait.to.date]
+    end = last.high if statistic.ends is None else _day(statistic.ends, last, f"{pointer}/ends")
+    labels = (
+        f"{what} [{low}, {high})" for low, high in itertools.pairwise(edges) for what in ("event", "followed up to")
+    )
+    column = Column(column_name(name), Kind.CATEGORY, values=(*labels, BEYOND))
+    return replace(wait, word="outcome", column=column, edges=edges, end=end)
+
+
+def _edges(edges: tuple[nodes.Scalar, ...], pointer: str) -> tuple[int, ...]:
+    if not 2 <= len(edges) <= EDGES_MAX:
+        raise InvalidQuery(pointer, f"give from 2 to {EDGES_MAX} edges")
+    days: list[int] = []
+    for place, edge in enumerate(edges):
+        if isinstance(edge, bool) or not isinstance(edge, int) or not 0 <= edge <= DAYS_MAX:
+            raise InvalidQuery(f"{pointer}/{place}", f"must be a whole number of days from 0 to {DAYS_MAX}")
+        if days and edge <= days[-1]:
+            raise InvalidQuery(f"{pointer}/{place}", "the edges must ascend")
+        days.append(edge)
+    if days[0] != 0:
+        raise InvalidQuery(f"{pointer}/0", "a curve begins on day 0")
+    return tuple(days)
+
+
+def _day(text: str, column: Column, pointer: str) -> int:
+    try:
+        day = (dt.date.fromisoformat(text) - EPOCH).days
+    except ValueError:
+        raise InvalidQuery(pointer, 'must be a date, as "2020-12-31"') from None
+    if not column.low <= day <= column.high:
+        raise InvalidQuery(pointer, f"must lie from {column.label(1)} to {column.label(column.size)}")
+    return day
+
+
+@dataclass(frozen=True)
+class Curve:
+    """For each cell (row) and interval (column): the curve at the interval's end, and its band."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+
+def curve(counts: Floats, scale: float, confidence: float, *, gaussian: bool) -> Curve:
+    """Return the curves of noisy counts, cells x (event and follow-up of each interval, and beyond)."""
+    events, ends, beyond = counts[:, :-1:2], counts[:, 1:-1:2], counts[:, -1:]
+    leaving = events + ends
+    entered = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1] + beyond
+    at_risk = entered - ends / 2
+    # Of as many numbers as a group has left the noise alone could be this large: below it nothing is known.
+    numbers = counts.shape[1] - 2.0 * np.arange(events.shape[1])
+    noise = reach(numbers * scale**2, numbers * scale**4, confidence, gaussian=gaussian)
+    unknown = np.logical_or.accumulate(np.minimum(at_risk, at_risk - events) <= noise, axis=1)
+    safe_risk = np.where(unknown, 1.0, at_risk)
+    hazard = np.clip(np.where(unknown, 0.0, events / safe_risk), 0, 1)
+    value = np.cumprod(1 - hazard, axis=1)
+    second, fourth, step = _gradients(np.where(unknown, 0.0, events), safe_risk, counts.shape[1])
+    off = reach(second * scale**2, fourth * scale**4, confidence, gaussian=gaussian, step=step)
+    off = np.minimum(off, OFF_MAX)
+    low = np.where(unknown, 0.0, value * np.exp(-off))
+    high = np.where(unknown, 1.0, np.minimum(1.0, value * np.exp(off)))
+    # Whatever is unknown of an interval, the curve is no higher after it than before.
+    high = np.minimum.accumulate(high, axis=1)
+    return Curve(value, np.minimum(low, value), np.maximum(high, value))
+
+
+def _gradients(events: Floats, at_risk: Floats, width: int) -> tuple[Floats, Floats, Floats]:
+    """Return of the derivatives of log S by each number the sums of second and fourth powers, and the largest.
+
+    Of log S_i = sum over j <= i of log((m_j - d_j) / m_j), m_j at risk: a number that is counted in m_j alone adds
+    a_j = 1 / (m_j - d_j) - 1 / m_j for each j that it reaches; d_k adds -1 / m_k in its own interval, c_k half of a_k.
+    """
+    intervals = events.shape[1]
+    each = 1 / (at_risk - events) - 1 / at_risk
+    through = np.cumsum(each, axis=1)
+    before = through - each
+    own_event, own_end = before - 1 / at_risk, before + each / 2
+    found = []
+    for power in (2, 4):
+        own = np.cumsum(own_event**power + own_end**power, axis=1)
+        later = width - 2 * np.arange(1, intervals + 1)  # numbers of later intervals, and those beyond
+        found.append(own + later * through**power)
+    largest = np.maximum.accumulate(np.maximum(np.abs(own_event), np.abs(through)), axis=1)
+    return found[0], found[1], largest

@@ -1,0 +1,1 @@
+"""Import: source files -> the person-ordered, integer-coded store of an edition."""

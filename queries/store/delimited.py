@@ -1,0 +1,366 @@
+"""CSV, read strictly: no dialect, type or encoding is guessed, and no line can take another one with it.
+
+Neighbours are parsed rows (docs/privacy.md, "The source must not couple persons"). So a record that is malformed within
+one line is left out and counted, for it can only remove itself, and whatever may have swallowed other lines stops the
+import with its place: a quote that is never closed, a record over several lines that does not fit the header. So do
+bytes that are not of the declared encoding: otherwise whoever lives in Köln would be missing.
+
+The grammar is RFC 4180's, with what files in use have besides: lines end with CR LF, LF or CR, each where it stands; a
+quote inside a field that began without one is a character like others; blanks may follow a closing quote; empty lines
+are skipped. An empty field, quoted or not, is null.
+
+The file is read in blocks of constant size. A compiled loop finds the fields of whole records; the columns that are
+wanted are copied into Arrow arrays, with the number of the line on which each record began.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+import pyarrow as pa
+
+from queries.catalog.formats import ENCODINGS
+from queries.errors import ImportFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+BLOCK = 2**23  # bytes of a file that are decoded and parsed at once
+BATCH = 200_000  # records that are handed on at once
+HEADER_MAX = 2**20  # bytes within which the header ends
+RECORD_MAX = 2**26  # bytes of the longest record: what is longer is a missing quote, or no CSV
+
+_QUOTE, _LF, _CR, _BLANK, _TAB = 34, 10, 13, 32, 9
+# Places in the array in which the loop keeps where it is and hands back what it found.
+_CONSUMED, _RECORDS, _LINE, _MALFORMED, _FIRST_MALFORMED, _DOUBTFUL, _FIRST_DOUBTFUL, _WRONG, _OPENED = range(9)
+_UNCLOSED, _TORN = 1, 2
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in a file besides its records. Lines count from 1, the header included; 0 is none.
+
+    `malformed` records were left out. `doubtful` ones are kept: they are well formed, but run over several lines each
+    of which would be a record by itself, as two stray quotes make it look.
+    """
+
+    malformed: int = 0
+    first_malformed: int = 0
+    doubtful: int = 0
+    first_doubtful: int = 0
+
+
+class Delimited:
+    """A CSV file whose header was read. `names` are its columns as they stand there, repeated ones too."""
+
+    def __init__(self, path: Path, *, delimiter: str, encoding: str) -> None:
+        """Raise ImportFailed if there is no header in the declared encoding."""
+        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
+            raise ImportFailed(f"{path.name}: the delimiter must be one ASCII character, and no quote or line end")
+        self._path = path
+        self._delimiter = delimiter
+        self._encoding = encoding
+        self.found = Found()
+        self._header_bytes = 0
+        with path.open("rb") as file:
+            head = b""
+            for block in self._blocks(file):
+                head += block
+                if len(head) >= HEADER_MAX:
+                    break
+            self.names, self._header_bytes, self._header_lines = self._header(head)
+
+    def _header(self, block: bytes) -> tuple[list[str], int, int]:
+        """Return the columns' names, and the bytes and lines (of the file in UTF-8) that the header takes."""
+        if b"\0" in block[:1000]:
+            raise ImportFailed(f'{self._path.name} holds NUL bytes: is this UTF-16? Write encoding = "utf-16"')
+        length = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal length
+            for line in io.StringIO(block.decode("utf-8", "ignore"), newline=""):
+                length += len(line.encode("utf-8"))
+                yield line if not re.fullmatch(r"sep=.[\r\n]*", line) else ""  # a note of Excel to itself
+
+        reader = csv.reader(lines(), delimiter=self._delimiter, strict=True)
+        try:
+            names = next((row for row in reader if any(row)), [])
+        except csv.Error as error:
+            raise ImportFailed(f"{self._path.name}, line 1: the header is malformed: {error}") from error
+        if not names:
+            raise ImportFailed(f"{self._path.name} needs a first line with the names of its columns")
+        return names, length, reader.line_num
+
+    def batches(self, wanted: Sequence[int], progress: Callable[[float], None]) -> Iterator[pa.RecordBatch]:
+        """Yield the columns at the places `wanted` as texts `0`, `1`..., and as `line` where each record began.
+
+        Raises ImportFailed, with the place, for whatever may have swallowed other lines. `found` is complete when the
+        last batch is out.
+        """
+        slots = np.full(len(self.names), -1, np.int64)
+        slots[list(wanted)] = np.arange(len(wanted))
+        found = np.zeros(9, np.int64)
+        found[_LINE] = 1 + self._header_lines
+        size = max(1, self._path.stat().st_size)
+        with self._path.open("rb") as file:
+            held, skip = b"", self._header_bytes
+            for block in self._blocks(file):
+                held += block
+                skip, held = max(0, skip - len(held)), held[skip:]
+                data, start = np.frombuffer(held, np.uint8), 0
+                found[_CONSUMED] = 1
+                while found[_CONSUMED] and start < len(held):
+                    yield from self._parse(data[start:], not block, slots, len(wanted), found)
+                    start += int(found[_CONSUMED])
+                held = held[start:]
+                if len(held) > RECORD_MAX:
+                    raise self._too_long(int(found[_LINE]), held)
+                progress(min(1.0, file.tell() / size))
+        self.found = Found(*map(int, found[_MALFORMED : _FIRST_DOUBTFUL + 1]))
+
+    def _parse(
+        self, data: NDArray[np.uint8], final: bool, slots: NDArray[np.int64], wanted: int, found: NDArray[np.int64]
+    ) -> Iterator[pa.RecordBatch]:
+        """Parse whole records from the start of `data`, as many as arrays of a moderate size hold."""
+        capacity = min(len(data) // len(slots) + 1, BATCH)
+        starts, lengths = np.empty((2, wanted, capacity), np.int64)
+        doubled = np.empty((wanted, capacity), np.bool_)
+        lines = np.empty(capacity, np.int64)
+        _find_records(data, final, ord(self._delimiter), slots, starts, lengths, doubled, lines, found)
+        if found[_WRONG]:
+            raise self._wrong(found)
+        records = int(found[_RECORDS])
+        if records:
+            columns = [
+                _texts(data, starts[slot, :records], lengths[slot, :records], doubled[slot, :records])
+                for slot in range(wanted)
+            ]
+            names = [*map(str, range(wanted)), "line"]
+            yield pa.RecordBatch.from_arrays([*columns, pa.array(lines[:records])], names=names)
+
+    def _wrong(self, found: NDArray[np.int64]) -> ImportFailed:
+        place = f"{self._path.name}, line {found[_OPENED]}: a quote opens here and"
+        if found[_WRONG] == _UNCLOSED:
+            return ImportFailed(
+                f"{place} is never closed, so that it would swallow all lines after it. Close it, or double it if it "
+                "belongs to the text"
+            )
+        return ImportFailed(
+            f"{place} the record that it belongs to runs to line {found[_LINE]} and does not fit the header: a quote "
+            "is missing, or there is one too many, and the lines between may have been swallowed. Mend the file"
+        )
+
+    def _too_long(self, line: int, held: bytes) -> ImportFailed:
+        hint = "; is a quote missing?" if b'"' in held else ""
+        return ImportFailed(f"{self._path.name}, line {line}: a record of more than {RECORD_MAX} bytes{hint}")
+
+    # Bytes
+
+    def _blocks(self, file: BinaryIO) -> Iterator[bytes]:
+        """Yield a file's text as UTF-8, checked, in blocks that may end within a character's bytes or a line."""
+        encoding = self._encoding
+        first = file.read(BLOCK)
+        if encoding != "utf-16" and first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ImportFailed(f'{self._path.name} begins as UTF-16 does: write encoding = "utf-16"')
+        if first.startswith(codecs.BOM_UTF8):
+            if encoding != "utf-8":
+                raise ImportFailed(f"{self._path.name} begins as UTF-8 does, and the manifest says {encoding}")
+            first = first[len(codecs.BOM_UTF8) :]
+        decoder = codecs.getincrementaldecoder(ENCODINGS[encoding])("strict")
+        block = first
+        while True:
+            try:
+                if encoding != "utf-8":
+                    yield decoder.decode(block, not block).encode("utf-8")
+                else:  # what decodes is UTF-8 already, and pure ASCII need not be decoded to know it
+                    if decoder.getstate()[0] or not block.isascii():
+                        decoder.decode(block, not block)
+                    yield block
+            except UnicodeDecodeError as error:
+                raise self._not_of_encoding(file.tell() - len(error.object) + error.start, error) from error
+            if not block:
+                return
+            block = file.read(BLOCK)
+
+    def _not_of_encoding(self, at: int, error: UnicodeDecodeError) -> ImportFailed:
+        """Find the line of the first bytes that are none of the encoding's: `at` so many bytes from the start."""
+        decoder = codecs.getincrementaldecoder(ENCODINGS[self._encoding])("ignore")
+        line, last = 1, ""
+        with self._path.open("rb") as file:
+            while at and (block := file.read(min(at, BLOCK))):
+                at -= len(block)
+                text = last + decoder.decode(block)
+                line += text.count("\n") + text.count("\r") - text.count("\r\n") - last.count("\r")
+                last = text[-1:]
+                line -= last.count("\n")
+            line += last.count("\n")
+        hint = (
+            'is this cp1252 (Windows, Western Europe)? Then write encoding = "cp1252". Others are "latin-1", "utf-16"'
+            if self._encoding == "utf-8"
+            else "write the encoding that it has: utf-8, cp1252, latin-1 or utf-16"
+        )
+        said = "UTF-8" if self._encoding == "utf-8" else self._encoding
+        byte = error.object[error.start]
+        return ImportFailed(f"{self._path.name}, line {line}: not {said} (byte 0x{byte:02x}); {hint}")
+
+
+@numba.njit(nogil=True, cache=True)
+def _find_records(
+    data: NDArray[np.uint8],
+    final: bool,
+    delimiter: int,
+    slots: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    doubled: NDArray[np.bool_],
+    lines: NDArray[np.int64],
+    found: NDArray[np.int64],
+) -> None:
+    """Find the fields of the whole records at the start of `data`, until it ends or the arrays are full.
+
+    `slots` says for each field of a record where its start, its length and whether it has doubled quotes go; -1 for
+    nowhere. What is incomplete at the end is left for another call with more bytes, unless `final`.
+    """
+    size, fields, capacity = len(data), len(slots), len(lines)
+    at, line, records = 0, found[_LINE], 0
+    while at < size and records < capacity:
+        if data[at] == _LF or data[at] == _CR:  # an empty line
+            if data[at] == _CR and at + 1 == size and not final:
+                break
+            if data[at] == _CR and at + 1 < size and data[at + 1] == _LF:
+                at += 1
+            at += 1
+            line += 1
+            continue
+        here, field, ended = at, 0, False
+        bad = False
+        first, opened = line, 0  # the record's first line; the line of its first quote around a line end
+        apart, delimiters = True, 0  # whether each line of it would be a record; delimiters in its last line
+        while not ended:
+            start, length, escapes = here, 0, False
+            if here < size and data[here] == _QUOTE:
+                quote_line, closed = line, False
+                here += 1
+                start = here
+                while here < size:
+                    byte = data[here]
+                    if byte == _QUOTE:
+                        if here + 1 == size and not final:
+                            break
+                        if here + 1 < size and data[here + 1] == _QUOTE:
+                            escapes = True
+                            here += 2
+                            continue
+                        closed = True
+                        break
+                    if byte == delimiter:
+                        delimiters += 1
+                    elif byte in (_LF, _CR):
+                        if byte == _CR and here + 1 < size and data[here + 1] == _LF:
+                            here += 1
+                        line += 1
+                        opened = opened if opened else quote_line
+                        apart = apart and delimiters == fields - 1
+                        delimiters = 0
+                    here += 1
+                if not closed:
+                    if final:
+                        found[_WRONG], found[_OPENED] = _UNCLOSED, quote_line
+                    break
+                length = here - start
+                here += 1
+                while here < size and data[here] != delimiter and (data[here] == _BLANK or data[here] == _TAB):
+                    here += 1
+                bad = bad or (here < size and data[here] != delimiter and data[here] != _LF and data[here] != _CR)
+                while here < size and data[here] != delimiter and data[here] != _LF and data[here] != _CR:
+                    here += 1
+            else:
+                while here < size and data[here] != delimiter and data[here] != _LF and data[here] != _CR:
+                    here += 1
+                length = here - start
+            if here == size and not final:
+                break
+            if field < fields and slots[field] >= 0:
+                starts[slots[field], records] = start
+                lengths[slots[field], records] = length
+                doubled[slots[field], records] = escapes
+            field += 1
+            if here < size and data[here] == delimiter:
+                here += 1
+                delimiters += 1
+                continue
+            if here < size:
+                if data[here] == _CR:
+                    if here + 1 == size and not final:
+                        break
+                    if here + 1 < size and data[here + 1] == _LF:
+                        here += 1
+                here += 1
+            ended = True
+        if not ended:
+            line = first
+            break
+        bad = bad or field != fields
+        if bad and opened:
+            found[_WRONG], found[_OPENED] = _TORN, opened
+            break
+        if bad:
+            found[_MALFORMED] += 1
+            if found[_FIRST_MALFORMED] == 0:
+                found[_FIRST_MALFORMED] = first
+        else:
+            apart = apart and delimiters == fields - 1 and fields > 1
+            if opened and apart and (fields > 3 or line - first > 1):
+                found[_DOUBTFUL] += 1
+                if found[_FIRST_DOUBTFUL] == 0:
+                    found[_FIRST_DOUBTFUL] = opened
+            lines[records] = first
+            records += 1
+        at = here
+        line += 1
+    found[_CONSUMED], found[_RECORDS], found[_LINE] = at, records, line
+
+
+@numba.njit(nogil=True, cache=True)
+def _copy(
+    data: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    doubled: NDArray[np.bool_],
+    copied: NDArray[np.uint8],
+    offsets: NDArray[np.int32],
+) -> None:
+    """Copy texts one after the other, doubled quotes as one."""
+    to = 0
+    for i in range(len(starts)):
+        offsets[i] = to
+        here, end = starts[i], starts[i] + lengths[i]
+        while here < end:
+            copied[to] = data[here]
+            here += 2 if doubled[i] and data[here] == _QUOTE else 1
+            to += 1
+    offsets[len(starts)] = to
+
+
+def _texts(
+    data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64], doubled: NDArray[np.bool_]
+) -> Any:
+    """Return fields as an Arrow array of texts, null where they are empty."""
+    copied = np.empty(int(lengths.sum()), np.uint8)
+    offsets = np.empty(len(starts) + 1, np.int32)
+    _copy(data, starts, lengths, doubled, copied, offsets)
+    valid = np.packbits(lengths > 0, bitorder="little")
+    return pa.Array.from_buffers(
+        pa.utf8(), len(starts), [pa.py_buffer(valid), pa.py_buffer(offsets), pa.py_buffer(copied)]
+    )

@@ -1,0 +1,375 @@
+"""Import: source files -> the person-ordered, integer-coded store of a new edition.
+
+One sort at import makes every query one pass (`kernel.py`):
+
+- Persons get the numbers 0..N-1 in a random order that nobody knows; the sources' identifiers are not kept.
+- Events stand in person order and, within a person, in random order, so that "the first k" is a fair sample.
+- A person's attributes are repeated on each of their events, so that a query needs no join.
+- Every value is a small code (`encoding.py`), with 0 for null.
+
+DuckDB sorts out of core within a memory limit. Everything is made in a folder of its own that the caller puts in
+service when it is complete; an interrupted import leaves nothing but a folder to delete. The staging files that tie
+identifiers to numbers are deleted before the store is handed over.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from queries.catalog.codes import code_type
+from queries.catalog.formats import UTC, Reading
+from queries.catalog.schema import PERSON, PERSONS, Column
+from queries.errors import ImportFailed, ManifestError
+from queries.execution.duckdb import dictionary
+from queries.execution.kernel import first_disorder
+from queries.execution.partition_selection import SPARE_CODES, TEXTS_MAX
+from queries.store.encoding import Coding, coding, name, reading_of, text
+from queries.store.persons import Rows, describe, number, undescribed
+from queries.store.sources import ROW, run, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from queries.catalog.manifest import Manifest, Source
+    from queries.store.persons import Described, Link, Numbered
+    from queries.store.sources import Staged
+
+    # (what is being done, how much of it is done from 0 to 1)
+    Progress = Callable[[str, float], None]
+
+STORE = "store.duckdb"
+MANIFEST = "manifest.toml"
+_STAGING = "staging"
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """What became of a column's values. For the admin only: these are exact counts of the data.
+
+    `missing` and `outside` became null because the manifest says so; `coerced`, `unknown` and `clamped` are losses, and
+    `first` is the row of the first one (for CSV its line in the file).
+    """
+
+    null: int
+    coerced: int
+    unknown: int
+    clamped: int
+    missing: int = 0
+    outside: int = 0
+    first: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """Rows read from the source, rows kept, and rows left out because they name no person or are malformed lines.
+
+    `doubtful` records were kept, but may have swallowed others (`delimited.py`). Lines count from 1; 0 is none.
+    """
+
+    rows: int
+    kept: int
+    without_person: int
+    malformed: int
+    columns: Mapping[str, ColumnReport] = field(default_factory=dict)
+    undescribed: int = 0  # persons of the table whom the source of the persons' attributes does not have
+    first_malformed: int = 0
+    doubtful: int = 0
+    first_doubtful: int = 0
+
+
+@dataclass(frozen=True)
+class IdentityReport:
+    """What is odd about who the persons are, in numbers of persons. For the admin only.
+
+    `repeated` have several rows in the source of persons. `contradicting` have rows that disagree on an attribute: the
+    first row in the source's order was taken. `case_variants` have an id that differs from another person's in upper
+    and lower case only.
+    """
+
+    repeated: int
+    contradicting: int
+    case_variants: int
+    contradicting_by_column: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did. For the admin only."""
+
+    persons: int
+    tables: Mapping[str, TableReport]
+    identity: IdentityReport
+
+
+def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, progress: Progress) -> ImportReport:
+    """Make the store of a manifest's sources in `folder`, which must be empty.
+
+    Raises ManifestError (a source has no such column), ImportFailed (it cannot be read, or holds more persons than
+    declared). The folder is then of no use.
+    """
+    staging = folder / _STAGING
+    staging.mkdir()
+    try:
+        with duckdb.connect(
+            str(staging / "staging.duckdb"),
+            config={
+                "memory_limit": memory_limit,
+                "threads": threads,
+                "temp_directory": str(staging),
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "python_enable_replacements": False,
+            },
+        ) as connection:
+            # A timestamp's day does not depend on where the import runs.
+            connection.execute(f"SET TimeZone = '{UTC}'")
+            # Progress is kept for query_progress(), and not printed over ours.
+            connection.execute("SET enable_progress_bar = true")
+            connection.execute("SET enable_progress_bar_print = false")
+            report = _Import(connection, manifest, progress).run(folder / STORE)
+    except duckdb.Error as error:
+        raise ImportFailed(str(error)) from error
+    finally:
+        shutil.rmtree(staging)
+    (folder / MANIFEST).write_text(manifest.text, encoding="utf-8")
+    return report
+
+
+class _Import:
+    """One run, step by step."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, manifest: Manifest, progress: Progress) -> None:
+        self._connection = connection
+        self._manifest = manifest
+        self._progress = progress
+        self._dictionaries: dict[str, str] = {}
+
+    def run(self, store: Path) -> ImportReport:
+        manifest = self._manifest
+        sources: dict[str, tuple[Source, Staged]] = {}
+        for i, (table, source) in enumerate(manifest.events.items()):
+            # Without a source of their own, persons' attributes come from the first table.
+            also = manifest.person_columns if i == 0 and not manifest.persons else {}
+            sources[table] = source, self._stage(f"source_{i}", source, also)
+        events = list(sources)
+        described = events[0]
+        if manifest.persons:
+            described = PERSONS
+            sources[PERSONS] = manifest.persons, self._stage("source_persons", manifest.persons, {})
+        self._run(f"ATTACH {text(str(store))} AS store")
+        with self._step("numbering persons"):
+            numbered = self._number_persons(sources)
+        reports: dict[str, TableReport] = {}
+        with self._step("coding persons"):
+            reports[PERSONS], found = self._code_persons(numbered.persons, described, sources[described][1])
+        for table in events:
+            with self._step(f"coding and sorting {table}"):
+                reports[table] = self._code_events(table, sources[table][1], described)
+            with self._step(f"checking the order of {table}"):
+                self._check_order(table)
+        self._run("CHECKPOINT store")
+        self._run("DETACH store")
+        repeated = found.repeated if manifest.persons else 0
+        identity = IdentityReport(repeated, found.contradicting, numbered.case_variants, found.columns)
+        return ImportReport(numbered.persons, reports, identity)
+
+    def _run(self, sql: str) -> list[tuple[Any, ...]]:
+        return run(self._connection, sql)
+
+    def _stage(self, relation: str, source: Source, also: Mapping[str, str]) -> Staged:
+        wanted = dict.fromkeys(source.person, source.person_place)
+        for place, columns in ((source.place, source.columns), (PERSON, also)):
+            for public, column in columns.items():
+                wanted.setdefault(column, f"{place}.columns.{public}")
+        staged = stage(self._connection, relation, source, wanted, self._step)
+        read = [
+            self._coding(columns[public], column, staged, readings[public], f"{place}.columns.{public}")
+            for place, columns, sources, readings in (
+                (source.place, self._declared(source), source.columns, source.readings),
+                (PERSON, self._manifest.dataset.tables[PERSONS].columns, also, self._manifest.person_readings),
+            )
+            for public, column in sources.items()
+        ]
+        self._run(f"CREATE VIEW {relation}_read AS {reading_of(relation, read)}")
+        return replace(staged, relation=f"{relation}_read")
+
+    def _declared(self, source: Source) -> Mapping[str, Column]:
+        """Return the columns of a source's table."""
+        tables = self._manifest.dataset.tables
+        (table,) = [PERSONS] if source.place == PERSON else [t for t, s in self._manifest.events.items() if s is source]
+        return tables[table].columns
+
+    def _coding(self, column: Column, source: str, staged: Staged, reading: Reading, place: str) -> Coding:
+        if reading.timezone != UTC:
+            ((known,),) = self._run(f"SELECT count(*) FROM pg_timezone_names() WHERE name = {text(reading.timezone)}")
+            if not known:
+                raise ManifestError(f"{place}.timezone", f"there is no time zone {reading.timezone}")
+        return coding(column, name(source), staged.types[source], reading)
+
+    # Persons
+
+    def _number_persons(self, sources: Mapping[str, tuple[Source, Staged]]) -> Numbered:
+        """Give each person of the sources their secret number."""
+        named = [
+            Rows(staged.relation, staged.types, source.person, source.person_place, source.called, source.has_lines)
+            for source, staged in sources.values()
+        ]
+        numbered = number(self._run, self._manifest.identity, named)
+        if numbered.persons > self._manifest.dataset.persons_max:
+            raise ImportFailed(
+                f"the sources hold {numbered.persons} persons, more than persons_max = "
+                f"{self._manifest.dataset.persons_max}"
+            )
+        self._links = dict(zip(sources, numbered.links, strict=True))
+        return numbered
+
+    def _code_persons(self, persons: int, described: str, staged: Staged) -> tuple[TableReport, Described]:
+        """Make the table of persons: one row each, in number order, also for persons without attributes.
+
+        Their attributes come from the source `described`.
+        """
+        manifest = self._manifest
+        table = manifest.dataset.tables[PERSONS]
+        codings = self._codings(table.columns, manifest.person_columns, manifest.person_readings, staged, PERSONS)
+        found = describe(self._run, self._links[described], {public: one.code for public, one in codings.items()})
+        attributes = "".join(
+            f", coalesce(a.{name(public)}, 0)::{code_type(column)} AS {name(public)}"
+            for public, column in table.columns.items()
+        )
+        self._run(
+            f"CREATE TABLE persons AS SELECT n.{PERSON}{attributes} FROM numbers n LEFT JOIN attributes a "
+            f"ON a.{PERSON} = n.{PERSON} ORDER BY n.{PERSON}"
+        )
+        self._run(f"CREATE TABLE store.{PERSONS} AS SELECT * FROM persons ORDER BY {PERSON}")
+        report = self._report(staged, self._links[described], codings)
+        return replace(report, kept=persons), found
+
+    # Events
+
+    def _code_events(self, table: str, staged: Staged, described: str) -> TableReport:
+        """Make a table of events in person order: the one big sort."""
+        source = self._manifest.events[table]
+        declared = self._manifest.dataset.tables[table]
+        codings = self._codings(
+            {public: declared.columns[public] for public in source.columns},
+            source.columns,
+            source.readings,
+            staged,
+            table,
+        )
+        attributes = [f"p.{name(column.name)}" for column in declared.columns.values() if column.of_person]
+        coded = "".join(f", {one.code} AS {name(public)}" for public, one in codings.items())
+        values = [f"s.{name(public)}" for public in codings]
+        columns = ", ".join([f"p.{PERSON}", *attributes, *values])
+        link = self._links[table]
+        # Two random numbers for each row: the order of rows that tie could hinge on others (docs/privacy.md).
+        drawn = ', random() AS "#first", random() AS "#second"'
+        self._run(
+            f"CREATE TABLE store.{name(table)} AS SELECT {columns} FROM (SELECT {link.keys}{coded}{drawn} "
+            f"FROM {staged.relation}) s JOIN {link.table} l ON {link.on('s', 'l')} "
+            f'JOIN persons p ON p.{PERSON} = l.{PERSON} ORDER BY p.{PERSON}, s."#first", s."#second"'
+        )
+        report = self._report(staged, link, codings)
+        ((stored,),) = self._run(f"SELECT count(*) FROM store.{name(table)}")
+        if stored != report.kept:  # a row belongs to one person, or to none
+            raise ImportFailed(f"table {table} came out with {stored} rows in place of {report.kept}")
+        if described != PERSONS and not attributes:
+            return report  # nothing is said of persons anywhere
+        return replace(report, undescribed=undescribed(self._run, link, self._links[described]))
+
+    def _codings(
+        self,
+        columns: Mapping[str, Column],
+        sources: Mapping[str, str],
+        readings: Mapping[str, Reading],
+        staged: Staged,
+        table: str,
+    ) -> dict[str, Coding]:
+        codings: dict[str, Coding] = {}
+        for public, column in columns.items():
+            source = sources[public]
+            one = coding(column, name(source), staged.types[source], readings[public])
+            codings[public] = one if column.declared else self._dictionary(column, one, staged, table)
+        return codings
+
+    def _dictionary(self, column: Column, one: Coding, staged: Staged, table: str) -> Coding:
+        """Give the texts of an undeclared category numbers in random order, and keep both beside the table.
+
+        Among them, in the same random order, are codes without a text, which nobody has.
+        """
+        kept = f"store.{name(dictionary(table, column))}"
+        value = one.value_name
+        self._run(
+            f"CREATE TABLE {kept} AS SELECT (row_number() OVER ())::UINTEGER AS code, value FROM ("
+            f"SELECT DISTINCT {value} AS value FROM {staged.relation} WHERE {value} IS NOT NULL "
+            f"UNION ALL SELECT NULL FROM range({SPARE_CODES}) ORDER BY random())"
+        )
+        ((texts,),) = self._run(f"SELECT count(value) FROM {kept}")
+        if texts > TEXTS_MAX:
+            raise ImportFailed(
+                f"{table}.{column.name} holds {texts} different texts, more than the {TEXTS_MAX} of a category; "
+                "leave the column out, or code it more coarsely"
+            )
+        # Under names that shadow no column of the source.
+        renamed = f'(SELECT code AS "#code", value AS "#value" FROM {kept} WHERE value IS NOT NULL)'
+        code = f'coalesce((SELECT "#code" FROM {renamed} WHERE "#value" = {value}), 0)::UINTEGER'
+        return replace(one, code=code)
+
+    def _check_order(self, table: str) -> None:
+        last = -1
+        reader = self._connection.sql(f"SELECT {PERSON} FROM store.{name(table)}").to_arrow_reader(1_000_000)
+        for batch in reader:
+            numbers = batch.column(0).to_numpy()
+            if len(numbers) and (int(numbers[0]) < last or first_disorder(numbers) is not None):
+                raise ImportFailed(f"table {table} came out of its sort in disorder")
+            last = int(numbers[-1]) if len(numbers) else last
+
+    # Reports
+
+    def _report(self, staged: Staged, link: Link, codings: Mapping[str, Coding]) -> TableReport:
+        """Count over the source, in one pass, what was lost on the way into the store."""
+        counts = ["count(*)"]
+        for one in codings.values():
+            found = (one.null, one.coerced, one.unknown, one.clamped, one.missing, one.outside)
+            counts += [f"coalesce(count_if({what}), 0)" for what in found]
+            counts.append(f"min({ROW}) FILTER ({one.coerced} OR {one.unknown} OR {one.clamped})")
+        ((rows, *rest),) = self._run(f"SELECT {', '.join(counts)} FROM {staged.relation}")
+        columns = {public: ColumnReport(*rest[7 * place : 7 * place + 7]) for place, public in enumerate(codings)}
+        lines = staged.found
+        return TableReport(
+            rows,
+            rows - link.without_person,
+            link.without_person,
+            lines.malformed,
+            columns,
+            first_malformed=lines.first_malformed,
+            doubtful=lines.doubtful,
+            first_doubtful=lines.first_doubtful,
+        )
+
+    @contextmanager
+    def _step(self, what: str) -> Iterator[Callable[[float], None]]:
+        """Report the progress of what is run inside, from a thread: what it says itself, or what DuckDB says."""
+        done = threading.Event()
+        said = [0.0]
+
+        def watch() -> None:
+            while not done.wait(0.2):
+                self._progress(what, max(said[-1], self._connection.query_progress() / 100))
+
+        self._progress(what, 0.0)
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield said.append
+        finally:
+            done.set()
+            watcher.join()
+        self._progress(what, 1.0)

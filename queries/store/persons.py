@@ -1,0 +1,252 @@
+"""Import, second step: who the rows of the sources belong to.
+
+Of each source the different ids are taken once, as its column holds them; what must be refused or is no id is found
+there; every id that is left gets its canonical form (`identity.py`), each form a secret number, and each source a small
+table from the id as it stands there to the number. The rows themselves are joined to that table by plain values, so
+what a form costs is paid for persons and not for rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from queries.catalog.schema import PERSON
+from queries.errors import ImportFailed, ManifestError
+from queries.store import identity
+from queries.store.encoding import name
+from queries.store.sources import ROW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from queries.catalog.formats import Identity
+    from queries.store.identity import Part
+
+    Run = Callable[[str], list[tuple[Any, ...]]]
+
+# Names of our own beside those of sources and manifests; no public name has a #.
+_ID, _ROWS, _SPELLED = '"#id"', '"#rows"', '"#spelled"'
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A source as a relation of the staging database, and the columns that say whose row each is.
+
+    `place` is that of the columns in the manifest, `called` what people call the source. Where it `has_lines`, `#row`
+    is the line on which a row begins.
+    """
+
+    relation: str
+    types: Mapping[str, str]
+    columns: tuple[str, ...]
+    place: str
+    called: str
+    has_lines: bool = False
+
+
+@dataclass(frozen=True)
+class Link:
+    """Ties the rows of a source to numbers of persons. `without_person` counts the rows that have no id."""
+
+    relation: str
+    table: str
+    parts: tuple[Part, ...]
+    without_person: int
+
+    @property
+    def keys(self) -> str:
+        """Return SQL over a row of the source for what `on` compares."""
+        return ", ".join(f"{part.raw} AS {part.key}" for part in self.parts)
+
+    def on(self, row: str, link: str) -> str:
+        """Return the condition that ties a row with `keys` to its person. At most one row of the table fulfils it."""
+        return " AND ".join(f"{row}.{part.key} = {link}.{part.key}" for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """All persons, numbered from 0 in a random order, and the link of each source.
+
+    `case_variants` counts the ids that differ from another one in upper and lower case only.
+    """
+
+    persons: int
+    links: tuple[Link, ...]
+    case_variants: int
+
+
+def number(run: Run, declared: Identity, sources: Sequence[Rows]) -> Numbered:
+    """Give each person of the sources their secret number: their place in a random order, in the table `numbers`.
+
+    Raises ManifestError (a column that cannot be an id), ImportFailed (an id that is not exact, or no number though the
+    manifest says so; two spellings of one number).
+    """
+    for source in sources:
+        for column in source.columns:
+            if not identity.can_be_id(source.types[column]):
+                raise ManifestError(source.place, f"{column} is a {source.types[column]}, which is no id of a person")
+    types = [source.types[column] for source in sources for column in source.columns]
+    whole = len(declared.columns) == 1 and identity.are_integers(types, declared)
+    nothing = None if whole else [str(word) for (word,) in run(identity.words_for_nothing(declared))]
+    links = [_link(run, declared, f"keys_{i}", source, nothing) for i, source in enumerate(sources)]
+    everyone = " UNION ALL ".join(f"SELECT {_ID} FROM {link.table} WHERE {_ID} IS NOT NULL" for link in links)
+    run(
+        f"CREATE TABLE numbers AS SELECT {_ID}, (row_number() OVER ())::INTEGER - 1 AS {PERSON} "
+        f"FROM (SELECT {_ID} FROM (SELECT DISTINCT {_ID} FROM ({everyone})) ORDER BY random())"
+    )
+    ((persons,),) = run("SELECT count(*) FROM numbers")
+    variants = 0
+    if not whole:
+        ((variants,),) = run(
+            f"SELECT coalesce(sum(alike), 0) FROM (SELECT count(*) AS alike FROM numbers "
+            f"WHERE lower({_ID}) <> upper({_ID}) GROUP BY lower({_ID}) HAVING count(*) > 1)"
+        )
+    return Numbered(int(persons), tuple(_numbered(run, link) for link in links), int(variants))
+
+
+def _link(run: Run, declared: Identity, table: str, source: Rows, nothing: Sequence[str] | None) -> Link:
+    """Make the table of a source's different ids, each with its canonical form, or none.
+
+    `nothing` are the words that are no id, None where every id of every source is an integer: it is its own form then.
+    """
+    parts = tuple(identity.part(i, column, source.types[column], declared) for i, column in enumerate(source.columns))
+    link = Link(source.relation, table, parts, 0)
+    listed = ", ".join(str(i + 1) for i in range(len(parts)))
+    grouped = f"SELECT {link.keys}, count(*) AS {_ROWS} FROM {source.relation} GROUP BY {listed}"
+    if nothing is None:
+        run(f"CREATE TABLE {table} AS SELECT *, {parts[0].key} AS {_ID} FROM ({grouped})")
+    else:
+        run(f"CREATE TABLE {table} AS {identity.identified(grouped, parts, nothing)}")
+        for i, column in enumerate(source.columns):
+            _refuse_inexact(run, link, source, i, column)
+            _refuse_unread(run, link, source, i, column)
+        if declared.id_type is None and any(part.of_text for part in parts):
+            _refuse_two_spellings(run, link, source)
+    ((without,),) = run(f"SELECT coalesce(sum({_ROWS}), 0) FROM {table} WHERE {_ID} IS NULL")
+    return Link(source.relation, table, parts, int(without))
+
+
+def _numbered(run: Run, link: Link) -> Link:
+    """Put numbers in the place of forms."""
+    table = f"{link.table}_numbered"
+    run(
+        f"CREATE TABLE {table} AS SELECT {', '.join(part.key for part in link.parts)}, {_ROWS}, n.{PERSON} "
+        f"FROM {link.table} JOIN numbers n USING ({_ID})"
+    )
+    run(f"DROP TABLE {link.table}")
+    return Link(link.relation, table, link.parts, link.without_person)
+
+
+# What is refused: in words that name a source, a column and a row, and never an id
+
+
+def _refuse_inexact(run: Run, link: Link, source: Rows, place: int, column: str) -> None:
+    inexact = f'"#inexact{place}"'
+    ((ids,),) = run(f"SELECT count(*) FROM {link.table} WHERE {inexact}")
+    if ids:
+        raise ImportFailed(
+            f"{source.called}: {ids} ids of the column {column} are floating-point numbers so large that neighbouring "
+            f"whole numbers are the same float (the first in {_first(run, link, source, inexact)}); several persons "
+            f"may share one. Store {column} as whole numbers or as text"
+        )
+
+
+def _refuse_unread(run: Run, link: Link, source: Rows, place: int, column: str) -> None:
+    unread = f'"#unread{place}"'
+    ((ids,),) = run(f"SELECT count(*) FROM {link.table} WHERE {unread}")
+    if ids:
+        raise ImportFailed(
+            f"{source.called}: {ids} ids of the column {column} are no numbers (the first in "
+            f'{_first(run, link, source, unread)}), and [person] says id_type = "number". Leave it out, or add the '
+            "words that stand for nothing to missing"
+        )
+
+
+def _refuse_two_spellings(run: Run, link: Link, source: Rows) -> None:
+    """Stop where one source spells one id in two ways: they may be two persons.
+
+    Across sources they are meant to be one: there the canonical form does what it is for. Within a source nothing is
+    there that a program could have changed between the two, so either somebody wrote them by hand, or zeros count.
+    """
+    twice = (
+        f"SELECT {_ID}, min({_SPELLED}) AS one, max({_SPELLED}) AS other FROM {link.table} WHERE {_ID} IS NOT NULL "
+        f"GROUP BY {_ID} HAVING min({_SPELLED}) <> max({_SPELLED})"
+    )
+    ((found,),) = run(f"SELECT count(*) FROM {link.table} WHERE {_ID} IS NOT NULL AND {_SPELLED} <> {_ID}")
+    if not found:
+        return  # every id is spelled as its form is
+    ((ids,),) = run(f"SELECT count(*) FROM ({twice})")
+    if ids:
+        run(f"CREATE TABLE spellings AS {twice} ORDER BY 1 LIMIT 1")
+        spelled = (f"{_SPELLED} = (SELECT {which} FROM spellings)" for which in ("one", "other"))
+        rows = sorted((_first(run, link, source, each) for each in spelled), key=lambda row: int(row.split()[1]))
+        raise ImportFailed(
+            f"{source.called}: {ids} ids of {', '.join(source.columns)} are written in two ways that read as the same "
+            f"one, as 007 and 7 do (for example in {rows[0]} and {rows[1]}). They may be two persons. Say in "
+            '[person] id_type = "text" if they are, or id_type = "number" if they are one'
+        )
+
+
+def _first(run: Run, link: Link, source: Rows, condition: str) -> str:
+    """Say where the first row of a source is whose id fulfils a condition over the table of ids."""
+    chosen = f"SELECT * FROM {link.table} WHERE {condition}"
+    ((line, place),) = run(
+        f"WITH chosen AS ({chosen}), wanted AS (SELECT min(s.{ROW}) AS line FROM (SELECT {link.keys}, {ROW} FROM "
+        f"{link.relation}) s JOIN chosen c ON {link.on('s', 'c')}) "
+        f"SELECT any_value(wanted.line), count(*) FROM {link.relation}, wanted WHERE {ROW} <= wanted.line"
+    )
+    return f"line {line}" if source.has_lines else f"row {place}"
+
+
+# What the rows say of persons
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the rows of a source say of its persons, in numbers of persons: see `describe`."""
+
+    repeated: int
+    contradicting: int
+    columns: Mapping[str, int]
+
+
+def describe(run: Run, link: Link, codes: Mapping[str, str]) -> Described:
+    """Make the table `attributes` of the persons in a source, with a code for each public column.
+
+    `codes` are SQL over a row, 0 for null. Where a person has several rows, the first in the source's order decides
+    every attribute. Two rows contradict each other if both know an attribute and do not agree.
+    """
+    columns = list(codes)
+    coded = "".join(f", {code} AS {name(column)}" for column, code in codes.items())
+    first = ", ".join(f"{name(column)} := s.{name(column)}" for column in columns)
+    known = [f"nullif(s.{name(column)}, 0)" for column in columns]
+    differs = "".join(f', min({one}) <> max({one}) AS "#differs{i}"' for i, one in enumerate(known))
+    if columns:
+        run(
+            f'CREATE TABLE firsts AS SELECT l.{PERSON}, arg_min(struct_pack({first}), s.{ROW}) AS "#first"{differs} '
+            f"FROM (SELECT {link.keys}, {ROW}{coded} FROM {link.relation}) s JOIN {link.table} l "
+            f"ON {link.on('s', 'l')} GROUP BY l.{PERSON}"
+        )
+    else:
+        run(f"CREATE TABLE firsts AS SELECT DISTINCT {PERSON} FROM {link.table}")
+    unpacked = "".join(f', "#first".{name(column)} AS {name(column)}' for column in columns)
+    run(f"CREATE VIEW attributes AS SELECT {PERSON}{unpacked} FROM firsts")
+    each = [f'"#differs{i}"' for i in range(len(columns))]
+    counts = "".join(f", coalesce(count_if({one}), 0)" for one in each)
+    ((contradicting, *by_column),) = run(
+        f"SELECT coalesce(count_if({' OR '.join(each) or 'false'}), 0){counts} FROM firsts"
+    )
+    ((repeated,),) = run(
+        f"SELECT count(*) FROM (SELECT {PERSON} FROM {link.table} GROUP BY {PERSON} HAVING sum({_ROWS}) > 1)"
+    )
+    return Described(repeated, contradicting, {c: n for c, n in zip(columns, by_column, strict=True) if n})
+
+
+def undescribed(run: Run, link: Link, described: Link) -> int:
+    """Return how many persons of a source another one does not have."""
+    ((persons,),) = run(
+        f"SELECT count(DISTINCT {PERSON}) FROM {link.table} "
+        f"WHERE {PERSON} NOT IN (SELECT {PERSON} FROM {described.table})"
+    )
+    return int(persons)

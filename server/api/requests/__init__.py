@@ -1,0 +1,1 @@
+"""What comes in, checked by marshmallow and turned into frozen values."""

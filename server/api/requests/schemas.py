@@ -1,0 +1,187 @@
+"""marshmallow <-> domain: what comes in is checked and becomes frozen values, what goes out has a declared shape.
+
+Of studies, people and lists; what is asked is read in `query.py`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+
+from budgets.alerts import alerts
+from budgets.database import clock
+from queries.planning.policy import STATISTICS
+from server.api.requests.query import above_zero, offered, privacy_epsilon, roundings
+from server.api.requests.shapes import Built
+from server.api.requests.templates import parse_templates
+
+MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
+
+
+def roundings_of(body: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each number of a valid body, about a study or a profile, that was rounded down."""
+    places = {word: (word, body[word]) for word in ("epsilon", "delta") if body.get(word) is not None}
+    protocol = body.get("protocol", {})
+    limited = {"protocol": protocol}
+    limited |= {f"protocol/templates/{place}": one for place, one in enumerate(protocol.get("templates", ()))}
+    for place, one in limited.items():
+        if "max_epsilon" in one:
+            places[f"{place}/max_epsilon"] = ("epsilon", one["max_epsilon"])
+    return roundings(places)
+
+
+class _Noted(Schema):
+    """Beside what was loaded stand `notes` on what was rounded down."""
+
+    @post_load(pass_original=True)
+    def note(self, data: dict[str, Any], original: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """Add the notes."""
+        return {**data, "notes": roundings_of(original)}
+
+
+def _text(longest: int) -> validate.Length:
+    return validate.Length(1, longest)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValidationError("must be true or false")
+    return value
+
+
+class ProtocolSchema(Schema):
+    """What a study may ask: what is not named is refused; a list that is not given allows everything.
+
+    `min_margin` is the least margin at 95% of a count. A `strict` protocol allows its templates and nothing else.
+    """
+
+    tables = fields.List(fields.String())
+    columns = fields.List(fields.String())
+    statistics = fields.List(fields.String(validate=validate.OneOf(STATISTICS)))
+    epsilon_nano_max = Built(privacy_epsilon, "Epsilon", data_key="max_epsilon")
+    margin_min = Built(above_zero, "LeastMargin", data_key="min_margin")
+    templates = Built(parse_templates, "Templates")
+    strict = Built(_truth, "Truth")
+
+    @validates_schema
+    def check(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse a strict protocol that allows nothing: it is more likely a mistake."""
+        if data.get("strict") and not data.get("templates"):
+            raise ValidationError({"strict": ["needs templates: nothing else may be asked"]})
+
+
+class TermsSchema(_Noted):
+    """What a study is for."""
+
+    title = fields.String(required=True, validate=_text(10_000))
+    purpose = fields.String(required=True, validate=_text(10_000))
+    legal_basis = fields.String(required=True, validate=_text(10_000))
+    protocol = fields.Nested(ProtocolSchema, load_default=dict)
+    starts = fields.String(allow_none=True, load_default=None, metadata={"format": "date"})
+    ends = fields.String(allow_none=True, load_default=None, metadata={"format": "date"})
+
+
+class NewStudySchema(TermsSchema):
+    """A study to open. Delta defaults to the dataset's."""
+
+    name = fields.String(required=True)
+    dataset = fields.String(required=True)
+    epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
+    delta_atto = Built(partial(offered, "delta"), "Delta", data_key="delta", load_default=None)
+
+
+class BudgetChangeSchema(_Noted):
+    """A study's new limits and why."""
+
+    epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
+    delta_atto = Built(partial(offered, "delta"), "Delta", data_key="delta", load_default=None)
+    reason = fields.String(required=True, validate=_text(10_000))
+
+
+class NewProfileSchema(_Noted):
+    """What a contribution profile may cost."""
+
+    epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
+
+
+class ReasonSchema(Schema):
+    """Why something is done; it is kept in the audit log."""
+
+    reason = fields.String(required=True, validate=_text(10_000))
+
+
+class NewUserSchema(Schema):
+    """A user to add."""
+
+    name = fields.String(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(["researcher", "admin", "dpo"]))
+
+
+class _Limited(Schema):
+    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
+
+
+class PageSchema(_Limited):
+    """Where in a list to start, and how much of it to return."""
+
+    cursor = fields.String(load_default=None, metadata={"description": "`next` of the page before"})
+
+
+class Moment(fields.String):
+    """A time in UTC, brought to the form in which the log keeps times (and compares them as texts)."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:  # noqa: ARG002
+        if not isinstance(value, str) or not MOMENT.fullmatch(value):
+            raise ValidationError("must be a time in UTC, as in 2026-11-23 or 2026-11-23T18:04:05Z")
+        try:
+            return clock.text(dt.datetime.fromisoformat(value))
+        except ValueError as error:
+            raise ValidationError(f"is no time: {error}") from None
+
+
+_SIZE = validate.Range(0, 2**62)
+
+
+class InclusionSchema(Schema):
+    """Of which entry, in the log of which size (by default the present one)."""
+
+    index = fields.Integer(required=True, validate=_SIZE)
+    size = fields.Integer(load_default=None, validate=_SIZE)
+
+
+class ConsistencySchema(Schema):
+    """Between the log of which two sizes (the later is by default the present one)."""
+
+    before = fields.Integer(data_key="from", required=True, validate=_SIZE)
+    size = fields.Integer(data_key="to", load_default=None, validate=_SIZE)
+
+
+class EntriesSchema(_Limited):
+    """Which entries of the audit log."""
+
+    cursor = fields.Integer(
+        load_default=None, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the page before"}
+    )
+    order = fields.String(load_default="oldest", validate=validate.OneOf(["oldest", "newest"]))
+    study = fields.String(load_default=None)
+    actor = fields.String(load_default=None)
+    action = fields.String(load_default=None)
+    since = Moment(data_key="from", load_default=None, metadata={"description": "UTC, inclusive"})
+    until = Moment(data_key="to", load_default=None, metadata={"description": "UTC, exclusive"})
+
+
+class AlertsSchema(_Limited):
+    """Which alerts."""
+
+    cursor = fields.Integer(
+        load_default=0, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the page before"}
+    )
+    kind = fields.String(load_default=None, validate=validate.OneOf(alerts.KINDS))
+    study = fields.String(load_default=None, validate=_text(63))
+    since = Moment(data_key="from", load_default=None, metadata={"description": "UTC, inclusive"})
+    until = Moment(data_key="to", load_default=None, metadata={"description": "UTC, exclusive"})

@@ -1,0 +1,47 @@
+"""The alerts, for DPOs. Each is an entry of the audit log; reading them is one too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from budgets.alerts import alerts
+from budgets.audit import log
+from budgets.identity import people
+from server.api import replies
+from server.api.requests.schemas import AlertsSchema
+from server.web.auth import actor, for_roles, house
+from server.web.bodies import Blueprint
+
+blueprint: Any = Blueprint("alerts", __name__, description="Alerts")
+
+
+@blueprint.route("/alerts")
+@for_roles("dpo")
+@blueprint.arguments(AlertsSchema, location="query")
+@blueprint.response(200, replies.page_of(replies.Alert))
+def list_alerts(asked: dict[str, Any]) -> Any:
+    """List alerts, oldest first: budgets used to 50, 80 or 100%, bursts of refusals and of failed sign-ins."""
+    filters = {key: asked[key] for key in ("kind", "study", "since", "until")}
+    with house().database.write() as transaction:
+        facts = {key: value for key, value in filters.items() if value is not None}
+        log.append(transaction, actor(), "audit.read", "alerts", "the alerts were read", facts=facts)
+        kind = filters.pop("kind")
+        found = alerts.listed(
+            transaction,
+            kinds=alerts.KINDS if kind is None else (kind,),
+            first=asked["cursor"],
+            limit=asked["limit"] + 1,
+            **filters,
+        )
+        known = people.names(transaction, {one["facts"].get("actor", "") for one in found})
+    shown = found[: asked["limit"]]
+    return {
+        "items": [show(alert, known) for alert in shown],
+        "next": str(found[-1]["index"]) if len(found) > len(shown) else None,
+    }
+
+
+def show(alert: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
+    """Return an alert as it is shown to a DPO: with the name of whom it is about, where that is known."""
+    kept = ("index", "time", "kind", "study", "summary", "facts", "leaf_hash")
+    return {**{name: alert[name] for name in kept}, "about": known.get(alert["facts"].get("actor", ""))}

@@ -1,0 +1,54 @@
+"""The public schema of the datasets; for admins and DPOs also their budgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from budgets.governance import datasets
+from budgets.ledger import accounts
+from queries.catalog.schema import describe
+from server.api import replies
+from server.api.requests.schemas import NewProfileSchema
+from server.journey import profile
+from server.views.study import noted
+from server.web.auth import ROLES, actor, for_roles, house
+from server.web.bodies import Blueprint
+
+blueprint: Any = Blueprint("datasets", __name__, description="The catalog")
+
+
+@blueprint.route("/datasets")
+@for_roles(*ROLES)
+@blueprint.response(200, replies.page_of(replies.DatasetName))
+def list_datasets() -> Any:
+    """List the datasets."""
+    with house().database.read() as transaction:
+        found = [_head(house().stores.current(transaction, name)) for name in datasets.names(transaction)]
+    return {"items": found, "next": None}
+
+
+@blueprint.route("/datasets/<name>")
+@for_roles(*ROLES)
+@blueprint.response(200, replies.Dataset)
+def show_dataset(name: str) -> Any:
+    """Return a dataset's tables, columns, categories and bounds, and its contribution profile if one was bought."""
+    with house().database.read() as transaction:
+        store = house().stores.current(transaction, name)
+        shown = {**describe(store.dataset), "edition": store.edition.number}
+        shown["profile"] = profile.shown(transaction, name, store.edition.number)
+        if actor().role != "researcher":
+            shown["budget"] = accounts.balance(transaction, accounts.DATASET, name).to_json()
+    return shown
+
+
+@blueprint.route("/datasets/<name>/profile", methods=["POST"])
+@for_roles("admin")
+@blueprint.arguments(NewProfileSchema)
+@blueprint.response(201, replies.BoughtProfile)
+def buy_profile(body: dict[str, Any], name: str) -> Any:
+    """Buy a dataset's contribution profile from its own budget; it is public then. The same again is free."""
+    return noted(profile.buy(house(), actor(), name, body["epsilon_nano"]), body["notes"])
+
+
+def _head(store: Any) -> dict[str, Any]:
+    return {"name": store.dataset.name, "title": store.dataset.title, "edition": store.edition.number}

@@ -1,0 +1,79 @@
+"""Which names are kept and which are due, and erasing them: for DPOs. Reading the list is an entry of the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from budgets.audit import log
+from budgets.governance import erasure
+from server.api import replies
+from server.api.requests.schemas import PageSchema
+from server.web.auth import actor, for_roles, house
+from server.web.bodies import Blueprint
+
+blueprint: Any = Blueprint("identities", __name__, description="Names that are kept, and erasing them")
+
+COMMITMENT = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be a commitment, as the list shows it")
+
+
+class IdentitiesSchema(PageSchema):
+    """Which names."""
+
+    due = fields.Boolean(load_default=False, metadata={"description": "Only those that can be erased now"})
+
+
+class ErasureSchema(Schema):
+    """Whose names to erase; by default all that are due."""
+
+    commitments = fields.List(
+        fields.String(validate=COMMITMENT), load_default=None, validate=validate.Length(1, 1000), allow_none=True
+    )
+
+
+class Identity(Schema):
+    """A name that is kept, and the commitment by which the log knows it."""
+
+    commitment = fields.String(required=True)
+    name = fields.String(required=True)
+    made_at = fields.String(required=True, metadata={"description": "Since when the user went by it"})
+    used_at = fields.String(required=True, metadata={"description": "The last entry by it or that names it"})
+    is_current = fields.Boolean(required=True, metadata={"description": "A user goes by it now"})
+    needed_by = fields.List(
+        fields.String(), required=True, metadata={"description": "Kept for these, as in study:flu, whatever its age"}
+    )
+    is_due = fields.Boolean(required=True, metadata={"description": "It can be erased now"})
+
+
+class Erased(Schema):
+    """What was erased."""
+
+    erased = fields.List(fields.String(), required=True, metadata={"description": "The commitments"})
+    shredded = fields.Boolean(
+        required=True, metadata={"description": "The database's files hold nothing of what was erased any more"}
+    )
+
+
+@blueprint.route("/audit/identities")
+@for_roles("dpo")
+@blueprint.arguments(IdentitiesSchema, location="query")
+@blueprint.response(200, replies.page_of(Identity))
+def list_identities(page: dict[str, Any]) -> Any:
+    """List the names that are kept, oldest first; with due=true those that an erasure would erase now."""
+    days, limit = house().settings.identity_days, page["limit"]
+    with house().database.write() as transaction:
+        log.append(transaction, actor(), "identity.read", "identities", "the list of names was read")
+        found = erasure.kept(transaction, days, due=page["due"], after=page["cursor"], limit=limit + 1)
+    following = erasure.cursor(found[limit - 1]) if len(found) > limit else None
+    return {"items": [one.to_json() for one in found[:limit]], "next": following}
+
+
+@blueprint.route("/audit/identities/erase", methods=["POST"])
+@for_roles("dpo")
+@blueprint.arguments(ErasureSchema)
+@blueprint.response(200, Erased)
+def erase_identities(body: dict[str, Any]) -> Any:
+    """Erase the names that are due, or those of the commitments given: for good, and nothing else of the log."""
+    done = erasure.erase(house().database, house().settings.identity_days, body["commitments"], actor())
+    return {"erased": list(done.commitments), "shredded": done.is_shredded}

@@ -1,0 +1,122 @@
+"""Asking: estimates, queries and the releases they made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from budgets.audit import certificates
+from budgets.errors import Invalid
+from budgets.governance import studies
+from budgets.ledger import charges
+from server.api import replies
+from server.api.requests.query import AskSchema, ViewSchema
+from server.api.requests.schemas import PageSchema
+from server.journey import answer, rereading
+from server.journey.preparing import Request
+from server.views import csv
+from server.web.auth import ROLES, actor, for_roles, house
+from server.web.bodies import Blueprint
+
+blueprint: Any = Blueprint("queries", __name__, description="Queries")
+
+KEY_MAX = 255
+_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX},
+    "description": "A retry with the same key is the same request: it resumes or replays, and never charges twice",
+}
+
+
+def _request(body: dict[str, Any]) -> Request:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (1 <= len(key) <= KEY_MAX and key.isprintable()):
+        raise Invalid("Idempotency-Key", f"must have from 1 to {KEY_MAX} printable characters")
+    post, notes, drowned_max = body["post"], body["notes"], body["drowned_max"]
+    return Request(body["query"], body["privacy"], key, body["in_sql"], post, notes, drowned_max)
+
+
+@blueprint.route("/studies/<study>/estimates", methods=["POST"])
+@for_roles("researcher")
+@blueprint.arguments(AskSchema)
+@blueprint.response(200, replies.Estimate)
+def estimate(body: dict[str, Any], study: str) -> Any:
+    """Return what a query would cost and how exact it would be. Free: no data are touched."""
+    return answer.estimate(house(), actor(), study, _request(body))
+
+
+@blueprint.route("/studies/<study>/rehearsals", methods=["POST"])
+@for_roles("researcher")
+@blueprint.arguments(AskSchema)
+@blueprint.response(200, replies.Rehearsal)
+def rehearse(body: dict[str, Any], study: str) -> Any:
+    """Answer a query on data made up from the catalog, in the shape of a release. Free: no data are touched."""
+    return answer.rehearse(house(), actor(), study, _request(body))
+
+
+@blueprint.route("/studies/<study>/queries", methods=["POST"])
+@for_roles("researcher")
+@blueprint.doc(parameters=[_KEY])
+@blueprint.arguments(AskSchema)
+@blueprint.response(201, replies.Release)
+def query(body: dict[str, Any], study: str) -> Any:
+    """Answer a query with noise and charge it. The same query again is the same answer, free."""
+    return answer.answer(house(), actor(), study, _request(body))
+
+
+@blueprint.route("/studies/<study>/releases")
+@for_roles(*ROLES)
+@blueprint.arguments(PageSchema, location="query")
+@blueprint.response(200, replies.page_of(replies.ReleaseHead))
+def list_releases(page: dict[str, Any], study: str) -> Any:
+    """List a study's releases, oldest first: what was asked, when and at what cost, without the numbers."""
+    after = tuple(page["cursor"].partition("~")[::2]) if page["cursor"] else None
+    with house().database.read() as transaction:
+        studies.visible(transaction, study, actor())
+        found = charges.releases_of(transaction, study, after=after, limit=page["limit"] + 1)
+    shown = found[: page["limit"]]
+    return {
+        "items": [
+            {
+                "id": one.id,
+                "edition": one.question.edition,
+                "sql": one.body["sql"],
+                "cost": one.body["cost"],
+                "charged_at": one.charged_at,
+            }
+            for one in shown
+        ],
+        "next": f"{shown[-1].charged_at}~{shown[-1].id}" if len(found) > len(shown) else None,
+    }
+
+
+@blueprint.route("/studies/<study>/releases/<release>")
+@for_roles(*ROLES)
+@blueprint.arguments(ViewSchema, location="query")
+@blueprint.alt_response(200, schema={"type": "string"}, content_type="text/csv", success=True)
+@blueprint.response(200, replies.Release)
+def show_release(view: dict[str, Any], study: str, release: str) -> Any:
+    """Return a release, as JSON or (Accept: text/csv) as a table, post-processed if asked. It is an audit entry."""
+    form = rereading.CSV if csv.wanted(request, "text/csv") == "text/csv" else rereading.JSON
+    stored = rereading.read(house(), actor(), study, release, form, view["post"])
+    with house().database.read() as transaction:
+        shown = answer.show(transaction, stored, view["post"], replayed=True)
+    if form == rereading.CSV:
+        return Response(csv.release(shown), content_type="text/csv; charset=utf-8")
+    return shown
+
+
+@blueprint.route("/studies/<study>/releases/<release>/certificate")
+@for_roles(*ROLES)
+@blueprint.response(200, replies.Certificate)
+def show_certificate(study: str, release: str) -> Any:
+    """Return a release as a signed document that a paper can cite: verify it offline with `rowless audit verify`.
+
+    Keep the body byte for byte, for its hash is what is cited. As long as the log's key is the same, so is it. Fetching
+    it is an audit entry.
+    """
+    stored = rereading.read(house(), actor(), study, release, rereading.CERTIFICATE)
+    text = certificates.certificate(house().database, house().settings.key_path, stored)
+    return Response(text, content_type="application/json")

@@ -1,0 +1,38 @@
+"""The DPO's reports, as JSON or as a page to print. Reading one is an entry of the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from server.api import report_replies
+from server.reporting import page, report
+from server.views import csv
+from server.web.auth import actor, for_roles, house
+from server.web.bodies import Blueprint
+
+blueprint: Any = Blueprint("reports", __name__, description="Reports")
+
+HTML = "text/html"
+
+
+def _route(kind: str, path: str) -> None:
+    """Make the route of one kind of report."""
+
+    @blueprint.route(path, endpoint=kind)
+    @for_roles(*report.READERS)
+    @blueprint.doc(summary=f"Return the anonymity report of a {kind}, as JSON or HTML")
+    @blueprint.alt_response(200, schema={"type": "string"}, content_type=HTML, success=True)
+    @blueprint.response(200, report_replies.Report)
+    def view(**parameters: str) -> Any:
+        (name,) = parameters.values()
+        form = "html" if csv.wanted(request, HTML) == HTML else "json"
+        document = report.report(house(), actor(), kind, name, form)
+        if form == "html":
+            return Response(page.html(document), content_type=page.CONTENT_TYPE, headers=page.HEADERS)
+        return document
+
+
+_route(report.STUDY, "/studies/<study>/report")
+_route(report.DATASET, "/datasets/<name>/report")

@@ -1,0 +1,56 @@
+"""audit identities, audit erase: which names are kept, and erasing those that are due."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from budgets.audit import log
+from budgets.governance import erasure
+from server.cli.common import acting, as_option, house, with_json
+
+if TYPE_CHECKING:
+    from budgets.governance.erasure import Identity
+
+
+@click.command()
+@click.option("--due", is_flag=True, help="Only those that `erase` would erase now.")
+@as_option
+@with_json
+def identities(due: bool, name: str | None) -> Any:
+    """List the names that are kept, the oldest first, and since when each has been out of use."""
+    with house() as opened:
+        days = opened.settings.identity_days
+        with opened.database.write() as transaction:
+            by = acting(transaction, "dpo", name)
+            log.append(transaction, by, "identity.read", "identities", "the list of names was read")
+            found = erasure.kept(transaction, days, due=due)
+    ready = sum(one.is_due for one in found)
+    words = [*map(_line, found), f"{ready} can be erased: last in use over {days} days ago, and not needed any more"]
+    return {"days": days, "identities": [one.to_json() for one in found]}, "\n".join(words)
+
+
+@click.command()
+@click.argument("commitments", nargs=-1, metavar="[COMMITMENT]...")
+@as_option
+@with_json
+def erase(commitments: tuple[str, ...], name: str | None) -> Any:
+    """Erase the names that are due (`rowless audit identities --due` lists them), or those of the commitments given.
+
+    For good. The log stays whole to the letter, and every budget as it is.
+    """
+    with house() as opened:
+        with opened.database.write() as transaction:
+            by = acting(transaction, "dpo", name)
+        done = erasure.erase(opened.database, opened.settings.identity_days, list(commitments) or None, by)
+    words = f"{len(done.commitments)} names were erased"
+    if not done.is_shredded:
+        words += "; the database's files may hold remains of them: see docs/operations.md, When a name was erased"
+    return {"erased": list(done.commitments), "shredded": done.is_shredded}, words
+
+
+def _line(one: Identity) -> str:
+    state = "due" if one.is_due else f"needed by {', '.join(one.needed_by)}" if one.needed_by else "kept"
+    current = ", in use now" if one.is_current else ""
+    return f"{one.commitment}  {one.name}  from {one.made_at[:10]} to {one.used_at[:10]}{current}: {state}"

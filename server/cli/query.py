@@ -1,0 +1,214 @@
+"""query: ask as a member of a study, on the machine of the home itself."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from marshmallow import ValidationError
+
+from budgets.errors import BudgetsError, Invalid
+from budgets.governance import forecast, studies
+from queries.errors import InvalidQuery
+from server.api.requests import query as asking
+from server.cli.common import acting, house, with_json
+from server.journey import answer
+from server.journey.preparing import Request
+from server.views.table import caveat
+from server.views.terminal import as_table
+from server.web.bodies import read_json
+from server.web.problems import findings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import sqlalchemy as sa
+
+    from budgets.actors import Actor
+    from server.runtime.services import House
+
+MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?P<events>events))?")
+
+
+@click.command()
+@click.argument("study")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--sql", "text", help="The query as a SELECT statement, instead of a file; with --epsilon, --rho or --margin."
+)
+@click.option("--epsilon", type=float, help="What a query in SQL may spend, with Laplace noise.")
+@click.option("--rho", type=float, help="The same, with Gaussian noise.")
+@click.option("--delta", type=float, help="Beside them, if a key has no declared values.")
+@click.option(
+    "--margin",
+    "margins",
+    multiple=True,
+    metavar="NAME=MARGIN",
+    help="Spend the least that gives a statistic this margin; NAME=MARGIN@GROUP where it depends on a group's size, "
+    "NAME=NUMBERevents for a quantile. May be repeated.",
+)
+@click.option("--confidence", type=float, help="Of the margins asked for; 0.95 if not given.")
+@click.option("--noise", type=click.Choice(asking.NOISES), help="Of the margins asked for; laplace if not given.")
+@click.option("--cells-per-person", type=int, help="In how many cells of a query in SQL one person may count.")
+@click.option("--events-per-cell", type=int, help="How many events of one person may count in each cell.")
+@click.option("--as", "name", metavar="USER", help="The member who asks (if there are several).")
+@click.option("--estimate", "only_estimate", is_flag=True, help="Only say what it would cost; free.")
+@click.option("--rehearse", is_flag=True, help="Answer on data made up from the catalog; free.")
+@click.option("--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp.")
+@click.option(
+    "--require-drowned",
+    "drowned",
+    type=float,
+    metavar="SHARE",
+    help="Refuse the query, before any charge, if a larger share of its numbers is expected to drown in the noise.",
+)
+@with_json
+def query(
+    study: str,
+    file: Path | None,
+    text: str | None,
+    epsilon: float | None,
+    rho: float | None,
+    delta: float | None,
+    margins: tuple[str, ...],
+    confidence: float | None,
+    noise: str | None,
+    cells_per_person: int | None,
+    events_per_cell: int | None,
+    name: str | None,
+    only_estimate: bool,
+    rehearse: bool,
+    post: str | None,
+    drowned: float | None,
+) -> Any:
+    """Ask a query: in SQL, or as FILE with the body of the HTTP request, {"query": ..., "privacy": ...}."""
+    bounds = {"cells_per_person": cells_per_person, "events_per_cell": events_per_cell}
+    given = {key: bound for key, bound in bounds.items() if bound is not None}
+    parts: dict[str, Any] = {"epsilon": epsilon, "rho": rho, "delta": delta, "margin": _targets(margins) or None}
+    parts |= {"confidence": confidence, "noise": noise}
+    spends = {key: value for key, value in parts.items() if value is not None}
+    if (file is None) == (text is None):
+        raise click.UsageError("give a FILE or --sql")
+    if file is not None and (given or spends):
+        raise click.UsageError("what a query may spend and its bounds stand in the FILE")
+    if only_estimate and rehearse:
+        raise click.UsageError("give --estimate or --rehearse")
+    try:
+        if file is not None:
+            asked = read_json(file.read_bytes())
+        else:
+            asked = {"sql": text, "privacy": spends, **({"bounds": given} if given else {})}
+        if post is not None and isinstance(asked, dict):
+            asked["post"] = post.split(",")
+        if drowned is not None and isinstance(asked, dict):
+            asked["require"] = {"drowned": drowned}
+        body = asking.AskSchema().load(asked)
+    except ValidationError as error:
+        pointer, detail = next(findings(error.messages, ""))
+        raise InvalidQuery(pointer, detail) from None
+    how = {name: body[name] for name in ("in_sql", "post", "notes", "drowned_max")}
+    request = Request(body["query"], body["privacy"], **how)
+    with house() as opened:
+        with opened.database.write() as transaction:
+            by = asker(transaction, study, name)
+        if only_estimate:
+            said = answer.estimate(opened, by, study, request)
+            return said, _estimate_text(said)
+        if rehearse:
+            said = answer.rehearse(opened, by, study, request)
+            return said, f"{as_table(said)}{notes_text(said)}"
+        said = answer.answer(opened, by, study, request)
+        # It is paid for: from here on nothing may keep the answer from being printed.
+        return said, f"{as_table(said)}\n\n{_paid_text(opened, study, said)}{notes_text(said)}"
+
+
+def asker(transaction: sa.Connection, study: str, name: str | None) -> Actor:
+    """Return who asks: the user named by --as, or the study's only member. Raises Invalid, NotFound."""
+    members = studies.study(transaction, study).members
+    if name is None and len(members) != 1:
+        raise Invalid("--as", f"say who asks: {', '.join(members) or 'the study has no members yet'}")
+    return acting(transaction, "researcher", name or members[0])
+
+
+def _paid_text(opened: House, study: str, said: Mapping[str, Any]) -> str:
+    """Return what an answer cost, what is left and how to read it again."""
+    remaining = said["budget"]["remaining"]
+    left = f"epsilon {_exact(remaining['epsilon'])} or rho {_exact(remaining['rho'])}"
+    with suppress(BudgetsError), opened.database.read() as transaction:
+        left = f"{left}, {forecast.of_study(transaction, studies.study(transaction, study)).words}"
+    paid = "read again, free" if said["replayed"] else f"cost {cost_text(said['cost'])}"
+    return f"{paid}; left: {left}\nto read it again, free: rowless release show {study} {said['id']}"
+
+
+def _estimate_text(said: Mapping[str, Any]) -> str:
+    times = f"{said['queries_left']:,} such queries would fit the budget"
+    columns = said["columns"]
+    percent = f"{100 * max(column.get('confidence', 0) for column in columns):g}%"
+    lines = [
+        f"This would cost {cost_text(said['cost'])} ({times}); margins at {percent}:",
+        *(
+            f"  {column['name']}: {margin_text(column)}"
+            for column in columns
+            if column["kind"] != "key" or "threshold" in column
+        ),
+        "Advice:",
+        *(f"  - {advice}" for advice in said["advice"]),
+    ]
+    # Beside a margin a few words are enough; the advice has the sentence, and what it has is no note again.
+    notes = [note for note in said["notes"] if note not in said["advice"]]
+    return f"{chr(10).join(lines)}{notes_text({'notes': notes})}"
+
+
+def notes_text(said: Mapping[str, Any]) -> str:
+    """Return the notes of an answer, each on a line of its own after the one before."""
+    return "".join(f"\nNote: {note}" for note in said["notes"])
+
+
+def _targets(margins: tuple[str, ...]) -> dict[str, Any]:
+    """Return the margins asked for as a request has them."""
+    found: dict[str, Any] = {}
+    for text in margins:
+        matched = MARGIN.fullmatch(text)
+        if matched is None or matched["name"] in found:
+            raise click.UsageError(f"--margin {text}: give NAME=MARGIN, once for each statistic")
+        margin, group = float(matched["margin"]), matched["group"]
+        if matched["events"] is not None:
+            found[matched["name"]] = {"events": margin}
+        else:
+            found[matched["name"]] = margin if group is None else {"margin": margin, "at": int(group)}
+    return found
+
+
+def cost_text(cost: dict[str, Any]) -> str:
+    """Return a cost in words: epsilon where there is a finite one, else rho."""
+    size = f"rho {_exact(cost['rho'])}" if cost["epsilon"] is None else f"epsilon {_exact(cost['epsilon'])}"
+    return f"{size} and delta {cost['delta']:.3g}" if cost["delta"] else size
+
+
+def _exact(number: float) -> str:
+    """Return a number of billionths with all its digits."""
+    return f"{Decimal(repr(number)).normalize():f}"
+
+
+def margin_text(column: dict[str, Any]) -> str:
+    """Return a column's margin in words, or the threshold of a key's values."""
+    if "threshold" in column:
+        return f"the values whose number of persons, with noise, is at least {column['threshold']}"
+    said = caveat(column.get("truncation"), column.get("expected_loss"))
+    return f"{_margin(column)}{'' if said is None else f'; {said}'}"
+
+
+def _margin(column: dict[str, Any]) -> str:
+    if column["margin"] is not None:
+        return f"± {column['margin']:g}"
+    if "margin_events" in column:
+        return f"to within about {column['margin_events']:.3g} events further down or up"
+    return ", ".join(f"± {_digits(margin)} over {int(n):,} events" for n, margin in column["margins_at"].items())
+
+
+def _digits(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"

@@ -1,0 +1,89 @@
+"""release list, show: what a study was answered, to be read again. It is free."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from marshmallow import ValidationError
+
+from budgets.errors import Invalid
+from budgets.governance import studies
+from budgets.ledger import charges
+from server.api.requests.query import parse_post
+from server.cli.common import house, with_json
+from server.cli.query import asker, cost_text, notes_text
+from server.journey import answer, rereading
+from server.views import csv
+from server.views.terminal import as_table, label_text
+
+if TYPE_CHECKING:
+    from budgets.ledger.charges import Release
+
+
+@click.group()
+def release() -> None:
+    """Read what was released."""
+
+
+def _as_option(command: Any) -> Any:
+    return click.option("--as", "name", metavar="USER", help="Who reads (if the study has several members).")(command)
+
+
+@release.command("list")
+@click.argument("study")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many.")
+@click.option("--cursor", metavar="CURSOR", help="Where to go on: `next` of the page before.")
+@_as_option
+@with_json
+def list_(study: str, limit: int, cursor: str | None, name: str | None) -> Any:
+    """List a study's releases, oldest first."""
+    time, _, last = (cursor or "").partition("~")
+    after = None if cursor is None else (time, last)
+    with house() as opened:
+        with opened.database.write() as transaction:
+            by = asker(transaction, study, name)
+        with opened.database.read() as transaction:
+            studies.visible(transaction, study, by)
+            found = charges.releases_of(transaction, study, after=after, limit=limit + 1)
+    items = [_head(one) for one in found[:limit]]
+    following = f"{items[-1]['charged_at']}~{items[-1]['id']}" if len(found) > limit else None
+    lines = [
+        f"{one['id']}  {one['charged_at'][:19]}  {cost_text(one['cost'])}  {label_text(one['sql'])}" for one in items
+    ]
+    lines += [] if following is None else [f"more with --cursor {following}"]
+    return {"items": items, "next": following}, "\n".join(lines) or f"Nothing was released of study {study} yet"
+
+
+def _head(one: Release) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "edition": one.question.edition,
+        "sql": one.body["sql"],
+        "cost": one.body["cost"],
+        "charged_at": one.charged_at,
+    }
+
+
+@release.command()
+@click.argument("study")
+@click.argument("identifier", metavar="RELEASE")
+@click.option("--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp.")
+@click.option("--csv", "as_csv", is_flag=True, help="As CSV, with its notes in lines that begin with #.")
+@_as_option
+@with_json
+def show(study: str, identifier: str, post: str | None, name: str | None, *, as_csv: bool) -> Any:
+    """Show a release again, free: the same numbers as when it was made. It is an audit entry."""
+    try:
+        words = parse_post([] if post is None else post.split(","))
+    except ValidationError:
+        raise Invalid("--post", "must be any of consistent, round, clamp, with commas between") from None
+    with house() as opened:
+        with opened.database.write() as transaction:
+            by = asker(transaction, study, name)
+        stored = rereading.read(opened, by, study, identifier, rereading.CSV if as_csv else rereading.JSON, words)
+        with opened.database.read() as transaction:
+            said = answer.show(transaction, stored, words, replayed=True)
+    if as_csv:
+        return said, csv.release(said).removesuffix("\n")
+    return said, f"{as_table(said)}\n\nit cost {cost_text(said['cost'])} when it was made{notes_text(said)}"

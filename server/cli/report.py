@@ -1,0 +1,65 @@
+"""report: what was released of a study or a dataset and what it could reveal, for the DPO to read, file and print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from server.api import report_replies
+from server.cli.common import acting, as_option, house, with_json
+from server.reporting import page, regulator
+from server.reporting import report as assembling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@click.group()
+def report() -> None:
+    """Report what was released and what it could reveal."""
+
+
+def _command(kind: str) -> None:
+    """Make the command of one kind of report."""
+
+    @report.command(kind, help=f"Report on a {kind}: in words, as JSON, or as a page to print.")
+    @click.argument("subject", metavar=kind.upper())
+    @click.option(
+        "--html", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the page to this file."
+    )
+    @as_option
+    @with_json
+    def run(subject: str, file: Path | None, name: str | None) -> Any:
+        with house() as opened:
+            with opened.database.write() as transaction:
+                by = acting(transaction, "dpo", name)
+            document = assembling.report(opened, by, kind, subject, "json" if file is None else "html")
+        if file is not None:
+            file.write_text(page.html(document), encoding="utf-8")
+            return {"file": str(file)}, f"The report was written to {file}"
+        return report_replies.Report().dump(document), _words(document)
+
+
+for _kind in (assembling.STUDY, assembling.DATASET):
+    _command(_kind)
+
+
+def _recipients(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [one for study in document["studies"] for one in study["recipients"]]
+
+
+def _words(document: dict[str, Any]) -> str:
+    own, releases, log = document["accounts"][0], document["releases"], document["log"]
+    lines = [
+        f"{document['kind'].capitalize()} {document['name']}: {document['title']}",
+        f"{releases['count']} {'release' if releases['count'] == 1 else 'releases'} of statistics with noise",
+        f"Approved: {'; '.join(regulator.approvals(document)) or 'nothing yet'}",
+        f"Members: {'; '.join(map(regulator.recipient, _recipients(document))) or 'none so far'}",
+    ]
+    for title, meant in (("So far", own["at_spend"]), ("At the limit", own["at_limit"])):
+        lines += ["", f"{title}: {meant['words']}"]
+        lines += [f"  {one['criterion']}: {one['answer']}" for one in meant["criteria"]]
+        lines.append(f"  {meant['condition']}")
+    return "\n".join([*lines, "", f"The audit log has {log['entries']} entries; last hash {log['last_leaf_hash']}"])

@@ -1,0 +1,301 @@
+"""study new, list, show, protocol, budget, member, approve, suspend, resume, close."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from marshmallow import ValidationError
+
+from budgets.actors import SYSTEM
+from budgets.amounts import offered, rounding
+from budgets.errors import Invalid
+from budgets.governance import approval, forecast, studies
+from budgets.governance.study import MOVES, Terms
+from budgets.loss import Loss, epsilon_text
+from server.api.requests.schemas import ProtocolSchema, roundings_of
+from server.cli.common import acting, as_option, house, with_json
+from server.journey.preparing import require_askable
+from server.reporting import regulator
+from server.views.study import noted
+from server.views.study import show as shown
+from server.web.bodies import read_json
+from server.web.problems import findings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+
+    from budgets.governance.forecast import Forecast
+    from budgets.governance.study import Study
+
+
+ERASED = "(a name that was erased)"
+
+
+class _Limits:
+    """The numbers of a command, rounded down as those of a request over HTTP are, and notes that say so."""
+
+    def __init__(self, *, epsilon: str, delta: str | None, max_epsilon: str | None = None) -> None:
+        self.notes: list[str] = []
+        self.epsilon_nano = self._offered("epsilon", epsilon, "epsilon")
+        self.delta_atto = None if delta is None else self._offered("delta", delta, "delta")
+        self.max_epsilon_nano = None if max_epsilon is None else self._offered("epsilon", max_epsilon, "max-epsilon")
+
+    def _offered(self, word: str, text: str, field: str) -> int:
+        number = decimal(text, field)
+        note = rounding(word, number, field)
+        self.notes += [] if note is None else [note]
+        return offered(word, number, field)
+
+
+def decimal(text: str, field: str) -> Decimal:
+    """Return a number of the command line. Raises Invalid."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise Invalid(field, "must be a number") from None
+
+
+def _noted(said: tuple[dict[str, Any], str], notes: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return what is said with notes, in JSON and in words."""
+    return noted(said[0], notes), "\n".join([said[1], *(f"Note: {note}" for note in notes)])
+
+
+def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
+    said = shown(transaction, one)
+    said["raise"] = said.pop("raise_to")
+    ahead = forecast.of_study(transaction, one)
+    limits = ahead.study.limits
+    limit = epsilon_text(limits.epsilon_nano)
+    if limits.delta_atto:
+        limit += f" and delta {Loss(None, 0, limits.delta_atto).delta_text}"
+    lines = [
+        f"Study {one.id} ({one.state}) on {one.dataset}: {one.terms.title}",
+        f"  budget: epsilon {limit}, left: {ahead.study.left.alternatives}; {ahead.words}",
+        f"  members: {', '.join(one.members) or 'none'}",
+        f"  {_profile_text(said['profile'])}",
+        f"  opened by {said['opened_by'] or ERASED}; edited by {', '.join(said['edited_by']) or 'nobody'}",
+    ]
+    if one.approved_by:
+        lines.append(f"  approved by {said['approved_by'] or ERASED}")
+    if one.raise_to:
+        proposer = said["raise_by"] or ERASED
+        lines.append(f"  a raise to epsilon {one.raise_to.epsilon_text}, proposed by {proposer}, waits for the DPO")
+    return said, "\n".join(lines)
+
+
+def _said_in_full(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
+    """Return a study with all that a DPO reads before they approve it (docs/dpo.md has an example)."""
+    said, short = _said(transaction, one)
+    head, *rest = short.split("\n")
+    allowed = regulator.limits_of_use(said["protocol"]) or ["all that the catalog has"]
+    lines = [
+        head,
+        f"  purpose: {_indented(one.terms.purpose)}",
+        f"  legal basis: {_indented(one.terms.legal_basis)}",
+        f"  days: from {one.terms.starts or 'its approval'} to {one.terms.ends or 'its closing'}",
+        *(f"  may ask: {_indented(part)}" for part in allowed),
+        *(f"  template {each['name']}: {json.dumps(each['query'])}" for each in said["protocol"].get("templates", ())),
+    ]
+    return said, "\n".join([*lines, *rest])
+
+
+def _indented(text: str) -> str:
+    return "\n    ".join(text.splitlines())
+
+
+def _profile_text(profile: dict[str, Any] | None) -> str:
+    """Return what a dataset's profile cost, for whoever approves a study of it."""
+    if profile is None:
+        return "the dataset has no contribution profile: what bounds cut off is unknown"
+    cost = f"{profile['cost']['epsilon']:g}"
+    return f"the dataset's contribution profile (edition {profile['edition']}) cost epsilon {cost}; it is public"
+
+
+def _forecast_text(ahead: Forecast) -> str:
+    left, spent = ahead.study.left, ahead.study.spent
+    limits = ahead.study.limits
+    lines = [
+        f"limit:     epsilon {epsilon_text(limits.epsilon_nano)} or rho {epsilon_text(limits.rho_nano)}",
+        f"spent:     {spent.text}",
+        f"remaining: {left.alternatives}",
+        f"That buys {ahead.words}.",
+        "",
+        "epsilon of each   queries   (by the sum of epsilon, of rho)",
+    ]
+    for each, fit in ahead.curve():
+        lines.append(f"{each.epsilon_text:<15} {fit.queries:>9,}   ({fit.by_epsilon:,}, {fit.by_rho:,})")
+    return "\n".join(lines)
+
+
+@click.group()
+def study() -> None:
+    """Studies."""
+
+
+@study.command()
+@click.argument("identifier", metavar="NAME")
+@click.option("--dataset", required=True)
+@click.option("--epsilon", required=True, help="What the study may spend in all.")
+@click.option("--delta", help="By default the dataset's.")
+@click.option("--title", required=True)
+@click.option("--purpose", required=True)
+@click.option("--legal-basis", required=True)
+@click.option("--starts", help="First day, as in 2026-01-31.")
+@click.option("--ends", help="Last day.")
+@click.option("--member", "members", multiple=True, help="A researcher; may be given several times.")
+@click.option("--table", "tables", multiple=True, help="Allow only these tables.")
+@click.option("--column", "columns", multiple=True, help="Allow only these columns.")
+@click.option("--statistic", "statistics", multiple=True, help="Allow only these statistics.")
+@click.option("--max-epsilon", help="The most one query may spend.")
+@as_option
+@with_json
+def new(
+    identifier: str,
+    dataset: str,
+    epsilon: str,
+    delta: str | None,
+    title: str,
+    purpose: str,
+    legal_basis: str,
+    starts: str | None,
+    ends: str | None,
+    members: tuple[str, ...],
+    tables: tuple[str, ...],
+    columns: tuple[str, ...],
+    statistics: tuple[str, ...],
+    max_epsilon: str | None,
+    name: str | None,
+) -> Any:
+    """Open a study as a draft; a DPO has to approve it."""
+    lists = {"tables": tables, "columns": columns, "statistics": statistics}
+    protocol: dict[str, Any] = {key: list(value) for key, value in lists.items() if value}
+    limits = _Limits(epsilon=epsilon, delta=delta, max_epsilon=max_epsilon)
+    if limits.max_epsilon_nano is not None:
+        protocol["epsilon_nano_max"] = limits.max_epsilon_nano
+    terms = Terms(title, purpose, legal_basis, protocol, starts, ends)
+    with house() as opened, opened.database.write() as transaction:
+        by = acting(transaction, "admin", name)
+        one = studies.open_study(transaction, identifier, dataset, terms, limits.epsilon_nano, limits.delta_atto, by)
+        require_askable(opened.stores.current(transaction, dataset), protocol)
+        for member in members:
+            one = studies.add_member(transaction, identifier, member, by)
+        return _noted(_said(transaction, one), limits.notes)
+
+
+@study.command("list")
+@with_json
+def list_() -> Any:
+    """List every study."""
+    with house() as opened, opened.database.read() as transaction:
+        found = studies.studies_of(transaction, SYSTEM)
+        said = [_said(transaction, one) for one in found]
+    return {"studies": [one for one, _ in said]}, "\n".join(words for _, words in said) or "There are no studies yet"
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
+@with_json
+def show(identifier: str) -> Any:
+    """Show a study: what it is for, what it may ask, its budget, and who had a hand in it."""
+    with house() as opened, opened.database.read() as transaction:
+        return _said_in_full(transaction, studies.study(transaction, identifier))
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_option
+@with_json
+def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
+    """Show a study's protocol, or set it to that in FILE: the JSON of `protocol` over HTTP, templates and all.
+
+    A study that was approved is a draft again then, until a DPO approves what changed.
+    """
+    if file is None:
+        with house() as opened, opened.database.read() as transaction:
+            said = shown(transaction, studies.study(transaction, identifier))["protocol"]
+        return said, json.dumps(said, indent=2, ensure_ascii=False)
+    try:
+        given = read_json(file.read_bytes())
+        read = ProtocolSchema().load(given)
+    except ValidationError as error:
+        pointer, detail = next(findings(error.messages, ""))
+        raise Invalid(pointer or "/", detail) from None
+    with house() as opened, opened.database.write() as transaction:
+        by = acting(transaction, "admin", name)
+        terms = replace(studies.study(transaction, identifier).terms, protocol=read)
+        edited = studies.edit(transaction, identifier, terms, by)
+        require_askable(opened.stores.current(transaction, edited.dataset), read)
+        return _noted(_said(transaction, edited), roundings_of({"protocol": given}))
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
+@click.option("--epsilon", help="The new limit.")
+@click.option("--delta", help="The new limit.")
+@click.option("--approve", is_flag=True, help="As a DPO: put a raise that waits in force.")
+@click.option("--reason", help="Kept in the audit log; needed for every change.")
+@as_option
+@with_json
+def budget(
+    identifier: str, epsilon: str | None, delta: str | None, approve: bool, reason: str | None, name: str | None
+) -> Any:
+    """Show what a study's budget buys, or set it. After approval a raise waits for a DPO."""
+    if not approve and epsilon is delta is reason is None:
+        with house() as opened, opened.database.read() as transaction:
+            ahead = forecast.of_study(transaction, studies.study(transaction, identifier))
+        return ahead.to_json(), _forecast_text(ahead)
+    if approve == (epsilon is not None):
+        raise click.UsageError("give --epsilon to set a budget, or --approve to approve a raise")
+    if reason is None:
+        raise click.UsageError("give a --reason")
+    with house() as opened, approval.deciding(opened.database) as transaction:
+        if epsilon is None:
+            return _said(
+                transaction, studies.approve_budget(transaction, identifier, reason, acting(transaction, "dpo", name))
+            )
+        limits = _Limits(epsilon=epsilon, delta=delta)
+        by = acting(transaction, "admin", name)
+        one = studies.set_budget(transaction, identifier, limits.epsilon_nano, limits.delta_atto, reason, by)
+        return _noted(_said(transaction, one), limits.notes)
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
+@click.argument("user")
+@click.option("--remove", is_flag=True, help="End the membership.")
+@as_option
+@with_json
+def member(identifier: str, user: str, remove: bool, name: str | None) -> Any:
+    """Make a researcher a member of a study."""
+    with house() as opened, opened.database.write() as transaction:
+        act = studies.remove_member if remove else studies.add_member
+        return _said(transaction, act(transaction, identifier, user, acting(transaction, "admin", name)))
+
+
+def _move(action: str) -> click.Command:
+    """Make the command of one change of state."""
+    _, leads_to, roles = MOVES[action]
+
+    @study.command(action, help=f"{action.capitalize()} a study: it is then {leads_to}.")
+    @click.argument("identifier", metavar="STUDY")
+    @click.option("--reason", required=True, help="Kept in the audit log.")
+    @as_option
+    @with_json
+    def run(identifier: str, reason: str, name: str | None) -> Any:
+        with house() as opened, approval.deciding(opened.database) as transaction:
+            by = acting(transaction, roles[0], name)
+            return _said(transaction, studies.move(transaction, identifier, action, reason, by))
+
+    return run
+
+
+for _action in MOVES:
+    _move(_action)

@@ -1,0 +1,1 @@
+"""The demonstration: made-up data and the whole journey on them."""

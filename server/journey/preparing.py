@@ -1,0 +1,137 @@
+"""Steps 2 and 3 of a query's journey (`answer.py`): whether it may be asked, and what it would do.
+
+All of it is read from the request and from public metadata, so a refusal reveals nothing and costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from budgets.errors import Forbidden, Invalid
+from budgets.governance import datasets, studies
+from budgets.ledger import charges
+from budgets.ledger.charges import Question
+from budgets.loss import Loss, epsilon_text
+from queries.binding import dates
+from queries.catalog import least_charge
+from queries.errors import InvalidQuery, OutsideProtocol
+from queries.language import nodes, sql
+from queries.language.templates import Template
+from queries.planning import fingerprint as canonical
+from queries.planning import planner, policy
+from server.runtime.stores import catalogs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import sqlalchemy as sa
+
+    from budgets.actors import Actor
+    from budgets.governance.study import Study
+    from queries.catalog.schema import Dataset
+    from queries.plan import Plan
+    from queries.planning.policy import Protocol
+    from server.runtime.services import House
+    from server.runtime.stores import OpenEdition
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a researcher sends: the query (read from SQL or JSON), what it may spend, and perhaps a key for retries."""
+
+    query: nodes.Query
+    privacy: nodes.Privacy
+    key: str | None = None
+    in_sql: bool = False
+    post: tuple[str, ...] = ()  # how the answer is to be shown: no part of the question
+    notes: tuple[str, ...] = ()  # what this spelling of it was taken for: no part of the question, nor of the release
+    drowned_max: float | None = (
+        None  # of its numbers a larger share must not be expected to drown: no part of it either
+    )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A permitted request with its plan: everything that is known before data are touched."""
+
+    study: Study
+    key: str | None
+    store: OpenEdition
+    catalog: Dataset  # with the profile that the plan was made by
+    plan: Plan
+    loss: Loss
+    question: Question
+
+
+def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepared:
+    """Permit and plan a request (steps 2 and 3). Pure but for reading the study and the catalog."""
+    with house.database.read() as transaction:
+        present = permit(transaction, actor, study)
+        # A retry stays on the edition it was first sent for, even if the data were imported anew in between.
+        asked = None if request.key is None else charges.question_of_key(transaction, study, request.key)
+        edition = datasets.current(transaction, present.dataset)
+        if asked is not None:
+            earlier = datasets.edition(transaction, present.dataset, asked.edition)
+            edition = earlier if house.stores.keeps(earlier) else edition
+        store = house.stores.edition(edition)
+        known = catalogs(transaction, store)
+    try:
+        query = dates.fill_in(request.query, store.dataset.tables)
+        limits = policy.check(query, request.privacy, protocol(present), request.query)
+        # And with the bounds that were proposed then: a profile may have been bought in between.
+        for catalog in known if asked else known[:1]:
+            planned = planner.plan(query, catalog, request.privacy, house.settings.max_cells)
+            fingerprint = hashlib.sha256(canonical.of(planned).encode()).hexdigest()
+            if asked is None or fingerprint == asked.fingerprint:
+                break
+        policy.check_cost(planned.cost, request.privacy, limits)
+        policy.check_margins(planned.outputs, limits)
+    except (InvalidQuery, OutsideProtocol) as refusal:
+        raise (sql.located(refusal) if request.in_sql else refusal) from None
+    cost = planned.cost
+    question = Question(study, present.dataset, store.edition.number, fingerprint)
+    loss = Loss.of(cost.epsilon, cost.rho, cost.delta)
+    return Prepared(present, request.key, store, catalog, planned, loss, question)
+
+
+def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:
+    """Return the study if the actor may ask under it now. Raises NotFound, Forbidden, NotApproved."""
+    present = studies.visible(transaction, study, actor)
+    if actor.name not in present.members:
+        raise Forbidden("only the study's members may ask")
+    studies.require_open(present)
+    return present
+
+
+def require_askable(store: OpenEdition, protocol: Mapping[str, Any]) -> None:
+    """Raise Invalid when a protocol allows less for one query than any query of the dataset costs now."""
+    lowest = least_charge.nano(store.dataset, "epsilon")
+    limits = {"protocol.max_epsilon": protocol.get("epsilon_nano_max")} | {
+        f"protocol.templates.{place}.max_epsilon": one.get("epsilon_nano_max")
+        for place, one in enumerate(protocol.get("templates", ()))
+    }
+    for field, limit in limits.items():
+        if limit is not None and limit < lowest:
+            raise Invalid(
+                field.replace(".", "/"),
+                f"is less than any question of this dataset costs, epsilon {epsilon_text(lowest)}",
+            )
+
+
+def protocol(study: Study) -> Protocol:
+    """Return the allow-list of a study."""
+    kept = study.terms.protocol
+    lists = {name: frozenset(kept[name]) for name in ("tables", "columns", "statistics") if name in kept}
+    templates = None
+    if kept.get("strict"):
+        templates = tuple(
+            Template(one["name"], one["query"], one.get("epsilon_nano_max")) for one in kept.get("templates", ())
+        )
+    return policy.Protocol(
+        **lists,
+        epsilon_nano_max=kept.get("epsilon_nano_max"),
+        margin_min=kept.get("margin_min"),
+        templates=templates,
+    )

@@ -1,0 +1,34 @@
+"""Reading a stored release again: free, and an entry of the audit log each time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from budgets.audit import log
+from budgets.governance import studies
+from budgets.ledger import charges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from budgets.actors import Actor
+    from budgets.ledger.charges import Release
+    from server.runtime.services import House
+
+JSON, CSV, CERTIFICATE = "json", "csv", "certificate"
+
+
+def read(house: House, actor: Actor, study: str, release: str, form: str, post: Sequence[str] = ()) -> Release:
+    """Return a release to who may see it, and log that it was read as `form`, post-processed in these ways.
+
+    The entry is written before anything is returned: where the log cannot be written, nothing is read. Raises NotFound,
+    and then there is nothing to log; Unavailable.
+    """
+    with house.database.write() as transaction:
+        studies.visible(transaction, study, actor)
+        stored = charges.release(transaction, study, release)
+        facts = {"form": form, "post": list(post)}
+        log.append(
+            transaction, actor, "release.read", stored.id, f"a release was read as {form}", study=study, facts=facts
+        )
+    return stored

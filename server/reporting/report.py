@@ -1,0 +1,190 @@
+"""A report as JSON values, out of the ledger and the log alone: nothing here reads the data.
+
+Reading one is an entry of the log, written first: so the state of the log that covers a report includes its reading.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from budgets.audit import custody, history, log
+from budgets.database import clock
+from budgets.errors import NotFound
+from budgets.governance import datasets, studies
+from budgets.identity import people
+from budgets.ledger import accounts
+from server.reporting import guarantee, regulator
+from server.views.study import show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import sqlalchemy as sa
+
+    from budgets.actors import Actor
+    from budgets.audit.history import Act, Released
+    from queries.catalog.schema import Dataset
+    from server.runtime.services import House
+
+READERS = ("dpo", "admin")
+STUDY, DATASET = accounts.STUDY, accounts.DATASET
+SHOWN_MAX = 10_000  # of releases; the count is of all
+
+
+def report(house: House, actor: Actor, kind: str, name: str, form: str) -> dict[str, Any]:
+    """Return the report of a study or a dataset, and log that it was read as `form`. Raises NotFound, Forbidden."""
+    people.require_role(actor, *READERS)
+    study = name if kind == STUDY else None
+    with house.database.write() as transaction:
+        # Raises NotFound, and then there is nothing to log.
+        accounts.balance(transaction, kind, name)
+        summary = f"the report of the {kind} {name} was read"
+        log.append(transaction, actor, "report.read", f"{kind}:{name}", summary, study=study, facts={"form": form})
+    with house.database.read() as transaction:
+        document = _of_study(house, transaction, name) if kind == STUDY else _of_dataset(house, transaction, name)
+    # Signed now, after all that the report tells was written: it covers the report, and perhaps an entry more.
+    signed = custody.sign(house.database, house.settings.key_path)
+    document["log"] = {**document["log"], "checkpoint": signed}
+    return {**document, "left_out": _left_out(), "regulation": regulator.facts(document)}
+
+
+def _of_study(house: House, transaction: sa.Connection, name: str) -> dict[str, Any]:
+    present = studies.study(transaction, name)
+    own, shared = accounts.balances(transaction, name, present.dataset)
+    return {
+        **_head(transaction, STUDY, name, present.terms.title),
+        "study": show(transaction, present),
+        "studies": [_of_several(transaction, name)],
+        "dataset": _dataset(house, transaction, present.dataset),
+        "history": [_act(act) for act in history.acts_of_study(transaction, name)],
+        "accounts": [guarantee.account(own), guarantee.account(shared)],
+        "releases": _releases(
+            history.releases_of(transaction, study=name), [], history.unanswered(transaction, study=name)
+        ),
+    }
+
+
+def _of_dataset(house: House, transaction: sa.Connection, name: str) -> dict[str, Any]:
+    described = _dataset(house, transaction, name)
+    return {
+        **_head(transaction, DATASET, name, described["title"]),
+        "study": None,
+        "studies": [_of_several(transaction, one) for one in history.studies_on(transaction, name)],
+        "dataset": described,
+        "history": [_act(act) for act in history.acts_of_dataset(transaction, name)],
+        "accounts": [guarantee.account(accounts.balance(transaction, DATASET, name))],
+        "releases": _releases(
+            history.releases_of(transaction, dataset=name),
+            history.profiles_of(transaction, name),
+            history.unanswered(transaction, dataset=name),
+        ),
+    }
+
+
+def _head(transaction: sa.Connection, kind: str, name: str, title: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "name": name,
+        "title": title,
+        "made_at": clock.now(),
+        "log": history.covering(transaction).to_json(),
+    }
+
+
+def _of_several(transaction: sa.Connection, name: str) -> dict[str, Any]:
+    present = studies.study(transaction, name)
+    balance = accounts.balance(transaction, STUDY, name)
+    return {
+        "id": name,
+        "title": present.terms.title,
+        "purpose": present.terms.purpose,
+        "legal_basis": present.terms.legal_basis,
+        "state": present.state,
+        "members": list(present.members),
+        "recipients": [one.to_json() for one in history.memberships(transaction, name, present.members)],
+        "limit": {"epsilon": balance.to_json()["epsilon"], "delta": balance.to_json()["delta"]},
+        "spent": balance.used.to_json(),
+    }
+
+
+def _dataset(house: House, transaction: sa.Connection, name: str) -> dict[str, Any]:
+    catalog = _catalog(house, transaction, name)
+    tables = {} if catalog is None else catalog.tables
+    return {
+        "name": name,
+        "title": history.title_of(transaction, name),
+        "persons_max": None if catalog is None else catalog.persons_max,
+        "editions": [{"edition": n, "imported_at": at} for n, at in history.editions_of(transaction, name)],
+        "tables": [
+            {"name": table.name, "title": table.title, "columns": list(table.columns)} for table in tables.values()
+        ],
+    }
+
+
+def _catalog(house: House, transaction: sa.Connection, name: str) -> Dataset | None:
+    """Return the public schema; None where the store was deleted, of which there is still a report."""
+    edition = datasets.current(transaction, name)
+    try:
+        return house.stores.edition(edition).dataset
+    except NotFound:
+        return None
+
+
+def _act(act: Act) -> dict[str, Any]:
+    limits = None if act.limits is None else act.limits.to_json()
+    return {
+        "index": act.index,
+        "time": act.time,
+        "action": act.action,
+        "approval": act.action in history.APPROVALS,
+        "study": act.study,
+        "name": act.name,
+        "role": act.role,
+        "summary": act.summary,
+        "reason": act.reason,
+        "member": act.member,
+        "limit": None if limits is None else {"epsilon": limits["epsilon"], "delta": limits["delta"]},
+    }
+
+
+def _releases(found: Iterable[Released], profiles: list[Released], unanswered: int) -> dict[str, Any]:
+    shown: list[dict[str, Any]] = []
+    count = naming = 0
+    last = None
+    for count, one in enumerate(found, start=1):
+        last = one.charged_at
+        naming += any("threshold" in column for column in one.body["columns"])
+        if count <= SHOWN_MAX:
+            shown.append(
+                {
+                    "id": one.id,
+                    "study": one.study,
+                    "edition": one.edition,
+                    "charged_at": one.charged_at,
+                    "sql": one.body["sql"],
+                    "cost": one.loss.to_json(),
+                    "mechanisms": _mechanisms(one),
+                }
+            )
+    return {
+        "count": count,
+        "unanswered": unanswered,
+        "first": shown[0]["charged_at"] if shown else None,
+        "last": last,
+        "naming": naming,
+        "shown": shown,
+        "profiles": [
+            {"id": one.id, "edition": one.edition, "charged_at": one.charged_at, "cost": one.loss.to_json()}
+            for one in profiles
+        ],
+    }
+
+
+def _mechanisms(one: Released) -> list[str]:
+    """Return the different mechanisms of a release, in the order of its columns."""
+    named = [column["mechanism"] for column in one.body["columns"] if "mechanism" in column]
+    return list(dict.fromkeys(named))
+
+
+def _left_out() -> list[dict[str, str]]:
+    return [{"title": title, "text": text} for title, text in regulator.LEFT_OUT.items()]

@@ -1,0 +1,1 @@
+"""What a server holds while it runs: settings, open stores, response slots, health."""

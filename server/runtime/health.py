@@ -1,0 +1,159 @@
+"""What `rowless doctor` checks of a home."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from budgets.audit import keys, log
+from budgets.database.connection import Database
+from budgets.errors import BudgetsError, Unavailable
+from budgets.governance import datasets
+from budgets.ledger import accounts, charges, overruns, profiles
+from budgets.verify.conduct import Conduct
+from budgets.verify.spending import Recount
+from queries.errors import QueriesError
+from server.errors import ServerError
+from server.runtime.stores import Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import sqlalchemy as sa
+
+    from server.runtime.settings import Settings
+    from server.runtime.stores import OpenEdition
+
+
+OVERRUN_DAYS = 30
+
+
+class Unhealthy(ServerError):
+    """A check failed."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check and what it found."""
+
+    name: str
+    ok: bool
+    finding: str
+
+
+def examine(settings: Settings) -> list[Check]:
+    """Run every check. The later ones need the schema, so a wrong one ends the list."""
+    if not settings.home.is_dir():
+        return [Check("home", False, f"there is no folder {settings.home}; run rowless init")]
+    try:
+        database = Database(settings.database_url)
+        present, wanted = database.revisions()
+    except Unavailable as error:
+        return [Check("ledger", False, f"its database cannot be used: {error}")]
+    try:
+        schema = Check(
+            "schema", present == wanted, f"revision {present or 'none'}, wanted {wanted}; rowless init mends it"
+        )
+        if not schema.ok:
+            return [schema]
+        with database.read() as transaction:
+            return [
+                Check("schema", True, f"revision {present}"),
+                _key(settings),
+                _audit(transaction),
+                _sums(transaction),
+                _recount(transaction),
+                _open_charges(transaction),
+                _overruns(transaction),
+                *_stores(settings, transaction),
+            ]
+    finally:
+        database.close()
+
+
+def _key(settings: Settings) -> Check:
+    path = settings.key_path
+    if not path.is_file():
+        return Check("signing key", False, f"there is no {path}")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode != 0o600:
+        return Check("signing key", False, f"{path} has mode {mode:o}, not 600")
+    return _try("signing key", lambda: f"verifier key {keys.verifier_key(path)}")
+
+
+def _audit(transaction: sa.Connection) -> Check:
+    found = [*log.problems(transaction), *log.tree_problems(transaction)]
+    good = "every entry follows the one before, and the tree is theirs"
+    return Check("audit log", not found, "; ".join(found[:3]) if found else good)
+
+
+def _sums(transaction: sa.Connection) -> Check:
+    found = list(accounts.discrepancies(transaction))
+    return Check("accounts", not found, "; ".join(found) if found else "every sum equals its charges")
+
+
+def _recount(transaction: sa.Connection) -> Check:
+    """Read the log as the independent check does, and compare its sums with the accounts.
+
+    Whoever made chain and tree anew, over a log that was cut off or changed, has to have changed the accounts too.
+    """
+    recount, conduct, found = Recount(), Conduct(), list[str]()
+    for position, body in enumerate(log.every_body(transaction, log.size(transaction))):
+        try:
+            entry = json.loads(body)
+            found += [f"entry {position}: {what}" for what in (*recount.read(entry), *conduct.read(entry))]
+        except (ValueError, AttributeError):
+            return Check("recount", False, f"entry {position} is none")
+    told = {owner: (one.epsilon, one.rho, one.delta, one.unbounded) for owner, one in recount.accounts.items()}
+    kept = accounts.used(transaction)
+    found += [
+        f"{' '.join(owner)}: by the log it used {told.get(owner)}, its account says {kept.get(owner)}"
+        for owner in sorted(told.keys() | kept.keys())
+        if told.get(owner) != kept.get(owner)
+    ]
+    return Check(
+        "recount",
+        not found,
+        "; ".join(found[:3]) if found else "the log alone tells the same sums, and all was in order",
+    )
+
+
+def _open_charges(transaction: sa.Connection) -> Check:
+    open_ = len(charges.unresolved(transaction)) + len(profiles.unresolved(transaction))
+    return Check("open charges", True, f"{open_} (queries under way, or left by a crash)")
+
+
+def _overruns(transaction: sa.Connection) -> Check:
+    since = (dt.datetime.now(dt.UTC) - dt.timedelta(days=OVERRUN_DAYS)).date().isoformat()
+    found = overruns.counts(transaction, since)
+    said = ", ".join(f"{count} of {dataset}" for dataset, count in found.items()) or "none"
+    return Check("slots", True, f"scans that ended after their first slot in the last {OVERRUN_DAYS} days: {said}")
+
+
+def _stores(settings: Settings, transaction: sa.Connection) -> Iterator[Check]:
+    stores = Stores(settings)
+    for name in datasets.names(transaction):
+        yield _try(
+            f"dataset {name}",
+            lambda name=name: _store(stores.current(transaction, name)),  # type: ignore[misc]
+        )
+
+
+def _store(opened: OpenEdition) -> str:
+    """Open a store for good (a server would only do so for its first query)."""
+    try:
+        opened.engine.ranges()
+    finally:
+        opened.engine.close()
+    return f"edition {opened.edition.number} opens"
+
+
+def _try(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, check())
+    except (BudgetsError, QueriesError, OSError, ValueError) as error:
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        return Check(name, False, f"{error}{cause}")

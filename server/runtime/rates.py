@@ -1,0 +1,133 @@
+"""How fast this machine is, measured once on made-up data: what `queries/execution/scan_time.py` reckons with.
+
+Never on real scans: a rate that was learnt from them would carry what they read into the slots of others. It takes
+about a second, at the first start of a server over a home, and is kept there in `rates.json`, so that every server and
+restart gives a question the same slot. Delete the file to have it measured anew, say after the machine was busy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import platform
+import time
+from decimal import Decimal
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from queries import plan
+from queries.catalog.schema import PERSONS, Column, Dataset, Kind, Table, frozen
+from queries.execution import kernel
+from queries.execution.scan_time import Rates
+from queries.language import nodes
+from queries.mechanisms import NANO
+from queries.planning import planner
+from queries.release import rows
+from queries.store import rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from queries.execution.duckdb import Engine
+
+log = logging.getLogger("rowless")
+
+FILE = "rates.json"
+PERSONS_MADE = 30_000
+EVENTS_MADE = PERSONS_MADE * rehearsal.EVENTS_MOST / 2
+CODES = 5_000
+TIMES = 2  # each is measured so often, and the fastest counts: that others are at work is no property of the machine
+
+
+def of_home(home: Path, memory_limit: str) -> Rates:
+    """Return this machine's rates, from the home's file or, where it has none, measured now and kept there."""
+    try:
+        return Rates(**{name: float(value) for name, value in _read(home / FILE)[_machine()].items()})
+    except (KeyError, TypeError, ValueError, AttributeError):
+        rates = measure(memory_limit)
+    try:
+        keep(home, rates)
+    except OSError as error:
+        log.warning("this machine's rates cannot be kept in %s: they are measured at each start", home, exc_info=error)
+    return rates
+
+
+def keep(home: Path, rates: Rates) -> None:
+    """Write this machine's rates into the home's file, beside those of others. Raises OSError."""
+    file = home / FILE
+    partial = file.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps({**_read(file), _machine(): dataclasses.asdict(rates)}, indent=1))
+    partial.replace(file)
+
+
+def _machine() -> str:
+    return "/".join((platform.node(), str(os.cpu_count()), version("rowless"), version("duckdb")))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def measure(memory_limit: str) -> Rates:
+    """Return the rates of this machine as it is now, from scans of a made-up store."""
+    engine = rehearsal.engine(MADE_UP, memory_limit=memory_limit, query_seconds=60, persons=PERSONS_MADE)
+    try:
+        fixed = _seconds(lambda: _scan(engine, _plan(nodes.Query("persons", PEOPLE))))
+        summed = nodes.Query("a", (("s", nodes.Sum("cost")),), group_by=(nodes.ByValue("code"),))
+        column = _seconds(lambda: _scan(engine, _plan(summed))) / (3 * EVENTS_MADE)
+        joined = _seconds(lambda: _scan(engine, _plan(nodes.Query("a", PEOPLE, COHORT)))) / (3 * EVENTS_MADE)
+        values = (("n", nodes.Value("count")), ("t", nodes.Value("sum", "cost")))
+        built = _seconds(lambda: _scan(engine, _plan(nodes.Query(nodes.PerPerson("a", values), PEOPLE))))
+        spread = _plan(nodes.Query("a", (("n", nodes.Count("events")),), group_by=(nodes.ByValue("code"),)))
+        cells = kernel.bound_in_parts(spread, engine.ranges(), engine.stream)
+        noise = _seconds(lambda: rows.add_noise(spread, cells)) / CODES
+        noisy = rows.add_noise(spread, cells)
+        row = _seconds(lambda: json.dumps(rows.rows(spread, noisy))) / (2 * CODES)
+        return Rates(fixed, column, joined, built / (2 * EVENTS_MADE), noise, row)
+    finally:
+        engine.close()
+
+
+def _plan(query: nodes.Query) -> plan.Plan:
+    return planner.plan(query, MADE_UP, nodes.Privacy(NANO), 10 * CODES)
+
+
+def _scan(engine: Engine, planned: plan.Plan) -> None:
+    kernel.bound_in_parts(planned, engine.ranges(), engine.stream)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    def once() -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+    return min(once() for _ in range(TIMES))
+
+
+def _table(name: str) -> Table:
+    columns = {
+        "day": Column("day", Kind.DATE, low=18_000, high=20_000),
+        "code": Column("code", Kind.INTEGER, low=1, high=CODES),
+        "cost": Column("cost", Kind.NUMBER, low=0, high=100_000, step=Decimal("0.01")),
+    }
+    return Table(name, frozen(columns), cells_per_person=5, events_per_cell=5)
+
+
+PEOPLE: tuple[tuple[str, nodes.Statistic], ...] = (("n", nodes.Count("persons")),)
+COHORT = nodes.Cohort("a", after=nodes.Related("b"))
+MADE_UP = Dataset(
+    "made-up",
+    "Made-up",
+    Decimal(10),
+    Decimal(0),
+    PERSONS_MADE,
+    frozen({PERSONS: Table(PERSONS, frozen({})), "a": _table("a"), "b": _table("b")}),
+)

@@ -1,0 +1,149 @@
+"""What a server holds while it runs: the settings, the ledger, the open stores and the places for scans."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from budgets.actors import SYSTEM
+from budgets.audit import keys
+from budgets.database.connection import Database
+from budgets.errors import Unavailable
+from budgets.identity import people
+from budgets.ledger import overruns
+from server.errors import Busy, NoHome
+from server.runtime.settings import SETTINGS, SettingsError
+from server.runtime.sign_ins import SignIns
+from server.runtime.slots import Fitting
+from server.runtime.stores import Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from queries.execution.scan_time import Rates
+    from server.runtime.settings import Settings
+
+BUSY_SECONDS = 20.0
+REHEARSALS_MAX = 2  # each on one thread of the engine: more would slow the scans down
+
+
+class Places:
+    """How many scans may run at once. More would only take each other's memory and cores.
+
+    A scan holds its place until shortly before its answer leaves: whoever waits for a place learns no other end of it.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._free = threading.BoundedSemaphore(places)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Hold a place, waiting a while for it. Raises Busy."""
+        if not self._free.acquire(timeout=BUSY_SECONDS):
+            raise Busy("too many queries are running; try again soon")
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+class Turns:
+    """Who does something is alone with it: others that want to do the same wait for their turn."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken: set[Hashable] = set()
+
+    @contextmanager
+    def one(self, what: Hashable) -> Iterator[None]:
+        """Take the turn for something, waiting a while for it. Raises Busy."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: what not in self._taken, BUSY_SECONDS):
+                raise Busy("the same is being answered just now; try again soon")
+            self._taken.add(what)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken.remove(what)
+                self._changed.notify_all()
+
+
+@dataclass(frozen=True)
+class House:
+    """The parts a request needs."""
+
+    settings: Settings
+    database: Database
+    stores: Stores
+    places: Places = field(default_factory=lambda: Places(max(2, os.cpu_count() or 1)))
+    rehearsal_places: Places = field(default_factory=lambda: Places(REHEARSALS_MAX))
+    turns: Turns = field(default_factory=Turns)
+    rates: Rates | None = None  # of a server; commands beside it have none
+
+    @property
+    def fitting(self) -> Fitting:
+        """Return how slots are chosen."""
+        return Fitting(self.settings, self.rates)
+
+    def count_overrun(self, dataset: str) -> None:
+        """Count a scan that ended after its first slot, if the ledger can be written."""
+        with suppress(Unavailable), self.database.write() as transaction:
+            overruns.add(transaction, dataset)
+
+    sign_ins: SignIns = field(default_factory=SignIns)
+
+    def close(self) -> None:
+        """Close the stores and the ledger. No query may be under way."""
+        self.sign_ins.write_what_is_held(self.database)
+        self.stores.close()
+        self.database.close()
+
+
+def open_house(settings: Settings) -> House:
+    """Open a home that `create_home` made. Raises NoHome, SchemaOutdated, SettingsError."""
+    return House(settings, open_ledger(settings), Stores(settings))
+
+
+def open_ledger(settings: Settings) -> Database:
+    """Open a home's ledger, whose schema is this version's. Raises NoHome, SchemaOutdated, SettingsError."""
+    if not settings.home.is_dir():
+        raise NoHome(f"there is no home in {settings.home}; make it with `rowless init`")
+    try:
+        database = Database(settings.database_url)
+        database.require_current()
+    except Unavailable as error:
+        raise SettingsError(
+            f"{SETTINGS['database_url'].name}: the ledger's database cannot be used: {error}"
+        ) from error
+    return database
+
+
+@dataclass(frozen=True)
+class NewHome:
+    """What `create_home` made; `admin_token` is None when there was an admin already."""
+
+    admin_token: str | None
+    audit_key: str
+
+
+def create_home(settings: Settings) -> NewHome:
+    """Make the home folder, the ledger, the signing key and the first admin, whatever of them is missing."""
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    try:
+        database.upgrade()
+        audit_key = (
+            keys.verifier_key(settings.key_path) if settings.key_path.exists() else keys.create_key(settings.key_path)
+        )
+        token = None
+        with database.write() as transaction:
+            if not people.users_of_role(transaction, "admin"):
+                admin = people.add_user(transaction, "admin", "admin", SYSTEM)
+                token = people.new_token(transaction, admin.name, SYSTEM).text
+        return NewHome(token, audit_key)
+    finally:
+        database.close()

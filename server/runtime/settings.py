@@ -1,0 +1,160 @@
+"""Settings: the only reader of the environment.
+
+Each has a name, a default and a line of help; `rowless serve --help` and docs/operations.md list them, and a test
+fails when one is left out there. A secret may be given in a file instead, by the name with _FILE added.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from budgets.identity import commitments
+from server import webhook
+
+MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
+
+
+class SettingsError(Exception):
+    """A setting is wrong: names it and says why."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: how it is called in the environment, what it is without, and what it does."""
+
+    name: str
+    default: str
+    help: str
+    parse: Callable[[str], Any]
+    secret: bool = False
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_text(text)).expanduser().absolute()
+
+
+def _memory(text: str) -> str:
+    if not MEMORY.fullmatch(text):
+        raise ValueError("must be a size, as in 512MB or 4GB")
+    return text
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+SETTINGS = {
+    "home": Setting(
+        "ROWLESS_HOME", "./rowless-home", "the folder of the stores, the ledger and the signing key", _path
+    ),
+    "database_url": Setting(
+        "ROWLESS_DATABASE_URL", "sqlite:///HOME/ledger.sqlite", "the ledger's database", _text, secret=True
+    ),
+    "audit_key_file": Setting(
+        "ROWLESS_AUDIT_KEY_FILE", "HOME/audit.key", "the file of the key that signs the audit log, of mode 600", _path
+    ),
+    "host": Setting("ROWLESS_HOST", "127.0.0.1", "the address to listen on", _text),
+    "port": Setting("ROWLESS_PORT", "8000", "the port to listen on", _whole(1, 65535)),
+    "threads": Setting("ROWLESS_THREADS", "8", "how many requests are served at once", _whole(1, 256)),
+    "memory_limit": Setting(
+        "ROWLESS_MEMORY_LIMIT", "2GB", "memory of the engine, for queries and for imports", _memory
+    ),
+    "query_seconds": Setting("ROWLESS_QUERY_SECONDS", "300", "the longest a scan may take", _whole(1, 86_400)),
+    "slot_ms": Setting(
+        "ROWLESS_SLOT_MS",
+        "250",
+        "answers leave at multiples of this many milliseconds, so that their timing tells little; 0 turns it off",
+        _whole(0, 60_000),
+    ),
+    "identity_days": Setting(
+        "ROWLESS_IDENTITY_DAYS",
+        str(commitments.DAYS),
+        "how many days after its last use in the log the DPO may erase a user's name",
+        _whole(commitments.DAYS_MIN, commitments.DAYS_MAX),
+    ),
+    "max_cells": Setting("ROWLESS_MAX_CELLS", "1000000", "the most cells one query may have", _whole(1, 2**31 - 1)),
+    "webhook_url": Setting(
+        "ROWLESS_WEBHOOK_URL", webhook.OFF, "where alerts are sent, http or https", webhook.parse_url, secret=True
+    ),
+    "webhook_secret": Setting(
+        "ROWLESS_WEBHOOK_SECRET",
+        webhook.OFF,
+        "the key that signs them: whsec_ and base64 of 24 to 64 random bytes",
+        webhook.parse_secret,
+        secret=True,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force."""
+
+    home: Path
+    database_url: str
+    audit_key_file: Path
+    host: str
+    port: int
+    threads: int
+    memory_limit: str
+    query_seconds: int
+    slot_ms: int
+    identity_days: int
+    max_cells: int
+    webhook_url: webhook.Address | None = field(default=None, repr=False)
+    webhook_secret: bytes | None = field(default=None, repr=False)
+
+    @property
+    def key_path(self) -> Path:
+        """Return the file of the key that signs the audit log's checkpoints."""
+        return self.audit_key_file
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of an environment (by default the process's). Raises SettingsError."""
+    present = os.environ if environment is None else environment
+    values = {field: _value(setting, present) for field, setting in SETTINGS.items()}
+    if values["database_url"] == SETTINGS["database_url"].default:
+        values["database_url"] = f"sqlite:///{values['home'] / 'ledger.sqlite'}"
+    if SETTINGS["audit_key_file"].name not in present:
+        values["audit_key_file"] = values["home"] / "audit.key"
+    if (values["webhook_url"] is None) != (values["webhook_secret"] is None):
+        missing, given = ("url", "secret") if values["webhook_url"] is None else ("secret", "url")
+        names = [SETTINGS[f"webhook_{one}"].name for one in (missing, given)]
+        raise SettingsError(f"{names[0]}: must be set too, for {names[1]} is; alerts are sent signed or not at all")
+    return Settings(**values)
+
+
+def _value(setting: Setting, environment: Mapping[str, str]) -> Any:
+    text = environment.get(setting.name)
+    file = environment.get(f"{setting.name}_FILE") if setting.secret else None
+    if text is not None and file is not None:
+        raise SettingsError(f"{setting.name} and {setting.name}_FILE are both set; keep one")
+    if file is not None:
+        try:
+            text = Path(file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"{setting.name}_FILE: {file} cannot be read: {error.strerror}") from error
+        except UnicodeError as error:
+            raise SettingsError(f"{setting.name}_FILE: {file} is no UTF-8 text") from error
+    try:
+        return setting.parse(setting.default if text is None else text)
+    except (ValueError, RuntimeError) as error:  # a ~user that the machine does not know
+        shown = "" if setting.secret else f" (it is {text!r})"
+        raise SettingsError(f"{setting.name}: {error}{shown}") from None

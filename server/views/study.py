@@ -1,0 +1,63 @@
+"""A study as the API and the command line show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from budgets.identity import people
+from budgets.ledger import accounts, profiles
+from budgets.loss import NANO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import sqlalchemy as sa
+
+    from budgets.governance.study import Study
+
+
+def show(transaction: sa.Connection, study: Study) -> dict[str, Any]:
+    """Return a study as it is sent."""
+    terms = study.terms
+    hands = [study.opened_by, *study.edited_by, *filter(None, (study.approved_by, study.raise_by))]
+    known = people.names(transaction, hands)
+    protocol = _shown_limits(terms.protocol)
+    if "templates" in protocol:
+        protocol["templates"] = [_shown_limits(one) for one in protocol["templates"]]
+    return {
+        "id": study.id,
+        "name": study.id,
+        "title": terms.title,
+        "purpose": terms.purpose,
+        "legal_basis": terms.legal_basis,
+        "dataset": study.dataset,
+        "profile": profiles.standing(transaction, study.dataset),
+        "state": study.state,
+        "protocol": protocol,
+        "starts": terms.starts,
+        "ends": terms.ends,
+        "created_at": study.created_at,
+        # None once a name was erased.
+        "opened_by": known.get(study.opened_by),
+        "edited_by": sorted({known[one] for one in study.edited_by if one in known}),
+        "approved_by": known.get(study.approved_by or ""),
+        "raise_by": known.get(study.raise_by or ""),
+        "members": list(study.members),
+        "budget": accounts.balance(transaction, accounts.STUDY, study.id).to_json(),
+        "raise_to": study.raise_to.to_json() if study.raise_to else None,
+    }
+
+
+def noted(said: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+    """Return what is said with `notes` on the numbers of the request that were rounded down, if there are any."""
+    return {**said, "notes": list(notes)} if notes else said
+
+
+def _shown_limits(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a part of a protocol with its limits as they were given."""
+    shown = dict(kept)
+    if "epsilon_nano_max" in shown:
+        shown["max_epsilon"] = shown.pop("epsilon_nano_max") / NANO
+    if "margin_min" in shown:
+        shown["min_margin"] = shown.pop("margin_min")
+    return shown

@@ -1,0 +1,130 @@
+"""An answer as a table for a terminal.
+
+Each number is printed so that what is printed holds the whole interval: `1,963 [1,940 to 1,970]`, or `2,961 ± 6` where
+both sides are equally long. A number that is not whole has as many digits as show two digits of its interval's half
+width; the ends are rounded outwards.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from typing import TYPE_CHECKING, Any
+
+from server.views import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from server.views.table import Cell, Label, Table
+
+UNKNOWN = "(unknown)"
+MARK = " *"  # on the name of a statistic that a line under the table says more of
+HEADINGS = {"bins": "bin", "top": "value", "quantiles": "at", "survival": "until day"}  # of the parts of a list
+DIGITS_MAX = 15  # after the point: a float has no more
+_EXACT = Context(prec=700)  # every float in full
+
+
+def as_table(shown: Mapping[str, Any]) -> str:
+    """Return a release as aligned text: its keys and numbers, then a table for each statistic that is a list.
+
+    Under it stands what the contribution bounds do to a statistic that is marked with `*`. Never raises.
+    """
+    flat = table.flatten(shown)
+    single = [name for name in flat.statistics if flat.columns[flat.columns_of(name)[0]].member is None]
+    blocks = [_block(flat, single)] if single or flat.keys else []
+    blocks += [_list_block(flat, name) for name in flat.statistics if name not in single]
+    lines = [f"* {name}: {words}" for name, words in flat.caveats.items()]
+    return "\n\n".join([*blocks, *(["\n".join(lines)] if lines else [])])
+
+
+def _block(flat: Table, names: Sequence[str]) -> str:
+    """Return the statistics that are one number, a line for each row of the answer."""
+    places = [flat.columns_of(name)[0] for name in names]
+    lines = [
+        [*map(label_text, row.labels), *(number_text(row.cells[place]) for place in places)]
+        if names
+        else [*map(label_text, row.labels)]
+        for row in flat.rows
+    ]
+    return _aligned([*map(label_text, flat.keys), *(_heading(flat, name) for name in names)], lines, len(flat.keys))
+
+
+def _list_block(flat: Table, name: str) -> str:
+    """Return a statistic that is a list, a line for each of its parts in each row of the answer."""
+    places = flat.columns_of(name)
+    member = flat.columns[places[0]].member
+    assert member is not None
+    lines = [
+        [
+            *map(label_text, row.labels),
+            label_text(row.cells[place].label if member == "top" else flat.columns[place].part),
+            number_text(row.cells[place]),
+        ]
+        for row in flat.rows
+        for place in places
+    ]
+    headings = [*map(label_text, flat.keys), HEADINGS[member], _heading(flat, name)]
+    return _aligned(headings, lines, len(headings) - 1)
+
+
+def _heading(flat: Table, name: str) -> str:
+    return f"{label_text(name)}{MARK if name in flat.caveats else ''}"
+
+
+def _aligned(headings: list[str], lines: Iterable[list[str]], left: int) -> str:
+    """Return lines with columns of one width; the first `left` of them begin at their left edge."""
+    cells = [headings, *lines]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  "
+        + "   ".join(
+            text.ljust(width) if place < left else text.rjust(width)
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    )
+
+
+def label_text(label: Label) -> str:
+    """Return a label as people read it."""
+    if label is None:
+        return UNKNOWN
+    if isinstance(label, bool):
+        return "true" if label else "false"
+    # Undeclared values come from the data: none of their characters may move the terminal's cursor.
+    return str(label) if str(label).isprintable() else repr(label)
+
+
+def number_text(cell: Cell) -> str:
+    """Return a number with its interval. What is printed holds the whole interval; ± stands for equal sides only."""
+    if cell.value is None:
+        return UNKNOWN
+    if cell.low is None or cell.high is None:
+        return _grouped(Decimal(repr(cell.value)))
+    value, low, high = (Decimal(repr(number)) for number in (cell.value, cell.low, cell.high))
+    whole = all(isinstance(number, int) for number in (cell.value, cell.low, cell.high))
+    unit = Decimal(1) if whole else _unit(value, _EXACT.subtract(high, low))
+    shown = value if whole else _rounded(value, unit, ROUND_HALF_EVEN)
+    above, below = _EXACT.subtract(high, value), _EXACT.subtract(value, low)
+    uneven = _EXACT.abs(_EXACT.subtract(above, below))
+    if min(above, below) >= 0 and (uneven == 0 or (not whole and uneven < unit)):
+        off = max(_EXACT.subtract(high, shown), _EXACT.subtract(shown, low))
+        return f"{_grouped(shown)} ± {_grouped(_rounded(off, unit, ROUND_CEILING))}"
+    ends = _rounded(low, unit, ROUND_FLOOR), _rounded(high, unit, ROUND_CEILING)
+    return f"{_grouped(shown)} [{_grouped(ends[0])} to {_grouped(ends[1])}]"
+
+
+def _unit(value: Decimal, width: Decimal) -> Decimal:
+    """Return one in the last digit that is printed: the second digit of half the interval's width, at most 1."""
+    half = _EXACT.divide(_EXACT.abs(width), Decimal(2))
+    digits = 1 - half.adjusted() if half else -int(_EXACT.normalize(value).as_tuple().exponent)
+    return Decimal(1).scaleb(-min(max(digits, 0), DIGITS_MAX))
+
+
+def _rounded(number: Decimal, unit: Decimal, rounding: str) -> Decimal:
+    return number.quantize(unit, rounding, _EXACT)
+
+
+def _grouped(number: Decimal) -> str:
+    text = f"{number:,f}"
+    return text.removeprefix("-") if not number else text  # no -0

@@ -1,0 +1,1 @@
+"""What every route shares: who asks, bodies, problem documents."""

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from budgets.actors import SYSTEM
+from budgets.audit import log
+from budgets.database import connection
+from budgets.database.connection import Database
+from budgets.database.tables import audit_entries, audit_nodes, metadata
+from budgets.errors import AttemptsSpent, SchemaOutdated
+from budgets.ledger import accounts, attempts
+from budgets.ledger.accounts import Limits
+from budgets.loss import NANO, Loss
+from budgets.verify.merkle import Frontier, leaf_hash
+from tests.databases import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.budgets.world import World
+    from tests.databases import Databases
+
+
+@pytest.fixture
+def address(databases: Databases) -> str:
+    """Return the address of a database that has no schema yet."""
+    return databases.empty()
+
+
+@pytest.fixture
+def fresh(address: str) -> Iterator[Database]:
+    """Open a database that has no schema yet."""
+    opened = Database(address)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def declared(databases: Databases) -> dict[str, set[str]]:
+    """Return the schema that the code declares."""
+    address = databases.empty()
+    engine = sa.create_engine(address.replace("postgresql:", "postgresql+psycopg:"))
+    metadata.create_all(engine)
+    engine.dispose()
+    return schema(address)
+
+
+def test_the_migrations_make_the_tables(fresh: Database) -> None:
+    """Alembic finds no difference between a migrated database and the tables that the code works with."""
+    fresh.upgrade()
+    with fresh.read() as transaction:
+        context = MigrationContext.configure(transaction, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_migrations_make_every_constraint(fresh: Database, address: str, declared: dict[str, set[str]]) -> None:
+    """Each table and index of a migrated database has the very columns and constraints that the code declares."""
+    fresh.upgrade()
+    assert schema(address) == declared
+    assert set(metadata.tables) <= set(declared)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ck_accounts_filter", "ck_accounts_delta", "ck_accounts_sums", "ck_accounts_kind"),
+        *("ck_charges_kind", "ck_charges_resolves", "ck_charges_loss", "uq_charges_reserve_id"),
+        *("ck_profile_charges_kind", "ck_profile_charges_resolves", "ck_profile_charges_loss"),
+        *("ck_resumes_attempt", "ck_profile_resumes_attempt", "pk_resumes", "pk_profile_resumes", "pk_failures"),
+        *("uq_profile_charges_reserve_id", "uq_profiles_charge", "uq_profiles_dataset"),
+        *("uq_releases_charge", "uq_releases_study", "ck_users_role", "ck_studies_state"),
+    ],
+)
+def test_the_guards_are_in_the_database(fresh: Database, address: str, name: str) -> None:
+    """Each constraint that guards a budget is in a migrated database by name."""
+    fresh.upgrade()
+    assert any(f"CONSTRAINT {name} " in line for lines in schema(address).values() for line in lines)
+
+
+def test_an_upgrade_can_be_repeated(world: World) -> None:
+    """An upgrade of a current database changes neither its schema nor its data."""
+    rows, made = world.everything(), schema(world.url)
+    world.database.upgrade()
+    assert world.everything() == rows
+    assert schema(world.url) == made
+
+
+def test_an_empty_database_is_refused(fresh: Database) -> None:
+    """A database without a schema is not worked on until it is upgraded."""
+    assert fresh.revisions()[0] is None
+    with pytest.raises(SchemaOutdated, match="missing"):
+        fresh.require_current()
+    fresh.upgrade()
+    fresh.require_current()
+
+
+def test_the_schema_of_a_later_version_is_refused(fresh: Database, address: str) -> None:
+    """A ledger that a later version made is left as it is, with words in place of Alembic's."""
+    fresh.upgrade()
+    with fresh.write() as transaction:
+        transaction.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    before = schema(address)
+    for work in (fresh.upgrade, fresh.require_current):
+        with pytest.raises(SchemaOutdated, match="schema is 9999, which this version of Rowless does not know"):
+            work()
+    assert schema(address) == before
+    assert fresh.revisions()[0] == "9999"
+
+
+def test_an_upgrade_that_fails_leaves_nothing(fresh: Database, address: str) -> None:
+    """When a migration cannot run to its end, the database stays as it was."""
+    with fresh.write() as transaction:
+        transaction.exec_driver_sql("CREATE TABLE releases (old TEXT)")
+    before = schema(address)
+    with pytest.raises(sa.exc.DBAPIError, match="already exists"):
+        fresh.upgrade()
+    assert schema(address) == before
+    with pytest.raises(SchemaOutdated, match="missing"):
+        fresh.require_current()
+
+
+def test_accounts_of_the_first_schema_get_their_second_filter(
+    fresh: Database, address: str, declared: dict[str, set[str]]
+) -> None:
+    """A ledger of the first schema, with charges in it, keeps every sum and gets what follows from its limits."""
+    config = connection._alembic()
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0001")
+    old = [
+        ("dataset", "flu", 10 * NANO, 10**12, 5, 7 * NANO, 6, 2 * NANO, 0, 0),
+        ("study", "hearts", NANO, 10**12 + 1, 5, NANO - 5, 6, NANO, 0, 0),
+        ("study", "pure", NANO, 0, 0, 0, 0, 0, 0, 0),
+    ]
+    with fresh.write() as transaction:
+        for row in old:
+            transaction.exec_driver_sql(f"INSERT INTO accounts VALUES {row}")
+    with pytest.raises(SchemaOutdated, match="0001"):
+        fresh.require_current()
+    fresh.upgrade()
+    fresh.require_current()
+    with fresh.read() as transaction:
+        found = [
+            accounts.balance(transaction, kind, owner)
+            for kind, owner in (("dataset", "flu"), ("study", "hearts"), ("study", "pure"))
+        ]
+    assert [one.limits for one in found] == [Limits.of(row[2], row[3]) for row in old]
+    assert [one.reserved for one in found] == [Loss(row[4], row[6], row[8]) for row in old]
+    assert [one.spent for one in found] == [Loss(row[5], row[7], row[9]) for row in old]
+    assert schema(address) == declared
+
+
+@pytest.mark.parametrize("entries", [0, 1, 2, 37, 10_000, 20_001])
+def test_a_log_of_the_fourth_schema_gets_its_tree(
+    fresh: Database, address: str, declared: dict[str, set[str]], entries: int
+) -> None:
+    """A log from before there was a tree keeps every entry and gets the nodes that it would have grown; it goes on."""
+    config = connection._alembic()
+    leaves = [leaf_hash(str(number).encode()) for number in range(entries)]
+    rows = [
+        {"position": number, "leaf_hash": leaf.hex(), "body": "{}", "at": "2026", "actor": "a", "action": "b"}
+        for number, leaf in enumerate(leaves)
+    ]
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0004")
+        if rows:
+            transaction.execute(sa.insert(audit_entries), rows)
+    fresh.upgrade()
+    grown = Frontier()
+    nodes = {(level, index): found.hex() for leaf in leaves for level, index, found in grown.add(leaf)}
+    with fresh.write() as transaction:
+        made = transaction.execute(sa.select(audit_nodes)).all()
+        assert {(row[0], row[1]): row[2] for row in made} == nodes
+        assert len(made) == len(nodes)
+        assert list(log.tree_problems(transaction)) == []
+        assert log.root(transaction, entries) == grown.root()
+        log.append(transaction, SYSTEM, "test", "test", "a test goes on")
+        assert list(log.tree_problems(transaction)) == []
+    assert schema(address) == declared
+
+
+def test_releases_of_the_eighth_schema_keep_their_time(
+    fresh: Database, address: str, declared: dict[str, set[str]]
+) -> None:
+    """Releases and profiles from before their time was called that of the charge keep it, and every row beside it."""
+    config = connection._alembic()
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0008")
+    at, mark = "2026-01-02T03:04:05.678Z", "f" * 64
+    charge = ("flu", 1, mark, 5, 7, 0, at)
+    made = ("flu", 1, mark, at, "{}")
+    rows = {
+        "datasets": ("flu", "Flu", 0, at),
+        "editions": ("flu", 1, "folder", at),
+        "studies": ("heart", "T", "P", "L", "flu", "{}", "", "", "approved", "anna", at, 0, 0, "[]", "", ""),
+        "charges": ("1" * 32, "reserve", None, "heart", *charge),
+        "releases": ("2" * 32, "1" * 32, "heart", *made),
+        "profile_charges": ("3" * 32, "reserve", None, *charge),
+        "profiles": ("4" * 32, "3" * 32, *made),
+    }
+    with fresh.write() as transaction:
+        for table, row in rows.items():
+            values = ", ".join("NULL" if value is None else repr(value) for value in row)
+            transaction.exec_driver_sql(f"INSERT INTO {table} VALUES ({values})")
+    fresh.upgrade()
+    with fresh.read() as transaction:
+        for table, row in rows.items():
+            assert transaction.execute(sa.select(metadata.tables[table])).all() == [row], table
+        assert transaction.execute(sa.select(metadata.tables["releases"].c.charged_at)).scalar_one() == at
+        assert transaction.execute(sa.select(metadata.tables["profiles"].c.charged_at)).scalar_one() == at
+    # A charge from before has its two further attempts before it.
+    with fresh.write() as transaction:
+        for table, charge in (("resumes", "1" * 32), ("profile_resumes", "3" * 32)):
+            counted = [attempts.resume(transaction, metadata.tables[table], charge) for _ in range(2)]
+            assert counted == [2, 3]
+            with pytest.raises(AttemptsSpent):
+                attempts.resume(transaction, metadata.tables[table], charge)
+    assert schema(address) == declared

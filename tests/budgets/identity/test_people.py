@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from budgets.actors import ANONYMOUS, SYSTEM, Actor
+from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound
+from budgets.identity import people
+from tests.budgets.world import ADMIN, ANNA, BEN, DPO
+from tests.databases import contents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from budgets.identity.people import Token
+    from tests.budgets.world import World
+
+
+@pytest.fixture
+def world(people_only: World) -> World:
+    """Make a house with people and nothing else."""
+    return people_only
+
+
+def make_token(world: World, name: str = ANNA) -> Token:
+    """Make a token, in a transaction of its own."""
+    with world.database.write() as transaction:
+        return people.new_token(transaction, name, world.admin)
+
+
+def authenticate(world: World, text: str) -> Actor | None:
+    """Ask whose token a text is."""
+    with world.database.read() as transaction:
+        return people.authenticate(transaction, text)
+
+
+def test_a_token_tells_who_comes(world: World) -> None:
+    """A token gives its user with the role, each of several tokens, and no other user's."""
+    anna, again, dpo = make_token(world), make_token(world), make_token(world, DPO)
+    assert len({anna.text, again.text, dpo.text}) == 3
+    assert authenticate(world, anna.text) == world.anna
+    assert authenticate(world, again.text) == world.anna
+    assert authenticate(world, dpo.text) == world.dpo
+
+
+def test_only_the_hash_of_a_token_is_kept(world: World) -> None:
+    """Nowhere in the files of the ledger is a token's secret, and its SHA-256 is."""
+    made = make_token(world)
+    secret = made.text.removeprefix(f"rowless_{made.id}_")
+    assert len(secret) == 43
+    authenticate(world, made.text)
+    for _ in range(2):  # with the write-ahead log, and after it went into the file
+        assert secret.encode() not in contents(world.url)
+        assert secret[:20].encode() not in contents(world.url)
+        assert hashlib.sha256(secret.encode()).hexdigest().encode() in contents(world.url)
+        world.database.close()
+
+
+def test_a_token_needs_its_own_secret(world: World) -> None:
+    """A token with another's secret, a changed one, or an id that is not there, is nobody's."""
+    one, two = make_token(world), make_token(world)
+    secret = two.text.removeprefix(f"rowless_{two.id}_")
+    changed = one.text[:-1] + ("A" if one.text[-1] != "A" else "B")
+    for text in (f"rowless_{one.id}_{secret}", changed, f"rowless_{'0' * 16}_{secret}"):
+        assert authenticate(world, text) is None
+    assert authenticate(world, one.text) == world.anna
+
+
+def test_the_hash_in_the_database_is_no_secret(world: World) -> None:
+    """Whoever reads the database cannot come in with what it keeps."""
+    made = make_token(world)
+    secret_hash = hashlib.sha256(made.text.removeprefix(f"rowless_{made.id}_").encode()).hexdigest()
+    assert authenticate(world, f"rowless_{made.id}_{secret_hash}") is None
+    assert authenticate(world, f"rowless_{made.id}_{secret_hash[:43]}") is None
+
+
+def test_a_revoked_token_is_nobodys(world: World) -> None:
+    """A revoked token fails for good, and the user's other tokens go on."""
+    one, two = make_token(world), make_token(world)
+    with world.database.write() as transaction:
+        people.revoke_token(transaction, one.id, world.admin)
+    assert authenticate(world, one.text) is None
+    assert authenticate(world, two.text) == world.anna
+    before = world.everything()
+    for identifier in (one.id, "0" * 16, two.text):
+        with pytest.raises(NotFound), world.database.write() as transaction:
+            people.revoke_token(transaction, identifier, world.admin)
+    assert world.everything() == before
+
+
+def test_a_token_needs_a_user(world: World) -> None:
+    """No token is made for somebody who is not there."""
+    with pytest.raises(NotFound):
+        make_token(world, "nobody")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_garbage_is_nobodys_token(world: World, data: st.DataObject) -> None:
+    """Any text at all, and any token with something changed, added or cut, is nobody's and raises nothing."""
+    made = make_token(world)
+    cut = data.draw(st.integers(0, len(made.text)), label="cut")
+    middle = data.draw(st.text(max_size=60), label="middle")
+    after = data.draw(st.integers(0, len(made.text)), label="after")
+    text = made.text[:cut] + middle + made.text[after:]
+    if text != made.text:
+        assert authenticate(world, text) is None
+    assert authenticate(world, middle) is None
+
+
+@pytest.mark.parametrize("ending", ["\n", " ", "\x00", "=", "/../", "' OR '1'='1", "ü", "\ud800"])
+def test_a_token_is_nothing_but_itself(world: World, ending: str) -> None:
+    """A token with something before or behind it, or in other letters, is nobody's."""
+    made = make_token(world)
+    for text in (made.text + ending, ending + made.text, made.text.upper(), ending):
+        assert authenticate(world, text) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".hidden", "-x", "_x", "@x", "a b", "a/b", "a\n", "é", "a" * 64, "system", "anonymous", "a\x00", "a+b"]
+)
+def test_odd_names_are_refused(world: World, name: str) -> None:
+    """A name that is empty, long, has odd characters, or is the system's own, is refused and leaves nothing."""
+    before = world.everything()
+    with pytest.raises(Invalid) as refused, world.database.write() as transaction:
+        people.add_user(transaction, name, "researcher", world.admin)
+    assert refused.value.field == "name"
+    assert world.everything() == before
+
+
+@pytest.mark.parametrize("name", ["a", "7", "a" * 63, "anna.b@example.org", "a_b-c", "A"])
+def test_usual_names_are_taken(world: World, name: str) -> None:
+    """A user has the name and role that were given, and is found by the name."""
+    with world.database.write() as transaction:
+        made = people.add_user(transaction, name, "dpo", world.admin)
+    assert (made.name, made.role) == (name, "dpo")
+    with world.database.read() as transaction:
+        assert people.user(transaction, name) == made
+
+
+@pytest.mark.parametrize("role", ["", "Admin", "system", "none", "root"])
+def test_odd_roles_are_refused(world: World, role: str) -> None:
+    """There are no roles but researcher, admin and dpo."""
+    before = world.everything()
+    with pytest.raises(Invalid) as refused, world.database.write() as transaction:
+        people.add_user(transaction, "new", role, world.admin)
+    assert refused.value.field == "role"
+    assert world.everything() == before
+
+
+def test_a_name_is_given_once(world: World) -> None:
+    """A second user of one name is refused, whatever the role, and the first stays."""
+    before = world.everything()
+    for role in ("researcher", "admin"):
+        with pytest.raises(AlreadyExists), world.database.write() as transaction:
+            people.add_user(transaction, ANNA, role, world.admin)
+    assert world.everything() == before
+
+
+def test_nobody_is_not_found(world: World) -> None:
+    """A user who is not there is not found; the system is no user."""
+    with world.database.read() as transaction:
+        for name in ("nobody", SYSTEM.name, ANONYMOUS.name, ANNA.upper()):
+            with pytest.raises(NotFound):
+                people.user(transaction, name)
+
+
+def test_users_are_listed_by_role(world: World) -> None:
+    """The users of a role are listed by name, and no others."""
+    with world.database.read() as transaction:
+        found = {role: [one.name for one in people.users_of_role(transaction, role)] for role in people.ROLES}
+    assert found == {"researcher": [ANNA, BEN], "admin": [ADMIN], "dpo": [DPO]}
+
+
+def test_a_commitment_hides_and_binds(world: World) -> None:
+    """A commitment is SHA-256 of a salt and the name: with the salt it proves the name, without it says nothing."""
+    with world.database.read() as transaction:
+        rows = {
+            name: (commitment, salt)
+            for commitment, salt, name in transaction.exec_driver_sql("SELECT commitment, salt, name FROM identities")
+        }
+    commitment, salt = rows[ANNA]
+    assert commitment == world.anna.commitment == hashlib.sha256(f"{salt}{ANNA}".encode()).hexdigest()
+    assert len(salt) == 32
+    assert len({salt for _, salt in rows.values()}) == len(rows) == 4
+    assert commitment != hashlib.sha256(ANNA.encode()).hexdigest()
+
+
+def roles_and_actors() -> Iterator[Actor]:
+    """Give one actor of each role, the system and a stranger."""
+    for role in ("researcher", "admin", "dpo"):
+        yield Actor("somebody", role, "c")
+    yield from (SYSTEM, ANONYMOUS)
+
+
+@pytest.mark.parametrize("roles", [("admin",), ("dpo",), ("admin", "dpo"), ()])
+def test_a_role_is_required(roles: tuple[str, ...]) -> None:
+    """Only actors of the wanted roles pass; neither the system nor a stranger does by default."""
+    for actor in roles_and_actors():
+        if actor.role in roles:
+            people.require_role(actor, *roles)
+        else:
+            with pytest.raises(Forbidden):
+                people.require_role(actor, *roles)

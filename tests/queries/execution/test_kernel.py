@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from queries.binding.keys import TABLE_MAX
+from queries.errors import EngineFailed
+from queries.execution import kernel
+from queries.language import nodes
+from queries.plan import Plan
+from tests.queries.clinic import (
+    COLUMNS,
+    EVERY_STATISTIC,
+    TABLE,
+    Event,
+    bounded,
+    largest_code,
+    plan_of,
+    planned,
+    reference,
+    stream,
+)
+
+KEYS: list[nodes.Key] = [
+    nodes.ByValue("sex"),
+    nodes.ByValue("birth_year"),
+    nodes.ByValue("region"),
+    nodes.ByValue("unit"),
+    nodes.ByValue("urgent"),
+    nodes.ByBins("balance", (-200, -0.25, 0, 99.9, 400)),
+    nodes.ByBins("visits", (1, 2, 9)),
+    nodes.ByBins("wide", (-(2**40), -5, 0, 2**31, 2**33)),
+    nodes.ByPeriod("day", "month"),
+    nodes.ByPeriod("day", "year"),
+    nodes.ByPeriod("day", "week"),
+    nodes.ByPart("day", "weekday"),
+    nodes.ByWidth("balance", 50.25, -0.5),
+    nodes.ByWidth("wide", 2**31),
+]
+
+
+@st.composite
+def codes(draw: st.DrawFn) -> tuple[int, ...]:
+    """Return the codes of one event, of which many are 0, 1 or the last."""
+    return tuple(
+        draw(st.one_of(st.sampled_from((0, 1, last)), st.integers(0, last)))
+        for last in (largest_code(TABLE.columns[name]) for name in COLUMNS)
+    )
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[Event]:
+    """Return a person-ordered stream, with gaps between the numbers and few distinct events."""
+    kinds = draw(st.lists(codes(), min_size=1, max_size=6))
+    persons = sorted(draw(st.lists(st.integers(0, 9), max_size=40)))
+    return [Event(person, draw(st.sampled_from(kinds))) for person in persons]
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Return a plan with any keys, statistics and contribution bounds."""
+    statistics = draw(st.lists(st.sampled_from(EVERY_STATISTIC), min_size=1, max_size=3))
+    keys = draw(st.lists(st.sampled_from(KEYS), max_size=3, unique_by=lambda key: key.column))
+    select = tuple((f"s{place}", statistic) for place, statistic in enumerate(statistics))
+    bounds = nodes.Bounds(draw(st.integers(1, 6)), draw(st.integers(1, 4)))
+    return plan_of(nodes.Query("visits", select, None, tuple(keys), bounds))
+
+
+@given(plans(), streams(), st.integers(1, 45))
+def test_the_kernel_equals_its_plain_definition(plan: Plan, events: list[Event], batch: int) -> None:
+    """Whatever the keys, bounds, nulls and batches, the compiled loops count what the plain Python counts."""
+    assert [cells.tolist() for cells in bounded(plan, events, batch)] == reference(plan, events)
+
+
+def test_the_keys_of_these_tests_use_both_ways_to_find_a_cell() -> None:
+    """Some keys look cells up in a table and some search edges, so that both loops are compared."""
+    tables = [planned(key, s=nodes.Count("events")).keys[0].table() for key in KEYS]
+    assert any(table is None for table in tables)
+    assert sum(table is not None for table in tables) > 1
+    assert TABLE.columns["wide"].size > TABLE_MAX
+
+
+def visits(*persons: int) -> list[Event]:
+    """Return one event for each person number, all in one cell."""
+    return [Event(person, (1,) * len(COLUMNS)) for person in persons]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 100])
+@pytest.mark.parametrize("persons", [(5, 4), (0, 1, 0), (3, 3, 7, 7, 6), (0, 9, 9, 9, 0), (1, 2, 3, 4, 5, 6, 7, 0)])
+def test_a_stream_that_returns_to_an_earlier_person_is_refused(persons: tuple[int, ...], batch: int) -> None:
+    """Within a batch and across batches a falling person number ends the query, with one constant text."""
+    plan = planned(nodes.ByValue("sex"), n=nodes.Count("persons"))
+    with pytest.raises(EngineFailed, match=r"^the store's stream is not ordered by person; import"):
+        bounded(plan, visits(*persons), batch)
+
+
+def test_a_stream_out_of_order_is_refused_though_no_event_counts() -> None:
+    """Events that fall into no cell are held to the order too: the bound must not depend on where they fall."""
+    plan = planned(nodes.ByValue("sex"), n=nodes.Count("persons"))
+    nowhere = [Event(person, (0,) * len(COLUMNS)) for person in (4, 2)]
+    with pytest.raises(EngineFailed):
+        bounded(plan, nowhere)
+
+
+def test_equal_numbers_in_two_batches_are_one_person() -> None:
+    """A person whose events are cut by the end of a batch keeps the bounds they used up."""
+    plan = planned(nodes.ByValue("unit"), cells=1, events=2, n=nodes.Count("events"), p=nodes.Count("persons"))
+    for batch in range(1, 8):
+        rows, persons = bounded(plan, visits(0, 0, 0, 0, 0, 7, 7), batch)
+        assert (rows.sum(), persons.sum()) == (4, 2)
+
+
+def test_the_first_events_count_and_later_ones_do_not() -> None:
+    """Of a person's events the first cells and the first in each cell count."""
+    plan = planned(nodes.ByValue("unit"), cells=2, events=1, total=nodes.Sum("visits"))
+    place = {name: COLUMNS.index(name) for name in ("unit", "visits")}
+
+    def event(unit: int, visits: int) -> Event:
+        codes = [1] * len(COLUMNS)
+        codes[place["unit"]], codes[place["visits"]] = unit, visits + 1
+        return Event(0, tuple(codes))
+
+    (total,) = bounded(plan, [event(3, 5), event(1, 2), event(3, 9), event(2, 7), event(1, 1)])
+    assert total.tolist() == [2, 0, 5, 0]
+
+
+@given(plans(), streams(), st.lists(st.integers(0, 10), max_size=4), st.integers(1, 20))
+def test_parts_add_up_to_the_whole(plan: Plan, events: list[Event], cuts: list[int], batch: int) -> None:
+    """Cutting the persons into any ranges, empty ones too, changes no cell."""
+    edges = [0, *sorted(cuts), 2**31]
+    ranges = [range(first, stop) for first, stop in itertools.pairwise(edges)]
+
+    def part(_plan: Plan, persons: range) -> kernel.Stream:
+        return stream([event for event in events if event.person in persons], batch, plan.conditions)
+
+    cells = kernel.bound_in_parts(plan, ranges, part)
+    assert [one.tolist() for one in cells] == reference(plan, events)
+    assert all(one.dtype == np.int64 for one in cells)
+
+
+@pytest.mark.parametrize("persons", [(4,), (4, 5), (3, 6), (5, 10), (10,), (9, 11), (5, 6, 7, 12)])
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_a_stream_with_a_person_of_another_range_is_refused(persons: tuple[int, ...], batch: int) -> None:
+    """A person whom another stream counts too would escape the bounds: from 5 to 9 means neither 4 nor 10."""
+    plan = planned(nodes.ByValue("sex"), n=nodes.Count("persons"))
+    with pytest.raises(EngineFailed):
+        kernel.bound(plan, stream(visits(*persons), batch), range(5, 10))
+
+
+def test_a_stream_of_its_own_range_is_counted() -> None:
+    """The first and the last person of a range belong to it."""
+    plan = planned(nodes.ByValue("sex"), n=nodes.Count("persons"))
+    assert kernel.bound(plan, stream(visits(5, 5, 7, 9)), range(5, 10))[0].tolist() == [3, 0]
+
+
+def test_a_failure_in_one_part_fails_the_whole() -> None:
+    """No answer is made of the parts that went well."""
+    plan = planned(nodes.ByValue("sex"), n=nodes.Count("persons"))
+    parts = {0: visits(0, 1), 5: visits(7, 6)}
+    with pytest.raises(EngineFailed):
+        kernel.bound_in_parts(plan, [range(5), range(5, 10)], lambda _, persons: stream(parts[persons.start]))
+
+
+def test_batches_of_no_events_change_nothing() -> None:
+    """An engine may hand over empty batches."""
+    plan = planned(nodes.ByValue("sex"), n=nodes.Count("events"))
+    person, batch = next(stream(visits(0)))
+    empty = (person[:0], {name: column[:0] for name, column in batch.items()})
+    (cells,) = kernel.bound(plan, [empty, (person, batch), empty])
+    assert cells.tolist() == [1, 0]
+
+
+def test_sums_at_the_widest_bounds_are_exact() -> None:
+    """Units near 2^33 over many persons add up without rounding and without overflow."""
+    plan = planned(events=3, total=nodes.Sum("wide"), low=nodes.Sum("wide"))
+    last = TABLE.columns["wide"].size
+    wide = COLUMNS.index("wide")
+    events = [
+        Event(person, tuple(last if place == wide else 1 for place in range(len(COLUMNS))))
+        for person in range(20_000)
+        for _ in range(3)
+    ]
+    assert bounded(plan, events)[0].tolist() == [60_000 * 2**33]
+
+
+@pytest.mark.parametrize("code_type", kernel.CODE_TYPES)
+def test_every_stored_type_gives_the_same_cells(code_type: type[np.generic]) -> None:
+    """The four integer types of the store are four compilations of one definition."""
+    plan = planned(
+        nodes.ByValue("region"),
+        nodes.ByBins("visits", (0, 3, 9)),
+        cells=6,
+        events=2,
+        total=nodes.Sum("visits", (1, 7)),
+        average=nodes.Mean("visits"),
+    )
+    events = [
+        Event(person, tuple(min(code, largest_code(TABLE.columns[name])) for name in COLUMNS))
+        for person, code in itertools.product(range(3), range(11))
+    ]
+    person, batch = next(stream(events))
+    cast = {name: column.astype(code_type) for name, column in batch.items() if name in ("region", "visits")}
+    cells = kernel.bound(plan, [(person, cast)])
+    assert [one.tolist() for one in cells] == reference(plan, events)
+
+
+@given(st.lists(st.integers(0, 5), max_size=12))
+def test_first_disorder_is_the_first_fall(persons: list[int]) -> None:
+    """The check at import finds the first place where a number is less than the one before, or nothing."""
+    falls = [place for place in range(1, len(persons)) if persons[place] < persons[place - 1]]
+    assert kernel.first_disorder(np.array(persons, dtype=np.int32)) == (falls[0] if falls else None)
+
+
+def test_warming_compiles_without_touching_a_query() -> None:
+    """Warming may be called at any time, twice too, and leaves later answers as they are."""
+    plan = planned(n=nodes.Count("events"))
+    before = bounded(plan, visits(0, 1))[0].tolist()
+    kernel.warm()
+    kernel.warm()
+    assert bounded(plan, visits(0, 1))[0].tolist() == before == [2]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlglot import exp, parse_one
+
+from queries.catalog.schema import PERSON
+from queries.execution import scan
+from queries.language import nodes
+from tests.queries.binding.test_predicates import FILTERS, _leaves
+from tests.queries.clinic import COLUMNS, planned
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from queries.execution.sql_writer import LookUp
+
+
+def found(codes: dict[str, int]) -> LookUp:
+    """Return a look-up that knows some texts."""
+    return lambda _table, _column, texts: [codes.get(text, 900 + place) for place, text in enumerate(texts)]
+
+
+def shown(where: nodes.Predicate | None = None, codes: dict[str, int] | None = None) -> str:
+    """Return the SQL of a count with a filter."""
+    return scan.scan(planned(where=where, n=nodes.Count("events")), found(codes or {})).sql("duckdb")
+
+
+@pytest.mark.parametrize(
+    ("where", "condition"),
+    [
+        (None, ""),
+        (nodes.Comparison("visits", ">", 1), ' WHERE XOR("visits", 0) BETWEEN 3 AND 10'),
+        (nodes.Comparison("visits", "=", 1), ' WHERE XOR("visits", 0) = 2'),
+        (nodes.Comparison("visits", "!=", 1), ' WHERE XOR("visits", 0) = 1 OR XOR("visits", 0) BETWEEN 3 AND 10'),
+        (nodes.Comparison("visits", "=", 2.5), " WHERE FALSE"),
+        (nodes.Comparison("visits", "is_null"), ' WHERE XOR("visits", 0) = 0'),
+        (nodes.Comparison("diagnosis", "=", "known"), ' WHERE XOR("diagnosis", 0) = 7'),
+        (nodes.Comparison("diagnosis", "=", "unknown"), ' WHERE XOR("diagnosis", 0) = 900'),
+        (
+            nodes.Comparison("diagnosis", "!=", "known"),
+            ' WHERE XOR("diagnosis", 0) > 0 AND NOT XOR("diagnosis", 0) = 7',
+        ),
+        (
+            nodes.Comparison("diagnosis", "in", ("known", "unknown")),
+            ' WHERE XOR("diagnosis", 0) = 7 OR XOR("diagnosis", 0) = 901',
+        ),
+        (
+            nodes.Comparison("diagnosis", "in", ("known", *(f"no {n}" for n in range(9)))),
+            ' WHERE XOR("diagnosis", 0) IN (SELECT UNNEST([7, 901, 902, 903, 904, 905, 906, 907, 908, 909]))'
+            ' ORDER BY "person", rowid',
+        ),
+        (
+            nodes.Not(nodes.Comparison("diagnosis", "is_null")),
+            ' WHERE XOR("diagnosis", 0) BETWEEN 1 AND 9007199254740992',
+        ),
+    ],
+)
+def test_a_filter_becomes_ranges_of_codes(where: nodes.Predicate | None, condition: str) -> None:
+    """Golden SQL: names of the catalog, integers, and nothing else."""
+    assert shown(where, {"known": 7}) == f'SELECT "person" FROM "visits"{condition}'
+
+
+@settings(max_examples=50)
+@given(FILTERS, st.text(max_size=20))
+def test_the_engine_sees_names_and_integers_only(where: nodes.Predicate, text: str) -> None:
+    """No text of a researcher is in the SQL: every literal is a whole number, every name the catalog's."""
+    hostile = nodes.Any((where, nodes.Comparison("diagnosis", "in", (text, "'; DROP TABLE visits; --"))))
+    select = scan.scan(planned(nodes.ByValue("sex"), where=hostile, s=nodes.Sum("balance")), found({text: 3}))
+    assert not [literal for literal in select.find_all(exp.Literal) if literal.is_string]
+    assert all(str(literal.this).isdigit() for literal in select.find_all(exp.Literal))
+    assert {column.name for column in select.find_all(exp.Column)} <= {PERSON, *COLUMNS}
+    assert {table.name for table in select.find_all(exp.Table)} == {"visits"}
+    assert parse_one(select.sql("duckdb"), dialect="duckdb").sql("duckdb") == select.sql("duckdb")
+
+
+def test_only_columns_that_are_needed_are_read() -> None:
+    """The person comes first, then keys and summed columns, each once; filtered ones stay in the engine."""
+    plan = planned(
+        nodes.ByValue("region"),
+        nodes.ByBins("visits", (0, 5)),
+        where=nodes.Comparison("urgent", "=", True),
+        a=nodes.Sum("visits"),
+        b=nodes.Mean("balance"),
+        c=nodes.Sum("balance"),
+        d=nodes.Count("persons"),
+    )
+    assert scan.columns(plan) == ("region", "visits", "balance")
+    select = scan.scan(plan, found({}))
+    assert [column.name for column in select.selects] == ["person", "region", "visits", "balance"]
+
+
+def test_texts_are_looked_up_once_for_each_list_and_only_when_scanned() -> None:
+    """Planning looks nothing up: texts meet the data only in the scan, which comes after the charge."""
+    asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def look_up(_table: str, column: str, texts: Sequence[str]) -> Sequence[int]:
+        asked.append((column, tuple(texts)))
+        return range(1, 1 + len(texts))
+
+    plan = planned(where=nodes.Comparison("diagnosis", "in", ("b", "a", "a")), n=nodes.Count("events"))
+    assert asked == []
+    scan.scan(plan, look_up)
+    assert asked == [("diagnosis", ("a", "b"))]
+
+
+def test_a_range_of_persons_and_a_filter_hold_together() -> None:
+    """A filter with alternatives does not let persons of other ranges in."""
+    plan = planned(where=nodes.Comparison("visits", "!=", 1), n=nodes.Count("events"))
+    condition = scan.scan(plan, found({}), range(5, 10)).sql("duckdb").partition(" WHERE ")[2]
+    assert condition == ('"person" BETWEEN 5 AND 9 AND (XOR("visits", 0) = 1 OR XOR("visits", 0) BETWEEN 3 AND 10)')
+
+
+def test_the_leaves_of_a_filter_are_its_comparisons() -> None:
+    """The tests' own walk over a filter finds every column."""
+    where = nodes.Not(nodes.All((nodes.Comparison("sex", "=", "male"), nodes.Comparison("visits", "<", 1))))
+    assert list(_leaves(where)) == [("=", "sex"), ("<", "visits")]

@@ -1,0 +1,283 @@
+"""The profile that comes with the first import: bought once, never again by itself, and no hindrance to any import."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from queries.contribution import tallying
+from server.cli.main import main
+from tests.serving import PATIENTS, ROOT, application, ask, environment, import_file, make_home, write_clinic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.serving import Home
+
+CAP = "epsilon = 10000.0"
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Keep the tracebacks of failures that are wanted out of the tests' output."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Home:
+    """Return a home without any dataset."""
+    return make_home(tmp_path / "bare")
+
+
+def run(home: Home, *arguments: str) -> Any:
+    """Run a command over a home."""
+    return CliRunner().invoke(main, list(arguments), env=home.environment())
+
+
+def imported(home: Home, folder: Path, **changes: str) -> Any:
+    """Import the clinic, with some texts of its manifest changed, and return what is said as JSON."""
+    ended = run(home, "import", str(write_clinic(folder, **changes)), "--json")
+    assert ended.exit_code == 0, ended.output
+    return json.loads(ended.stdout)
+
+
+def charges(home: Home) -> list[tuple[str, int]]:
+    """Return (kind, epsilon in billionths) of every charge for a profile."""
+    return home.rows("SELECT kind, epsilon_nano FROM profile_charges ORDER BY rowid")
+
+
+TENTH = [("reserve", 10**8), ("settle", 10**8)]
+
+
+def test_the_first_import_buys_a_profile(bare: Home, tmp_path: Path) -> None:
+    """0.1 of the dataset's own budget, charged in two phases, logged, public, and said in words and as JSON."""
+    told = imported(bare, tmp_path)
+    assert told["profile"]["bought"] is True
+    assert told["profile"]["cost"]["epsilon"] == pytest.approx(0.1, abs=1e-8)
+    assert told["profile"]["edition"] == 1
+    assert charges(bare) == TENTH
+    assert bare.used_nano("dataset", "clinic") == 10**8
+    assert [action for action in bare.actions() if action.startswith("dataset")] == [
+        "dataset.import",
+        "dataset.profile.reserve",
+        "dataset.profile.release",
+    ]
+    with application(bare) as place:
+        shown = place.client("ben").good("GET", "/datasets/clinic")["profile"]
+        assert set(shown["tables"]) == {"visits"}
+        assert shown["edition"] == 1
+
+
+def test_later_editions_go_on_with_it(bare: Home, tmp_path: Path) -> None:
+    """Nothing is spent again; queries of the new edition are planned by it, until the custodian buys another."""
+    imported(bare, tmp_path, **{'type = "integer"\nbounds = [0, 120]': 'type = "integer"\nbounds = [0, 130]'})
+    again = run(bare, "import", str(write_clinic(tmp_path)))
+    assert "it goes on with that of edition 1" in again.stdout
+    assert imported(bare, tmp_path)["profile"] == {
+        "bought": False,
+        "cost": {"epsilon": 0.1, "rho": 0.005 / 7, "delta": 0.0} | {"rho": pytest.approx(0.005 / 7, rel=0.01)},
+        "edition": 1,
+        "words": "it goes on with that of edition 1, of epsilon 0.1; nothing was spent again",
+    }
+    assert charges(bare) == TENTH
+    assert bare.used_nano("dataset", "clinic") == 10**8
+    with application(bare) as place:
+        ada = place.client("ada")
+        shown = ada.good("GET", "/datasets/clinic")
+        assert (shown["edition"], shown["profile"]["edition"]) == (3, 1)
+        reply = place.client("admin").post("/datasets/clinic/profile", {"epsilon": 50.0})
+        assert (reply.status, reply.json()["edition"]) == (201, 3)
+        assert ada.good("GET", "/datasets/clinic")["profile"]["edition"] == 3
+        place.open_study("s", "clinic")
+        estimate = ada.good("POST", "/studies/s/estimates", ask({"n": {"count": "events"}}, 5.0, "visits"))
+        assert estimate["columns"][0]["truncation"] == "profile"
+    assert imported(bare, tmp_path)["profile"]["edition"] == 3
+    with application(bare) as place:
+        body = ask({"n": {"count": "events"}}, 5.0, "visits")
+        later = place.client("ada").good("POST", "/studies/s/estimates", body)
+        assert later["columns"] == estimate["columns"]
+    assert bare.used_nano("dataset", "clinic") == 10**8 + 50 * 10**9
+
+
+def test_a_manifest_may_go_without(bare: Home, tmp_path: Path) -> None:
+    """With `profile = false` none is bought, which is said; bought by hand it serves like any other."""
+    told = imported(bare, tmp_path, **{CAP: f"{CAP}\nprofile = false"})["profile"]
+    assert (told["bought"], told["cost"]) == (False, None)
+    assert "as the manifest says" in told["words"]
+    assert charges(bare) == []
+    later = imported(bare, tmp_path)["profile"]["words"]
+    assert "none was bought with the first edition" in later, "by itself nothing is spent on an edition that came later"
+    assert charges(bare) == []
+    assert imported(bare, tmp_path, **{CAP: f"{CAP}\nprofile = 0.25"})["profile"]["bought"] is True
+    assert charges(bare) == [("reserve", 25 * 10**7), ("settle", 25 * 10**7)]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("true", "must be a finite number"),
+        ("0", "must be at least epsilon_min, 0.001, and at most the cap"),
+        ("-0.1", "must be at least epsilon_min"),
+        ("10001", "at most the cap"),
+        ('"much"', "must be a finite number"),
+    ],
+)
+def test_what_the_manifest_cannot_say(bare: Home, tmp_path: Path, value: str, reason: str) -> None:
+    """A wrong value is refused with its place, before anything is built."""
+    ended = run(bare, "import", str(write_clinic(tmp_path, **{CAP: f"{CAP}\nprofile = {value}"})))
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "dataset.profile" in ended.stderr
+    assert reason in ended.stderr
+    assert bare.rows("SELECT * FROM editions") == []
+
+
+def test_a_small_cap_is_not_taken_by_itself(bare: Home, tmp_path: Path) -> None:
+    """The default takes a quarter of the cap at most; a custodian who names an epsilon may take more."""
+    told = imported(bare, tmp_path, **{CAP: "epsilon = 0.39"})
+    assert told["edition"] == 1
+    assert "more than a quarter of the cap, 0.39" in told["profile"]["words"]
+    assert charges(bare) == []
+    asked = imported(bare, tmp_path, **{CAP: "epsilon = 0.39\nprofile = 0.39"})["profile"]
+    assert asked["bought"] is True
+    assert bare.used_nano("dataset", "clinic") == 39 * 10**7
+
+
+def test_a_quarter_of_the_cap_is_taken(bare: Home, tmp_path: Path) -> None:
+    """At four times the default it is bought."""
+    assert imported(bare, tmp_path, **{CAP: "epsilon = 0.4"})["profile"]["bought"] is True
+
+
+def test_an_import_stands_whatever_becomes_of_the_profile(
+    bare: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What studies were promised, too small an epsilon, a scan that fails: the edition is there, and it is said why."""
+    with application(bare) as place:
+        import_file(place.house, write_clinic(tmp_path, **{CAP: "epsilon = 1.0", "overcommit = true\n": ""}))
+        place.open_study("s", "clinic", epsilon=0.95)
+    promised = imported(bare, tmp_path, **{CAP: "epsilon = 1.0\nprofile = 0.1", "overcommit = true\n": ""})
+    assert promised["edition"] == 2
+    assert "the studies' budgets leave epsilon 0.05" in promised["profile"]["words"]
+    tiny = imported(
+        bare, tmp_path, **{CAP: "epsilon = 1.0\nepsilon_min = 1e-9\nprofile = 1e-9", "overcommit = true\n": ""}
+    )
+    assert "is too small to be split" in tiny["profile"]["words"]
+    assert charges(bare) == []
+    with monkeypatch.context() as fault:
+        fault.setattr(tallying, "tally", lambda *_: 1 / 0)
+        failed = imported(bare, tmp_path, **{CAP: "epsilon = 1.0\nprofile = 0.05", "overcommit = true\n": ""})
+    assert failed["edition"] == 4
+    assert (
+        "failed after it was charged; `rowless profile clinic --epsilon 0.05` resumes it" in failed["profile"]["words"]
+    )
+    assert charges(bare) == [("reserve", 5 * 10**7), ("settle", 5 * 10**7)]
+    assert run(bare, "profile", "clinic", "--epsilon", "0.05").exit_code == 0
+    assert charges(bare) == [("reserve", 5 * 10**7), ("settle", 5 * 10**7)]
+
+
+def test_studies_are_not_promised_what_the_profile_took(bare: Home, tmp_path: Path) -> None:
+    """The limits of the studies and the profile together stay within the cap."""
+    imported(bare, tmp_path, **{CAP: "epsilon = 1.0", "overcommit = true\n": ""})
+    with application(bare) as place:
+        admin = place.client("admin")
+        body = {"dataset": "clinic", "title": "t", "purpose": "p", "legal_basis": "l"}
+        refused = admin.post("/studies", {**body, "name": "all", "epsilon": 0.95})
+        assert (refused.status, refused.code) == (409, "wrong-state")
+        assert admin.post("/studies", {**body, "name": "rest", "epsilon": 0.9}).status == 201
+
+
+def test_the_approver_is_told_of_it(bare: Home, tmp_path: Path) -> None:
+    """A study shows what profile its dataset has and what it cost: over HTTP, on the command line, at the approval."""
+    with application(bare) as place:
+        import_file(place.house, write_clinic(tmp_path))
+        place.open_study("s", "clinic", approve=False)
+        assert place.client("dora").good("GET", "/studies/s")["profile"] is None
+    assert "no contribution profile" in run(bare, "study", "show", "s").stdout
+    assert run(bare, "profile", "clinic", "--epsilon", "0.5").exit_code == 0
+    wanted = {"edition": 1, "cost": {"epsilon": 0.5, "delta": 0.0}}
+    with application(bare) as place:
+        shown = place.client("dora").good("GET", "/studies/s")["profile"]
+        assert shown["edition"] == 1
+        assert shown["cost"]["epsilon"] == wanted["cost"]["epsilon"]  # type: ignore[index]
+        assert place.client("ada").good("GET", "/studies/s")["profile"] == shown
+    ended = run(bare, "study", "approve", "s", "--reason", "good")
+    assert "the dataset's contribution profile (edition 1) cost epsilon 0.5" in ended.stdout, ended.output
+    told = json.loads(run(bare, "study", "show", "s", "--json").stdout)
+    assert told["profile"] == shown
+
+
+DYING = """
+import os, signal, sys
+from server import profiling
+from queries.engines.duckdb import Engine
+if sys.argv[2] == "before":
+    profiling.buy = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+else:
+    def dying(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield
+    Engine.columns = dying
+from server.cli.main import main
+main(["import", sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_who_is_killed_between_edition_and_profile(bare: Home, tmp_path: Path, when: str) -> None:
+    """The edition is in service without a profile; the command mends it; there are never two charges."""
+    manifest = write_clinic(tmp_path)
+    killed = subprocess.run(
+        [sys.executable, "-c", DYING, str(manifest), when],
+        env=environment(**bare.environment()),
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed
+    assert charges(bare) == ([] if when == "before" else TENTH[:1])
+    run(bare, "recover")
+    again = imported(bare, tmp_path)["profile"]
+    assert again["bought"] is False
+    assert "rowless profile clinic --epsilon 0.1" in again["words"]
+    assert len(charges(bare)) == (0 if when == "before" else 2)
+    assert run(bare, "profile", "clinic", "--epsilon", "0.1").exit_code == 0
+    assert json.loads(run(bare, "doctor", "--json").stdout)["healthy"] is True
+
+
+def test_the_command_resumes_the_charge_of_an_import_that_was_killed(bare: Home, tmp_path: Path) -> None:
+    """On the same edition the charge that the import made is the one that `rowless profile` scans on."""
+    killed = subprocess.run(
+        [sys.executable, "-c", DYING, str(write_clinic(tmp_path)), "while"],
+        env=environment(**bare.environment()),
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed
+    assert run(bare, "profile", "clinic", "--epsilon", "0.1").exit_code == 0
+    assert charges(bare) == TENTH
+    assert bare.used_nano("dataset", "clinic") == 10**8
+
+
+def test_an_answer_of_the_first_import_says_what_it_cuts(bare: Home, tmp_path: Path) -> None:
+    """With the profile that came with the import no number is of unknown truncation."""
+    imported(bare, tmp_path, **{CAP: f"{CAP}\nprofile = 50"})
+    with application(bare) as place:
+        place.open_study("s", "clinic")
+        said = place.client("ada").good("POST", "/studies/s/queries", ask({"n": {"count": "events"}}, 5.0, "visits"))
+        (column,) = said["columns"]
+        assert column["truncation"] == "profile"
+        assert column["expected_loss"] < 0.02
+        (row,) = said["rows"]
+        assert row["n"]["low"] <= 300 <= row["n"]["high"] + 300 * column["expected_loss"]
+        assert "truncation" not in row["n"]
+        assert place.client("ada").good("POST", "/studies/s/queries", ask(PATIENTS, 5.0, "visits"))["rows"]
