@@ -1,7 +1,7 @@
 """The noise. The only module that calls OpenDP; every random draw of a release is made here.
 
-A mechanism is made from a sensitivity and a loss that may be spent, and then charged by what OpenDP's own privacy map
-says of it, rounded up: never by what was asked for.
+A mechanism is made from a sensitivity and a loss that may be spent. It is charged what OpenDP's own privacy map returns
+for it, rounded up, and never what was asked for.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 NANO = 10**9
 ATTO = 10**18
-NEGLIGIBLE_SCALE = 0.05  # P(noise is not 0) < 2 e^-20; OpenDP's formula underflows further down
+NEGLIGIBLE_SCALE = 0.05  # P(noise is not 0) < 2 e^-20; for smaller scales OpenDP's formula underflows
 LARGE_SCALE = 1_000  # from here on the discrete Gaussian and the continuous one have the same quantiles
-CELLS_PER_DRAW = 1_000  # OpenDP takes some 6 ms for these: fewer are not worth another thread
-KEYS_PER_DRAW = 10_000  # of a map, some 0.15 s; a map of all keys at once would take much memory
-THRESHOLD_LEAST = 2  # below, a key without noise would do
+CELLS_PER_DRAW = 1_000  # OpenDP takes about 6 ms for so many; fewer are not worth another thread
+KEYS_PER_DRAW = 10_000  # keys of a map, about 0.15 s; a map of all keys at once would take much memory
+THRESHOLD_LEAST = 2  # below it, a key would pass without noise
 
 
 @functools.cache
@@ -110,9 +110,9 @@ class DiscreteGaussian:
 class Rounds:
     """Mechanisms of one kind, used one after the other on sums of the same numbers.
 
-    Which numbers are added up may depend on what the rounds before released: their losses still add up, under pure DP
-    (Dwork, Rothblum and Vadhan 2010) and under zero-concentrated DP (Bun and Steinke 2016, lemma 2.3), since each round
-    has its loss whatever came before. The scale and the margin are those of the last round.
+    A round may choose which numbers it adds up from what earlier rounds released. The losses still add up, under pure
+    DP (Dwork, Rothblum and Vadhan 2010) and under zero-concentrated DP (Bun and Steinke 2016, lemma 2.3), because each
+    round's loss holds whatever came before it. The scale and the margin are those of the last round.
     """
 
     each: tuple[DiscreteLaplace | DiscreteGaussian, ...]
@@ -136,12 +136,12 @@ class Rounds:
 
     @property
     def name(self) -> str:
-        """Return what the noise of each round is called."""
+        """Return the name of each round's noise."""
         return self.last.name
 
     @property
     def gaussian(self) -> bool:
-        """Say whether the noise is Gaussian, or Laplace."""
+        """Return True for Gaussian noise, False for Laplace."""
         return self.last.gaussian
 
     @property
@@ -171,10 +171,10 @@ Mechanism = Noise | Rounds
 
 @dataclass(frozen=True)
 class Threshold:
-    """Noise on the counts of a map, from which only the keys with a noisy count of at least `threshold` are released.
+    """Noise on the counts of a map. Only keys with a noisy count of at least `threshold` are released.
 
-    One person can change the counts of at most `keys_per_person` keys, each by 1. `delta_atto` is the probability in
-    10^-18 that a key leaves which is only there because of them. docs/privacy.md has the argument.
+    One person can change the counts of at most `keys_per_person` keys, each by 1. `delta_atto` is the probability, in
+    10^-18, that a key is released that exists only because of that person. docs/privacy.md has the argument.
     """
 
     noise: Noise
@@ -184,7 +184,7 @@ class Threshold:
 
     @property
     def name(self) -> str:
-        """Return what the mechanism is called in an answer."""
+        """Return the mechanism's name in an answer."""
         return f"{self.noise.name}_threshold"
 
     @property
@@ -205,7 +205,7 @@ class Threshold:
     def release(self, keys: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[int, int]:
         """Return the keys that pass, with their noisy counts. All counts that come in are at least 1.
 
-        A key that nobody has is none: given as a count of 0 it would be a key that a neighbour need not have.
+        Keys that nobody has are left out: a count of 0 would be a key that a neighbouring dataset may lack.
         """
         assert not len(counts) or counts.min() >= 1, "a key that nobody has is none"
         measurement = _thresholded(self.noise, self.threshold)
@@ -215,7 +215,7 @@ class Threshold:
             drawn: dict[int, int] = measurement(dict(zip(keys[part].tolist(), counts[part].tolist(), strict=True)))
             return drawn
 
-        # OpenDP draws for each key on its own, so parts of a map are drawn for at once: the noise is the same.
+        # OpenDP draws for each key independently, so parts of a map can be drawn in parallel: the noise is the same.
         passed: dict[int, int] = {}
         with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
             for part in threads.map(draw, range(0, len(keys), KEYS_PER_DRAW)):
@@ -224,9 +224,9 @@ class Threshold:
 
 
 def _draw(measurement: Any, cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return what a measurement makes of the cells.
+    """Return a measurement's output for the cells.
 
-    OpenDP draws for each cell on its own, so parts of a long vector are drawn for at once: the noise is the same.
+    OpenDP draws for each cell independently, so parts of a long vector can be drawn in parallel: the noise is the same.
     """
     if not len(cells):
         return cells
@@ -241,7 +241,7 @@ def _draw(measurement: Any, cells: NDArray[np.int64]) -> NDArray[np.int64]:
 def discrete_laplace(sensitivity_l1: int, epsilon_nano: int) -> DiscreteLaplace:
     """Return the mechanism with the least scale that OpenDP charges no more than `epsilon_nano`.
 
-    scale = sensitivity / epsilon, then up by the few last bits that OpenDP's conservative arithmetic asks for.
+    scale = sensitivity / epsilon, then raised by the few last bits that OpenDP's conservative arithmetic requires.
     """
     assert sensitivity_l1 >= 1, "a statistic that nobody can move needs no mechanism"
     assert epsilon_nano >= 1, "no noise is large enough for a loss of nothing"
@@ -254,7 +254,7 @@ def discrete_laplace(sensitivity_l1: int, epsilon_nano: int) -> DiscreteLaplace:
 def discrete_gaussian(sensitivity_l2_squared: int, rho_nano: int) -> DiscreteGaussian:
     """Return the mechanism with the least scale that OpenDP charges no more than `rho_nano`.
 
-    scale = sensitivity / sqrt(2 rho) (Bun and Steinke 2016, proposition 1.6), then up by a few last bits.
+    scale = sensitivity / sqrt(2 rho) (Bun and Steinke 2016, proposition 1.6), then raised by a few last bits.
     """
     assert sensitivity_l2_squared >= 1, "a statistic that nobody can move needs no mechanism"
     assert rho_nano >= 1, "no noise is large enough for a loss of nothing"
@@ -266,9 +266,9 @@ def discrete_gaussian(sensitivity_l2_squared: int, rho_nano: int) -> DiscreteGau
 
 
 def threshold(noise: Noise, keys_per_person: int, delta_atto: int) -> Threshold | None:
-    """Return the least threshold that is charged no more than `delta_atto`; None where none is.
+    """Return the least threshold that costs at most `delta_atto`, or None if there is none.
 
-    `noise` is made for a person who changes `keys_per_person` counts by 1 each. OpenDP's delta never falls below some
+    `noise` is made for a person who changes `keys_per_person` counts by 1 each. OpenDP's delta never falls below about
     1e-16 for each of these keys, whatever the threshold.
     """
     assert delta_atto >= 1, "no threshold is large enough for a delta of nothing"
@@ -288,13 +288,13 @@ def threshold(noise: Noise, keys_per_person: int, delta_atto: int) -> Threshold 
 
 
 def least_delta(keys_per_person: int) -> Fraction:
-    """Return the least delta that OpenDP charges for any threshold, which comes of its rounding up."""
+    """Return the least delta that OpenDP charges for any threshold. It is above 0 because OpenDP rounds up."""
     noise = DiscreteLaplace(keys_per_person, float(keys_per_person), NANO)
     return Fraction(_delta_atto(noise, keys_per_person, 2**61), ATTO)
 
 
 def _delta_atto(noise: Noise, keys_per_person: int, threshold: int) -> int:
-    """Return what a threshold is charged: OpenDP's delta for a threshold less by 1, rounded up.
+    """Return the charge of a threshold: OpenDP's delta for the threshold minus 1, rounded up.
 
     OpenDP 0.16 releases noisy counts of at least the threshold T, but its map counts only P(noise >= T) for a key with
     a count of 1, where P(noise >= T - 1) is due (github.com/opendp/opendp/issues/2922). Its map for T - 1 is right.

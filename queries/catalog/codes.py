@@ -1,8 +1,8 @@
 """From the values people write to the codes the store holds, exactly.
 
 A comparison with any literal becomes ranges of codes: `visits > 2.5` on a column of whole visits is the codes
-from 3 visits up. So `year > 1`, `year >= 2` and `year between 2 and 5` are one and the same question, the engine
-sees nothing but columns and integers, and no comparison can fail for a reason in the data.
+from 3 visits up. Therefore `year > 1`, `year >= 2` and `year between 2 and 5` are the same question, the engine
+sees only columns and integers, and no comparison can fail for a reason in the data.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def complement(ranges: Ranges, low: int, high: int) -> Ranges:
 
 
 def units_of(column: Column, literal: Scalar, pointer: str) -> Fraction:
-    """Return a literal in the column's units, exact and perhaps between two of them. Raises InvalidQuery."""
+    """Return a literal in the column's units: exact, and possibly between two of them. Raises InvalidQuery."""
     match column.kind:
         case Kind.INTEGER | Kind.NUMBER:
             if isinstance(literal, bool) or not isinstance(literal, (int, float)):
@@ -120,7 +120,7 @@ def between(
     low_open: bool = False,
     high_open: bool = False,
 ) -> Ranges:
-    """Return the codes from `low` to `high` in units; None is no limit, an open end leaves the limit itself out."""
+    """Return the codes from `low` to `high` in units; None means no limit; an open end excludes the limit itself."""
     first, last = 1, column.size
     if low is not None:
         first = (math.floor(low) + 1 if low_open else math.ceil(low)) - column.low + 1

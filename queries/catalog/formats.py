@@ -1,6 +1,6 @@
-"""How the values of a source are written: what the manifest says of it, for a source and for single columns.
+"""How the values of a source are written, as the manifest declares it for a source or for single columns.
 
-Keys of a column win over those of its source, and those over the defaults. Nothing here is learnt from the data.
+Keys of a column override those of its source, which override the defaults. Nothing here is learnt from the data.
 docs/manifest.md ("How values are written") documents every key.
 """
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from queries.catalog.sections import Section
 
-# Words that programs write for nothing. In a category each of them may be a code as well, if the manifest says so.
+# Words that programs write for a missing value. In a category each may also be a code, if the manifest declares it.
 MISSING = ("NA", "N/A", "NULL")
-# In numbers, dates and booleans nothing else can be meant by these.
+# In numbers, dates and booleans these can only mean a missing value.
 NOTHING = (*MISSING, "None", "NaN", "nan", "NaT")
 TRUE, FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
 CLAMP, NULL = "clamp", "null"
@@ -33,14 +33,14 @@ LOSS_MAX = Decimal("0.05")
 _DIRECTIVES = set("dmyYbBjHIMSfpzZaA%") | {"-d", "-m", "-y", "-H", "-I", "-M", "-S", "-j"}
 # The manifest's words for encodings -> Python's.
 ENCODINGS = {"utf-8": "utf-8", "cp1252": "cp1252", "latin-1": "latin-1", "utf-16": "utf-16"}
-# Words that statistics programs and databases write for nothing. Matched without regard to case.
+# Words that statistics programs and databases write for a missing id. Case does not matter.
 MISSING_IDS = ("NA", "N/A", "NULL", "None", "nan")
 TEXT, NUMBER = "text", "number"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What the manifest says of ids: their source columns, how they are read, and the words that are none."""
+    """What the manifest declares about ids: their source columns, how they are read, and the words for a missing id."""
 
     columns: tuple[str, ...]
     id_type: str | None = None
@@ -51,7 +51,7 @@ class Identity:
 class Reading:
     """How values are written. `missing` is None for the default of the kind of column.
 
-    `loss_max` is the share of a column's values, or of a table's lines, that an import may lose without a word.
+    `loss_max` is the share of a column's values, or of a table's lines, that an import may lose without stopping.
     """
 
     decimal: str = "."
@@ -90,12 +90,12 @@ OF_KIND = {
 
 
 def given(section: Section, keys: Sequence[str]) -> dict[str, Any]:
-    """Return what a section says of some of the keys, by the fields of Reading. Raises ManifestError."""
+    """Return the values that a section gives for some of the keys, by the fields of Reading. Raises ManifestError."""
     return {KEYS[key]: _READ[key](section, key) for key in keys if key in section}
 
 
 def combined(base: Reading, said: dict[str, Any], section: Section) -> Reading:
-    """Return a reading with what a section says over what it says itself. Raises ManifestError."""
+    """Return a reading, with the section's values in place of its own. Raises ManifestError."""
     reading = replace(base, **said)
     if reading.thousands == reading.decimal:
         key = "thousands" if "thousands" in said else "decimal"
@@ -150,7 +150,7 @@ def _words(section: Section, key: str) -> tuple[str, ...]:
 
 
 def _missing(section: Section, key: str) -> tuple[str, ...]:
-    """Return words for nothing. Dates stand for their text."""
+    """Return the words for a missing value. Dates stand for their text."""
     value = section.value(key)
     if isinstance(value, list) and any(type(one) is dt.date for one in value):
         value = [one.isoformat() if type(one) is dt.date else one for one in value]

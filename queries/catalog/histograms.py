@@ -1,6 +1,6 @@
-"""What a contribution profile tells of a table: noisy histograms of how much single persons contribute.
+"""What a contribution profile holds about a table: noisy histograms of how much single persons contribute.
 
-Types alone: `profile.py` plans and releases them, and they stand in the public catalog.
+Types only: `profile.py` plans and releases them. They are part of the public catalog.
 """
 
 from __future__ import annotations

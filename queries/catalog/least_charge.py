@@ -1,8 +1,8 @@
-"""The least that a question may cost: `epsilon_min` of the dataset, and of rho its square over 2.
+"""The least that a question may cost: the dataset's `epsilon_min`, or half its square in rho.
 
-Every answer tells something beside its numbers: when it left. Next to nothing of epsilon would buy any number of
-looks at the clock, so a question that touches data has a price below which none is answered, however little its numbers
-say. It is public, and a refusal follows from it and the request alone, before any charge.
+An answer reveals the time at which it left, beside its numbers. With an epsilon near 0 an asker could look at the clock
+any number of times. Therefore every question that touches data has a least price. The price is public, and a refusal
+depends only on it and on the request, before any charge.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def require(offered_nano: int, least_nano: int, pointer: str) -> None:
 
 
 def require_privacy(dataset: Dataset, privacy: nodes.Privacy) -> None:
-    """Raise InvalidQuery when a query offers less than the least. What margins cost, only their plan says."""
+    """Raise InvalidQuery when a query offers less than the least. The cost of margins is known only after planning."""
     offered = privacy.rho_nano if privacy.epsilon_nano is None else privacy.epsilon_nano
     if offered is not None:
         require(offered, nano(dataset, privacy.currency), f"/privacy/{privacy.word}")
 
 
 def raised(shares: Sequence[int], least_nano: int) -> list[int]:
-    """Return the shares of a query's statistics, in proportion, such that they come to the least at least."""
+    """Return the shares of a query's statistics, raised in proportion until their sum reaches the least charge."""
     total = sum(shares)
     return list(shares) if total >= least_nano else [-(-share * least_nano // total) for share in shares]

@@ -51,13 +51,13 @@ DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 NANO = 10**9  # epsilon is charged in billionths
 UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact up to here
 EPSILON_MAX = 10_000
-PROFILE = Decimal("0.1")  # what the contribution profile costs that the first import buys
-PROFILE_PART = 4  # unless that is more than this part of the cap
+PROFILE = Decimal("0.1")  # the epsilon of the contribution profile that the first import buys
+PROFILE_PART = 4  # not bought if it is more than this part of the cap
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows come from. `columns` ties each public column to its source column; `person` are the id's."""
+    """Where rows come from. `columns` maps each public column to its source column; `person` names the id's columns."""
 
     place: str
     path: Path
@@ -76,12 +76,12 @@ class Source:
 
     @property
     def has_lines(self) -> bool:
-        """Say whether the source is a text file, in which a row is found by its line."""
+        """Return True for a text file, in which a row is found by its line."""
         return not {".csv", ".tsv"}.isdisjoint(suffix.lower() for suffix in self.path.suffixes)
 
     @property
     def called(self) -> str:
-        """Return what an admin calls the source."""
+        """Return the source's name for an admin."""
         return self.path.name if self.table is None else f"{self.table} of {self.path.name}"
 
 
@@ -89,8 +89,8 @@ class Source:
 class Manifest:
     """A dataset and its sources. `persons` is None when persons are taken from their first event.
 
-    `profile` is the epsilon of the contribution profile that is to be bought (None: none). It is `profile_asked` for
-    where the manifest names it, and the default where it does not.
+    `profile` is the epsilon of the contribution profile to buy (None: none). `profile_asked` is True if the manifest
+    names it, and False if it is the default.
     """
 
     dataset: Dataset
@@ -201,7 +201,7 @@ def parse(text: str, folder: Path) -> Manifest:
 
 
 def _profile(head: Section, cap: Decimal, least: Decimal) -> Decimal | None:
-    """Return what the contribution profile may cost. Raises ManifestError."""
+    """Return how much the contribution profile may cost. Raises ManifestError."""
     if head.is_false("profile"):
         return None
     epsilon = head.decimal("profile", max(PROFILE, least))
@@ -230,7 +230,7 @@ def _person(section: Section, identity: Identity) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns of one section, the source column of each, and what is said there of how it is written."""
+    """The columns of one section, with each one's source column and how its values are written."""
 
     columns: dict[str, Column]
     sources: dict[str, str]

@@ -1,7 +1,7 @@
 """The public schema of a dataset: tables, columns, categories and bounds.
 
-Everything here was declared by the custodian in the manifest and nothing was learnt from the data, so anyone
-may see it and anything may be computed from it before a budget is charged.
+The custodian declared everything here in the manifest, and nothing was learnt from the data. Therefore anyone may see
+it, and anything may be computed from it before a budget is charged.
 
 Every stored value is a *code*: 0 stands for null (or for a value that was not declared or could not be read),
 and 1..size for the declared values in their declared order. Numbers and dates count in *units*: whole multiples
@@ -61,17 +61,17 @@ class Column:
 
     @property
     def declared(self) -> bool:
-        """Say whether every value of the column is public."""
+        """Return True if every value of the column is public."""
         return self.kind is not Kind.CATEGORY or self.values is not None
 
     @property
     def numeric(self) -> bool:
-        """Say whether the column can be summed."""
+        """Return True if the column can be summed."""
         return self.kind in (Kind.INTEGER, Kind.NUMBER)
 
     @property
     def ordered(self) -> bool:
-        """Say whether the column's values can be compared and cut into bins."""
+        """Return True if the column's values can be compared and cut into bins."""
         return self.kind in (Kind.INTEGER, Kind.NUMBER, Kind.DATE)
 
     @property
@@ -113,8 +113,8 @@ class Table:
     """A table of events, or the table of persons. Its columns include the person's own, which stand first.
 
     `cells_per_person` and `events_per_cell` are contribution bounds that the custodian declared as sensible
-    for a query that names none; they are public like all else here. So is the `profile`, the one thing that was learnt
-    from the data: by a release that was paid for.
+    for a query that names none; they are public like everything here. The `profile` is public too: it is the only part
+    that was learnt from the data, by a release that was paid for.
     """
 
     name: str
@@ -124,11 +124,11 @@ class Table:
     events_per_cell: int | None = None
     built: bool = False  # for one query, of one row for each person
     profile: TableProfile | None = None
-    events_expected: int | None = None  # about how many there are, if the custodian says so: for slots alone
+    events_expected: int | None = None  # about how many there are, if the custodian declares it: used for slots only
 
     @property
     def one_row_per_person(self) -> bool:
-        """Say whether a person has one row here, so that no contribution needs a bound."""
+        """Return True if each person has one row here, so that no contribution needs a bound."""
         return self.built or self.name == PERSONS
 
 
@@ -136,7 +136,7 @@ class Table:
 class Dataset:
     """A named source with its public schema and the cap on what may ever be revealed of one person.
 
-    `persons_max` is a public upper bound on the number of persons, on which the proofs against overflow stand. A
+    `persons_max` is a public upper bound on the number of persons; the proofs against overflow rely on it. A
     question costs at least `epsilon_min` (`least_charge.py`).
     """
 
@@ -148,7 +148,7 @@ class Dataset:
     tables: Mapping[str, Table]
     overcommit: bool = False
     epsilon_min: Decimal = EPSILON_MIN
-    persons_expected: int | None = None  # about how many there are, if the custodian says so: for slots alone
+    persons_expected: int | None = None  # about how many there are, if the custodian declares it: used for slots only
 
 
 V = TypeVar("V")

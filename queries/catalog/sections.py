@@ -38,11 +38,11 @@ class Section:
         return iter(self._document)
 
     def error(self, key: str, message: str) -> ManifestError:
-        """Return a refusal of a key, with its place."""
+        """Return the error for a key, with its place."""
         return ManifestError(f"{self.place}.{key}" if self.place else key, message)
 
     def done(self) -> None:
-        """Refuse the keys that nobody asked for."""
+        """Raise for keys that were not read."""
         for key in self._document:
             if key not in self._read:
                 near = difflib.get_close_matches(key, self._read, 1)
@@ -81,11 +81,11 @@ class Section:
         return tuple(several)
 
     def value(self, key: str) -> Any:
-        """Return what stands there, whatever it is."""
+        """Return the value of a key, of whatever type."""
         return self._take(key, REQUIRED)
 
     def words(self, key: str, default: tuple[str, ...], value: Any = None) -> tuple[str, ...]:
-        """Return a list of texts and numbers, as texts. It may be empty. `value` may stand for what is there."""
+        """Return a list of texts and numbers, as texts; it may be empty. `value` replaces the key's value."""
         value = self._take(key, default) if value is None else value
         if isinstance(value, tuple):
             return value
@@ -112,7 +112,7 @@ class Section:
         return value
 
     def is_false(self, key: str) -> bool:
-        """Say whether a key stands there as false, in place of what it is else."""
+        """Return True if a key has the value false in place of its usual value."""
         return self._take(key, None) is False
 
     def whole(self, key: str) -> int:

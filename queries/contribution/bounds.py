@@ -1,7 +1,7 @@
-"""How much of one person counts: what a query's answer is bounded to, and what a reader should know of it.
+"""How much of one person counts: the contribution bounds of a query, and notes on how they were chosen.
 
-Of the request and public metadata alone. The kernel enforces these bounds (`kernel.py`), the plan derives its
-sensitivities from them (`plan.py`).
+They depend on the request and public metadata only. The kernel enforces them (`kernel.py`), and the planner derives
+the sensitivities from them (`planner.py`).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 DEFAULT_CELLS_PER_PERSON = 10
 DEFAULT_EVENTS_PER_CELL = 10
 
-BOUNDLESS = 2**31 - 1  # as many cells as a person may be said to touch, where the catalog does not limit them
+BOUNDLESS = 2**31 - 1  # the number of cells that a person may touch if the catalog does not limit them
 
 
 def bounds(
     query: nodes.Query, table: Table, bound_keys: tuple[CellKey, ...], proposal: Proposal
 ) -> tuple[int, int, tuple[str, ...]]:
-    """Return cells per person and events per cell, and what a reader should know of how they were chosen.
+    """Return cells per person, events per cell, and notes on how they were chosen.
 
-    What the query names comes first, then what the profile proposes, what the custodian declared, and the defaults.
+    The query's own bounds come first, then the profile's proposal, the custodian's declaration, and the defaults.
     """
     if table.one_row_per_person:
         return 1, 1, ()
     notes = list(proposal.notes)
-    # A person's own attributes do not vary: only the other keys can spread a person over cells.
+    # A person's attributes do not vary. Only the other keys can spread a person over several cells.
     own = [key for key in bound_keys if not key.column.of_person]
     boundless = any(key.named is not None for key in own)
     reachable = BOUNDLESS if boundless else math.prod(key.size for key in own)

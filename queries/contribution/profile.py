@@ -1,14 +1,13 @@
 """The contribution profile: how much single persons contribute to each table, as noisy public histograms.
 
-For each table of events there is a histogram of the number of events per person, and for each column that cells can be
-made of two more: of the number of different values per person, and of the most events of a person with one value. (A
-date's values are its months. Where a column's null has a cell, null is a value.) From it the planner proposes bounds
-(`proposal.py`).
+Each table of events has a histogram of the number of events per person. Each column that can be a key has two more: the
+number of different values per person, and the most events of a person with one value. (The values of a date are its
+months. If null has a cell, null is a value.) The planner proposes bounds from the profile (`proposal.py`).
 
-The argument. In each histogram a person has one number, which is a function of their own events alone, and so is in
-exactly one bin; persons without events are in the bin of 0. Adding or removing a person changes one bin by 1: each
+The argument. In each histogram a person has one number, which depends on that person's events only, and is therefore
+in exactly one bin; persons without events are in the bin of 0. Adding or removing a person changes one bin by 1: each
 histogram has a sensitivity of 1 in L1 (and in L2), whatever the person did and without any bound on it. Each is
-released by a mechanism of its own, and the losses add up. Bins, tables and columns follow from the catalog alone.
+released by its own mechanism, and the losses add up. Bins, tables and columns follow from the catalog only.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ EVENTS_MAX = 2**20  # the last bin of events; whoever has more is in it too
 VALUES_MAX = 10_000  # columns with more values have no histograms
 PERIOD = "month"  # a date's values
 CONFIDENCE = 0.95
-HARDLY_EVER, SELDOM = 1e-6, 0.05  # how often noise alone makes an empty histogram seem to have somebody
-STEP = 3  # bins: somebody may well have nearly three times as much as the others
+HARDLY_EVER, SELDOM = 1e-6, 0.05  # chances that noise alone makes an empty histogram look occupied
+STEP = 3  # bins: one person may have nearly three times as much as the others
 
 
 class Counted(StrEnum):
@@ -60,7 +59,7 @@ class Counted(StrEnum):
 
 @dataclass(frozen=True)
 class Draft:
-    """A histogram before it is made: what is counted, and to which number (the last bin has what is beyond)."""
+    """A histogram before it is made: what is counted, and up to which number (the last bin holds everything beyond)."""
 
     table: Table
     key: CellKey | None  # None: all events of the table
@@ -123,7 +122,7 @@ def key_of(column: Column, table: Table) -> CellKey | None:
 
 
 def canonical(plan: Plan) -> str:
-    """Return a text that two plans share exactly when they describe the same at the same price."""
+    """Return a text that is equal for two plans exactly if they describe the same histograms at the same price."""
     histograms = [
         {
             "table": draft.table.name,
@@ -179,7 +178,7 @@ def read(body: Mapping[str, Any]) -> Mapping[str, TableProfile]:
 
 
 def with_profile(dataset: Dataset, profile: Mapping[str, TableProfile]) -> Dataset:
-    """Return a dataset whose tables have their profiles, as far as these fit: they may be of an earlier edition."""
+    """Return the dataset with the fitting parts of profiles on its tables: they may be of an earlier edition."""
     tables = {
         name: replace(table, profile=_fitting(profile.get(name), table)) for name, table in dataset.tables.items()
     }
@@ -187,9 +186,9 @@ def with_profile(dataset: Dataset, profile: Mapping[str, TableProfile]) -> Datas
 
 
 def _fitting(profile: TableProfile | None, table: Table) -> TableProfile | None:
-    """Return a profile with the columns that a table still has, and that have no more values than it knows of.
+    """Return the profile's columns that the table still has and that have no more values than the profile covers.
 
-    The months of a date are known in whatever number: data grow.
+    A date may have more months than before, because data grow.
     """
     if profile is None or table.one_row_per_person:
         return None
@@ -204,7 +203,7 @@ def _fitting(profile: TableProfile | None, table: Table) -> TableProfile | None:
 
 
 def histogram_of(shown: Mapping[str, Any]) -> Histogram:
-    """Return a histogram from how it is shown."""
+    """Return a histogram from its shown form."""
     return Histogram(shown["most"], tuple(shown["persons"]), float(shown["scale"]))
 
 
@@ -212,19 +211,20 @@ def histogram_of(shown: Mapping[str, Any]) -> Histogram:
 def likely(histogram: Histogram) -> Histogram:
     """Return a histogram without what is likely noise. Post-processing: only released numbers are used.
 
-    Of the bins of large numbers most are empty, but a few persons that the noise put there would outweigh everybody
-    else. An empty bin passes scale * ln(1 / (2 p)) with probability p. So the noisy numbers stand (below 0 as 0) up to
-    a last bin, which is found in steps: the last that noise would hardly ever reach, or else the largest; from there
-    on any of the next few that noise would seldom reach. Beyond it stands no more than the noisy number and a little of
-    the noise, and no more than the tail that all the others let expect (`tails.py`): for the noise hides the few
-    who have the most, and what is cut off of them would be said to be nothing.
+    Most bins of large numbers are empty, but a few persons that noise puts there would outweigh everybody else. An
+    empty bin passes scale * ln(1 / (2 p)) with probability p. Noisy numbers are kept (negative ones as 0) up to a last
+    bin, which is found in steps: first the last bin above a level that noise hardly ever reaches, or else the largest
+    bin; then any of the next few bins above a level that noise seldom reaches. Beyond the last bin a number is at most
+    the noisy number plus a little noise, and at most the tail fitted to the other bins (`tails.py`). Without that tail
+    the few persons who have the most would be hidden by the noise, and the loss from cutting them off would be taken as
+    0.
     """
     scale, persons = histogram.scale, [max(0, number) for number in histogram.persons]
 
     def passes(place: int, chance: float) -> bool:
         return persons[place] > scale * math.log(1 / (2 * chance))
 
-    # The bin of 0 is left aside: it says nothing of those who have events.
+    # The bin of 0 is left out: it holds the persons without events.
     places = range(1, len(persons))
     sure = [place for place in places if passes(place, HARDLY_EVER / len(places))]
     last = max(sure, default=max(places, key=lambda place: persons[place]))

@@ -7,15 +7,15 @@ each, the expected error of a mean cell, relative to its size, is
 
 where lost(c) = sum of max(0, number - c) over persons / sum of their numbers, `noise` is the mean absolute value of the
 noise on a count of what is counted, and `total` the sum of all cells, so that total / cells is a mean cell. All of
-it comes from noisy histograms that were paid for, and from the query: no data are touched, and the result is as public.
+it comes from noisy histograms that were paid for and from the query. No data are touched, so the result is public.
 
-A person's number of cells is not always in the profile; what is known is always a number that it cannot pass:
+A person's number of cells is not always in the profile, but an upper bound of it is:
 
 - keys of one column: the number of different values of it (bins of values are no more than the values);
 - any keys: the number of events, and for each column its number of values times the cells that the other keys make.
 
-The one with the least sum is taken. In the same way the events in one cell are no more than all events, and no more
-than the most with one value of a column whose every value has cells of its own.
+The bound with the least sum is used. Likewise the events in one cell are at most all events, and at most the most
+events with one value of a column whose values each have their own cells.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Numbers:
 
     @classmethod
     def of(cls, histogram: Histogram, times: int = 1, most: int | None = None) -> Numbers:
-        """Return a histogram's numbers, less what is likely noise, each times a factor and none above `most`."""
+        """Return a histogram's numbers without likely noise, each times a factor and at most `most`."""
         ends = ((low * times, high * times, persons) for low, high, persons in likely(histogram).bins())
         if most is not None:
             ends = ((min(low, most), min(high, most), persons) for low, high, persons in ends)
@@ -53,15 +53,15 @@ class Numbers:
 
     @property
     def total(self) -> float:
-        """Return the sum of all persons' numbers, each taken to lie evenly within its bin."""
+        """Return the sum of all persons' numbers, assumed to be spread evenly within each bin."""
         return sum(persons * (low + high) / 2 for low, high, persons in self.bins)
 
     def lost(self, cap: int) -> float:
-        """Return which share of the total lies beyond a cap on each person's number."""
+        """Return the share of the total that lies beyond a cap on each person's number."""
         return sum(persons * _excess(low, high, cap) for low, high, persons in self.bins) / self.total
 
     def caps(self) -> list[int]:
-        """Return the caps among which the best is looked for: the ends of the bins."""
+        """Return the candidate caps: the ends of the bins."""
         return sorted({end for low, high, _ in self.bins for end in (low, high) if end >= 1})
 
 
@@ -75,7 +75,7 @@ def _excess(low: int, high: int, cap: int) -> float:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Bounds for what a query left open (None for what it named), with what a reader should know of them."""
+    """Bounds that a query left open (None for those it named), with notes about them."""
 
     cells_per_person: int | None = None
     events_per_cell: int | None = None
@@ -91,10 +91,10 @@ def propose(
     *,
     events_max: int = EVENTS_MAX,
 ) -> Proposal:
-    """Return bounds for what a query over a table leaves open; none without a profile that shows anybody.
+    """Return the bounds that a query over a table leaves open; no bounds without a profile that shows anybody.
 
-    `measures` is the number of equal parts that what may be spent is split into; no more events in a cell are proposed
-    than `events_max`.
+    `measures` is the number of equal parts into which the charge is split. At most `events_max` events in a cell are
+    proposed.
     """
     if table.profile is None:
         return Proposal()
@@ -109,7 +109,7 @@ def propose(
     size = whole / math.prod(key.size for key in keys)
     cells_lost = {cap: cells.lost(cap) for cap in cells.caps()}
     events_lost = {cap: events.lost(cap) for cap in sorted({min(cap, events_max) for cap in events.caps()})}
-    if not asks_cells:  # what is given loses the same beside any other
+    if not asks_cells:  # a bound that is given loses the same with every choice of the other
         cells_lost = {min(reachable, query.bounds.cells_per_person or 1): 0.0}
     if not asks_events:
         events_lost = {1 if of_persons else query.bounds.events_per_cell or 1: 0.0}
@@ -135,14 +135,14 @@ def propose(
 def losses(
     table: Table, keys: Sequence[CellKey], cells_per_person: int, events_per_cell: int
 ) -> tuple[float | None, float | None]:
-    """Return which shares of persons' cells and of their events in a cell lie beyond bounds, whoever chose them.
+    """Return the shares of persons' cells, and of their events in a cell, that lie beyond given bounds.
 
     None where no profile shows anybody.
     """
     if table.profile is None:
         return None, None
     own = [key for key in keys if not key.column.of_person]
-    # Of a key without declared values it is not known how many cells it has: persons have no more than events.
+    # The number of cells of a key without declared values is not known. A person has at most one per event.
     unbounded = any(key.named is not None for key in own)
     reachable = EVENTS_MAX if unbounded else math.prod(key.size for key in own)
     cells, events = _cells(table, table.profile, keys, reachable), _events(table, table.profile, keys)
@@ -154,9 +154,9 @@ def losses(
 def counted(
     table: Table, keys: Sequence[CellKey], cells_per_person: int, events_per_cell: int
 ) -> tuple[float, float] | None:
-    """Return how many cells persons touch within the bounds, all persons together, and with how many events.
+    """Return how many cells all persons together touch within the bounds, and with how many events.
 
-    None where no profile shows anybody. Of cells it is no less than there are, as all that is known of them.
+    None if no profile shows anybody. The number of cells is an upper bound, because only bounds are known.
     """
     cells_lost, events_lost = losses(table, keys, cells_per_person, events_per_cell)
     if table.profile is None or cells_lost is None or events_lost is None:
@@ -168,18 +168,18 @@ def counted(
 
 
 def events_lost(table: Table, most: int) -> float | None:
-    """Return which share of a table's events lies beyond a number for each person; None without a profile."""
+    """Return the share of a table's events that lies beyond a cap on each person's number; None without a profile."""
     numbers = None if table.profile is None else Numbers.of(table.profile.events)
     return None if numbers is None or not numbers.bins else numbers.lost(most)
 
 
 def counts_persons(query: nodes.Query) -> bool:
-    """Say whether a query counts nothing but persons, so that events per cell do not matter."""
+    """Return True if a query counts only persons, so that events per cell do not matter."""
     return all(isinstance(one, nodes.Count | nodes.Proportion) and one.of == "persons" for _, one in query.select)
 
 
 def _cells(table: Table, profile: TableProfile, keys: Sequence[CellKey], reachable: int) -> Numbers:
-    """Return numbers that persons' numbers of cells do not pass: those with the least sum of what is known."""
+    """Return upper bounds of persons' numbers of cells: those with the least sum among the known ones."""
     known = [Numbers.of(profile.events, most=reachable)]
     for name, column in profile.columns.items():
         own = [key for key in keys if key.column.name == name]
@@ -190,16 +190,16 @@ def _cells(table: Table, profile: TableProfile, keys: Sequence[CellKey], reachab
 
 
 def _events(table: Table, profile: TableProfile, keys: Sequence[CellKey]) -> Numbers:
-    """Return numbers that persons' events in one cell do not pass: those with the least sum of what is known."""
+    """Return upper bounds of persons' events in one cell: those with the least sum among the known ones."""
     names = [key.column.name for key in keys if _parts_values(key, table)]
     known = [Numbers.of(profile.columns[name].repeats) for name in names if name in profile.columns]
     return min([Numbers.of(profile.events), *known], key=lambda numbers: numbers.total)
 
 
 def _merges_values(key: CellKey, table: Table) -> bool:
-    """Say whether all events with one value of a profiled column fall into one cell of the key, or none."""
+    """Return True if all events with one value of a profiled column fall into one cell of the key, or into none."""
     profiled = key_of(key.column, table)
-    if profiled is not None and key.part is not None:  # of a date, of which the months are profiled
+    if profiled is not None and key.part is not None:  # a date's months are profiled
         return key.part in ("year", "quarter", "month")
     if profiled is None or profiled.edges is None:
         return profiled is not None
@@ -207,9 +207,9 @@ def _merges_values(key: CellKey, table: Table) -> bool:
 
 
 def _parts_values(key: CellKey, table: Table) -> bool:
-    """Say whether all events in one cell of the key have one value of a profiled column."""
+    """Return True if all events in one cell of the key have the same value of a profiled column."""
     profiled = key_of(key.column, table)
-    if profiled is None or key.part is not None:  # a part of a date is the same in many periods
+    if profiled is None or key.part is not None:  # a part of a date repeats in many periods
         return False
     if key.edges is None:
         return True
@@ -219,11 +219,11 @@ def _parts_values(key: CellKey, table: Table) -> bool:
 def _noise(privacy: nodes.Privacy, measures: int) -> Callable[[int, int], float]:
     """Return the mean absolute noise on a count by its bounds: Laplace's scale, or sqrt(2 / pi) of Gaussian's."""
     if privacy.rho_nano is None:
-        # What margins will cost is not known yet: bounds are chosen as for an epsilon of 1.
+        # The cost of margins is not known yet: bounds are chosen as for an epsilon of 1.
         epsilon = (privacy.epsilon_nano or NANO) / NANO / measures
         return lambda cells, events: cells * events / epsilon
     root = math.sqrt(2 * privacy.rho_nano / NANO / measures)
-    # The planner takes whichever is smaller (`plan._price`).
+    # The planner takes the smaller one.
     return lambda cells, events: events / root * min(cells, math.sqrt(cells * 2 / math.pi))
 
 

@@ -1,8 +1,8 @@
 """The exact histograms of a contribution profile: one pass over each person-ordered table.
 
-Like the kernel of queries (`kernel.py`) it walks the stream, knows one person at a time, and refuses a stream in
-which a person number decreases: a person who came twice would be counted twice. No sum depends on the order of events
-within a person or on batches; ranges of persons are streamed at once and their bins added up, exactly.
+Like the kernel of queries (`kernel.py`) it reads the stream, keeps one person at a time, and refuses a stream in which
+a person number decreases: a person who came twice would be counted twice. No sum depends on the order of events within
+a person or on batches. Ranges of persons are streamed in parallel and their bins are added, exactly.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _tally(
     repeat_starts: NDArray[np.int64],
     repeats: NDArray[np.int64],
 ) -> int:
-    """Put each person who was passed into one bin of `values` and one of `repeats`.
+    """Put each finished person into one bin of `values` and one of `repeats`.
 
     `current` holds the person the stream is at, in how many cells they are so far and the most events in one of them;
     `events[c]` counts the events in cell c of its last person. An event of cell -1 is in none.
@@ -96,7 +96,7 @@ def _tally(
 
 
 class _Tally:
-    """The two histograms of one key (or, without one, that of all events) while a stream goes by."""
+    """The two histograms of one key (or, without a key, the one of all events) while a stream is read."""
 
     def __init__(self, drafts: Sequence[Draft]) -> None:
         self._key = drafts[0].key
@@ -107,7 +107,7 @@ class _Tally:
         self._events = np.zeros(cells, dtype=np.int64)
         starts = {draft.counted: np.array(draft.starts, dtype=np.int64) for draft in drafts}
         self._value_starts = starts.get(Counted.VALUES, np.zeros(1, dtype=np.int64))
-        # All events are the events of one cell: their number is that of the most in it.
+        # All events are in one cell, so their number is the most events in a cell.
         self._repeat_starts = starts[Counted.EVENTS if self._key is None else Counted.REPEATS]
         self._values = np.zeros(len(self._value_starts), dtype=np.int64)
         self._repeats = np.zeros(len(self._repeat_starts), dtype=np.int64)
@@ -134,7 +134,7 @@ class _Tally:
             raise EngineFailed(DISORDER)
 
     def persons(self) -> dict[Counted, NDArray[np.int64]]:
-        """Return the histograms, the last person in them. Once, at the end."""
+        """Return the histograms, including the last person. Call once, at the end."""
         here, active, most = (int(number) for number in self._current)
         if here != NOBODY:
             self._values[_bin(self._value_starts, active)] += 1
@@ -153,7 +153,7 @@ def tally(plan: Plan, engine: Engine) -> list[NDArray[np.int64]]:
             parts = list(threads.map(lambda persons, drafts=drafts: _part(drafts, engine, persons), ranges))
         for vectors in zip(*parts, strict=True):
             persons = np.add.reduce(vectors, dtype=np.int64)
-            # Whoever has no event is in no stream, and has none of anything.
+            # Persons without events are in no stream; their numbers are 0.
             persons[0] += everybody - int(persons.sum())
             found.append(persons)
     return found
@@ -165,7 +165,7 @@ def _part(drafts: Sequence[Draft], engine: Engine, persons: range) -> list[NDArr
     tallies = [_Tally(group) for group in groups]
     names = [group[0].key.column.name for group in groups if group[0].key is not None]
     for person, batch in engine.columns(drafts[0].table, names, persons):
-        # In order, and so the ends of a batch are its least and greatest: nobody is counted by two streams.
+        # The batch is ordered, so its ends are its least and greatest persons: nobody is counted by two streams.
         if len(person) and not persons.start <= person[0] <= person[-1] < persons.stop:
             raise EngineFailed(DISORDER)
         for one in tallies:

@@ -1,24 +1,24 @@
-"""What is cut off of the data before the noise, said of every statistic: it is in no margin.
+"""What bounds cut off before the noise is added. It is reported for every statistic, because no margin includes it.
 
-A margin says how far the noise may take a number from the *bounded* truth. Bounds cut off what is beyond them: cells
-and events of a person (`kernel.py`), values beyond the range of a sum, values of a per-person table. So each
-statistic says how that was chosen:
+A margin bounds the distance between a number and the *bounded* truth. Bounds cut off everything beyond them: cells
+and events of a person (`kernel.py`), values beyond the range of a sum, values of a per-person table. Each statistic
+reports how these bounds were chosen:
 
 - `none`: nothing is cut off, and the catalog proves it (persons with one row each, keys that are attributes of the
   person, values within the column's own range, which the import enforces);
-- `profile`: the dataset's contribution profile says how much is expected to be cut off (`expected_loss`);
-- `asked`: whoever asks chose the bounds. Where there is a profile `expected_loss` is said, too;
-- `unknown`: nobody who asks chose them, and no profile says what they cut off. Bounds in the manifest are of this kind:
+- `profile`: the dataset's contribution profile gives the expected loss (`expected_loss`);
+- `asked`: the asker chose the bounds. With a profile, `expected_loss` is given too;
+- `unknown`: the asker did not choose them, and no profile gives the loss. Bounds in the manifest are of this kind:
   the custodian chose them, but a choice is no measurement.
 
-Where several things are cut off, the worst word in this order is said.
+If several things are cut off, the statistic gets the last of these words that applies.
 
 `expected_loss` is the share of what persons contribute that the contribution bounds cut off: of their cells, for a
 count of persons; of their cells and events else. It follows from noisy histograms that were paid for (post-processing),
-over all events of the table, before any filter. What the clamping of values moves is not part of it, for no profile
-knows of it.
+over all events of the table, before any filter. It does not include the effect of clamping values, because no profile
+measures it.
 
-All of it follows from the query, the catalog and the profile, so it may be said before a charge, for free.
+All of it follows from the query, the catalog and the profile. Therefore it can be reported before a charge, for free.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from queries.binding.per_person import BuiltValue
     from queries.plan import Factor, Output, Plan
 
-DIGITS = 4  # of an expected loss: noisy histograms know no more
+DIGITS = 4  # digits of an expected loss: noisy histograms are no more exact
 
 
 class Truncation(StrEnum):
-    """How what is cut off was chosen, from the best known to the worst."""
+    """How the bounds that cut something off were chosen, from the best known to the worst."""
 
     NONE = "none"
     PROFILE = "profile"
@@ -56,9 +56,9 @@ ORDER = tuple(Truncation)
 
 @dataclass(frozen=True)
 class Cut:
-    """One thing that is cut off: what is done, in words, how it was chosen, and the share that it is expected to lose.
+    """One bound that cuts something off: a description, how it was chosen, and the expected share that is lost.
 
-    `of_values` says that it is a clamping of values, which no profile knows of.
+    `of_values` is True for a clamping of values, which no profile measures.
     """
 
     words: str
@@ -69,7 +69,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Whole:
-    """All that is cut off of a statistic. `loss` is None where nothing is cut off or nobody knows how much."""
+    """Everything that is cut off for one statistic. `loss` is None if nothing is cut off or the amount is unknown."""
 
     truncation: Truncation
     loss: float | None
@@ -84,7 +84,7 @@ class Whole:
 
 
 def of(plan: Plan, output: Output) -> Whole:
-    """Return what is cut off of one statistic of a plan."""
+    """Return what is cut off for one statistic of a plan."""
     cuts = (*_contributions(plan, output), *_clamped(output), *_built(plan, output))
     worst = max((cut.truncation for cut in cuts), key=ORDER.index, default=Truncation.NONE)
     losses = [cut.loss for cut in cuts if not cut.of_values]
@@ -102,7 +102,7 @@ def _chosen(*, asked: bool, loss: float | None) -> Truncation:
 
 
 def _contributions(plan: Plan, output: Output) -> Iterator[Cut]:
-    """Yield what the contribution bounds cut off."""
+    """Yield the cuts of the contribution bounds."""
     if plan.table.one_row_per_person:
         return
     reachable = cells_within_reach(plan)
@@ -120,16 +120,17 @@ def _contributions(plan: Plan, output: Output) -> Iterator[Cut]:
 
 
 def cells_within_reach(plan: Plan) -> int | None:
-    """Return how many cells one person could touch, or None where an undeclared key leaves it open."""
+    """Return how many cells one person could touch, or None if an undeclared key leaves it open."""
     own = [key for key in plan.keys if not key.column.of_person]
-    # How many values of an undeclared key are named is not known beforehand, and an answer says what its estimate said.
+    # The number of named values of an undeclared key is not known beforehand, and an answer reports what its estimate
+    # did.
     if any(key.named is not None for key in own):
         return None
     return math.prod(key.size for key in own)
 
 
 def _clamped(output: Output) -> Iterator[Cut]:
-    """Yield what narrower bounds of values than the column's own move."""
+    """Yield the cuts of value bounds that are narrower than the column's own."""
     for x in _factors(output):
         low, high, lowest, highest = map(x.column.value, (x.low, x.high, x.column.low, x.column.high))
         ends = [f"below {low:,} for {low:,}"] if low > lowest else []
@@ -145,7 +146,7 @@ def _factors(output: Output) -> Iterable[Factor]:
 
 
 def _built(plan: Plan, output: Output) -> Iterator[Cut]:
-    """Yield what is cut off of the values of a per-person table that a statistic depends on."""
+    """Yield the cuts of the per-person values that a statistic depends on."""
     if plan.built is None:
         return
     assert isinstance(plan.query.source, nodes.PerPerson)
@@ -169,11 +170,11 @@ def _of_value(plan: Plan, value: BuiltValue, *, asked: bool) -> Cut | None:
             if events.one_row_per_person and column.low <= 0 and column.high >= 1:
                 return None
         case "sum":
-            # Of one row the sum is a value; of several it goes beyond what one value can be.
+            # The sum of one row is a value of the column; the sum of several rows can be beyond its range.
             if events.one_row_per_person and _holds_all(value):
                 return None
         case "days_to":
-            if not asked:  # up to the most days there can be, or those that the question is about
+            if not asked:  # up to the most days that are possible, or that the question is about
                 return None
         case "mean" | "min" | "max" | "first" | "last":
             if _holds_all(value):
@@ -186,7 +187,7 @@ def _of_value(plan: Plan, value: BuiltValue, *, asked: bool) -> Cut | None:
 
 
 def _holds_all(value: BuiltValue) -> bool:
-    """Say whether a built column holds every value of the column it is made of."""
+    """Return True if a built column holds every value of the column it is made of."""
     of, column = value.of, value.column
     assert of is not None
     return column.low * column.step <= of.low * of.step and column.high * column.step >= of.high * of.step
@@ -207,7 +208,7 @@ def _columns(plan: Plan, output: Output) -> frozenset[str]:
 
 
 def sentences(plan: Plan) -> dict[str, Truncation]:
-    """Return what a reader should know of what is cut off, the worst first; statistics that share it are in one."""
+    """Return notes on what is cut off, the worst first; statistics with the same cut share one note."""
     alike: dict[Whole, list[str]] = {}
     for output in plan.outputs:
         whole = of(plan, output)

@@ -1,13 +1,13 @@
-"""CSV, read strictly: no dialect, type or encoding is guessed, and no line can take another one with it.
+"""CSV, read strictly: no dialect, type or encoding is guessed, and no line can remove another one.
 
-Neighbours are parsed rows (docs/privacy.md, "The source must not couple persons"). So a record that is malformed within
-one line is left out and counted, for it can only remove itself, and whatever may have swallowed other lines stops the
-import with its place: a quote that is never closed, a record over several lines that does not fit the header. So do
-bytes that are not of the declared encoding: otherwise whoever lives in Köln would be missing.
+Neighbours are parsed rows (docs/privacy.md, "The source must not couple persons"). A record that is malformed within
+one line is left out and counted, because it can only remove itself. Anything that may have swallowed other lines stops
+the import with its place: a quote that is never closed, or a record over several lines that does not fit the header.
+Bytes that are invalid in the declared encoding stop it too: otherwise persons who live in Köln would be missing.
 
-The grammar is RFC 4180's, with what files in use have besides: lines end with CR LF, LF or CR, each where it stands; a
-quote inside a field that began without one is a character like others; blanks may follow a closing quote; empty lines
-are skipped. An empty field, quoted or not, is null.
+The grammar is RFC 4180's, extended for files in use: lines end with CR LF, LF or CR, even mixed in one file; a quote
+inside a field that began without one is an ordinary character; blanks may follow a closing quote; empty lines are
+skipped. An empty field, quoted or not, is null.
 
 The file is read in blocks of constant size. A compiled loop finds the fields of whole records; the columns that are
 wanted are copied into Arrow arrays, with the number of the line on which each record began.
@@ -42,7 +42,7 @@ HEADER_MAX = 2**20  # bytes within which the header ends
 RECORD_MAX = 2**26  # bytes of the longest record: what is longer is a missing quote, or no CSV
 
 _QUOTE, _LF, _CR, _BLANK, _TAB = 34, 10, 13, 32, 9
-# Places in the array in which the loop keeps where it is and hands back what it found.
+# Places in the array in which the loop keeps its position and returns what it found.
 _CONSUMED, _RECORDS, _LINE, _MALFORMED, _FIRST_MALFORMED, _DOUBTFUL, _FIRST_DOUBTFUL, _WRONG, _OPENED = range(9)
 _UNCLOSED, _TORN = 1, 2
 
@@ -51,8 +51,8 @@ _UNCLOSED, _TORN = 1, 2
 class Found:
     """What was found in a file besides its records. Lines count from 1, the header included; 0 is none.
 
-    `malformed` records were left out. `doubtful` ones are kept: they are well formed, but run over several lines each
-    of which would be a record by itself, as two stray quotes make it look.
+    `malformed` records were left out. `doubtful` ones are kept: they are well formed, but span several lines, each of
+    which would be a record by itself. Two stray quotes look like that.
     """
 
     malformed: int = 0
@@ -62,7 +62,7 @@ class Found:
 
 
 class Delimited:
-    """A CSV file whose header was read. `names` are its columns as they stand there, repeated ones too."""
+    """A CSV file whose header was read. `names` are its columns as written, including repeated ones."""
 
     def __init__(self, path: Path, *, delimiter: str, encoding: str) -> None:
         """Raise ImportFailed if there is no header in the declared encoding."""
@@ -91,7 +91,7 @@ class Delimited:
             nonlocal length
             for line in io.StringIO(block.decode("utf-8", "ignore"), newline=""):
                 length += len(line.encode("utf-8"))
-                yield line if not re.fullmatch(r"sep=.[\r\n]*", line) else ""  # a note of Excel to itself
+                yield line if not re.fullmatch(r"sep=.[\r\n]*", line) else ""  # Excel's own line
 
         reader = csv.reader(lines(), delimiter=self._delimiter, strict=True)
         try:
@@ -105,8 +105,8 @@ class Delimited:
     def batches(self, wanted: Sequence[int], progress: Callable[[float], None]) -> Iterator[pa.RecordBatch]:
         """Yield the columns at the places `wanted` as texts `0`, `1`..., and as `line` where each record began.
 
-        Raises ImportFailed, with the place, for whatever may have swallowed other lines. `found` is complete when the
-        last batch is out.
+        Raises ImportFailed, with the place, for anything that may have swallowed other lines. `found` is complete when
+        the last batch is out.
         """
         slots = np.full(len(self.names), -1, np.int64)
         slots[list(wanted)] = np.arange(len(wanted))
@@ -183,7 +183,7 @@ class Delimited:
             try:
                 if encoding != "utf-8":
                     yield decoder.decode(block, not block).encode("utf-8")
-                else:  # what decodes is UTF-8 already, and pure ASCII need not be decoded to know it
+                else:  # UTF-8 already, and pure ASCII needs no check
                     if decoder.getstate()[0] or not block.isascii():
                         decoder.decode(block, not block)
                     yield block
@@ -194,7 +194,7 @@ class Delimited:
             block = file.read(BLOCK)
 
     def _not_of_encoding(self, at: int, error: UnicodeDecodeError) -> ImportFailed:
-        """Find the line of the first bytes that are none of the encoding's: `at` so many bytes from the start."""
+        """Find the line of the first bytes that are invalid in the encoding: `at` bytes from the start."""
         decoder = codecs.getincrementaldecoder(ENCODINGS[self._encoding])("ignore")
         line, last = 1, ""
         with self._path.open("rb") as file:
@@ -229,8 +229,8 @@ def _find_records(
 ) -> None:
     """Find the fields of the whole records at the start of `data`, until it ends or the arrays are full.
 
-    `slots` says for each field of a record where its start, its length and whether it has doubled quotes go; -1 for
-    nowhere. What is incomplete at the end is left for another call with more bytes, unless `final`.
+    `slots` gives, for each field of a record, where to store its start, its length and whether it has doubled quotes;
+    -1 means nowhere. An incomplete record at the end is left for another call with more bytes, unless `final`.
     """
     size, fields, capacity = len(data), len(slots), len(lines)
     at, line, records = 0, found[_LINE], 0
@@ -341,7 +341,7 @@ def _copy(
     copied: NDArray[np.uint8],
     offsets: NDArray[np.int32],
 ) -> None:
-    """Copy texts one after the other, doubled quotes as one."""
+    """Copy texts one after the other; a doubled quote becomes one quote."""
     to = 0
     for i in range(len(starts)):
         offsets[i] = to

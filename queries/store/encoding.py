@@ -1,18 +1,18 @@
 """Source values -> codes: total SQL expressions for each kind of column.
 
-Total means: whatever a source holds (text in a number, NaN, infinities, dates that do not exist) becomes a code and
-never an error. How values are written is said by the manifest (`reading.py`), never learnt from the data, and a value
-is read by itself alone. What was lost on the way is counted for the admin's report:
+Total means that anything in a source (text in a number, NaN, infinities, dates that do not exist) becomes a code and
+never an error. The manifest declares how values are written (`formats.py`); this is never learnt from the data, and
+each value is read by itself. Losses on the way are counted for the admin's report:
 
 - *coerced*: could not be read as the column's type, and became null;
 - *unknown*: a category that was not declared, and became null;
 - *clamped*: a number or a date beyond the declared bounds, moved to the nearest bound.
 
-No loss is what the custodian declared to mean nothing: *missing* words, and values *outside* the bounds where the
-manifest says that these are null.
+These are no losses, because the custodian declared them: *missing* words, and values *outside* the bounds if the
+manifest makes them null.
 
-A value is read in two steps, each a column of its own so that DuckDB computes it once: its text without blanks around
-it, then the value (whole steps, days, 0 or 1, or a text).
+A value is read in two steps, each its own column so that DuckDB computes it once: first its text without surrounding
+blanks, then the value (whole steps, days, 0 or 1, or a text).
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _WHOLE = r"(0|-?[1-9][0-9]*)"
 _PLAIN = r"[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
 _DAY = "^[0-9]{4}[-/]"
 _ZONE = "[0-9 ](Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
-_EXACT = 2**53  # from here on not every whole number is a double
+_EXACT = 2**53  # above it, not every whole number is a double
 
 
 @dataclass(frozen=True)
 class Coding:
-    """SQL for the code of a column, and for what became of a value.
+    """SQL for the code of a column, and for how its values were lost.
 
-    `text` is over a source's row, `value` over that and `text` under the name `text_name`, the others over both and
+    `text` reads a source's row. `value` reads the row and `text` under the name `text_name`. The others read both and
     `value` under the name `value_name`. `code` is 0 for null. The others are true or false, and at most one is true.
     """
 
@@ -88,7 +88,7 @@ def text(value: str) -> str:
 
 
 def coding(column: Column, source: str, source_type: str, reading: Reading) -> Coding:
-    """Return how a column is coded from the SQL expression `source` of DuckDB type `source_type`.
+    """Return the coding of a column from the SQL expression `source` of DuckDB type `source_type`.
 
     The code of an undeclared category is its value: the caller puts a number in its place.
     """
@@ -111,7 +111,7 @@ def reading_of(relation: str, codings: Sequence[Coding]) -> str:
 
 
 def trimmed(source: str) -> str:
-    """Return SQL for a text without the blanks around it. Most have none, which is quick to see."""
+    """Return SQL for a text without the blanks around it. Most texts have none, which is quick to check."""
     value = f"TRY_CAST({source} AS VARCHAR)"
     plain = " AND ".join(f"ascii({end}) BETWEEN 33 AND 126" for end in (value, f"right({value}, 1)"))
     return f"CASE WHEN {plain} THEN {value} ELSE trim({value}, {text(BLANKS)}) END"
@@ -157,7 +157,7 @@ def _category(column: Column, source: str, source_type: str, reading: Reading) -
     kept = _value_name(column.name)
     if not column.declared:
         return Coding(column.name, written, value, kept, null, missing, unknown=unread)
-    # A text is the declared one that it is, or else the one that is the same whole number: 1.0 is 1, and 1 is 1.0.
+    # A text is the declared value with the same spelling, or else the one that is the same whole number: 1.0 is 1.
     spelled = [kept]
     if whole != here and any(re.fullmatch(_WHOLE, declared) for declared in values):
         spelled.append(_whole(kept, zeros))
@@ -235,15 +235,15 @@ def _date_of_text(here: str, column: Column, reading: Reading) -> str:
         date = f"TRY_CAST({_in_zone(read, reading) if re.search('%[zZ]', form) else read} AS DATE)"
         if re.search("%-?y", form):
             dates.append(_century(date, column))
-        else:  # %Y takes two digits too: they would be a year of the first century
+        else:  # %Y accepts two digits too, as a year of the first century
             dates.append(f"CASE WHEN year({date}) >= 100 THEN {date} END")
     return f"coalesce({', '.join(dates)})"
 
 
 def _century(date: str, column: Column) -> str:
-    """Return SQL for a date whose year had two digits: in the century that puts it within the bounds of the column.
+    """Return SQL for a date whose year had two digits, in the century that puts it within the column's bounds.
 
-    The engine's own (1969 to 2068) comes first; where none fits, it stays.
+    The engine's own century (1969 to 2068) is tried first, and is kept if none fits.
     """
     low, high = (f"DATE '1970-01-01' + ({days})::INTEGER" for days in (column.low, column.high))
     shifted = [f"TRY_CAST({date} {sign} INTERVAL 100 YEAR AS DATE)" for sign in "-+"]
@@ -280,10 +280,9 @@ def _number(column: Column, source: str, source_type: str, reading: Reading) -> 
 
 
 def _plain(written: str, reading: Reading) -> str:
-    """Return SQL for a number as SQL writes it, from one with the manifest's decimal and thousands marks.
+    """Return SQL for a number in SQL's spelling, from one with the manifest's decimal and thousands marks.
 
-    A text that does not have them where they belong becomes one that is no number: 1.5 is not 15 where thousands have
-    a point.
+    A text with misplaced marks becomes a text that is no number: 1.5 is not 15 if the point marks thousands.
     """
     if reading.decimal == "." and not reading.thousands:
         return written
@@ -317,7 +316,7 @@ def _steps_of_text(column: Column, here: str) -> str:
     if digits > 20 or (step * power).denominator != 1:
         return doubles
     if step * power == 1 and digits <= 15 and max(-column.low, column.high) < _EXACT // 4:
-        # Quicker. A decimal of so few units times ten to k is less than half from them in doubles.
+        # Quicker: for so few units, a double times ten to the k is less than a half away from the decimal.
         return f"coalesce(round(TRY_CAST({here} AS DECIMAL(18, {digits}))::DOUBLE * {power})::BIGINT, {doubles})"
     decimal = f"TRY_CAST({here} AS DECIMAL({37 - digits}, {digits}))"
     scaled = f"({decimal} * CAST({power} AS DECIMAL({digits + 1}, 0)))::HUGEINT"
@@ -328,13 +327,13 @@ def _steps_of_text(column: Column, here: str) -> str:
 
 
 def _steps_of_double(column: Column, number: str) -> str:
-    """Return SQL for a double in whole steps, NULL for what is no finite number."""
+    """Return SQL for a double in whole steps, NULL if it is not finite."""
     steps = Fraction(1) / Fraction(column.step)  # x / 0.01 is less exact than x * 100
     scaled = f"({number} * {steps.numerator}.0 / {steps.denominator}.0)"
-    # Far beyond the bounds a double is no whole number of 64 bits: clamp first, outside by one to be counted.
+    # Far beyond the bounds a double does not fit 64 bits: clamp first, one outside so that it is counted.
     held = f"greatest(least({scaled}, {column.high + 1}::DOUBLE), {column.low - 1}::DOUBLE)"
-    # x - x is 0 for finite numbers alone. (isnan() and isinf() are decided from a Parquet file's minimum and maximum,
-    # which know nothing of NaN; LEAST and GREATEST skip nulls, so a null must not reach them.)
+    # x - x is 0 only for finite numbers. (DuckDB decides isnan() and isinf() from a Parquet file's minimum and maximum,
+    # which ignore NaN. LEAST and GREATEST skip nulls, so a null must not reach them.)
     return f"CASE WHEN ({number} - {number}) = 0 THEN round({held})::BIGINT END"
 
 
@@ -352,10 +351,10 @@ def _numbers(words: tuple[str, ...]) -> list[str]:
 
 
 def _bounded(column: Column, source: str, reading: Reading, written: str, value: str, missing: str) -> Coding:
-    """Return the coding of units that are null for what could not be read or is missing."""
+    """Return the coding of units, which are null if a value is missing or could not be read."""
     kept = _value_name(column.name)
     beyond = f"coalesce({kept} NOT BETWEEN {column.low} AND {column.high}, false)"
-    # CASE and not GREATEST: that ignores nulls.
+    # CASE, because GREATEST ignores nulls.
     low, high = (0, 0) if reading.outside == NULL else (1, column.size)
     code = (
         f"CASE WHEN {kept} IS NULL THEN 0 WHEN {kept} < {column.low} THEN {low} "

@@ -1,23 +1,24 @@
 """One person, one id: the canonical form of an identifier, as one total SQL expression for each type of column.
 
-The id is the unit of privacy. Were it read in two ways, one person would be two, and would move a count by two while
-the noise covers one. So the form is a function of the id's own value (and of the manifest), and of nothing else:
+The id is the unit of privacy. If one id were read in two ways, one person would become two and move a count by two,
+while the noise covers one. Therefore the form depends only on the id's own value and on the manifest:
 
-- blanks around it are trimmed; what is empty then is no id;
-- what reads as a whole number is that number, whatever its type and its size: `7`, `7.0`, `0007`, `7e0`, `+7`, the
-  double 7.0 and the decimal 7.000 are all `7`;
+- blanks around it are trimmed; an empty text is no id;
+- a text or number that reads as a whole number is that number, whatever its type and its size: `7`, `7.0`, `0007`,
+  `7e0`, `+7`, the double 7.0 and the decimal 7.000 are all `7`;
 - a number with a fraction, of a column of numbers, is its shortest decimal (a double 12.5, a decimal 12.50: `12.5`);
 - everything else is its text. A text with a fraction stays as it is: `12.10` and `12.1` may be site 12's tenth and
   first patient. Dates, booleans and UUIDs are their ISO, true/false and lower-case text. Bytes are the text they
-  encode. Midnight is its day, for programs write days as timestamps: `2020-01-01 00:00:00` is `2020-01-01`.
+  encode. A timestamp at midnight is its day, because programs write days as timestamps: `2020-01-01 00:00:00` is
+  `2020-01-01`.
 - null, NaN, infinities and the words of `missing` are no id.
 
-No two values of one kind share a form unless they are the same number or differ in blanks around them: the form of a
-number reads as itself, so no text that is no number has it. (Bytes that are no UTF-8 get a leading blank, which no
-trimmed text has.) It cannot depend on the type of the column: every branch below for a type of numbers gives what the
-branch for texts gives for that number's decimal text. docs/privacy.md ("One person is one person") has the argument.
+Two values of one kind share a form only if they are the same number or differ in surrounding blanks: the form of a
+number reads as that number, so no other text has it. (Bytes that are not UTF-8 get a leading blank, which no trimmed
+text has.) The form does not depend on the column's type: every branch below for a numeric type returns the same as the
+branch for texts does for the number's decimal text. docs/privacy.md ("One person is one person") has the argument.
 
-`id_type = "text"` turns the reading of numbers off for texts (numbers in columns of numbers keep the form above, for a
+`id_type = "text"` turns the reading of numbers off for texts (numbers in numeric columns keep the form above, because a
 number has no spelling: the double 7.0 is `7`). `id_type = "number"` reads every id as a decimal number, fractions too.
 """
 
@@ -38,7 +39,7 @@ BLANKS = "".join(
     map(chr, (0, *range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200E), 0x2028, 0x2029, 0x202F, 0x205F))
 ) + "".join(map(chr, (0x180E, 0x2060, 0x3000, 0xFEFF)))
 
-# From here on not every whole number is a float of that many bits, so that several ids would be one.
+# Above these, not every whole number is a float of that many bits: several ids would become one.
 _EXACT = {"FLOAT": 2**24, "DOUBLE": 2**53}
 _WIDE = ("UBIGINT", "HUGEINT", "UHUGEINT", "BIGNUM")
 
@@ -54,12 +55,12 @@ _NESTED = re.compile(r".*\]|(STRUCT|MAP|UNION)\(.*|VARIANT|GEOMETRY.*", re.DOTAL
 
 @dataclass(frozen=True)
 class Part:
-    """One column of an id, in SQL whose every step stands on the one before, so that none is computed twice.
+    """One column of an id, as SQL in steps. Each step reads the one before, so that none is computed twice.
 
     `raw` is the value by which rows are grouped and joined, over the source's row; `written` its text, over `raw`;
     `read` its form, over `written`, NULL if it is empty. `form` is the form that counts: it differs from `read` where
-    every id must be a number, and `read` then only tells the words for nothing. `inexact` says of `raw` that it must be
-    refused.
+    every id must be a number, and `read` then only serves to recognise missing words. `inexact` is true if `raw` must
+    be refused.
     """
 
     place: int
@@ -77,15 +78,15 @@ class Part:
 
 
 def can_be_id(source_type: str) -> bool:
-    """Say whether a column of a DuckDB type can name persons: lists, structs and the like cannot."""
+    """Return True if a column of a DuckDB type can name persons: lists, structs and the like cannot."""
     return not _NESTED.fullmatch(source_type)
 
 
 def are_integers(types: Sequence[str], identity: Identity) -> bool:
-    """Say whether all ids are integers of 64 bits that can be compared as such.
+    """Return True if all ids are integers of 64 bits that can be compared as such.
 
-    The decimal text of an integer, its form, is one to one: comparing the integers is comparing the forms. Words that
-    may be numbers need the form.
+    The form of an integer is its decimal text, which is one to one: comparing integers is comparing forms. If missing
+    words may be numbers, the form is needed.
     """
     return all(kind in INTEGERS for kind in types) and not any(re.search("[0-9]", word) for word in identity.missing)
 
@@ -104,7 +105,7 @@ def part(place: int, column: str, source_type: str, identity: Identity) -> Part:
     if source_type in _EXACT:
         exact = _EXACT[source_type]
         finite = f"({key} - {key}) = 0"  # encoding.py says why isnan() and isinf() will not do
-        # A whole number in two branches of one value: the cast is quicker, and gives what _decimal() gives.
+        # Two branches with one value: for whole numbers the cast is quicker, and returns what _decimal() returns.
         whole = f"WHEN {key} = trunc({key}) AND abs({key}) < {exact} THEN TRY_CAST({key} AS BIGINT)::VARCHAR"
         spelled = f"CASE WHEN {finite} THEN CASE {whole} ELSE {key}::VARCHAR END END"
         read = f"CASE WHEN regexp_full_match({written}, '-?[0-9]+') THEN {written} ELSE {_decimal(written)} END"
@@ -130,10 +131,10 @@ def words_for_nothing(identity: Identity) -> str:
 
 
 def identified(grouped: str, parts: Sequence[Part], nothing: Sequence[str]) -> str:
-    """Return SELECT over rows with the `key` of each part: `#id`, NULL if it is none, and what tells odd ones.
+    """Return SELECT over rows with the `key` of each part: `#id`, NULL if it is none, and columns that mark odd ones.
 
     `nothing` are words that are no id. `#spelled` is the id as it was written, NULL if it has no text; `#inexactI` and
-    `#unreadI` say of each part that it must be refused.
+    `#unreadI` mark parts that must be refused.
     """
     listed = ", ".join(map(text, nothing))
     written = "".join(f', {one.written} AS "#written{one.place}"' for one in parts)
@@ -158,18 +159,18 @@ def identified(grouped: str, parts: Sequence[Part], nothing: Sequence[str]) -> s
 
 
 def encoded(parts: Sequence[str]) -> str:
-    """Return SQL for one text of several: each after its length, so that no two tuples share one. NULL if a part is."""
+    """Return SQL that joins texts, each after its length, so that no two tuples give one text. NULL if a part is."""
     if len(parts) == 1:
         return parts[0]
     return " || ".join(f"strlen({one})::VARCHAR || ':' || {one}" for one in parts)
 
 
 def _bytes(column: str, source_type: str) -> str:
-    """Return a column's text as bytes: so they are compared, whatever collation the source declares."""
+    """Return a column's text as bytes: they are compared byte by byte, whatever collation the source declares."""
     if source_type == "BLOB":
         return name(column)
     value = name(column)
-    if source_type == "TIMESTAMP WITH TIME ZONE":  # as text it would be in the zone of the importing machine
+    if source_type == "TIMESTAMP WITH TIME ZONE":  # as text it would be in the time zone of the importing machine
         value = f"make_timestamp(epoch_us({value}))"
     if source_type == "JSON":
         value = f"({value} ->> '$')"
@@ -206,12 +207,12 @@ def _is_number(written: str) -> str:
 
 
 def _is_whole(number: str) -> str:
-    """Say whether a number in normal form is whole: no point, and no exponent below 0."""
+    """Return SQL that is true if a number in normal form is whole: no point, and no exponent below 0."""
     return f"NOT regexp_matches({number}, '[.]|e-')"
 
 
 def _decimal(spelled: str) -> str:
-    """Return the normal form of a text that reads as a number: no zeros that say nothing, and no exponent.
+    """Return the normal form of a text that reads as a number: no superfluous zeros, and no exponent.
 
     With d the digits without zeros at either end, and p their power of ten: sign, d, p zeros; with p below 0 a point.
     Numbers of more than 400 digits are `dep`. The value of a text decides sign, d and p, and they decide the form, so

@@ -2,13 +2,13 @@
 
 One sort at import makes every query one pass (`kernel.py`):
 
-- Persons get the numbers 0..N-1 in a random order that nobody knows; the sources' identifiers are not kept.
+- Persons get the numbers 0..N-1 in a secret random order; the sources' identifiers are not kept.
 - Events stand in person order and, within a person, in random order, so that "the first k" is a fair sample.
 - A person's attributes are repeated on each of their events, so that a query needs no join.
 - Every value is a small code (`encoding.py`), with 0 for null.
 
-DuckDB sorts out of core within a memory limit. Everything is made in a folder of its own that the caller puts in
-service when it is complete; an interrupted import leaves nothing but a folder to delete. The staging files that tie
+DuckDB sorts out of core within a memory limit. Everything is made in a separate folder, which the caller puts in
+service when it is complete; an interrupted import leaves only a folder to delete. The staging files that tie
 identifiers to numbers are deleted before the store is handed over.
 """
 
@@ -51,10 +51,10 @@ _STAGING = "staging"
 
 @dataclass(frozen=True)
 class ColumnReport:
-    """What became of a column's values. For the admin only: these are exact counts of the data.
+    """How a column's values were read. For the admin only: these are exact counts of the data.
 
-    `missing` and `outside` became null because the manifest says so; `coerced`, `unknown` and `clamped` are losses, and
-    `first` is the row of the first one (for CSV its line in the file).
+    `missing` and `outside` became null because the manifest declares it; `coerced`, `unknown` and `clamped` are losses,
+    and `first` is the row of the first one (for CSV its line in the file).
     """
 
     null: int
@@ -70,7 +70,7 @@ class ColumnReport:
 class TableReport:
     """Rows read from the source, rows kept, and rows left out because they name no person or are malformed lines.
 
-    `doubtful` records were kept, but may have swallowed others (`delimited.py`). Lines count from 1; 0 is none.
+    `doubtful` records were kept, but may have swallowed others (`delimited.py`). Lines count from 1; 0 means none.
     """
 
     rows: int
@@ -86,11 +86,11 @@ class TableReport:
 
 @dataclass(frozen=True)
 class IdentityReport:
-    """What is odd about who the persons are, in numbers of persons. For the admin only.
+    """Oddities of the persons' identities, in numbers of persons. For the admin only.
 
     `repeated` have several rows in the source of persons. `contradicting` have rows that disagree on an attribute: the
-    first row in the source's order was taken. `case_variants` have an id that differs from another person's in upper
-    and lower case only.
+    first row in the source's order was taken. `case_variants` have an id that differs from another person's only in
+    upper and lower case.
     """
 
     repeated: int
@@ -101,7 +101,7 @@ class IdentityReport:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did. For the admin only."""
+    """The result of an import. For the admin only."""
 
     persons: int
     tables: Mapping[str, TableReport]
@@ -128,7 +128,7 @@ def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, 
                 "python_enable_replacements": False,
             },
         ) as connection:
-            # A timestamp's day does not depend on where the import runs.
+            # A timestamp's day must not depend on the importing machine's time zone.
             connection.execute(f"SET TimeZone = '{UTC}'")
             # Progress is kept for query_progress(), and not printed over ours.
             connection.execute("SET enable_progress_bar = true")
@@ -269,7 +269,7 @@ class _Import:
         values = [f"s.{name(public)}" for public in codings]
         columns = ", ".join([f"p.{PERSON}", *attributes, *values])
         link = self._links[table]
-        # Two random numbers for each row: the order of rows that tie could hinge on others (docs/privacy.md).
+        # Two random numbers for each row: the order of tied rows could depend on other persons (docs/privacy.md).
         drawn = ', random() AS "#first", random() AS "#second"'
         self._run(
             f"CREATE TABLE store.{name(table)} AS SELECT {columns} FROM (SELECT {link.keys}{coded}{drawn} "
@@ -281,7 +281,7 @@ class _Import:
         if stored != report.kept:  # a row belongs to one person, or to none
             raise ImportFailed(f"table {table} came out with {stored} rows in place of {report.kept}")
         if described != PERSONS and not attributes:
-            return report  # nothing is said of persons anywhere
+            return report  # no source describes persons
         return replace(report, undescribed=undescribed(self._run, link, self._links[described]))
 
     def _codings(
@@ -302,7 +302,7 @@ class _Import:
     def _dictionary(self, column: Column, one: Coding, staged: Staged, table: str) -> Coding:
         """Give the texts of an undeclared category numbers in random order, and keep both beside the table.
 
-        Among them, in the same random order, are codes without a text, which nobody has.
+        The same order includes codes without a text, which nobody has.
         """
         kept = f"store.{name(dictionary(table, column))}"
         value = one.value_name
@@ -334,7 +334,7 @@ class _Import:
     # Reports
 
     def _report(self, staged: Staged, link: Link, codings: Mapping[str, Coding]) -> TableReport:
-        """Count over the source, in one pass, what was lost on the way into the store."""
+        """Count the losses on the way into the store, in one pass over the source."""
         counts = ["count(*)"]
         for one in codings.values():
             found = (one.null, one.coerced, one.unknown, one.clamped, one.missing, one.outside)
@@ -356,7 +356,7 @@ class _Import:
 
     @contextmanager
     def _step(self, what: str) -> Iterator[Callable[[float], None]]:
-        """Report the progress of what is run inside, from a thread: what it says itself, or what DuckDB says."""
+        """Report the progress of the enclosed work from a thread: its own figure, or DuckDB's."""
         done = threading.Event()
         said = [0.0]
 

@@ -1,8 +1,7 @@
-"""What an import would lose, beside what the manifest lets it lose (`loss_max`).
+"""What an import would lose, compared with what the manifest allows (`loss_max`).
 
-Everything here is exact and for the admin alone. Losses are values that were coerced, unknown or clamped, malformed
-lines, and rows without an id. What the manifest says to mean nothing (missing words, values outside that are null) is
-none.
+Everything here is exact and for the admin only. Losses are values that were coerced, unknown or clamped, malformed
+lines, and rows without an id. Values that the manifest declares as missing are no losses.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from queries.catalog.schema import Column
     from queries.store.ingest import ColumnReport, ImportReport, TableReport
 
-# Fewer rows without an id never stop an import, unless no row has one: small files and single gaps are common.
+# Fewer rows without an id never stop an import, unless no row has one, because single gaps are common.
 UNNAMED_MIN = 20
 
 _ADVICE = {
@@ -34,7 +33,7 @@ _ADVICE_OUTSIDE = 'see bounds, missing, outside = "null"'
 
 
 def excessive(manifest: Manifest, report: ImportReport) -> list[str]:
-    """Return what is lost beyond `loss_max`, and what may be: a sentence for each column or source, with its place."""
+    """Return a sentence, with its place, for each column or source that loses more than `loss_max`."""
     found: list[str] = []
     for table, source in _sources(manifest):
         found += _lines(source, report.tables[table])
@@ -97,7 +96,7 @@ def _values(
 
 
 def row_of(source: Source, row: int) -> str:
-    """Return what an admin calls a row of a source."""
+    """Return an admin's name for a row of a source."""
     return f"line {row}" if source.path.suffix.lower() == ".csv" else f"row {row + 1}"
 
 

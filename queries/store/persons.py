@@ -1,9 +1,9 @@
-"""Import, second step: who the rows of the sources belong to.
+"""Import, second step: which person each row of the sources belongs to.
 
-Of each source the different ids are taken once, as its column holds them; what must be refused or is no id is found
-there; every id that is left gets its canonical form (`identity.py`), each form a secret number, and each source a small
-table from the id as it stands there to the number. The rows themselves are joined to that table by plain values, so
-what a form costs is paid for persons and not for rows.
+The different ids of each source are collected once, as its column holds them. Ids to refuse and missing ids are found
+there. Every other id gets its canonical form (`identity.py`), each form gets a secret number, and each source gets a
+small table from its ids to these numbers. The rows are joined to that table by plain values, so that the cost of a form
+is paid once per person and not once per row.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     Run = Callable[[str], list[tuple[Any, ...]]]
 
-# Names of our own beside those of sources and manifests; no public name has a #.
+# Names of our own; no public name contains a #.
 _ID, _ROWS, _SPELLED = '"#id"', '"#rows"', '"#spelled"'
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A source as a relation of the staging database, and the columns that say whose row each is.
+    """A source as a relation of the staging database, and the columns that hold its ids.
 
-    `place` is that of the columns in the manifest, `called` what people call the source. Where it `has_lines`, `#row`
-    is the line on which a row begins.
+    `place` is the place of the columns in the manifest, `called` the source's name for people. If it `has_lines`,
+    `#row` is the line on which a row begins.
     """
 
     relation: str
@@ -56,11 +56,11 @@ class Link:
 
     @property
     def keys(self) -> str:
-        """Return SQL over a row of the source for what `on` compares."""
+        """Return SQL over a row of the source for the values that `on` compares."""
         return ", ".join(f"{part.raw} AS {part.key}" for part in self.parts)
 
     def on(self, row: str, link: str) -> str:
-        """Return the condition that ties a row with `keys` to its person. At most one row of the table fulfils it."""
+        """Return the condition that joins a row with `keys` to its person. At most one row of the table fulfils it."""
         return " AND ".join(f"{row}.{part.key} = {link}.{part.key}" for part in self.parts)
 
 
@@ -108,7 +108,8 @@ def number(run: Run, declared: Identity, sources: Sequence[Rows]) -> Numbered:
 def _link(run: Run, declared: Identity, table: str, source: Rows, nothing: Sequence[str] | None) -> Link:
     """Make the table of a source's different ids, each with its canonical form, or none.
 
-    `nothing` are the words that are no id, None where every id of every source is an integer: it is its own form then.
+    `nothing` are the words that are no id. None means that every id of every source is an integer, which is its own
+    form.
     """
     parts = tuple(identity.part(i, column, source.types[column], declared) for i, column in enumerate(source.columns))
     link = Link(source.relation, table, parts, 0)
@@ -128,7 +129,7 @@ def _link(run: Run, declared: Identity, table: str, source: Rows, nothing: Seque
 
 
 def _numbered(run: Run, link: Link) -> Link:
-    """Put numbers in the place of forms."""
+    """Replace forms by numbers."""
     table = f"{link.table}_numbered"
     run(
         f"CREATE TABLE {table} AS SELECT {', '.join(part.key for part in link.parts)}, {_ROWS}, n.{PERSON} "
@@ -138,7 +139,7 @@ def _numbered(run: Run, link: Link) -> Link:
     return Link(link.relation, table, link.parts, link.without_person)
 
 
-# What is refused: in words that name a source, a column and a row, and never an id
+# Refusals. Their words name a source, a column and a row, and never an id.
 
 
 def _refuse_inexact(run: Run, link: Link, source: Rows, place: int, column: str) -> None:
@@ -166,8 +167,8 @@ def _refuse_unread(run: Run, link: Link, source: Rows, place: int, column: str) 
 def _refuse_two_spellings(run: Run, link: Link, source: Rows) -> None:
     """Stop where one source spells one id in two ways: they may be two persons.
 
-    Across sources they are meant to be one: there the canonical form does what it is for. Within a source nothing is
-    there that a program could have changed between the two, so either somebody wrote them by hand, or zeros count.
+    Across sources two spellings are one person: this is what the canonical form is for. Within one source no program
+    changed the spelling between two rows, so either somebody typed them by hand, or leading zeros are significant.
     """
     twice = (
         f"SELECT {_ID}, min({_SPELLED}) AS one, max({_SPELLED}) AS other FROM {link.table} WHERE {_ID} IS NOT NULL "
@@ -189,7 +190,7 @@ def _refuse_two_spellings(run: Run, link: Link, source: Rows) -> None:
 
 
 def _first(run: Run, link: Link, source: Rows, condition: str) -> str:
-    """Say where the first row of a source is whose id fulfils a condition over the table of ids."""
+    """Return the place of the first row of a source whose id fulfils a condition over the table of ids."""
     chosen = f"SELECT * FROM {link.table} WHERE {condition}"
     ((line, place),) = run(
         f"WITH chosen AS ({chosen}), wanted AS (SELECT min(s.{ROW}) AS line FROM (SELECT {link.keys}, {ROW} FROM "
@@ -199,12 +200,12 @@ def _first(run: Run, link: Link, source: Rows, condition: str) -> str:
     return f"line {line}" if source.has_lines else f"row {place}"
 
 
-# What the rows say of persons
+# Persons' attributes
 
 
 @dataclass(frozen=True)
 class Described:
-    """What the rows of a source say of its persons, in numbers of persons: see `describe`."""
+    """Counts of persons by how the rows of a source describe them: see `describe`."""
 
     repeated: int
     contradicting: int

@@ -1,11 +1,11 @@
 """A made-up store: what a rehearsal runs on instead of anybody's data.
 
-It has the tables, columns, code types and dictionaries that an import makes (`ingest.py`), and its content follows from
-the catalog alone: which codes there are, how many persons there may be at most. Nothing of the real store is read, not
-even its size, so an answer over it tells nothing of anybody and costs nothing.
+It has the tables, columns, code types and dictionaries that an import makes (`ingest.py`). Its content follows from the
+catalog only: which codes exist, and how many persons there may be. The real store is not read, not even its size, so
+an answer from it reveals nothing about anybody and costs nothing.
 
-Every number is a plain function of where it stands (`_mixed` of a person's or a row's number and a name), so that two
-servers, or one before and after a restart, rehearse on the same data. No random number is drawn.
+Every value is a fixed function of its position (`_mixed` of a person's or row's number and a name), so that two
+servers, or one server before and after a restart, rehearse on the same data. No random number is drawn.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.uint64]
 
-PERSONS_MADE = 4_000  # fewer if the catalog says that there cannot be so many
+PERSONS_MADE = 4_000  # fewer if the catalog allows fewer
 EVENTS_MOST = 9  # of one person in one table; the average is half of it
 ONE_IN_NULL = 12  # of a nullable column's values
 TEXTS = 20  # of an undeclared category
@@ -44,8 +44,8 @@ STORED = {"UTINYINT": np.uint8, "USMALLINT": np.uint16, "UINTEGER": np.uint32, "
 def engine(dataset: Dataset, *, memory_limit: str, query_seconds: float, persons: int = PERSONS_MADE) -> Engine:
     """Return an engine over a made-up store of the dataset's catalog. Raises EngineFailed.
 
-    The file is deleted once it is open, which on Linux leaves it readable: every process has its own, nothing has to
-    be written to the home, and nothing stays behind.
+    The file is deleted once it is open; on Linux it stays readable. Each process has its own file, nothing is written
+    to the home, and nothing is left behind.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="rowless-rehearsal-") as folder:
@@ -85,8 +85,8 @@ def _columns(columns: Mapping[str, Column], rows: Numbers, table: str) -> dict[s
 def _codes(column: Column, rows: Numbers, place: str) -> NDArray[np.integer]:
     """Return a made-up code for each row: any that the catalog allows, small ones more often, as in most real columns.
 
-    A number below a number that is itself below `size`: of values from 0 to 1, the density at x is -ln x. Days alone
-    are spread evenly.
+    Each code is a uniform number below a uniform number below `size`: scaled to 0..1, the density at x is -ln x. Only
+    days are spread evenly.
     """
     size = np.uint64(column.size if column.declared else TEXTS)
     below = np.full_like(rows, size)
@@ -110,7 +110,7 @@ def _mixed(numbers: Numbers, salt: str) -> Numbers:
 def _write_dictionaries(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     """Give the codes of undeclared categories their texts, as the import does."""
     for column in table.columns.values():
-        # Those of persons stand beside the table of persons alone.
+        # Dictionaries of persons' attributes stand only beside the table of persons.
         if column.declared or (column.of_person and not table.one_row_per_person):
             continue
         texts = [f"made-up {code}" for code in range(1, TEXTS + 1)]

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
     from queries.catalog.manifest import Source
 
-    # What is being done -> how the one who does it says how much is done, from 0 to 1.
+    # (a description of the work) -> a context whose value reports the progress, from 0 to 1
     Step = Callable[[str], AbstractContextManager[Callable[[float], None]]]
 
-# A name of our own beside those of sources; no public name has a #. It counts a source's rows in their order: for CSV
-# it is the line of the file on which a row began.
+# A name of our own; no public name contains a #. It numbers a source's rows in their order: for CSV it is the line of
+# the file on which a row began.
 ROW = '"#row"'
 _FEED = "feed"
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A source as a view or table of the staging database, with the DuckDB type of each column that is wanted of it.
+    """A source as a view or table of the staging database, with the DuckDB type of each wanted column.
 
-    Its columns have the names that the manifest uses. `found` says what else was in the lines of a CSV file.
+    Its columns have the names that the manifest uses. `found` reports what else a CSV file's lines held.
     """
 
     relation: str
@@ -78,8 +78,8 @@ def stage(
 def resolve(columns: Sequence[str], wanted: Mapping[str, str]) -> dict[str, int]:
     """Return at which place of the source each wanted column stands.
 
-    Names are compared without the blanks around them. Raises ManifestError, with the place of the manifest, where
-    there is no such column, or several whose names differ in case alone: which one is meant would be a guess.
+    Names are compared without surrounding blanks. Raises ManifestError, with the place of the manifest, if there is no
+    such column, or if several differ only in case, because choosing one would be a guess.
     """
     by_name: dict[str, list[int]] = {}
     for at, column in enumerate(columns):
@@ -122,7 +122,7 @@ def _stage_parquet(connection: duckdb.DuckDBPyConnection, relation: str, path: s
 
 
 def _after(schema: Sequence[tuple[Any, ...]], at: int) -> int:
-    """Return the place after a column and all that it is made of, in a Parquet schema listed depth first."""
+    """Return the place after a column and all its nested columns, in a Parquet schema listed depth first."""
     children, at = schema[at][1] or 0, at + 1
     for _ in range(children):
         at = _after(schema, at)
@@ -144,7 +144,7 @@ def _stage_csv(
     failed: list[BaseException] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
-        """Keep what went wrong: DuckDB makes one text of it."""
+        """Keep the error, because DuckDB reduces it to one text."""
         try:
             yield from file.batches(at, progress)
         except BaseException as error:
