@@ -25,9 +25,9 @@ from queries.execution import kernel
 from queries.language import nodes
 from queries.mechanisms import NANO
 from queries.planning import planner
-from queries.release import rows
-from server.runtime.services import open_house
-from server.runtime.settings import load
+from queries.release import assembly
+from server.runtime.services import open_services
+from server.runtime.settings import load_settings
 from server.runtime.stores import catalogs
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def main() -> None:
         f"profile of epsilon {PROFILE_EPSILON:g}{' (replayed)' if bought['replayed'] else ''}: "
         f"{time.perf_counter() - began:.1f} s with the start of the command"
     )
-    house = open_house(load({"ROWLESS_HOME": str(home)}))
+    services = open_services(load_settings({"ROWLESS_HOME": str(home)}))
     try:
-        with house.database.read() as transaction:
-            store = house.stores.edition(datasets.current(transaction, "skewed"))
+        with services.database.read() as transaction:
+            store = services.stores.edition(datasets.current(transaction, "skewed"))
             profiled, *_, plain = catalogs(transaction, store)
         whole, rest = EPSILON, EPSILON - PROFILE_EPSILON
         print(f"{'cells_per_person':<34} {'Laplace':>9} {'Gaussian':>9}")
@@ -90,7 +90,7 @@ def main() -> None:
         print(f"{'times the best of these':<34} {told[0] / best[0]:>9.2f} {told[1] / best[1]:>9.2f}")
         print(made[0].notes[0])
     finally:
-        house.close()
+        services.close()
 
 
 def privacies(epsilon: float) -> tuple[nodes.Privacy, nodes.Privacy]:
@@ -108,7 +108,7 @@ def planned(dataset: Dataset, privacy: nodes.Privacy, cap: int | None = None) ->
 def measure(store: OpenEdition, made: Plan, truth: NDArray[np.int64]) -> float:
     """Return the median relative error over the codes, the middle one of a few draws."""
     exact = kernel.bound_in_parts(made, store.engine.ranges(), store.engine.stream)
-    errors = [np.median(np.abs(rows.add_noise(made, exact)[0] - truth) / truth) for _ in range(DRAWS)]
+    errors = [np.median(np.abs(assembly.add_noise(made, exact)[0] - truth) / truth) for _ in range(DRAWS)]
     return float(np.median(errors))
 
 

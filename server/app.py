@@ -1,4 +1,4 @@
-"""create_app(settings): the Flask application over a house."""
+"""create_app(settings): the Flask application over a services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from queries.execution import kernel, partition_selection
 from server.api import openapi
 from server.api.routes import alerts, audit, datasets, identities, people, queries, reports, studies
 from server.runtime import rates
-from server.runtime.services import open_house
+from server.runtime.services import open_services
 from server.web import problems
 from server.web.bodies import BODY_BYTES_MAX
 
@@ -69,7 +69,7 @@ def create_app(settings: Settings) -> Flask:
         MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
     )
     app.json = _Json(app)
-    opened = open_house(settings)
+    opened = open_services(settings)
     kernel.warm()
     partition_selection.warm()
     mechanisms.warm()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from budgets.database.connection import Database
-    from server.runtime.services import House
+    from server.runtime.services import Services
     from server.runtime.settings import Settings
 
 REFUSALS = (SettingsError, ServerError, BudgetsError, QueriesError)
@@ -89,7 +89,7 @@ class _Gunicorn(BaseApplication):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._dispatcher: Dispatcher | None = None
-        self._house: House | None = None
+        self._services: Services | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -113,8 +113,8 @@ class _Gunicorn(BaseApplication):
     def load(self) -> Flask:
         """Make the application, in the worker."""
         app = create_app(self._settings)
-        opened: House = app.extensions["rowless"]
-        self._house = opened
+        opened: Services = app.extensions["rowless"]
+        self._services = opened
         if self._settings.webhook_url is not None and self._settings.webhook_secret is not None:
             self._dispatcher = Dispatcher(opened.database, self._settings.webhook_url, self._settings.webhook_secret)
             self._dispatcher.start()
@@ -129,5 +129,5 @@ class _Gunicorn(BaseApplication):
         """End what a worker that stops has under way beside its requests."""
         if self._dispatcher is not None:
             self._dispatcher.stop()
-        if self._house is not None:
-            self._house.sign_ins.write_what_is_held(self._house.database)
+        if self._services is not None:
+            self._services.sign_ins.write_what_is_held(self._services.database)

@@ -27,12 +27,12 @@ import duckdb
 from budgets.identity import people
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Recount
-from queries.catalog import manifest as manifests
+from queries.catalog.manifest import read_manifest
 from queries.execution.scan_time import Rates
 from server.app import create_app
 from server.runtime import rates
-from server.runtime.services import create_home, open_house
-from server.runtime.settings import Settings, load
+from server.runtime.services import create_home, open_services
+from server.runtime.settings import Settings, load_settings
 from server.runtime.stores import import_manifest
 from tests import databases
 from tests.ports import free_port
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from server.runtime.services import House
+    from server.runtime.services import Services
 
     # (method, path, body, headers) -> what came back
     Send = Callable[[str, str, bytes | None, Mapping[str, str]], "Reply"]
@@ -184,7 +184,7 @@ class Home:
 
     def settings(self, **settings: str) -> Settings:
         """Return the same as settings in force."""
-        return load(self.environment(**settings))
+        return load_settings(self.environment(**settings))
 
     def copy(self, to: Path, database: str | None = None) -> Home:
         """Return a copy in another folder, whose ledger (if it is not in the home) is that in `database`."""
@@ -303,29 +303,29 @@ def make_home(path: Path, *manifest_files: Path, database: str | None = None) ->
     made = create_home(settings)
     assert made.admin_token is not None
     tokens = {"admin": made.admin_token}
-    house = open_house(settings)
+    services = open_services(settings)
     try:
-        with house.database.write() as transaction:
+        with services.database.write() as transaction:
             admin = people.user(transaction, "admin")
             for name, role in USERS.items():
                 if name not in tokens:
                     people.add_user(transaction, name, role, admin)
                     tokens[name] = people.new_token(transaction, name, admin).text
         for file in manifest_files:
-            import_file(house, file)
+            import_file(services, file)
     finally:
-        house.close()
+        services.close()
     return Home(path, tokens, database)
 
 
-def import_file(house: House, manifest: Path) -> int:
+def import_file(services: Services, manifest: Path) -> int:
     """Import a manifest as the next edition and return its number."""
-    with house.database.read() as transaction:
+    with services.database.read() as transaction:
         admin = people.user(transaction, "admin")
     edition, _ = import_manifest(
-        house.settings,
-        house.database,
-        manifests.read(manifest),
+        services.settings,
+        services.database,
+        read_manifest(manifest),
         admin,
         lambda _what, _done: None,
         accept_losses=True,  # what queries do with poisoned values is what tests ask
@@ -373,9 +373,9 @@ class Place:
     app: Flask
 
     @property
-    def house(self) -> House:
-        """Return the application's house."""
-        found: House = self.app.extensions["rowless"]
+    def services(self) -> Services:
+        """Return the application's services."""
+        found: Services = self.app.extensions["rowless"]
         return found
 
     def client(self, name: str | None) -> Client:

@@ -104,7 +104,7 @@ class Manifest:
     profile_asked: bool = False
 
 
-def read(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
     """Read a manifest file; sources are relative to its folder. Raises ManifestError."""
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Noisy measures -> the values of one statistic, each with its interval. `rows.py` puts them into rows.
+"""Noisy measures -> the values of one statistic, each with its interval. `assembly.py` puts them into rows.
 
 A result is {"value", "low", "high"}: with 95% the value over the bounded data lies between low and high. What is
 computed from several noisy numbers shows them as `raw`, as they were released. A histogram, the most frequent keys and

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import click
 from marshmallow import ValidationError
 
-from budgets.alerts import alerts as raised
+from budgets.alerts.alerts import KINDS, listed
 from budgets.audit import log
 from budgets.errors import Invalid
 from budgets.identity import people
 from server.api.requests.schemas import Moment
-from server.cli.common import acting, as_option, house, with_json
+from server.cli.common import acting, as_option, services, with_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 @click.command()
-@click.option("--kind", type=click.Choice(raised.KINDS), help="Only alerts of this kind.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only alerts of this kind.")
 @click.option("--study", metavar="STUDY", help="Only alerts of this study.")
 @click.option("--from", "since", metavar="TIME", help="Only from then on, in UTC: 2026-11-23 or 2026-11-23T18:04:05Z.")
 @click.option(
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 def alerts(kind: str | None, study: str | None, since: str | None, limit: int, name: str | None) -> Any:
     """List alerts, oldest first: budgets used up, bursts of refusals, failed sign-ins."""
     moment = None if since is None else _moment(since)
-    with house() as opened, opened.database.write() as transaction:
+    with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "dpo", name)
         people.require_role(by, "dpo")
         log.append(transaction, by, "audit.read", "alerts", "the alerts were read")
-        kinds = raised.KINDS if kind is None else (kind,)
-        found = raised.listed(transaction, kinds=kinds, study=study, since=moment, limit=None)
+        kinds = KINDS if kind is None else (kind,)
+        found = listed(transaction, kinds=kinds, study=study, since=moment, limit=None)
         known = people.names(transaction, {one["facts"].get("actor", "") for one in found})
     shown, earlier = found[-limit:], max(0, len(found) - limit)
     lines = [_line(alert, known) for alert in shown] or ["There are no such alerts."]

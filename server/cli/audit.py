@@ -16,7 +16,7 @@ from budgets.audit import certificates, custody, log
 from budgets.verify import checkpoint as checkpoints
 from budgets.verify import log as verify
 from server.api.requests.schemas import Moment
-from server.cli.common import acting, as_option, house, with_json
+from server.cli.common import acting, as_option, services, with_json
 from server.journey import rereading
 from server.views import csv, entries
 
@@ -53,7 +53,7 @@ def audit() -> None:
 @with_json
 def entries_(name: str | None, cursor: int | None, limit: int, oldest_first: bool, **filters: str | None) -> Any:
     """Show entries of the log, the newest first."""
-    with house() as opened:
+    with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)
         shown, following = entries.page(
@@ -85,7 +85,7 @@ def export(file: Path, name: str | None, *, as_csv: bool) -> Any:
     to read instead, with the names that are known and each entry's hash, and without the facts.
     """
     covering = file.with_name(f"{file.name}.checkpoint")
-    with house() as opened:
+    with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)
             log.append(transaction, by, "audit.export", "audit", "the audit log was exported")
@@ -93,7 +93,7 @@ def export(file: Path, name: str | None, *, as_csv: bool) -> Any:
         size = checkpoints.read(note).size
         with opened.database.read() as transaction, file.open("w", encoding="utf-8", newline="\n") as lines:
             if as_csv:
-                csv.write_entries(lines, itertools.islice(log.every_entry(transaction), size))
+                csv.write_entries_csv(lines, itertools.islice(log.every_entry(transaction), size))
             else:
                 lines.writelines(f"{body}\n" for body in log.every_body(transaction, size))
         covering.write_text(note, encoding="utf-8", newline="\n")
@@ -106,7 +106,7 @@ def export(file: Path, name: str | None, *, as_csv: bool) -> Any:
 @with_json
 def checkpoint(file: Path | None) -> Any:
     """Print a signed checkpoint of the log as it is now, or write it to FILE. Keep it: no later log can deny it."""
-    with house() as opened:
+    with services() as opened:
         note = custody.sign(opened.database, opened.settings.key_path)
     said = checkpoints.read(note)
     if file is None:
@@ -121,7 +121,7 @@ def checkpoint(file: Path | None) -> Any:
 @with_json
 def key() -> Any:
     """Print the verifier key of the checkpoints: the DPO keeps it."""
-    with house() as opened:
+    with services() as opened:
         found = custody.key_in_force(opened.database, opened.settings.key_path)
     return {"audit_key": found}, found
 
@@ -131,7 +131,7 @@ def key() -> Any:
 @with_json
 def rotate_key(name: str | None) -> Any:
     """Replace the signing key. The log names the new one, signed for by the old one, and the old one is deleted."""
-    with house() as opened:
+    with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         made = custody.rotate(opened.database, opened.settings.key_path, by)
@@ -175,7 +175,7 @@ def verify_(export: Path, text: str, covering: Path | None, older: tuple[Path, .
 @with_json
 def certificate(study: str, release: str, file: Path, name: str | None) -> Any:
     """Write the certificate of a study's release to FILE: a signed document to cite, which anyone can verify."""
-    with house() as opened:
+    with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         stored = rereading.read(opened, by, study, release, rereading.CERTIFICATE)

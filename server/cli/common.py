@@ -14,9 +14,8 @@ from budgets.errors import BudgetsError, Invalid, NotFound
 from budgets.identity import commitments, people
 from queries.errors import InvalidQuery, OutsideProtocol, QueriesError
 from server.errors import QueryFailed, ServerError
-from server.runtime import settings as settings_module
-from server.runtime.services import open_house
-from server.runtime.settings import SettingsError
+from server.runtime.services import open_services
+from server.runtime.settings import SettingsError, load_settings
 from server.web.problems import QUERY_FAILED
 
 if TYPE_CHECKING:
@@ -26,16 +25,16 @@ if TYPE_CHECKING:
 
     from budgets.actors import Actor
     from queries.store.ingest import Progress
-    from server.runtime.services import House
+    from server.runtime.services import Services
     from server.runtime.settings import Settings
 
 REFUSED = 1
 
 
 @contextmanager
-def house() -> Iterator[House]:
+def services() -> Iterator[Services]:
     """Open the home of the environment's settings for one command."""
-    opened = open_house(settings())
+    opened = open_services(settings())
     try:
         yield opened
     finally:
@@ -44,7 +43,7 @@ def house() -> Iterator[House]:
 
 def settings() -> Settings:
     """Return the environment's settings."""
-    return settings_module.load()
+    return load_settings()
 
 
 def with_json(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from queries.catalog import manifest as manifests
+from queries.catalog.manifest import read_manifest
 from server import serving
-from server.cli.common import acting, as_option, house, progress, settings, with_json
+from server.cli.common import acting, as_option, progress, services, settings, with_json
 from server.demo import demonstration
 from server.demo.observatory import Shape, write_observatory
 from server.journey.importing import import_dataset
@@ -57,8 +57,8 @@ def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) 
     alone: it holds exact counts. With the first edition a contribution profile is bought, which is public, unless the
     manifest says `profile = false`.
     """
-    declared = manifests.read(manifest)
-    with house() as opened:
+    declared = read_manifest(manifest)
+    with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         if check:
@@ -170,7 +170,7 @@ def demo_data(folder: Path, persons: int, seed: int) -> Any:
 @with_json
 def recover() -> Any:
     """Close the charges that a crash left open, as spent. `serve` does it at its start."""
-    with house() as opened:
+    with services() as opened:
         closed = serving.recover(opened.database)
     return {"closed": closed}, f"{closed} open charges were closed as spent"
 

@@ -8,7 +8,7 @@ import click
 
 from budgets.audit import log
 from budgets.governance import erasure
-from server.cli.common import acting, as_option, house, with_json
+from server.cli.common import acting, as_option, services, with_json
 
 if TYPE_CHECKING:
     from budgets.governance.erasure import Identity
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @with_json
 def identities(due: bool, name: str | None) -> Any:
     """List the names that are kept, the oldest first, and since when each has been out of use."""
-    with house() as opened:
+    with services() as opened:
         days = opened.settings.identity_days
         with opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)
@@ -40,7 +40,7 @@ def erase(commitments: tuple[str, ...], name: str | None) -> Any:
 
     For good. The log stays whole to the letter, and every budget as it is.
     """
-    with house() as opened:
+    with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)
         done = erasure.erase(opened.database, opened.settings.identity_days, list(commitments) or None, by)

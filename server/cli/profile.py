@@ -9,9 +9,9 @@ import click
 from budgets.amounts import offered, rounding
 from budgets.errors import Invalid
 from queries.contribution.profile import histogram_of, likely
-from server.cli.common import acting, as_option, house, with_json
+from server.cli.common import acting, as_option, services, with_json
 from server.cli.study import decimal
-from server.journey import profile as profiling
+from server.journey.profile import buy
 from server.views.study import noted
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def profile(dataset: str, epsilon: str, name: str | None) -> Any:
     notes = [] if note is None else [note]
     if epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
-    with house() as opened:
+    with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
-        said = profiling.buy(opened, by, dataset, epsilon_nano)
+        said = buy(opened, by, dataset, epsilon_nano)
     return noted(said, notes), "\n".join([*_words(said), *(f"Note: {one}" for one in notes)])
 
 

@@ -14,8 +14,8 @@ from marshmallow import ValidationError
 from budgets.errors import BudgetsError, Invalid
 from budgets.governance import forecast, studies
 from queries.errors import InvalidQuery
-from server.api.requests import query as asking
-from server.cli.common import acting, house, with_json
+from server.api.requests.query import NOISES, AskSchema
+from server.cli.common import acting, services, with_json
 from server.journey import answer
 from server.journey.preparing import Request
 from server.views.table import caveat
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.actors import Actor
-    from server.runtime.services import House
+    from server.runtime.services import Services
 
 MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?P<events>events))?")
 
@@ -52,7 +52,7 @@ MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?
     "NAME=NUMBERevents for a quantile. May be repeated.",
 )
 @click.option("--confidence", type=float, help="Of the margins asked for; 0.95 if not given.")
-@click.option("--noise", type=click.Choice(asking.NOISES), help="Of the margins asked for; laplace if not given.")
+@click.option("--noise", type=click.Choice(NOISES), help="Of the margins asked for; laplace if not given.")
 @click.option("--cells-per-person", type=int, help="In how many cells of a query in SQL one person may count.")
 @click.option("--events-per-cell", type=int, help="How many events of one person may count in each cell.")
 @click.option("--as", "name", metavar="USER", help="The member who asks (if there are several).")
@@ -106,13 +106,13 @@ def query(
             asked["post"] = post.split(",")
         if drowned is not None and isinstance(asked, dict):
             asked["require"] = {"drowned": drowned}
-        body = asking.AskSchema().load(asked)
+        body = AskSchema().load(asked)
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
     how = {name: body[name] for name in ("in_sql", "post", "notes", "drowned_max")}
     request = Request(body["query"], body["privacy"], **how)
-    with house() as opened:
+    with services() as opened:
         with opened.database.write() as transaction:
             by = asker(transaction, study, name)
         if only_estimate:
@@ -134,7 +134,7 @@ def asker(transaction: sa.Connection, study: str, name: str | None) -> Actor:
     return acting(transaction, "researcher", name or members[0])
 
 
-def _paid_text(opened: House, study: str, said: Mapping[str, Any]) -> str:
+def _paid_text(opened: Services, study: str, said: Mapping[str, Any]) -> str:
     """Return what an answer cost, what is left and how to read it again."""
     remaining = said["budget"]["remaining"]
     left = f"epsilon {_exact(remaining['epsilon'])} or rho {_exact(remaining['rho'])}"

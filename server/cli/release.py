@@ -11,7 +11,7 @@ from budgets.errors import Invalid
 from budgets.governance import studies
 from budgets.ledger import charges
 from server.api.requests.query import parse_post
-from server.cli.common import house, with_json
+from server.cli.common import services, with_json
 from server.cli.query import asker, cost_text, notes_text
 from server.journey import answer, rereading
 from server.views import csv
@@ -40,7 +40,7 @@ def list_(study: str, limit: int, cursor: str | None, name: str | None) -> Any:
     """List a study's releases, oldest first."""
     time, _, last = (cursor or "").partition("~")
     after = None if cursor is None else (time, last)
-    with house() as opened:
+    with services() as opened:
         with opened.database.write() as transaction:
             by = asker(transaction, study, name)
         with opened.database.read() as transaction:
@@ -78,12 +78,12 @@ def show(study: str, identifier: str, post: str | None, name: str | None, *, as_
         words = parse_post([] if post is None else post.split(","))
     except ValidationError:
         raise Invalid("--post", "must be any of consistent, round, clamp, with commas between") from None
-    with house() as opened:
+    with services() as opened:
         with opened.database.write() as transaction:
             by = asker(transaction, study, name)
         stored = rereading.read(opened, by, study, identifier, rereading.CSV if as_csv else rereading.JSON, words)
         with opened.database.read() as transaction:
             said = answer.show(transaction, stored, words, replayed=True)
     if as_csv:
-        return said, csv.release(said).removesuffix("\n")
+        return said, csv.release_csv(said).removesuffix("\n")
     return said, f"{as_table(said)}\n\nit cost {cost_text(said['cost'])} when it was made{notes_text(said)}"

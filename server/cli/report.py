@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.api import report_replies
-from server.cli.common import acting, as_option, house, with_json
+from server.cli.common import acting, as_option, services, with_json
 from server.reporting import page, regulator
-from server.reporting import report as assembling
+from server.reporting.report import DATASET, STUDY, assemble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,17 +32,17 @@ def _command(kind: str) -> None:
     @as_option
     @with_json
     def run(subject: str, file: Path | None, name: str | None) -> Any:
-        with house() as opened:
+        with services() as opened:
             with opened.database.write() as transaction:
                 by = acting(transaction, "dpo", name)
-            document = assembling.report(opened, by, kind, subject, "json" if file is None else "html")
+            document = assemble(opened, by, kind, subject, "json" if file is None else "html")
         if file is not None:
             file.write_text(page.html(document), encoding="utf-8")
             return {"file": str(file)}, f"The report was written to {file}"
         return report_replies.Report().dump(document), _words(document)
 
 
-for _kind in (assembling.STUDY, assembling.DATASET):
+for _kind in (STUDY, DATASET):
     _command(_kind)
 
 

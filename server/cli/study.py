@@ -18,11 +18,10 @@ from budgets.governance import approval, forecast, studies
 from budgets.governance.study import MOVES, Terms
 from budgets.loss import Loss, epsilon_text
 from server.api.requests.schemas import ProtocolSchema, roundings_of
-from server.cli.common import acting, as_option, house, with_json
+from server.cli.common import acting, as_option, services, with_json
 from server.journey.preparing import require_askable
 from server.reporting import regulator
-from server.views.study import noted
-from server.views.study import show as shown
+from server.views.study import describe_study, noted
 from server.web.bodies import read_json
 from server.web.problems import findings
 
@@ -68,7 +67,7 @@ def _noted(said: tuple[dict[str, Any], str], notes: Sequence[str]) -> tuple[dict
 
 
 def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
-    said = shown(transaction, one)
+    said = describe_study(transaction, one)
     said["raise"] = said.pop("raise_to")
     ahead = forecast.of_study(transaction, one)
     limits = ahead.study.limits
@@ -180,7 +179,7 @@ def new(
     if limits.max_epsilon_nano is not None:
         protocol["epsilon_nano_max"] = limits.max_epsilon_nano
     terms = Terms(title, purpose, legal_basis, protocol, starts, ends)
-    with house() as opened, opened.database.write() as transaction:
+    with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
         one = studies.open_study(transaction, identifier, dataset, terms, limits.epsilon_nano, limits.delta_atto, by)
         require_askable(opened.stores.current(transaction, dataset), protocol)
@@ -193,7 +192,7 @@ def new(
 @with_json
 def list_() -> Any:
     """List every study."""
-    with house() as opened, opened.database.read() as transaction:
+    with services() as opened, opened.database.read() as transaction:
         found = studies.studies_of(transaction, SYSTEM)
         said = [_said(transaction, one) for one in found]
     return {"studies": [one for one, _ in said]}, "\n".join(words for _, words in said) or "There are no studies yet"
@@ -204,7 +203,7 @@ def list_() -> Any:
 @with_json
 def show(identifier: str) -> Any:
     """Show a study: what it is for, what it may ask, its budget, and who had a hand in it."""
-    with house() as opened, opened.database.read() as transaction:
+    with services() as opened, opened.database.read() as transaction:
         return _said_in_full(transaction, studies.study(transaction, identifier))
 
 
@@ -219,8 +218,8 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
     A study that was approved is a draft again then, until a DPO approves what changed.
     """
     if file is None:
-        with house() as opened, opened.database.read() as transaction:
-            said = shown(transaction, studies.study(transaction, identifier))["protocol"]
+        with services() as opened, opened.database.read() as transaction:
+            said = describe_study(transaction, studies.study(transaction, identifier))["protocol"]
         return said, json.dumps(said, indent=2, ensure_ascii=False)
     try:
         given = read_json(file.read_bytes())
@@ -228,7 +227,7 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise Invalid(pointer or "/", detail) from None
-    with house() as opened, opened.database.write() as transaction:
+    with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
         terms = replace(studies.study(transaction, identifier).terms, protocol=read)
         edited = studies.edit(transaction, identifier, terms, by)
@@ -249,14 +248,14 @@ def budget(
 ) -> Any:
     """Show what a study's budget buys, or set it. After approval a raise waits for a DPO."""
     if not approve and epsilon is delta is reason is None:
-        with house() as opened, opened.database.read() as transaction:
+        with services() as opened, opened.database.read() as transaction:
             ahead = forecast.of_study(transaction, studies.study(transaction, identifier))
         return ahead.to_json(), _forecast_text(ahead)
     if approve == (epsilon is not None):
         raise click.UsageError("give --epsilon to set a budget, or --approve to approve a raise")
     if reason is None:
         raise click.UsageError("give a --reason")
-    with house() as opened, approval.deciding(opened.database) as transaction:
+    with services() as opened, approval.deciding(opened.database) as transaction:
         if epsilon is None:
             return _said(
                 transaction, studies.approve_budget(transaction, identifier, reason, acting(transaction, "dpo", name))
@@ -275,7 +274,7 @@ def budget(
 @with_json
 def member(identifier: str, user: str, remove: bool, name: str | None) -> Any:
     """Make a researcher a member of a study."""
-    with house() as opened, opened.database.write() as transaction:
+    with services() as opened, opened.database.write() as transaction:
         act = studies.remove_member if remove else studies.add_member
         return _said(transaction, act(transaction, identifier, user, acting(transaction, "admin", name)))
 
@@ -290,7 +289,7 @@ def _move(action: str) -> click.Command:
     @as_option
     @with_json
     def run(identifier: str, reason: str, name: str | None) -> Any:
-        with house() as opened, approval.deciding(opened.database) as transaction:
+        with services() as opened, approval.deciding(opened.database) as transaction:
             by = acting(transaction, roles[0], name)
             return _said(transaction, studies.move(transaction, identifier, action, reason, by))
 

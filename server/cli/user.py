@@ -8,7 +8,7 @@ import click
 
 from budgets.governance import leaving
 from budgets.identity import people
-from server.cli.common import acting, as_option, house, with_json
+from server.cli.common import acting, as_option, services, with_json
 
 
 @click.group()
@@ -23,7 +23,7 @@ def user() -> None:
 @with_json
 def add(new_name: str, role: str, name: str | None) -> Any:
     """Add a user and print their first token, shown only now."""
-    with house() as opened, opened.database.write() as transaction:
+    with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
         added = people.add_user(transaction, new_name, role, by)
         token = people.new_token(transaction, added.name, by)
@@ -37,7 +37,7 @@ def add(new_name: str, role: str, name: str | None) -> Any:
 @with_json
 def remove(leaver: str, name: str | None) -> Any:
     """Remove a user, with their tokens and memberships. The name is kept until the DPO erases it."""
-    with house() as opened, opened.database.write() as transaction:
+    with services() as opened, opened.database.write() as transaction:
         gone = leaving.remove_user(transaction, leaver, acting(transaction, "admin", name))
     return {
         "removed": gone.name,
@@ -56,7 +56,7 @@ def token() -> None:
 @with_json
 def new(owner: str, name: str | None) -> Any:
     """Make another token for a user, shown only now."""
-    with house() as opened, opened.database.write() as transaction:
+    with services() as opened, opened.database.write() as transaction:
         made = people.new_token(transaction, owner, acting(transaction, "admin", name))
     return {"user": owner, "token": made.text, "token_id": made.id}, f"Token {made.id}, shown only now: {made.text}"
 
@@ -67,6 +67,6 @@ def new(owner: str, name: str | None) -> Any:
 @with_json
 def revoke(token_id: str, name: str | None) -> Any:
     """Revoke a token by its id (the part between the underscores)."""
-    with house() as opened, opened.database.write() as transaction:
+    with services() as opened, opened.database.write() as transaction:
         people.revoke_token(transaction, token_id, acting(transaction, "admin", name))
     return {"revoked": token_id}, f"Token {token_id} is revoked"

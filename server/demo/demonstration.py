@@ -26,11 +26,11 @@ from budgets.errors import NotFound
 from budgets.governance import datasets, studies
 from budgets.governance.study import Terms
 from budgets.identity import people
-from queries.catalog import manifest as manifests
+from queries.catalog.manifest import read_manifest
 from server.demo.observatory import Shape, write_observatory
 from server.errors import ServerError
 from server.journey.importing import import_dataset
-from server.runtime.services import create_home, open_house
+from server.runtime.services import create_home, open_services
 from server.views.terminal import as_table
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.actors import Actor
-    from server.runtime.services import House
+    from server.runtime.services import Services
     from server.runtime.settings import Settings
 
 STUDY = "cost-sharing"
@@ -174,10 +174,10 @@ def _set_up(settings: Settings, manifest: Path, say: Callable[[str], None]) -> d
     if made.admin_token:
         tokens["admin"] = made.admin_token
         say(f"Made a home in {settings.home}")
-    house = open_house(settings)
+    services = open_services(settings)
     try:
-        dataset = manifests.read(manifest).dataset.name
-        with house.database.write() as transaction:
+        dataset = read_manifest(manifest).dataset.name
+        with services.database.write() as transaction:
             admin = people.user(transaction, USERS["admin"])
             for role, name in USERS.items():
                 # A token of another ledger, or one that was revoked, opens nothing: it is replaced.
@@ -187,20 +187,20 @@ def _set_up(settings: Settings, manifest: Path, say: Callable[[str], None]) -> d
             known = dataset in datasets.names(transaction)
         _keep_tokens(kept, tokens)
         if not known:
-            imported = import_dataset(house, manifests.read(manifest), admin, lambda _what, _done: None)
+            imported = import_dataset(services, read_manifest(manifest), admin, lambda _what, _done: None)
             report = imported.report
             rows = report.tables["years"].kept
             say(f"Imported {dataset}: {report.persons:,} persons, {rows:,} person-years")
             say(f"  its contribution profile: {imported.profile.words}")
-        with house.database.read() as transaction:
+        with services.database.read() as transaction:
             known = "observatory" in datasets.names(transaction)
         if not known:
-            _import_observatory(settings, house, admin, say)
-        with house.database.write() as transaction:
+            _import_observatory(settings, services, admin, say)
+        with services.database.write() as transaction:
             _open_study(transaction, STUDY, dataset, TERMS, admin, say)
             _open_study(transaction, PATHWAYS, "observatory", PATHWAYS_TERMS, admin, say)
     finally:
-        house.close()
+        services.close()
     return tokens
 
 
@@ -222,11 +222,11 @@ def _keep_tokens(file: Path, tokens: dict[str, str]) -> None:
     new.replace(file)
 
 
-def _import_observatory(settings: Settings, house: House, admin: Actor, say: Callable[[str], None]) -> None:
+def _import_observatory(settings: Settings, services: Services, admin: Actor, say: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(dir=settings.home) as folder:
         written = write_observatory(Path(folder), OBSERVATORY)
-        read = manifests.read(written.manifest)
-        imported = import_dataset(house, read, admin, lambda _what, _done: None)
+        read = read_manifest(written.manifest)
+        imported = import_dataset(services, read, admin, lambda _what, _done: None)
         events = written.consultations + written.prescriptions
         say(f"Imported observatory: {written.persons:,} made-up persons, {events:,} events")
         say(f"  its contribution profile: {imported.profile.words}")

@@ -41,8 +41,7 @@ from queries.errors import EngineFailed
 from queries.execution import kernel, partition_selection
 from queries.language import json_writing, sql
 from queries.planning import advice, drowning
-from queries.release import postprocessing
-from queries.release import rows as release
+from queries.release import assembly, postprocessing
 from server.errors import QueryFailed, StoreUnavailable
 from server.journey import refusals
 from server.journey.preparing import permit, prepare
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
     from budgets.actors import Actor
     from queries.plan import Plan
     from server.journey.preparing import Prepared, Request
-    from server.runtime.services import House
+    from server.runtime.services import Services
     from server.runtime.stores import OpenEdition
 
     Made = tuple[dict[str, Any], str]  # the body of a new release, and the hash of its numbers
@@ -69,41 +68,41 @@ REHEARSED = (
 )
 
 
-def answer(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
+def answer(services: Services, actor: Actor, study: str, request: Request) -> dict[str, Any]:
     """Answer a query with noise, charged and recorded, or refuse it for free.
 
     Raises the errors of `queries` and `budgets`, Busy and StoreUnavailable at no charge, and QueryFailed after it.
     """
-    with refusals.recorded(house.database, actor, study, "query"):
-        prepared = prepare(house, actor, study, request)
+    with refusals.recorded(services.database, actor, study, "query"):
+        prepared = prepare(services, actor, study, request)
     drowning.require(prepared.plan, prepared.catalog, request.drowned_max)
     with ExitStack() as leaving:
         # The same question at the same time waits for its answer here, and not for a second scan.
-        with house.turns.one(prepared.question):
-            with house.places.one():
-                with refusals.recorded(house.database, actor, study, "query"):
-                    found = replay_or_reserve(house, actor, prepared)
-                slot = Slot.start(house.fitting.of(prepared.plan, prepared.catalog))
+        with services.turns.one(prepared.question):
+            with services.places.one():
+                with refusals.recorded(services.database, actor, study, "query"):
+                    found = replay_or_reserve(services, actor, prepared)
+                slot = Slot.start(services.fitting.of(prepared.plan, prepared.catalog))
                 leaving.callback(slot.wait)  # from here on every end waits for the slot
                 if not isinstance(found, Release):
-                    open_store(house, actor, prepared, found)
+                    open_store(services, actor, prepared, found)
                     made = scan(prepared, found)
                     late = slot.overran()
                     # With its place: who waits for one must not learn when this scan ended.
                     slot.wait(AHEAD)
                     if late:
-                        house.count_overrun(prepared.question.dataset)
-            stored = found if isinstance(found, Release) else settle(house, actor, prepared, found, made)
-        with house.database.read() as transaction:
+                        services.count_overrun(prepared.question.dataset)
+            stored = found if isinstance(found, Release) else settle(services, actor, prepared, found, made)
+        with services.database.read() as transaction:
             shown = show(transaction, stored, request.post, replayed=isinstance(found, Release))
             return {**shown, "notes": [*request.notes, *shown["notes"]]}
 
 
-def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
+def estimate(services: Services, actor: Actor, study: str, request: Request) -> dict[str, Any]:
     """Return what a query would cost and how exact it would be. Free; no data are touched."""
-    with refusals.recorded(house.database, actor, study, "estimate"):
-        prepared = prepare(house, actor, study, request)
-    with house.database.write() as transaction:
+    with refusals.recorded(services.database, actor, study, "estimate"):
+        prepared = prepare(services, actor, study, request)
+    with services.database.write() as transaction:
         audit.append(
             transaction,
             actor,
@@ -116,7 +115,7 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
         ahead = forecast.of_study(transaction, prepared.study)
     queries_left = ahead.fit(prepared.loss).queries
     advised = advice.Asked(
-        prepared.plan, prepared.catalog, request.privacy, house.settings.max_cells, ahead.rho_like(prepared.loss)
+        prepared.plan, prepared.catalog, request.privacy, services.settings.max_cells, ahead.rho_like(prepared.loss)
     )
     described = _described(prepared.plan)
     drowned = drowning.of(prepared.plan, prepared.catalog)
@@ -128,31 +127,31 @@ def estimate(house: House, actor: Actor, study: str, request: Request) -> dict[s
         "drowned_of": dict(drowned.by_statistic),
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells if prepared.plan.listing is None else None,
-        "slot_ms": round(1000 * house.fitting.of(prepared.plan, prepared.catalog)),
+        "slot_ms": round(1000 * services.fitting.of(prepared.plan, prepared.catalog)),
         "affordable": queries_left > 0,
         "queries_left": queries_left,
         "budget": ahead.study.to_json(),
     }
 
 
-def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[str, Any]:
+def rehearse(services: Services, actor: Actor, study: str, request: Request) -> dict[str, Any]:
     """Answer a query in the shape of a release on data made up from the catalog (steps 2, 3, 6 and 7). Free.
 
     No data are touched and nothing is stored: the noise is drawn anew each time. Raises the errors of `queries` and
     `budgets` that come before a charge, Busy and StoreUnavailable.
     """
-    with refusals.recorded(house.database, actor, study, "rehearsal"):
-        prepared = prepare(house, actor, study, replace(request, key=None))
+    with refusals.recorded(services.database, actor, study, "rehearsal"):
+        prepared = prepare(services, actor, study, replace(request, key=None))
     try:
         # In places of their own: how long a rehearsal waits tells nothing of scans.
-        with house.rehearsal_places.one():
-            slot = Slot.start(house.fitting.of_rehearsal(prepared.plan))
-            body = compute(prepared.plan, house.stores.made_up(prepared.store))
+        with services.rehearsal_places.one():
+            slot = Slot.start(services.fitting.of_rehearsal(prepared.plan))
+            body = compute(prepared.plan, services.stores.made_up(prepared.store))
             slot.wait(AHEAD)
     except EngineFailed as failure:
         log.exception("a rehearsal failed")
         raise StoreUnavailable("the rehearsal failed; nothing was charged") from failure
-    with house.database.write() as transaction:
+    with services.database.write() as transaction:
         summary = f"a query of {prepared.loss.text} was rehearsed on made-up data"
         _log(transaction, actor, "query.rehearse", prepared, summary, f"study:{study}")
         budget = accounts.balance(transaction, accounts.STUDY, study)
@@ -169,14 +168,14 @@ def rehearse(house: House, actor: Actor, study: str, request: Request) -> dict[s
     }
 
 
-def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release | Charge:
+def replay_or_reserve(services: Services, actor: Actor, prepared: Prepared) -> Release | Charge:
     """Return the stored release, or a charge for a new one (steps 4 and 5).
 
     Raises OverBudget, KeyConflict, AttemptsSpent, UnderWay.
     """
     study = prepared.study.id
     try:
-        with house.database.write() as transaction:
+        with services.database.write() as transaction:
             # Once more, now that nothing can change in between: the study may have been suspended or changed.
             if permit(transaction, actor, study).terms != prepared.study.terms:
                 raise NotApproved(f"the terms of study {study} have just been changed; send it again")
@@ -190,7 +189,7 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
             if question != prepared.question:
                 raise NotFound(f"edition {question.edition}, for which this was first sent, is no longer kept")
             # A scan has so long, and its slot is a quarter longer at most.
-            scan_seconds = 2 * house.settings.query_seconds
+            scan_seconds = 2 * services.settings.query_seconds
             charge = charges.reserve(transaction, question, prepared.loss, scan_seconds=scan_seconds)
             if charge.resumed:
                 summary = f"{charge.loss.text} was resumed, attempt {charge.attempt}"
@@ -200,7 +199,7 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
             thresholds.after_charge(transaction, study, question.dataset)
             return charge
     except OverBudget as refusal:
-        with house.database.write() as transaction:
+        with services.database.write() as transaction:
             summary = f"a query of {prepared.loss.text} was refused: the {refusal.account}'s budget"
             _log(transaction, actor, "query.refuse", prepared, summary, refusal.account, code="budget-exceeded")
             owner = study if refusal.account == accounts.STUDY else prepared.question.dataset
@@ -208,14 +207,14 @@ def replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Release
             bursts.after_refusal(transaction, actor)
         raise
     except AttemptsSpent:
-        with house.database.write() as transaction:
+        with services.database.write() as transaction:
             summary = "a query was refused: it was tried as often as its charge allows"
             _log(transaction, actor, "query.refuse", prepared, summary, f"study:{study}", code="attempts-spent")
             bursts.after_refusal(transaction, actor)
         raise
 
 
-def open_store(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> None:
+def open_store(services: Services, actor: Actor, prepared: Prepared, charge: Charge) -> None:
     """Open the store for the scan, or give the charge back. Raises StoreUnavailable.
 
     No event was looked at yet, and whether a file opens is the same for every query: the refund tells of nobody.
@@ -224,7 +223,7 @@ def open_store(house: House, actor: Actor, prepared: Prepared, charge: Charge) -
         prepared.store.engine.open()
     except EngineFailed as failure:
         log.exception("the store of charge %s cannot be opened", charge.id)
-        with suppress(Unavailable), house.database.write() as transaction:
+        with suppress(Unavailable), services.database.write() as transaction:
             # If this cannot be written, or another attempt already scans on the charge, it stays as it is.
             if charges.void(transaction, charge):
                 _log(transaction, actor, "query.void", prepared, f"{charge.loss.text} was given back", charge.id)
@@ -242,7 +241,7 @@ def scan(prepared: Prepared, charge: Charge) -> Made | None:
         return None
 
 
-def settle(house: House, actor: Actor, prepared: Prepared, charge: Charge, made: Made | None) -> Release:
+def settle(services: Services, actor: Actor, prepared: Prepared, charge: Charge, made: Made | None) -> Release:
     """Store a release and spend its charge (step 8). Raises QueryFailed, and then nothing is given back.
 
     The entry has the hash of the released numbers: so the log binds them, and they stay out of it.
@@ -250,11 +249,11 @@ def settle(house: House, actor: Actor, prepared: Prepared, charge: Charge, made:
     stored = None
     try:
         if made is not None:
-            stored = _store(house, actor, prepared, charge, made)
+            stored = _store(services, actor, prepared, charge, made)
     except Exception:
         log.exception("the release of charge %s could not be stored", charge.id)
     if stored is None:
-        with suppress(Unavailable), house.database.write() as transaction:
+        with suppress(Unavailable), services.database.write() as transaction:
             # If even this cannot be written, the charge stays reserved, which counts as gone until it is resumed.
             charges.settle(transaction, charge, None)
             _log(transaction, actor, "query.fail", prepared, "a query failed; its charge is spent", charge.id)
@@ -262,9 +261,9 @@ def settle(house: House, actor: Actor, prepared: Prepared, charge: Charge, made:
     return stored
 
 
-def _store(house: House, actor: Actor, prepared: Prepared, charge: Charge, made: Made) -> Release:
+def _store(services: Services, actor: Actor, prepared: Prepared, charge: Charge, made: Made) -> Release:
     body, numbers = made
-    with house.database.write() as transaction:
+    with services.database.write() as transaction:
         stored = charges.settle(transaction, charge, body)
         assert stored is not None
         if stored.body is not body:  # another attempt was there first
@@ -280,8 +279,8 @@ def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
     engine = store.engine
     planned = partition_selection.name_values(planned, engine.ranges(), engine.stream, engine.texts)
     exact = kernel.bound_in_parts(planned, engine.ranges(), engine.stream)
-    noisy = release.add_noise(planned, exact)
-    rows = release.rows(planned, noisy)
+    noisy = assembly.add_noise(planned, exact)
+    rows = assembly.rows(planned, noisy)
     described = _described(planned)
     return {
         "query": json_writing.to_json(planned.query),
@@ -313,7 +312,7 @@ def _described(planned: Plan) -> dict[str, Any]:
     cost = planned.cost
     return {
         "cost": Loss.of(cost.epsilon, cost.rho, cost.delta).to_json(),
-        "columns": release.columns(planned),
+        "columns": assembly.columns(planned),
         "bounds": {"cells_per_person": planned.cells_per_person, "events_per_cell": planned.events_per_cell},
         "notes": [*planned.notes, *truncation.sentences(planned)],
     }

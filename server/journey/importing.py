@@ -17,7 +17,7 @@ from budgets.ledger import profiles
 from queries.catalog.manifest import PROFILE, PROFILE_PART
 from queries.errors import QueriesError
 from server.errors import QueryFailed, ServerError
-from server.journey import profile as profiling
+from server.journey.profile import buy
 from server.runtime import stores
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from budgets.governance.datasets import Edition
     from queries.catalog.manifest import Manifest
     from queries.store.ingest import ImportReport, Progress
-    from server.runtime.services import House
+    from server.runtime.services import Services
 
 FIRST = 1
 
@@ -54,7 +54,7 @@ class Imported:
 
 
 def import_dataset(
-    house: House, manifest: Manifest, by: Actor, progress: Progress, *, accept_losses: bool = False
+    services: Services, manifest: Manifest, by: Actor, progress: Progress, *, accept_losses: bool = False
 ) -> Imported:
     """Import a dataset's sources as its next edition and see to its profile.
 
@@ -63,18 +63,18 @@ def import_dataset(
     """
     epsilon_nano = None if manifest.profile is None else amounts.epsilon_nano(manifest.profile, "dataset.profile")
     edition, report = stores.import_manifest(
-        house.settings, house.database, manifest, by, progress, accept_losses=accept_losses
+        services.settings, services.database, manifest, by, progress, accept_losses=accept_losses
     )
-    return Imported(edition, report, _see_to_profile(house, by, manifest, edition, epsilon_nano))
+    return Imported(edition, report, _see_to_profile(services, by, manifest, edition, epsilon_nano))
 
 
 def _see_to_profile(
-    house: House, by: Actor, manifest: Manifest, edition: Edition, epsilon_nano: int | None
+    services: Services, by: Actor, manifest: Manifest, edition: Edition, epsilon_nano: int | None
 ) -> Profiled:
     """Buy the profile that a dataset is to have, or say why not."""
     name = edition.dataset
     later = f"`rowless profile {name} --epsilon {PROFILE}` buys one"
-    with house.database.read() as transaction:
+    with services.database.read() as transaction:
         present = profiles.in_use(transaction, name, edition.number)
         charged = profiles.ever_charged(transaction, name)
     if present:
@@ -92,7 +92,7 @@ def _see_to_profile(
         words = f"none: epsilon {PROFILE} would be more than a quarter of the cap, {cap}; name one in the manifest"
         return Profiled(bought=False, words=words)
     try:
-        made = profiling.buy(house, by, name, epsilon_nano)
+        made = buy(services, by, name, epsilon_nano)
     except QueryFailed:
         words = (
             f"it failed after it was charged; `rowless profile {name} --epsilon {manifest.profile}` resumes it, free"

@@ -19,8 +19,7 @@ from queries.catalog import least_charge
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.language import nodes, sql
 from queries.language.templates import Template
-from queries.planning import fingerprint as canonical
-from queries.planning import planner, policy
+from queries.planning import fingerprint, planner, policy
 from server.runtime.stores import catalogs
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from queries.catalog.schema import Dataset
     from queries.plan import Plan
     from queries.planning.policy import Protocol
-    from server.runtime.services import House
+    from server.runtime.services import Services
     from server.runtime.stores import OpenEdition
 
 
@@ -65,33 +64,33 @@ class Prepared:
     question: Question
 
 
-def prepare(house: House, actor: Actor, study: str, request: Request) -> Prepared:
+def prepare(services: Services, actor: Actor, study: str, request: Request) -> Prepared:
     """Permit and plan a request (steps 2 and 3). Pure but for reading the study and the catalog."""
-    with house.database.read() as transaction:
+    with services.database.read() as transaction:
         present = permit(transaction, actor, study)
         # A retry stays on the edition it was first sent for, even if the data were imported anew in between.
         asked = None if request.key is None else charges.question_of_key(transaction, study, request.key)
         edition = datasets.current(transaction, present.dataset)
         if asked is not None:
             earlier = datasets.edition(transaction, present.dataset, asked.edition)
-            edition = earlier if house.stores.keeps(earlier) else edition
-        store = house.stores.edition(edition)
+            edition = earlier if services.stores.keeps(earlier) else edition
+        store = services.stores.edition(edition)
         known = catalogs(transaction, store)
     try:
         query = dates.fill_in(request.query, store.dataset.tables)
         limits = policy.check(query, request.privacy, protocol(present), request.query)
         # And with the bounds that were proposed then: a profile may have been bought in between.
         for catalog in known if asked else known[:1]:
-            planned = planner.plan(query, catalog, request.privacy, house.settings.max_cells)
-            fingerprint = hashlib.sha256(canonical.of(planned).encode()).hexdigest()
-            if asked is None or fingerprint == asked.fingerprint:
+            planned = planner.plan(query, catalog, request.privacy, services.settings.max_cells)
+            digest = hashlib.sha256(fingerprint.of(planned).encode()).hexdigest()
+            if asked is None or digest == asked.fingerprint:
                 break
         policy.check_cost(planned.cost, request.privacy, limits)
         policy.check_margins(planned.outputs, limits)
     except (InvalidQuery, OutsideProtocol) as refusal:
         raise (sql.located(refusal) if request.in_sql else refusal) from None
     cost = planned.cost
-    question = Question(study, present.dataset, store.edition.number, fingerprint)
+    question = Question(study, present.dataset, store.edition.number, digest)
     loss = Loss.of(cost.epsilon, cost.rho, cost.delta)
     return Prepared(present, request.key, store, catalog, planned, loss, question)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.actors import Actor
-    from server.runtime.services import House
+    from server.runtime.services import Services
     from server.runtime.stores import OpenEdition
 
 log = logging.getLogger("rowless")
@@ -47,31 +47,31 @@ class Prepared:
     subject: Subject
 
 
-def buy(house: House, actor: Actor, dataset: str, epsilon_nano: int) -> dict[str, Any]:
+def buy(services: Services, actor: Actor, dataset: str, epsilon_nano: int) -> dict[str, Any]:
     """Make the profile of a dataset's edition in service, charged and recorded, or refuse it for free.
 
     The same again is the same profile, free. Raises Forbidden, NotFound, InvalidQuery, WrongState, OverBudget, Busy and
     StoreUnavailable at no charge, and QueryFailed after it.
     """
     people.require_role(actor, "admin")
-    prepared = _prepare(house, dataset, epsilon_nano)
+    prepared = _prepare(services, dataset, epsilon_nano)
     with ExitStack() as leaving:
-        with house.turns.one(prepared.subject):
-            with house.places.one():
-                found = _replay_or_reserve(house, actor, prepared)
+        with services.turns.one(prepared.subject):
+            with services.places.one():
+                found = _replay_or_reserve(services, actor, prepared)
                 # As with a query: every end waits for the slot, and is seen in catalog, budget, log and places
                 # shortly before it.
-                slot = Slot.start(house.fitting.of_profile(prepared.plan, prepared.store.dataset))
+                slot = Slot.start(services.fitting.of_profile(prepared.plan, prepared.store.dataset))
                 leaving.callback(slot.wait)
                 if not isinstance(found, Stored):
-                    _open_store(house, actor, prepared, found)
+                    _open_store(services, actor, prepared, found)
                     body = _scan(prepared, found)
                     late = slot.overran()
                     slot.wait(AHEAD)
                     if late:
-                        house.count_overrun(dataset)
-            stored = found if isinstance(found, Stored) else _settle(house, actor, prepared, found, body)
-        with house.database.read() as transaction:
+                        services.count_overrun(dataset)
+            stored = found if isinstance(found, Stored) else _settle(services, actor, prepared, found, body)
+        with services.database.read() as transaction:
             budget = accounts.balance(transaction, accounts.DATASET, dataset).to_json()
     subject = stored.subject
     return {
@@ -94,9 +94,9 @@ def shown(transaction: sa.Connection, dataset: str, edition: int) -> dict[str, A
     return show(found[0]) if found else None
 
 
-def _prepare(house: House, dataset: str, epsilon_nano: int) -> Prepared:
-    with house.database.read() as transaction:
-        store = house.stores.edition(datasets.current(transaction, dataset))
+def _prepare(services: Services, dataset: str, epsilon_nano: int) -> Prepared:
+    with services.database.read() as transaction:
+        store = services.stores.edition(datasets.current(transaction, dataset))
     planned = profile.plan(store.dataset, epsilon_nano)
     epsilon, rho = planned.cost
     loss = Loss.of(epsilon, rho, epsilon * 0)
@@ -104,10 +104,10 @@ def _prepare(house: House, dataset: str, epsilon_nano: int) -> Prepared:
     return Prepared(store, planned, loss, Subject(dataset, store.edition.number, fingerprint))
 
 
-def _replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Stored | Charge:
+def _replay_or_reserve(services: Services, actor: Actor, prepared: Prepared) -> Stored | Charge:
     """Return the stored profile, or a charge for a new one. Raises OverBudget, WrongState, AttemptsSpent."""
     try:
-        with house.database.write() as transaction:
+        with services.database.write() as transaction:
             stored = profiles.find(transaction, prepared.subject)
             if stored is not None:
                 _log(transaction, actor, "replay", prepared, "a stored profile was read again", stored.id)
@@ -121,27 +121,27 @@ def _replay_or_reserve(house: House, actor: Actor, prepared: Prepared) -> Stored
             thresholds.after_charge(transaction, None, prepared.subject.dataset)
             return charge
     except OverBudget:
-        with house.database.write() as transaction:
+        with services.database.write() as transaction:
             summary = f"a profile of {prepared.loss.text} was refused: the dataset's budget"
             _log(transaction, actor, "refuse", prepared, summary, prepared.subject.dataset)
             thresholds.after_refusal(transaction, accounts.DATASET, prepared.subject.dataset, prepared.loss)
             bursts.after_refusal(transaction, actor)
         raise
     except AttemptsSpent:
-        with house.database.write() as transaction:
+        with services.database.write() as transaction:
             summary = "a profile was refused: it was tried as often as its charge allows"
             _log(transaction, actor, "refuse", prepared, summary, prepared.subject.dataset, code="attempts-spent")
             bursts.after_refusal(transaction, actor)
         raise
 
 
-def _open_store(house: House, actor: Actor, prepared: Prepared, charge: Charge) -> None:
+def _open_store(services: Services, actor: Actor, prepared: Prepared, charge: Charge) -> None:
     """Open the store for the scan, or give the charge back. Raises StoreUnavailable."""
     try:
         prepared.store.engine.open()
     except EngineFailed as failure:
         log.exception("the store of charge %s cannot be opened", charge.id)
-        with suppress(Unavailable), house.database.write() as transaction:
+        with suppress(Unavailable), services.database.write() as transaction:
             if profiles.void(transaction, charge):
                 _log(transaction, actor, "void", prepared, f"{charge.loss.text} was given back", charge.id)
         raise StoreUnavailable("its store cannot be opened; nothing was charged for this attempt") from failure
@@ -157,24 +157,26 @@ def _scan(prepared: Prepared, charge: Charge) -> dict[str, Any] | None:
         return None
 
 
-def _settle(house: House, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any] | None) -> Stored:
+def _settle(
+    services: Services, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any] | None
+) -> Stored:
     """Store a profile and spend its charge. Raises QueryFailed, and then nothing is given back."""
     stored = None
     try:
         if body is not None:
-            stored = _store(house, actor, prepared, charge, body)
+            stored = _store(services, actor, prepared, charge, body)
     except Exception:
         log.exception("the profile of charge %s could not be stored", charge.id)
     if stored is None:
-        with suppress(Unavailable), house.database.write() as transaction:
+        with suppress(Unavailable), services.database.write() as transaction:
             profiles.settle(transaction, charge, None)
             _log(transaction, actor, "fail", prepared, "a profile failed; its charge is spent", charge.id)
         raise QueryFailed
     return stored
 
 
-def _store(house: House, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any]) -> Stored:
-    with house.database.write() as transaction:
+def _store(services: Services, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any]) -> Stored:
+    with services.database.write() as transaction:
         stored = profiles.settle(transaction, charge, body)
         assert stored is not None
         summary = f"a profile of {charge.loss.text} was made"

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
     from budgets.actors import Actor
     from budgets.ledger.charges import Release
-    from server.runtime.services import House
+    from server.runtime.services import Services
 
 JSON, CSV, CERTIFICATE = "json", "csv", "certificate"
 
 
-def read(house: House, actor: Actor, study: str, release: str, form: str, post: Sequence[str] = ()) -> Release:
+def read(services: Services, actor: Actor, study: str, release: str, form: str, post: Sequence[str] = ()) -> Release:
     """Return a release to who may see it, and log that it was read as `form`, post-processed in these ways.
 
     The entry is written before anything is returned: where the log cannot be written, nothing is read. Raises NotFound,
     and then there is nothing to log; Unavailable.
     """
-    with house.database.write() as transaction:
+    with services.database.write() as transaction:
         studies.visible(transaction, study, actor)
         stored = charges.release(transaction, study, release)
         facts = {"form": form, "post": list(post)}

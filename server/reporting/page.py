@@ -17,8 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from budgets.loss import ATTO, NANO
-from server.reporting import attack_odds, regulator
-from server.reporting import guarantee as meaning
+from server.reporting import attack_odds, guarantee, regulator
 from server.reporting.attack_odds import Guarantee
 
 CONTENT_TYPE = "text/html; charset=utf-8"
@@ -54,7 +53,7 @@ def html(document: dict[str, Any]) -> str:
         ],
         policy=POLICY,
         style=Markup(STYLE),  # noqa: S704  # a file of this package
-        percent=meaning.percent,
+        percent=guarantee.percent,
         loss=_loss,
         number=_number,
         by=regulator.by,

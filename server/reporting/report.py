@@ -14,7 +14,7 @@ from budgets.governance import datasets, studies
 from budgets.identity import people
 from budgets.ledger import accounts
 from server.reporting import guarantee, regulator
-from server.views.study import show
+from server.views.study import describe_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
     from budgets.actors import Actor
     from budgets.audit.history import Act, Released
     from queries.catalog.schema import Dataset
-    from server.runtime.services import House
+    from server.runtime.services import Services
 
 READERS = ("dpo", "admin")
 STUDY, DATASET = accounts.STUDY, accounts.DATASET
 SHOWN_MAX = 10_000  # of releases; the count is of all
 
 
-def report(house: House, actor: Actor, kind: str, name: str, form: str) -> dict[str, Any]:
+def assemble(services: Services, actor: Actor, kind: str, name: str, form: str) -> dict[str, Any]:
     """Return the report of a study or a dataset, and log that it was read as `form`. Raises NotFound, Forbidden."""
     people.require_role(actor, *READERS)
     study = name if kind == STUDY else None
-    with house.database.write() as transaction:
+    with services.database.write() as transaction:
         # Raises NotFound, and then there is nothing to log.
         accounts.balance(transaction, kind, name)
         summary = f"the report of the {kind} {name} was read"
         log.append(transaction, actor, "report.read", f"{kind}:{name}", summary, study=study, facts={"form": form})
-    with house.database.read() as transaction:
-        document = _of_study(house, transaction, name) if kind == STUDY else _of_dataset(house, transaction, name)
+    with services.database.read() as transaction:
+        document = _of_study(services, transaction, name) if kind == STUDY else _of_dataset(services, transaction, name)
     # Signed now, after all that the report tells was written: it covers the report, and perhaps an entry more.
-    signed = custody.sign(house.database, house.settings.key_path)
+    signed = custody.sign(services.database, services.settings.key_path)
     document["log"] = {**document["log"], "checkpoint": signed}
     return {**document, "left_out": _left_out(), "regulation": regulator.facts(document)}
 
 
-def _of_study(house: House, transaction: sa.Connection, name: str) -> dict[str, Any]:
+def _of_study(services: Services, transaction: sa.Connection, name: str) -> dict[str, Any]:
     present = studies.study(transaction, name)
     own, shared = accounts.balances(transaction, name, present.dataset)
     return {
         **_head(transaction, STUDY, name, present.terms.title),
-        "study": show(transaction, present),
+        "study": describe_study(transaction, present),
         "studies": [_of_several(transaction, name)],
-        "dataset": _dataset(house, transaction, present.dataset),
+        "dataset": _dataset(services, transaction, present.dataset),
         "history": [_act(act) for act in history.acts_of_study(transaction, name)],
         "accounts": [guarantee.account(own), guarantee.account(shared)],
         "releases": _releases(
@@ -64,8 +64,8 @@ def _of_study(house: House, transaction: sa.Connection, name: str) -> dict[str, 
     }
 
 
-def _of_dataset(house: House, transaction: sa.Connection, name: str) -> dict[str, Any]:
-    described = _dataset(house, transaction, name)
+def _of_dataset(services: Services, transaction: sa.Connection, name: str) -> dict[str, Any]:
+    described = _dataset(services, transaction, name)
     return {
         **_head(transaction, DATASET, name, described["title"]),
         "study": None,
@@ -107,8 +107,8 @@ def _of_several(transaction: sa.Connection, name: str) -> dict[str, Any]:
     }
 
 
-def _dataset(house: House, transaction: sa.Connection, name: str) -> dict[str, Any]:
-    catalog = _catalog(house, transaction, name)
+def _dataset(services: Services, transaction: sa.Connection, name: str) -> dict[str, Any]:
+    catalog = _catalog(services, transaction, name)
     tables = {} if catalog is None else catalog.tables
     return {
         "name": name,
@@ -121,11 +121,11 @@ def _dataset(house: House, transaction: sa.Connection, name: str) -> dict[str, A
     }
 
 
-def _catalog(house: House, transaction: sa.Connection, name: str) -> Dataset | None:
+def _catalog(services: Services, transaction: sa.Connection, name: str) -> Dataset | None:
     """Return the public schema; None where the store was deleted, of which there is still a report."""
     edition = datasets.current(transaction, name)
     try:
-        return house.stores.edition(edition).dataset
+        return services.stores.edition(edition).dataset
     except NotFound:
         return None
 

@@ -24,7 +24,7 @@ from queries.execution.scan_time import Rates
 from queries.language import nodes
 from queries.mechanisms import NANO
 from queries.planning import planner
-from queries.release import rows
+from queries.release import assembly
 from queries.store import rehearsal
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def measure(memory_limit: str) -> Rates:
         built = _seconds(lambda: _scan(engine, _plan(nodes.Query(nodes.PerPerson("a", values), PEOPLE))))
         spread = _plan(nodes.Query("a", (("n", nodes.Count("events")),), group_by=(nodes.ByValue("code"),)))
         cells = kernel.bound_in_parts(spread, engine.ranges(), engine.stream)
-        noise = _seconds(lambda: rows.add_noise(spread, cells)) / CODES
-        noisy = rows.add_noise(spread, cells)
-        row = _seconds(lambda: json.dumps(rows.rows(spread, noisy))) / (2 * CODES)
+        noise = _seconds(lambda: assembly.add_noise(spread, cells)) / CODES
+        noisy = assembly.add_noise(spread, cells)
+        row = _seconds(lambda: json.dumps(assembly.rows(spread, noisy))) / (2 * CODES)
         return Rates(fixed, column, joined, built / (2 * EVENTS_MADE), noise, row)
     finally:
         engine.close()

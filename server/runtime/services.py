@@ -73,7 +73,7 @@ class Turns:
 
 
 @dataclass(frozen=True)
-class House:
+class Services:
     """The parts a request needs."""
 
     settings: Settings
@@ -103,9 +103,9 @@ class House:
         self.database.close()
 
 
-def open_house(settings: Settings) -> House:
+def open_services(settings: Settings) -> Services:
     """Open a home that `create_home` made. Raises NoHome, SchemaOutdated, SettingsError."""
-    return House(settings, open_ledger(settings), Stores(settings))
+    return Services(settings, open_ledger(settings), Stores(settings))
 
 
 def open_ledger(settings: Settings) -> Database:

@@ -126,7 +126,7 @@ class Settings:
         return self.audit_key_file
 
 
-def load(environment: Mapping[str, str] | None = None) -> Settings:
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of an environment (by default the process's). Raises SettingsError."""
     present = os.environ if environment is None else environment
     values = {field: _value(setting, present) for field, setting in SETTINGS.items()}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from budgets.actors import ANONYMOUS
 from budgets.alerts import bursts
-from budgets.audit import log as audit
+from budgets.audit import log
 from budgets.database import clock
 from budgets.errors import Unavailable
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from budgets.database.connection import Database
 
-log = logging.getLogger("rowless")
+logger = logging.getLogger("rowless")
 
 HELD_SECONDS = 60.0
 
@@ -75,7 +75,7 @@ class SignIns:
         try:
             self._write(database, in_time=False)
         except Unavailable:
-            log.warning("%s failed sign-ins could not be written to the audit log", self._held.count)
+            logger.warning("%s failed sign-ins could not be written to the audit log", self._held.count)
 
     def _write(self, database: Database, *, in_time: bool) -> None:
         with self._lock:
@@ -101,9 +101,9 @@ class SignIns:
 
 def _append(transaction: sa.Connection, taken: _Held) -> None:
     if taken.count == 1:
-        audit.append(transaction, ANONYMOUS, bursts.SIGN_IN_FAILED, "token", "a wrong or revoked token was sent")
+        log.append(transaction, ANONYMOUS, bursts.SIGN_IN_FAILED, "token", "a wrong or revoked token was sent")
         return
-    audit.append(
+    log.append(
         transaction,
         ANONYMOUS,
         bursts.SIGN_IN_FAILED,

@@ -19,7 +19,7 @@ from budgets.amounts import delta_atto, epsilon_nano
 from budgets.errors import NotFound
 from budgets.governance import datasets
 from budgets.ledger import profiles
-from queries.catalog import manifest as manifests
+from queries.catalog.manifest import read_manifest
 from queries.contribution import profile
 from queries.errors import ImportFailed, TooMuchLost
 from queries.execution.duckdb import Engine
@@ -111,7 +111,7 @@ class Stores:
         folder = folder_of(self._settings.home, edition.dataset, edition.folder)
         if not self.keeps(edition):
             raise NotFound(f"edition {edition.number} of {edition.dataset} is no longer kept")
-        dataset = manifests.read(folder / ingest.MANIFEST).dataset
+        dataset = read_manifest(folder / ingest.MANIFEST).dataset
         engine = Engine(
             folder / ingest.STORE,
             memory_limit=self._settings.memory_limit,

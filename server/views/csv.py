@@ -42,7 +42,7 @@ def wanted(request: Request, *others: str) -> str:
     return request.accept_mimetypes.best_match(["application/json", *others], default="application/json")
 
 
-def release(shown: Mapping[str, Any]) -> str:
+def release_csv(shown: Mapping[str, Any]) -> str:
     """Return a release: comments, then a line for each row, with its keys and all numbers. Never raises.
 
     A statistic has the columns NAME, NAME_low and NAME_high. What is a list has three for each of its parts: NAME[bin],
@@ -151,14 +151,14 @@ def _column_text(column: Column) -> str:
     return f"{column.mechanism or 'noise'}, {margin}{confidence}"
 
 
-def entries(found: Iterable[Entry]) -> str:
+def entries_csv(found: Iterable[Entry]) -> str:
     """Return audit entries, one a line, without their facts."""
     text = io.StringIO()
-    write_entries(text, found)
+    write_entries_csv(text, found)
     return text.getvalue()
 
 
-def write_entries(file: TextIO, found: Iterable[Entry]) -> None:
+def write_entries_csv(file: TextIO, found: Iterable[Entry]) -> None:
     """Write audit entries, one a line, without their facts, in little memory."""
     shown = (entry.to_json() for entry in found)
     _write(file, list(ENTRY_COLUMNS), ([entry[name] for name in ENTRY_COLUMNS] for entry in shown))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from budgets.governance.study import Study
 
 
-def show(transaction: sa.Connection, study: Study) -> dict[str, Any]:
+def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
     """Return a study as it is sent."""
     terms = study.terms
     hands = [study.opened_by, *study.edited_by, *filter(None, (study.approved_by, study.raise_by))]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from budgets.actors import Actor
-    from server.runtime.services import House
+    from server.runtime.services import Services
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,9 +23,9 @@ R = TypeVar("R")
 ROLES = ("researcher", "admin", "dpo")
 
 
-def house() -> House:
-    """Return the house of the running application."""
-    found: House = current_app.extensions["rowless"]
+def services() -> Services:
+    """Return the services of the running application."""
+    found: Services = current_app.extensions["rowless"]
     return found
 
 
@@ -66,9 +66,9 @@ def authenticate(header: str | None) -> Actor:
     """Return the user of an Authorization header. A token that is wrong is recorded; none leaves nothing."""
     if header is None:
         raise Unauthenticated("send a token, as Authorization: Bearer TOKEN")
-    sign_ins, database = house().sign_ins, house().database
+    sign_ins, database = services().sign_ins, services().database
     scheme, _, token = header.partition(" ")
-    days = house().settings.identity_days
+    days = services().settings.identity_days
     with database.read() as transaction:
         found = people.authenticate(transaction, token.strip()) if scheme.lower() == "bearer" else None
         worn = found is not None and commitments.is_worn(transaction, found, days)
@@ -82,7 +82,7 @@ def authenticate(header: str | None) -> Actor:
 def _renewed(found: Actor, days: int) -> Actor:
     """Return a user by a new commitment, once in a while. A ledger that cannot be written to can still be read."""
     try:
-        with house().database.write() as transaction:
+        with services().database.write() as transaction:
             return commitments.in_force(transaction, found, days)
     except NotFound:  # removed in between
         raise Unauthenticated("the token is wrong or was revoked") from None

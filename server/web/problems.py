@@ -14,9 +14,9 @@ from flask import Response, json, request
 from marshmallow.exceptions import SCHEMA
 from werkzeug.exceptions import HTTPException
 
-from budgets import errors as budgets
-from queries import errors as queries
-from server import errors as own
+from budgets import errors as budget_errors
+from queries import errors as query_errors
+from server import errors as server_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,26 +45,26 @@ class Answer:
 
 
 PROBLEMS: dict[type[Exception], Answer] = {
-    own.Malformed: Answer(400, "malformed", "The body cannot be read"),
-    own.Unauthenticated: Answer(401, "unauthenticated", "A valid token is needed"),
-    own.Busy: Answer(503, "busy", "Too many queries are running"),
-    budgets.UnderWay: Answer(503, "busy", "The same question is being answered just now"),
-    own.StoreUnavailable: Answer(503, "unavailable", "The dataset cannot be used at the moment"),
-    own.QueryFailed: Answer(500, "query-failed", "The query failed"),
-    queries.InvalidQuery: Answer(422, "invalid-query", "The query cannot be answered as it is"),
-    queries.WouldDrown: Answer(422, "would-drown", "Too many of the numbers would drown in their noise"),
-    queries.OutsideProtocol: Answer(403, "outside-protocol", "The study's protocol does not include this"),
-    budgets.Invalid: Answer(422, "invalid-request", "A value is not valid"),
-    budgets.Forbidden: Answer(403, "forbidden", "This is not for your role"),
-    budgets.FourEyes: Answer(403, "forbidden", "This takes somebody else"),
-    budgets.NotApproved: Answer(403, "not-approved", "The study may not ask now"),
-    budgets.NotFound: Answer(404, "not-found", "There is no such thing"),
-    budgets.AlreadyExists: Answer(409, "already-exists", "There is one of that name"),
-    budgets.WrongState: Answer(409, "wrong-state", "The present state does not allow this"),
-    budgets.OverBudget: Answer(409, "budget-exceeded", "The budget does not allow this"),
-    budgets.AttemptsSpent: Answer(409, "attempts-spent", "This was tried as often as one charge allows"),
-    budgets.Unavailable: Answer(503, "unavailable", "The ledger cannot be used at the moment"),
-    budgets.KeyConflict: Answer(409, "idempotency-conflict", "The Idempotency-Key was used for another request"),
+    server_errors.Malformed: Answer(400, "malformed", "The body cannot be read"),
+    server_errors.Unauthenticated: Answer(401, "unauthenticated", "A valid token is needed"),
+    server_errors.Busy: Answer(503, "busy", "Too many queries are running"),
+    budget_errors.UnderWay: Answer(503, "busy", "The same question is being answered just now"),
+    server_errors.StoreUnavailable: Answer(503, "unavailable", "The dataset cannot be used at the moment"),
+    server_errors.QueryFailed: Answer(500, "query-failed", "The query failed"),
+    query_errors.InvalidQuery: Answer(422, "invalid-query", "The query cannot be answered as it is"),
+    query_errors.WouldDrown: Answer(422, "would-drown", "Too many of the numbers would drown in their noise"),
+    query_errors.OutsideProtocol: Answer(403, "outside-protocol", "The study's protocol does not include this"),
+    budget_errors.Invalid: Answer(422, "invalid-request", "A value is not valid"),
+    budget_errors.Forbidden: Answer(403, "forbidden", "This is not for your role"),
+    budget_errors.FourEyes: Answer(403, "forbidden", "This takes somebody else"),
+    budget_errors.NotApproved: Answer(403, "not-approved", "The study may not ask now"),
+    budget_errors.NotFound: Answer(404, "not-found", "There is no such thing"),
+    budget_errors.AlreadyExists: Answer(409, "already-exists", "There is one of that name"),
+    budget_errors.WrongState: Answer(409, "wrong-state", "The present state does not allow this"),
+    budget_errors.OverBudget: Answer(409, "budget-exceeded", "The budget does not allow this"),
+    budget_errors.AttemptsSpent: Answer(409, "attempts-spent", "This was tried as often as one charge allows"),
+    budget_errors.Unavailable: Answer(503, "unavailable", "The ledger cannot be used at the moment"),
+    budget_errors.KeyConflict: Answer(409, "idempotency-conflict", "The Idempotency-Key was used for another request"),
 }
 # What Flask and Werkzeug raise, by status. Their own texts are not sent on.
 HTTP = {
@@ -102,21 +102,21 @@ def _answer(error: Exception) -> Response:
 def _members(error: Exception) -> Iterator[tuple[str, Any]]:
     """Yield what a problem says beside its status, code and title."""
     match error:
-        case own.QueryFailed():
+        case server_errors.QueryFailed():
             yield "detail", QUERY_FAILED
-        case budgets.Unavailable():
+        case budget_errors.Unavailable():
             log.error("the ledger's database failed", exc_info=error)
             yield "detail", "Nothing was half-written. Try again soon."
-        case queries.InvalidQuery() | queries.OutsideProtocol():
+        case query_errors.InvalidQuery() | query_errors.OutsideProtocol():
             yield "detail", error.message
             yield "pointer", error.pointer
-        case queries.WouldDrown():
+        case query_errors.WouldDrown():
             yield "detail", str(error)
             yield "drowned", error.share
-        case budgets.Invalid():
+        case budget_errors.Invalid():
             yield "detail", error.message
             yield "pointer", f"/{error.field}"
-        case budgets.OverBudget():
+        case budget_errors.OverBudget():
             yield "detail", str(error)
             yield "account", error.account
             yield "cost", error.cost.to_json()
@@ -135,7 +135,7 @@ def _answer_http(error: HTTPException) -> Response:
     # Marshmallow's findings: {location: {field: ...}}; the location itself is no part of the pointer.
     found = [one for part in messages.values() for one in findings(part, "")]
     if request.endpoint in ("queries.query", "queries.rehearse", "queries.estimate"):
-        known = PROBLEMS[queries.InvalidQuery]
+        known = PROBLEMS[query_errors.InvalidQuery]
     pointer, detail = found[0]
     return problem(
         known,

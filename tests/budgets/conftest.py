@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def people_only(databases: Databases) -> Iterator[World]:
-    """Make a house with people and nothing else."""
+    """Make a ledger with people and nothing else."""
     world = make_world(databases)
     yield world
     world.database.close()
@@ -23,6 +23,6 @@ def people_only(databases: Databases) -> Iterator[World]:
 
 @pytest.fixture
 def world(people_only: World) -> World:
-    """Make a house whose dataset has a cap of epsilon 10 and delta 10^-6, and may be over-committed."""
+    """Make a ledger whose dataset has a cap of epsilon 10 and delta 10^-6, and may be over-committed."""
     people_only.import_edition()
     return people_only

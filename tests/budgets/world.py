@@ -1,4 +1,4 @@
-"""A small house to test in: people, one dataset, studies on it, and the ledger's sums counted anew from its rows."""
+"""A small ledger to test with: people, one dataset, studies on it, and the ledger's sums counted anew from its rows."""
 
 from __future__ import annotations
 

@@ -17,15 +17,15 @@ from budgets.ledger import charges
 from queries import mechanisms
 from queries.execution import kernel
 from queries.execution.duckdb import Engine
-from queries.release import rows
+from queries.release import assembly
 from server import serving
 from server.journey import answer
-from server.runtime.settings import load
+from server.runtime.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DOOM = load().home / "doom"
+DOOM = load_settings().home / "doom"
 
 
 def die(point: str) -> None:
@@ -74,7 +74,7 @@ POINTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "reserving": (charges, "reserve", dying_after),  # inside the reserving transaction
     "reserved": (answer, "replay_or_reserve", dying_after),
     "scanning": (Engine, "stream", dying_within),
-    "noised": (rows, "add_noise", dying_after),
+    "noised": (assembly, "add_noise", dying_after),
     "settling": (charges, "settle", dying_after),  # inside the settling transaction
     "settled": (answer, "settle", dying_after),  # committed, and the reply not sent
 }
@@ -86,4 +86,4 @@ if __name__ == "__main__":
         setattr(owner, name, wrap(getattr(owner, name), point))
     kernel.warm()  # once, and not in each new worker
     mechanisms.warm()
-    serving.serve(load())
+    serving.serve(load_settings())

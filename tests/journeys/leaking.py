@@ -14,7 +14,7 @@ from queries.execution import kernel, partition_selection
 from server import serving
 from server.errors import StoreUnavailable
 from server.journey import answer
-from server.runtime.settings import load
+from server.runtime.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,4 +75,4 @@ LEAKS: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
 if __name__ == "__main__":
     for owner, name, mistake in LEAKS[sys.argv[1]]:
         setattr(owner, name, mistake)
-    serving.serve(load())
+    serving.serve(load_settings())

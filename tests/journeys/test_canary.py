@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.runtime.services import open_house
+from server.runtime.services import open_services
 from tests.journeys.canaries import AGE, CODE, DAY, ORDINARY, PATIENT, Planted, plant, search
 from tests.journeys.leaking import LEAKS
 from tests.serving import PATIENTS, ROOT, Home, ask, environment, import_file, serving
@@ -348,11 +348,11 @@ def test_the_canaries_are_in_the_data(home: Home, planted: Planted) -> None:
     """A query finds the person who has them, the source holds each text, and the store has the exact sum."""
     source = planted.manifest.with_name("visits.csv").read_text()
     assert all(text in source for text in (PATIENT, ORDINARY, CODE, "613.37", AGE, DAY))
-    house = open_house(home.settings())
+    services = open_services(home.settings())
     try:
-        import_file(house, planted.manifest)
+        import_file(services, planted.manifest)
     finally:
-        house.database.close()
+        services.database.close()
     with serving(home) as server:
         server.open_study("s", "clinic", epsilon=9_000.0)
         ada = server.client("ada")

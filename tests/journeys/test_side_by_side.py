@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.runtime.settings import SETTINGS, load
+from server.runtime.settings import SETTINGS, load_settings
 from tests import ports
 from tests.serving import ROOT, environment
 
@@ -44,7 +44,7 @@ def test_whoever_forgets_to_choose_has_a_port_that_is_taken_and_a_home_that_cann
     for variables in (os.environ, environment()):
         named = {name for name in variables if name.startswith("ROWLESS_")}
         assert named == {"ROWLESS_HOME", "ROWLESS_PORT"}
-        settings = load(variables)
+        settings = load_settings(variables)
         assert settings.port != int(PORT)
         with socket.socket() as server, pytest.raises(OSError, match="in use"):
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

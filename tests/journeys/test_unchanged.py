@@ -134,7 +134,7 @@ class Journey:
         """Send a request while the store is no store."""
         store = self.ward.home.store("ward")
         whole = store.read_bytes()
-        self.ward.place.house.stores.close()
+        self.ward.place.services.stores.close()
         store.write_bytes(b"no database" * 1000)
         self.answers[f"{name}: the store is lost"] = self.recorded(request())
         store.write_bytes(whole)

@@ -16,11 +16,11 @@ from scipy import stats
 from queries.execution import kernel
 from queries.language import nodes
 from queries.plan import CONFIDENCE, Output
-from queries.release import rows
+from queries.release import assembly
 from queries.statistics import estimates
 from tests.privacy.noise import of_each, probability_beyond
 from tests.queries.clinic import NANO
-from tests.queries.release.test_rows import MANY, RELEASES, many
+from tests.queries.release.test_assembly import MANY, RELEASES, many
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def truth(plan: Plan, exact: list[NDArray[np.int64]]) -> NDArray[np.float64]:
 
 def covered(plan: Plan, exact: list[NDArray[np.int64]], noise: Plan | None = None) -> int:
     """Return in how many of the releases the interval holds the exact value; the noise may be another plan's."""
-    shown: Any = rows.rows(plan, rows.add_noise(noise or plan, exact))
+    shown: Any = assembly.rows(plan, assembly.add_noise(noise or plan, exact))
     low, high = (np.array([row["s"][end] for row in shown]) for end in ("low", "high"))
     wanted = truth(plan, exact)
     assert len(wanted) == RELEASES

@@ -18,7 +18,7 @@ from queries.execution import kernel, scan
 from queries.language import nodes
 from queries.language.nodes import Privacy
 from queries.planning import planner
-from queries.release import rows
+from queries.release import assembly
 from queries.statistics import estimates as results_of
 from tests.privacy.test_coverage import rescaled
 from tests.queries.clinic import NANO
@@ -114,7 +114,7 @@ def exact(one: Plan, codes: dict[str, NDArray[Any]]) -> list[NDArray[np.int64]]:
 
 def results(one: Plan, vectors: list[NDArray[np.int64]], noise: Plan | None = None) -> list[Any]:
     """Return the statistic's result in each of the releases; the noise may be another plan's."""
-    return [row["s"] for row in rows.rows(one, rows.add_noise(noise or one, vectors))]
+    return [row["s"] for row in assembly.rows(one, assembly.add_noise(noise or one, vectors))]
 
 
 def covered(found: list[Any], truth: tuple[float, float]) -> float:

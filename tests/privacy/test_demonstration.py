@@ -14,7 +14,7 @@ from queries.execution import kernel
 from queries.execution.duckdb import Engine
 from queries.language.nodes import Bounds, Privacy
 from queries.planning import planner
-from queries.release import rows as release
+from queries.release import assembly
 from queries.statistics import estimates
 from queries.store import ingest
 from server.api.requests.query import AskSchema
@@ -41,7 +41,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple
     manifests = (ROOT / "demo" / "rand-hie.toml", write_observatory(folder / "data", OBSERVATORY).manifest)
     found = {}
     for file in manifests:
-        read = manifest.read(file)
+        read = manifest.read_manifest(file)
         place: Path = folder / read.dataset.name
         place.mkdir()
         ingest.build(read, place, memory_limit="500MB", threads=2, progress=lambda *_: None)
@@ -54,7 +54,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple
 
 def rows(made: plan.Plan, exact: list[Any]) -> list[dict[str, Any]]:
     """Return the rows of an answer with fresh noise."""
-    return release.rows(made, release.add_noise(made, exact))
+    return assembly.rows(made, assembly.add_noise(made, exact))
 
 
 def cells(made: plan.Plan, engine: Engine) -> list[Any]:
@@ -95,7 +95,7 @@ def test_a_count_of_all_events_has_the_truth(opened: dict[str, tuple[Dataset, En
     for _ in range(RUNS):
         known = profile.with_profile(dataset, profile.read(profile.release(planned, numbers)))
         made = planner.plan(asked, known, Privacy(NANO // 2), 10)
-        (column,), (row,) = release.columns(made), rows(made, cells(made, engine))
+        (column,), (row,) = assembly.columns(made), rows(made, cells(made, engine))
         assert column["truncation"] == "profile"
         lost = column["expected_loss"]
         assert isinstance(lost, float)

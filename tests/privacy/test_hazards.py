@@ -17,7 +17,7 @@ from queries.execution import kernel
 from queries.execution.duckdb import Engine
 from queries.language import nodes
 from queries.planning import fingerprint, planner
-from queries.release import rows as release
+from queries.release import assembly
 from tests.privacy.checks import cells_violate, random_events
 from tests.queries.clinic import COLUMNS, TABLE, Event, bounded, planned, stream
 from tests.queries.sources import Built, build, clinic_store, rows
@@ -259,13 +259,13 @@ def test_a_poisonous_person_changes_neither_shape_nor_cost(tmp_path: Path) -> No
         engine = Engine(built.path, memory_limit="300MB", threads=2, query_seconds=60)
         for one in questions(built):
             cells = kernel.bound_in_parts(one, engine.ranges(), engine.stream)
-            shown = release.rows(one, release.add_noise(one, cells))
+            shown = assembly.rows(one, assembly.add_noise(one, cells))
             keys = [{key.name: row[key.name] for key in one.keys} for row in shown]
             statistics = [
                 {name: row[name] for name in row if name not in {key.name for key in one.keys}} for row in shown
             ]
             json.dumps(shown, allow_nan=False)
-            answers.append((fingerprint.of(one), one.cost, release.columns(one), keys, shape(statistics)))
+            answers.append((fingerprint.of(one), one.cost, assembly.columns(one), keys, shape(statistics)))
         engine.close()
         seen.append(answers)
     assert seen[0] == seen[1]

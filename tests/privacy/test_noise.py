@@ -13,7 +13,7 @@ import pytest
 
 from queries import mechanisms
 from queries.language import nodes
-from queries.release import rows as release
+from queries.release import assembly
 from tests.privacy.noise import cumulative, fits, mean_magnitude, probability_beyond
 from tests.queries.clinic import NANO, planned
 
@@ -72,7 +72,7 @@ def test_empty_cells_average_to_nothing(statistic: nodes.Statistic) -> None:
     plan = planned(nodes.ByBins("wide", tuple(range(DRAWS + 1))), cells=1, events=2, s=statistic)
     plan_cells = DRAWS + 1  # and null's
     assert plan.cells == plan_cells
-    rows = release.rows(plan, release.add_noise(plan, [np.zeros(plan.cells, dtype=np.int64)]))
+    rows = assembly.rows(plan, assembly.add_noise(plan, [np.zeros(plan.cells, dtype=np.int64)]))
     values = np.array([row["s"]["value"] for row in rows])  # type: ignore[index]
     deviation = math.sqrt(2) * plan.measures[0].mechanism.scale
     assert abs(values.mean()) < 5 * deviation / math.sqrt(plan_cells)

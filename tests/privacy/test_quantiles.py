@@ -22,7 +22,7 @@ from queries.language import nodes
 from queries.mechanisms import DiscreteGaussian, DiscreteLaplace, Rounds
 from queries.plan import CONFIDENCE, Output
 from queries.planning import planner
-from queries.release import rows as release
+from queries.release import assembly
 from queries.statistics import quantiles
 
 if TYPE_CHECKING:
@@ -303,8 +303,8 @@ def many(plan: Plan, values: Integers, noise: Plan | None = None, releases: int 
     counts = exact(one, np.arange(len(values)), **{column.name: values - column.low + 1})
     found: list[dict[str, Any]] = []
     for _ in range(releases // AT_ONCE):
-        noisy = release.add_noise(noise or plan, [np.tile(counts, AT_ONCE)])
-        rows: Any = release.rows(plan, noisy)
+        noisy = assembly.add_noise(noise or plan, [np.tile(counts, AT_ONCE)])
+        rows: Any = assembly.rows(plan, noisy)
         found += [row["s"] for row in rows]
     return found
 
@@ -375,7 +375,7 @@ def test_the_rank_noise_is_covered_as_often_as_stated() -> None:
         below = np.concatenate([np.zeros((RELEASES, 1)), np.cumsum(noise, axis=1)], axis=1)
         balance = below - 0.9 * below[:, -1:]
         margins = quantiles.rank_noise(bins, 0.9, mechanism, CONFIDENCE)
-        shown: Any = release.columns(plan)[0]["margin_events"]
+        shown: Any = assembly.columns(plan)[0]["margin_events"]
         assert shown == pytest.approx(margins.max())
         share = np.mean(np.abs(balance) <= margins, axis=0)
         assert np.all(share >= 0.94), share
@@ -397,7 +397,7 @@ def test_the_shape_of_a_release_does_not_depend_on_data() -> None:
         sizes = set()
         for values in (np.zeros(0, dtype=np.int64), np.full(900, 5), np.arange(4_000_000, step=999)):
             counts = exact(plan, np.arange(len(values)), cost=values + 1)
-            (noisy,) = release.add_noise(plan, [counts])
+            (noisy,) = assembly.add_noise(plan, [counts])
             sizes.add(len(noisy))
         assert sizes == {2 * search_of(plan).bins + 1}
         assert len(rounds_of(plan)) == 3
@@ -416,7 +416,7 @@ def test_bounds_clamp_the_values() -> None:
     values = np.array([0] * 10 + [500] * 10 + [4_000_000] * 100)
     plan = ask("cost", 0.9, privacy=nodes.Privacy(100 * NANO), between=(1, 20))
     counts = exact(plan, np.arange(len(values)), cost=values + 1)
-    rows: Any = release.rows(plan, release.add_noise(plan, [counts]))
+    rows: Any = assembly.rows(plan, assembly.add_noise(plan, [counts]))
     assert rows[0]["s"] == {"value": 20, "low": 20, "high": 20}
 
 

@@ -26,10 +26,10 @@ EPSILON_NANO = 10**6
 def ask_once(place: Place, turn: int) -> float:
     """Ask a question that was not asked before and return how long the answer took, in seconds."""
     query = nodes.Query("visits", ((f"n{turn}", nodes.Count("events")),))
-    with place.house.database.read() as transaction:
+    with place.services.database.read() as transaction:
         ada = people.user(transaction, "ada")
     began = time.perf_counter()
-    assert not answer.answer(place.house, ada, "flu", Request(query, nodes.Privacy(EPSILON_NANO)))["replayed"]
+    assert not answer.answer(place.services, ada, "flu", Request(query, nodes.Privacy(EPSILON_NANO)))["replayed"]
     return time.perf_counter() - began
 
 

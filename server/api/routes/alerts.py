@@ -9,7 +9,7 @@ from budgets.audit import log
 from budgets.identity import people
 from server.api import replies
 from server.api.requests.schemas import AlertsSchema
-from server.web.auth import actor, for_roles, house
+from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("alerts", __name__, description="Alerts")
@@ -22,7 +22,7 @@ blueprint: Any = Blueprint("alerts", __name__, description="Alerts")
 def list_alerts(asked: dict[str, Any]) -> Any:
     """List alerts, oldest first: budgets used to 50, 80 or 100%, bursts of refusals and of failed sign-ins."""
     filters = {key: asked[key] for key in ("kind", "study", "since", "until")}
-    with house().database.write() as transaction:
+    with services().database.write() as transaction:
         facts = {key: value for key, value in filters.items() if value is not None}
         log.append(transaction, actor(), "audit.read", "alerts", "the alerts were read", facts=facts)
         kind = filters.pop("kind")

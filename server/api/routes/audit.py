@@ -13,7 +13,7 @@ from budgets.verify import checkpoint
 from server.api import replies
 from server.api.requests.schemas import ConsistencySchema, EntriesSchema, InclusionSchema
 from server.views import csv, entries
-from server.web.auth import actor, for_roles, house
+from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("audit", __name__, description="The audit log")
@@ -36,7 +36,7 @@ def list_entries(asked: dict[str, Any]) -> Any:
     With the latter two the header Rowless-Checkpoint has the signed checkpoint that covers them, in base64.
     """
     shown, following = entries.page(
-        house().database,
+        services().database,
         actor(),
         {name: asked[name] for name in ("study", "actor", "action", "since", "until")},
         cursor=asked["cursor"],
@@ -45,7 +45,7 @@ def list_entries(asked: dict[str, Any]) -> Any:
     )
     match csv.wanted(request, "text/csv", JSON_LINES):
         case "text/csv":
-            response = Response(csv.entries(shown), content_type="text/csv; charset=utf-8")
+            response = Response(csv.entries_csv(shown), content_type="text/csv; charset=utf-8")
         case "application/jsonl":
             lines = "".join(f"{entry.body}\n" for entry in shown)
             response = Response(lines, content_type=JSON_LINES)
@@ -70,7 +70,7 @@ def show_checkpoint() -> Any:
     if csv.wanted(request, NOTE) == NOTE:
         return Response(note, content_type=f"{NOTE}; charset=utf-8")
     said = checkpoint.read(note)
-    key = custody.key_in_force(house().database, house().settings.key_path)
+    key = custody.key_in_force(services().database, services().settings.key_path)
     return {"origin": said.origin, "size": said.size, "root": said.root.hex(), "note": note, "key": key}
 
 
@@ -81,7 +81,7 @@ def show_checkpoint() -> Any:
 def prove_inclusion(asked: dict[str, Any]) -> Any:
     """Prove that an entry is in the log of a size."""
     index = asked["index"]
-    with house().database.read() as transaction:
+    with services().database.read() as transaction:
         size = log.size(transaction) if asked["size"] is None else asked["size"]
         hashes = log.inclusion_proof(transaction, index, size)
         leaf, root = log.node(transaction, 0, index), log.root(transaction, size)
@@ -101,7 +101,7 @@ def prove_inclusion(asked: dict[str, Any]) -> Any:
 def prove_consistency(asked: dict[str, Any]) -> Any:
     """Prove that the log of a size goes on from that of a smaller one."""
     before = asked["before"]
-    with house().database.read() as transaction:
+    with services().database.read() as transaction:
         size = log.size(transaction) if asked["size"] is None else asked["size"]
         hashes = log.consistency_proof(transaction, before, size)
         roots = log.root(transaction, before), log.root(transaction, size)
@@ -115,4 +115,4 @@ def prove_consistency(asked: dict[str, Any]) -> Any:
 
 
 def _signed() -> str:
-    return custody.sign(house().database, house().settings.key_path)
+    return custody.sign(services().database, services().settings.key_path)

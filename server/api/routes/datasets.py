@@ -11,7 +11,7 @@ from server.api import replies
 from server.api.requests.schemas import NewProfileSchema
 from server.journey import profile
 from server.views.study import noted
-from server.web.auth import ROLES, actor, for_roles, house
+from server.web.auth import ROLES, actor, for_roles, services
 from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("datasets", __name__, description="The catalog")
@@ -22,8 +22,8 @@ blueprint: Any = Blueprint("datasets", __name__, description="The catalog")
 @blueprint.response(200, replies.page_of(replies.DatasetName))
 def list_datasets() -> Any:
     """List the datasets."""
-    with house().database.read() as transaction:
-        found = [_head(house().stores.current(transaction, name)) for name in datasets.names(transaction)]
+    with services().database.read() as transaction:
+        found = [_head(services().stores.current(transaction, name)) for name in datasets.names(transaction)]
     return {"items": found, "next": None}
 
 
@@ -32,8 +32,8 @@ def list_datasets() -> Any:
 @blueprint.response(200, replies.Dataset)
 def show_dataset(name: str) -> Any:
     """Return a dataset's tables, columns, categories and bounds, and its contribution profile if one was bought."""
-    with house().database.read() as transaction:
-        store = house().stores.current(transaction, name)
+    with services().database.read() as transaction:
+        store = services().stores.current(transaction, name)
         shown = {**describe(store.dataset), "edition": store.edition.number}
         shown["profile"] = profile.shown(transaction, name, store.edition.number)
         if actor().role != "researcher":
@@ -47,7 +47,7 @@ def show_dataset(name: str) -> Any:
 @blueprint.response(201, replies.BoughtProfile)
 def buy_profile(body: dict[str, Any], name: str) -> Any:
     """Buy a dataset's contribution profile from its own budget; it is public then. The same again is free."""
-    return noted(profile.buy(house(), actor(), name, body["epsilon_nano"]), body["notes"])
+    return noted(profile.buy(services(), actor(), name, body["epsilon_nano"]), body["notes"])
 
 
 def _head(store: Any) -> dict[str, Any]:

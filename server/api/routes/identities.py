@@ -10,7 +10,7 @@ from budgets.audit import log
 from budgets.governance import erasure
 from server.api import replies
 from server.api.requests.schemas import PageSchema
-from server.web.auth import actor, for_roles, house
+from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("identities", __name__, description="Names that are kept, and erasing them")
@@ -61,8 +61,8 @@ class Erased(Schema):
 @blueprint.response(200, replies.page_of(Identity))
 def list_identities(page: dict[str, Any]) -> Any:
     """List the names that are kept, oldest first; with due=true those that an erasure would erase now."""
-    days, limit = house().settings.identity_days, page["limit"]
-    with house().database.write() as transaction:
+    days, limit = services().settings.identity_days, page["limit"]
+    with services().database.write() as transaction:
         log.append(transaction, actor(), "identity.read", "identities", "the list of names was read")
         found = erasure.kept(transaction, days, due=page["due"], after=page["cursor"], limit=limit + 1)
     following = erasure.cursor(found[limit - 1]) if len(found) > limit else None
@@ -75,5 +75,5 @@ def list_identities(page: dict[str, Any]) -> Any:
 @blueprint.response(200, Erased)
 def erase_identities(body: dict[str, Any]) -> Any:
     """Erase the names that are due, or those of the commitments given: for good, and nothing else of the log."""
-    done = erasure.erase(house().database, house().settings.identity_days, body["commitments"], actor())
+    done = erasure.erase(services().database, services().settings.identity_days, body["commitments"], actor())
     return {"erased": list(done.commitments), "shredded": done.is_shredded}

@@ -8,7 +8,7 @@ from budgets.governance import leaving, studies
 from budgets.identity import people
 from server.api import replies
 from server.api.requests.schemas import NewUserSchema
-from server.web.auth import ROLES, actor, for_roles, house
+from server.web.auth import ROLES, actor, for_roles, services
 from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("people", __name__, description="Users and tokens")
@@ -26,7 +26,7 @@ def health() -> Any:
 @blueprint.response(200, replies.Me)
 def me() -> Any:
     """Return the token's user, role and studies."""
-    with house().database.read() as transaction:
+    with services().database.read() as transaction:
         mine = studies.studies_of(transaction, actor())
     return {"name": actor().name, "role": actor().role, "studies": [study.id for study in mine]}
 
@@ -37,7 +37,7 @@ def me() -> Any:
 @blueprint.response(201, replies.User)
 def add_user(body: dict[str, str]) -> Any:
     """Add a user and make their first token; it is shown only now."""
-    with house().database.write() as transaction:
+    with services().database.write() as transaction:
         added = people.add_user(transaction, body["name"], body["role"], actor())
         token = people.new_token(transaction, added.name, actor())
     return {"user": added.name, "role": added.role, "token": token.text, "token_id": token.id}
@@ -48,7 +48,7 @@ def add_user(body: dict[str, str]) -> Any:
 @blueprint.response(204)
 def remove_user(name: str) -> Any:
     """Remove a user, with their tokens and memberships. Neither oneself nor the last admin or DPO."""
-    with house().database.write() as transaction:
+    with services().database.write() as transaction:
         leaving.remove_user(transaction, name, actor())
 
 
@@ -57,7 +57,7 @@ def remove_user(name: str) -> Any:
 @blueprint.response(201, replies.Token)
 def new_token(name: str) -> Any:
     """Make another token for a user; it is shown only now."""
-    with house().database.write() as transaction:
+    with services().database.write() as transaction:
         token = people.new_token(transaction, name, actor())
     return {"token": token.text, "token_id": token.id}
 
@@ -67,5 +67,5 @@ def new_token(name: str) -> Any:
 @blueprint.response(204)
 def revoke_token(token_id: str) -> Any:
     """Revoke a token at once and for good."""
-    with house().database.write() as transaction:
+    with services().database.write() as transaction:
         people.revoke_token(transaction, token_id, actor())

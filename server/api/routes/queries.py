@@ -16,7 +16,7 @@ from server.api.requests.schemas import PageSchema
 from server.journey import answer, rereading
 from server.journey.preparing import Request
 from server.views import csv
-from server.web.auth import ROLES, actor, for_roles, house
+from server.web.auth import ROLES, actor, for_roles, services
 from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("queries", __name__, description="Queries")
@@ -44,7 +44,7 @@ def _request(body: dict[str, Any]) -> Request:
 @blueprint.response(200, replies.Estimate)
 def estimate(body: dict[str, Any], study: str) -> Any:
     """Return what a query would cost and how exact it would be. Free: no data are touched."""
-    return answer.estimate(house(), actor(), study, _request(body))
+    return answer.estimate(services(), actor(), study, _request(body))
 
 
 @blueprint.route("/studies/<study>/rehearsals", methods=["POST"])
@@ -53,7 +53,7 @@ def estimate(body: dict[str, Any], study: str) -> Any:
 @blueprint.response(200, replies.Rehearsal)
 def rehearse(body: dict[str, Any], study: str) -> Any:
     """Answer a query on data made up from the catalog, in the shape of a release. Free: no data are touched."""
-    return answer.rehearse(house(), actor(), study, _request(body))
+    return answer.rehearse(services(), actor(), study, _request(body))
 
 
 @blueprint.route("/studies/<study>/queries", methods=["POST"])
@@ -63,7 +63,7 @@ def rehearse(body: dict[str, Any], study: str) -> Any:
 @blueprint.response(201, replies.Release)
 def query(body: dict[str, Any], study: str) -> Any:
     """Answer a query with noise and charge it. The same query again is the same answer, free."""
-    return answer.answer(house(), actor(), study, _request(body))
+    return answer.answer(services(), actor(), study, _request(body))
 
 
 @blueprint.route("/studies/<study>/releases")
@@ -73,7 +73,7 @@ def query(body: dict[str, Any], study: str) -> Any:
 def list_releases(page: dict[str, Any], study: str) -> Any:
     """List a study's releases, oldest first: what was asked, when and at what cost, without the numbers."""
     after = tuple(page["cursor"].partition("~")[::2]) if page["cursor"] else None
-    with house().database.read() as transaction:
+    with services().database.read() as transaction:
         studies.visible(transaction, study, actor())
         found = charges.releases_of(transaction, study, after=after, limit=page["limit"] + 1)
     shown = found[: page["limit"]]
@@ -100,11 +100,11 @@ def list_releases(page: dict[str, Any], study: str) -> Any:
 def show_release(view: dict[str, Any], study: str, release: str) -> Any:
     """Return a release, as JSON or (Accept: text/csv) as a table, post-processed if asked. It is an audit entry."""
     form = rereading.CSV if csv.wanted(request, "text/csv") == "text/csv" else rereading.JSON
-    stored = rereading.read(house(), actor(), study, release, form, view["post"])
-    with house().database.read() as transaction:
+    stored = rereading.read(services(), actor(), study, release, form, view["post"])
+    with services().database.read() as transaction:
         shown = answer.show(transaction, stored, view["post"], replayed=True)
     if form == rereading.CSV:
-        return Response(csv.release(shown), content_type="text/csv; charset=utf-8")
+        return Response(csv.release_csv(shown), content_type="text/csv; charset=utf-8")
     return shown
 
 
@@ -117,6 +117,6 @@ def show_certificate(study: str, release: str) -> Any:
     Keep the body byte for byte, for its hash is what is cited. As long as the log's key is the same, so is it. Fetching
     it is an audit entry.
     """
-    stored = rereading.read(house(), actor(), study, release, rereading.CERTIFICATE)
-    text = certificates.certificate(house().database, house().settings.key_path, stored)
+    stored = rereading.read(services(), actor(), study, release, rereading.CERTIFICATE)
+    text = certificates.certificate(services().database, services().settings.key_path, stored)
     return Response(text, content_type="application/json")

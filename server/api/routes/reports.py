@@ -9,7 +9,7 @@ from flask import Response, request
 from server.api import report_replies
 from server.reporting import page, report
 from server.views import csv
-from server.web.auth import actor, for_roles, house
+from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("reports", __name__, description="Reports")
@@ -28,7 +28,7 @@ def _route(kind: str, path: str) -> None:
     def view(**parameters: str) -> Any:
         (name,) = parameters.values()
         form = "html" if csv.wanted(request, HTML) == HTML else "json"
-        document = report.report(house(), actor(), kind, name, form)
+        document = report.assemble(services(), actor(), kind, name, form)
         if form == "html":
             return Response(page.html(document), content_type=page.CONTENT_TYPE, headers=page.HEADERS)
         return document

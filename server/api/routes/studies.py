@@ -9,8 +9,8 @@ from budgets.governance.study import MOVES, Study, Terms
 from server.api import replies
 from server.api.requests.schemas import BudgetChangeSchema, NewStudySchema, PageSchema, ReasonSchema, TermsSchema
 from server.journey.preparing import require_askable
-from server.views.study import noted, show
-from server.web.auth import ROLES, actor, for_roles, house
+from server.views.study import describe_study, noted
+from server.web.auth import ROLES, actor, for_roles, services
 from server.web.bodies import Blueprint
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ blueprint: Any = Blueprint("studies", __name__, description="Studies")
 @blueprint.response(200, replies.page_of(replies.Study))
 def list_studies(page: dict[str, Any]) -> Any:
     """List the studies you may know of: your own, or as admin or DPO all."""
-    with house().database.read() as transaction:
+    with services().database.read() as transaction:
         found = studies.studies_of(transaction, actor(), after=page["cursor"], limit=page["limit"] + 1)
-        shown = [show(transaction, study) for study in found[: page["limit"]]]
+        shown = [describe_study(transaction, study) for study in found[: page["limit"]]]
     return {"items": shown, "next": found[page["limit"] - 1].id if len(found) > page["limit"] else None}
 
 
@@ -39,9 +39,10 @@ def open_study(body: dict[str, Any]) -> Any:
     """Open a study as a draft; a DPO has to approve it before it can ask."""
     name, dataset, epsilon, delta = (body.pop(key) for key in ("name", "dataset", "epsilon_nano", "delta_atto"))
     notes = body.pop("notes")
-    with house().database.write() as transaction:
+    with services().database.write() as transaction:
         opened = studies.open_study(transaction, name, dataset, Terms(**body), epsilon, delta, actor())
-        return noted(show(transaction, _askable(transaction, opened)), notes)
+        _require_askable(transaction, opened)
+        return noted(describe_study(transaction, opened), notes)
 
 
 @blueprint.route("/studies/<study>")
@@ -49,8 +50,8 @@ def open_study(body: dict[str, Any]) -> Any:
 @blueprint.response(200, replies.Study)
 def show_study(study: str) -> Any:
     """Return a study."""
-    with house().database.read() as transaction:
-        return show(transaction, studies.visible(transaction, study, actor()))
+    with services().database.read() as transaction:
+        return describe_study(transaction, studies.visible(transaction, study, actor()))
 
 
 @blueprint.route("/studies/<study>", methods=["PATCH"])
@@ -60,16 +61,17 @@ def show_study(study: str) -> Any:
 def edit_study(body: dict[str, Any], study: str) -> Any:
     """Change a study's terms; what is not given stays. One that was approved is a draft again."""
     notes = body.pop("notes")
-    with house().database.write() as transaction:
+    with services().database.write() as transaction:
         present = studies.study(transaction, study).terms
         kept = {name: getattr(present, name) for name in Terms.__dataclass_fields__}
         edited = studies.edit(transaction, study, Terms(**{**kept, **body}), actor())
-        return noted(show(transaction, _askable(transaction, edited) if "protocol" in body else edited), notes)
+        if "protocol" in body:
+            _require_askable(transaction, edited)
+        return noted(describe_study(transaction, edited), notes)
 
 
-def _askable(transaction: sa.Connection, study: Study) -> Study:
-    require_askable(house().stores.current(transaction, study.dataset), study.terms.protocol)
-    return study
+def _require_askable(transaction: sa.Connection, study: Study) -> None:
+    require_askable(services().stores.current(transaction, study.dataset), study.terms.protocol)
 
 
 @blueprint.route("/studies/<study>/members/<user>", methods=["PUT"])
@@ -77,8 +79,8 @@ def _askable(transaction: sa.Connection, study: Study) -> Study:
 @blueprint.response(200, replies.Study)
 def add_member(study: str, user: str) -> Any:
     """Make a researcher a member."""
-    with house().database.write() as transaction:
-        return show(transaction, studies.add_member(transaction, study, user, actor()))
+    with services().database.write() as transaction:
+        return describe_study(transaction, studies.add_member(transaction, study, user, actor()))
 
 
 @blueprint.route("/studies/<study>/members/<user>", methods=["DELETE"])
@@ -86,8 +88,8 @@ def add_member(study: str, user: str) -> Any:
 @blueprint.response(200, replies.Study)
 def remove_member(study: str, user: str) -> Any:
     """End a membership."""
-    with house().database.write() as transaction:
-        return show(transaction, studies.remove_member(transaction, study, user, actor()))
+    with services().database.write() as transaction:
+        return describe_study(transaction, studies.remove_member(transaction, study, user, actor()))
 
 
 def _move(action: str) -> None:
@@ -100,8 +102,8 @@ def _move(action: str) -> None:
     @blueprint.arguments(ReasonSchema)
     @blueprint.response(200, replies.Study)
     def view(body: dict[str, str], study: str) -> Any:
-        with approval.deciding(house().database) as transaction:
-            return show(transaction, studies.move(transaction, study, action, body["reason"], actor()))
+        with approval.deciding(services().database) as transaction:
+            return describe_study(transaction, studies.move(transaction, study, action, body["reason"], actor()))
 
 
 for _action in MOVES:
@@ -113,7 +115,7 @@ for _action in MOVES:
 @blueprint.response(200, replies.StudyBudget)
 def show_budget(study: str) -> Any:
     """Return a study's limits, what it spent, what remains and what that buys."""
-    with house().database.read() as transaction:
+    with services().database.read() as transaction:
         return forecast.of_study(transaction, studies.visible(transaction, study, actor())).to_json()
 
 
@@ -123,11 +125,11 @@ def show_budget(study: str) -> Any:
 @blueprint.response(200, replies.Study)
 def set_budget(body: dict[str, Any], study: str) -> Any:
     """Set a study's limits. After approval a raise waits for a DPO."""
-    with house().database.write() as transaction:
+    with services().database.write() as transaction:
         changed = studies.set_budget(
             transaction, study, body["epsilon_nano"], body["delta_atto"], body["reason"], actor()
         )
-        return noted(show(transaction, changed), body["notes"])
+        return noted(describe_study(transaction, changed), body["notes"])
 
 
 @blueprint.route("/studies/<study>/budget/approve", methods=["POST"])
@@ -136,5 +138,5 @@ def set_budget(body: dict[str, Any], study: str) -> Any:
 @blueprint.response(200, replies.Study)
 def approve_budget(body: dict[str, str], study: str) -> Any:
     """Put a raise that waits in force: not for who proposed it."""
-    with approval.deciding(house().database) as transaction:
-        return show(transaction, studies.approve_budget(transaction, study, body["reason"], actor()))
+    with approval.deciding(services().database) as transaction:
+        return describe_study(transaction, studies.approve_budget(transaction, study, body["reason"], actor()))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def past(world: World) -> World:
-    """Make a house with two studies, releases, a charge that failed, one given back, one open, and a profile."""
+    """Make a ledger with two studies, releases, a charge that failed, one given back, one open, and a profile."""
     world.open_study("heart", 5 * NANO)
     world.open_study("lung", NANO, state="draft")
     world.import_edition()

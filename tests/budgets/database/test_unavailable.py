@@ -41,7 +41,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture
 def shared(server: Postgres) -> Iterator[World]:
-    """Make a house with a study on that server."""
+    """Make a ledger with a study on that server."""
     world = make_world(Postgresql(server))
     world.import_edition()
     world.open_study("hearts", 1000)

@@ -41,14 +41,14 @@ MAY = {"approve": {"dpo"}, "suspend": {"dpo"}, "resume": {"dpo"}, "close": {"dpo
 
 @pytest.fixture
 def world(people_only: World) -> World:
-    """Make a house whose dataset has a cap of 1000 billionths and may be over-committed."""
+    """Make a ledger whose dataset has a cap of 1000 billionths and may be over-committed."""
     people_only.import_edition(*CAP)
     return people_only
 
 
 @pytest.fixture
 def strict(people_only: World) -> World:
-    """Make a house whose dataset's studies must share its cap of 1000 billionths."""
+    """Make a ledger whose dataset's studies must share its cap of 1000 billionths."""
     people_only.import_edition(*CAP, overcommit=False)
     return people_only
 

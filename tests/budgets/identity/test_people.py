@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def world(people_only: World) -> World:
-    """Make a house with people and nothing else."""
+    """Make a ledger with people and nothing else."""
     return people_only
 
 

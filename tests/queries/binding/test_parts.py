@@ -13,7 +13,7 @@ from queries import mechanisms
 from queries.language import nodes
 from queries.mechanisms import CELLS_PER_DRAW, KEYS_PER_DRAW, NANO, DiscreteGaussian, DiscreteLaplace, Threshold
 from queries.plan import Output
-from queries.release import rows
+from queries.release import assembly
 from tests.queries.clinic import planned
 
 if TYPE_CHECKING:
@@ -91,5 +91,5 @@ def test_measures_do_not_share_their_draws() -> None:
     wide = DiscreteLaplace(1, WIDE, NANO)
     outputs = [Output(o.name, o.statistic, tuple(replace(m, mechanism=wide) for m in o.measures)) for o in plan.outputs]
     plan = replace(plan, outputs=tuple(outputs))
-    first, second = rows.add_noise(plan, [np.zeros(plan.cells, dtype=np.int64)] * 2)
+    first, second = assembly.add_noise(plan, [np.zeros(plan.cells, dtype=np.int64)] * 2)
     assert not set(first.tolist()) & set(second.tolist())

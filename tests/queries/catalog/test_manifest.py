@@ -243,12 +243,12 @@ def test_a_hint_names_the_key_that_was_meant() -> None:
 def test_a_file_that_cannot_be_read_is_a_manifest_error(tmp_path: Path) -> None:
     """A missing file and one that is no text."""
     with pytest.raises(ManifestError):
-        manifest.read(tmp_path / "gone.toml")
+        manifest.read_manifest(tmp_path / "gone.toml")
     (tmp_path / "m.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ManifestError):
-        manifest.read(tmp_path / "m.toml")
+        manifest.read_manifest(tmp_path / "m.toml")
     (tmp_path / "m.toml").write_text(SMALL)
-    assert manifest.read(tmp_path / "m.toml").events["t"].path == tmp_path / "t.parquet"
+    assert manifest.read_manifest(tmp_path / "m.toml").events["t"].path == tmp_path / "t.parquet"
 
 
 def test_the_widest_bounds_are_accepted() -> None:

@@ -15,7 +15,7 @@ from queries.contribution import profile, truncation
 from queries.contribution.truncation import Truncation
 from queries.language import nodes
 from queries.planning import planner
-from queries.release import postprocessing, rows
+from queries.release import assembly, postprocessing
 from tests.queries import registry
 from tests.queries.contribution.test_proposal import histogram
 from tests.queries.registry import NANO, REGISTRY
@@ -79,7 +79,7 @@ def planned(asked: nodes.Query, dataset: Dataset = REGISTRY) -> Plan:
 def said(asked: nodes.Query, dataset: Dataset = REGISTRY) -> dict[str, Any]:
     """Return what the only statistic's column says."""
     made = planned(asked, dataset)
-    (column,) = (one for one in rows.columns(made) if one["kind"] == "statistic")
+    (column,) = (one for one in assembly.columns(made) if one["kind"] == "statistic")
     return {name: column[name] for name in ("truncation", "expected_loss") if name in column}
 
 

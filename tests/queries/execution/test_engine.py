@@ -376,7 +376,7 @@ def test_texts_whose_digests_begin_alike_are_told_apart(tmp_path: Path) -> None:
     """Two texts with the same first 64 bits of SHA-256: 50 persons have one, one person the other, in every import."""
     texts = {"971f246c06487ddb": 50, "9ba6c5804dede527": 1}
     assert len({hashlib.sha256(text.encode()).digest()[:8] for text in texts}) == 1
-    declared = manifest.read(CASE / "manifest.toml")
+    declared = manifest.read_manifest(CASE / "manifest.toml")
     for attempt in range(4):  # the order of codes is drawn anew for each
         folder = tmp_path / str(attempt)
         folder.mkdir()

@@ -19,7 +19,7 @@ from queries.execution.duckdb import Engine
 from queries.language import nodes
 from queries.mechanisms import DiscreteGaussian, DiscreteLaplace
 from queries.planning import fingerprint, planner
-from queries.release import rows as release
+from queries.release import assembly
 from queries.store import ingest
 from tests.queries.sources import rows
 from tests.queries.wards import (
@@ -156,7 +156,7 @@ def test_what_is_said_beforehand_does_not_depend_on_data() -> None:
     """The columns tell mechanism, scale and threshold of the key; a note says what it means."""
     one = planned("ward", nodes.ByValue("diagnosis", "what"), cells=3)
     assert one.listing is not None
-    ward, what, _ = release.columns(one)
+    ward, what, _ = assembly.columns(one)
     assert ward == {"name": "ward", "kind": "key"}
     assert what == {
         "name": "what",
@@ -308,7 +308,7 @@ def test_ranges_of_persons_add_up(edges: tuple[int, ...]) -> None:
 def rows_of(one: Plan, events: Sequence[Event]) -> list[dict[str, Any]]:
     """Return the rows of an answer."""
     filled = named(one, events)
-    return release.rows(filled, release.add_noise(filled, bounded(filled, events)))
+    return assembly.rows(filled, assembly.add_noise(filled, bounded(filled, events)))
 
 
 def crowd(**persons: int) -> list[Event]:
@@ -354,7 +354,7 @@ def test_numbers_of_codes_do_not_matter() -> None:
     filled = partition_selection.name_values(
         one, EVERYBODY, lambda _p, _r: stream(moved), lambda _t, _c, codes: {c: text(back[c]) for c in codes}
     )
-    assert release.rows(filled, release.add_noise(filled, bounded(filled, moved))) == rows_of(one, events)
+    assert assembly.rows(filled, assembly.add_noise(filled, bounded(filled, moved))) == rows_of(one, events)
 
 
 def test_texts_are_looked_up_only_for_values_that_passed() -> None:

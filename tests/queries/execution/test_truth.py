@@ -19,7 +19,7 @@ from queries.execution.duckdb import Engine
 from queries.language import nodes
 from queries.language.nodes import Privacy
 from queries.planning import planner
-from queries.release import rows as release
+from queries.release import assembly
 from queries.store import ingest
 from tests.queries.clinic import NANO, noiseless
 from tests.queries.sources import silent
@@ -141,7 +141,7 @@ def test_without_noise_the_answer_is_true(
     dataset, engine = demo
     asked, truth = STATISTICS[statistic]
     one = planned(dataset, asked, epsilon_nano=NANO)
-    for row in release.rows(one, noiseless(one, exact(one, engine))):
+    for row in assembly.rows(one, noiseless(one, exact(one, engine))):
         result: Any = row["s"]
         low, high = truth(source[str(row["sex"])])
         if isinstance(asked, nodes.Quantile):
@@ -166,7 +166,7 @@ def test_the_intervals_hold_the_truth(
     wanted = {sex: truth(rows) for sex, rows in source.items()}
     held, widths = 0, []
     for _ in range(RELEASES // 2):
-        for row in release.rows(one, release.add_noise(one, cells)):
+        for row in assembly.rows(one, assembly.add_noise(one, cells)):
             result: Any = row["s"]
             held += holds(result, wanted[str(row["sex"])])
             widths.append(result["high"] - result["low"])
@@ -181,13 +181,13 @@ def test_a_histogram_is_that_of_the_file(
     """Without noise the bins are NumPy's, and the most frequent are theirs."""
     dataset, engine = demo
     one = planned(dataset, nodes.Histogram("age", bins), epsilon_nano=NANO)
-    for row in release.rows(one, exact(one, engine)):
+    for row in assembly.rows(one, exact(one, engine)):
         ages = source[str(row["sex"])]["age"]
         edges = np.arange(72) if bins is None else np.array([*bins[:-1], bins[-1] - 0.5])
         result: Any = row["s"]
         assert [part["value"] for part in result["bins"]] == np.histogram(ages, edges)[0].tolist()
     top = planned(dataset, nodes.Top("health", 2), epsilon_nano=NANO)
-    for row in release.rows(top, exact(top, engine)):
+    for row in assembly.rows(top, exact(top, engine)):
         health, counts = np.unique(source[str(row["sex"])]["health"].astype(str), return_counts=True)
         found: Any = row["s"]
         most = np.argsort(-counts)[:2]

@@ -34,7 +34,7 @@ from queries.language.nodes import (
     Variance,
 )
 from queries.language.sql import reading, writing
-from queries.release import rows as release
+from queries.release import assembly
 from server.api.requests.query import QuerySchema
 from tests.queries.clinic import Event, bounded, noiseless, planned
 from tests.queries.sources import clinic_source
@@ -186,7 +186,7 @@ OFTEN = nodes.Not(Comparison("visits", "<", 3))
 def without_noise(statistic: nodes.Statistic) -> dict[Any, Any]:
     """Return the result of each region over the exact cells, where no bound cuts anything off."""
     plan = planned(ByValue("region"), cells=4, events=1000, s=statistic)
-    return {row["region"]: row["s"] for row in release.rows(plan, noiseless(plan, bounded(plan, EVENTS)))}
+    return {row["region"]: row["s"] for row in assembly.rows(plan, noiseless(plan, bounded(plan, EVENTS)))}
 
 
 def by_sql(connection: duckdb.DuckDBPyConnection, statistic: nodes.Statistic) -> dict[Any, Any]:
@@ -522,7 +522,7 @@ def test_the_sql_of_a_key_groups_as_the_answer_does(uncoded: duckdb.DuckDBPyConn
     """DuckDB calls the cells as the answer does, with the same numbers of events in them."""
     query = Query("visits", (("n", Count("events")),), group_by=(key,))
     plan = planned(key, cells=100, events=1000, n=Count("events"))
-    rows: Any = release.rows(plan, bounded(plan, EVENTS))
+    rows: Any = assembly.rows(plan, bounded(plan, EVENTS))
     ours = {row[key.column]: row["n"]["value"] for row in rows}
     theirs = {
         label.isoformat() if hasattr(label, "isoformat") else label: n

@@ -18,7 +18,7 @@ from queries.language.nodes import Privacy
 from queries.mechanisms import DiscreteGaussian, DiscreteLaplace
 from queries.plan import Plan
 from queries.planning import fingerprint, planner
-from queries.release import rows as release
+from queries.release import assembly
 from queries.statistics import estimates
 from tests.queries.clinic import CLINIC, NANO
 
@@ -149,7 +149,7 @@ def test_margins_cover(statistic: nodes.Statistic, rho_nano: int) -> None:
     truth = count * estimates.unit(measure)
     if len(one.measures) == 2:
         truth = (total / count + measure.factors[0].centre) * estimates.unit(measure)
-    rows = release.rows(one, release.add_noise(one, exact))
+    rows = assembly.rows(one, assembly.add_noise(one, exact))
     cells: list[Any] = [row["x"] for row in rows]
     share = sum(cell["low"] <= truth <= cell["high"] for cell in cells) / len(cells)
     assert 0.94 <= share <= (0.99 if len(one.measures) == 2 else 0.965)

@@ -16,7 +16,7 @@ from queries.errors import InvalidQuery, OutsideProtocol
 from queries.language import nodes
 from queries.language.nodes import Margins, Privacy, Target
 from queries.planning import allocation, fingerprint, margins, planner, policy
-from queries.release import rows
+from queries.release import assembly
 from queries.statistics import estimates
 from tests.queries.ward import EVERY, NANO, planned
 
@@ -132,7 +132,7 @@ def test_the_margin_of_the_docs() -> None:
     """A count to within 10 at 95% costs epsilon 0.284 and something: Laplace noise stays below 11 with exp(-11 / b)."""
     one = planned(asked({"n": Target(10)}), n=EVERY["people"])
     assert one.cost.epsilon == Fraction(284_348_513, NANO)
-    shown = rows.columns(one)
+    shown = assembly.columns(one)
     assert (shown[0]["margin"], shown[0]["confidence"]) == (10.0, 0.95)
 
 
@@ -140,13 +140,13 @@ def test_a_sum_meets_its_margin_in_its_own_units() -> None:
     """Of tenths: 0.3 is 3 units, not a hair more, and is shown as 0.3."""
     one = planned(asked({"s": Target(0.3)}), s=nodes.Sum("tenths"))
     assert one.measures[0].mechanism.margin(0.95) == 3
-    assert rows.columns(one)[0]["margin"] == 0.3
+    assert assembly.columns(one)[0]["margin"] == 0.3
 
 
 def test_a_group_that_was_asked_for_is_shown() -> None:
     """The margin over 250 events stands beside the usual groups, in their order."""
     one = planned(asked({"m": Target(50, 250)}), m=EVERY["mean"])
-    (shown,) = rows.columns(one)
+    (shown,) = assembly.columns(one)
     assert list(shown["margins_at"]) == ["100", "250", "1000", "10000", "100000"]  # type: ignore[call-overload]
     assert shown["margins_at"]["250"] <= 50  # type: ignore[index]
 
@@ -157,7 +157,7 @@ def test_a_higher_confidence_costs_more_and_applies_to_every_margin() -> None:
     for confidence in (0.9, 0.99):
         one = planned(asked({"n": Target(10)}, confidence), n=EVERY["people"], m=EVERY["mean"])
         costs.append(spent(one))
-        assert {column["confidence"] for column in rows.columns(one)} == {confidence}
+        assert {column["confidence"] for column in assembly.columns(one)} == {confidence}
     assert costs[0] < costs[1]
 
 

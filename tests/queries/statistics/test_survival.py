@@ -12,10 +12,10 @@ from scipy import stats
 from queries.errors import InvalidQuery
 from queries.language import json_writing, sql
 from queries.language.nodes import ByValue, Comparison, Count, PerPerson, Query, Related, Survival, Value
-from queries.release import rows as release
+from queries.release import assembly
 from queries.statistics import survival
 from server.api.requests.query import QuerySchema
-from server.views.csv import release as as_csv
+from server.views.csv import release_csv
 from tests.queries.registry import LAST, day, exact, planned, random_people, related, rows, write
 
 if TYPE_CHECKING:
@@ -126,17 +126,17 @@ def test_a_group_smaller_than_the_noise_says_nothing() -> None:
 def test_an_answer_has_the_curve_its_band_and_its_numbers() -> None:
     """Rows, columns and CSV show each interval, and the raw numbers add up to what was released."""
     asked = planned(curve_of(group_by=(ByValue("sex"),)))
-    noisy = release.add_noise(asked, [np.arange(18, dtype=np.int64) * 100])
-    shown: Any = release.rows(asked, noisy)
+    noisy = assembly.add_noise(asked, [np.arange(18, dtype=np.int64) * 100])
+    shown: Any = assembly.rows(asked, noisy)
     assert [part["until"] for part in shown[0]["s"]["survival"]] == list(EDGES[1:])
     assert shown[1]["s"]["raw"]["beyond"] == noisy[0][-1]
     assert [p["raw"]["events"] for p in shown[1]["s"]["survival"]] == noisy[0][9:-1:2].tolist()
-    described: Any = release.columns(asked)
+    described: Any = assembly.columns(asked)
     key, column = described
     assert key["kind"] == "key"
     assert column["margin"] is None
     assert column["margins_at"]["100"] > column["margins_at"]["10000"] > 0
-    lines = as_csv({"columns": [key, column], "rows": shown, "post": []}).splitlines()
+    lines = release_csv({"columns": [key, column], "rows": shown, "post": []}).splitlines()
     lines = [line for line in lines if not line.startswith("#")]
     assert lines[0].startswith("sex,s[5],s[5]_low,s[5]_high,s[10]")
     assert len(lines) == 3

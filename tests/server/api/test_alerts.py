@@ -185,7 +185,7 @@ def test_the_dpo_lists_by_kind_study_time_and_page(place: Place) -> None:
 def on_a_clock(place: Place) -> Iterator[list[float]]:
     """Give an application's failed sign-ins a clock that the test sets."""
     seconds = [1000.0]
-    place.app.extensions["rowless"] = replace(place.house, sign_ins=SignIns(lambda: seconds[0]))
+    place.app.extensions["rowless"] = replace(place.services, sign_ins=SignIns(lambda: seconds[0]))
     yield seconds
 
 
@@ -217,7 +217,7 @@ def test_a_flood_of_wrong_tokens_is_a_few_entries(place: Place) -> None:
         assert place.client("ada").get("/me").status == 200
         assert entries(place.home, "sign-in.fail")[-1]["facts"]["count"] == 99
         fail(7)
-        place.house.sign_ins.write_what_is_held(place.house.database)
+        place.services.sign_ins.write_what_is_held(place.services.database)
         assert sum(one["facts"].get("count", 1) for one in entries(place.home, "sign-in.fail")) == 357
         assert [one["kind"] for one in told(place)] == ["sign-ins"]
     place.home.assert_sound()
@@ -262,7 +262,7 @@ def test_failures_of_many_threads_are_all_counted(place: Place) -> None:
         one.start()
     for one in threads:
         one.join()
-    place.house.sign_ins.write_what_is_held(place.house.database)
+    place.services.sign_ins.write_what_is_held(place.services.database)
     found = entries(place.home, "sign-in.fail")
     assert sum(one["facts"].get("count", 1) for one in found) == 320
     assert len(found) <= 14

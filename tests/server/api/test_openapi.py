@@ -169,7 +169,7 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
                 ada.get(f"/studies/flu/releases/{release}", Accept=accept)
                 ada.get(f"/studies/flu/releases/{release}?post=round,clamp", Accept=accept)
         ada.good("GET", f"/studies/flu/releases/{release}/certificate")
-        custody.rotate(place.house.database, place.house.settings.key_path, SYSTEM)
+        custody.rotate(place.services.database, place.services.settings.key_path, SYSTEM)
         ada.good("GET", f"/studies/flu/releases/{release}/certificate")
         for path in ("/studies/flu", "/studies/flu/budget", "/studies/flu/releases", "/studies/flu/releases?limit=1"):
             for client in (admin, dora, ada):

@@ -230,7 +230,7 @@ class Life:
     """A study that is opened and lives through steps, each of which may be refused."""
 
     def __init__(self, place: Place, name: str, drawn: dict[str, Any], bodies: list[dict[str, Any]]) -> None:
-        self.database, self.name, self.reason, self.bodies = place.house.database, name, drawn["reason"], bodies
+        self.database, self.name, self.reason, self.bodies = place.services.database, name, drawn["reason"], bodies
         self.joined: set[str] = set()
         self.approved = self.released = 0
         title, purpose, basis, protocol, starts, ends = drawn["terms"]

@@ -98,7 +98,7 @@ def test_progress_ends_with_all_persons(tmp_path: Path) -> None:
 
 def test_every_value_is_declared(written: Written) -> None:
     """Each value of each declared column lies within the manifest's values, bounds, steps and nullability."""
-    read = manifest.read(written.manifest)
+    read = manifest.read_manifest(written.manifest)
     assert read.persons is not None
     for name, source in {"persons": read.persons, **read.events}.items():
         table = pq.read_table(source.path)
@@ -112,13 +112,13 @@ def test_every_value_is_declared(written: Written) -> None:
 def test_the_bound_on_persons_is_round(tmp_path: Path, persons: int, most: int) -> None:
     """The declared bound on persons is the least power of ten that is no lower than their number."""
     one = write_observatory(tmp_path, Shape(persons=persons))
-    assert manifest.read(one.manifest).dataset.persons_max == most
+    assert manifest.read_manifest(one.manifest).dataset.persons_max == most
 
 
 def test_a_small_shape_is_declared_too(tmp_path: Path) -> None:
     """A manifest can be read whatever the shape, even where there is but one of everything."""
     one = write_observatory(tmp_path, Shape(1, practices=1, diagnoses=1, drugs=1, first_year=2020, last_year=2020))
-    assert manifest.read(one.manifest).dataset.tables["consultations"].columns["diagnosis"].values == ("D01",)
+    assert manifest.read_manifest(one.manifest).dataset.tables["consultations"].columns["diagnosis"].values == ("D01",)
 
 
 @pytest.mark.parametrize(

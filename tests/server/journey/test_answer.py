@@ -349,10 +349,10 @@ def test_only_an_approved_study_may_ask(place: Place, ada: Client, state: str) -
 def prepared(place: Place, body: dict[str, Any]) -> tuple[preparing.Prepared, Any]:
     """Return a prepared request of Ada's, and Ada."""
     loaded = AskSchema().load(body)
-    with place.house.database.read() as transaction:
+    with place.services.database.read() as transaction:
         actor = people.user(transaction, "ada")
     request = preparing.Request(loaded["query"], loaded["privacy"])
-    return preparing.prepare(place.house, actor, "flu", request), actor
+    return preparing.prepare(place.services, actor, "flu", request), actor
 
 
 def test_a_suspension_in_between_is_honoured(place: Place) -> None:
@@ -360,7 +360,7 @@ def test_a_suspension_in_between_is_honoured(place: Place) -> None:
     ready, actor = prepared(place, ask(PATIENTS))
     place.client("dora").good("POST", "/studies/flu/suspend", {"reason": "now"})
     with pytest.raises(NotApproved):
-        answer.replay_or_reserve(place.house, actor, ready)
+        answer.replay_or_reserve(place.services, actor, ready)
     assert place.home.charges() == []
 
 
@@ -370,7 +370,7 @@ def test_a_change_of_terms_in_between_is_honoured(place: Place) -> None:
     place.client("admin").good("PATCH", "/studies/flu", {"protocol": {"tables": ["persons"]}})
     place.client("dora").good("POST", "/studies/flu/approve", {"reason": "less"})
     with pytest.raises(NotApproved, match="changed"):
-        answer.replay_or_reserve(place.house, actor, ready)
+        answer.replay_or_reserve(place.services, actor, ready)
     assert place.home.charges() == []
 
 
@@ -379,7 +379,7 @@ def test_an_end_of_membership_in_between_is_honoured(place: Place) -> None:
     ready, actor = prepared(place, ask(PATIENTS))
     place.client("admin").good("DELETE", "/studies/flu/members/ada")
     with pytest.raises(NotFound):
-        answer.replay_or_reserve(place.house, actor, ready)
+        answer.replay_or_reserve(place.services, actor, ready)
     assert place.home.charges() == []
 
 
@@ -465,14 +465,14 @@ def test_what_another_attempt_scans_on_is_not_given_back(home: Home) -> None:
     with application(home) as place:
         place.open_study()
         ready, actor = prepared(place, body)
-        charge = answer.replay_or_reserve(place.house, actor, ready)
+        charge = answer.replay_or_reserve(place.services, actor, ready)
         assert isinstance(charge, Charge)
         assert release(place.client("ada"), body)["rows"]
-        place.house.stores.close()
+        place.services.stores.close()
         store = home.store("rand-hie")
         store.write_bytes(b"no database" * 1000)
         with pytest.raises(StoreUnavailable):
-            answer.open_store(place.house, actor, ready, charge)
+            answer.open_store(place.services, actor, ready, charge)
     assert home.used_nano("study", "flu") == 500_000_000
     assert "query.void" not in home.actions()
     home.assert_sound()
@@ -600,7 +600,7 @@ def test_answers_leave_at_the_beat(home: Home, tmp_path: Path) -> None:
 def test_a_new_edition_goes_on_from_the_spent_budget(place: Place, ada: Client, tmp_path: Path) -> None:
     """After an import the same query is a new question on the new edition, charged on top of what was spent."""
     one = release(ada, ask(PATIENTS))
-    assert import_file(place.house, write_demo_manifest(tmp_path)) == 2
+    assert import_file(place.services, write_demo_manifest(tmp_path)) == 2
     other = release(ada, ask(PATIENTS))
     assert (one["edition"], other["edition"], other["replayed"]) == (1, 2, False)
     assert place.home.used_nano("dataset", "rand-hie") == place.home.used_nano("study", "flu") == 2_000_000_000
@@ -611,7 +611,7 @@ def test_a_new_edition_goes_on_from_the_spent_budget(place: Place, ada: Client, 
 def test_a_late_retry_replays_on_its_own_edition(place: Place, ada: Client, tmp_path: Path) -> None:
     """A retry by its key after a new edition is the answer that was paid for, on the edition it was paid on."""
     one = release(ada, ask(PATIENTS), key="k")
-    import_file(place.house, write_demo_manifest(tmp_path))
+    import_file(place.services, write_demo_manifest(tmp_path))
     again = release(ada, ask(PATIENTS), key="k")
     assert (again["replayed"], again["id"], again["edition"]) == (True, one["id"], 1)
     assert place.home.reserved() == 1
@@ -621,7 +621,7 @@ def test_a_late_retry_resumes_on_its_own_edition(place: Place, ada: Client, tmp_
     """A request that failed before a new edition came resumes on the edition and the charge it was paid on."""
     with damaged(place.home.store("rand-hie"), "person, cost", "years"):
         assert query(ada, ask(COSTS), key="k").json() == CONSTANT
-    import_file(place.house, write_demo_manifest(tmp_path))
+    import_file(place.services, write_demo_manifest(tmp_path))
     release(ada, ask(PATIENTS, 0.1))  # the new edition is in service
     said = release(ada, ask(COSTS), key="k")
     assert (said["replayed"], said["edition"]) == (False, 1)
@@ -635,7 +635,7 @@ def test_a_late_retry_is_the_same_request_under_a_changed_manifest(place: Place,
     place.open_study("c", "clinic")
     body = ask(PATIENTS, table="visits", where={"column": "age", "op": ">=", "value": 18})
     one = release(ada, body, "c", key="k")
-    import_file(place.house, write_clinic(tmp_path, **{"bounds = [0, 120]": "bounds = [0, 130]"}))
+    import_file(place.services, write_clinic(tmp_path, **{"bounds = [0, 120]": "bounds = [0, 130]"}))
     again = query(ada, body, "c", key="k")
     assert again.status == 201, again
     assert again.json()["id"] == one["id"]
@@ -647,7 +647,7 @@ def test_the_old_editions_store_is_given_up(place: Place, ada: Client, tmp_path:
     with damaged(place.home.store("rand-hie"), "person, cost", "years"):
         assert query(ada, ask(COSTS), key="k").json() == CONSTANT
     for _ in range(2):
-        import_file(place.house, write_demo_manifest(tmp_path))
+        import_file(place.services, write_demo_manifest(tmp_path))
     folders = list((place.home.path / "datasets" / "rand-hie").iterdir())
     assert len(folders) == 2
     assert query(ada, ask(COSTS), key="k").status == 404
@@ -765,11 +765,11 @@ def test_who_may_see_a_study_may_not_ask_under_it(place: Place, name: str) -> No
     """An admin or a DPO is no member, so they cannot ask, on whatever way they come; nothing is charged."""
     body = AskSchema().load(ask(PATIENTS))
     request = preparing.Request(body["query"], body["privacy"])
-    with place.house.database.read() as transaction:
+    with place.services.database.read() as transaction:
         actor = people.user(transaction, name)
     for way in (answer.estimate, answer.answer):
         with pytest.raises(Forbidden):
-            way(place.house, actor, "flu", request)
+            way(place.services, actor, "flu", request)
     assert place.home.charges() == []
 
 

@@ -162,4 +162,4 @@ def test_without_a_slot_nothing_is_measured(home: Home, monkeypatch: pytest.Monk
     with application(home) as place:
         place.open_study("s", "clinic")
         assert slot_ms(place, VISITS) == 0
-        assert replace(place.house, rates=SLOW).fitting.settings.slot_ms == 0
+        assert replace(place.services, rates=SLOW).fitting.settings.slot_ms == 0

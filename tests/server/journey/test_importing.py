@@ -162,7 +162,7 @@ def test_an_import_stands_whatever_becomes_of_the_profile(
 ) -> None:
     """What studies were promised, too small an epsilon, a scan that fails: the edition is there, and it is said why."""
     with application(bare) as place:
-        import_file(place.house, write_clinic(tmp_path, **{CAP: "epsilon = 1.0", "overcommit = true\n": ""}))
+        import_file(place.services, write_clinic(tmp_path, **{CAP: "epsilon = 1.0", "overcommit = true\n": ""}))
         place.open_study("s", "clinic", epsilon=0.95)
     promised = imported(bare, tmp_path, **{CAP: "epsilon = 1.0\nprofile = 0.1", "overcommit = true\n": ""})
     assert promised["edition"] == 2
@@ -198,7 +198,7 @@ def test_studies_are_not_promised_what_the_profile_took(bare: Home, tmp_path: Pa
 def test_the_approver_is_told_of_it(bare: Home, tmp_path: Path) -> None:
     """A study shows what profile its dataset has and what it cost: over HTTP, on the command line, at the approval."""
     with application(bare) as place:
-        import_file(place.house, write_clinic(tmp_path))
+        import_file(place.services, write_clinic(tmp_path))
         place.open_study("s", "clinic", approve=False)
         assert place.client("dora").good("GET", "/studies/s")["profile"] is None
     assert "no contribution profile" in run(bare, "study", "show", "s").stdout
@@ -217,10 +217,10 @@ def test_the_approver_is_told_of_it(bare: Home, tmp_path: Path) -> None:
 
 DYING = """
 import os, signal, sys
-from server import profiling
-from queries.engines.duckdb import Engine
+from queries.execution.duckdb import Engine
+from server.journey import importing
 if sys.argv[2] == "before":
-    profiling.buy = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    importing.buy = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 else:
     def dying(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -110,7 +110,7 @@ def test_everybody_sees_it_in_the_catalog(place: Place) -> None:
 def test_a_new_edition_goes_on_with_the_profile(place: Place, tmp_path: Path) -> None:
     """A profile serves the editions after it, free, until another is bought of one of them."""
     made = bought(place)["profile"]
-    import_file(place.house, write_clinic(tmp_path))
+    import_file(place.services, write_clinic(tmp_path))
     assert place.client("ada").good("GET", "/datasets/clinic")["profile"] == made
     assert made["edition"] == 1
     again = bought(place)

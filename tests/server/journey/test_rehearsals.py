@@ -174,18 +174,18 @@ MEASURED = ask(
 
 def exact_cells(place: Place) -> list[list[int]]:
     """Return the cells of a query before noise, over the made-up data of a place's clinic."""
-    house = place.house
+    services = place.services
     query = nodes.Query(
         "visits",
         (("n", nodes.Count("persons")), ("c", nodes.Sum("cost")), ("h", nodes.Histogram("age"))),
         group_by=(nodes.ByPeriod("day", "month"),),
     )
-    with house.database.read() as transaction:
+    with services.database.read() as transaction:
         from budgets.identity import people
 
         ada = people.user(transaction, "ada")
-    prepared = preparing.prepare(house, ada, "s", Request(query, nodes.Privacy(10**9)))
-    made_up = house.stores.made_up(prepared.store)
+    prepared = preparing.prepare(services, ada, "s", Request(query, nodes.Privacy(10**9)))
+    made_up = services.stores.made_up(prepared.store)
     cells = kernel.bound_in_parts(prepared.plan, made_up.engine.ranges(), made_up.engine.stream)
     return [part.tolist() for part in cells]
 
@@ -222,7 +222,7 @@ def test_an_edition_with_another_catalog_is_rehearsed_anew(place: Place, tmp_pat
     ada = place.client("ada")
     body = ask(PATIENTS, EXACT, "persons")
     assert rehearsed(ada, body, "s")["rows"][0]["patients"]["value"] == 4_000
-    import_file(place.house, write_clinic(tmp_path, **{"persons_max = 10000": "persons_max = 70"}))
+    import_file(place.services, write_clinic(tmp_path, **{"persons_max = 10000": "persons_max = 70"}))
     said = rehearsed(ada, body, "s")
     assert (said["edition"], said["rows"][0]["patients"]["value"]) == (2, 70)
 

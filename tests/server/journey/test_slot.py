@@ -321,7 +321,7 @@ def test_a_place_is_free_only_when_its_scan_is_settled(home: Home, monkeypatch: 
     """A scan keeps its place until the time it is settled at: who waits for the place learns no other end of it."""
     with application(home, slot_ms=str(SLOT_MS)) as place:
         place.open_study()
-        clock, held, given = StillClock(), place.house.places.one, []
+        clock, held, given = StillClock(), place.services.places.one, []
 
         @contextmanager
         def watched() -> Iterator[None]:
@@ -336,7 +336,7 @@ def test_a_place_is_free_only_when_its_scan_is_settled(home: Home, monkeypatch: 
         compute = answer.compute
         monkeypatch.setattr(slots, "time", clock)
         monkeypatch.setattr(answer, "compute", slowly)
-        monkeypatch.setattr(place.house.places, "one", watched)
+        monkeypatch.setattr(place.services.places, "one", watched)
         assert query(place.client("ada"), ask(PATIENTS)).status == 201
         assert given == pytest.approx([0.2], abs=RESOLUTION)
 
@@ -348,7 +348,7 @@ def test_rehearsals_wait_for_no_scan(home: Home, monkeypatch: pytest.MonkeyPatch
         place.open_study()
         ada = place.client("ada")
         for taken, free in (("queries", "rehearsals"), ("rehearsals", "queries")):
-            places = {"queries": place.house.places, "rehearsals": place.house.rehearsal_places}[taken]
+            places = {"queries": place.services.places, "rehearsals": place.services.rehearsal_places}[taken]
             with ExitStack() as holding:
                 with pytest.raises(Busy):
                     while True:

@@ -192,13 +192,13 @@ def test_the_audit_log_has_the_threshold_and_nothing_of_the_data(clinic: Place, 
 
 def test_a_retry_resumes_on_the_charge(clinic: Place, ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure after the threshold's noise says one text; the same request resumes and pays no second delta."""
-    from queries.release import rows as releases
+    from queries.release import assembly
 
     def fail(*_: Any) -> Any:
         raise RuntimeError
 
     with monkeypatch.context() as broken:
-        broken.setattr(releases, "add_noise", fail)
+        broken.setattr(assembly, "add_noise", fail)
         assert query(ada, asked()).code == "query-failed"
     charged = delta_used(clinic.home)
     assert charged > 0
@@ -230,7 +230,7 @@ def made(tmp_path: Path, home: Home) -> Iterator[Any]:
         place = application(home)
         entered = place.__enter__()
         opened.append(place)
-        import_file(entered.house, manifest)
+        import_file(entered.services, manifest)
         entered.open_study("codes", "clinic", epsilon=1000.0, delta=1e-6)
         client: Client = entered.client("ada")
         return client

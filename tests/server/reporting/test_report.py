@@ -17,8 +17,7 @@ from budgets.database import clock
 from budgets.loss import ATTO, NANO
 from budgets.verify.checkpoint import Verifier, open_note
 from server.cli.main import main
-from server.reporting import attack_odds, page, regulator
-from server.reporting import guarantee as meaning
+from server.reporting import attack_odds, guarantee, page, regulator
 from server.reporting.attack_odds import Guarantee
 from tests.serving import PATIENTS, ROOT, Place, ask
 
@@ -248,19 +247,19 @@ def test_what_is_left_out_stands_in_the_threat_model() -> None:
 )
 def test_percentages_are_rounded_up(bound: float, text: str) -> None:
     """A percentage never understates."""
-    assert meaning.percent(bound) == text
+    assert guarantee.percent(bound) == text
 
 
 @example(NANO, 987_654_321_098_765_433)  # of which the nearest float is written as less
 @given(st.integers(0, 10**13), st.integers(0, ATTO))
 def test_figures_of_a_report_are_not_below_what_they_stand_for(epsilon: int, delta: int) -> None:
     """As JSON writes them, epsilon, delta and every bound are the exact ones or above: none is rounded down by a float."""
-    guarantee = Guarantee(epsilon, delta, "test")
-    said = json.loads(json.dumps(meaning.of(guarantee)), parse_float=Fraction, parse_int=Fraction)
+    promised = Guarantee(epsilon, delta, "test")
+    said = json.loads(json.dumps(guarantee.of(promised)), parse_float=Fraction, parse_int=Fraction)
     assert Fraction(epsilon, NANO) <= said["epsilon"]
     assert Fraction(delta, ATTO) <= said["delta"] < Fraction(delta, ATTO) + Fraction(1, 10**15)
-    assert said["advantage"] == Fraction(attack_odds.advantage(guarantee))
+    assert said["advantage"] == Fraction(attack_odds.advantage(promised))
     for one in said["presence"]:
         assert one["at_most"] == Fraction(
-            attack_odds.posterior(guarantee, Decimal(one["prior"].numerator) / one["prior"].denominator)
+            attack_odds.posterior(promised, Decimal(one["prior"].numerator) / one["prior"].denominator)
         )

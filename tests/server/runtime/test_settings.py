@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from server.cli.main import main
-from server.runtime.settings import SETTINGS, Settings, SettingsError, load
+from server.runtime.settings import SETTINGS, Settings, SettingsError, load_settings
 from server.webhook import Address
 from tests.serving import ROOT, environment
 
@@ -66,7 +66,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     home = tmp_path / "rowless-home"
     ledger = f"sqlite:///{home}/ledger.sqlite"
-    assert load({}) == Settings(
+    assert load_settings({}) == Settings(
         home, ledger, home / "audit.key", "127.0.0.1", 8000, 8, "2GB", 300, 250, identity_days=365, max_cells=1_000_000
     )
 
@@ -105,7 +105,7 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         webhook_url=address,
         webhook_secret=bytes(24),
     )
-    assert load(given) == wanted
+    assert load_settings(given) == wanted
 
 
 WRONG = {
@@ -155,10 +155,10 @@ def test_a_webhook_has_both_or_neither(given: str, tmp_path: Path) -> None:
     both = {"ROWLESS_WEBHOOK_URL": "http://127.0.0.1:9/", "ROWLESS_WEBHOOK_SECRET": SECRET}
     (missing,) = both.keys() - {given}
     with pytest.raises(SettingsError, match=rf"^{missing}: must be set too, for {given} is"):
-        load({given: both[given]})
+        load_settings({given: both[given]})
     file = tmp_path / "secret"
     file.write_text(f"{both[missing]}\n")
-    loaded = load({given: both[given], f"{missing}_FILE": str(file)})
+    loaded = load_settings({given: both[given], f"{missing}_FILE": str(file)})
     assert (loaded.webhook_url, loaded.webhook_secret) == (Address(False, "127.0.0.1", 9, "/"), bytes(24))
     assert "whsec" not in repr(loaded)
     assert "127.0.0.1:9" not in repr(loaded)
@@ -173,7 +173,7 @@ def test_every_setting_has_wrong_values_here() -> None:
 def test_a_wrong_value_names_its_setting_and_the_reason(name: str, value: str) -> None:
     """A value that cannot be is refused with the setting's name and what it must be."""
     with pytest.raises(SettingsError, match=rf"^{name}: must ") as raised:
-        load({name: value})
+        load_settings({name: value})
     assert len(str(raised.value)) < 200
 
 
@@ -216,7 +216,7 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
     """ROWLESS_DATABASE_URL_FILE names a file with the value; the end of its line is no part of it."""
     file = tmp_path / "url"
     file.write_text("sqlite:////srv/ledger.sqlite\n")
-    assert load({"ROWLESS_DATABASE_URL_FILE": str(file)}).database_url == "sqlite:////srv/ledger.sqlite"
+    assert load_settings({"ROWLESS_DATABASE_URL_FILE": str(file)}).database_url == "sqlite:////srv/ledger.sqlite"
 
 
 def test_a_secret_is_given_once(tmp_path: Path) -> None:
@@ -224,13 +224,13 @@ def test_a_secret_is_given_once(tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text("x")
     with pytest.raises(SettingsError, match="both set"):
-        load({"ROWLESS_DATABASE_URL": "x", "ROWLESS_DATABASE_URL_FILE": str(file)})
+        load_settings({"ROWLESS_DATABASE_URL": "x", "ROWLESS_DATABASE_URL_FILE": str(file)})
     for wrong in (tmp_path / "none", tmp_path):
         with pytest.raises(SettingsError, match="ROWLESS_DATABASE_URL_FILE.*cannot be read"):
-            load({"ROWLESS_DATABASE_URL_FILE": str(wrong)})
+            load_settings({"ROWLESS_DATABASE_URL_FILE": str(wrong)})
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="ROWLESS_DATABASE_URL_FILE"):
-        load({"ROWLESS_DATABASE_URL_FILE": str(file)})
+        load_settings({"ROWLESS_DATABASE_URL_FILE": str(file)})
 
 
 def test_a_secret_is_not_shown(tmp_path: Path) -> None:
@@ -238,6 +238,6 @@ def test_a_secret_is_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "empty"
     file.write_text("")
     with pytest.raises(SettingsError) as raised:
-        load({"ROWLESS_DATABASE_URL_FILE": str(file)})
+        load_settings({"ROWLESS_DATABASE_URL_FILE": str(file)})
     assert "it is" not in str(raised.value)
-    assert load({"ROWLESS_PORT_FILE": "/nowhere"}).port == 8000
+    assert load_settings({"ROWLESS_PORT_FILE": "/nowhere"}).port == 8000

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from budgets.audit.log import PARTS, Entry
 from server.cli.main import main
-from server.views import csv as csvs
+from server.views.csv import entries_csv, release_csv
 from tests import comments
 from tests.serving import application, make_home, write_clinic
 
@@ -42,7 +42,7 @@ def given_back(text: str) -> str:
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_text_that_a_spreadsheet_would_run_is_escaped(text: str) -> None:
     """As a label and as a column's name, and one apostrophe less gives it back. Numbers stay numbers."""
-    header, (line,), _ = comments.read(csvs.release(shown([text], key=text)))
+    header, (line,), _ = comments.read(release_csv(shown([text], key=text)))
     assert header == [f"'{text}", "n", "n_low", "n_high"]
     assert line == {f"'{text}": f"'{text}", "n": "-2", "n_low": "-5", "n_high": "1"}
     assert given_back(f"'{text}") == text
@@ -51,7 +51,7 @@ def test_a_text_that_a_spreadsheet_would_run_is_escaped(text: str) -> None:
 @pytest.mark.parametrize("text", HARMLESS)
 def test_any_other_text_stays_as_it_is(text: str) -> None:
     """Also one that holds a comment's sign, a quote or a line end: readers keep it whole."""
-    header, (line,), _ = comments.read(csvs.release(shown([text], key=text or "code")))
+    header, (line,), _ = comments.read(release_csv(shown([text], key=text or "code")))
     assert header[0] == (text or "code")
     assert line[header[0]] == text
 
@@ -63,7 +63,7 @@ def test_any_other_text_stays_as_it_is(text: str) -> None:
 @example(["#", "", "'", '"#'])
 def test_every_text_comes_back(labels: list[str]) -> None:
     """No field begins as a formula, and each label can be read back, with and without comments skipped."""
-    text = csvs.release(shown(labels))
+    text = release_csv(shown(labels))
     _, lines, _ = comments.read(text)
     assert [given_back(line["code"]) for line in lines] == labels
     assert not any(re.match("[=+\\-@\t\r\n]", line["code"]) for line in lines)
@@ -71,7 +71,7 @@ def test_every_text_comes_back(labels: list[str]) -> None:
 
 def test_labels_of_every_type() -> None:
     """Numbers and truth values are written as in JSON, null is empty."""
-    _, lines, _ = comments.read(csvs.release(shown([-1, -0.5, True, None, "-1"])))
+    _, lines, _ = comments.read(release_csv(shown([-1, -0.5, True, None, "-1"])))
     assert [line["code"] for line in lines] == ["-1", "-0.5", "true", "", "'-1"]
 
 
@@ -82,7 +82,7 @@ def test_labels_of_every_type() -> None:
 )
 def test_a_note_is_one_line_that_no_reader_and_no_spreadsheet_stumbles_over(note: str) -> None:
     """It is skipped whole; and a spreadsheet, which splits it at its commas, finds neither a formula nor a quote."""
-    text = csvs.release(shown(["a"], notes=(note,), sql=note, id="1"))
+    text = release_csv(shown(["a"], notes=(note,), sql=note, id="1"))
     header, (line,), above = comments.read(text)
     assert (header[0], line["code"]) == ("code", "a")
     (found,) = [one for one in above if one.startswith("# note:")]
@@ -106,7 +106,7 @@ def test_what_stands_above_a_release() -> None:
         cost={"epsilon": 0.5, "rho": 0.125, "delta": 0.0},
         bounds={"cells_per_person": 1, "events_per_cell": 3},
     )
-    _, _, above = comments.read(csvs.release({**release, "post": ["round", "clamp"]}))
+    _, _, above = comments.read(release_csv({**release, "post": ["round", "clamp"]}))
     assert above == [
         "# release abc, study flu, dataset clinic, edition 2",
         "# asked: SELECT code, COUNT(*) AS n FROM visits GROUP BY code",
@@ -117,7 +117,7 @@ def test_what_stands_above_a_release() -> None:
         "# note: first",
         "# note: second, with a comma",
     ]
-    assert comments.read(csvs.release({**release, "rehearsal": True}))[2][0].startswith("# rehearsal: ")
+    assert comments.read(release_csv({**release, "rehearsal": True}))[2][0].startswith("# rehearsal: ")
 
 
 def test_formulas_in_data_and_in_the_log_reach_no_spreadsheet(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_an_entry_with_a_formula_is_escaped() -> None:
     """Whatever is in the log: every field of an entry is written by the same rule."""
     body = {name: f'={name}, # "1"' for name in sorted(PARTS)} | {"index": 7, "study": None}
     entry = Entry(7, json.dumps(body), "ab" * 32, "+ada")
-    header, fields = csv.reader(io.StringIO(csvs.entries([entry])), strict=True)
+    header, fields = csv.reader(io.StringIO(entries_csv([entry])), strict=True)
     found = dict(zip(header, fields, strict=True))
     assert (found["index"], found["study"], found["actor_name"]) == ("7", "", "'+ada")
     assert found["summary"] == '\'=summary, # "1"'

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from queries.release.totals import LISTS as PROCESSED
 from server.cli.main import main
-from server.views import csv as csvs
 from server.views import table
+from server.views.csv import release_csv
 from server.views.table import Cell
 from server.views.terminal import as_table, number_text
 from tests import comments
@@ -239,7 +239,7 @@ def test_every_form_is_the_same_everywhere(
     rehearsed = json.loads(run(place.home, "query", study, str(file), "--rehearse", "--json").stdout)
     assert rehearsed["columns"] == made["columns"]
     assert_printed(as_table(rehearsed), rehearsed)
-    assert_csv(csvs.release(rehearsed), rehearsed)
+    assert_csv(release_csv(rehearsed), rehearsed)
 
 
 @pytest.mark.parametrize("form", ["survival", "undeclared", "quartiles, alone"])
@@ -382,7 +382,7 @@ def test_no_release_is_too_odd_to_be_shown(body: dict[str, Any]) -> None:
     flat = table.flatten(body)
     assert all(len(row.labels) == len(flat.keys) and len(row.cells) == len(flat.columns) for row in flat.rows)
     as_table(body)
-    header, lines, _ = comments.read(csvs.release(body)) if flat.columns or flat.keys else ([], [], [])
+    header, lines, _ = comments.read(release_csv(body)) if flat.columns or flat.keys else ([], [], [])
     assert len(lines) == (len(flat.rows) if header else 0)
 
 
@@ -482,7 +482,7 @@ def test_what_bounds_cut_off_is_said_loudly(said: dict[str, Any], words: str, na
     text = as_table(release)
     assert f"{name} *" in text
     assert text.endswith(f"\n\n* {name}: {words}")
-    header, lines, above = comments.read(csvs.release(release))
+    header, lines, above = comments.read(release_csv(release))
     assert {line[f"{name}_truncation"] for line in lines} == {said["truncation"]}
     assert [column for column in header if "truncation" in column] == [f"{name}_truncation"]
     assert f"# {name}: truncation {said['truncation']}: {words}" in above
@@ -492,7 +492,7 @@ def test_where_nothing_is_cut_off_nothing_is_marked() -> None:
     """`none` has its column in the CSV, and no mark; a release that says nothing has neither."""
     for release, columns in ((with_truncation("n", truncation="none"), ["n_truncation"]), (RELEASE, [])):
         assert "*" not in as_table(release)
-        header, _, above = comments.read(csvs.release(release))
+        header, _, above = comments.read(release_csv(release))
         assert [column for column in header if "truncation" in column] == columns
         assert not [line for line in above if "truncation" in line]
 

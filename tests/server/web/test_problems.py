@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from budgets import errors as budgets
-from queries import errors as queries
-from server import errors as own
+from budgets import errors as budget_errors
+from queries import errors as query_errors
+from server import errors as server_errors
 from server.runtime import health
 from server.web.problems import HTTP, PROBLEMS
 from tests.serving import PATIENTS, PROBLEM, ask
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.serving import Place
 
-ROOTS = (queries.QueriesError, budgets.BudgetsError, own.ServerError)
+ROOTS = (query_errors.QueriesError, budget_errors.BudgetsError, server_errors.ServerError)
 # Raised outside HTTP: by imports, by the start, by commands; or always caught before an answer is made.
 NEVER_SENT = {
     "ManifestError",  # import
@@ -133,7 +133,7 @@ def test_a_damaged_ledger_says_nothing(place: Place) -> None:
     """With the ledger's file overwritten every answer is one constant text, and no word of SQLite's."""
     logging.disable(logging.CRITICAL)
     try:
-        place.house.database.close()
+        place.services.database.close()
         for file in place.home.path.glob("ledger.sqlite*"):
             file.write_bytes(b"\x00garbage" * 5_000)
         replies = [place.client("ada").get("/me"), place.client("ada").post("/studies/flu/queries", ask(PATIENTS))]
@@ -160,7 +160,7 @@ def test_busy_says_when_to_come_again(place: Place, monkeypatch: pytest.MonkeyPa
     """With every place for scans taken a query is refused with 503, Retry-After, and no charge."""
     monkeypatch.setattr("server.runtime.services.BUSY_SECONDS", 0.05)
     taken = []
-    while place.house.places._free.acquire(blocking=False):
+    while place.services.places._free.acquire(blocking=False):
         taken.append(1)
     reply = place.client("ada").post("/studies/flu/queries", ask(PATIENTS))
     assert (reply.status, reply.code) == (503, "busy")
@@ -168,5 +168,5 @@ def test_busy_says_when_to_come_again(place: Place, monkeypatch: pytest.MonkeyPa
     assert place.home.charges() == []
     assert place.client("ada").post("/studies/flu/estimates", ask(PATIENTS)).status == 200
     for _ in taken:
-        place.house.places._free.release()
+        place.services.places._free.release()
     assert place.client("ada").post("/studies/flu/queries", ask(PATIENTS)).status == 201

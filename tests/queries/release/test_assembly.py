@@ -15,7 +15,7 @@ from queries.catalog.schema import Column, Dataset, Kind, Table, frozen
 from queries.language import nodes
 from queries.mechanisms import DiscreteLaplace
 from queries.plan import Output, Plan
-from queries.release import rows as release
+from queries.release import assembly
 from tests.queries.clinic import NANO, plan_of, planned
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def cells(plan: Plan, *exact: int) -> list[Any]:
 
 def coverage(plan: Plan, exact: Sequence[Any], truth: float) -> float:
     """Return the share of cells whose interval holds the truth."""
-    rows = release.rows(plan, release.add_noise(plan, exact))
+    rows = assembly.rows(plan, assembly.add_noise(plan, exact))
     assert len(rows) == RELEASES
     slack = 1e-9 * max(1.0, abs(truth))
     return sum(row["s"]["low"] - slack <= truth <= row["s"]["high"] + slack for row in rows) / RELEASES  # type: ignore[index]
@@ -118,13 +118,13 @@ def test_margins_of_means_never_cover_too_little(events: int, mean_units: int, e
 def test_the_margin_of_a_mean_in_the_columns_is_that_of_its_rows() -> None:
     """`margins_at` foretells the half width of the interval for a mean halfway to a bound."""
     plan = many(nodes.Mean("cost"), 4 * NANO)
-    (column,) = [shown for shown in release.columns(plan) if shown["name"] == "s"]
+    (column,) = [shown for shown in assembly.columns(plan) if shown["name"] == "s"]
     (cost,) = plan.measures[0].factors
     halfway = (cost.high - cost.centre) // 2
     for count, margin in column["margins_at"].items():  # type: ignore[attr-defined]
         if int(count) < 10_000:
             continue  # for few events the interval is not symmetric
-        row = release.rows(plan, cells(plan, int(count) * halfway, int(count)))[0]
+        row = assembly.rows(plan, cells(plan, int(count) * halfway, int(count)))[0]
         shown: Any = row["s"]
         assert (shown["high"] - shown["low"]) / 2 == pytest.approx(margin, rel=0.05)
 
@@ -155,7 +155,7 @@ def everything() -> Plan:
 def test_every_cell_has_a_row_in_the_order_of_the_keys() -> None:
     """Declared keys are all listed, empty ones and null's too, the last key fastest."""
     plan = everything()
-    rows = release.rows(plan, [np.zeros(plan.cells, dtype=np.int64) for _ in plan.measures])
+    rows = assembly.rows(plan, [np.zeros(plan.cells, dtype=np.int64) for _ in plan.measures])
     assert [(row["region"], row["v"], row["in"]) for row in rows] == [
         (region, visits, year)
         for region in ("north", "east", "south", None)
@@ -169,7 +169,7 @@ def test_every_cell_has_a_row_in_the_order_of_the_keys() -> None:
 def test_rows_are_well_typed_whatever_the_noise_made_of_them(noisy: int) -> None:
     """Empty groups, negative counts and extreme sums give finite numbers that are JSON, low <= value <= high."""
     plan = everything()
-    rows = release.rows(plan, [np.full(plan.cells, noisy, dtype=np.int64) for _ in plan.measures])
+    rows = assembly.rows(plan, [np.full(plan.cells, noisy, dtype=np.int64) for _ in plan.measures])
     json.dumps(rows, allow_nan=False)
     for row in rows:
         for name in SELECT:
@@ -187,7 +187,7 @@ def test_counts_are_shown_as_released() -> None:
     """No rounding and no clamping at zero: the raw noisy number stays, so that answers stay unbiased."""
     plan = planned(nodes.ByValue("sex"), n=nodes.Count("events"))
     margin = plan.measures[0].mechanism.margin(0.95)
-    rows = release.rows(plan, [np.array([-3, 7], dtype=np.int64)])
+    rows = assembly.rows(plan, [np.array([-3, 7], dtype=np.int64)])
     assert [row["n"] for row in rows] == [
         {"value": value, "low": value - margin, "high": value + margin} for value in (-3, 7)
     ]
@@ -196,14 +196,14 @@ def test_counts_are_shown_as_released() -> None:
 def test_sums_are_shown_in_the_columns_units() -> None:
     """Units of a quarter become quarters, exactly."""
     plan = planned(nodes.ByValue("sex"), s=nodes.Sum("balance"))
-    rows: Any = release.rows(plan, [np.array([401, -8], dtype=np.int64)])
+    rows: Any = assembly.rows(plan, [np.array([401, -8], dtype=np.int64)])
     assert [row["s"]["value"] for row in rows] == [100.25, -2]
 
 
 def test_a_mean_shows_what_it_was_made_of() -> None:
     """The noisy centred sum and the noisy count stand beside a mean, and give it."""
     plan = planned(m=nodes.Mean("balance", (0, 100)))
-    (row,) = release.rows(plan, [np.array([400 * 10], dtype=np.int64), np.array([400], dtype=np.int64)])
+    (row,) = assembly.rows(plan, [np.array([400 * 10], dtype=np.int64), np.array([400], dtype=np.int64)])
     mean: Any = row["m"]
     assert mean["raw"] == {"centred_sum": 1000, "count": 400}
     assert mean["value"] == pytest.approx(50 + 1000 / 400)
@@ -212,7 +212,7 @@ def test_a_mean_shows_what_it_was_made_of() -> None:
 def test_columns_are_described_before_any_data() -> None:
     """Keys, then statistics in their order, with mechanism, scale and margin in the column's units."""
     plan = everything()
-    shown = release.columns(plan)
+    shown = assembly.columns(plan)
     assert [column["name"] for column in shown] == ["region", "v", "in", *SELECT]
     assert [column["kind"] for column in shown] == ["key"] * 3 + ["statistic"] * 4
     people, total = plan.measures[0].mechanism, plan.measures[1].mechanism
@@ -227,7 +227,7 @@ def test_noise_is_added_to_every_measure() -> None:
     """No cell of any measure goes out as it came in: over wide noise, hardly any is unchanged."""
     plan = many(nodes.Mean("cost"), NANO // 1000)
     exact = cells(plan, 0, 0)
-    noisy = release.add_noise(plan, exact)
+    noisy = assembly.add_noise(plan, exact)
     assert len(noisy) == 2
     for vector, before in zip(noisy, exact, strict=True):
         assert (vector != before).mean() > 0.99
