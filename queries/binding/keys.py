@@ -134,6 +134,12 @@ def bind_all(query: nodes.Query, table: Table) -> tuple[CellKey, ...]:
                 f"/query/group_by/{place}", f'two columns of the answer are called {key.name}; rename one with "as"'
             )
         taken.add(key.name)
+    undeclared = [(place, key) for place, key in enumerate(bound) if key.named is not None]
+    for place, _ in undeclared[1:]:
+        raise InvalidQuery(
+            f"/query/group_by/{place}",
+            f"{undeclared[0][1].column.name} has no declared values either; a query may have one such key",
+        )
     return bound
 
 
@@ -269,25 +275,3 @@ def _period_label(year: int, month: int, period: str) -> str:
             return f"{year}-Q{QUARTERS.index(month) + 1}"
         case _:
             return f"{year}-{month:02}"
-
-
-def unnamed_key(bound_keys: tuple[CellKey, ...], privacy: nodes.Privacy) -> CellKey | None:
-    """Return the one key without declared values, if there is one. Delta is paid for it, and for nothing else."""
-    unnamed = [(place, key) for place, key in enumerate(bound_keys) if key.named is not None]
-    if not unnamed:
-        if privacy.delta_atto is not None:
-            raise InvalidQuery("/privacy/delta", "nothing in this query costs delta: every key has declared values")
-        return None
-    (_, first), *others = unnamed
-    for place, _ in others:
-        raise InvalidQuery(
-            f"/query/group_by/{place}",
-            f"{first.column.name} has no declared values either; a query may have one such key",
-        )
-    if privacy.delta_atto is None:
-        raise InvalidQuery(
-            "/privacy/delta",
-            f"{first.column.name} has no declared values, and to name those that many persons have costs delta: "
-            'give it, as in "delta": 1e-8. What the study has left of it is in its budget',
-        )
-    return first

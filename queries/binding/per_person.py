@@ -20,7 +20,7 @@ from queries.errors import InvalidQuery
 from queries.language import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from queries.binding.predicates import Bound, Events
 
@@ -71,6 +71,13 @@ def bind(source: nodes.PerPerson, tables: Mapping[str, Table]) -> Built:
     columns = attributes | {built.column.name: built.column for built in values}
     table = Table(events.name, frozen(columns), built=True)
     return Built(events, where, tuple(values), table, tuple(notes))
+
+
+def extend(built: Built, values: Sequence[BuiltValue], notes: tuple[str, ...]) -> Built:
+    """Return a table with more values than the query builds, and what a reader should know of them."""
+    columns = dict(built.table.columns) | {value.column.name: value.column for value in values}
+    table = replace(built.table, columns=frozen(columns))
+    return replace(built, values=(*built.values, *values), table=table, notes=(*built.notes, *notes))
 
 
 def _bind_value(

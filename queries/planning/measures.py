@@ -16,102 +16,129 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from queries.binding import filters, keys
-from queries.catalog import codes
+from queries.binding.bound import BoundStatistic, Operand
+from queries.binding.keys import CellKey
 from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.plan import Counted, Draft, Factor
 from queries.statistics import quantiles, survival
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from queries.binding.keys import CellKey
-    from queries.catalog.schema import Column, Table
-
-Bounds = tuple[float, float] | None
+    from queries.binding.scope import Scope
+    from queries.catalog.schema import Column
 
 
-def drafts(
-    statistic: nodes.Statistic, table: Table, tables: Mapping[str, Table], events: int, room: int, pointer: str
-) -> tuple[Draft, ...]:
-    """Return the measures a statistic is made of, each cell with at most `room` numbers. Raises InvalidQuery."""
-    if isinstance(statistic, nodes.Proportion):
-        _require_room(2, room, f"{pointer}/proportion")
-        split = filters.bind(statistic.holds, table, f"{pointer}/proportion", tables)
-        counted, largest = (Counted.PERSONS, 1) if statistic.of == "persons" else (Counted.EVENTS, events)
-        return (Draft(counted, largest, split=split),)
-    found = _drafts(statistic, table, events, room, pointer)
-    if statistic.where is None:
-        return found
-    where = filters.bind(statistic.where, table, f"{pointer}/where", tables)
-    return tuple(replace(draft, where=where) for draft in found)
+def bind(name: str, statistic: nodes.Statistic, scope: Scope) -> BoundStatistic:
+    """Return a statistic with its columns and bins, but for its filter. Raises InvalidQuery with the place."""
+    pointer = f"/query/select/{name}"
+    place = f"{pointer}/{nodes.word_of(statistic)}"
+    bound = BoundStatistic(name, statistic)
+    match statistic:
+        case nodes.Count():
+            return bound
+        case nodes.Proportion():
+            scope.require_room(2, place)
+            return replace(bound, split=scope.filter(statistic.holds, place))
+        case nodes.Sum() | nodes.Mean() | nodes.Variance() | nodes.Stddev():
+            return replace(bound, operands=(_operand(statistic, scope, pointer),))
+        case nodes.Covariance() | nodes.Correlation():
+            return replace(bound, operands=_pair(statistic, scope, pointer))
+        case nodes.Quantile():
+            x = _operand(statistic, scope, pointer)
+            scope.require_room(min(quantiles.BINS, x.high - x.low + 1), place)
+            return replace(bound, operands=(x,), within=quantiles.leaves(x.column, x.low, x.high, scope.room))
+        case nodes.Histogram(column, edges):
+            key = nodes.ByValue(column) if edges is None else nodes.ByBins(column, edges)
+            within = scope.key(key, place if edges is None else pointer, place)
+            scope.require_room(within.size, place if edges is None else f"{pointer}/bins")
+            return replace(bound, within=within)
+        case nodes.Survival():
+            return _bind_survival(bound, statistic, scope, pointer)
+        case nodes.Top(column, k):
+            within = scope.key(nodes.ByValue(column), place)
+            if k > within.size:
+                raise InvalidQuery(f"{pointer}/k", f"{column} has only {within.size} values")
+            scope.require_room(within.size, place)
+            return replace(bound, within=within)
+        case _:
+            assert_never(statistic)
 
 
-def _drafts(statistic: nodes.Function, table: Table, events: int, room: int, pointer: str) -> tuple[Draft, ...]:
+def _operand(
+    statistic: nodes.Sum | nodes.Mean | nodes.Variance | nodes.Stddev | nodes.Quantile, scope: Scope, pointer: str
+) -> Operand:
+    word = nodes.word_of(statistic)
+    return scope.clamped(statistic.column, statistic.bounds, word, f"{pointer}/{word}", f"{pointer}/bounds")
+
+
+def _pair(statistic: nodes.Covariance | nodes.Correlation, scope: Scope, pointer: str) -> tuple[Operand, Operand]:
+    word = nodes.word_of(statistic)
+    pair = statistic.bounds or (None, None)
+    x, y = (
+        scope.clamped(name, bounds, word, f"{pointer}/{word}/{place}", f"{pointer}/bounds/{place}")
+        for place, (name, bounds) in enumerate(zip(statistic.columns, pair, strict=True))
+    )
+    if x.column == y.column:
+        raise InvalidQuery(f"{pointer}/{word}/1", f"a {word} is of two columns")
+    return x, y
+
+
+def _bind_survival(bound: BoundStatistic, statistic: nodes.Survival, scope: Scope, pointer: str) -> BoundStatistic:
+    if scope.built is None:
+        raise InvalidQuery(f"{pointer}/survival", "a curve is of a per-person table with a value built with days_to")
+    outcome, notes = survival.outcome(bound.name, statistic, scope.built, scope.tables, pointer)
+    scope.require_room(outcome.column.size, f"{pointer}/bins")
+    within = CellKey(outcome.column.name, outcome.column, null=False)
+    return replace(bound, within=within, outcome=outcome, notes=notes)
+
+
+def drafts(bound: BoundStatistic, events: int) -> tuple[Draft, ...]:
+    """Return the measures a statistic is made of, where so many events of a person count in a cell."""
+    found = _drafts(bound, events)
+    return found if bound.where is None else tuple(replace(draft, where=bound.where) for draft in found)
+
+
+def _drafts(bound: BoundStatistic, events: int) -> tuple[Draft, ...]:
+    statistic = bound.node
+    present = tuple(x.column for x in bound.operands)
     match statistic:
         case nodes.Count("persons"):
             return (Draft(Counted.PERSONS, 1),)
         case nodes.Count():
             return (_events(events),)
-        case nodes.Sum(name, bounds):
-            column, low, high = _value_bounds(table, name, bounds, f"{pointer}/sum", f"{pointer}/bounds")
-            return (_values(events, (Factor(column, low, high),), (column,)),)
-        case nodes.Mean(name, bounds):
-            x = _factor(table, name, bounds, f"{pointer}/mean", f"{pointer}/bounds")
-            return _values(events, (x,), (x.column,)), _events(events, (x.column,))
-        case nodes.Variance(name, bounds) | nodes.Stddev(name, bounds):
-            x = _factor(table, name, bounds, f"{pointer}/{nodes.word_of(statistic)}", f"{pointer}/bounds")
-            present = (x.column,)
-            return _values(events, (x, x), present), _values(events, (x,), present), _events(events, present)
+        case nodes.Proportion(of="persons"):
+            return (Draft(Counted.PERSONS, 1, split=bound.split),)
+        case nodes.Proportion():
+            return (Draft(Counted.EVENTS, events, split=bound.split),)
+        case nodes.Sum():
+            (x,) = bound.operands
+            return (_values(events, (Factor(x.column, x.low, x.high),), present),)
+        case nodes.Mean():
+            (value,) = map(_centred, bound.operands)
+            return _values(events, (value,), present), _events(events, present)
+        case nodes.Variance() | nodes.Stddev():
+            (value,) = map(_centred, bound.operands)
+            squares = _values(events, (value, value), present)
+            return squares, _values(events, (value,), present), _events(events, present)
         case nodes.Covariance() | nodes.Correlation():
-            return _of_pair(statistic, table, events, pointer)
-        case nodes.Quantile(name, at, bounds, _):
-            column, low, high = _value_bounds(table, name, bounds, f"{pointer}/quantile", f"{pointer}/bounds")
-            _require_room(min(quantiles.BINS, high - low + 1), room, f"{pointer}/quantile")
-            leaves = quantiles.leaves(column, low, high, room)
-            search = quantiles.search(at, leaves.size)
-            return (Draft(Counted.EVENTS, events, (Factor(column, low, high),), within=leaves, search=search),)
-        case nodes.Histogram(name, edges):
-            key = nodes.ByValue(name) if edges is None else nodes.ByBins(name, edges)
-            named = f"{pointer}/histogram"
-            within = keys.bind(key, table, named if edges is None else pointer, named)
-            _require_room(within.size, room, named if edges is None else f"{pointer}/bins")
-            return (_events(events, (), within),)
-        case nodes.Survival():
-            outcome = table.columns.get(survival.column_name(pointer.rpartition("/")[2]))
-            if outcome is None:
-                raise InvalidQuery(
-                    f"{pointer}/survival", "a curve is of a per-person table with a value built with days_to"
-                )
-            _require_room(outcome.size, room, f"{pointer}/bins")
-            return (_events(events, (), keys.CellKey(outcome.name, outcome, null=False)),)
-        case nodes.Top(name, k):
-            within = keys.bind(nodes.ByValue(name), table, f"{pointer}/top")
-            if k > within.size:
-                raise InvalidQuery(f"{pointer}/k", f"{name} has only {within.size} values")
-            _require_room(within.size, room, f"{pointer}/top")
-            return (_events(events, (), within),)
-
-
-def _of_pair(
-    statistic: nodes.Covariance | nodes.Correlation, table: Table, events: int, pointer: str
-) -> tuple[Draft, ...]:
-    """Return the sums of products, the sums and the number of the events where neither value is null."""
-    word = nodes.word_of(statistic)
-    pair = statistic.bounds or (None, None)
-    x, y = (
-        _factor(table, name, bounds, f"{pointer}/{word}/{place}", f"{pointer}/bounds/{place}")
-        for place, (name, bounds) in enumerate(zip(statistic.columns, pair, strict=True))
-    )
-    if x.column == y.column:
-        raise InvalidQuery(f"{pointer}/{word}/1", f"a {word} is of two columns")
-    products = [(x, y)] if word == "covariance" else [(x, y), (x, x), (y, y)]
-    present = (x.column, y.column)
-    sums = (_values(events, factors, present) for factors in (*products, (x,), (y,)))
-    return (*sums, _events(events, present))
+            left, right = map(_centred, bound.operands)
+            products = [(left, right)]
+            if isinstance(statistic, nodes.Correlation):
+                products += [(left, left), (right, right)]
+            sums = (_values(events, factors, present) for factors in (*products, (left,), (right,)))
+            return (*sums, _events(events, present))
+        case nodes.Quantile(at=at):
+            (x,) = bound.operands
+            assert bound.within is not None
+            search = quantiles.search(at, bound.within.size)
+            factor = Factor(x.column, x.low, x.high)
+            return (Draft(Counted.EVENTS, events, (factor,), within=bound.within, search=search),)
+        case nodes.Histogram() | nodes.Top() | nodes.Survival():
+            return (_events(events, (), bound.within),)
+        case _:
+            assert_never(statistic)
 
 
 def _events(events: int, present: tuple[Column, ...] = (), within: CellKey | None = None) -> Draft:
@@ -125,40 +152,6 @@ def _values(events: int, factors: tuple[Factor, ...], present: tuple[Column, ...
     return Draft(Counted.VALUES, events * max(most - middle, middle), factors, middle, present)
 
 
-def _factor(table: Table, name: str, bounds: Bounds, pointer: str, bounds_pointer: str) -> Factor:
+def _centred(x: Operand) -> Factor:
     """Return a column's value centred on the middle of its range: it moves a sum by half as much."""
-    column, low, high = _value_bounds(table, name, bounds, pointer, bounds_pointer)
-    return Factor(column, low, high, (low + high) // 2)
-
-
-def _value_bounds(
-    table: Table, name: str, bounds: Bounds, pointer: str, bounds_pointer: str
-) -> tuple[Column, int, int]:
-    """Return a numeric column and the clamping bounds in its units."""
-    column = filters.column_of(table, name, pointer)
-    if not column.numeric:
-        word = pointer.removesuffix("/0").removesuffix("/1").rpartition("/")[2]
-        raise InvalidQuery(pointer, f"{name} is a {column.kind.value}; a {word} needs numbers")
-    if bounds is None:
-        return column, column.low, column.high
-    units = []
-    for place, bound in enumerate(bounds):
-        unit = codes.units_of(column, bound, f"{bounds_pointer}/{place}")
-        if unit.denominator != 1 or not column.low <= unit <= column.high:
-            raise InvalidQuery(
-                f"{bounds_pointer}/{place}",
-                f"must be a multiple of {name}'s step {column.step} "
-                f"from {column.value(column.low)} to {column.value(column.high)}",
-            )
-        units.append(int(unit))
-    low, high = units
-    if low >= high:
-        raise InvalidQuery(bounds_pointer, "must ascend")
-    return column, low, high
-
-
-def _require_room(width: int, room: int, pointer: str) -> None:
-    if width > room:
-        raise InvalidQuery(
-            pointer, f"{width} numbers in each cell are more than an answer may have: take fewer bins, or fewer cells"
-        )
+    return Factor(x.column, x.low, x.high, (x.low + x.high) // 2)

@@ -13,15 +13,13 @@ from the catalog, or, for the one key that may have no declared values, from a r
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
 from queries import mechanisms
-from queries.binding import filters, keys, per_person
-from queries.binding.keys import unnamed_key
+from queries.binding.query import bind
 from queries.catalog import least_charge
 from queries.contribution import bounds
 from queries.contribution.proposal import Proposal, propose
@@ -30,11 +28,11 @@ from queries.language import nodes
 from queries.mechanisms import NANO, Rounds
 from queries.plan import Counted, Draft, Listing, Measure, Output, Plan
 from queries.planning import allocation, margins, measures
-from queries.statistics import survival
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from queries.binding.keys import CellKey
     from queries.catalog.schema import Dataset
     from queries.mechanisms import DiscreteGaussian, DiscreteLaplace, Threshold
 
@@ -45,38 +43,16 @@ if TYPE_CHECKING:
 SUM_MAX = 2**62  # every sum and its noise stay below, so that 64-bit integers never overflow
 NOISE_REACH = 64  # scales; Laplace noise goes beyond with probability below e^-64, Gaussian noise far below
 
-VALUES_ROOM = 100  # for so many values of an undeclared key an answer has room at least
-
 
 def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max: int) -> Plan:
     """Return the plan of a query that may spend so much. Raises InvalidQuery with the place."""
     least_charge.require_privacy(dataset, privacy)
-    built = None
-    if isinstance(query.source, nodes.PerPerson):
-        built = survival.extend(per_person.bind(query.source, dataset.tables), query, dataset.tables)
-        table = built.table
-    else:
-        table = filters.table_of(dataset.tables, query.source, "/query/from")
-    where = filters.bind(query.where, table, "/query/where", dataset.tables)
-    bound_keys = keys.bind_all(query, table)
-    unnamed = unnamed_key(bound_keys, privacy)
-    cells = math.prod(key.size for key in bound_keys if key is not unnamed)
-    if cells > cells_max:
-        raise InvalidQuery("/query/group_by", f"makes {cells} cells; at most {cells_max} are allowed")
-    room = cells_max // cells
-    if unnamed is not None:
-        room //= VALUES_ROOM
-        if not room:
-            raise InvalidQuery(
-                "/query/group_by",
-                f"makes {cells} cells of each value of {unnamed.column.name}; at most {cells_max // VALUES_ROOM} fit",
-            )
+    bound = bind(query, dataset, cells_max, measures.bind)
+    table, bound_keys, unnamed = bound.table, bound.keys, bound.undeclared
+    _require_delta(unnamed, privacy)
 
     def drafts_of(events: int) -> list[tuple[Draft, ...]]:
-        return [
-            measures.drafts(statistic, table, dataset.tables, events, room, f"/query/select/{name}")
-            for name, statistic in query.select
-        ]
+        return [measures.drafts(statistic, events) for statistic in bound.select]
 
     proposal = Proposal()
     if table.profile is not None and unnamed is None:
@@ -104,7 +80,7 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
     if unnamed is not None:
         assert threshold is not None
         widest = max(draft.width for statistic in drafts for draft in statistic)
-        values_max = cells_max // (cells * widest) - unnamed.null
+        values_max = cells_max // (bound.cells * widest) - unnamed.null
         listing = Listing(bound_keys.index(unnamed), threshold.keys_per_person, values_max, threshold)
         said = (
             f"{unnamed.name} has no declared values: those are named of which the number of persons, with noise of "
@@ -115,18 +91,31 @@ def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max
         dataset.name,
         query,
         table,
-        where,
+        bound.where,
         bound_keys,
-        cells,
+        bound.cells,
         cells_per_person,
         events_per_cell,
         outputs,
-        (*(() if built is None else built.notes), *notes),
-        built,
+        (*(() if bound.built is None else bound.built.notes), *notes),
+        bound.built,
         dataset.tables,
         listing,
         privacy.confidence,
     )
+
+
+def _require_delta(undeclared: CellKey | None, privacy: nodes.Privacy) -> None:
+    """Raise InvalidQuery unless delta is given exactly where a key without declared values costs it."""
+    if undeclared is None:
+        if privacy.delta_atto is not None:
+            raise InvalidQuery("/privacy/delta", "nothing in this query costs delta: every key has declared values")
+    elif privacy.delta_atto is None:
+        raise InvalidQuery(
+            "/privacy/delta",
+            f"{undeclared.column.name} has no declared values, and to name those that many persons have costs delta: "
+            'give it, as in "delta": 1e-8. What the study has left of it is in its budget',
+        )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from queries.binding.per_person import BuiltValue
-from queries.catalog.schema import EPOCH, Column, Kind, Table, frozen
+from queries.catalog.schema import EPOCH, Column, Kind
 from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.statistics.intervals import reach
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from queries.binding.per_person import Built
+    from queries.catalog.schema import Table
     from queries.statistics.intervals import Floats
 
 EDGES_MAX = 1000
@@ -45,24 +46,15 @@ def column_name(name: str) -> str:
     return f"?{name}"
 
 
-def extend(built: Built, query: nodes.Query, tables: Mapping[str, Table]) -> Built:
-    """Return a per-person table with one more column for each survival curve that is asked for.
+def outcome(
+    name: str, statistic: nodes.Survival, built: Built, tables: Mapping[str, Table], pointer: str
+) -> tuple[BuiltValue, tuple[str, ...]]:
+    """Return the value that a curve counts, what became of each person, and what a reader should know of it.
 
     Raises InvalidQuery with the place.
     """
-    more = [
-        _outcome(name, statistic, built, tables, f"/query/select/{name}")
-        for name, statistic in query.select
-        if isinstance(statistic, nodes.Survival)
-    ]
-    columns = dict(built.table.columns) | {value.column.name: value.column for value in more}
-    said = followed_to_the_last(query, (*built.values, *more), tables)
-    return replace(
-        built,
-        values=(*built.values, *more),
-        table=replace(built.table, columns=frozen(columns)),
-        notes=(*built.notes, *said),
-    )
+    value = _outcome(name, statistic, built, tables, pointer)
+    return value, _followed_to_the_last(name, statistic, value, tables)
 
 
 def followed_to_the_last(
@@ -73,21 +65,30 @@ def followed_to_the_last(
     Where the data end before it, those who could not be seen any more count as if the event had not happened to them.
     """
     outcomes = {value.column.name: value for value in values if value.word == "outcome"}
-    said = []
-    for name, statistic in query.select:
-        if isinstance(statistic, nodes.Survival) and statistic.ends is None:
-            to = outcomes[column_name(name)].to
-            assert to is not None
-            assert to.date is not None
-            date = tables[to.table].columns[to.date]
-            edges = ", ".join(map(str, statistic.edges[:3])) + (", ..." if len(statistic.edges) > 3 else "")
-            said.append(
-                f"{name}: it does not say when the data end, so everybody without the event is followed up to "
-                f"{date.label(date.size)}, the last day that {to.date} may have in {to.table}. If the data end before, "
-                f'the curve is too high, and no margin shows it. Give the last day of the data, as in "ends": '
-                f"\"2020-12-31\", in SQL SURVIVAL({statistic.column}, [{edges}], DATE '2020-12-31')"
-            )
-    return tuple(said)
+    return tuple(
+        words
+        for name, statistic in query.select
+        if isinstance(statistic, nodes.Survival)
+        for words in _followed_to_the_last(name, statistic, outcomes[column_name(name)], tables)
+    )
+
+
+def _followed_to_the_last(
+    name: str, statistic: nodes.Survival, outcome: BuiltValue, tables: Mapping[str, Table]
+) -> tuple[str, ...]:
+    if statistic.ends is not None:
+        return ()
+    assert outcome.to is not None
+    assert outcome.to.date is not None
+    date = tables[outcome.to.table].columns[outcome.to.date]
+    edges = ", ".join(map(str, statistic.edges[:3])) + (", ..." if len(statistic.edges) > 3 else "")
+    said = (
+        f"{name}: it does not say when the data end, so everybody without the event is followed up to "
+        f"{date.label(date.size)}, the last day that {outcome.to.date} may have in {outcome.to.table}. If the data end "
+        f'before, the curve is too high, and no margin shows it. Give the last day of the data, as in "ends": '
+        f"\"2020-12-31\", in SQL SURVIVAL({statistic.column}, [{edges}], DATE '2020-12-31')"
+    )
+    return (said,)
 
 
 def _outcome(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from queries import mechanisms
+from queries.binding.query import VALUES_ROOM
 from queries.catalog.schema import PERSONS
 from queries.contribution import bounds
 from queries.errors import EngineFailed, ImportFailed, InvalidQuery
@@ -18,7 +19,7 @@ from queries.execution import kernel, partition_selection
 from queries.execution.duckdb import Engine
 from queries.language import nodes
 from queries.mechanisms import DiscreteGaussian, DiscreteLaplace
-from queries.planning import fingerprint, planner
+from queries.planning import fingerprint
 from queries.release import assembly
 from queries.store import ingest
 from tests.queries.sources import rows
@@ -210,7 +211,7 @@ def test_there_is_room_for_a_hundred_values_whatever_else_is_asked() -> None:
         one = planned("diagnosis", "unit", cells_max=3_300, s=statistic)
         assert one.listing is not None
         widest = max(measure.width for measure in one.measures)
-        assert one.listing.values_max >= planner.VALUES_ROOM - 1
+        assert one.listing.values_max >= VALUES_ROOM - 1
         assert (one.listing.values_max + 1) * one.cells * widest <= 3_300
 
 
