@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from server.api import report_replies
+from server.api import replies
 from server.cli.common import acting, as_option, services, with_json
 from server.reporting import page, regulator
 from server.reporting.report import DATASET, STUDY, assemble
@@ -39,7 +39,7 @@ def _command(kind: str) -> None:
         if file is not None:
             file.write_text(page.html(document), encoding="utf-8")
             return {"file": str(file)}, f"The report was written to {file}"
-        return report_replies.Report().dump(document), _words(document)
+        return replies.Report().dump(document), _words(document)
 
 
 for _kind in (STUDY, DATASET):

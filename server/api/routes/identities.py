@@ -32,33 +32,10 @@ class ErasureSchema(Schema):
     )
 
 
-class Identity(Schema):
-    """A name that is kept, and the commitment by which the log knows it."""
-
-    commitment = fields.String(required=True)
-    name = fields.String(required=True)
-    made_at = fields.String(required=True, metadata={"description": "Since when the user went by it"})
-    used_at = fields.String(required=True, metadata={"description": "The last entry by it or that names it"})
-    is_current = fields.Boolean(required=True, metadata={"description": "A user goes by it now"})
-    needed_by = fields.List(
-        fields.String(), required=True, metadata={"description": "Kept for these, as in study:flu, whatever its age"}
-    )
-    is_due = fields.Boolean(required=True, metadata={"description": "It can be erased now"})
-
-
-class Erased(Schema):
-    """What was erased."""
-
-    erased = fields.List(fields.String(), required=True, metadata={"description": "The commitments"})
-    shredded = fields.Boolean(
-        required=True, metadata={"description": "The database's files hold nothing of what was erased any more"}
-    )
-
-
 @blueprint.route("/audit/identities")
 @for_roles("dpo")
 @blueprint.arguments(IdentitiesSchema, location="query")
-@blueprint.response(200, replies.page_of(Identity))
+@blueprint.response(200, replies.page_of(replies.Identity))
 def list_identities(page: dict[str, Any]) -> Any:
     """List the names that are kept, oldest first; with due=true those that an erasure would erase now."""
     days, limit = services().settings.identity_days, page["limit"]
@@ -72,7 +49,7 @@ def list_identities(page: dict[str, Any]) -> Any:
 @blueprint.route("/audit/identities/erase", methods=["POST"])
 @for_roles("dpo")
 @blueprint.arguments(ErasureSchema)
-@blueprint.response(200, Erased)
+@blueprint.response(200, replies.Erased)
 def erase_identities(body: dict[str, Any]) -> Any:
     """Erase the names that are due, or those of the commitments given: for good, and nothing else of the log."""
     done = erasure.erase(services().database, services().settings.identity_days, body["commitments"], actor())

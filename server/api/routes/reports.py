@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, request
 
-from server.api import report_replies
+from server.api import replies
 from server.reporting import page, report
 from server.views import csv
 from server.web.auth import actor, for_roles, services
@@ -24,7 +24,7 @@ def _route(kind: str, path: str) -> None:
     @for_roles(*report.READERS)
     @blueprint.doc(summary=f"Return the anonymity report of a {kind}, as JSON or HTML")
     @blueprint.alt_response(200, schema={"type": "string"}, content_type=HTML, success=True)
-    @blueprint.response(200, report_replies.Report)
+    @blueprint.response(200, replies.Report)
     def view(**parameters: str) -> Any:
         (name,) = parameters.values()
         form = "html" if csv.wanted(request, HTML) == HTML else "json"

@@ -243,7 +243,7 @@ def test_it_is_seen_at_the_beat(home: Home, monkeypatch: pytest.MonkeyPatch) -> 
 
 DYING = """
 import os, signal
-from queries.engines.duckdb import Engine
+from queries.execution.duckdb import Engine
 stream = Engine.columns
 def dying(*args, **kwargs):
     for batch in stream(*args, **kwargs):

@@ -1,28 +1,29 @@
-"""The shape of a report, for the OpenAPI document and for whoever reads it; a test holds every report to it."""
+"""The anonymity report."""
 
 from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from server.api.replies import Budget, Limit, Loss, Study
+from server.api.replies.losses import Budget, Limit, Loss
+from server.api.replies.studies import Study
 
 
 class Belief(Schema):
-    """How sure a belief of strength `prior` can become: a bound, rounded up."""
+    """A bound, rounded up, on how sure a belief of strength `prior` can become."""
 
     prior = fields.Float(required=True)
     at_most = fields.Float(required=True)
 
 
 class Finding(Schema):
-    """The largest share of right finds with such a share of wrong ones."""
+    """The largest share of true positives that an attack with this share of false positives can have."""
 
     false_positives = fields.Float(required=True)
     at_most = fields.Float(required=True)
 
 
 class Criterion(Schema):
-    """One of the three criteria of anonymity (WP29 Opinion 05/2014), and what the bounds say to it."""
+    """One of the three criteria of anonymity (WP29 Opinion 05/2014), and what the bounds imply for it."""
 
     criterion = fields.String(required=True)
     question = fields.String(required=True)
@@ -30,9 +31,9 @@ class Criterion(Schema):
 
 
 class Meaning(Schema):
-    """What an (epsilon, delta) bounds of an attack on one person. `by` says what it follows from.
+    """How an (epsilon, delta) limits attacks on one person. `by` names the accountant that it follows from.
 
-    `presence`: the belief that a person is in the data; `fact`: that something is true of a person who is.
+    `presence` bounds the belief that a person is in the data; `fact` the belief in a fact about a person who is.
     """
 
     epsilon = fields.Float(required=True)
@@ -48,16 +49,16 @@ class Meaning(Schema):
 
 
 class Accountants(Schema):
-    """What follows from the sum of epsilon and from that of rho; null where nothing does."""
+    """The limits that follow from the sum of epsilon and from the sum of rho; null if a sum implies none."""
 
     epsilon = fields.Nested(Limit, required=True, allow_none=True)
     rho = fields.Nested(Limit, required=True, allow_none=True)
 
 
 class Account(Schema):
-    """An account of a report: the study's own, or that of its dataset, which all studies share.
+    """An account of a report: the study's own, or its dataset's, which all studies share.
 
-    `used` is what is spent or reserved; `delta_keys` the part of delta that thresholds may take.
+    `used` is what is spent or reserved; `delta_keys` is the part of delta that thresholds may use.
     """
 
     kind = fields.String(required=True)
@@ -71,9 +72,9 @@ class Account(Schema):
 
 
 class Act(Schema):
-    """What was decided, by whom and when, from the audit log. A name is null once it was erased.
+    """A decision from the audit log: what was decided, by whom and when. The name is null once it was erased.
 
-    `approval` marks that a DPO agreed to terms and budget, or to a larger budget; going on after a suspension is none.
+    `approval` is true if a DPO agreed to terms and budget or to a larger budget, and false if a suspension ended.
     """
 
     index = fields.Integer(required=True)
@@ -90,19 +91,19 @@ class Act(Schema):
 
 
 class Recipient(Schema):
-    """Somebody who was a member, and so could read the study's releases, with the times as far as the log tells them.
+    """A present or past member, who could read the study's releases, with the times that the log has.
 
-    A name is null once it was erased; then nobody can tell whether the membership ended.
+    The name is null once it was erased; the end of that membership is then unknown.
     """
 
     name = fields.String(required=True, allow_none=True)
     since = fields.String(required=True, allow_none=True)
     until = fields.String(required=True, allow_none=True)
-    is_member = fields.Boolean(required=True, metadata={"description": "They are a member now"})
+    is_member = fields.Boolean(required=True, metadata={"description": "The user is a member now"})
 
 
 class ReportedStudy(Schema):
-    """A study in short. What is reserved counts as spent. `recipients` are all who ever were members."""
+    """A study in short. Reserved losses count as spent. `recipients` are all present and past members."""
 
     id = fields.String(required=True)
     title = fields.String(required=True)
@@ -131,7 +132,7 @@ class ReportedTable(Schema):
 
 
 class ReportedDataset(Schema):
-    """The dataset, as far as it is public. Without its store there are no tables and no `persons_max`."""
+    """The public part of a dataset. If its store was deleted, tables are empty and `persons_max` is null."""
 
     name = fields.String(required=True)
     title = fields.String(required=True)
@@ -150,7 +151,7 @@ class ReportedProfile(Schema):
 
 
 class ReportedRelease(ReportedProfile):
-    """A release: what was asked, when, at which loss and with which noise. Not its numbers."""
+    """A release without its numbers: what was asked, when, with which loss and which noise."""
 
     study = fields.String(required=True)
     sql = fields.String(required=True)
@@ -158,9 +159,9 @@ class ReportedRelease(ReportedProfile):
 
 
 class Releases(Schema):
-    """What was released. `unanswered` charges have no release: their query failed or is under way.
+    """What was released. `unanswered` counts charges without a release: their query failed or is under way.
 
-    `naming` of the releases could name values of a column that has no declared ones, past a threshold.
+    `naming` counts the releases that could name values of a column without declared values, above a threshold.
     """
 
     count = fields.Integer(required=True)
@@ -173,14 +174,14 @@ class Releases(Schema):
 
 
 class LeftOut(Schema):
-    """Something that the promise leaves out."""
+    """Something that the promise does not cover."""
 
     title = fields.String(required=True)
     text = fields.String(required=True)
 
 
 class Fact(Schema):
-    """What a regulator asks; the answer is null where only the controller has it."""
+    """A question of a regulator. The answer is null if only the controller knows it."""
 
     question = fields.String(required=True)
     answer = fields.String(required=True, allow_none=True)
@@ -195,7 +196,7 @@ class Article(Schema):
 
 
 class CoveringLog(Schema):
-    """The state of the audit log that covers the report, with the checkpoint that signs it."""
+    """The state of the audit log that covers the report, with the checkpoint that signs this state."""
 
     entries = fields.Integer(required=True)
     last_leaf_hash = fields.String(required=True)
@@ -203,7 +204,7 @@ class CoveringLog(Schema):
 
 
 class Report(Schema):
-    """What was released of a study or a dataset, and what it could reveal. The first account is its own."""
+    """What was released for a study or a dataset, and what it could reveal. The first account is the subject's own."""
 
     kind = fields.String(required=True)
     name = fields.String(required=True)

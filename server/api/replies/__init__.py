@@ -1,0 +1,40 @@
+"""The shapes of what the server sends, one module for each subject: they make the OpenAPI document.
+
+Rows and answers are sent as the journeys made them; these schemas describe them. A test holds every reply to its shape.
+"""
+
+from server.api.replies.audit import Alert, Certificate, Checkpoint, Consistency, Entry, Inclusion
+from server.api.replies.common import Problem, page_of
+from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName
+from server.api.replies.losses import StudyBudget
+from server.api.replies.people import Erased, Health, Identity, Me, Token, User
+from server.api.replies.queries import Estimate, Rehearsal, Release, ReleaseHead
+from server.api.replies.report import Report
+from server.api.replies.studies import Study
+
+__all__ = [
+    "Alert",
+    "BoughtProfile",
+    "Certificate",
+    "Checkpoint",
+    "Consistency",
+    "Dataset",
+    "DatasetName",
+    "Entry",
+    "Erased",
+    "Estimate",
+    "Health",
+    "Identity",
+    "Inclusion",
+    "Me",
+    "Problem",
+    "Rehearsal",
+    "Release",
+    "ReleaseHead",
+    "Report",
+    "Study",
+    "StudyBudget",
+    "Token",
+    "User",
+    "page_of",
+]

@@ -1,0 +1,85 @@
+"""Datasets and their contribution profiles."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+from server.api.replies.common import ROUNDED
+from server.api.replies.losses import Budget, Loss
+
+
+class Histogram(Schema):
+    """Persons, with noise, by how many of something they have. Bin i holds numbers from starts[i] below starts[i+1].
+
+    The last bin ends at `most` and includes persons with more. `scale` is that of the noise, `margin` its 95% quantile.
+    """
+
+    scale = fields.Float(required=True)
+    margin = fields.Integer(required=True)
+    starts = fields.List(fields.Integer(), required=True)
+    most = fields.Integer(required=True)
+    persons = fields.List(fields.Integer(), required=True)
+
+
+class ColumnProfile(Schema):
+    """Persons by their number of different values, and by their most events with one value.
+
+    `by` is there for a date: its values are then counted by months.
+    """
+
+    by = fields.String()
+    values = fields.Nested(Histogram, required=True)
+    repeats = fields.Nested(Histogram, required=True)
+
+
+class TableProfile(Schema):
+    """Persons by their number of events, and the profiles of columns."""
+
+    events = fields.Nested(Histogram, required=True)
+    columns = fields.Dict(keys=fields.String(), values=fields.Nested(ColumnProfile), required=True)
+
+
+class Profile(Schema):
+    """A contribution profile: noisy histograms of how much each person contributes to each table.
+
+    `edition` is the edition whose persons it describes. Later editions use it too, until another profile is bought.
+    """
+
+    cost = fields.Nested(Loss, required=True)
+    confidence = fields.Float(required=True)
+    tables = fields.Dict(keys=fields.String(), values=fields.Nested(TableProfile), required=True)
+    edition = fields.Integer(required=True)
+    charged_at = fields.String(required=True)
+
+
+class BoughtProfile(Schema):
+    """A profile as its buyer gets it: `replayed` if it existed already, and the dataset's budget now."""
+
+    dataset = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    profile = fields.Nested(Profile, required=True)
+    budget = fields.Nested(Budget, required=True)
+    replayed = fields.Boolean(required=True)
+    notes = fields.List(fields.String(), metadata=ROUNDED)
+
+
+class Dataset(Schema):
+    """The public schema of a dataset. Its budget is for admins and DPOs."""
+
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    persons_max = fields.Integer(required=True)
+    persons_expected = fields.Integer(required=True, allow_none=True)
+    epsilon_min = fields.Float(required=True, metadata={"description": "The smallest epsilon that a query can cost"})
+    tables = fields.Dict(required=True)
+    profile = fields.Nested(Profile, required=True, allow_none=True)
+    budget = fields.Nested(Budget)
+
+
+class DatasetName(Schema):
+    """A dataset in a list."""
+
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    edition = fields.Integer(required=True)

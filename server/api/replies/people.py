@@ -1,0 +1,58 @@
+"""Users, their tokens, and the names that the server keeps."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+
+class Health(Schema):
+    """The server is up."""
+
+    status = fields.String(required=True)
+
+
+class Me(Schema):
+    """The user that the token belongs to."""
+
+    name = fields.String(required=True)
+    role = fields.String(required=True)
+    studies = fields.List(fields.String(), required=True)
+
+
+class User(Schema):
+    """A user with a token. The token is shown only this once."""
+
+    user = fields.String(required=True)
+    role = fields.String(required=True)
+    token = fields.String(required=True)
+    token_id = fields.String(required=True)
+
+
+class Token(Schema):
+    """A token. It is shown only this once."""
+
+    token = fields.String(required=True)
+    token_id = fields.String(required=True)
+
+
+class Identity(Schema):
+    """A name that is kept, and the commitment that stands for it in the log."""
+
+    commitment = fields.String(required=True)
+    name = fields.String(required=True)
+    made_at = fields.String(required=True, metadata={"description": "When the commitment was made"})
+    used_at = fields.String(required=True, metadata={"description": "When the log last used the commitment"})
+    is_current = fields.Boolean(required=True, metadata={"description": "The user's new entries use it"})
+    needed_by = fields.List(
+        fields.String(), required=True, metadata={"description": "It is kept for these, e.g. study:flu, at any age"}
+    )
+    is_due = fields.Boolean(required=True, metadata={"description": "The name can be erased now"})
+
+
+class Erased(Schema):
+    """What was erased."""
+
+    erased = fields.List(fields.String(), required=True, metadata={"description": "The commitments"})
+    shredded = fields.Boolean(
+        required=True, metadata={"description": "The database's files no longer hold anything that was erased"}
+    )

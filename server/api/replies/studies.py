@@ -1,0 +1,57 @@
+"""Studies and their protocols."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+from server.api.replies.common import ROUNDED
+from server.api.replies.losses import Budget, Limit, Loss
+
+
+class ShownProtocol(Schema):
+    """What a study may ask. A list refuses everything that it does not name; a missing list allows everything."""
+
+    tables = fields.List(fields.String())
+    columns = fields.List(fields.String())
+    statistics = fields.List(fields.String())
+    max_epsilon = fields.Float()
+    min_margin = fields.Float()
+    templates = fields.List(fields.Dict(keys=fields.String()))
+    strict = fields.Boolean()
+
+
+class StandingProfile(Schema):
+    """The contribution profile that a dataset uses: the edition that it describes, and what it cost the dataset."""
+
+    edition = fields.Integer(required=True)
+    cost = fields.Nested(Loss, required=True)
+
+
+class Study(Schema):
+    """A study. `raise` is a larger budget that `raise_by` proposed and that waits for the DPO.
+
+    `profile` is the dataset's contribution profile, or null if there is none. It is public, and an approver accepts it
+    together with the dataset. The users who opened, edited and approved the study are named as long as their names are
+    kept.
+    """
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    purpose = fields.String(required=True)
+    legal_basis = fields.String(required=True)
+    dataset = fields.String(required=True)
+    profile = fields.Nested(StandingProfile, required=True, allow_none=True)
+    state = fields.String(required=True)
+    protocol = fields.Nested(ShownProtocol, required=True)
+    starts = fields.String(required=True, allow_none=True)
+    ends = fields.String(required=True, allow_none=True)
+    created_at = fields.String(required=True)
+    opened_by = fields.String(required=True, allow_none=True)
+    edited_by = fields.List(fields.String(), required=True)
+    approved_by = fields.String(required=True, allow_none=True)
+    raise_by = fields.String(required=True, allow_none=True)
+    members = fields.List(fields.String(), required=True)
+    budget = fields.Nested(Budget, required=True)
+    notes = fields.List(fields.String(), metadata=ROUNDED)
+    raise_to = fields.Nested(Limit, data_key="raise", required=True, allow_none=True)
