@@ -1,4 +1,4 @@
-"""create_app(settings): the Flask application over a services."""
+"""The Flask application: `create_app(settings)` opens what requests share and registers the routes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ PREFIX = "/api/v1"
 
 
 class _Json(DefaultJSONProvider):
-    """Replies are written by orjson; rows keep the order of their columns."""
+    """Write replies with orjson; rows keep the order of their columns."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
         """Return the JSON text of a value."""
         try:
             return orjson.dumps(obj).decode()
         except TypeError:
-            # orjson has no integers beyond 64 bits; a query that is shown with its answer may.
+            # orjson cannot write integers beyond 64 bits, but the query that is shown with its answer may contain one.
             return json.dumps(obj, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
     def response(self, *args: Any, **kwargs: Any) -> Any:
@@ -46,7 +46,7 @@ class _Json(DefaultJSONProvider):
 
 
 class _Api(Api):
-    """flask-smorest, but `problems.py` answers errors, and the document says so."""
+    """flask-smorest without its error handlers: `problems.py` answers errors, and the document describes that."""
 
     def _register_error_handlers(self) -> None:
         pass
@@ -58,7 +58,7 @@ class _Api(Api):
 
 
 def create_app(settings: Settings) -> Flask:
-    """Return the application: opens the ledger, warms kernel and noise, registers the routes."""
+    """Return the application. Opens the ledger, compiles the kernel, loads the noise, and registers the routes."""
     app = Flask("rowless", static_folder=None)
     app.config.update(
         API_TITLE="Rowless",
@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> Flask:
     kernel.warm()
     partition_selection.warm()
     mechanisms.warm()
-    if settings.slot_ms:  # measured when all is warm
+    if settings.slot_ms:  # after warming, because a cold machine would measure too slow
         opened = replace(opened, rates=rates.of_home(settings.home, settings.memory_limit))
     app.extensions["rowless"] = opened
     problems.register(app)

@@ -1,4 +1,4 @@
-"""What the server itself raises on purpose; `problems.py` says how each is answered."""
+"""The errors that the server itself raises; `web/problems.py` has the reply to each."""
 
 
 class ServerError(Exception):
@@ -6,24 +6,24 @@ class ServerError(Exception):
 
 
 class NoHome(ServerError):
-    """There is no home folder yet."""
+    """The home folder does not exist yet."""
 
 
 class Malformed(ServerError):
-    """The body is no JSON that can be read."""
+    """The body is not valid JSON."""
 
 
 class Unauthenticated(ServerError):
-    """There is no valid token."""
+    """The request has no valid token."""
 
 
 class Busy(ServerError):
-    """Too many scans are under way. Nothing was charged."""
+    """Too many scans are running. Nothing was charged."""
 
 
 class StoreUnavailable(ServerError):
-    """A dataset's store cannot be opened, or a made-up one failed. A charge was given back: nothing was read yet."""
+    """A dataset's store cannot be opened, or a made-up store failed. No data were read; the charge was given back."""
 
 
 class QueryFailed(ServerError):
-    """The scan failed. It was charged; the same request resumes it. The cause is in the admin's log only."""
+    """The scan failed after it was charged. The same request resumes it. Only the admin's log has the cause."""

@@ -1,4 +1,4 @@
-"""gunicorn around the application, and what has to happen before it serves."""
+"""gunicorn runs the application; `serve` first checks the signing key and closes open charges."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REFUSALS = (SettingsError, ServerError, BudgetsError, QueriesError)
 
 
 def serve(settings: Settings) -> None:
-    """Recover, then serve until stopped. Raises NoHome, SchemaOutdated, SettingsError."""
+    """Close open charges, then serve until stopped. Raises NoHome, SchemaOutdated, SettingsError."""
     database = open_ledger(settings)
     try:
         _require_key(database, settings)
@@ -43,7 +43,7 @@ def serve(settings: Settings) -> None:
 
 
 def _require_key(database: Database, settings: Settings) -> None:
-    """Raise SettingsError unless checkpoints can be signed: the DPO should not be the first to notice."""
+    """Raise SettingsError unless checkpoints can be signed. Otherwise a DPO would be the first to notice."""
     try:
         custody.key_in_force(database, settings.key_path)
     except Unavailable as error:
@@ -53,8 +53,8 @@ def _require_key(database: Database, settings: Settings) -> None:
 def recover(database: Database) -> int:
     """Close open charges as spent and return how many there were.
 
-    A request that comes again resumes on its charge, closed or not; another server's query that is still running can
-    still store its release.
+    This refuses nothing to anyone: a repeated request resumes on its charge, closed or not, and another server's query
+    that is still running can still store its release.
     """
     with database.write() as transaction:
         left = charges.unresolved(transaction)
@@ -84,7 +84,7 @@ def recover(database: Database) -> int:
 
 
 class _Gunicorn(BaseApplication):
-    """One process, several threads: the engine and the kernel release the GIL, and share one cache."""
+    """gunicorn with one process and several threads: engine and kernel release the GIL, and threads share one cache."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -93,7 +93,7 @@ class _Gunicorn(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """Set gunicorn up; it reads neither files nor the environment."""
+        """Configure gunicorn from the settings alone: it reads neither files nor the environment."""
         values: dict[str, Any] = {
             "bind": f"{self._settings.host}:{self._settings.port}",
             "workers": 1,
@@ -111,22 +111,22 @@ class _Gunicorn(BaseApplication):
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Make the application, in the worker."""
+        """Return the application; gunicorn calls this in the worker."""
         app = create_app(self._settings)
         opened: Services = app.extensions["rowless"]
         self._services = opened
         if self._settings.webhook_url is not None and self._settings.webhook_secret is not None:
             self._dispatcher = Dispatcher(opened.database, self._settings.webhook_url, self._settings.webhook_secret)
             self._dispatcher.start()
-        # What is loaded now stays: the collector need not walk it again and again while answers are made.
+        # What is loaded now stays loaded, so the collector need not walk it again while answers are made.
         gc.collect()
         gc.freeze()
-        # Nor look for cycles among the cells of an answer, thousands of short-lived values without any.
+        # An answer has thousands of short-lived cells without cycles, so the collector may run less often.
         gc.set_threshold(100_000, 20, 20)
         return app
 
     def _leave(self, _arbiter: object, _worker: object) -> None:
-        """End what a worker that stops has under way beside its requests."""
+        """Stop what a worker does beside its requests, when the worker stops."""
         if self._dispatcher is not None:
             self._dispatcher.stop()
         if self._services is not None:

@@ -1,11 +1,11 @@
-"""An alert as a webhook: what is sent, how it is signed, and one attempt to send it.
+"""An alert as a webhook: its body, its signature, and one attempt to send it.
 
 The format is that of Standard Webhooks 1.0 (https://www.standardwebhooks.com): the headers `webhook-id`,
 `webhook-timestamp` and `webhook-signature`, the last of which is `v1,` and the base64 of the HMAC-SHA256 over
-`id.timestamp.body`; the key is the base64 behind `whsec_`. The id is made of the hash of the log's entry, so that an
-alert that is told twice has the same one.
+`id.timestamp.body`; the key is the base64 after `whsec_`. The id comes from the hash of the log's entry, so an alert
+that is sent twice has the same id.
 
-The body leaves the house: it has what the log says of the alert, but no person, not even by commitment.
+The body leaves the organisation. It has the log's facts about the alert but no person, not even a commitment.
 """
 
 from __future__ import annotations
@@ -34,15 +34,19 @@ if TYPE_CHECKING:
 
 OFF = "off"
 PREFIX = "whsec_"
-KEY_BYTES = (24, 64)  # as Standard Webhooks has it
-STEP_SECONDS = 10  # to connect, to send, to get an answer
-WHOLE_SECONDS = 30  # for all of it, however slowly it drips; below `outbox.FIRST_SECONDS`
+KEY_BYTES = (24, 64)  # the limits of Standard Webhooks
+STEP_SECONDS = 10  # for each of: connect, send, read the reply
+WHOLE_SECONDS = 30  # for all steps together, also against a slow receiver; below `outbox.FIRST_SECONDS`
 PERSONAL = ("actor", "role")
+
+UNTRUSTED = "its TLS or certificate is not valid"
+LATE = "it did not answer in time"
+UNREACHABLE = "it cannot be reached"
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where alerts are sent. The text may hold a token of the receiver's: it is not shown."""
+    """Where alerts are sent. The URL may contain a token of the receiver, so it is never shown."""
 
     secure: bool
     host: str
@@ -51,7 +55,7 @@ class Address:
 
 
 def parse_url(text: str) -> Address | None:
-    """Return where a URL leads, or None for "off". Raises ValueError, which does not repeat it."""
+    """Return the address of a URL, or None for "off". Raises ValueError, whose text does not repeat the URL."""
     if text == OFF:
         return None
     if not re.fullmatch(r"[!-~]+", text):
@@ -74,7 +78,7 @@ def parse_url(text: str) -> Address | None:
 
 
 def parse_secret(text: str) -> bytes | None:
-    """Return the key of a `whsec_` secret, or None for "off". Raises ValueError, which does not repeat it."""
+    """Return the key of a `whsec_` secret, or None for "off". Raises ValueError, whose text does not repeat it."""
     if text == OFF:
         return None
     try:
@@ -83,12 +87,12 @@ def parse_secret(text: str) -> bytes | None:
         key = b""
     low, high = KEY_BYTES
     if text != f"{PREFIX}{base64.b64encode(key).decode()}" or not low <= len(key) <= high:
-        raise ValueError(f"must be {PREFIX} and the base64 of {low} to {high} random bytes")
+        raise ValueError(f"must be {PREFIX} followed by the base64 of {low} to {high} random bytes")
     return key
 
 
 def body(delivery: Delivery) -> bytes:
-    """Return what is sent of an alert: canonical JSON."""
+    """Return the body that is sent for an alert: canonical JSON."""
     entry = delivery.entry
     facts = {name: value for name, value in entry["facts"].items() if name not in PERSONAL}
     shown = {
@@ -106,7 +110,7 @@ def body(delivery: Delivery) -> bytes:
 
 
 def headers(key: bytes, delivery: Delivery, sent: bytes, timestamp: int) -> dict[str, str]:
-    """Return the headers of a body that is sent at a time, in seconds since 1970."""
+    """Return the headers of a body that is sent at this time, in seconds since 1970."""
     identifier = f"msg_{delivery.leaf_hash[:32]}"
     return {
         "Content-Type": "application/json",
@@ -125,7 +129,7 @@ def sign(key: bytes, identifier: str, timestamp: int, sent: bytes) -> str:
 
 
 def post(address: Address, sent_headers: Mapping[str, str], sent: bytes) -> str | None:
-    """Send a body once; return None when it was taken (2xx), or why not. Redirects are not followed."""
+    """Send a body once; return None if the receiver took it (2xx), else the reason. Redirects are not followed."""
     connection: http.client.HTTPConnection
     if address.secure:
         context = ssl.create_default_context()
@@ -140,21 +144,21 @@ def post(address: Address, sent_headers: Mapping[str, str], sent: bytes) -> str 
         connection.request("POST", address.target, sent, dict(sent_headers))
         status = connection.getresponse().status
     except ssl.SSLError:
-        return "its certificate or TLS is not good"
+        return UNTRUSTED
     except TimeoutError:
-        return "it did not answer in time"
+        return LATE
     except (OSError, http.client.HTTPException):
-        return "it cannot be reached"
+        return UNREACHABLE
     finally:
         end.cancel()
         connection.close()
-    if late.is_set():  # half an answer reads like a whole one
-        return "it did not answer in time"
+    if late.is_set():  # a reply that was cut off can look like a whole one
+        return LATE
     return None if 200 <= status < 300 else f"it answered with {status}"
 
 
 def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
-    """End a connection that takes too long, whatever it is doing."""
+    """Close a connection that takes too long, in whichever step it is."""
     late.set()
     if connection.sock is not None:
         with contextlib.suppress(OSError):

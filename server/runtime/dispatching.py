@@ -1,7 +1,7 @@
-"""The thread that tells alerts to the webhook. No request ever waits for it.
+"""The thread that sends alerts to the webhook. No request ever waits for it.
 
-It looks every few seconds for what is due (`budgets/alerts/outbox.py`), also for what other processes raised, claims
-one alert after the other and sends it outside of any transaction. Whatever goes wrong, it goes on.
+Every few seconds it looks for alerts that are due (`budgets/alerts/outbox.py`), including those that other processes
+raised. It claims one after the other and sends each outside of any transaction. No failure stops it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from budgets.database.connection import Database
     from server.webhook import Address
 
-log = logging.getLogger("rowless")
+logger = logging.getLogger("rowless")
 
 LOOK_SECONDS = 2.0
-STOP_SECONDS = 2.0  # what is being sent when the server stops is left to the next attempt
+STOP_SECONDS = 2.0  # an alert that is still being sent when the server stops is sent again later
 
 
 class Dispatcher:
-    """Tells alerts, from `start` to `stop`."""
+    """Sends alerts, from `start` to `stop`."""
 
     def __init__(self, database: Database, address: Address, key: bytes) -> None:
         self._database = database
@@ -36,11 +36,11 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._run, name="rowless-webhook", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after what is being sent or a moment."""
+        """Stop the thread; wait at most STOP_SECONDS for an alert that is being sent."""
         self._stopping.set()
         self._thread.join(STOP_SECONDS)
 
@@ -50,13 +50,13 @@ class Dispatcher:
                 while not self._stopping.is_set() and self.deliver_one():
                     pass
             except Unavailable as error:
-                log.warning("alerts cannot be told to the webhook, for the ledger cannot be used: %s", error)
+                logger.warning("alerts cannot be sent to the webhook, because the ledger cannot be used: %s", error)
             except Exception:
-                log.exception("alerts cannot be told to the webhook")
+                logger.exception("alerts cannot be sent to the webhook")
             self._stopping.wait(LOOK_SECONDS)
 
     def deliver_one(self) -> bool:
-        """Try the oldest alert that is due; return whether there was one. Raises Unavailable."""
+        """Try to send the oldest alert that is due, and return whether there was one. Raises Unavailable."""
         with self._database.read() as transaction:
             if not outbox.due(transaction):
                 return False
@@ -70,8 +70,8 @@ class Dispatcher:
             with self._database.write() as transaction:
                 outbox.done(transaction, delivery.position)
         else:
-            log.warning(
-                "the alert in entry %s was not taken by the webhook (attempt %s): %s",
+            logger.warning(
+                "the webhook did not take the alert in entry %s (attempt %s): %s",
                 delivery.position,
                 delivery.attempts,
                 problem,

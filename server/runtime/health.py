@@ -1,4 +1,4 @@
-"""What `rowless doctor` checks of a home."""
+"""The checks of `rowless doctor` on a home."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Check:
 
 
 def examine(settings: Settings) -> list[Check]:
-    """Run every check. The later ones need the schema, so a wrong one ends the list."""
+    """Run every check. If the schema is outdated, stop there, because the later checks need it."""
     if not settings.home.is_dir():
         return [Check("home", False, f"there is no folder {settings.home}; run rowless init")]
     try:
@@ -55,7 +55,7 @@ def examine(settings: Settings) -> list[Check]:
         return [Check("ledger", False, f"its database cannot be used: {error}")]
     try:
         schema = Check(
-            "schema", present == wanted, f"revision {present or 'none'}, wanted {wanted}; rowless init mends it"
+            "schema", present == wanted, f"revision {present or 'none'}, wanted {wanted}; rowless init upgrades it"
         )
         if not schema.ok:
             return [schema]
@@ -86,7 +86,7 @@ def _key(settings: Settings) -> Check:
 
 def _audit(transaction: sa.Connection) -> Check:
     found = [*log.problems(transaction), *log.tree_problems(transaction)]
-    good = "every entry follows the one before, and the tree is theirs"
+    good = "every entry follows the one before, and the tree matches the entries"
     return Check("audit log", not found, "; ".join(found[:3]) if found else good)
 
 
@@ -98,7 +98,7 @@ def _sums(transaction: sa.Connection) -> Check:
 def _recount(transaction: sa.Connection) -> Check:
     """Read the log as the independent check does, and compare its sums with the accounts.
 
-    Whoever made chain and tree anew, over a log that was cut off or changed, has to have changed the accounts too.
+    A forger who cut off or changed the log and made chain and tree anew would have to change the accounts, too.
     """
     recount, conduct, found = Recount(), Conduct(), list[str]()
     for position, body in enumerate(log.every_body(transaction, log.size(transaction))):
@@ -106,24 +106,24 @@ def _recount(transaction: sa.Connection) -> Check:
             entry = json.loads(body)
             found += [f"entry {position}: {what}" for what in (*recount.read(entry), *conduct.read(entry))]
         except (ValueError, AttributeError):
-            return Check("recount", False, f"entry {position} is none")
+            return Check("recount", False, f"entry {position} is not a valid entry")
     told = {owner: (one.epsilon, one.rho, one.delta, one.unbounded) for owner, one in recount.accounts.items()}
     kept = accounts.used(transaction)
     found += [
-        f"{' '.join(owner)}: by the log it used {told.get(owner)}, its account says {kept.get(owner)}"
+        f"{' '.join(owner)}: the log adds up to {told.get(owner)}, the account has {kept.get(owner)}"
         for owner in sorted(told.keys() | kept.keys())
         if told.get(owner) != kept.get(owner)
     ]
     return Check(
         "recount",
         not found,
-        "; ".join(found[:3]) if found else "the log alone tells the same sums, and all was in order",
+        "; ".join(found[:3]) if found else "the log alone gives the same sums, and every step was in order",
     )
 
 
 def _open_charges(transaction: sa.Connection) -> Check:
     open_ = len(charges.unresolved(transaction)) + len(profiles.unresolved(transaction))
-    return Check("open charges", True, f"{open_} (queries under way, or left by a crash)")
+    return Check("open charges", True, f"{open_} (queries that are running, or that a crash left open)")
 
 
 def _overruns(transaction: sa.Connection) -> Check:
@@ -143,7 +143,7 @@ def _stores(settings: Settings, transaction: sa.Connection) -> Iterator[Check]:
 
 
 def _store(opened: OpenEdition) -> str:
-    """Open a store for good (a server would only do so for its first query)."""
+    """Open a store completely; a server opens it only for its first query."""
     try:
         opened.engine.ranges()
     finally:

@@ -1,8 +1,9 @@
-"""How fast this machine is, measured once on made-up data: what `queries/execution/scan_time.py` reckons with.
+"""How fast this machine is, measured once on made-up data. `queries/execution/scan_time.py` computes with it.
 
-Never on real scans: a rate that was learnt from them would carry what they read into the slots of others. It takes
-about a second, at the first start of a server over a home, and is kept there in `rates.json`, so that every server and
-restart gives a question the same slot. Delete the file to have it measured anew, say after the machine was busy.
+The speed is never measured on real scans: then the slots of later queries would depend on what those scans read. The
+measurement takes about a second, when a server first starts over a home, and is kept there in `rates.json`. Every
+server and every restart therefore gives a query the same slot. To measure anew, for example because the machine was
+busy, delete the file.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ if TYPE_CHECKING:
 
     from queries.execution.duckdb import Engine
 
-log = logging.getLogger("rowless")
+logger = logging.getLogger("rowless")
 
 FILE = "rates.json"
 PERSONS_MADE = 30_000
 EVENTS_MADE = PERSONS_MADE * rehearsal.EVENTS_MOST / 2
 CODES = 5_000
-TIMES = 2  # each is measured so often, and the fastest counts: that others are at work is no property of the machine
+TIMES = 2  # measurements of each kind; the fastest counts, because other load is not a property of the machine
 
 
 def of_home(home: Path, memory_limit: str) -> Rates:
-    """Return this machine's rates, from the home's file or, where it has none, measured now and kept there."""
+    """Return this machine's rates from the home's file; if the file has none, measure them and keep them there."""
     try:
         return Rates(**{name: float(value) for name, value in _read(home / FILE)[_machine()].items()})
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -51,12 +52,12 @@ def of_home(home: Path, memory_limit: str) -> Rates:
     try:
         keep(home, rates)
     except OSError as error:
-        log.warning("this machine's rates cannot be kept in %s: they are measured at each start", home, exc_info=error)
+        logger.warning("the rates cannot be kept in %s, so each start measures them again", home, exc_info=error)
     return rates
 
 
 def keep(home: Path, rates: Rates) -> None:
-    """Write this machine's rates into the home's file, beside those of others. Raises OSError."""
+    """Write this machine's rates into the home's file, beside those of other machines. Raises OSError."""
     file = home / FILE
     partial = file.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps({**_read(file), _machine(): dataclasses.asdict(rates)}, indent=1))

@@ -1,4 +1,4 @@
-"""What a server holds while it runs: the settings, the ledger, the open stores and the places for scans."""
+"""What all requests of a server share: the settings, the ledger, the open stores and the places for scans."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from server.runtime.settings import Settings
 
 BUSY_SECONDS = 20.0
-REHEARSALS_MAX = 2  # each on one thread of the engine: more would slow the scans down
+REHEARSALS_MAX = 2  # each uses one thread of the engine; more would slow real scans down
 
 
 class Places:
-    """How many scans may run at once. More would only take each other's memory and cores.
+    """Limits how many scans run at once, because more would only compete for memory and cores.
 
-    A scan holds its place until shortly before its answer leaves: whoever waits for a place learns no other end of it.
+    A scan holds its place until shortly before its answer leaves. A request that waits for a place therefore does not
+    learn when the scan itself ended.
     """
 
     def __init__(self, places: int) -> None:
@@ -41,7 +42,7 @@ class Places:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Hold a place, waiting a while for it. Raises Busy."""
+        """Hold a place; wait up to BUSY_SECONDS for it. Raises Busy."""
         if not self._free.acquire(timeout=BUSY_SECONDS):
             raise Busy("too many queries are running; try again soon")
         try:
@@ -51,7 +52,7 @@ class Places:
 
 
 class Turns:
-    """Who does something is alone with it: others that want to do the same wait for their turn."""
+    """Lets only one request do the same thing at a time; the others wait for their turn."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -59,10 +60,10 @@ class Turns:
 
     @contextmanager
     def one(self, what: Hashable) -> Iterator[None]:
-        """Take the turn for something, waiting a while for it. Raises Busy."""
+        """Hold the turn for a thing; wait up to BUSY_SECONDS for it. Raises Busy."""
         with self._changed:
             if not self._changed.wait_for(lambda: what not in self._taken, BUSY_SECONDS):
-                raise Busy("the same is being answered just now; try again soon")
+                raise Busy("the same request is being answered right now; try again soon")
             self._taken.add(what)
         try:
             yield
@@ -74,7 +75,7 @@ class Turns:
 
 @dataclass(frozen=True)
 class Services:
-    """The parts a request needs."""
+    """What requests share."""
 
     settings: Settings
     database: Database
@@ -82,11 +83,11 @@ class Services:
     places: Places = field(default_factory=lambda: Places(max(2, os.cpu_count() or 1)))
     rehearsal_places: Places = field(default_factory=lambda: Places(REHEARSALS_MAX))
     turns: Turns = field(default_factory=Turns)
-    rates: Rates | None = None  # of a server; commands beside it have none
+    rates: Rates | None = None  # None in commands that run beside a server
 
     @property
     def fitting(self) -> Fitting:
-        """Return how slots are chosen."""
+        """Return the rule that chooses how long slots are."""
         return Fitting(self.settings, self.rates)
 
     def count_overrun(self, dataset: str) -> None:
@@ -97,21 +98,21 @@ class Services:
     sign_ins: SignIns = field(default_factory=SignIns)
 
     def close(self) -> None:
-        """Close the stores and the ledger. No query may be under way."""
+        """Close the stores and the ledger. No query may be running."""
         self.sign_ins.write_what_is_held(self.database)
         self.stores.close()
         self.database.close()
 
 
 def open_services(settings: Settings) -> Services:
-    """Open a home that `create_home` made. Raises NoHome, SchemaOutdated, SettingsError."""
+    """Open the services over a home that `create_home` made. Raises NoHome, SchemaOutdated, SettingsError."""
     return Services(settings, open_ledger(settings), Stores(settings))
 
 
 def open_ledger(settings: Settings) -> Database:
-    """Open a home's ledger, whose schema is this version's. Raises NoHome, SchemaOutdated, SettingsError."""
+    """Open a home's ledger if its schema is current. Raises NoHome, SchemaOutdated, SettingsError."""
     if not settings.home.is_dir():
-        raise NoHome(f"there is no home in {settings.home}; make it with `rowless init`")
+        raise NoHome(f"there is no home in {settings.home}; create it with `rowless init`")
     try:
         database = Database(settings.database_url)
         database.require_current()
@@ -124,14 +125,14 @@ def open_ledger(settings: Settings) -> Database:
 
 @dataclass(frozen=True)
 class NewHome:
-    """What `create_home` made; `admin_token` is None when there was an admin already."""
+    """What `create_home` made; `admin_token` is None if an admin existed already."""
 
     admin_token: str | None
     audit_key: str
 
 
 def create_home(settings: Settings) -> NewHome:
-    """Make the home folder, the ledger, the signing key and the first admin, whatever of them is missing."""
+    """Make what is missing of: the home folder, the ledger, the signing key and the first admin."""
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
     try:

@@ -1,7 +1,7 @@
-"""Settings: the only reader of the environment.
+"""The settings. Only this module reads the environment.
 
-Each has a name, a default and a line of help; `rowless serve --help` and docs/operations.md list them, and a test
-fails when one is left out there. A secret may be given in a file instead, by the name with _FILE added.
+Each setting has a name, a default and a line of help. `rowless serve --help` and docs/operations.md list them, and a
+test fails if one is missing there. A secret can also come from a file: then NAME_FILE has the file's path.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
 
 
 class SettingsError(Exception):
-    """A setting is wrong: names it and says why."""
+    """A setting is wrong. The text names it and gives the reason."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: how it is called in the environment, what it is without, and what it does."""
+    """One setting: its name in the environment, its default, and what it does."""
 
     name: str
     default: str
@@ -46,7 +46,7 @@ def _path(text: str) -> Path:
 
 def _memory(text: str) -> str:
     if not MEMORY.fullmatch(text):
-        raise ValueError("must be a size, as in 512MB or 4GB")
+        raise ValueError("must be a size, for example 512MB or 4GB")
     return text
 
 
@@ -67,35 +67,46 @@ SETTINGS = {
         "ROWLESS_DATABASE_URL", "sqlite:///HOME/ledger.sqlite", "the ledger's database", _text, secret=True
     ),
     "audit_key_file": Setting(
-        "ROWLESS_AUDIT_KEY_FILE", "HOME/audit.key", "the file of the key that signs the audit log, of mode 600", _path
+        "ROWLESS_AUDIT_KEY_FILE",
+        "HOME/audit.key",
+        "the file of the key that signs the audit log; its mode must be 600",
+        _path,
     ),
     "host": Setting("ROWLESS_HOST", "127.0.0.1", "the address to listen on", _text),
     "port": Setting("ROWLESS_PORT", "8000", "the port to listen on", _whole(1, 65535)),
     "threads": Setting("ROWLESS_THREADS", "8", "how many requests are served at once", _whole(1, 256)),
     "memory_limit": Setting(
-        "ROWLESS_MEMORY_LIMIT", "2GB", "memory of the engine, for queries and for imports", _memory
+        "ROWLESS_MEMORY_LIMIT", "2GB", "how much memory the engine may use, for queries and for imports", _memory
     ),
-    "query_seconds": Setting("ROWLESS_QUERY_SECONDS", "300", "the longest a scan may take", _whole(1, 86_400)),
+    "query_seconds": Setting(
+        "ROWLESS_QUERY_SECONDS", "300", "the most seconds that a scan may take", _whole(1, 86_400)
+    ),
     "slot_ms": Setting(
         "ROWLESS_SLOT_MS",
         "250",
-        "answers leave at multiples of this many milliseconds, so that their timing tells little; 0 turns it off",
+        "answers leave at multiples of this many milliseconds, so that their timing reveals little; 0 turns this off",
         _whole(0, 60_000),
     ),
     "identity_days": Setting(
         "ROWLESS_IDENTITY_DAYS",
         str(commitments.DAYS),
-        "how many days after its last use in the log the DPO may erase a user's name",
+        "after how many days without an entry of a user the DPO may erase their name",
         _whole(commitments.DAYS_MIN, commitments.DAYS_MAX),
     ),
-    "max_cells": Setting("ROWLESS_MAX_CELLS", "1000000", "the most cells one query may have", _whole(1, 2**31 - 1)),
+    "max_cells": Setting(
+        "ROWLESS_MAX_CELLS", "1000000", "the most cells that one query may have", _whole(1, 2**31 - 1)
+    ),
     "webhook_url": Setting(
-        "ROWLESS_WEBHOOK_URL", webhook.OFF, "where alerts are sent, http or https", webhook.parse_url, secret=True
+        "ROWLESS_WEBHOOK_URL",
+        webhook.OFF,
+        "the http or https URL that alerts are sent to",
+        webhook.parse_url,
+        secret=True,
     ),
     "webhook_secret": Setting(
         "ROWLESS_WEBHOOK_SECRET",
         webhook.OFF,
-        "the key that signs them: whsec_ and base64 of 24 to 64 random bytes",
+        "the key that signs alerts: whsec_ and the base64 of 24 to 64 random bytes",
         webhook.parse_secret,
         secret=True,
     ),
@@ -127,7 +138,7 @@ class Settings:
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings of an environment (by default the process's). Raises SettingsError."""
+    """Return the settings in an environment (by default the process's). Raises SettingsError."""
     present = os.environ if environment is None else environment
     values = {field: _value(setting, present) for field, setting in SETTINGS.items()}
     if values["database_url"] == SETTINGS["database_url"].default:
@@ -137,7 +148,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if (values["webhook_url"] is None) != (values["webhook_secret"] is None):
         missing, given = ("url", "secret") if values["webhook_url"] is None else ("secret", "url")
         names = [SETTINGS[f"webhook_{one}"].name for one in (missing, given)]
-        raise SettingsError(f"{names[0]}: must be set too, for {names[1]} is; alerts are sent signed or not at all")
+        raise SettingsError(f"{names[0]}: must be set because {names[1]} is set; unsigned alerts are never sent")
     return Settings(**values)
 
 
@@ -152,9 +163,9 @@ def _value(setting: Setting, environment: Mapping[str, str]) -> Any:
         except OSError as error:
             raise SettingsError(f"{setting.name}_FILE: {file} cannot be read: {error.strerror}") from error
         except UnicodeError as error:
-            raise SettingsError(f"{setting.name}_FILE: {file} is no UTF-8 text") from error
+            raise SettingsError(f"{setting.name}_FILE: {file} is not UTF-8 text") from error
     try:
         return setting.parse(setting.default if text is None else text)
-    except (ValueError, RuntimeError) as error:  # a ~user that the machine does not know
+    except (ValueError, RuntimeError) as error:  # RuntimeError: the path has a ~user that this machine does not know
         shown = "" if setting.secret else f" (it is {text!r})"
         raise SettingsError(f"{setting.name}: {error}{shown}") from None

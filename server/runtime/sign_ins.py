@@ -1,9 +1,9 @@
 """Failed sign-ins: each is an entry of the log, until they come in a burst.
 
-From then on anybody without a token could fill the log and keep its one write lock busy. So while a burst lasts (see
-`budgets/alerts/bursts.py`), further failures are counted in memory, and once a minute one entry has their number. What
-is held back is written with the next failure or the next request that has a token, whichever comes first, and when the
-server stops; a server that is killed forgets a minute of counting.
+In a burst, anybody without a token could fill the log and keep its one write lock busy. While a burst lasts (see
+`budgets/alerts/bursts.py`), further failures are therefore counted in memory, and once a minute one entry records their
+number. This entry is written with the next failure or the next request with a valid token, and when the server stops.
+A server that is killed forgets up to a minute of failures.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HELD_SECONDS = 60.0
 
 @dataclass
 class _Held:
-    """Failures that are not in the log yet."""
+    """Failures that the log does not have yet."""
 
     count: int = 0
     first: str = ""
@@ -56,22 +56,22 @@ class SignIns:
         self._until = 0.0  # failures are held back until then
 
     def failed(self, database: Database) -> None:
-        """Record a failure: as an entry, or as one more of those that are held back. Raises Unavailable."""
+        """Record a failure: as an entry, or as one more that is held back. Raises Unavailable."""
         now = clock.now()
         with self._lock:
             self._held.add(1, now, now)
-        # Again for those that came while the one before was written, when that made no burst.
+        # Repeat for failures that came during the write, unless that write found a burst.
         while self._held.count and self._seconds() >= self._until:
             self._write(database, in_time=True)
 
     def write_what_is_due(self, database: Database) -> None:
-        """Write what was held back for long enough. Whoever asks meanwhile is not to suffer if it cannot be."""
+        """Write what was held back for long enough. If the ledger cannot be written, the caller's request goes on."""
         if self._held.count and self._seconds() >= self._until:
             with suppress(Unavailable):
                 self._write(database, in_time=False)
 
     def write_what_is_held(self, database: Database) -> None:
-        """Write all that is held back, at the end."""
+        """Write everything that is held back, when the server stops."""
         try:
             self._write(database, in_time=False)
         except Unavailable:
@@ -82,12 +82,13 @@ class SignIns:
             taken, self._held = self._held, _Held()
             if not taken.count:
                 return
-            before, self._until = self._until, self._seconds() + HELD_SECONDS  # others wait for what this one finds
+            # Other threads hold failures back until this one knows whether there is a burst.
+            before, self._until = self._until, self._seconds() + HELD_SECONDS
         burst = False
         try:
             with database.write() as transaction:
                 _append(transaction, taken)
-                # What was held back belongs to a burst that was told of; only a new failure can tell if it goes on.
+                # Held-back failures belong to a burst that has its alert; only a new failure shows whether it goes on.
                 burst = in_time and bursts.after_failed_sign_in(transaction)
         except BaseException:
             with self._lock:

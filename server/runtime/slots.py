@@ -1,12 +1,12 @@
-"""When answers leave: at a beat that counts from the moment their scan began.
+"""When answers leave: at a beat, counted from the moment their scan began.
 
-Everything before the scan (reading the request, planning, waiting for a place, the ledger) follows from public things,
-however long it takes. So the beat counts from the scan, and nobody can push the end of a scan to the edge of a beat by
-keeping the server busy before it begins.
+What happens before the scan (reading the request, planning, waiting for a place, the ledger) depends on public facts
+alone, however long it takes. Because the beat is counted from the start of the scan, nobody can move the end of a scan
+to the edge of a beat by keeping the server busy beforehand.
 
-A slot is the least multiple of ROWLESS_SLOT_MS in which the scan should end well (`queries/execution/scan_time.py`):
-nearly every answer leaves at its first beat, and the later ones are counted for the admin
-(`budgets/ledger/overruns.py`).
+A slot is the time from one beat to the next: the smallest multiple of ROWLESS_SLOT_MS in which the scan should end
+comfortably (`queries/execution/scan_time.py`). Nearly every answer leaves at its first beat; the others are counted for
+the admin (`budgets/ledger/overruns.py`).
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
     from queries.plan import Plan
     from server.runtime.settings import Settings
 
-SAFETY = 3  # times what was foretold: for other scans beside it, cold disks, and what a figure cannot tell
-AHEAD = 0.2  # how much of a slot before its beat an answer is settled: time for that, so that none of it shows
+SAFETY = 3  # times the predicted scan time: for concurrent scans, cold disks, and what the prediction leaves out
+AHEAD = 0.2  # an answer is settled this part of a slot before its beat, so that the time of settling does not show
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """How long slots are: the settings, and this machine's rates (None: every slot has the least length)."""
+    """Chooses how long slots are, by this machine's rates. Without rates, every slot has the length of the setting."""
 
     settings: Settings
     rates: Rates | None = None
 
     def of(self, plan: Plan, dataset: Dataset) -> float:
-        """Return the seconds of a query's slot: from the plan and public figures of its dataset alone."""
+        """Return the seconds of a query's slot, from the plan and public figures of its dataset alone."""
         return self._fit(lambda rates: scan_time.foretell(plan, rates, Figures.of(dataset), os.cpu_count() or 1))
 
     def of_rehearsal(self, plan: Plan) -> float:
-        """Return the seconds of a rehearsal's slot: its store has the same size whatever it stands for."""
+        """Return the seconds of a rehearsal's slot. Every made-up store has the same size."""
         events = dict.fromkeys(plan.tables, PERSONS_MADE * EVENTS_MOST)
         return self._fit(lambda rates: scan_time.foretell(plan, rates, Figures(PERSONS_MADE, events), 1))
 
@@ -58,31 +58,31 @@ class Fitting:
     def _fit(self, foretold: Callable[[Rates], float]) -> float:
         if not self.settings.slot_ms or self.rates is None:
             return self.settings.slot_ms / 1000
-        # A scan that takes longer than it may ends in a failure: no slot needs to be longer than that.
+        # A scan that exceeds query_seconds fails, so no slot needs to be longer than that.
         needed = min(SAFETY * foretold(self.rates), self.settings.query_seconds) / (1 - AHEAD)
         return max(1, math.ceil(needed * 1000 / self.settings.slot_ms)) * self.settings.slot_ms / 1000
 
 
 @dataclass(frozen=True)
 class Slot:
-    """What a scan that began now leaves at the beats of. `seconds` is its length; 0: no slot."""
+    """The beats of one scan. `seconds` is the time between them; 0 means that nothing waits."""
 
     seconds: float
     began: float
 
     @classmethod
     def start(cls, seconds: float) -> Slot:
-        """Return a slot that starts now."""
+        """Return a slot for a scan that begins now."""
         return cls(seconds, time.monotonic())
 
     def overran(self) -> bool:
-        """Say whether it is too late by now to settle for the first beat."""
+        """Return whether it is too late to settle for the first beat."""
         return self.seconds > 0 and time.monotonic() - self.began > self.seconds * (1 - AHEAD)
 
     def wait(self, ahead: float = 0) -> None:
-        """Sleep until the next beat, or until a part of a slot before a beat."""
+        """Sleep until the next beat, or until `ahead` of a slot before the next beat."""
         if self.seconds:
             elapsed = time.monotonic() - self.began
-            # Just past a beat the difference of floats can fall below 0.
+            # Just past a beat, rounding can make the difference negative.
             beat = max(1, math.ceil(elapsed / self.seconds + ahead))
             time.sleep(max(0.0, (beat - ahead) * self.seconds - elapsed))

@@ -1,7 +1,7 @@
-"""The stores of the editions: making them (import) and keeping them open (queries).
+"""The stores of the editions: imports make them, queries keep them open.
 
-A home holds datasets/NAME/FOLDER/, one folder for each edition. A folder counts only once the ledger names it; what an
-interrupted import left behind is deleted by the next one.
+A home holds datasets/NAME/FOLDER/, one folder for each edition. A folder counts only once the ledger names it. The next
+import deletes what an interrupted import left behind.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from queries.store.ingest import ImportReport, Progress
     from server.runtime.settings import Settings
 
-EDITIONS_KEPT = 2  # the one in service and the one before it, which a query may still be reading
+EDITIONS_KEPT = 2  # the edition in service, and the one before it, which a query may still read
 
 
 @dataclass(frozen=True)
 class OpenEdition:
-    """An edition ready for queries."""
+    """An edition that is ready for queries."""
 
     edition: Edition
     dataset: Dataset
@@ -70,28 +70,29 @@ class Stores:
             self._made_up.clear()
 
     def current(self, transaction: sa.Connection, dataset: str) -> OpenEdition:
-        """Return the edition in service, opening it on first use. Raises NotFound."""
+        """Return the edition in service; open it on first use. Raises NotFound."""
         return self.edition(datasets.current(transaction, dataset))
 
     def keeps(self, edition: Edition) -> bool:
-        """Say whether an edition's store is still there."""
+        """Return whether an edition's store still exists."""
         return (folder_of(self._settings.home, edition.dataset, edition.folder) / ingest.STORE).is_file()
 
     def edition(self, edition: Edition) -> OpenEdition:
-        """Return an edition, opening it on first use. Raises NotFound when its store was deleted since."""
+        """Return an edition; open it on first use. Raises NotFound if its store was deleted."""
         with self._lock:
             present = self._open.get(edition.folder)
             if present is None:
                 present = self._open_edition(edition)
-                # The one that was open so far closes when the last query that reads it lets go.
+                # The dataset's edition that was open before closes when the last query that reads it ends.
                 self._open = {f: o for f, o in self._open.items() if o.edition.dataset != edition.dataset}
                 self._open[edition.folder] = present
             return present
 
     def made_up(self, store: OpenEdition) -> OpenEdition:
-        """Return an edition with data made up from its catalog in place of its own, made on first use.
+        """Return an edition with data made up from its catalog instead of its own; make it on first use.
 
-        Raises EngineFailed. It takes a quarter of a second, and another lock: queries do not wait for it.
+        Making it takes a quarter of a second. It has a lock of its own, so queries do not wait for it. Raises
+        EngineFailed.
         """
         folder, dataset = store.edition.folder, store.edition.dataset
         with self._making:
@@ -123,16 +124,16 @@ class Stores:
 
 
 def catalogs(transaction: sa.Connection, opened: OpenEdition) -> list[Dataset]:
-    """Return an edition's public schema with each profile that describes it, the one in use first; last without.
+    """Return an edition's public schema with each profile that fits it, the one in use first, and last without any.
 
-    Of a profile of an earlier edition only what fits the present tables and columns is used.
+    An earlier edition's profile counts only as far as it fits the present tables and columns.
     """
     bought = profiles.in_use(transaction, opened.edition.dataset, opened.edition.number)
     return [*(profile.with_profile(opened.dataset, profile.read(one.body)) for one in bought), opened.dataset]
 
 
 def folder_of(home: Path, dataset: str, folder: str) -> Path:
-    """Return where an edition's files lie."""
+    """Return the folder of an edition's files."""
     return home / "datasets" / dataset / folder
 
 
@@ -145,7 +146,7 @@ def import_manifest(
     *,
     accept_losses: bool = False,
 ) -> tuple[Edition, ImportReport]:
-    """Import a dataset's sources as its next edition. Nothing changes unless it finishes.
+    """Import a dataset's sources as its next edition. If it does not finish, nothing changes.
 
     Raises ManifestError, ImportFailed (TooMuchLost: more than `loss_max` of the manifest, unless `accept_losses`),
     WrongState (the cap cannot be raised).
@@ -156,8 +157,8 @@ def import_manifest(
         found = [] if accept_losses else losses.excessive(manifest, report)
         if found:
             raise TooMuchLost(
-                f"{len(found)} losses beyond loss_max; nothing was changed. Mend the manifest or the source, or say "
-                "--accept-losses if that is how it is:" + "".join(f"\n  {one}" for one in found)
+                f"{len(found)} losses are larger than loss_max; nothing was changed. Correct the manifest or the "
+                "source, or use --accept-losses if these losses are expected:" + "".join(f"\n  {one}" for one in found)
             )
         with database.write() as transaction:
             edition = datasets.add_edition(
@@ -177,7 +178,7 @@ def import_manifest(
 
 
 def check_manifest(settings: Settings, manifest: Manifest, progress: Progress) -> tuple[ImportReport, list[str]]:
-    """Do all that an import does and keep nothing; return what it would report, and the losses it would stop for.
+    """Run an import and keep nothing. Return its report, and the losses for which an import would stop.
 
     Raises ManifestError, ImportFailed.
     """
@@ -195,7 +196,7 @@ def _build(settings: Settings, manifest: Manifest, folder: Path, progress: Progr
 
 @contextmanager
 def _building(home: Path, dataset: str) -> Iterator[Path]:
-    """Make a folder for a new edition, in which nobody else builds or deletes meanwhile; on failure nothing is left."""
+    """Make a folder for a new edition, locked against other imports. On failure nothing is left behind."""
     parent = home / "datasets" / dataset
     new = [folder for folder in (parent, parent.parent) if not folder.exists()]
     parent.parent.mkdir(parents=True, exist_ok=True)
@@ -213,27 +214,27 @@ def _building(home: Path, dataset: str) -> Iterator[Path]:
                     parent.rmdir()
     finally:
         for made in new[1:]:
-            with suppress(OSError):  # what others put there stays
+            with suppress(OSError):  # not empty: others put something there, and it stays
                 made.rmdir()
 
 
 @contextmanager
 def _alone(path: Path, dataset: str) -> Iterator[None]:
-    """Hold a lock that the kernel frees when this process ends, however it ends. Raises ImportFailed if it is held."""
+    """Hold a lock that the system frees when this process ends in any way. Raises ImportFailed if it is taken."""
     while True:
         with path.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ImportFailed(
-                    f"another import or check of {dataset} is running; start this one again when it has ended"
+                    f"another import or check of {dataset} is running; start this one again after it has ended"
                 ) from None
             try:
                 same = os.path.samestat(os.fstat(lock.fileno()), path.stat())
             except FileNotFoundError:
                 same = False
             if not same:
-                continue  # whoever held it deleted the file in between
+                continue  # the process that held the lock deleted the file in between
             try:
                 yield
             finally:

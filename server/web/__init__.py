@@ -1,1 +1,1 @@
-"""What every route shares: who asks, bodies, problem documents."""
+"""What every route shares: signing in, reading bodies, problem documents."""

@@ -1,4 +1,4 @@
-"""Who asks: the bearer token of a request -> a user, and which roles a route is for."""
+"""Signing in: the user that a request's bearer token belongs to, and the roles that a route is for."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ ROLES = ("researcher", "admin", "dpo")
 
 
 def services() -> Services:
-    """Return the services of the running application."""
+    """Return the running application's services."""
     found: Services = current_app.extensions["rowless"]
     return found
 
 
 def actor() -> Actor:
-    """Return who asks. Only within a route that `for_roles` guards."""
+    """Return the user of the request. Call it only in a route that `for_roles` guards."""
     found: Actor = g.actor
     return found
 
 
 def for_roles(*roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Guard a route: a valid token of one of the roles, or Unauthenticated or Forbidden.
+    """Guard a route: without a valid token it raises Unauthenticated, with another role Forbidden.
 
-    It also says so in the OpenAPI document, as `x-roles`.
+    The OpenAPI document has the roles as `x-roles`.
     """
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
@@ -63,9 +63,9 @@ def for_roles(*roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def authenticate(header: str | None) -> Actor:
-    """Return the user of an Authorization header. A token that is wrong is recorded; none leaves nothing."""
+    """Return the user of an Authorization header. A wrong token is recorded; a missing header is not."""
     if header is None:
-        raise Unauthenticated("send a token, as Authorization: Bearer TOKEN")
+        raise Unauthenticated("send a token in the header, as Authorization: Bearer TOKEN")
     sign_ins, database = services().sign_ins, services().database
     scheme, _, token = header.partition(" ")
     days = services().settings.identity_days
@@ -80,11 +80,11 @@ def authenticate(header: str | None) -> Actor:
 
 
 def _renewed(found: Actor, days: int) -> Actor:
-    """Return a user by a new commitment, once in a while. A ledger that cannot be written to can still be read."""
+    """Return the user with a new commitment. If the ledger can only be read, keep the old one."""
     try:
         with services().database.write() as transaction:
             return commitments.in_force(transaction, found, days)
-    except NotFound:  # removed in between
+    except NotFound:  # the user was removed in between
         raise Unauthenticated("the token is wrong or was revoked") from None
     except Unavailable:
         return found

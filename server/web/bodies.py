@@ -1,7 +1,7 @@
 """Reading JSON bodies strictly, and the blueprints that do so.
 
-What JSON does not have (NaN, a key given twice, half a surrogate pair) is refused here, so that nothing behind it has
-to wonder. A body that nests too deeply for the parser is malformed like any other.
+What JSON does not allow (NaN, a key given twice, half a surrogate pair) is refused here, and later code need not check
+for it. A body that nests too deeply for the parser is malformed too.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ BODY_BYTES_MAX = 256 * 1024
 
 
 class _Parser(FlaskParser):
-    """webargs with our own reading of JSON."""
+    """webargs with strict reading of JSON."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "query": "raise"}  # noqa: RUF012
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ARG002
-        """Return the body's value. Raises Malformed, UnsupportedMediaType."""
+        """Return the value of the body. Raises Malformed, UnsupportedMediaType."""
         body = req.get_data(cache=True)
         if not body:
             return {}
@@ -38,7 +38,7 @@ class _Parser(FlaskParser):
         return read_json(body)
 
     def load_querystring(self, req: Request, schema: Schema) -> MultiDictProxy:
-        """Return the query string's values."""
+        """Return the values of the query string."""
         return MultiDictProxy(req.args, schema)
 
 
@@ -50,20 +50,20 @@ def read_json(body: bytes) -> Any:
     except RecursionError:
         raise Malformed("the JSON nests too deeply") from None
     except UnicodeError:
-        raise Malformed("the body holds text that is no Unicode") from None
+        raise Malformed("the body contains text that is not valid Unicode") from None
     except json.JSONDecodeError as error:
         raise Malformed(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
     except ValueError:
-        raise Malformed("the body holds a number too long to read") from None
+        raise Malformed("the body contains a number that is too long to read") from None
     _refuse_nul(value)
     return value
 
 
 def _refuse_nul(value: Any) -> None:
-    """Refuse the character that PostgreSQL cannot store and C programs take for the end of a text."""
+    """Refuse the character U+0000: PostgreSQL cannot store it, and C programs end a text there."""
     match value:
         case str() if "\0" in value:
-            raise Malformed("texts must not hold the character U+0000")
+            raise Malformed("a text contains the character U+0000, which is not allowed")
         case list():
             for part in value:
                 _refuse_nul(part)
@@ -83,10 +83,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(word: str) -> Any:
-    raise Malformed(f"{word} is no JSON number")
+    raise Malformed(f"{word} is not a JSON number")
 
 
 class Blueprint(SmorestBlueprint):
-    """A blueprint whose bodies are read strictly and whose errors are problems."""
+    """A blueprint that reads bodies strictly."""
 
     ARGUMENTS_PARSER = _Parser()

@@ -1,7 +1,7 @@
-"""Errors -> RFC 9457 problem documents. The one table that says which error is answered how.
+"""Errors -> RFC 9457 problem documents. One table has the reply to each error.
 
-A problem's `code` is stable and what clients should look at; `detail` is for people; `pointer` is a JSON pointer into
-the request. An error that is not in the table is a defect: it is answered with one constant text and logged.
+A problem's `code` is stable: clients should look at it. `detail` is for people, and `pointer` is a JSON pointer into
+the request. An error that is not in the table is a defect: it is logged, and the reply has one constant text.
 """
 
 from __future__ import annotations
@@ -23,63 +23,65 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-log = logging.getLogger("rowless")
+logger = logging.getLogger("rowless")
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 
 class Place(str):
-    """A name that stands in the document, in marshmallow's messages: `_schema` there means the whole object."""
+    """A member's name in marshmallow's messages. A plain `_schema` there means the whole object; a Place never does."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
-class Answer:
-    """How an error is answered."""
+class ProblemType:
+    """The reply to a kind of error: the HTTP status, the stable code, and a title for people."""
 
     status: int
     code: str
     title: str
 
 
-PROBLEMS: dict[type[Exception], Answer] = {
-    server_errors.Malformed: Answer(400, "malformed", "The body cannot be read"),
-    server_errors.Unauthenticated: Answer(401, "unauthenticated", "A valid token is needed"),
-    server_errors.Busy: Answer(503, "busy", "Too many queries are running"),
-    budget_errors.UnderWay: Answer(503, "busy", "The same question is being answered just now"),
-    server_errors.StoreUnavailable: Answer(503, "unavailable", "The dataset cannot be used at the moment"),
-    server_errors.QueryFailed: Answer(500, "query-failed", "The query failed"),
-    query_errors.InvalidQuery: Answer(422, "invalid-query", "The query cannot be answered as it is"),
-    query_errors.WouldDrown: Answer(422, "would-drown", "Too many of the numbers would drown in their noise"),
-    query_errors.OutsideProtocol: Answer(403, "outside-protocol", "The study's protocol does not include this"),
-    budget_errors.Invalid: Answer(422, "invalid-request", "A value is not valid"),
-    budget_errors.Forbidden: Answer(403, "forbidden", "This is not for your role"),
-    budget_errors.FourEyes: Answer(403, "forbidden", "This takes somebody else"),
-    budget_errors.NotApproved: Answer(403, "not-approved", "The study may not ask now"),
-    budget_errors.NotFound: Answer(404, "not-found", "There is no such thing"),
-    budget_errors.AlreadyExists: Answer(409, "already-exists", "There is one of that name"),
-    budget_errors.WrongState: Answer(409, "wrong-state", "The present state does not allow this"),
-    budget_errors.OverBudget: Answer(409, "budget-exceeded", "The budget does not allow this"),
-    budget_errors.AttemptsSpent: Answer(409, "attempts-spent", "This was tried as often as one charge allows"),
-    budget_errors.Unavailable: Answer(503, "unavailable", "The ledger cannot be used at the moment"),
-    budget_errors.KeyConflict: Answer(409, "idempotency-conflict", "The Idempotency-Key was used for another request"),
+PROBLEMS: dict[type[Exception], ProblemType] = {
+    server_errors.Malformed: ProblemType(400, "malformed", "The body cannot be read"),
+    server_errors.Unauthenticated: ProblemType(401, "unauthenticated", "A valid token is needed"),
+    server_errors.Busy: ProblemType(503, "busy", "Too many queries are running"),
+    budget_errors.UnderWay: ProblemType(503, "busy", "The same query is being answered right now"),
+    server_errors.StoreUnavailable: ProblemType(503, "unavailable", "The dataset cannot be used right now"),
+    server_errors.QueryFailed: ProblemType(500, "query-failed", "The query failed"),
+    query_errors.InvalidQuery: ProblemType(422, "invalid-query", "The query is not valid"),
+    query_errors.WouldDrown: ProblemType(422, "would-drown", "Too many of the numbers would drown in their noise"),
+    query_errors.OutsideProtocol: ProblemType(403, "outside-protocol", "The study's protocol does not allow this"),
+    budget_errors.Invalid: ProblemType(422, "invalid-request", "A value is not valid"),
+    budget_errors.Forbidden: ProblemType(403, "forbidden", "Your role does not allow this"),
+    budget_errors.FourEyes: ProblemType(403, "forbidden", "Another person has to do this"),
+    budget_errors.NotApproved: ProblemType(403, "not-approved", "The study may not ask queries now"),
+    budget_errors.NotFound: ProblemType(404, "not-found", "This does not exist"),
+    budget_errors.AlreadyExists: ProblemType(409, "already-exists", "This name is taken"),
+    budget_errors.WrongState: ProblemType(409, "wrong-state", "The present state does not allow this"),
+    budget_errors.OverBudget: ProblemType(409, "budget-exceeded", "The budget does not allow this"),
+    budget_errors.AttemptsSpent: ProblemType(409, "attempts-spent", "One charge allows no further attempt"),
+    budget_errors.Unavailable: ProblemType(503, "unavailable", "The ledger cannot be used right now"),
+    budget_errors.KeyConflict: ProblemType(
+        409, "idempotency-conflict", "This Idempotency-Key belongs to another request"
+    ),
 }
-# What Flask and Werkzeug raise, by status. Their own texts are not sent on.
+# Errors of Flask and Werkzeug, by status. Their own texts are not sent.
 HTTP = {
-    400: Answer(400, "malformed", "The request cannot be read"),
-    404: Answer(404, "not-found", "There is no such address"),
-    405: Answer(405, "method-not-allowed", "This address does not know that method"),
-    406: Answer(406, "not-acceptable", "There is no such form of this"),
-    413: Answer(413, "too-large", "The body is too large"),
-    415: Answer(415, "unsupported-media-type", "Send JSON, as Content-Type: application/json"),
-    422: Answer(422, "invalid-request", "A value is not valid"),
+    400: ProblemType(400, "malformed", "The request cannot be read"),
+    404: ProblemType(404, "not-found", "This address does not exist"),
+    405: ProblemType(405, "method-not-allowed", "This address does not allow this method"),
+    406: ProblemType(406, "not-acceptable", "This is not available in the format that Accept names"),
+    413: ProblemType(413, "too-large", "The body is too large"),
+    415: ProblemType(415, "unsupported-media-type", "The body must be JSON, with Content-Type: application/json"),
+    422: ProblemType(422, "invalid-request", "A value is not valid"),
 }
-INTERNAL = Answer(500, "internal-error", "The server failed; its log says why")
-# One text for whatever goes wrong once data were touched (the cause may depend on them).
+INTERNAL = ProblemType(500, "internal-error", "The server failed; its log has the cause")
+# One text for every failure after data were read, because the cause may depend on the data.
 QUERY_FAILED = (
-    "The query failed after it was charged. Send the same request again: it resumes at no further cost, twice at most."
+    "The query failed after it was charged. Send the same request again: it resumes without a new charge, up to twice."
 )
 
 
@@ -94,19 +96,19 @@ def _answer(error: Exception) -> Response:
         return _answer_http(error)
     known = PROBLEMS.get(type(error))
     if known is None:
-        log.error("unexpected error", exc_info=error)
+        logger.error("unexpected error", exc_info=error)
         return problem(INTERNAL)
     return problem(known, **dict(_members(error)))
 
 
 def _members(error: Exception) -> Iterator[tuple[str, Any]]:
-    """Yield what a problem says beside its status, code and title."""
+    """Yield the members of a problem beside its status, code and title."""
     match error:
         case server_errors.QueryFailed():
             yield "detail", QUERY_FAILED
         case budget_errors.Unavailable():
-            log.error("the ledger's database failed", exc_info=error)
-            yield "detail", "Nothing was half-written. Try again soon."
+            logger.error("the ledger's database failed", exc_info=error)
+            yield "detail", "Nothing was partly written. Try again soon."
         case query_errors.InvalidQuery() | query_errors.OutsideProtocol():
             yield "detail", error.message
             yield "pointer", error.pointer
@@ -128,11 +130,11 @@ def _members(error: Exception) -> Iterator[tuple[str, Any]]:
 def _answer_http(error: HTTPException) -> Response:
     known = HTTP.get(error.code or 500, INTERNAL)
     if known is INTERNAL:
-        log.error("unexpected error", exc_info=error)
+        logger.error("unexpected error", exc_info=error)
     messages = getattr(error, "data", {}).get("messages")
     if known.status != 422 or not messages:
         return problem(known)
-    # Marshmallow's findings: {location: {field: ...}}; the location itself is no part of the pointer.
+    # Marshmallow's findings are {location: {field: ...}}; the location is not part of the pointer.
     found = [one for part in messages.values() for one in findings(part, "")]
     if request.endpoint in ("queries.query", "queries.rehearse", "queries.estimate"):
         known = PROBLEMS[query_errors.InvalidQuery]
@@ -159,18 +161,18 @@ def findings(messages: Any, pointer: str) -> Iterator[tuple[str, str]]:
         yield pointer, str(messages)
 
 
-def problem(answer: Answer, **members: Any) -> Response:
+def problem(kind: ProblemType, **members: Any) -> Response:
     """Return a problem document."""
     document = {
-        "type": f"urn:rowless:problem:{answer.code}",
-        "title": answer.title,
-        "status": answer.status,
-        "code": answer.code,
+        "type": f"urn:rowless:problem:{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "code": kind.code,
         **members,
     }
-    response = Response(json.dumps(document), status=answer.status, content_type=CONTENT_TYPE)
-    if answer.status == 401:
+    response = Response(json.dumps(document), status=kind.status, content_type=CONTENT_TYPE)
+    if kind.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
-    if answer.status in (429, 503):
+    if kind.status in (429, 503):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response

@@ -139,9 +139,9 @@ def test_where_nobody_listens_it_fails(receiver: Receiver) -> None:
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-        assert send(receiver, f"http://127.0.0.1:{port}/") == "it cannot be reached"
-    assert send(receiver, "http://no-such-host.invalid/") == "it cannot be reached"
-    assert send(receiver, f"https://127.0.0.1:{receiver.port}/") == "its certificate or TLS is not good"
+        assert send(receiver, f"http://127.0.0.1:{port}/") == webhook.UNREACHABLE
+    assert send(receiver, "http://no-such-host.invalid/") == webhook.UNREACHABLE
+    assert send(receiver, f"https://127.0.0.1:{receiver.port}/") == webhook.UNTRUSTED
 
 
 def test_only_a_good_certificate_is_spoken_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,12 +151,12 @@ def test_only_a_good_certificate_is_spoken_to(tmp_path: Path, monkeypatch: pytes
     context.load_cert_chain(certificate, key)
     with receiving(context) as receiver:
         url = receiver.url.replace("http:", "https:")
-        assert send(receiver, url) == "its certificate or TLS is not good"
+        assert send(receiver, url) == webhook.UNTRUSTED
         assert receiver.arrived == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert send(receiver, url) is None
         assert receiver.wait_for(1)[0].verified()["data"]["index"] == 41
-        assert send(receiver, url.replace("127.0.0.1", "localhost")) == "its certificate or TLS is not good"
+        assert send(receiver, url.replace("127.0.0.1", "localhost")) == webhook.UNTRUSTED
 
 
 def certify(folder: Path) -> tuple[Path, Path]:
@@ -188,7 +188,7 @@ def test_an_answer_that_does_not_come_is_a_failure(receiver: Receiver, monkeypat
     monkeypatch.setattr(webhook, "STEP_SECONDS", 0.3)
     receiver.open.clear()
     began = time.monotonic()
-    assert send(receiver) == "it did not answer in time"
+    assert send(receiver) == webhook.LATE
     assert time.monotonic() - began < 3
 
 
@@ -197,7 +197,7 @@ def test_an_answer_that_drips_is_cut_off(receiver: Receiver, monkeypatch: pytest
     monkeypatch.setattr(webhook, "WHOLE_SECONDS", 0.8)
     receiver.drips = True
     began = time.monotonic()
-    assert send(receiver) == "it did not answer in time"
+    assert send(receiver) == webhook.LATE
     assert 0.5 < time.monotonic() - began < 5
 
 

@@ -13,9 +13,10 @@ from budgets.errors import Forbidden, NotApproved, NotFound
 from budgets.identity import people
 from budgets.ledger.charges import Charge
 from server.api.requests.query import AskSchema
-from server.errors import StoreUnavailable
+from server.errors import QueryFailed, StoreUnavailable
 from server.journey import answer, preparing
 from server.runtime import slots
+from server.web import problems
 from tests.server.journey.test_slot import RealClock
 from tests.serving import (
     PATIENTS,
@@ -34,14 +35,13 @@ if TYPE_CHECKING:
 
     from tests.serving import Client, Home, Place, Reply
 
-# Said for every failure after the charge, whatever its cause.
+# The reply to every failure after the charge, whatever its cause.
 CONSTANT = {
     "type": "urn:rowless:problem:query-failed",
-    "title": "The query failed",
+    "title": problems.PROBLEMS[QueryFailed].title,
     "status": 500,
     "code": "query-failed",
-    "detail": "The query failed after it was charged. Send the same request again: it resumes at no further cost, "
-    "twice at most.",
+    "detail": problems.QUERY_FAILED,
 }
 YEAR_2 = {"column": "year", "op": ">=", "value": 2}
 COSTS = {"costs": {"sum": "cost", "bounds": [0, 1000]}}

@@ -154,7 +154,7 @@ def test_a_webhook_has_both_or_neither(given: str, tmp_path: Path) -> None:
     """An address without a secret, or a secret without an address, is refused: nothing is sent unsigned."""
     both = {"ROWLESS_WEBHOOK_URL": "http://127.0.0.1:9/", "ROWLESS_WEBHOOK_SECRET": SECRET}
     (missing,) = both.keys() - {given}
-    with pytest.raises(SettingsError, match=rf"^{missing}: must be set too, for {given} is"):
+    with pytest.raises(SettingsError, match=rf"^{missing}: .*{given}"):
         load_settings({given: both[given]})
     file = tmp_path / "secret"
     file.write_text(f"{both[missing]}\n")
