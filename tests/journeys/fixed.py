@@ -27,7 +27,7 @@ import pytest
 from budgets.database import clock as CLOCK  # noqa: N812  (`moment` is replaced)
 from queries import mechanisms as MECHANISMS  # noqa: N812  (`release` of its three classes is replaced)
 from queries.planning import fingerprint as FINGERPRINTS  # noqa: N812  (`of` is listened to)
-from tests.serving import application, make_home
+from tests.serving import application, import_file, make_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -288,6 +288,7 @@ class Ward:
 
     place: Place
     chance: Chance
+    manifest: Path
 
     @property
     def home(self) -> Home:
@@ -305,6 +306,11 @@ class Ward:
         assert reply.status < 300, (method, path, body, reply)
         return reply.json() if reply.body else None
 
+    def import_again(self) -> None:
+        """Import the same sources as the next edition."""
+        self.chance.begin("import again")
+        import_file(self.place.services, self.manifest)
+
     def open_study(self, name: str, **terms: Any) -> None:
         """Open a study with Ada in it and have it approved."""
         body = {"name": name, "dataset": "ward", "title": "T", "purpose": "P", "legal_basis": "L", **terms}
@@ -317,15 +323,16 @@ class Ward:
 def ward(folder: Path) -> Iterator[Ward]:
     """Open an application over the fixed home."""
     with nothing_left_to_chance() as chance:
-        home = make_home(folder / "home", write_ward(folder))
+        manifest = write_ward(folder)
+        home = make_home(folder / "home", manifest)
         with application(home) as place:
-            yield Ward(place, chance)
+            yield Ward(place, chance, manifest)
 
 
 # Its ledger
 
-# What is said in words, and the hashes that words go into: of the entry before, and of an answer with its notes.
-SENTENCES = frozenset({"summary", "notes", "previous", "answer_sha256"})
+# What is said in words, and the hashes that words go into: of an entry, of the one before, of an answer with its notes.
+SENTENCES = frozenset({"summary", "notes", "leaf_hash", "previous", "answer_sha256"})
 
 
 def ledger(home: Home) -> dict[str, list[str]]:
@@ -341,11 +348,11 @@ def _rows(home: Home, table: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _row(table: str, row: Mapping[str, Any]) -> str:
-    kept = {column: value for column, value in row.items() if column != "leaf_hash"}
+    kept = wordless(row)
     if table == "audit_nodes":
         del kept["hash"]
     if table == "audit_entries":
-        kept["body"] = _entry(json.loads(row["body"]))
+        kept["body"] = entry(json.loads(row["body"]))
     if table in ("releases", "profiles"):
         kept["body"] = wordless(json.loads(row["body"]))
     if table == "releases":  # the rest is in the answer that was recorded
@@ -353,7 +360,7 @@ def _row(table: str, row: Mapping[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def _entry(body: dict[str, Any]) -> dict[str, Any]:
+def entry(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry's facts; of a query its hash, which the answers tell in full."""
     told = wordless(body)
     facts = wordless(told.get("facts", {}))
@@ -362,7 +369,7 @@ def _entry(body: dict[str, Any]) -> dict[str, Any]:
     return {**told, "facts": facts}
 
 
-def wordless(body: dict[str, Any]) -> dict[str, Any]:
+def wordless(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object without what is said in words."""
     return {name: value for name, value in body.items() if name not in SENTENCES}
 

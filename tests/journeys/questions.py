@@ -132,6 +132,12 @@ CONDITIONS = {
     "undeclared texts": having("code", "in", ["J10", "I21", "nobody has this"]),
     "absent text": having("code", "!=", "nobody has this"),
     "undeclared null": {"not": having("code", "is_null")},
+    "undeclared any": {"any": [FLU, having("code", "=", "I21"), {"not": having("code", "!=", "rare 5")}]},
+    "undeclared all": {"all": [having("code", "!=", "J10"), having("code", "in", ["J10", "I21"]), URGENT]},
+    "undeclared not": {"not": {"all": [having("code", "!=", "J10"), having("code", "!=", "I21")]}},
+    "undeclared or null": {"any": [having("code", "is_null"), having("code", "!=", "J10")]},
+    "everything": {"any": [having("code", "is_null"), {"not": having("code", "is_null")}]},
+    "nothing": {"all": [having("unit", "=", "A"), having("unit", "=", "B")]},
     "cohort": among("drugs"),
     "cohort where": among("drugs", where=M1, at_least=2),
     "cohort after": among("drugs", where=M1, after={"of": "visits", "where": FLU, "within_days": 90}),
@@ -217,6 +223,22 @@ PRICES = {
     "bounds by the manifest": asking({"m": {"mean": "dose"}}, "drugs", group_by=["drug"]),
 }
 
+# Whose parts add up to one total, so that tidying has something to share out.
+ADDS_UP = asking(
+    {
+        "rows": {"count": "events"},
+        "units": {"histogram": "unit"},
+        "young": {"proportion": YOUNG},
+        "persons": {"count": "persons"},
+        "top": {"top": "unit", "k": 3},
+        "s": {"sum": "age"},
+        "q": {"quantile": "cost", "at": [0.2, 0.8]},
+    },
+    group_by=["sex"],
+    privacy={"epsilon": 20},
+)
+PRICES["adds up"] = ADDS_UP
+
 EVERY: dict[str, Json] = {**STATISTICS, **KEYS_OF, **FILTERS, **BUILT, **PRICES}
 # Asked once before a profile is bought, when bounds are defaults, and again after, when they are proposed.
 BEFORE_PROFILE = ("count events", "key value", "keys", "undeclared key", "bounds by the manifest", "built count")
@@ -301,6 +323,29 @@ STRICT = {
     "templates": [{"name": "elders", "query": of_template(LEAST_AGE, SOME_UNITS), "max_epsilon": 0.5}],
     "strict": True,
 }
+# What a study may be held to, and questions within and outside of it.
+PROTOCOL = {
+    "tables": ["visits"],
+    "columns": ["sex", "unit", "cost", "urgent"],
+    "statistics": ["count", "mean"],
+    "max_epsilon": 1,
+    "min_margin": 5,
+}
+ONE = {"epsilon": 0.25}
+HELD: dict[str, Json] = {
+    "within": asking(PERSONS, privacy=ONE, group_by=["unit"], where=URGENT),
+    "another table": asking(PERSONS, "drugs", privacy=ONE),
+    "another column": asking(PERSONS, privacy=ONE, group_by=["region"]),
+    "a column in a filter": asking(PERSONS, privacy=ONE, where=YOUNG),
+    "a table in a cohort": asking(PERSONS, privacy=ONE, where=among("drugs")),
+    "another statistic": asking({"s": {"sum": "cost"}}, privacy=ONE),
+    "too much": asking(PERSONS, privacy={"epsilon": 1.5}),
+    "too exact": asking(PERSONS, privacy={"epsilon": 1}),
+    "a margin too dear": asking(EVENTS, privacy={"margin": {"n": 6}}, bounds=WIDE),
+    "a gaussian margin too dear": asking(EVENTS, privacy={"margin": {"n": 6}, "noise": "gaussian"}, bounds=WIDE),
+    "a margin": asking(PERSONS, privacy={"margin": {"n": 30}}),
+}
+
 TEMPLATES: dict[str, Json] = {
     "template": {"query": of_template(20, ["B"]), "privacy": {"epsilon": 0.5}},
     "template in sql": {

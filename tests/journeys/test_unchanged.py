@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.journeys import questions
-from tests.journeys.fixed import ledger, short_sha256, ward, wordless
+from tests.journeys.fixed import entry, ledger, short_sha256, ward, wordless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,12 +57,14 @@ class Journey:
         self.fail()
         self.run_out()
         self.govern()
+        self.import_again()
 
     def open(self) -> None:
         """Open the studies."""
         self.ward.open_study("plain", epsilon=5000.0, delta=1e-6)
         self.ward.open_study("strict", epsilon=2.0, protocol=questions.STRICT)
         self.ward.open_study("rho", epsilon=3.0, delta=1e-6)
+        self.ward.open_study("held", epsilon=100.0, protocol=questions.PROTOCOL)
         self.ward.open_study("small", epsilon=1.0, protocol={"tables": ["visits"], "max_epsilon": 0.75})
 
     def ask_before_the_profile(self) -> None:
@@ -85,15 +87,17 @@ class Journey:
         return self.ward.send("admin", "POST", "/datasets/ward/profile", {"epsilon": 5})
 
     def ask_every_question(self) -> None:
-        """Ask each question, and again as the release spells it in SQL, which is free; estimate each third."""
+        """Ask each question, and again as the release spells it in SQL, which is free; estimate each sixth."""
         for place, (name, body) in enumerate(questions.EVERY.items()):
-            if place % 3 == 0:
+            if place % 6 == 0:
                 self.estimate("plain", name, body)
             self.ask_twice("plain", name, body)
         for name, body in questions.IN_SQL.items():
             self.ask("plain", name, body)
         for name, body in questions.TEMPLATES.items():
             self.ask("strict", name, body)
+        for name, body in questions.HELD.items():
+            self.ask("held", f"held to a protocol: {name}", body)
         for name in ("rho", "margins gaussian", "undeclared key by rho", "count persons"):
             self.ask("rho", f"of the study rho: {name}", questions.EVERY[name])
         for name in ("many at once", "key period month", "survival", "cohort after", "undeclared key"):
@@ -111,7 +115,7 @@ class Journey:
         for turn, body in enumerate(questions.SPELLINGS):
             self.ask("plain", f"spelling {turn}", body)
         for words in (["round"], ["consistent", "round", "clamp"]):
-            for name in ("many at once", "histogram values", "key value"):
+            for name in ("many at once", "histogram values", "key value", "adds up", "mean"):
                 self.ask("plain", f"{name}, {' '.join(words)}", {**questions.EVERY[name], "post": words})
         for turn, name in enumerate(("key value", "mean", "key value")):
             reply = self.send("plain", QUERIES, questions.EVERY[name], Idempotency_Key="once")
@@ -168,6 +172,17 @@ class Journey:
         do("dora", "GET", "/studies/plain/report")
         self.ward.chance.begin("later", days=180)
         self.ask("plain", "half a year later", questions.asking(questions.EVENTS, privacy={"epsilon": 1.5}))
+
+    def import_again(self) -> None:
+        """Import the sources again: questions are new ones of the next edition, and retries stay on theirs."""
+        self.ward.import_again()
+        self.ask("plain", "of the next edition", questions.EVERY["key value"])
+        reply = self.send("plain", QUERIES, questions.EVERY["key value"], Idempotency_Key="once")
+        self.answers["with a key, of the edition before"] = self.recorded(reply)
+        for name, path in (("entries", "/audit/entries?study=small&limit=7"), ("alerts", "/alerts?limit=5")):
+            shown = self.ward.do("dora", "GET", path)
+            self.answers[f"listed: {name}"] = [entry(item) for item in shown["items"]] + [shown["next"]]
+        self.answers["listed: releases"] = self.ward.do("ada", "GET", "/studies/plain/releases?limit=5")
 
     # One request
 
