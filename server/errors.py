@@ -1,8 +1,17 @@
 """The errors that the server itself raises; `web/problems.py` has the reply to each."""
 
+# One text for every failure after data were read, because the cause may depend on the data.
+QUERY_FAILED = (
+    "The query failed after it was charged. Send the same request again: it resumes without a new charge, up to twice."
+)
+
 
 class ServerError(Exception):
     """Root of the tree."""
+
+
+class SettingsError(ServerError):
+    """A setting is wrong. The text names it and gives the reason."""
 
 
 class NoHome(ServerError):

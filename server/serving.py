@@ -10,14 +10,13 @@ from gunicorn.app.base import BaseApplication
 
 from budgets.actors import SYSTEM
 from budgets.audit import custody, log
-from budgets.errors import BudgetsError, Unavailable
+from budgets.errors import Unavailable
 from budgets.ledger import charges, profiles
-from queries.errors import QueriesError
 from server.app import create_app
-from server.errors import ServerError
+from server.errors import SettingsError
 from server.runtime.dispatching import Dispatcher
 from server.runtime.services import open_ledger
-from server.runtime.settings import SETTINGS, SettingsError
+from server.runtime.settings import SETTINGS
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from budgets.database.connection import Database
     from server.runtime.services import Services
     from server.runtime.settings import Settings
-
-REFUSALS = (SettingsError, ServerError, BudgetsError, QueriesError)
 
 
 def serve(settings: Settings) -> None:

@@ -1,19 +1,15 @@
-"""`rowless`, also as `python -m server.cli`.
+"""`rowless`, also as `python -m server.cli`."""
 
-What is loaded at the start stays until the end. Looking for garbage among it, again and again while it is loaded and
-once more at the end, would take two fifths of the time of a short command.
-"""
-
+import atexit
 import gc
+
+from server.cli.main import main
 
 
 def run() -> None:
-    """Load the commands, and run the one that is asked for."""
-    gc.disable()
-    from server.cli.main import main
-
-    gc.freeze()
-    gc.enable()
+    """Run the command that is asked for."""
+    # What a command loaded stays until its end. Looking for garbage among it once more then would only take time.
+    atexit.register(gc.freeze)
     main(prog_name="rowless")
 
 

@@ -1,4 +1,4 @@
-"""What every command shares: --json, the exit codes, who acts, and progress bars."""
+"""What every command shares: --json, the exit codes and progress bars. It needs neither the engine nor the ledger."""
 
 from __future__ import annotations
 
@@ -6,52 +6,28 @@ import functools
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from budgets.errors import BudgetsError, Invalid, NotFound
-from budgets.identity import commitments, people
+from budgets.errors import BudgetsError
 from queries.errors import InvalidQuery, OutsideProtocol, QueriesError
-from server.errors import QueryFailed, ServerError
-from server.runtime.services import open_services
-from server.runtime.settings import SettingsError, load_settings
-from server.web.problems import QUERY_FAILED
+from server.errors import QUERY_FAILED, QueryFailed, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import sqlalchemy as sa
-
-    from budgets.actors import Actor
     from queries.store.ingest import Progress
-    from server.runtime.services import Services
-    from server.runtime.settings import Settings
 
 REFUSED = 1
-
-
-@contextmanager
-def services() -> Iterator[Services]:
-    """Open the home of the environment's settings for one command."""
-    opened = open_services(settings())
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-def settings() -> Settings:
-    """Return the environment's settings."""
-    return load_settings()
+REFUSALS = (QueriesError, BudgetsError, ServerError, OSError)
 
 
 def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --json and the exit codes.
 
-    The command returns (what is said as JSON, what is said in words), and True after them when what it found out is a
-    failure. A refusal ends with exit code 1 and its reason
-    on standard error; with --json the object on standard output has it too.
+    The command returns `(json, text)` or `(json, text, failed)`. A refusal ends with exit code 1 and its reason on
+    standard error; with --json the object on standard output has the reason too.
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
@@ -59,17 +35,21 @@ def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, as_json: bool, **kwargs: Any) -> None:
         try:
             said, words, *failed = command(*args, **kwargs)
-        except (QueriesError, BudgetsError, ServerError, SettingsError, OSError) as error:
-            reason = reason_of(error)
+        except REFUSALS as error:
             if as_json:
-                click.echo(json.dumps({"error": reason}))
-            click.echo(f"rowless: {reason}", err=True)
-            sys.exit(REFUSED)
+                click.echo(json.dumps({"error": reason_of(error)}))
+            refuse(error)
         click.echo(json.dumps(said) if as_json else _encodable(words))
         if any(failed):
             sys.exit(REFUSED)
 
     return run
+
+
+def refuse(error: Exception) -> NoReturn:
+    """End the command with the reason on standard error and exit code 1."""
+    click.echo(f"rowless: {reason_of(error)}", err=True)
+    sys.exit(REFUSED)
 
 
 def _encodable(words: str) -> str:
@@ -89,28 +69,6 @@ def reason_of(error: Exception) -> str:
             return f"{error.filename}: {error.strerror}"
         case _:
             return str(error)
-
-
-def acting(transaction: sa.Connection, role: str, name: str | None) -> Actor:
-    """Return who a command acts as: the user named by --as, or the only one of the role it needs.
-
-    In a transaction that writes, for it may be time that they go by a new commitment.
-    Whoever can read the home can act as anyone in it; the audit log says on whose behalf.
-    """
-    days = settings().identity_days
-    if name is not None:
-        return commitments.in_force(transaction, people.user(transaction, name), days)
-    known = people.users_of_role(transaction, role)
-    if len(known) == 1:
-        return commitments.in_force(transaction, known[0], days)
-    if not known:
-        raise NotFound(f"this needs a {role}, and there is none: rowless user add NAME --role {role}")
-    raise Invalid("--as", f"say on whose behalf: {', '.join(actor.name for actor in known)}")
-
-
-def as_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --as."""
-    return click.option("--as", "name", metavar="USER", help="On whose behalf (if several could).")(command)
 
 
 @contextmanager

@@ -1,37 +1,47 @@
-"""The command line: `rowless`. Every command says what it did in words, or with --json as one object."""
+"""The command line: `rowless`. Every command reports what it did in words, or with --json as one object.
+
+This is the list of its commands. Each is imported when it is called.
+"""
 
 from __future__ import annotations
 
 import click
 
-from server.cli import alerts, audit, home, identities, profile, query, release, report, study, user
+from server.cli.lazy import Lazy, LazyGroup
+
+COMMANDS = {
+    # The home
+    "init": Lazy("server.cli.init:init", "Make a home: its folder, ledger, signing key and first admin."),
+    "import": Lazy("server.cli.import_:import_", "Import a dataset's sources as its next edition."),
+    "serve": Lazy("server.cli.serve:serve", "Serve the API until stopped."),
+    "recover": Lazy("server.cli.serve:recover", "Close the charges that a crash left open, as spent."),
+    "doctor": Lazy(
+        "server.cli.doctor:doctor", "Check the home: its schema, key, stores, sums and the chain of the audit log."
+    ),
+    "demo": Lazy(
+        "server.cli.demo:demo", "Set up a home with demonstration data, serve it, ask one query and show the answer."
+    ),
+    "demo-data": Lazy("server.cli.demo_data:demo_data", "Write a made-up observatory of general practice into FOLDER."),
+    # People, datasets and studies
+    "user": Lazy("server.cli.user:user", "Add and remove users, each with a role."),
+    "token": Lazy("server.cli.user:token", "Make and revoke access tokens."),
+    "profile": Lazy("server.cli.profile:profile", "Buy a dataset's contribution profile, once for each edition."),
+    "study": Lazy("server.cli.study:study", "Open studies, and decide on them."),
+    # Queries and what they released
+    "query": Lazy("server.cli.query:query", "Ask a query, in SQL or as FILE."),
+    "release": Lazy("server.cli.release:release", "Read what was released."),
+    "certificate": Lazy("server.cli.certificate:certificate", "Write the certificate of a study's release to FILE."),
+    # What the data protection officer reads
+    "audit": Lazy("server.cli.audit.group:audit", "Read the audit log, and check it."),
+    "report": Lazy("server.cli.report:report", "Report what was released and what it could reveal."),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="rowless", prog_name="rowless")
 def main() -> None:
     """Answer statistics queries about data that must not be seen."""
-
-
-for _command in (
-    home.init,
-    home.import_,
-    home.serve,
-    home.demo,
-    home.demo_data,
-    home.recover,
-    home.doctor,
-    user.user,
-    user.token,
-    profile.profile,
-    study.study,
-    query.query,
-    release.release,
-    audit.audit,
-    audit.certificate,
-    report.report,
-):
-    main.add_command(_command)
-audit.audit.add_command(alerts.alerts)
-audit.audit.add_command(identities.identities)
-audit.audit.add_command(identities.erase)

@@ -9,7 +9,8 @@ import click
 from budgets.amounts import offered, rounding
 from budgets.errors import Invalid
 from queries.contribution.profile import histogram_of, likely
-from server.cli.common import acting, as_option, services, with_json
+from server.cli.common import with_json
+from server.cli.home import acting, as_option, services
 from server.cli.study import decimal
 from server.journey.profile import buy
 from server.views.study import noted

@@ -15,7 +15,8 @@ from budgets.errors import BudgetsError, Invalid
 from budgets.governance import forecast, studies
 from queries.errors import InvalidQuery
 from server.api.requests.query import NOISES, AskSchema
-from server.cli.common import acting, services, with_json
+from server.cli.common import with_json
+from server.cli.home import acting, services
 from server.journey import answer
 from server.journey.preparing import Request
 from server.views.table import caveat
@@ -85,7 +86,10 @@ def query(
     post: str | None,
     drowned: float | None,
 ) -> Any:
-    """Ask a query: in SQL, or as FILE with the body of the HTTP request, {"query": ..., "privacy": ...}."""
+    """Ask a query, in SQL or as FILE.
+
+    FILE holds the body of the HTTP request: {"query": ..., "privacy": ...}.
+    """
     bounds = {"cells_per_person": cells_per_person, "events_per_cell": events_per_cell}
     given = {key: bound for key, bound in bounds.items() if bound is not None}
     parts: dict[str, Any] = {"epsilon": epsilon, "rho": rho, "delta": delta, "margin": _targets(margins) or None}

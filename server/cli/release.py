@@ -11,7 +11,8 @@ from budgets.errors import Invalid
 from budgets.governance import studies
 from budgets.ledger import charges
 from server.api.requests.query import parse_post
-from server.cli.common import services, with_json
+from server.cli.common import with_json
+from server.cli.home import services
 from server.cli.query import asker, cost_text, notes_text
 from server.journey import answer, rereading
 from server.views import csv

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.api import replies
-from server.cli.common import acting, as_option, services, with_json
+from server.cli.common import with_json
+from server.cli.home import acting, as_option, services
 from server.reporting import page, regulator
 from server.reporting.report import DATASET, STUDY, assemble
 

@@ -18,7 +18,8 @@ from budgets.governance import approval, forecast, studies
 from budgets.governance.study import MOVES, Terms
 from budgets.loss import Loss, epsilon_text
 from server.api.requests.schemas import ProtocolSchema, roundings_of
-from server.cli.common import acting, as_option, services, with_json
+from server.cli.common import with_json
+from server.cli.home import acting, as_option, services
 from server.journey.preparing import require_askable
 from server.reporting import regulator
 from server.views.study import describe_study, noted
@@ -135,7 +136,7 @@ def _forecast_text(ahead: Forecast) -> str:
 
 @click.group()
 def study() -> None:
-    """Studies."""
+    """Open studies, and decide on them."""
 
 
 @study.command()

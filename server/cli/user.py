@@ -1,4 +1,4 @@
-"""user add, user remove, token new, token revoke."""
+"""`rowless user add`, `user remove`, `token new` and `token revoke`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import click
 
 from budgets.governance import leaving
 from budgets.identity import people
-from server.cli.common import acting, as_option, services, with_json
+from server.cli.common import with_json
+from server.cli.home import acting, as_option, services
 
 
 @click.group()
 def user() -> None:
-    """Users and their roles."""
+    """Add and remove users, each with a role."""
 
 
 @user.command("add")
@@ -47,7 +48,7 @@ def remove(leaver: str, name: str | None) -> Any:
 
 @click.group()
 def token() -> None:
-    """Access tokens."""
+    """Make and revoke access tokens."""
 
 
 @token.command()

@@ -14,8 +14,8 @@ from budgets.database.connection import Database
 from budgets.errors import Unavailable
 from budgets.identity import people
 from budgets.ledger import overruns
-from server.errors import Busy, NoHome
-from server.runtime.settings import SETTINGS, SettingsError
+from server.errors import Busy, NoHome, SettingsError
+from server.runtime.settings import SETTINGS
 from server.runtime.sign_ins import SignIns
 from server.runtime.slots import Fitting
 from server.runtime.stores import Stores

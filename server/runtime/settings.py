@@ -15,12 +15,9 @@ from typing import Any
 
 from budgets.identity import commitments
 from server import webhook
+from server.errors import SettingsError
 
 MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
-
-
-class SettingsError(Exception):
-    """A setting is wrong. The text names it and gives the reason."""
 
 
 @dataclass(frozen=True)

@@ -79,10 +79,6 @@ HTTP = {
     422: ProblemType(422, "invalid-request", "A value is not valid"),
 }
 INTERNAL = ProblemType(500, "internal-error", "The server failed; its log has the cause")
-# One text for every failure after data were read, because the cause may depend on the data.
-QUERY_FAILED = (
-    "The query failed after it was charged. Send the same request again: it resumes without a new charge, up to twice."
-)
 
 
 def register(app: Flask) -> None:
@@ -105,7 +101,7 @@ def _members(error: Exception) -> Iterator[tuple[str, Any]]:
     """Yield the members of a problem beside its status, code and title."""
     match error:
         case server_errors.QueryFailed():
-            yield "detail", QUERY_FAILED
+            yield "detail", server_errors.QUERY_FAILED
         case budget_errors.Unavailable():
             logger.error("the ledger's database failed", exc_info=error)
             yield "detail", "Nothing was partly written. Try again soon."

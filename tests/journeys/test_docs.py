@@ -14,6 +14,7 @@ from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
 from budgets.audit.keys import verifier_key
@@ -297,10 +298,10 @@ def test_every_command_of_the_docs_exists() -> None:
 
     for page in PAGES:
         for command in re.findall(r"(?:^\$ |`)rowless ([a-z-]+)(?: ([a-z-]+))?", page.read_text(), re.MULTILINE):
-            found = main.commands.get(command[0])
+            found = main.get_command(click.Context(main), command[0])
             assert found is not None, (page, command)
-            if hasattr(found, "commands"):
-                assert command[1] in found.commands, (page, command)
+            if isinstance(found, click.Group):
+                assert command[1] in found.list_commands(click.Context(found)), (page, command)
 
 
 def test_every_target_has_its_line_of_help() -> None:

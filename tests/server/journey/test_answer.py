@@ -13,7 +13,7 @@ from budgets.errors import Forbidden, NotApproved, NotFound
 from budgets.identity import people
 from budgets.ledger.charges import Charge
 from server.api.requests.query import AskSchema
-from server.errors import QueryFailed, StoreUnavailable
+from server.errors import QUERY_FAILED, QueryFailed, StoreUnavailable
 from server.journey import answer, preparing
 from server.runtime import slots
 from server.web import problems
@@ -41,7 +41,7 @@ CONSTANT = {
     "title": problems.PROBLEMS[QueryFailed].title,
     "status": 500,
     "code": "query-failed",
-    "detail": problems.QUERY_FAILED,
+    "detail": QUERY_FAILED,
 }
 YEAR_2 = {"column": "year", "op": ">=", "value": 2}
 COSTS = {"costs": {"sum": "cost", "bounds": [0, 1000]}}

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from server.cli.main import main
-from server.runtime.settings import SETTINGS, Settings, SettingsError, load_settings
+from server.errors import SettingsError
+from server.runtime.settings import SETTINGS, Settings, load_settings
 from server.webhook import Address
 from tests.serving import ROOT, environment
 

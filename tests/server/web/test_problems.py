@@ -25,6 +25,7 @@ NEVER_SENT = {
     "TooMuchLost",  # import
     "EngineFailed",  # caught after the charge: answered as QueryFailed
     "NoHome",  # the start
+    "SettingsError",  # the start
     "SchemaOutdated",  # the start
     "Unhealthy",  # doctor
     "NotServing",  # demo

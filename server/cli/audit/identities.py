@@ -1,4 +1,4 @@
-"""audit identities, audit erase: which names are kept, and erasing those that are due."""
+"""`rowless audit identities` and `audit erase`: list the names that are kept, and erase those that are due."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import click
 
 from budgets.audit import log
 from budgets.governance import erasure
-from server.cli.common import acting, as_option, services, with_json
+from server.cli.common import with_json
+from server.cli.home import acting, as_option, services
 
 if TYPE_CHECKING:
     from budgets.governance.erasure import Identity
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @as_option
 @with_json
 def identities(due: bool, name: str | None) -> Any:
-    """List the names that are kept, the oldest first, and since when each has been out of use."""
+    """List the names that are kept, oldest first, and since when each is out of use."""
     with services() as opened:
         days = opened.settings.identity_days
         with opened.database.write() as transaction:
@@ -36,9 +37,10 @@ def identities(due: bool, name: str | None) -> Any:
 @as_option
 @with_json
 def erase(commitments: tuple[str, ...], name: str | None) -> Any:
-    """Erase the names that are due (`rowless audit identities --due` lists them), or those of the commitments given.
+    """Erase the names that are due, or those of the given commitments.
 
-    For good. The log stays whole to the letter, and every budget as it is.
+    `rowless audit identities --due` lists the names that are due. They cannot be brought back. Every entry of the log
+    and every budget stays as it is.
     """
     with services() as opened:
         with opened.database.write() as transaction:

@@ -1,4 +1,4 @@
-"""audit alerts: what the DPO should know of, in words."""
+"""`rowless audit alerts`: what the DPO should know of, in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from budgets.audit import log
 from budgets.errors import Invalid
 from budgets.identity import people
 from server.api.requests.schemas import Moment
-from server.cli.common import acting, as_option, services, with_json
+from server.cli.common import with_json
+from server.cli.home import acting, as_option, services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

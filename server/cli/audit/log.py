@@ -1,0 +1,88 @@
+"""`rowless audit entries` and `audit export`: read the log, and take a copy of it."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from marshmallow import ValidationError
+
+from budgets.audit import custody, log
+from budgets.verify import checkpoint
+from server.api.requests.schemas import Moment
+from server.cli.common import with_json
+from server.cli.home import acting, as_option, services
+from server.views.csv import write_entries_csv
+from server.views.entries import page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def moment(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    """Return a time in the form in which the log keeps times."""
+    try:
+        return None if given is None else str(Moment().deserialize(given))
+    except ValidationError as error:
+        raise click.BadParameter(str(error.messages[0])) from None
+
+
+@click.command()
+@click.option("--study", metavar="STUDY", help="Only entries of this study.")
+@click.option("--actor", metavar="USER", help="Only what this user did.")
+@click.option("--action", metavar="ACTION", help="Only this action, as in query.release.")
+@click.option("--from", "since", metavar="TIME", callback=moment, help="Only from this day or time in UTC on.")
+@click.option("--to", "until", metavar="TIME", callback=moment, help="Only before this day or time in UTC.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option("--cursor", type=click.IntRange(0), help="Start at this index.")
+@click.option("--oldest-first", is_flag=True, help="Go forwards from the start, or from the cursor.")
+@as_option
+@with_json
+def entries(name: str | None, cursor: int | None, limit: int, oldest_first: bool, **filters: str | None) -> Any:
+    """Show entries of the log, the newest first."""
+    with services() as opened:
+        with opened.database.write() as transaction:
+            by = acting(transaction, "dpo", name)
+        shown, following = page(opened.database, by, filters, cursor=cursor, limit=limit, newest_first=not oldest_first)
+    items = [entry.to_json() for entry in shown]
+    return {"items": items, "next": following}, _table(items, following)
+
+
+def _table(items: Sequence[Mapping[str, Any]], following: int | None) -> str:
+    if not items:
+        return "no entry fits"
+    lines = [f"{'index':>8}  {'time (UTC)':<19}  {'who':<12} {'action':<22} what"]
+    for item in items:
+        who = item["actor_name"] or f"erased {item['actor'][:8]}"
+        lines.append(f"{item['index']:>8}  {item['time'][:19]}  {who:<12} {item['action']:<22} {item['summary']}")
+    return "\n".join([*lines, *([] if following is None else [f"more with --cursor {following}"])])
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--csv", "as_csv", is_flag=True, help="A table for people instead.")
+@as_option
+@with_json
+def export(file: Path, name: str | None, *, as_csv: bool) -> Any:
+    """Write the log to FILE as JSON lines, and its signed checkpoint to FILE.checkpoint.
+
+    Each line is an entry's body, byte for byte as it was hashed: that is what `verify` checks. With --csv the file is
+    a table to read, with the names that are known and each entry's hash, and without the facts.
+    """
+    covering = file.with_name(f"{file.name}.checkpoint")
+    with services() as opened:
+        with opened.database.write() as transaction:
+            by = acting(transaction, "dpo", name)
+            log.append(transaction, by, "audit.export", "audit", "the audit log was exported")
+        note = custody.sign(opened.database, opened.settings.key_path)
+        size = checkpoint.read(note).size
+        with opened.database.read() as transaction, file.open("w", encoding="utf-8", newline="\n") as lines:
+            if as_csv:
+                write_entries_csv(lines, itertools.islice(log.every_entry(transaction), size))
+            else:
+                lines.writelines(f"{body}\n" for body in log.every_body(transaction, size))
+        covering.write_text(note, encoding="utf-8", newline="\n")
+    said = {"file": str(file), "checkpoint": str(covering), "entries": size}
+    return said, f"{size} entries were written to {file}, and the checkpoint that covers them to {covering}"

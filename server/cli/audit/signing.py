@@ -1,0 +1,50 @@
+"""`rowless audit checkpoint`, `audit key` and `audit rotate-key`: what the log is signed with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from budgets.audit import custody
+from budgets.verify.checkpoint import read
+from server.cli.common import with_json
+from server.cli.home import acting, as_option, services
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@with_json
+def checkpoint(file: Path | None) -> Any:
+    """Print a signed checkpoint of the log as it is now, or write it to FILE. Keep it: no later log can deny it."""
+    with services() as opened:
+        note = custody.sign(opened.database, opened.settings.key_path)
+    said = read(note)
+    if file is None:
+        words = note.removesuffix("\n")
+    else:
+        file.write_text(note, encoding="utf-8", newline="\n")
+        words = f"a checkpoint of {said.size} entries was written to {file}"
+    return {"origin": said.origin, "size": said.size, "root": said.root.hex(), "note": note}, words
+
+
+@click.command()
+@with_json
+def key() -> Any:
+    """Print the verifier key of the checkpoints: the DPO keeps it."""
+    with services() as opened:
+        found = custody.key_in_force(opened.database, opened.settings.key_path)
+    return {"audit_key": found}, found
+
+
+@click.command("rotate-key")
+@as_option
+@with_json
+def rotate_key(name: str | None) -> Any:
+    """Replace the signing key. The log names the new one, signed for by the old one, and the old one is deleted."""
+    with services() as opened:
+        with opened.database.write() as transaction:
+            by = acting(transaction, "admin", name)
+        made = custody.rotate(opened.database, opened.settings.key_path, by)
+    return {"audit_key": made}, f"checkpoints are signed by a new key from here on; its verifier key:\n{made}"

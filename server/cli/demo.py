@@ -1,0 +1,21 @@
+"""`rowless demo`: the demonstration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from server.cli.common import REFUSALS, refuse
+from server.cli.home import settings
+from server.demo import demonstration
+
+
+@click.command()
+@click.option("--manifest", type=click.Path(path_type=Path), default=Path("demo/rand-hie.toml"), show_default=True)
+def demo(manifest: Path) -> None:
+    """Set up a home with demonstration data, serve it, ask one query and show the answer."""
+    try:
+        demonstration.run(settings(), manifest, click.echo)
+    except REFUSALS as error:
+        refuse(error)

@@ -1,0 +1,106 @@
+"""`rowless import`: import a dataset's sources, and report what was lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from queries.catalog.manifest import read_manifest
+from server.cli.common import progress, with_json
+from server.cli.home import acting, as_option, services
+from server.journey.importing import import_dataset
+from server.runtime import stores
+
+if TYPE_CHECKING:
+    from queries.store.ingest import IdentityReport, ImportReport, TableReport
+
+
+@click.command("import")
+@click.argument("manifest", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--check", is_flag=True, help="Read everything and report the losses; change nothing.")
+@click.option("--accept-losses", is_flag=True, help="Go on where more is lost than the manifest's loss_max.")
+@as_option
+@with_json
+def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) -> Any:
+    """Import a dataset's sources as its next edition.
+
+    Nothing changes unless it finishes. It stops where more than 5% (the manifest's loss_max) of a column's values or of
+    a table's lines would be lost. The report (how many values were unreadable, unknown or out of bounds) is for you
+    alone: it holds exact counts. With the first edition a contribution profile is bought, which is public, unless the
+    manifest says `profile = false`.
+    """
+    declared = read_manifest(manifest)
+    with services() as opened:
+        with opened.database.write() as transaction:
+            by = acting(transaction, "admin", name)
+        if check:
+            with progress() as shown:
+                report, found = stores.check_manifest(opened.settings, declared, shown)
+            words = _report(f"Checked {declared.dataset.name}, nothing was changed", report)
+            stops = bool(found) and not accept_losses
+            if found:
+                stopping = "".join(f"\n  {one}" for one in found)
+                words += f"\n{len(found)} losses beyond loss_max, for which an import would stop:{stopping}"
+            return {"dataset": declared.dataset.name, **_counts(report), "losses": found}, words, stops
+        with progress() as shown:
+            imported = import_dataset(opened, declared, by, shown, accept_losses=accept_losses)
+    edition, report = imported.edition, imported.report
+    said = {
+        "dataset": edition.dataset,
+        "edition": edition.number,
+        **_counts(report),
+        "profile": imported.profile.to_json(),
+    }
+    words = _report(f"Imported {edition.dataset}, edition {edition.number}", report)
+    return said, f"{words}\nThe contribution profile: {imported.profile.words}"
+
+
+def _counts(report: ImportReport) -> dict[str, Any]:
+    tables = {table: dataclasses.asdict(one) for table, one in report.tables.items()}
+    return {"persons": report.persons, "tables": tables, "identity": dataclasses.asdict(report.identity)}
+
+
+def _report(done: str, report: ImportReport) -> str:
+    lines = [f"{done}: {report.persons} persons. For the admin only, exact counts:"]
+    for table, one in report.tables.items():
+        lines.append(f"  {table}: {one.kept} kept of {one.rows} rows{_left_out(one)}")
+        for column, lost in one.columns.items():
+            counts = {what: count for what, count in dataclasses.asdict(lost).items() if what != "first"}
+            found = [f"{count} {what}" for what, count in counts.items() if count]
+            if found:
+                lines.append(f"    {column}: {', '.join(found)}")
+        if one.undescribed:
+            lines.append(f"    {one.undescribed} of its persons are not in the source of persons: no attributes")
+    return "\n".join([*lines, *_identities(report.identity)])
+
+
+def _identities(found: IdentityReport) -> list[str]:
+    lines = []
+    if found.repeated:
+        lines.append(f"  {found.repeated} persons have several rows in the source of persons; the first row counts")
+    if found.contradicting:
+        columns = ", ".join(f"{column}: {persons}" for column, persons in found.contradicting_by_column.items())
+        lines.append(
+            f"  {found.contradicting} persons have rows that contradict each other ({columns}); the first row counts. "
+            "If they are several persons, name more columns in person.id"
+        )
+    if found.case_variants:
+        lines.append(
+            f"  Warning: {found.case_variants} ids differ from another one in upper and lower case only. They are "
+            "different persons here"
+        )
+    return lines
+
+
+def _left_out(one: TableReport) -> str:
+    found = []
+    if one.without_person:
+        found.append(f"{one.without_person} without a person")
+    if one.malformed:
+        found.append(f"{one.malformed} malformed lines besides, the first is line {one.first_malformed}")
+    if one.doubtful:
+        found.append(f"{one.doubtful} doubtful records, the first on line {one.first_doubtful}")
+    return f" ({', '.join(found)})" if found else ""

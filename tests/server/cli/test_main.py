@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from server.cli.lazy import LazyGroup
+from server.cli.main import main
+from tests.serving import ROOT, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENGINE = {"numba", "numpy", "duckdb", "opendp", "pyarrow", "sqlglot"}
+LEDGER = {"sqlalchemy", "alembic", "psycopg"}
+WEB = {"flask", "marshmallow", "gunicorn"}
+
+
+def groups(group: LazyGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], LazyGroup]]:
+    """Yield each lazy group with the words that call it."""
+    yield path, group
+    for name, lazy in group.lazy.items():
+        command = lazy.load()
+        if isinstance(command, LazyGroup):
+            yield from groups(command, (*path, name))
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Return the packages that a command, run as a process of its own, has loaded at its end."""
+    program = (
+        "import sys, atexit; from server.cli.__main__ import run; "
+        "atexit.register(lambda: print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)); "
+        f"sys.argv = ['rowless', *{arguments!r}]; run()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    )
+    return set(ended.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["audit", "--help"]])
+def test_version_and_help_load_no_command(arguments: list[str]) -> None:
+    """The version and the lists of commands need neither the engine, the ledger nor the web."""
+    loaded = loaded_by(*arguments)
+    assert {"server", "click"} <= loaded
+    assert loaded.isdisjoint({*ENGINE, *LEDGER, *WEB, "budgets", "queries"})
+
+
+def test_verify_loads_no_engine_and_no_ledger() -> None:
+    """Checking an export needs neither the engine, the ledger nor the web."""
+    loaded = loaded_by("audit", "verify", "--help")
+    assert "cryptography" in loaded
+    assert loaded.isdisjoint({*ENGINE, *LEDGER, *WEB})
+
+
+def test_group_lists_every_command_with_its_first_sentence() -> None:
+    """The line of each command in its group's help is the first sentence of its own help."""
+    seen = set()
+    for path, group in groups(main):
+        shown = " ".join(CliRunner().invoke(main, [*path, "--help"]).output.split())
+        for name, lazy in group.lazy.items():
+            command = lazy.load()
+            assert command.name == name
+            assert command.help is not None
+            assert lazy.summary == " ".join(command.help.split("\n\n")[0].split()).partition(". ")[0].rstrip(".") + "."
+            assert f"{name} {lazy.summary}" in shown
+            seen.add((*path, name))
+    assert {("query",), ("audit", "verify")} <= seen
+
+
+def test_unknown_command_is_misuse() -> None:
+    """A name that no command has is refused with exit code 2, in a group of commands as well."""
+    for path in ([], ["audit"]):
+        ended = CliRunner().invoke(main, [*path, "nonsense"])
+        assert ended.exit_code == 2
+        assert "No such command 'nonsense'" in ended.output
+    with pytest.raises(click.exceptions.NoArgsIsHelpError):
+        main.make_context("rowless", [])
