@@ -17,7 +17,7 @@ from queries.catalog.schema import Column, Kind, Table, frozen
 from queries.contribution import profile, proposal
 from queries.language import nodes
 from queries.mechanisms import NANO
-from queries.planning import planner
+from queries.planning import noise, planner
 from tests.queries.contribution.test_profile import COLUMNS, DATASET
 
 if TYPE_CHECKING:
@@ -252,4 +252,4 @@ def test_no_bounds_are_proposed_whose_sums_would_overflow() -> None:
     dataset = replace(dataset, persons_max=100_000, tables=frozen({**dataset.tables, "visits": visits}))
     made = planned(dataset, v=nodes.Variance("cost"))
     assert 1 <= made.events_per_cell < last
-    assert all(dataset.persons_max * measure.largest < planner.SUM_MAX for measure in made.measures)
+    assert all(dataset.persons_max * measure.largest < noise.SUM_MAX for measure in made.measures)

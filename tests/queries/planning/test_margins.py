@@ -15,7 +15,8 @@ from budgets import loss
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.language import nodes
 from queries.language.nodes import Margins, Privacy, Target
-from queries.planning import allocation, fingerprint, margins, planner, policy
+from queries.planning import allocation, fingerprint, margins, policy
+from queries.planning.noise import Noise, Terms, sensitivity
 from queries.release import assembly
 from queries.statistics import estimates
 from tests.queries.ward import EVERY, NANO, planned
@@ -122,9 +123,8 @@ def test_whatever_margin_is_asked_it_is_met_at_the_least(
     assert share <= margins.MOST_NANO["rho" if gaussian else "epsilon"]
     less = share - max(share // 100_000, 3)
     if less > 0:
-        made = planner._gaussian if gaussian else planner._laplace
-        measure = output.measures[0]
-        with_less = made(*planner._sensitivities(measure, planner._Frame(cells, events, None, 1, Privacy(1), 1)), less)
+        kind = Noise.GAUSSIAN if gaussian else Noise.LAPLACE
+        with_less = kind.mechanism(sensitivity(output.measures[0], Terms(cells, 1, Privacy(1))), less)
         assert with_less.margin(confidence) > margin
 
 
