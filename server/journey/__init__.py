@@ -1,1 +1,1 @@
-"""The journey of a query, of a profile and of an import. Read `answer.py` first."""
+"""The journeys of a query, of a profile and of an import. Read `answer.py` first."""

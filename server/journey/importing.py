@@ -1,9 +1,9 @@
-"""An import as the custodian sees it: the next edition of a dataset, and with the first a contribution profile.
+"""An import as the custodian sees it: the next edition of a dataset, with a contribution profile for the first.
 
-The edition comes first and stands whatever becomes of the profile. The profile is charged as any other
-(`profile.py`): once. It is bought where the dataset never had one charged, with its first edition or where the
-manifest names its epsilon, so that nothing is spent again by itself; later editions go on with it. If the import dies
-in between, the edition is there without a profile, and `rowless profile` buys one, or resumes the charge that was made.
+The edition comes first, and it stays even if the profile fails. The profile is charged once, like any other
+(`profile.py`). It is bought if the dataset was never charged for one, and either this is its first edition or the
+manifest names an epsilon. Later editions use the same profile, so nothing is spent again without a command. If the
+import dies in between, the edition has no profile, and `rowless profile` buys one or resumes the charge that was made.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIRST = 1
 
 @dataclass(frozen=True)
 class Profiled:
-    """What an import did about the profile: what was `bought`, or why not, in words; `cost` is what is in use."""
+    """Whether an import bought a profile, and why, in words. `cost` and `edition` are of the profile in use."""
 
     bought: bool
     words: str
@@ -46,7 +46,7 @@ class Profiled:
 
 @dataclass(frozen=True)
 class Imported:
-    """An edition, what was lost on the way (for the admin alone), and its profile."""
+    """An edition, its profile, and what the import lost (for the admin alone)."""
 
     edition: Edition
     report: ImportReport
@@ -56,22 +56,22 @@ class Imported:
 def import_dataset(
     services: Services, manifest: Manifest, by: Actor, progress: Progress, *, accept_losses: bool = False
 ) -> Imported:
-    """Import a dataset's sources as its next edition and see to its profile.
+    """Import a dataset's sources as its next edition, and buy its profile if it should have one.
 
-    Nothing changes unless the import of the sources finishes. Raises what `stores.import_manifest` does, and Invalid of
-    an epsilon; nothing that the profile meets, for the edition stands without it.
+    If the import of the sources does not finish, nothing changes. Raises what `stores.import_manifest` raises, and
+    Invalid for a wrong epsilon. Errors of the profile are not raised, because the edition stays without it.
     """
     epsilon_nano = None if manifest.profile is None else amounts.epsilon_nano(manifest.profile, "dataset.profile")
     edition, report = stores.import_manifest(
         services.settings, services.database, manifest, by, progress, accept_losses=accept_losses
     )
-    return Imported(edition, report, _see_to_profile(services, by, manifest, edition, epsilon_nano))
+    return Imported(edition, report, _profile_of(services, by, manifest, edition, epsilon_nano))
 
 
-def _see_to_profile(
+def _profile_of(
     services: Services, by: Actor, manifest: Manifest, edition: Edition, epsilon_nano: int | None
 ) -> Profiled:
-    """Buy the profile that a dataset is to have, or say why not."""
+    """Buy the profile that a dataset should have, or return why not."""
     name = edition.dataset
     later = f"`rowless profile {name} --epsilon {PROFILE}` buys one"
     with services.database.read() as transaction:
@@ -79,23 +79,25 @@ def _see_to_profile(
         charged = profiles.ever_charged(transaction, name)
     if present:
         cost, of = present[0].body["cost"], present[0].subject.edition
-        words = f"it goes on with that of edition {of}, of epsilon {cost['epsilon']:g}; nothing was spent again"
+        words = f"the profile of edition {of} (epsilon {cost['epsilon']:g}) stays in use; nothing was spent again"
         return Profiled(bought=False, words=words, cost=cost, edition=of)
     if epsilon_nano is None:
-        return Profiled(bought=False, words=f"none, as the manifest says: what bounds cut off is unknown; {later}")
+        return Profiled(
+            bought=False, words=f"none, because the manifest asks for none: what bounds cut off is unknown; {later}"
+        )
     if charged:
-        return Profiled(bought=False, words=f"none: one was charged and never finished; {later}")
+        return Profiled(bought=False, words=f"none, because one was charged and never finished; {later}")
     if not manifest.profile_asked and edition.number > FIRST:
-        return Profiled(bought=False, words=f"none was bought with the first edition; {later}")
+        return Profiled(bought=False, words=f"none, because none was bought with the first edition; {later}")
     cap = manifest.dataset.epsilon
     if not manifest.profile_asked and cap < PROFILE * PROFILE_PART:
-        words = f"none: epsilon {PROFILE} would be more than a quarter of the cap, {cap}; name one in the manifest"
+        words = f"none, because epsilon {PROFILE} is more than a quarter of the cap, {cap}; the manifest can name one"
         return Profiled(bought=False, words=words)
     try:
         made = buy(services, by, name, epsilon_nano)
     except QueryFailed:
         words = (
-            f"it failed after it was charged; `rowless profile {name} --epsilon {manifest.profile}` resumes it, free"
+            f"it failed after it was charged; `rowless profile {name} --epsilon {manifest.profile}` resumes it for free"
         )
         return Profiled(bought=False, words=words)
     except (BudgetsError, QueriesError, ServerError) as refusal:

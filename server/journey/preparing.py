@@ -1,6 +1,6 @@
-"""Steps 2 and 3 of a query's journey (`answer.py`): whether it may be asked, and what it would do.
+"""Steps 2 and 3 of a query's journey (`answer.py`): check that it may be asked, and plan it.
 
-All of it is read from the request and from public metadata, so a refusal reveals nothing and costs nothing.
+Both steps read only the request and public metadata, so a refusal reveals nothing and costs nothing.
 """
 
 from __future__ import annotations
@@ -38,37 +38,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What a researcher sends: the query (read from SQL or JSON), what it may spend, and perhaps a key for retries."""
+    """What a researcher sends: the query (read from SQL or JSON), what it may spend, and perhaps a key for retries.
+
+    The question is query and privacy alone. `post` (how to show the answer), `notes` (how this spelling was understood)
+    and `drowned_max` (refuse if a larger share of the numbers is expected to drown) are not part of it.
+    """
 
     query: nodes.Query
     privacy: nodes.Privacy
     key: str | None = None
     in_sql: bool = False
-    post: tuple[str, ...] = ()  # how the answer is to be shown: no part of the question
-    notes: tuple[str, ...] = ()  # what this spelling of it was taken for: no part of the question, nor of the release
-    drowned_max: float | None = (
-        None  # of its numbers a larger share must not be expected to drown: no part of it either
-    )
+    post: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    drowned_max: float | None = None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A permitted request with its plan: everything that is known before data are touched."""
+    """A permitted request with its plan: everything that is known before data are read."""
 
     study: Study
     key: str | None
     store: OpenEdition
-    catalog: Dataset  # with the profile that the plan was made by
+    catalog: Dataset  # with the profile that the plan uses
     plan: Plan
     loss: Loss
     question: Question
 
 
 def prepare(services: Services, actor: Actor, study: str, request: Request) -> Prepared:
-    """Permit and plan a request (steps 2 and 3). Pure but for reading the study and the catalog."""
+    """Permit and plan a request (steps 2 and 3). It reads the study and the catalog, and changes nothing."""
     with services.database.read() as transaction:
         present = permit(transaction, actor, study)
-        # A retry stays on the edition it was first sent for, even if the data were imported anew in between.
+        # A retry stays on the edition of its first attempt, even if the data were imported anew in between.
         asked = None if request.key is None else charges.question_of_key(transaction, study, request.key)
         edition = datasets.current(transaction, present.dataset)
         if asked is not None:
@@ -79,7 +81,7 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
     try:
         query = dates.fill_in(request.query, store.dataset.tables)
         limits = policy.check(query, request.privacy, protocol(present), request.query)
-        # And with the bounds that were proposed then: a profile may have been bought in between.
+        # It also keeps the bounds that were proposed then, even if a profile was bought in between.
         for catalog in known if asked else known[:1]:
             planned = planner.plan(query, catalog, request.privacy, services.settings.max_cells)
             digest = hashlib.sha256(fingerprint.of(planned).encode()).hexdigest()
@@ -105,7 +107,7 @@ def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:
 
 
 def require_askable(store: OpenEdition, protocol: Mapping[str, Any]) -> None:
-    """Raise Invalid when a protocol allows less for one query than any query of the dataset costs now."""
+    """Raise Invalid if a protocol allows less for one query than the cheapest query of the dataset costs."""
     lowest = least_charge.nano(store.dataset, "epsilon")
     limits = {"protocol.max_epsilon": protocol.get("epsilon_nano_max")} | {
         f"protocol.templates.{place}.max_epsilon": one.get("epsilon_nano_max")
@@ -115,12 +117,12 @@ def require_askable(store: OpenEdition, protocol: Mapping[str, Any]) -> None:
         if limit is not None and limit < lowest:
             raise Invalid(
                 field.replace(".", "/"),
-                f"is less than any question of this dataset costs, epsilon {epsilon_text(lowest)}",
+                f"is less than the cheapest query of this dataset costs, epsilon {epsilon_text(lowest)}",
             )
 
 
 def protocol(study: Study) -> Protocol:
-    """Return the allow-list of a study."""
+    """Return what a study allows its queries."""
     kept = study.terms.protocol
     lists = {name: frozenset(kept[name]) for name in ("tables", "columns", "statistics") if name in kept}
     templates = None

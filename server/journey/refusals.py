@@ -1,8 +1,7 @@
-"""Refusals of questions, as entries of the log: what a study may not ask, who may not ask it, a study that may not ask.
+"""Refused queries, as entries of the log: not allowed to this study, not to this user, or not now.
 
-The entry has the code of the refusal and nothing of what was asked: whoever is refused could write anything there. A
-study that does not exist is not named, for the same reason. Bursts of refusals raise an alert
-(`budgets/alerts/bursts.py`).
+The entry has the code of the refusal and nothing of the request, because a user could write anything there. For the
+same reason a study that does not exist is not named. Bursts of refusals raise an alert (`budgets/alerts/bursts.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from budgets.actors import Actor
     from budgets.database.connection import Database
 
-# As in `problems.py`, which knows of the web; a test holds the two together.
+# The codes of `web/problems.py`, which the journey may not import; a test compares the two.
 CODES: dict[type[Exception], str] = {
     NotFound: "not-found",
     Forbidden: "forbidden",
@@ -35,9 +34,9 @@ CODES: dict[type[Exception], str] = {
 
 @contextmanager
 def recorded(database: Database, actor: Actor, study: str, asked: str) -> Iterator[None]:
-    """Write an entry when what is done within is refused, in a transaction of its own. `asked` is "query" or the like.
+    """Write an entry, in a transaction of its own, if the code within raises a refusal. `asked` is "query" or the like.
 
-    Only for what opens no transaction around it.
+    The caller must not have a transaction open.
     """
     try:
         yield

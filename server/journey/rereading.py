@@ -1,4 +1,4 @@
-"""Reading a stored release again: free, and an entry of the audit log each time."""
+"""Reading a stored release again. It is free, and each reading is an entry of the audit log."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ JSON, CSV, CERTIFICATE = "json", "csv", "certificate"
 
 
 def read(services: Services, actor: Actor, study: str, release: str, form: str, post: Sequence[str] = ()) -> Release:
-    """Return a release to who may see it, and log that it was read as `form`, post-processed in these ways.
+    """Return a release to a user who may see it, and log that it was read as `form` with this post-processing.
 
-    The entry is written before anything is returned: where the log cannot be written, nothing is read. Raises NotFound,
-    and then there is nothing to log; Unavailable.
+    The entry is written first: if the log cannot be written, nothing is returned. Raises NotFound (nothing is logged)
+    and Unavailable.
     """
     with services.database.write() as transaction:
         studies.visible(transaction, study, actor)

@@ -1,25 +1,25 @@
-"""A loss in words a DPO can use: what it bounds of an attack on one person, whatever else the attacker knows.
+"""The odds of an attack on one person: how an (epsilon, delta) limits them, whatever else the attacker knows.
 
-(epsilon, delta)-differential privacy says that for two sets of data of which one has one person more, and every set S
-of answers, P(S) <= e^epsilon P'(S) + delta, both ways. For a test that decides from the answers whether a person is in
-the data, this bounds what it finds against what it takes wrongly:
+(epsilon, delta)-differential privacy means: if one set of data has one person more than another, then for every set S
+of answers P(S) <= e^epsilon P'(S) + delta, both ways. A test decides from the answers whether a person is in the data.
+Its true positives (TPR) are limited by its false positives (FPR):
 
     true positives   TPR <= min(e^epsilon FPR + delta, 1 - e^-epsilon (1 - delta - FPR))
                      (Wasserman and Zhou 2010; Kairouz, Oh and Viswanath 2015, theorem 2.1)
     advantage        TPR - FPR <= (e^epsilon - 1 + 2 delta) / (e^epsilon + 1)
-                     (Humphries et al. 2023; it is where the two lines above cross)
+                     (Humphries et al. 2023; the two lines above cross there)
     posterior        q <= m p / (m p + 1 - p), with m = e^epsilon when delta is 0, for a prior belief p (Bayes)
 
-With delta above 0 no bound on the posterior holds for each single answer: with a chance of delta anything may come out.
-It holds for conclusions that are drawn often enough: a conclusion that would be drawn, of persons who are not in the
-data, with a chance of at least f has m = TPR / FPR <= e^epsilon + delta / f. That is what `posterior` returns, for f =
-`RARE`; for delta = 0 it is the formula for every answer.
+If delta is above 0, no bound on the posterior holds for every single answer, because with a chance of delta anything
+may come out. A bound holds for conclusions that are drawn often enough: if a conclusion is drawn with a chance of at
+least f about persons who are not in the data, then m = TPR / FPR <= e^epsilon + delta / f. `posterior` uses f = `RARE`.
+With delta = 0 the bound holds for every answer.
 
-Of a person who is known to be in the data, one fact differs between two worlds by taking the person out and putting
-another in: two steps, and so (2 epsilon, (1 + e^epsilon) delta) (group privacy; Dwork and Roth 2014, theorem 2.2).
+To change one fact about a person who is known to be in the data takes two steps: take the person out and put a changed
+one in. The bound for this is (2 epsilon, (1 + e^epsilon) delta) (group privacy; Dwork and Roth 2014, theorem 2.2).
 
-Every bound is rounded up, so that a risk is never understated: computed in decimals of 50 digits, with a slack far
-beyond their error, and then up to a millionth.
+Every bound is rounded up, so that no risk is understated. It is computed in decimals of 50 digits, gets a slack far
+larger than their error, and is then rounded up to a millionth.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ DIGITS = 50
 SLACK = Decimal("1e-40")
 STEP = Decimal("1e-6")
 ONE = Decimal(1)
-RARE = Decimal("0.001")  # conclusions rarer than this have no bound on the posterior when delta is above 0
+RARE = Decimal("0.001")  # if delta is above 0, the posterior has no bound for conclusions that are rarer than this
 
 BY_EPSILON, BY_RHO, BY_LIMIT = "epsilon", "rho", "limit"
 
 
 @dataclass(frozen=True)
 class Guarantee:
-    """An (epsilon, delta) that holds. `by` is what it follows from: the sum of epsilon, that of rho, or a limit."""
+    """An (epsilon, delta) that holds. `by` names its basis: the sum of epsilon, the sum of rho, or a limit."""
 
     epsilon_nano: int
     delta_atto: int
@@ -65,17 +65,17 @@ class Guarantee:
 
 
 def at_limit(limits: Limits) -> Guarantee:
-    """Return what an account promises, whatever is still charged to it."""
+    """Return what an account guarantees, whatever is charged to it later."""
     return Guarantee(limits.epsilon_nano, limits.delta_atto, BY_LIMIT)
 
 
 def by_epsilon(used: Loss) -> Guarantee | None:
-    """Return what follows from the sum of epsilon; None where a charge has no finite one."""
+    """Return what the sum of epsilon guarantees; None if a charge has no finite epsilon."""
     return None if used.epsilon_nano is None else Guarantee(used.epsilon_nano, used.delta_atto, BY_EPSILON)
 
 
 def by_rho(used: Loss, limits: Limits) -> Guarantee | None:
-    """Return what follows from the sum of rho, converted at the part of delta kept for it; None without such a part."""
+    """Return what the sum of rho guarantees, with the part of delta kept for the conversion; None without that part."""
     for_conversion = limits.delta_atto - limits.delta_keys_atto
     if used.rho_nano == 0:
         return Guarantee(0, used.delta_atto, BY_RHO)
@@ -86,30 +86,30 @@ def by_rho(used: Loss, limits: Limits) -> Guarantee | None:
 
 
 def at_spend(used: Loss, limits: Limits) -> Guarantee:
-    """Return what holds of what was charged so far: of the two accountants' epsilons the smaller one."""
+    """Return what the charges so far guarantee: the accountant with the smaller epsilon counts."""
     found = [one for one in (by_epsilon(used), by_rho(used, limits)) if one is not None]
     assert found, "without a delta for the conversion every charge has a finite epsilon"
     return min(found, key=lambda one: (one.epsilon_nano, one.delta_atto))
 
 
 def of_replacing(guarantee: Guarantee) -> Guarantee:
-    """Return what holds of two sets of data in which one person's data differ."""
+    """Return the guarantee for two sets of data that differ in the data of one person."""
     with localcontext(Context(prec=DIGITS, rounding=ROUND_CEILING)):
-        # exp() rounds to the nearest whatever the context says: the next decimal is above. Only e^0 is exact.
+        # exp() rounds to nearest in every context, so the next decimal is an upper bound. Only e^0 is exact.
         factor = guarantee.epsilon.exp().next_plus() if guarantee.epsilon_nano else ONE
         delta = (1 + factor) * guarantee.delta_atto
         return Guarantee(2 * guarantee.epsilon_nano, min(ATTO, math.ceil(delta)), guarantee.by)
 
 
 def advantage(guarantee: Guarantee) -> Decimal:
-    """Return the most by which true positives can exceed false positives in telling who is in the data."""
+    """Return the largest difference of true and false positives that a test of who is in the data can have."""
     with localcontext(Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)):
         factor = guarantee.epsilon.exp()
         return _up((factor - 1 + 2 * guarantee.delta) / (factor + 1), guarantee)
 
 
 def true_positives(guarantee: Guarantee, false_positives: Decimal) -> Decimal:
-    """Return the largest share of persons in the data that a test can find with such a share of wrong finds."""
+    """Return the largest share of true positives that a test can have with this share of false positives."""
     assert 0 <= false_positives <= 1
     with localcontext(Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)):
         factor, delta = guarantee.epsilon.exp(), guarantee.delta
@@ -117,9 +117,9 @@ def true_positives(guarantee: Guarantee, false_positives: Decimal) -> Decimal:
 
 
 def posterior(guarantee: Guarantee, prior: Decimal, rare: Decimal = RARE) -> Decimal:
-    """Return the surest that a belief of strength `prior` can become.
+    """Return how sure a belief of strength `prior` can become at most.
 
-    With delta above 0: by conclusions that have a chance of at least `rare` where the belief is false.
+    If delta is above 0, the bound covers conclusions with a chance of at least `rare` if the belief is false.
     """
     assert 0 <= prior <= 1
     assert 0 < rare <= 1
@@ -129,6 +129,6 @@ def posterior(guarantee: Guarantee, prior: Decimal, rare: Decimal = RARE) -> Dec
 
 
 def _up(bound: Decimal, guarantee: Guarantee) -> Decimal:
-    """Return a bound on a probability, rounded up to a millionth. Only e^0 is exact and needs no slack."""
+    """Return a bound on a probability, rounded up to a millionth. Epsilon 0 needs no slack, because e^0 is exact."""
     slack = SLACK if guarantee.epsilon_nano else 0
     return min(ONE, (bound + slack).quantize(STEP, rounding=ROUND_CEILING))

@@ -1,8 +1,8 @@
 """A guarantee in words: the three criteria of anonymity of WP29 Opinion 05/2014, each with its bound and a sentence.
 
-The opinion asks of a technique whether one can still single out an individual, link records of an individual, and infer
-information about one. Each question is put here to the strongest attacker: one who knows everybody else's data and
-everything else of the person asked for.
+The opinion asks whether, after anonymisation, somebody can still single out an individual, link records of an
+individual, or infer information about an individual. The answers here assume the strongest attacker, who knows all
+other persons' data and everything else about the person in question.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FALSE_POSITIVES = (Decimal("0.001"), Decimal("0.01"), Decimal("0.05"))
 PRIORS = (Decimal("0.01"), Decimal("0.1"), Decimal("0.25"), Decimal("0.5"), Decimal("0.75"), Decimal("0.9"))
 RARE_PICKS, BELIEF, EVEN = Decimal("0.01"), Decimal("0.1"), Decimal("0.5")
-WEAK = Decimal("0.9")  # an advantage beyond which a bound says little by itself
+WEAK = Decimal("0.9")  # above this advantage a bound excludes little by itself
 
 SINGLING_OUT, LINKABILITY, INFERENCE = "singling out", "linkability", "inference"
 QUESTIONS = {
@@ -30,20 +30,20 @@ QUESTIONS = {
     LINKABILITY: "Can a person in another file be recognised as one in these data?",
     INFERENCE: "Can a fact about a person known to be in these data be deduced?",
 }
-ALWAYS = "This holds for every answer: delta is 0 here."
+ALWAYS = "This holds for every answer, because delta is 0."
 BUT_RARELY = (
-    "Beliefs are bounded for conclusions that the answers would lead to with a chance of at least 1 in 1,000 where "
-    "they are false; beside that there is a chance of at most delta ({delta}; of facts 1 + e^epsilon times that) that "
-    "more is revealed."
+    "The bounds on beliefs hold for conclusions that the answers would suggest with a chance of at least 1 in 1,000 if "
+    "they were false. In addition, with a chance of at most delta ({delta}; for facts 1 + e^epsilon times that) more "
+    "is revealed."
 )
 WEAK_WORDS = (
-    "A bound this high excludes little by itself. It is a worst case: reaching it takes an attacker who knows "
-    "everything but the one fact, and answers that all bear on it."
+    "A bound this high excludes little by itself. It is a worst case: only an attacker who knows everything except "
+    "this one fact could reach it, and only if all answers depend on the fact."
 )
 
 
 def percent(bound: Decimal | float) -> str:
-    """Return a probability as a percentage, rounded up; small ones to a hundredth of a percent."""
+    """Return a probability as a percentage, rounded up to a tenth; below 1% to a hundredth."""
     hundredfold = Decimal(str(bound)) * 100
     step = Decimal("0.01") if 0 < hundredfold < 1 else Decimal("0.1")
     text = f"{hundredfold.quantize(step, rounding=ROUND_CEILING):f}"
@@ -51,16 +51,16 @@ def percent(bound: Decimal | float) -> str:
 
 
 def shortened(epsilon: Decimal) -> str:
-    """Return an epsilon, rounded up to a thousandth if that says enough."""
+    """Return an epsilon, rounded up to a thousandth unless it is smaller than that."""
     step = Decimal("0.001")
     shown = epsilon if 0 < epsilon < step else epsilon.quantize(step, rounding=ROUND_CEILING)
     return f"{shown.normalize():f}"
 
 
-def account(balance: Balance) -> dict[str, Any]:
-    """Return an account for a report: limits and sums, both accountants, and what spend and limit mean.
+def describe_account(balance: Balance) -> dict[str, Any]:
+    """Return an account for a report: limits, sums, both accountants, and what spend and limit guarantee.
 
-    What is reserved counts as spent: a query that is under way may have its answer by now.
+    Reserved losses count as spent, because a running query may already have its answer.
     """
     used, limits = balance.used, balance.limits
     by_epsilon, by_rho = attack_odds.by_epsilon(used), attack_odds.by_rho(used, limits)
@@ -74,13 +74,13 @@ def account(balance: Balance) -> dict[str, Any]:
             "epsilon": None if by_epsilon is None else _pair(by_epsilon),
             "rho": None if by_rho is None else _pair(by_rho),
         },
-        "at_spend": of(attack_odds.at_spend(used, limits)),
-        "at_limit": of(attack_odds.at_limit(limits)),
+        "at_spend": describe(attack_odds.at_spend(used, limits)),
+        "at_limit": describe(attack_odds.at_limit(limits)),
     }
 
 
-def of(guarantee: Guarantee) -> dict[str, Any]:
-    """Return what a guarantee means, as JSON values and words."""
+def describe(guarantee: Guarantee) -> dict[str, Any]:
+    """Return a guarantee's bounds on attacks, as JSON values with sentences."""
     within = attack_odds.of_replacing(guarantee)
     return {
         **_pair(guarantee),
@@ -109,7 +109,7 @@ def _pair(guarantee: Guarantee) -> dict[str, float]:
 
 
 def not_below(exact: Fraction) -> float:
-    """Return the float nearest to an exact number whose decimal, as JSON writes it, is not below the number."""
+    """Return the nearest float whose decimal, as JSON writes it, is not below an exact number."""
     nearest = float(exact)
     return nearest if Fraction(repr(nearest)) >= exact else math.nextafter(nearest, math.inf)
 
@@ -127,24 +127,23 @@ def _answers(guarantee: Guarantee, within: Guarantee) -> dict[str, str]:
     return {
         SINGLING_OUT: (
             f"A test that wrongly picks 1% of the persons who are not in the data picks at most {found} of those who "
-            f"are. Its rate of right picks exceeds that of wrong ones by at most "
+            f"are. The rate of right picks exceeds the rate of wrong picks by at most "
             f"{percent(attack_odds.advantage(guarantee))}."
         ),
         LINKABILITY: (
-            f"Who believes with 10% that a person of another file is in these data can become sure to at most {known}; "
-            f"who believes it with 50%, to at most {even}."
+            f"A belief of 10% that a person of another file is in these data can become at most {known}; a belief of "
+            f"50% at most {even}."
         ),
         INFERENCE: (
-            f"Who believes with 10% that something is true of a person in these data can become sure to at most "
-            f"{fact}; who believes it with 50%, to at most {fact_even}. (What the data of others teach about everybody "
-            "aside.)"
+            f"A belief of 10% in a fact about a person in these data can become at most {fact}; a belief of 50% at "
+            f"most {fact_even}. (This leaves out what the data of others reveal about everybody.)"
         ),
     }
 
 
 def _summary(guarantee: Guarantee) -> str:
     if guarantee.epsilon_nano == 0 and guarantee.delta_atto == 0:
-        return "Nothing was spent, and so nothing was revealed of anyone here."
+        return "Nothing was spent, so nothing was revealed about anyone."
     chance = f" and delta {_delta_text(guarantee)}" if guarantee.delta_atto else ""
     words = f"Epsilon {shortened(guarantee.epsilon)}{chance}: a belief of 10% that a person is in the data can "
     words += f"become at most {percent(attack_odds.posterior(guarantee, BELIEF))}."

@@ -1,7 +1,7 @@
 """A report as one page of HTML: self-contained, without scripts, made to be printed on A4.
 
-The page may load nothing and run nothing (its content security policy says so, in the page too, for a file has no
-headers); its one style sheet is named by its hash.
+The page may load nothing and run nothing. Its content security policy forbids it, and stands in the page too, because a
+file has no headers. The policy allows the one style sheet by its hash.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from server.reporting.attack_odds import Guarantee
 
 CONTENT_TYPE = "text/html; charset=utf-8"
 STYLE = resources.files("server.reporting").joinpath("report.css").read_text(encoding="utf-8")
-POINTS = 50  # of each curve
+POINTS = 50  # on each curve
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
 HEADERS = {
@@ -68,13 +68,13 @@ def _curve(meant: dict[str, Any]) -> list[tuple[float, float]]:
     epsilon, delta = (
         math.ceil(Decimal(str(meant[name])) * scale) for name, scale in (("epsilon", NANO), ("delta", ATTO))
     )
-    guarantee = Guarantee(epsilon, min(ATTO, delta), meant["by"])
+    found = Guarantee(epsilon, min(ATTO, delta), meant["by"])
     priors = [Decimal(step) / POINTS for step in range(POINTS + 1)]
-    return [(float(prior), float(attack_odds.posterior(guarantee, prior))) for prior in priors]
+    return [(float(prior), float(attack_odds.posterior(found, prior))) for prior in priors]
 
 
 def _number(value: float | None) -> str:
-    """Return a number as people read it; infinity for an epsilon that is not finite."""
+    """Return a number for people; "infinite" for an epsilon that is not finite."""
     if value is None:
         return "infinite"
     if value == 0:

@@ -1,6 +1,6 @@
-"""What the promise leaves out, and the facts that a regulator asks for, in plain words.
+"""What the promise does not cover, and the facts that a regulator asks for, in plain words.
 
-The titles of `LEFT_OUT` are those of docs/threat-model.md; a test holds them together.
+The titles of `LEFT_OUT` are those of docs/threat-model.md; a test compares them.
 """
 
 from __future__ import annotations
@@ -12,50 +12,51 @@ if TYPE_CHECKING:
 
 LEFT_OUT = {
     "The admin, the machine and the ledger's database are trusted": (
-        "Whoever can read the server's home folder can read the data. The data, the ledger and the logs are "
-        "personal data and must not leave; only releases may be published. What is read there directly leaves no "
-        "entry in the log. An admin can make access tokens; each one is in the log."
+        "A person who can read the server's home folder can read the data. The data, the ledger and the logs are "
+        "personal data and must not leave the server; only releases may be published. Reading the folder directly "
+        "leaves no entry in the log. An admin can make access tokens; the log records each of them."
     ),
     "The source is what it says it is": (
-        "A person with two identifiers in the source counts as two persons. Facts that many persons share, such as "
-        "those of a family or a practice, are not protected as one."
+        "A person with two identifiers in the source counts as two persons. Facts that several persons share, for "
+        "example in a family or a practice, are not protected as the facts of one person."
     ),
     "The catalog is public": (
-        "Names of tables and columns, categories and bounds are shown to every user. If they were taken from the "
-        "data instead of being set beforehand, they reveal what they reveal."
+        "Every user sees the names of tables and columns, the categories and the bounds. If they were taken from the "
+        "data instead of being set beforehand, they reveal something about the data, and the promise does not cover it."
     ),
     "Timing": (
-        "Answers leave at beats counted from the start of their scan, so that small differences do not show. That a "
-        "scan took longer than a beat can show, and so can the load on a shared machine."
+        "Answers leave at fixed times after the start of their scan, so that small differences do not show. It can "
+        "show that a scan took longer than one such interval, and the load on a shared machine can show too."
     ),
     "Failures": (
-        "Whether a query fails for want of memory or time may depend on the data. It is charged in full and says "
-        "nothing more, but that it failed is seen: three times at most for one charge."
+        "Whether a query fails because memory or time run out may depend on the data. It is charged in full, and the "
+        "reply has no details. The failure itself can be seen, at most three times for one charge."
     ),
     "Audit log": (
-        "A change to the log is found by whoever kept an earlier state of it. Keep the state that is named in this "
-        "report, outside the server."
+        "A change to the log is found only by people who kept an earlier state of it. Keep the state that this report "
+        "names outside the server."
     ),
     "What is learnt is not prevented": (
-        "A true statistic about a group says something about its members, whether or not they are in the data. "
-        "That is what statistics are for."
+        "A true statistic about a group reveals something about its members, whether or not they are in the data. "
+        "This is the purpose of statistics."
     ),
 }
 
-TO_ADD = None  # an answer that only the controller has: the page leaves room for it
+TO_ADD = None  # only the controller knows the answer; the page leaves room for it
 OWN_WORK = (
-    "Of the data nothing leaves the server but statistics with noise, in differential privacy for each person with all "
-    "their events, and values of columns without declared ones that reach a threshold with noise. A limit on the loss "
-    "is enforced before data are touched, for the study and, over all studies, for the dataset."
+    "Only two things from the data leave the server: statistics with noise, under differential privacy for each person "
+    "with all their events, and values of columns without declared values whose number of persons, with noise, reaches "
+    "a threshold. A limit on the loss is enforced before data are read, for the study and, over all studies, for the "
+    "dataset."
 )
 LOGGED = (
-    "Access is by role and token. Each decision, question, answer and refused question, and each reading of a release, "
-    "of a report and of the audit log's entries, is an entry of the audit log; so is each token made or revoked."
+    "Access requires a token and a role. The audit log has an entry for each decision, query, answer and refused "
+    "query, for each reading of a release, a report or the log's entries, and for each token that is made or revoked."
 )
 
 
 def facts(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the facts for GDPR articles 5(2), 30 and 35 out of the rest of a report. None: to be added."""
+    """Return the facts for GDPR articles 5(2), 30 and 35, from the rest of a report. None: the controller adds it."""
     return [
         {
             "article": "Article 5(2)",
@@ -88,7 +89,10 @@ def facts(document: dict[str, Any]) -> list[dict[str, Any]]:
                 ("Description of the processing", _description(document)),
                 ("Necessity and proportionality", TO_ADD),
                 ("Risks to the rights and freedoms of persons", _risks(document)),
-                ("Measures", "Noise, limits, approval by a DPO and a log, as above; see what the promise leaves out."),
+                (
+                    "Measures",
+                    "Noise, limits, approval by a DPO and a log, as above; see what the promise does not cover.",
+                ),
                 ("Advice of the data protection officer", TO_ADD),
             ),
         },
@@ -104,12 +108,12 @@ def _decided(document: dict[str, Any]) -> str:
 
 
 def approvals(document: dict[str, Any]) -> list[str]:
-    """Return what DPOs approved, by whom and when, and of which studies the terms in force are not approved."""
+    """Return what DPOs approved, who approved it and when, and which studies have terms that wait for approval."""
     said = [_approval(act) for act in document["history"] if act["approval"]]
     states = {one["id"]: one["state"] for one in document["studies"]}
     approved = dict.fromkeys(act["study"] for act in document["history"] if act["approval"])
     waiting = [study for study in approved if states.get(study) == "draft"]
-    return [*said, *(f"the terms of {study} were changed since, and wait for approval" for study in waiting)]
+    return [*said, *(f"the terms of {study} were changed later and wait for approval" for study in waiting)]
 
 
 def _approval(act: dict[str, Any]) -> str:
@@ -121,7 +125,7 @@ def _approval(act: dict[str, Any]) -> str:
 
 
 def by(act: dict[str, Any]) -> str:
-    """Return who acted, by name where it is still known."""
+    """Return who acted, by name if the name is still kept."""
     return f"{act['name']} ({act['role']})" if act["name"] else f"a {act['role']} whose name was erased"
 
 
@@ -130,14 +134,14 @@ def _limits_of_use(document: dict[str, Any]) -> str:
     if study is None:
         states = [one["state"] for one in document["studies"]]
         return (
-            f"Questions are asked through studies alone, while a DPO's approval holds: {len(states)} were opened, of "
-            f"which {states.count('approved')} are approved. The custodian buys contribution profiles without a study."
+            f"Queries are asked only through studies, while a DPO's approval is in force. {len(states)} studies were "
+            f"opened; {states.count('approved')} are approved. Contribution profiles are bought without a study."
         )
-    return _listed(limits_of_use(study["protocol"]), "The study's protocol allows all that the catalog has.")
+    return _listed(limits_of_use(study["protocol"]), "The study's protocol allows everything in the catalog.")
 
 
 def limits_of_use(protocol: dict[str, Any]) -> list[str]:
-    """Return what a protocol, as it is shown, allows: a sentence's part for each of its parts."""
+    """Return what a protocol allows, in one phrase for each of its parts."""
     said = [
         f"{name}: {', '.join(protocol[name]) or 'none'}"
         for name in ("tables", "columns", "statistics")
@@ -153,14 +157,16 @@ def limits_of_use(protocol: dict[str, Any]) -> list[str]:
             for one in protocol["templates"]
         )
         strict = protocol.get("strict", False)
-        said.append(f"{'these templates and no other query' if strict else 'templates, as offers'}: {named or 'none'}")
+        said.append(f"{'only these templates' if strict else 'templates, as suggestions'}: {named or 'none'}")
     return said
 
 
 def _checked(document: dict[str, Any]) -> str:
     log = document["log"]
-    hashed = f"the hash of the last is {log['last_leaf_hash']}"
-    return f"The audit log, a chain of hashes, has {log['entries']} entries; {hashed}."
+    return (
+        f"The audit log is a chain of hashes. It has {log['entries']} entries; the last entry's hash is "
+        f"{log['last_leaf_hash']}."
+    )
 
 
 def _purposes(document: dict[str, Any]) -> str:
@@ -195,14 +201,14 @@ def _recipients(document: dict[str, Any]) -> str:
     ]
     public = " Contribution profiles: every user of the server." if document["releases"]["profiles"] else ""
     return (
-        "Statistics with noise. Members, who can read them while they are members: "
+        "Statistics with noise. Members, who can read them during their membership: "
         f"{_listed(members, 'none so far')}. "
-        f"Admins and DPOs of the server can read them too.{public} To whom they pass them on, the server cannot know."
+        f"Admins and DPOs of the server can read them too.{public} The server does not know to whom they pass them on."
     )
 
 
 def recipient(one: dict[str, Any]) -> str:
-    """Return who was a member, and from when to when, as far as the log tells it."""
+    """Return a member's name and the days of the membership, as far as the log has them."""
     since, until = (None if one[end] is None else one[end][:10] for end in ("since", "until"))
     if one["name"] is None:
         return f"a member whose name was erased (since {since}, perhaps no longer)"
@@ -215,10 +221,10 @@ def recipient(one: dict[str, Any]) -> str:
 def _time_limits(document: dict[str, Any]) -> str:
     study = document["study"]
     if study is None:
-        return "Those of each study. What was released and what was spent are kept."
+        return "The time limits of each study. The records of what was released and spent are kept."
     return (
-        f"Questions from {study['starts'] or 'approval'} to {study['ends'] or 'closing'}. "
-        "What was released and what was spent are kept."
+        f"Queries from {study['starts'] or 'approval'} to {study['ends'] or 'closing'}. "
+        "The records of what was released and spent are kept."
     )
 
 

@@ -1,6 +1,7 @@
-"""A report as JSON values, out of the ledger and the log alone: nothing here reads the data.
+"""A report as JSON values, from the ledger and the log alone: nothing here reads the data.
 
-Reading one is an entry of the log, written first: so the state of the log that covers a report includes its reading.
+Each reading of a report is an entry of the log. The entry is written first, so the state of the log that the report
+names includes it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 READERS = ("dpo", "admin")
 STUDY, DATASET = accounts.STUDY, accounts.DATASET
-SHOWN_MAX = 10_000  # of releases; the count is of all
+SHOWN_MAX = 10_000  # of releases are listed; the count includes all
 
 
 def assemble(services: Services, actor: Actor, kind: str, name: str, form: str) -> dict[str, Any]:
@@ -36,13 +37,13 @@ def assemble(services: Services, actor: Actor, kind: str, name: str, form: str) 
     people.require_role(actor, *READERS)
     study = name if kind == STUDY else None
     with services.database.write() as transaction:
-        # Raises NotFound, and then there is nothing to log.
+        # Raises NotFound before anything is logged.
         accounts.balance(transaction, kind, name)
         summary = f"the report of the {kind} {name} was read"
         log.append(transaction, actor, "report.read", f"{kind}:{name}", summary, study=study, facts={"form": form})
     with services.database.read() as transaction:
         document = _of_study(services, transaction, name) if kind == STUDY else _of_dataset(services, transaction, name)
-    # Signed now, after all that the report tells was written: it covers the report, and perhaps an entry more.
+    # Signed now, after everything in the report: the checkpoint covers the report, and perhaps later entries.
     signed = custody.sign(services.database, services.settings.key_path)
     document["log"] = {**document["log"], "checkpoint": signed}
     return {**document, "left_out": _left_out(), "regulation": regulator.facts(document)}
@@ -57,7 +58,7 @@ def _of_study(services: Services, transaction: sa.Connection, name: str) -> dict
         "studies": [_of_several(transaction, name)],
         "dataset": _dataset(services, transaction, present.dataset),
         "history": [_act(act) for act in history.acts_of_study(transaction, name)],
-        "accounts": [guarantee.account(own), guarantee.account(shared)],
+        "accounts": [guarantee.describe_account(own), guarantee.describe_account(shared)],
         "releases": _releases(
             history.releases_of(transaction, study=name), [], history.unanswered(transaction, study=name)
         ),
@@ -72,7 +73,7 @@ def _of_dataset(services: Services, transaction: sa.Connection, name: str) -> di
         "studies": [_of_several(transaction, one) for one in history.studies_on(transaction, name)],
         "dataset": described,
         "history": [_act(act) for act in history.acts_of_dataset(transaction, name)],
-        "accounts": [guarantee.account(accounts.balance(transaction, DATASET, name))],
+        "accounts": [guarantee.describe_account(accounts.balance(transaction, DATASET, name))],
         "releases": _releases(
             history.releases_of(transaction, dataset=name),
             history.profiles_of(transaction, name),
@@ -122,7 +123,7 @@ def _dataset(services: Services, transaction: sa.Connection, name: str) -> dict[
 
 
 def _catalog(services: Services, transaction: sa.Connection, name: str) -> Dataset | None:
-    """Return the public schema; None where the store was deleted, of which there is still a report."""
+    """Return the public schema; None if the store was deleted, because the report is still available then."""
     edition = datasets.current(transaction, name)
     try:
         return services.stores.edition(edition).dataset

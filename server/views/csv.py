@@ -1,13 +1,13 @@
 """Releases and audit entries as CSV.
 
-**Formulas.** Spreadsheets run what a cell begins with. A text that begins with one of `= + - @`, a full-width form of
-these, a tab or a line end gets an apostrophe before it, as OWASP advises ("CSV injection"). A text that begins with
-apostrophes and then one of these gets one more, so that taking one away gives the text back. Numbers stay numbers,
-negative ones too. JSON has every text as it is.
+**Formulas.** Spreadsheets run a cell that begins like a formula. A text that begins with one of `= + - @`, a full-width
+form of these, a tab or a line end therefore gets an apostrophe before it, as OWASP advises ("CSV injection"). A text
+that begins with apostrophes followed by one of these gets one more, so that removing one gives the text back. Numbers
+stay numbers, also negative ones. JSON leaves every text as it is.
 
 **Comments.** A release begins with lines that start with `#`: what was asked, what it cost, and all its notes.
-`pandas.read_csv(file, comment="#")` and R's `read.csv(file, comment.char="#")` skip them. A text that holds a `#` is
-quoted, which both readers leave alone (pandas with its default engine; its slow one knows no quotes here).
+`pandas.read_csv(file, comment="#")` and R's `read.csv(file, comment.char="#")` skip them. A text that contains a `#` is
+quoted, and both readers keep it whole (pandas with its default engine; its slow engine ignores quotes here).
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ ENTRY_COLUMNS = ("index", "time", "actor_name", "role", "action", "subject", "st
 _STARTS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 _FORMULA = re.compile(f"'*[{_STARTS}]")
 _QUOTED = re.compile(r'[,;"#\r\n\t]|^\s|\s$')
-# Where a spreadsheet, which knows no comments, would begin a cell within a comment.
+# Where a spreadsheet, which does not skip comments, would begin a cell inside one.
 _CELL_IN_COMMENT = re.compile(f"(?<=[,;\t])(\\s*)(?='*[{_STARTS}])")
 
 
 def wanted(request: Request, *others: str) -> str:
-    """Return the media type a client prefers among JSON and some others."""
+    """Return the media type that a client prefers among JSON and some others."""
     return request.accept_mimetypes.best_match(["application/json", *others], default="application/json")
 
 
 def release_csv(shown: Mapping[str, Any]) -> str:
     """Return a release: comments, then a line for each row, with its keys and all numbers. Never raises.
 
-    A statistic has the columns NAME, NAME_low and NAME_high. What is a list has three for each of its parts: NAME[bin],
-    NAME[bin]_low and so on (likewise NAME[share] and NAME[days]); of the most frequent values four: NAME_1_key,
-    NAME_1_value, NAME_1_low, NAME_1_high. After post-processing the three that were released follow, as raw_value,
-    raw_low and raw_high. NAME_truncation comes last, where the release says what its bounds do. No two columns have one
-    name: a derived name that is taken gets an underscore at its end.
+    A statistic has the columns NAME, NAME_low and NAME_high. A statistic that is a list has three for each part of it:
+    NAME[bin], NAME[bin]_low and so on (likewise NAME[share] and NAME[days]). The most frequent values have four each:
+    NAME_1_key, NAME_1_value, NAME_1_low, NAME_1_high. After post-processing, the three released numbers follow as
+    raw_value, raw_low and raw_high. NAME_truncation comes last, if the release describes what its bounds cut off. All
+    names are different: a derived name that is taken gets an underscore at its end.
     """
     flat = table.flatten(shown)
     text = io.StringIO()
@@ -95,7 +95,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _layout(flat: Table) -> list[tuple[bool, str | None]]:
-    """Return for each column whether it is of the most frequent values, and the truncation that stands after it."""
+    """Return for each column whether it belongs to a `top` statistic, and the truncation that is written after it."""
     lasts = {flat.columns_of(name)[-1] for name in flat.statistics}
     return [
         (column.member == "top", column.truncation if place in lasts else None)
@@ -118,9 +118,9 @@ def _numbers(layout: Iterable[tuple[bool, str | None]], cells: Iterable[Cell], *
 
 
 def _about(shown: Mapping[str, Any], flat: Table) -> Iterator[str]:
-    """Yield what a reader of a release should know, a line for each."""
+    """Yield the lines that describe a release to its reader."""
     if shown.get("rehearsal"):
-        yield "rehearsal: the data were made up, the numbers mean nothing"
+        yield "rehearsal: the data were made up, so the numbers mean nothing"
     places = [f"{name} {shown[name]}" for name in ("study", "dataset", "edition") if shown.get(name) is not None]
     if shown.get("id") is not None:
         places.insert(0, f"release {shown['id']}")
@@ -152,14 +152,14 @@ def _column_text(column: Column) -> str:
 
 
 def entries_csv(found: Iterable[Entry]) -> str:
-    """Return audit entries, one a line, without their facts."""
+    """Return audit entries as CSV, one in each line, without their facts."""
     text = io.StringIO()
     write_entries_csv(text, found)
     return text.getvalue()
 
 
 def write_entries_csv(file: TextIO, found: Iterable[Entry]) -> None:
-    """Write audit entries, one a line, without their facts, in little memory."""
+    """Write audit entries as CSV, one in each line, without their facts. It needs little memory."""
     shown = (entry.to_json() for entry in found)
     _write(file, list(ENTRY_COLUMNS), ([entry[name] for name in ENTRY_COLUMNS] for entry in shown))
 
@@ -169,12 +169,12 @@ def _write(file: TextIO, header: list[str], rows: Iterable[list[Any]]) -> None:
 
 
 def _line(row: Iterable[Any]) -> str:
-    return ",".join(map(field, row)) or '""'  # readers skip an empty line
+    return ",".join(map(field, row)) or '""'  # because readers skip an empty line
 
 
 def field(value: Any) -> str:
-    """Return a value as a field of CSV: numbers as in JSON, null empty, a text so that no spreadsheet runs it."""
-    if type(value) is int or type(value) is float:  # most are, in large answers
+    """Return a value as a field of CSV: numbers as in JSON, null as nothing, texts so that no spreadsheet runs them."""
+    if type(value) is int or type(value) is float:  # first, because large answers hold mostly numbers
         return repr(value)
     if not isinstance(value, str):
         return "" if value is None else _plain(value)
@@ -189,6 +189,6 @@ def _plain(value: Any) -> str:
 
 
 def _comment(text: str) -> str:
-    """Return a text as one line of a comment, in which no spreadsheet finds a formula or the beginning of a quote."""
+    """Return a text as one line of a comment in which no spreadsheet finds a formula or an opening quote."""
     line = " ".join(text.replace('"', "'").split())
     return _CELL_IN_COMMENT.sub(r"\1'", line)

@@ -1,4 +1,4 @@
-"""A page of the audit log, for DPOs. Reading it is itself an entry."""
+"""A page of the audit log, for DPOs. Each reading is an entry of the log, too."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def page(
     limit: int,
     newest_first: bool,
 ) -> tuple[list[Entry], int | None]:
-    """Return a page of the entries that all of the filters fit (`listing.entries`), and the cursor of the next page.
+    """Return a page of the entries that fit all filters (`search.entries`), and the cursor of the next page.
 
     Raises Forbidden.
     """
     people.require_role(by, "dpo")
-    # Not whose entries were asked for: that would be a name.
+    # Whose entries were asked for is left out, because that is a name.
     facts = {name: value for name, value in filters.items() if value is not None and name != "actor"}
     with database.write() as transaction:
         log.append(transaction, by, "audit.read", "audit", "the audit log was read", facts=facts)

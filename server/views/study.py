@@ -37,7 +37,7 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "starts": terms.starts,
         "ends": terms.ends,
         "created_at": study.created_at,
-        # None once a name was erased.
+        # None if the name was erased.
         "opened_by": known.get(study.opened_by),
         "edited_by": sorted({known[one] for one in study.edited_by if one in known}),
         "approved_by": known.get(study.approved_by or ""),
@@ -49,12 +49,12 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
 
 
 def noted(said: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
-    """Return what is said with `notes` on the numbers of the request that were rounded down, if there are any."""
+    """Return a reply, with `notes` on numbers of the request that were rounded down if there are any."""
     return {**said, "notes": list(notes)} if notes else said
 
 
 def _shown_limits(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a part of a protocol with its limits as they were given."""
+    """Return a protocol or a template with its limits as the request gave them."""
     shown = dict(kept)
     if "epsilon_nano_max" in shown:
         shown["max_epsilon"] = shown.pop("epsilon_nano_max") / NANO

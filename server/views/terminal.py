@@ -1,8 +1,8 @@
 """An answer as a table for a terminal.
 
-Each number is printed so that what is printed holds the whole interval: `1,963 [1,940 to 1,970]`, or `2,961 ± 6` where
-both sides are equally long. A number that is not whole has as many digits as show two digits of its interval's half
-width; the ends are rounded outwards.
+The printed number always covers the whole interval: `1,963 [1,940 to 1,970]`, or `2,961 ± 6` if both sides are equally
+long. A number that is not whole has as many digits as are needed to show two digits of half its interval's width; the
+ends are rounded outwards.
 """
 
 from __future__ import annotations
@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     from server.views.table import Cell, Label, Table
 
 UNKNOWN = "(unknown)"
-MARK = " *"  # on the name of a statistic that a line under the table says more of
-HEADINGS = {"bins": "bin", "top": "value", "quantiles": "at", "survival": "until day"}  # of the parts of a list
-DIGITS_MAX = 15  # after the point: a float has no more
-_EXACT = Context(prec=700)  # every float in full
+MARK = " *"  # after the name of a statistic that a line under the table explains
+HEADINGS = {
+    "bins": "bin",
+    "top": "value",
+    "quantiles": "at",
+    "survival": "until day",
+}  # the headings for the parts of a list
+DIGITS_MAX = 15  # after the decimal point, because a float has no more
+_EXACT = Context(prec=700)  # enough for the decimal of every float
 
 
 def as_table(shown: Mapping[str, Any]) -> str:
     """Return a release as aligned text: its keys and numbers, then a table for each statistic that is a list.
 
-    Under it stands what the contribution bounds do to a statistic that is marked with `*`. Never raises.
+    Lines under the table explain what the contribution bounds cut off from statistics marked with `*`. Never raises.
     """
     flat = table.flatten(shown)
     single = [name for name in flat.statistics if flat.columns[flat.columns_of(name)[0]].member is None]
@@ -38,7 +43,7 @@ def as_table(shown: Mapping[str, Any]) -> str:
 
 
 def _block(flat: Table, names: Sequence[str]) -> str:
-    """Return the statistics that are one number, a line for each row of the answer."""
+    """Return a table of the statistics that are single numbers, with a line for each row of the answer."""
     places = [flat.columns_of(name)[0] for name in names]
     lines = [
         [*map(label_text, row.labels), *(number_text(row.cells[place]) for place in places)]
@@ -50,7 +55,7 @@ def _block(flat: Table, names: Sequence[str]) -> str:
 
 
 def _list_block(flat: Table, name: str) -> str:
-    """Return a statistic that is a list, a line for each of its parts in each row of the answer."""
+    """Return a table of a statistic that is a list, with a line for each of its parts in each row of the answer."""
     places = flat.columns_of(name)
     member = flat.columns[places[0]].member
     assert member is not None
@@ -72,7 +77,7 @@ def _heading(flat: Table, name: str) -> str:
 
 
 def _aligned(headings: list[str], lines: Iterable[list[str]], left: int) -> str:
-    """Return lines with columns of one width; the first `left` of them begin at their left edge."""
+    """Return lines with aligned columns: the first `left` columns to the left, the others to the right."""
     cells = [headings, *lines]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
@@ -86,17 +91,17 @@ def _aligned(headings: list[str], lines: Iterable[list[str]], left: int) -> str:
 
 
 def label_text(label: Label) -> str:
-    """Return a label as people read it."""
+    """Return a label for people."""
     if label is None:
         return UNKNOWN
     if isinstance(label, bool):
         return "true" if label else "false"
-    # Undeclared values come from the data: none of their characters may move the terminal's cursor.
+    # Undeclared values come from the data, and none of their characters may move the terminal's cursor.
     return str(label) if str(label).isprintable() else repr(label)
 
 
 def number_text(cell: Cell) -> str:
-    """Return a number with its interval. What is printed holds the whole interval; ± stands for equal sides only."""
+    """Return a number with its interval. The printed interval covers the whole one; ± is for equal sides only."""
     if cell.value is None:
         return UNKNOWN
     if cell.low is None or cell.high is None:
@@ -115,7 +120,7 @@ def number_text(cell: Cell) -> str:
 
 
 def _unit(value: Decimal, width: Decimal) -> Decimal:
-    """Return one in the last digit that is printed: the second digit of half the interval's width, at most 1."""
+    """Return the unit of the last printed digit: the second digit of half the interval's width, at most 1."""
     half = _EXACT.divide(_EXACT.abs(width), Decimal(2))
     digits = 1 - half.adjusted() if half else -int(_EXACT.normalize(value).as_tuple().exponent)
     return Decimal(1).scaleb(-min(max(digits, 0), DIGITS_MAX))
@@ -127,4 +132,4 @@ def _rounded(number: Decimal, unit: Decimal, rounding: str) -> Decimal:
 
 def _grouped(number: Decimal) -> str:
     text = f"{number:,f}"
-    return text.removeprefix("-") if not number else text  # no -0
+    return text.removeprefix("-") if not number else text  # never -0

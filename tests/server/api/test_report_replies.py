@@ -339,7 +339,7 @@ def test_every_shape_over_the_command_line(lived: Place) -> None:
     limits = {fact["question"]: fact["answer"] for fact in accountability}["Purpose limitation"]
     assert limits == (
         "tables: visits; at most epsilon 0.5 for one query; no count with a margin (at 95%) below 5; "
-        "these templates and no other query: t (at most epsilon 0.5)"
+        "only these templates: t (at most epsilon 0.5)"
     )
 
 

@@ -63,7 +63,7 @@ def test_all_of_a_study_is_shown(home: Home) -> None:
         assert told in text
     for told in ("epsilon 1 and delta 1e-6", "ada", "opened by admin", "tables: years", "statistics: count, mean"):
         assert told in text
-    for told in ("epsilon 0.5 for one query", "below 5", "these templates and no other", "(at most epsilon 0.25)"):
+    for told in ("epsilon 0.5 for one query", "below 5", "only these templates", "(at most epsilon 0.25)"):
         assert told in text
     (template,) = re.findall(r"^  template visits_by_plan: (.*)$", text, re.MULTILINE)
     assert json.loads(template) == QUERY
