@@ -15,7 +15,6 @@ RUN useradd --create-home --uid 1000 rowless \
     && install -d -o rowless -g rowless -m 700 /data /var/cache/rowless
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-index --find-links=/wheels rowless
-COPY --chown=rowless demo /demo
 USER rowless
 WORKDIR /
 ENV ROWLESS_HOME=/data \
@@ -23,7 +22,7 @@ ENV ROWLESS_HOME=/data \
     NUMBA_CACHE_DIR=/var/cache/rowless \
     PYTHONUNBUFFERED=1
 # Compile the kernel now, so that no start has to.
-RUN python -c "from queries import bounding; bounding.warm()"
+RUN python -c "from queries.execution import kernel; kernel.warm()"
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --start-period=20s CMD python -c "import os, urllib.request; \

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     Found = tuple[Integers, Integers, Integers]  # value, low and high in units, one for each release
     Method = Callable[["Data", tuple[float, ...], float, int], list[Found]]
 
-DEMO = Path(__file__).parent.parent / "demo/rand_hie.parquet"
+DEMO = Path(__file__).parent.parent / "server/demo/data/rand_hie.parquet"
 EVENTS_PER_PERSON = 5
 FANOUT = 16
 SHARES: dict[str, tuple[float, ...]] = {

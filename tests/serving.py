@@ -30,6 +30,7 @@ from budgets.verify.spending import Recount
 from queries.catalog.manifest import read_manifest
 from queries.execution.scan_time import Rates
 from server.app import create_app
+from server.demo.setup import MANIFEST
 from server.runtime import rates
 from server.runtime.services import create_home, open_services
 from server.runtime.settings import Settings, load_settings
@@ -335,9 +336,9 @@ def import_file(services: Services, manifest: Path) -> int:
 
 def write_demo_manifest(folder: Path, epsilon: str = "10000.0") -> Path:
     """Write the demonstration's manifest with a larger cap (its sources stay where they are)."""
-    text = (ROOT / "demo" / "rand-hie.toml").read_text()
+    text = (MANIFEST).read_text()
     changed = text.replace("epsilon = 10.0", f"epsilon = {epsilon}\novercommit = true")
-    changed = changed.replace('"rand_hie.parquet"', f'"{ROOT / "demo" / "rand_hie.parquet"}"')
+    changed = changed.replace('"rand_hie.parquet"', f'"{MANIFEST.with_name("rand_hie.parquet")}"')
     assert changed.count(str(ROOT)) == 1
     assert f"epsilon = {epsilon}" in changed
     file = folder / "rand-hie.toml"

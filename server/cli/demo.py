@@ -9,10 +9,16 @@ import click
 from server.cli.common import REFUSALS, refuse
 from server.cli.home import settings
 from server.demo import demonstration
+from server.demo.setup import MANIFEST
 
 
 @click.command()
-@click.option("--manifest", type=click.Path(path_type=Path), default=Path("demo/rand-hie.toml"), show_default=True)
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    default=MANIFEST,
+    help="Another copy of the data.",
+)
 def demo(manifest: Path) -> None:
     """Set up a home with demonstration data, serve it, ask one query and show the answer."""
     try:

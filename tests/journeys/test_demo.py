@@ -8,14 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
+import zipfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 import duckdb
 import pytest
 
-from server.demo.demonstration import OBSERVATORY
 from server.demo.observatory import write_observatory
+from server.demo.setup import MANIFEST, OBSERVATORY
 from server.runtime.settings import SETTINGS
 from tests.ports import free_port
 from tests.serving import PATIENTS, ROOT, Client, ask, environment, through_http
@@ -28,15 +29,26 @@ WAIT_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy what git has of the checkout, as a fresh clone would have it."""
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of what git has, as a fresh clone would, and install it into a folder."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
-    folder = tmp_path_factory.mktemp("checkout")
+    checkout = tmp_path_factory.mktemp("checkout")
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    return folder
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, checkout / name)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(checkout / "dist")]
+    subprocess.run(build, cwd=checkout, check=True, capture_output=True, timeout=WAIT_SECONDS)
+    (wheel,) = (checkout / "dist").iterdir()
+    site = tmp_path_factory.mktemp("installed")
+    zipfile.ZipFile(wheel).extractall(site)
+    return site
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an empty folder, in which somebody runs what is installed."""
+    return tmp_path_factory.mktemp("folder")
 
 
 class Demo:
@@ -65,10 +77,10 @@ class Demo:
 
 
 @contextmanager
-def demo(checkout: Path, port: int, **variables: str) -> Iterator[Demo]:
-    """Run the demonstration in a checkout until the block ends, by default with the home that it has by default."""
+def demo(installed: Path, folder: Path, port: int, **variables: str) -> Iterator[Demo]:
+    """Run the installed demonstration in a folder until the block ends, by default with the home that it has by default."""
     variables = {
-        "PYTHONPATH": str(checkout),
+        "PYTHONPATH": str(installed),
         "PYTHONUNBUFFERED": "1",
         "ROWLESS_HOME": SETTINGS["home"].default,
         "ROWLESS_PORT": str(port),
@@ -76,7 +88,7 @@ def demo(checkout: Path, port: int, **variables: str) -> Iterator[Demo]:
     }
     with subprocess.Popen(
         [sys.executable, "-m", "server.cli", "demo"],
-        cwd=checkout,
+        cwd=folder,
         env=environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -98,7 +110,7 @@ PRINTED = re.compile(
 
 def assert_near_the_truth(text: str) -> None:
     """Check that each printed number lies within three margins of what DuckDB makes of the source."""
-    source = ROOT / "demo" / "rand_hie.parquet"
+    source = MANIFEST.with_name("rand_hie.parquet")
     truth = duckdb.execute(
         "SELECT coins, count(DISTINCT zper), avg((mdvis > 0)::INT) FROM read_parquet(?) GROUP BY coins", [str(source)]
     ).fetchall()
@@ -130,23 +142,23 @@ def assert_all_are_counted(researcher: Client, folder: Path) -> None:
 TOKEN = re.compile(r"^  (researcher|admin|DPO) +(rowless_[0-9a-f]{16}_[A-Za-z0-9_-]{43})", re.MULTILINE)
 
 
-def test_the_demonstration(checkout: Path, tmp_path: Path) -> None:
-    """From a fresh checkout: an answer with margins, three tokens that work, a server until SIGTERM; again: free.
+def test_the_demonstration(installed: Path, folder: Path, tmp_path: Path) -> None:
+    """Installed from its wheel, in an empty folder: an answer with margins, three tokens that work, a server until SIGTERM; again: free.
 
     It is killed halfway first, with half of its tokens written, and goes on from there. While it runs a second one in
     the same home is refused, whatever its port.
     """
     port = free_port()
-    with demo(checkout, port) as cut:
+    with demo(installed, folder, port) as cut:
         cut.read_until("20,190 person-years")
         cut.process.kill()
     assert "Imported rand-hie: 5,912 persons, 20,190 person-years" in cut.text
-    (checkout / "rowless-home" / "demo-tokens.json").write_text('{"admin": "rowless_')
-    with demo(checkout, port) as first:
+    (folder / "rowless-home" / "demo-tokens.json").write_text('{"admin": "rowless_')
+    with demo(installed, folder, port) as first:
         first.read_until("/audit/entries")
         assert "Imported rand-hie" not in first.text
         assert "Imported observatory" in first.text
-        with demo(checkout, free_port()) as twin:
+        with demo(installed, folder, free_port()) as twin:
             twin.read_until(None)
             assert twin.process.wait(30) == 1
         assert "rowless-home is running already (http://127.0.0.1:" in twin.text
@@ -164,7 +176,7 @@ def test_the_demonstration(checkout: Path, tmp_path: Path) -> None:
         assert said.status == 201
         assert_all_are_counted(clients["researcher"], tmp_path)
         assert clients["DPO"].good("GET", "/audit/entries?action=query.release")["items"]
-        assert (checkout / "rowless-home" / "demo-tokens.json").stat().st_mode & 0o077 == 0
+        assert (folder / "rowless-home" / "demo-tokens.json").stat().st_mode & 0o077 == 0
         first.process.terminate()
         first.read_until(None)
         assert "Stopped" in first.text
@@ -172,7 +184,7 @@ def test_the_demonstration(checkout: Path, tmp_path: Path) -> None:
     table = [line for line in first.text.splitlines() if "±" in line]
     with pytest.raises(OSError, match="refused"):
         clients["researcher"].get("/health")
-    with demo(checkout, port) as second:
+    with demo(installed, folder, port) as second:
         second.read_until("/audit/entries")
         assert "Imported" not in second.text
         assert "the same answer, free. Of the study's 3, 1.5 is left." in second.text
@@ -180,12 +192,12 @@ def test_the_demonstration(checkout: Path, tmp_path: Path) -> None:
         assert dict(TOKEN.findall(second.text)) == tokens
 
 
-def test_a_taken_port_is_told(checkout: Path) -> None:
+def test_a_taken_port_is_told(installed: Path, folder: Path) -> None:
     """When the port is taken the demonstration says so and ends with exit code 1."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         port: int = taken.getsockname()[1]
-        with demo(checkout, port, ROWLESS_HOME=str(checkout / "other-home")) as running:
+        with demo(installed, folder, port, ROWLESS_HOME=str(folder / "other-home")) as running:
             running.read_until(None)
             assert running.process.wait(30) == 1
         assert f"port {port} of 127.0.0.1 cannot be used" in running.text
@@ -210,12 +222,12 @@ class Stranger(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_stranger_on_the_port_gets_no_token(checkout: Path) -> None:
+def test_a_stranger_on_the_port_gets_no_token(installed: Path, folder: Path) -> None:
     """When another server answers on the port the demonstration gives up; it sends nobody's token there."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as stranger:
         threading.Thread(target=stranger.serve_forever, daemon=True).start()
-        home = str(checkout / "third-home")
-        with demo(checkout, stranger.server_address[1], ROWLESS_HOME=home) as running:
+        home = str(folder / "third-home")
+        with demo(installed, folder, stranger.server_address[1], ROWLESS_HOME=home) as running:
             running.read_until(None)
             ended = running.process.wait(30)
         stranger.shutdown()
@@ -223,17 +235,38 @@ def test_a_stranger_on_the_port_gets_no_token(checkout: Path) -> None:
     assert ended == 1
 
 
-def test_without_its_data_the_demonstration_says_so(checkout: Path, tmp_path: Path) -> None:
-    """Outside a checkout the demonstration names the file that it misses."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "server.cli", "demo"],
-        cwd=tmp_path,
-        env=environment(PYTHONPATH=str(checkout), ROWLESS_HOME=str(tmp_path / "home2"), ROWLESS_PORT=str(free_port())),
-        capture_output=True,
-        text=True,
-        timeout=WAIT_SECONDS,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert "demo/rand-hie.toml" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_demonstration_names_missing_data(installed: Path, tmp_path: Path) -> None:
+    """Where the manifest or a source is missing, the demonstration names it before it makes anything."""
+    manifest = tmp_path / MANIFEST.name
+    for missing in (manifest, MANIFEST.with_name("rand_hie.parquet")):
+        ended = subprocess.run(
+            [sys.executable, "-m", "server.cli", "demo", "--manifest", str(manifest)],
+            cwd=tmp_path,
+            env=environment(PYTHONPATH=str(installed), ROWLESS_HOME=str(tmp_path / "home")),
+            capture_output=True,
+            text=True,
+            timeout=WAIT_SECONDS,
+            check=False,
+        )
+        assert ended.returncode == 1
+        assert f"needs {tmp_path / missing.name}, which is missing" in ended.stderr
+        assert "--manifest" in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert not (tmp_path / "home").exists()
+        shutil.copy(MANIFEST, manifest)
+
+
+def test_wheel_holds_types_and_templates(installed: Path) -> None:
+    """The wheel has what is no module: py.typed of each package, the pages' templates, the demonstration's data."""
+    for name in ("budgets/py.typed", "queries/py.typed", "server/py.typed", "server/reporting/report.html"):
+        assert (installed / name).is_file(), name
+    kept = {file.relative_to(ROOT) for package in PACKAGES for file in (ROOT / package).rglob("*") if is_kept(file)}
+    assert {name for name in kept if not (installed / name).is_file()} == set()
+
+
+PACKAGES = ("server", "budgets", "queries")
+
+
+def is_kept(file: Path) -> bool:
+    """Return True for a file of the source, False for a folder or a cache."""
+    return file.is_file() and "__pycache__" not in file.parts

@@ -19,8 +19,8 @@ import pytest
 
 from budgets.audit.keys import verifier_key
 from budgets.loss import NANO
-from server.demo.demonstration import OBSERVATORY
 from server.demo.observatory import write_observatory
+from server.demo.setup import MANIFEST, OBSERVATORY
 from server.reporting import attack_odds, guarantee
 from server.runtime.settings import SETTINGS
 from server.web.problems import HTTP, INTERNAL, PROBLEMS
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.serving import Home
 
-PAGES = [ROOT / "README.md", ROOT / "demo" / "ORIGIN.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", MANIFEST.with_name("ORIGIN.md"), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def text_of(name: str) -> str:
@@ -232,7 +232,7 @@ def modules(*folders: str) -> list[Path]:
 def test_every_module_that_is_named_exists(folder: str) -> None:
     """Each module that a page or a docstring names is there: by its path, or by its name in the same package."""
     pages = PAGES if folder == "docs" else modules(folder)
-    near = [folder] if folder in ("budgets", "queries", "server") else ["budgets", "queries", "server", "tests", "demo"]
+    near = [folder] if folder in ("budgets", "queries", "server") else ["budgets", "queries", "server", "tests"]
     known = {path.name for path in modules(*near)}
     wrong = [
         f"{page.relative_to(ROOT)}: {named}"
@@ -263,7 +263,7 @@ def test_no_rule_of_another_document_is_named() -> None:
         ROOT / "pyproject.toml",
         *(ROOT / "server" / "reporting").glob("*.[hc]*"),
     ]
-    texts += modules("budgets", "queries", "server", "benchmarks", "demo", "tests")
+    texts += modules("budgets", "queries", "server", "benchmarks", "tests")
     numbered = re.compile(r"\brules? [0-9]")
     found = [path.relative_to(ROOT).as_posix() for path in texts if numbered.search(path.read_text(encoding="utf-8"))]
     assert found == []

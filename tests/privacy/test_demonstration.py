@@ -18,9 +18,9 @@ from queries.release import assembly
 from queries.statistics import estimates
 from queries.store import ingest
 from server.api.requests.query import AskSchema
-from server.demo.demonstration import ASK, OBSERVATORY
+from server.demo.demonstration import ASK
 from server.demo.observatory import write_observatory
-from tests.serving import ROOT
+from server.demo.setup import MANIFEST, OBSERVATORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ WIDE = Bounds(10**6, 10**4)
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Dataset, Engine]]]:
     """Return both datasets of the demonstration, imported once."""
     folder = tmp_path_factory.mktemp("demonstration")
-    manifests = (ROOT / "demo" / "rand-hie.toml", write_observatory(folder / "data", OBSERVATORY).manifest)
+    manifests = (MANIFEST, write_observatory(folder / "data", OBSERVATORY).manifest)
     found = {}
     for file in manifests:
         read = manifest.read_manifest(file)

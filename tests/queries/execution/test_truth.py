@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Rows = dict[str, NDArray[Any]]
     Truth = Callable[[Rows], tuple[float, float]]
 
-DEMO = ROOT / "demo"
+DEMO = ROOT / "server" / "demo" / "data"
 RELEASES = 300
 FALSE_ALARM = 1e-6
 # As often as 94 times in a hundred at least, by the binomial distribution.

@@ -13,6 +13,7 @@ from budgets.errors import Forbidden, NotApproved, NotFound
 from budgets.identity import people
 from budgets.ledger.charges import Charge
 from server.api.requests.query import AskSchema
+from server.demo.setup import MANIFEST
 from server.errors import QUERY_FAILED, QueryFailed, StoreUnavailable
 from server.journey import answer, preparing
 from server.runtime import slots
@@ -20,7 +21,6 @@ from server.web import problems
 from tests.server.journey.test_slot import RealClock
 from tests.serving import (
     PATIENTS,
-    ROOT,
     application,
     ask,
     damaged,
@@ -107,7 +107,7 @@ def test_noisy_answers_are_near_the_exact_ones(ada: Client) -> None:
             for row in connection.execute(
                 "SELECT CAST(CAST(coins AS INTEGER) AS VARCHAR), count(DISTINCT zper), count(*), sum(mdvis), avg(mdvis)"
                 "FROM read_parquet(?) WHERE year >= 2 GROUP BY 1",
-                [str(ROOT / "demo" / "rand_hie.parquet")],
+                [str(MANIFEST.with_name("rand_hie.parquet"))],
             ).fetchall()
         }
     assert [row["coinsurance"] for row in said["rows"]] == ["0", "25", "50", "95", "100"]

@@ -28,6 +28,7 @@ NEVER_SENT = {
     "SettingsError",  # the start
     "SchemaOutdated",  # the start
     "Unhealthy",  # doctor
+    "NoData",  # demo
     "NotServing",  # demo
     "NotAnswered",  # demo
 }

