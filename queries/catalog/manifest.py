@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,49 @@ def parse(text: str, folder: Path) -> Manifest:
         raise ManifestError("manifest", f"is not TOML: {error}") from error
     top = Section(document, "")
     head = top.section("dataset")
+    about, profile, reading = _head(head)
+    person = top.section("person")
+    identity = _identity(person)
+    own = _columns(person.section("columns", {}), of_person=True)
+    persons = None
+    if "source" in person:
+        persons = _source(person, folder, identity.columns, own, reading)
+    person_title = person.text("title", "One row per person")
+    person.done()
+
+    tables = {PERSONS: Table(PERSONS, frozen(own.columns), person_title)}
+    events: dict[str, Source] = {}
+    listing = top.section("tables")
+    for name in listing:
+        section = listing.section(name)
+        _require_free(listing, name, events)
+        listed = _columns(section.section("columns", {}), of_person=False, taken=own.columns)
+        tables[name] = _table(section, name, {**own.columns, **listed.columns})
+        events[name] = _source(section, folder, _person(section, identity), listed, reading)
+        if not persons and len(events) == 1:  # the persons' attributes are in this source
+            own_readings = own.readings(_reading(section, reading))
+        section.done()
+    listing.done()
+    if not events:
+        raise top.error("tables", "declare at least one table")
+    top.done()
+    if persons:
+        own_readings = dict(persons.readings)
+    return Manifest(
+        replace(about, tables=frozen(tables)),
+        identity,
+        persons,
+        frozen(own.sources),
+        frozen(own_readings),
+        frozen(events),
+        text,
+        profile,
+        profile_asked="profile" in head,
+    )
+
+
+def _head(head: Section) -> tuple[Dataset, Decimal | None, Reading]:
+    """Return the dataset still without tables, what its profile may cost, and how all its sources are read."""
     name = head.text("name")
     if not DATASET_NAME.fullmatch(name):
         raise head.error("name", "use letters, digits, _ and -, at most 63")
@@ -144,60 +187,31 @@ def parse(text: str, folder: Path) -> Manifest:
     profile = _profile(head, epsilon, epsilon_min)
     reading = combined(Reading(), given(head, ("loss_max",)), head)
     head.done()
+    about = Dataset(name, title, epsilon, delta, persons_max, frozen({}), overcommit, epsilon_min, persons_expected)
+    return about, profile, reading
 
-    person = top.section("person")
-    identity = _identity(person)
-    own = _columns(person.section("columns", {}), of_person=True)
-    persons = None
-    if "source" in person:
-        persons = _source(person, folder, identity.columns, own, reading)
-    person_title = person.text("title", "One row per person")
-    person.done()
 
-    tables = {PERSONS: Table(PERSONS, frozen(own.columns), person_title)}
-    events: dict[str, Source] = {}
-    listing = top.section("tables")
-    for table_name in listing:
-        section = listing.section(table_name)
-        if not NAME.fullmatch(table_name) or table_name.lower() in (PERSON, PERSONS):
-            raise listing.error(table_name, "use letters, digits and _, and no name that Rowless uses itself")
-        if table_name.lower() in {other.lower() for other in events}:
-            raise listing.error(table_name, "is declared twice (upper and lower case are the same)")
-        listed = _columns(section.section("columns", {}), of_person=False, taken=own.columns)
-        bounds = section.section("bounds", {})
-        tables[table_name] = Table(
-            table_name,
-            frozen({**own.columns, **listed.columns}),
-            section.text("title", ""),
-            bounds.positive("cells_per_person"),
-            bounds.positive("events_per_cell"),
-            events_expected=section.positive("events_expected"),
-        )
-        bounds.done()
-        events[table_name] = _source(section, folder, _person(section, identity), listed, reading)
-        if not persons and len(events) == 1:  # the persons' attributes are in this source
-            own_readings = own.readings(_reading(section, reading))
-        section.done()
-    listing.done()
-    if not events:
-        raise top.error("tables", "declare at least one table")
-    top.done()
-    dataset = Dataset(
-        name, title, epsilon, delta, persons_max, frozen(tables), overcommit, epsilon_min, persons_expected
+def _require_free(listing: Section, name: str, events: Mapping[str, Source]) -> None:
+    """Raise ManifestError if a table may not have this name."""
+    if not NAME.fullmatch(name) or name.lower() in (PERSON, PERSONS):
+        raise listing.error(name, "use letters, digits and _, and no name that Rowless uses itself")
+    if name.lower() in {other.lower() for other in events}:
+        raise listing.error(name, "is declared twice (upper and lower case are the same)")
+
+
+def _table(section: Section, name: str, columns: Mapping[str, Column]) -> Table:
+    """Return a table of events with its columns, the persons' first."""
+    bounds = section.section("bounds", {})
+    table = Table(
+        name,
+        frozen(columns),
+        section.text("title", ""),
+        bounds.positive("cells_per_person"),
+        bounds.positive("events_per_cell"),
+        events_expected=section.positive("events_expected"),
     )
-    if persons:
-        own_readings = dict(persons.readings)
-    return Manifest(
-        dataset,
-        identity,
-        persons,
-        frozen(own.sources),
-        frozen(own_readings),
-        frozen(events),
-        text,
-        profile,
-        profile_asked="profile" in head,
-    )
+    bounds.done()
+    return table
 
 
 def _profile(head: Section, cap: Decimal, least: Decimal) -> Decimal | None:

@@ -45,6 +45,9 @@ _QUOTE, _LF, _CR, _BLANK, _TAB = 34, 10, 13, 32, 9
 # Places in the array in which the loop keeps its position and returns what it found.
 _CONSUMED, _RECORDS, _LINE, _MALFORMED, _FIRST_MALFORMED, _DOUBTFUL, _FIRST_DOUBTFUL, _WRONG, _OPENED = range(9)
 _UNCLOSED, _TORN = 1, 2
+# Places in the array of one record: the line it has reached, the line of its first quote around a line end (0: none),
+# whether each of its lines would be a record by itself, and the delimiters in its last line.
+_LAST, _QUOTED, _APART, _DELIMITERS = range(4)
 
 
 @dataclass(frozen=True)
@@ -234,102 +237,149 @@ def _find_records(
     """
     size, fields, capacity = len(data), len(slots), len(lines)
     at, line, records = 0, found[_LINE], 0
+    record = np.zeros(4, dtype=np.int64)
     while at < size and records < capacity:
         if data[at] == _LF or data[at] == _CR:  # an empty line
             if data[at] == _CR and at + 1 == size and not final:
                 break
-            if data[at] == _CR and at + 1 < size and data[at + 1] == _LF:
-                at += 1
-            at += 1
+            at = _after_line_end(data, at)
             line += 1
             continue
-        here, field, ended = at, 0, False
-        bad = False
-        first, opened = line, 0  # the record's first line; the line of its first quote around a line end
-        apart, delimiters = True, 0  # whether each line of it would be a record; delimiters in its last line
-        while not ended:
-            start, length, escapes = here, 0, False
-            if here < size and data[here] == _QUOTE:
-                quote_line, closed = line, False
-                here += 1
-                start = here
-                while here < size:
-                    byte = data[here]
-                    if byte == _QUOTE:
-                        if here + 1 == size and not final:
-                            break
-                        if here + 1 < size and data[here + 1] == _QUOTE:
-                            escapes = True
-                            here += 2
-                            continue
-                        closed = True
-                        break
-                    if byte == delimiter:
-                        delimiters += 1
-                    elif byte in (_LF, _CR):
-                        if byte == _CR and here + 1 < size and data[here + 1] == _LF:
-                            here += 1
-                        line += 1
-                        opened = opened if opened else quote_line
-                        apart = apart and delimiters == fields - 1
-                        delimiters = 0
-                    here += 1
-                if not closed:
-                    if final:
-                        found[_WRONG], found[_OPENED] = _UNCLOSED, quote_line
-                    break
-                length = here - start
-                here += 1
-                while here < size and data[here] != delimiter and (data[here] == _BLANK or data[here] == _TAB):
-                    here += 1
-                bad = bad or (here < size and data[here] != delimiter and data[here] != _LF and data[here] != _CR)
-                while here < size and data[here] != delimiter and data[here] != _LF and data[here] != _CR:
-                    here += 1
-            else:
-                while here < size and data[here] != delimiter and data[here] != _LF and data[here] != _CR:
-                    here += 1
-                length = here - start
-            if here == size and not final:
-                break
-            if field < fields and slots[field] >= 0:
-                starts[slots[field], records] = start
-                lengths[slots[field], records] = length
-                doubled[slots[field], records] = escapes
-            field += 1
-            if here < size and data[here] == delimiter:
-                here += 1
-                delimiters += 1
-                continue
-            if here < size:
-                if data[here] == _CR:
-                    if here + 1 == size and not final:
-                        break
-                    if here + 1 < size and data[here + 1] == _LF:
-                        here += 1
-                here += 1
-            ended = True
-        if not ended:
-            line = first
+        record[_LAST], record[_QUOTED], record[_APART], record[_DELIMITERS] = line, 0, 1, 0
+        here, field, bad = _find_fields(data, final, delimiter, slots, starts, lengths, doubled, records, at, record)
+        if here < 0:
+            if final:
+                found[_WRONG], found[_OPENED] = _UNCLOSED, record[_LAST]
             break
+        opened = record[_QUOTED]
         bad = bad or field != fields
         if bad and opened:
             found[_WRONG], found[_OPENED] = _TORN, opened
+            line = record[_LAST]
             break
         if bad:
-            found[_MALFORMED] += 1
-            if found[_FIRST_MALFORMED] == 0:
-                found[_FIRST_MALFORMED] = first
+            _count(found, _MALFORMED, _FIRST_MALFORMED, line)
         else:
-            apart = apart and delimiters == fields - 1 and fields > 1
-            if opened and apart and (fields > 3 or line - first > 1):
-                found[_DOUBTFUL] += 1
-                if found[_FIRST_DOUBTFUL] == 0:
-                    found[_FIRST_DOUBTFUL] = opened
-            lines[records] = first
+            apart = record[_APART] and record[_DELIMITERS] == fields - 1 and fields > 1
+            if opened and apart and (fields > 3 or record[_LAST] - line > 1):
+                _count(found, _DOUBTFUL, _FIRST_DOUBTFUL, opened)
+            lines[records] = line
             records += 1
-        at = here
-        line += 1
+        at, line = here, record[_LAST] + 1
     found[_CONSUMED], found[_RECORDS], found[_LINE] = at, records, line
+
+
+# Inlined: one call per field would cost a fifth of the time.
+@numba.njit(nogil=True, cache=True, inline="always")
+def _find_fields(
+    data: NDArray[np.uint8],
+    final: bool,
+    delimiter: int,
+    slots: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    doubled: NDArray[np.bool_],
+    row: int,
+    at: int,
+    record: NDArray[np.int64],
+) -> tuple[int, int, bool]:
+    """Find the fields of the record at `at`; return where the next one begins, its fields and whether it is malformed.
+
+    The fields go to `row` of `starts`, `lengths` and `doubled`. Returns -1 for an incomplete record; `record[_LAST]` is
+    then the line of the quote that is not closed.
+    """
+    size, here, field, bad = len(data), at, 0, False
+    counted = 0  # of the delimiters so far: the last ones are added to `record` only when it matters
+    while True:
+        start, escapes = here, False
+        if here < size and data[here] == _QUOTE:
+            start = here + 1
+            record[_DELIMITERS] += field - counted
+            counted = field
+            here, escapes = _closing_quote(data, final, delimiter, len(slots), start, record)
+            if here < 0:
+                return -1, field, bad
+            length = here - start
+            here += 1
+            while here < size and data[here] != delimiter and (data[here] == _BLANK or data[here] == _TAB):
+                here += 1
+            after = here
+            here = _plain_end(data, delimiter, here)
+            bad = bad or here > after
+        else:
+            here = _plain_end(data, delimiter, here)
+            length = here - start
+        if here == size and not final:
+            return -1, field, bad
+        if field < len(slots) and slots[field] >= 0:
+            slot = slots[field]
+            starts[slot, row], lengths[slot, row], doubled[slot, row] = start, length, escapes
+        field += 1
+        if here < size and data[here] == delimiter:
+            here += 1
+            continue
+        record[_DELIMITERS] += field - 1 - counted
+        if here < size:
+            if data[here] == _CR and here + 1 == size and not final:
+                return -1, field, bad
+            here = _after_line_end(data, here)
+        return here, field, bad
+
+
+@numba.njit(nogil=True, cache=True)
+def _closing_quote(
+    data: NDArray[np.uint8], final: bool, delimiter: int, fields: int, here: int, record: NDArray[np.int64]
+) -> tuple[int, bool]:
+    """Return the place of the quote that closes a field, and whether quotes are doubled in it; -1 if it is not closed.
+
+    Lines that end within the field are counted in `record`; if it is not closed, `record[_LAST]` is the line it began.
+    """
+    size, escapes, first = len(data), False, record[_LAST]
+    while here < size:
+        byte = data[here]
+        if byte == _QUOTE:
+            if here + 1 == size and not final:
+                break
+            if here + 1 == size or data[here + 1] != _QUOTE:
+                return here, escapes
+            escapes = True
+            here += 2
+            continue
+        if byte == delimiter:
+            record[_DELIMITERS] += 1
+        elif byte in (_LF, _CR):
+            here = _after_line_end(data, here) - 1
+            record[_LAST] += 1
+            if record[_QUOTED] == 0:
+                record[_QUOTED] = first
+            if record[_DELIMITERS] != fields - 1:
+                record[_APART] = 0
+            record[_DELIMITERS] = 0
+        here += 1
+    record[_LAST] = first
+    return -1, escapes
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _plain_end(data: NDArray[np.uint8], delimiter: int, here: int) -> int:
+    """Return the first place from `here` on with a delimiter or a line end, or the end of `data`."""
+    while here < len(data) and data[here] != delimiter and data[here] != _LF and data[here] != _CR:
+        here += 1
+    return here
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _after_line_end(data: NDArray[np.uint8], here: int) -> int:
+    """Return the place after the line end at `here`: CR LF, LF or CR."""
+    return here + 2 if data[here] == _CR and here + 1 < len(data) and data[here + 1] == _LF else here + 1
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(found: NDArray[np.int64], what: int, first: int, line: int) -> None:
+    """Count one record in `found`, and keep the line of the first one."""
+    found[what] += 1
+    if found[first] == 0:
+        found[first] = line
 
 
 @numba.njit(nogil=True, cache=True)

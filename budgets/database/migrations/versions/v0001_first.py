@@ -12,7 +12,16 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make every table."""
+    """Make every table, each after those that it refers to."""
+    _accounts_and_log()
+    _people_and_datasets()
+    _studies()
+    _charges()
+    _members_and_releases()
+
+
+def _accounts_and_log() -> None:
+    """Make the tables of accounts and of the audit log."""
     op.create_table(
         "accounts",
         sa.Column("kind", sa.String(length=8), nullable=False),
@@ -56,6 +65,10 @@ def upgrade() -> None:
     op.create_index(op.f("ix_audit_entries_actor"), "audit_entries", ["actor"], unique=False)
     op.create_index(op.f("ix_audit_entries_at"), "audit_entries", ["at"], unique=False)
     op.create_index(op.f("ix_audit_entries_study"), "audit_entries", ["study"], unique=False)
+
+
+def _people_and_datasets() -> None:
+    """Make the tables of users and datasets."""
     op.create_table(
         "datasets",
         sa.Column("name", sa.String(length=63), nullable=False),
@@ -89,6 +102,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["dataset"], ["datasets.name"], name=op.f("fk_editions_dataset")),
         sa.PrimaryKeyConstraint("dataset", "number", name=op.f("pk_editions")),
     )
+
+
+def _studies() -> None:
+    """Make the tables of studies and tokens."""
     op.create_table(
         "studies",
         sa.Column("id", sa.String(length=63), nullable=False),
@@ -118,6 +135,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user"], ["users.name"], name=op.f("fk_tokens_user")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
     )
+
+
+def _charges() -> None:
+    """Make the tables of charges."""
     op.create_table(
         "charges",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -153,6 +174,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["study"], ["studies.id"], name=op.f("fk_idempotency_keys_study")),
         sa.PrimaryKeyConstraint("study", "key", name=op.f("pk_idempotency_keys")),
     )
+
+
+def _members_and_releases() -> None:
+    """Make the tables of members and releases."""
     op.create_table(
         "members",
         sa.Column("study", sa.String(length=63), nullable=False),
