@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from queries.contribution.profile import EVENTS_MAX, key_of, likely
-from queries.language import nodes
 from queries.mechanisms import NANO
+from queries.statistics import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from queries.binding.keys import CellKey
     from queries.catalog.histograms import Histogram, TableProfile
     from queries.catalog.schema import Table
+    from queries.language import nodes
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def events_lost(table: Table, most: int) -> float | None:
 
 def counts_persons(query: nodes.Query) -> bool:
     """Return True if a query counts only persons, so that events per cell do not matter."""
-    return all(isinstance(one, nodes.Count | nodes.Proportion) and one.of == "persons" for _, one in query.select)
+    return all(registry.of(one).of_persons(one) for _, one in query.select)
 
 
 def _cells(table: Table, profile: TableProfile, keys: Sequence[CellKey], reachable: int) -> Numbers:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,14 +19,14 @@ from queries.language import nodes
 from queries.mechanisms import NANO
 from queries.plan import Counted
 from queries.planning import allocation, drowning, planner
-from queries.statistics import estimates, survival
+from queries.statistics import registry, survival, words
+from queries.statistics.statistic import TENTH, Group
 
 if TYPE_CHECKING:
     from queries.catalog.schema import Dataset
     from queries.plan import Output, Plan
 
 GROUP = 1_000  # of events (or persons), for which margins are compared
-TENTH = 10  # a margin under a tenth of a value is called good
 WORTH_SAYING = 0.9  # a margin that would be narrower by less is not spoken of
 
 
@@ -69,7 +68,7 @@ class Asked:
 def advise(asked: Asked) -> list[str]:
     """Return what is cut off where nobody knows how much, then a sentence or two on each statistic, then the rest."""
     cut = truncation.sentences(asked.plan)
-    unknown = [words for words, how in cut.items() if how is truncation.Truncation.UNKNOWN]
+    unknown = [said for said, how in cut.items() if how is truncation.Truncation.UNKNOWN]
     return [
         *unknown,
         *_on_follow_up(asked.plan),
@@ -77,7 +76,7 @@ def advise(asked: Asked) -> list[str]:
         *_on_rho(asked),
         *filter(None, [drowning.sentence(asked.plan, asked.dataset)]),
         *_on_group_sizes(asked),
-        *(words for words in cut if words not in unknown),
+        *(said for said in cut if said not in unknown),
     ]
 
 
@@ -126,14 +125,9 @@ def _driver(asked: Asked, output: Output) -> str:
 
 def _nothing_but_the_charge(asked: Asked, output: Output, noise: str) -> str:
     """Return what can be said where bounds and company do not matter: the values' range does, and what is spent."""
-    if isinstance(output.statistic, nodes.Sum):
-        (x,) = output.measures[0].factors
-        most = x.column.value(max(abs(x.low), abs(x.high)))
-        return f"{noise} hides that one event can add up to {most:,}; bounds half as wide would halve it."
-    if output.measures[0].factors and not isinstance(output.statistic, nodes.Quantile | nodes.Correlation):
-        x = output.measures[0].factors[0]
-        width = f"{x.column.value(x.low):,} to {x.column.value(x.high):,}"
-        return f"{noise} grows with the range of the values, {width}; a narrower one would lessen it."
+    about_range = registry.of(output.statistic).about_range(output)
+    if about_range is not None:
+        return f"{noise} {about_range}"
     if asked.privacy.currency == "rho":
         return f"{noise} is what hides one person at this rho; four times the rho would halve it."
     return f"{noise} is what hides one person at this epsilon; twice the epsilon would halve it."
@@ -150,42 +144,11 @@ def _effect(asked: Asked, output: Output, other: Plan | None) -> str:
 
 
 def _group_needed(planned: Plan, output: Output) -> str:
-    """Return how large a group must be for a margin under a tenth of the statistic's yardstick (`allocation.py`)."""
+    """Return how large a group must be for the statistic to be exact."""
     persons = TENTH * _relative(planned, output)
-    events = math.sqrt(planned.events_per_cell)  # of a person of the reference group
-    match output.statistic:
-        case nodes.Count("persons"):
-            return f"A group needs {_at_least(persons)} persons for a margin under 10% of its count."
-        case nodes.Count():
-            return f"A group needs {_at_least(persons * events)} events for a margin under 10% of its count."
-        case nodes.Histogram() | nodes.Top():
-            margin = estimates.fixed_margin(output, planned.confidence)
-            return f"A bin needs {_at_least(float(TENTH * margin))} events for a margin under 10% of its count."
-        case nodes.Sum():
-            (x,) = output.measures[0].factors
-            typical = float(allocation.typical(x) * Fraction(x.column.step))
-            return (
-                f"A group needs {_at_least(persons * events)} events of {typical:,g} each "
-                "for a margin under 10% of its sum."
-            )
-        case nodes.Proportion(_, "persons"):
-            return f"A group needs {_at_least(persons)} persons for a margin under 5 percentage points."
-        case nodes.Proportion():
-            return f"A group needs {_at_least(persons * events)} events for a margin under 5 percentage points."
-        case nodes.Survival():
-            return f"A group needs {_at_least(persons)} persons for each of its numbers to be exact to 10% of them."
-        case nodes.Quantile():
-            off = estimates.rank_margin(output, planned.confidence)
-            return f"A group needs {_at_least(2 * TENTH * off)} events for that to be under 5% of them."
-        case nodes.Mean():
-            return f"A group needs {_at_least(persons * events)} events for a margin under a tenth of half the range."
-        case nodes.Correlation():
-            return f"A group needs {_at_least(persons * events)} events for a margin under 0.1."
-        case _:
-            return (
-                f"A group needs {_at_least(persons * events)} events for a margin under 10% "
-                "of what values spread evenly over the range would have."
-            )
+    events = persons * math.sqrt(planned.events_per_cell)  # of a group like the reference group
+    group = Group(persons, events)
+    return registry.of(output.statistic).group_needed(output, group, planned.confidence)
 
 
 # The whole query
@@ -219,19 +182,19 @@ def _on_group_sizes(asked: Asked) -> Iterator[str]:
     needed = {one.name: TENTH * _relative(planned, one) for one in planned.outputs}
     name = max(needed, key=lambda one: needed[one])
     if needed[name] > each:
-        fewer = _at_least(needed[name] / each).removeprefix("at least ")
+        fewer = words.at_least(needed[name] / each).removeprefix("at least ")
         yield (
             f"The dataset has {most:,} persons at most, and there are {planned.cells:,} cells: on average no more than "
-            f"{_number(each)} persons in each, where {name} needs {_number(needed[name])} for a margin under a tenth. "
-            f"{fewer} times fewer cells would do: coarser bins or periods, or fewer keys."
+            f"{words.number(each)} persons in each, where {name} needs {words.number(needed[name])} for a margin under "
+            f"a tenth. {fewer} times fewer cells would do: coarser bins or periods, or fewer keys."
         )
 
 
 def _on_follow_up(planned: Plan) -> Iterator[str]:
     """Yield what a survival curve supposes that does not say when the data end."""
     if planned.built is not None:
-        for words in survival.followed_to_the_last(planned.query, planned.built.values, planned.tables):
-            yield f"{words}."
+        for said in survival.followed_to_the_last(planned.query, planned.built.values, planned.tables):
+            yield f"{said}."
 
 
 # Numbers in words
@@ -243,12 +206,7 @@ def _relative(planned: Plan, output: Output) -> float:
 
 def _margin(output: Output, planned: Plan, group: int) -> str:
     """Return a statistic's margin in words, over a group of so many events (or persons) where it depends on that."""
-    if isinstance(output.statistic, estimates.FIXED):
-        return f"±{float(estimates.fixed_margin(output, planned.confidence)):,g}"
-    if isinstance(output.statistic, nodes.Quantile):
-        return f"±{_number(estimates.rank_margin(output, planned.confidence))} events up or down"
-    of = "persons" if isinstance(output.statistic, nodes.Proportion) and output.statistic.of == "persons" else "events"
-    return f"±{_number(estimates.margin_at(output, group, planned.confidence))} over {group:,} {of}"
+    return registry.of(output.statistic).margin_in_words(output, planned.confidence, group)
 
 
 def _group(output: Output, planned: Plan) -> int:
@@ -266,21 +224,5 @@ def _cost(planned: Plan) -> str:
     return f"rho {float(cost.rho):.3g}" if cost.epsilon is None else f"epsilon {float(cost.epsilon):.3g}"
 
 
-def _number(number: float) -> str:
-    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
 def _times(factor: float) -> str:
     return "twice" if factor < 2.5 else f"{factor:.0f} times"
-
-
-def _at_least(number: float) -> str:
-    """Return a number rounded up to two digits."""
-    if number <= 1:
-        return "at least 1"
-    digits = max(len(str(math.ceil(number))) - 2, 0)
-    return f"at least {math.ceil(number / 10**digits) * 10**digits:,}"

@@ -2,7 +2,7 @@
 
 A number drowns when what it should be is below its margin: its sign is then a matter of chance. For a count that is a
 cell with fewer persons or events than the margin; for a sum one with fewer typical values; for a mean or the like a
-cell so small that the margin is as large as the yardstick of the statistic (`allocation.py`).
+cell so small that the margin is as large as the yardstick of the statistic (`queries/statistics/yardsticks.py`).
 
 How many persons there are in all is known from the dataset's profile, and how many cells each of them touches. Without
 a profile there are `persons_max` of them, each with as much as the bounds let count: more persons than there are and
@@ -26,10 +26,10 @@ from queries.catalog.schema import PERSONS, Kind
 from queries.contribution import proposal
 from queries.contribution.truncation import cells_within_reach
 from queries.errors import WouldDrown
-from queries.language import nodes
 from queries.plan import Counted
 from queries.planning import allocation
-from queries.statistics import estimates
+from queries.statistics import registry
+from queries.statistics.exactness import FixedMargin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,9 +144,10 @@ def _share(plan: Plan, output: Output, spread: Spread) -> float:
     """Return the probability that a number is less than what it needs to be."""
     periods = math.prod(key.size for key in plan.keys if key.column.kind is Kind.DATE)
     numbers, persons = plan.cells // periods, spread.persons / periods
-    if isinstance(output.statistic, nodes.Histogram | nodes.Top):
+    statistic = registry.of(output.statistic)
+    if isinstance(statistic, FixedMargin) and statistic.listed is not None:  # each of the listed counts by itself
         width = output.measures[0].width
-        needed = float(estimates.fixed_margin(output, plan.confidence))
+        needed = float(statistic.fixed_margin(output, plan.confidence))
         together = max(1.0, spread.each / width)  # of a person's events, how many are in one bin
         return _less(needed / together, persons * spread.each / together, numbers * width)
     needed = allocation.relative_margin(output.statistic, output.measures, plan.events_per_cell, plan.confidence)

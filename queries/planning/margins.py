@@ -5,7 +5,7 @@ halving, on the margins of the real mechanisms, in whole billionths: one less wo
 query and the catalog, so the same request finds the same loss.
 
 A statistic that the request does not name is made as exact as the least exact of the named ones, relative to the
-yardsticks in `allocation.py`.
+yardsticks (`queries/statistics/yardsticks.py`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from queries.catalog import codes
 from queries.errors import InvalidQuery
-from queries.language import nodes
-from queries.statistics import estimates
+from queries.statistics import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from queries.language import nodes
     from queries.plan import Output
 
 NANO = 10**9
@@ -38,36 +38,13 @@ def targets(query: nodes.Query, margins: nodes.Margins) -> dict[str, nodes.Targe
         pointer = f"/privacy/margin/{name}"
         if name not in statistics:
             raise InvalidQuery(pointer, f"select has no statistic of this name{codes.nearest(name, statistics)}")
-        statistic = statistics[name]
-        word = nodes.word_of(statistic)
-        if isinstance(statistic, estimates.FIXED):
-            if target.at is not None or target.of_rank:
-                raise InvalidQuery(pointer, f"the margin of a {word} is the same for groups of any size; give a number")
-        elif isinstance(statistic, nodes.Quantile):
-            if not target.of_rank:
-                raise InvalidQuery(
-                    pointer,
-                    "a quantile is exact up to a number of events, whose values nobody knows beforehand; "
-                    'say how many, as in {"events": 50}',
-                )
-        elif target.at is None:
-            group = "persons" if isinstance(statistic, nodes.Proportion) and statistic.of == "persons" else "events"
-            raise InvalidQuery(
-                pointer,
-                f"the margin of a {word} depends on how many {group} it is over; "
-                f'say for how many, as in {{"margin": {target.margin:g}, "at": 1000}}',
-            )
+        registry.of(statistics[name]).require_fitting(statistics[name], target, pointer)
     return dict(margins.targets)
 
 
 def met(output: Output, target: nodes.Target, confidence: float) -> bool:
     """Say whether a statistic as it is planned has the margin asked for."""
-    asked = codes.exact(target.margin, "/privacy/margin")
-    if target.of_rank:
-        return Fraction(estimates.rank_margin(output, confidence)) <= asked
-    if target.at is None:
-        return estimates.fixed_margin(output, confidence) <= asked
-    return Fraction(estimates.margin_at(output, target.at, confidence)) <= asked
+    return registry.of(output.statistic).meets(output, target, confidence)
 
 
 def least(enough: Callable[[int], bool], lowest: int, most: int) -> int | None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from queries.errors import OutsideProtocol
 from queries.language import json_writing, nodes, references, templates
-from queries.statistics import estimates
+from queries.statistics import registry
+from queries.statistics.exactness import FixedMargin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,20 +21,7 @@ if TYPE_CHECKING:
     from queries.plan import Cost, Output
 
 NANO = 10**9
-STATISTICS = (
-    "count",
-    "sum",
-    "mean",
-    "proportion",
-    "variance",
-    "stddev",
-    "quantile",
-    "histogram",
-    "top",
-    "covariance",
-    "correlation",
-    "survival",
-)
+STATISTICS = registry.WORDS
 
 
 @dataclass(frozen=True)
@@ -50,9 +38,6 @@ class Protocol:
     epsilon_nano_max: int | None = None
     margin_min: float | None = None
     templates: tuple[Template, ...] | None = None
-
-
-COUNTS = (nodes.Count, nodes.Histogram, nodes.Top)
 
 
 def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol, *others: nodes.Query) -> Protocol:
@@ -106,9 +91,10 @@ def check_margins(outputs: Iterable[Output], protocol: Protocol) -> None:
     if protocol.margin_min is None:
         return
     for output in outputs:
-        if not isinstance(output.statistic, COUNTS):
+        statistic = registry.of(output.statistic)
+        if not isinstance(statistic, FixedMargin) or not statistic.counts:
             continue
-        margin = estimates.fixed_margin(output, nodes.CONFIDENCE)
+        margin = statistic.fixed_margin(output, nodes.CONFIDENCE)
         if margin < Fraction(protocol.margin_min):
             raise OutsideProtocol(
                 f"/query/select/{output.name}",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from queries.contribution import truncation
 from queries.mechanisms import Rounds
-from queries.statistics import estimates, quantiles
+from queries.statistics import estimates, noisy, quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ def columns(plan: Plan) -> list[dict[str, object]]:
                 "name": output.name,
                 "kind": "statistic",
                 "mechanism": first.mechanism.name,
-                "scale": first.mechanism.scale * estimates.unit(first),
+                "scale": first.mechanism.scale * noisy.unit(first),
                 **estimates.margin(output, plan.confidence),
                 "confidence": plan.confidence,
                 **truncation.of(plan, output).to_json(),

@@ -20,14 +20,15 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from queries.contribution.truncation import Truncation
-from queries.language import nodes
 from queries.release import totals
-from queries.release.totals import LISTS, parts_of
+from queries.release.totals import parts_of
+from queries.statistics import registry
+from queries.statistics.lists import LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from queries.plan import Measure, Output, Plan
+    from queries.plan import Plan
 
     Row = Mapping[str, Any]
     Part = Mapping[str, Any]
@@ -46,7 +47,7 @@ def describe(plan: Plan) -> dict[str, dict[str, Any]]:
     about: dict[str, dict[str, Any]] = {}
     known: list[totals.Total] = []
     for output in plan.outputs:
-        low, high, step = _limits(output)
+        low, high, step = registry.of(output.statistic).limits(output)
         about[output.name] = {"low": low, "high": high, "step": step}
         total = totals.total_of(output)
         if total is not None:
@@ -54,35 +55,6 @@ def describe(plan: Plan) -> dict[str, dict[str, Any]]:
                 known.append(total)
             about[output.name]["total"] = known.index(total)
     return about
-
-
-def _limits(output: Output) -> tuple[float | None, float | None, str | None]:
-    """Return the least and the greatest that a statistic's values can be, and the step of which they are multiples."""
-    first = output.measures[0]
-    match output.statistic:
-        case nodes.Count() | nodes.Histogram() | nodes.Top():
-            return 0, None, "1"
-        case nodes.Proportion() | nodes.Survival():
-            return 0, 1, None
-        case nodes.Variance() | nodes.Stddev():
-            return 0, None, None
-        case nodes.Correlation():
-            return -1, 1, None
-        case nodes.Sum():
-            low, high, step = _values(first)
-            return (0 if low >= 0 else None), (0 if high <= 0 else None), step
-        case nodes.Quantile():
-            return _values(first)
-        case nodes.Mean():
-            return (*_values(first)[:2], None)
-        case _:  # a covariance can be any number
-            return None, None, None
-
-
-def _values(measure: Measure) -> tuple[float, float, str]:
-    """Return the clamping bounds and the step of the column that a measure adds up."""
-    factor = measure.factors[0]
-    return factor.column.value(factor.low), factor.column.value(factor.high), str(factor.column.step)
 
 
 def warnings(plan: Plan, rows: Sequence[Row]) -> list[str]:
@@ -94,7 +66,7 @@ def warnings(plan: Plan, rows: Sequence[Row]) -> list[str]:
             max(part["high"] - part["value"], part["value"] - part["low"]) > abs(part["value"]) / 2 for part in parts
         )
         if wide:
-            what = next((word for member, word in LISTS.items() if member in rows[0][output.name]), "rows")
+            what = next((one.parts for member, one in LISTS.items() if member in rows[0][output.name]), "rows")
             found.append(f"{output.name}: in {wide} of {len(parts)} {what} the margin is more than half of the value")
     return found
 

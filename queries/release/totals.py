@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from queries.binding import predicates
-from queries.language import nodes
 from queries.mechanisms import DiscreteGaussian
+from queries.statistics import registry
+from queries.statistics.lists import LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,13 +37,6 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
     Values = dict[str, list[list[float]]]  # by statistic: in each row, the values of its parts
 
-LISTS = {
-    "bins": "bins",
-    "top": "keys",
-    "quantiles": "quantiles",
-    "survival": "points",
-}  # members with several results, and what they are
-
 
 @dataclass(frozen=True)
 class Total:
@@ -53,22 +47,10 @@ class Total:
 
 
 def total_of(output: Output) -> Total | None:
-    """Return what the numbers of a statistic add up to, if it is something that others can add up to as well.
-
-    A histogram is one if its bins cover every value. That a column which is not declared as nullable has no nulls is
-    the custodian's word; `adjust` does not rely on it.
-    """
+    """Return what the numbers of a statistic add up to, if it is something that others can add up to as well."""
+    if not registry.of(output.statistic).is_view_of_total(output):
+        return None
     first = output.measures[0]
-    match output.statistic:
-        case nodes.Count() | nodes.Proportion():
-            pass
-        case nodes.Histogram():
-            within = first.within
-            assert within is not None
-            if within.edges is not None and (within.edges[0] > 1 or within.edges[-1] <= within.column.size):
-                return None
-        case _:
-            return None
     return Total(first.counted, predicates.ALWAYS if first.where is None else first.where)
 
 

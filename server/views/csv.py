@@ -60,31 +60,36 @@ def release_csv(shown: Mapping[str, Any]) -> str:
 
 
 def _header(flat: Table) -> list[str]:
-    chosen = {*flat.keys, *(column.statistic for column in flat.columns if column.member is None)}
+    chosen = {*flat.keys, *(column.statistic for column in flat.columns if column.listed is None)}
     found = list(flat.keys)
     for name in flat.statistics:
         for place in flat.columns_of(name):
             column = flat.columns[place]
             for ending in _endings(flat, column):
                 derived = f"{_name(column)}{ending}"
-                found.append(derived if derived == name and column.member is None else _free(derived, chosen))
+                found.append(derived if derived == name and column.listed is None else _free(derived, chosen))
         if flat.columns[flat.columns_of(name)[0]].truncation is not None:
             found.append(_free(f"{name}_truncation", chosen))
     return found
 
 
 def _name(column: Column) -> str:
-    if column.member is None:
+    if column.listed is None:
         return column.statistic
     part = _plain(column.part)
-    return f"{column.statistic}_{part}" if column.member == "top" else f"{column.statistic}[{part}]"
+    return f"{column.statistic}_{part}" if column.listed.ranked else f"{column.statistic}[{part}]"
 
 
 def _endings(flat: Table, column: Column) -> list[str]:
     raw = [f"_{end}" for end in table.RAW] if flat.post else []
-    if column.member == "top":
+    if _is_ranked(column):
         return ["_key", "_value", "_low", "_high", *raw]
     return ["", "_low", "_high", *raw]
+
+
+def _is_ranked(column: Column) -> bool:
+    """Say whether a column is of a list whose labels differ from row to row, and stand in a column of their own."""
+    return column.listed is not None and column.listed.ranked
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -95,18 +100,17 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _layout(flat: Table) -> list[tuple[bool, str | None]]:
-    """Return for each column whether it belongs to a `top` statistic, and the truncation that is written after it."""
+    """Return for each column whether it belongs to a ranked list, and the truncation that is written after it."""
     lasts = {flat.columns_of(name)[-1] for name in flat.statistics}
     return [
-        (column.member == "top", column.truncation if place in lasts else None)
-        for place, column in enumerate(flat.columns)
+        (_is_ranked(column), column.truncation if place in lasts else None) for place, column in enumerate(flat.columns)
     ]
 
 
 def _numbers(layout: Iterable[tuple[bool, str | None]], cells: Iterable[Cell], *, post: bool) -> Iterator[Any]:
     """Yield the fields of a row's numbers, in the order of `_header`."""
-    for (of_top, truncation), cell in zip(layout, cells, strict=True):
-        if of_top:
+    for (ranked, truncation), cell in zip(layout, cells, strict=True):
+        if ranked:
             yield cell.label
         yield cell.value
         yield cell.low

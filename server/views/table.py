@@ -1,8 +1,8 @@
 """A release as one flat table: rows of cells, each a value with both ends of its interval.
 
-This module is the only one that knows in which forms a statistic can stand in a release: one number, the bins of a
-histogram, the most frequent values, several quantiles, a survival curve. The terminal's table (`terminal.py`) and the
-CSV (`csv.py`) are made of what `flatten` returns, so they show the same value, low and high.
+A statistic stands in a release as one number, or as one of the lists in `queries/statistics/lists.py`. The terminal's
+table (`terminal.py`) and the CSV (`csv.py`) are made of what `flatten` returns, so they show the same value, low and
+high.
 
 `flatten` never raises for a stored release, whatever it holds: a release that was paid for must be readable. What is
 missing or no finite number is None.
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from queries.statistics.lists import LISTS, Listed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Label = str | int | float | bool | None
 Numeral = int | float | None
 
-# A result with several numbers has one of these members: what they are called, and what names each of them.
-LISTS = {"bins": "bin", "top": "key", "quantiles": "at", "survival": "until"}
 RAW = ("raw_value", "raw_low", "raw_high")
 
 WHOLE_MAX = 10**300  # no release has larger numbers; a float has none either
@@ -39,7 +39,7 @@ class Cell(NamedTuple):
     """One number of an answer: its value and the ends of its interval, each None where it is not known.
 
     `raw` has the three numbers as they were released; they differ from the other three only after post-processing.
-    `label` is the value that is counted, in the most frequent values.
+    `label` is the value that is counted, in a ranked list.
     """
 
     value: Numeral = None
@@ -53,8 +53,8 @@ class Cell(NamedTuple):
 class Column:
     """A column of numbers: a statistic, or one part of a statistic that has several.
 
-    `member` is the list that the part is of (a key of `LISTS`), and `part` is what names it: a bin, a share, a number
-    of days, and of the most frequent values the rank (1, 2, ...). Both are None where the statistic is one number.
+    `listed` is the list that the part is of, and `part` is what names it: a bin, a share, a number
+    of days, and in a ranked list the rank (1, 2, ...). Both are None where the statistic is one number.
     `truncation` says what is known of what bounds cut off: none, profile, asked or unknown; None where a release of
     an earlier version does not say it. `expected_loss` is the share of the value that they are expected to cut off.
     `margin` is the half width of the interval where it is the same for all rows, in the unit `margin_of`: that of the
@@ -62,7 +62,7 @@ class Column:
     """
 
     statistic: str
-    member: str | None = None
+    listed: Listed | None = None
     part: Label = None
     mechanism: str | None = None
     margin: float | None = None
@@ -154,13 +154,13 @@ def flatten(release: Mapping[str, Any]) -> Table:
     )
 
 
-def _column(about: Mapping[str, Any], member: str | None, part: Label) -> Column:
+def _column(about: Mapping[str, Any], listed: Listed | None, part: Label) -> Column:
     margin, margin_of = _numeral(about.get("margin")), "value"
     if margin is None and "margin_events" in about:
         margin, margin_of = _numeral(about["margin_events"]), "events"
     return Column(
         about["name"],
-        member,
+        listed,
         part,
         mechanism=_text(about.get("mechanism")),
         margin=margin,
@@ -172,7 +172,7 @@ def _column(about: Mapping[str, Any], member: str | None, part: Label) -> Column
 
 
 # The type is there because 1, 1.0 and true are equal in Python.
-_Part = tuple[str | None, Label, type]  # the member that lists it, what names it, and of what type that is
+_Part = tuple[Listed | None, Label, type]  # the list it is of, what names it, and of what type that is
 _ALONE: _Part = (None, None, type(None))
 _NOTHING = Cell()
 
@@ -181,18 +181,18 @@ def _parts(result: Any) -> dict[_Part, Cell]:
     """Return the numbers of one result."""
     if not isinstance(result, dict):
         return {}
-    member = None
+    listed = None
     if not result.keys().isdisjoint(LISTS):
-        member = next((member for member in LISTS if isinstance(result.get(member), list)), None)
-    if member is None:
+        listed = next((one for one in LISTS.values() if isinstance(result.get(one.member), list)), None)
+    if listed is None:
         return {_ALONE: _cell(result, None)}
     found: dict[_Part, Cell] = {}
-    for place, part in enumerate(_dicts(result[member]), start=1):
-        name = _label(part.get(LISTS[member]))
-        if member == "top":
-            found[member, place, int] = _cell(part, name)
+    for place, part in enumerate(_dicts(result[listed.member]), start=1):
+        name = _label(part.get(listed.label))
+        if listed.ranked:
+            found[listed, place, int] = _cell(part, name)
         else:
-            found[member, name, type(name)] = _cell(part, None)
+            found[listed, name, type(name)] = _cell(part, None)
     return found
 
 

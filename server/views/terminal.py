@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
 UNKNOWN = "(unknown)"
 MARK = " *"  # after the name of a statistic that a line under the table explains
-HEADINGS = {
-    "bins": "bin",
-    "top": "value",
-    "quantiles": "at",
-    "survival": "until day",
-}  # the headings for the parts of a list
 DIGITS_MAX = 15  # after the decimal point, because a float has no more
 _EXACT = Context(prec=700)  # enough for the decimal of every float
 
@@ -35,7 +29,7 @@ def as_table(shown: Mapping[str, Any]) -> str:
     Lines under the table explain what the contribution bounds cut off from statistics marked with `*`. Never raises.
     """
     flat = table.flatten(shown)
-    single = [name for name in flat.statistics if flat.columns[flat.columns_of(name)[0]].member is None]
+    single = [name for name in flat.statistics if flat.columns[flat.columns_of(name)[0]].listed is None]
     blocks = [_block(flat, single)] if single or flat.keys else []
     blocks += [_list_block(flat, name) for name in flat.statistics if name not in single]
     lines = [f"* {name}: {words}" for name, words in flat.caveats.items()]
@@ -57,18 +51,18 @@ def _block(flat: Table, names: Sequence[str]) -> str:
 def _list_block(flat: Table, name: str) -> str:
     """Return a table of a statistic that is a list, with a line for each of its parts in each row of the answer."""
     places = flat.columns_of(name)
-    member = flat.columns[places[0]].member
-    assert member is not None
+    listed = flat.columns[places[0]].listed
+    assert listed is not None
     lines = [
         [
             *map(label_text, row.labels),
-            label_text(row.cells[place].label if member == "top" else flat.columns[place].part),
+            label_text(row.cells[place].label if listed.ranked else flat.columns[place].part),
             number_text(row.cells[place]),
         ]
         for row in flat.rows
         for place in places
     ]
-    headings = [*map(label_text, flat.keys), HEADINGS[member], _heading(flat, name)]
+    headings = [*map(label_text, flat.keys), listed.heading, _heading(flat, name)]
     return _aligned(headings, lines, len(headings) - 1)
 
 

@@ -19,7 +19,7 @@ from queries.execution import kernel
 from queries.execution.duckdb import Engine
 from queries.language import nodes
 from queries.plan import Output
-from queries.statistics import estimates
+from queries.statistics import noisy
 from server.journey.answer import compute
 from server.runtime.stores import OpenEdition
 from tests.privacy.noise import of_each
@@ -103,13 +103,13 @@ def exact(plan: Plan, store: OpenEdition) -> float:
     """Return the bounded value without noise, as people read it."""
     vectors = kernel.bound_in_parts(plan, store.engine.ranges(), store.engine.stream)
     assert len({int(vector[0]) for vector in vectors}) == 1
-    return float(vectors[0][0]) * estimates.unit(plan.measures[0])
+    return float(vectors[0][0]) * noisy.unit(plan.measures[0])
 
 
 def epsilon_low(honest: Plan, plan: Plan, without: OpenEdition, joined: OpenEdition, count: int) -> float:
     """Return the largest lower limit of the loss over the events of both directions."""
     measure = honest.measures[0]
-    step = estimates.unit(measure)
+    step = noisy.unit(measure)
     here, there = (draws(plan, store, count) for store in (without, joined))
     start = exact(honest, joined)
     limit = ALPHA / TESTS / 2

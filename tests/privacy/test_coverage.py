@@ -17,7 +17,7 @@ from queries.execution import kernel
 from queries.language import nodes
 from queries.plan import CONFIDENCE, Output
 from queries.release import assembly
-from queries.statistics import estimates
+from queries.statistics import noisy
 from tests.privacy.noise import of_each, probability_beyond
 from tests.queries.clinic import NANO
 from tests.queries.release.test_assembly import MANY, RELEASES, many
@@ -55,7 +55,7 @@ def truth(plan: Plan, exact: list[NDArray[np.int64]]) -> NDArray[np.float64]:
     value = exact[0].astype(np.float64)
     if len(exact) == 2:
         value = value / exact[1] + measure.factors[0].centre
-    return value * estimates.unit(measure)
+    return value * noisy.unit(measure)
 
 
 def covered(plan: Plan, exact: list[NDArray[np.int64]], noise: Plan | None = None) -> int:

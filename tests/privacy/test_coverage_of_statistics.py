@@ -19,7 +19,7 @@ from queries.language import nodes
 from queries.language.nodes import Privacy
 from queries.planning import planner
 from queries.release import assembly
-from queries.statistics import estimates as results_of
+from queries.statistics import noisy
 from tests.privacy.test_coverage import rescaled
 from tests.queries.clinic import NANO
 
@@ -272,7 +272,7 @@ def test_what_was_released_is_right_on_average(statistic: nodes.Statistic, priva
     vectors = exact(one, codes_of(1))
     found = results(one, vectors)
     wanted = [
-        int(number) * results_of.unit(measure)
+        int(number) * noisy.unit(measure)
         for vector, measure in zip(vectors, one.measures, strict=True)
         for number in vector[: measure.width]
     ]

@@ -18,7 +18,7 @@ from queries.language.nodes import Privacy
 from queries.plan import Measure, Output
 from queries.planning import allocation, fingerprint, planner
 from queries.planning.noise import Noise
-from queries.statistics import estimates
+from queries.statistics import estimates, registry
 from tests.queries.ward import EVERY, NANO, WARD, planned
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def test_no_other_parts_have_less_noise(name: str, in_rho: bool) -> None:
     """The relative variance of the reference group is least: moving a twentieth between two measures adds to it."""
     privacy = Privacy(rho_nano=NANO) if in_rho else Privacy(epsilon_nano=NANO)
     (output,) = planned(privacy, s=EVERY[name]).outputs
-    squares = allocation.influences(output.statistic, output.measures, 1)
+    squares = registry.of(output.statistic).influences(output.statistic, output.measures, 1)
     parts = [float(paid(measure)) for measure in output.measures]
 
     def variance(parts: list[float]) -> float:
@@ -262,7 +262,8 @@ def test_influences_are_what_the_intervals_make_of_noise(name: str) -> None:
             (after,) = estimates.values(output, changed, 0.95)
             moved[place] += ((after["value"] - before["value"]) / nudge * events) ** 2 / 2  # type: ignore[operator]
     # Up to one factor, the yardstick in the values' units.
-    ratios = moved / np.array([float(square) for square in allocation.influences(output.statistic, output.measures, 1)])
+    squares = registry.of(output.statistic).influences(output.statistic, output.measures, 1)
+    ratios = moved / np.array([float(square) for square in squares])
     assert max(ratios) / min(ratios) < 1.05, ratios
 
 

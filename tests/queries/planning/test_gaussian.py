@@ -19,7 +19,7 @@ from queries.mechanisms import DiscreteGaussian, DiscreteLaplace
 from queries.plan import Plan
 from queries.planning import fingerprint, planner
 from queries.release import assembly
-from queries.statistics import estimates
+from queries.statistics import noisy
 from tests.queries.clinic import CLINIC, NANO
 
 dp.enable_features("contrib")
@@ -146,9 +146,9 @@ def test_margins_cover(statistic: nodes.Statistic, rho_nano: int) -> None:
         for place in range(len(one.measures))
     ]
     measure = one.measures[0]
-    truth = count * estimates.unit(measure)
+    truth = count * noisy.unit(measure)
     if len(one.measures) == 2:
-        truth = (total / count + measure.factors[0].centre) * estimates.unit(measure)
+        truth = (total / count + measure.factors[0].centre) * noisy.unit(measure)
     rows = assembly.rows(one, assembly.add_noise(one, exact))
     cells: list[Any] = [row["x"] for row in rows]
     share = sum(cell["low"] <= truth <= cell["high"] for cell in cells) / len(cells)

@@ -1,0 +1,139 @@
+"""Counts: of persons or events, of the bins of a histogram, of the most frequent values."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from queries.language import nodes
+from queries.statistics import lists, noisy, words, yardsticks
+from queries.statistics.exactness import FixedMargin
+from queries.statistics.statistic import TENTH, Group, N
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from queries.plan import Draft, Output
+    from queries.statistics.statistic import Result, Vectors
+
+
+class _Counting(FixedMargin[N]):
+    """What all counts have in common."""
+
+    counts = True
+
+    def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:  # noqa: ARG002
+        """Return 0 and no greatest; counts are whole."""
+        return 0, None, "1"
+
+    def about_range(self, output: Output) -> str | None:  # noqa: ARG002
+        """Return None: values do not enter a count."""
+        return None
+
+
+class Count(_Counting[nodes.Count]):
+    """How many persons, or how many events."""
+
+    node = nodes.Count
+    listed = None
+
+    def of_persons(self, node: nodes.Count) -> bool:
+        """Say whether persons are counted."""
+        return node.of == "persons"
+
+    def influences(self, node: nodes.Count, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+        """Return 1 / n for persons, and 1 / (n * m) for events."""
+        return [Fraction(1) if self.of_persons(node) else yardsticks.of_events(events)]
+
+    def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+        """Return the noisy counts."""
+        return noisy.numbers(output.measures[0], vectors[0], confidence)
+
+    def is_view_of_total(self, output: Output) -> bool:  # noqa: ARG002
+        """Return True: it is the total itself."""
+        return True
+
+    def group_needed(self, output: Output, group: Group, confidence: float) -> str:  # noqa: ARG002
+        """Return the size for a margin under a tenth of the count."""
+        of_persons = self.of_persons(self.asked(output))
+        size = f"{words.at_least(group.persons)} persons" if of_persons else f"{words.at_least(group.events)} events"
+        return f"A group needs {size} for a margin under 10% of its count."
+
+
+class _OfBins(_Counting[N]):
+    """A count for each bin of a cell."""
+
+    def group_needed(self, output: Output, group: Group, confidence: float) -> str:  # noqa: ARG002
+        """Return the size that a bin needs by itself."""
+        needed = words.at_least(float(TENTH * self.fixed_margin(output, confidence)))
+        return f"A bin needs {needed} events for a margin under 10% of its count."
+
+
+class Histogram(_OfBins[nodes.Histogram]):
+    """How many events fall into each bin."""
+
+    node = nodes.Histogram
+    listed = lists.BINS
+
+    def influences(self, node: nodes.Histogram, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+        """Return 1 / (n * m)."""
+        return [yardsticks.of_events(events)]
+
+    def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+        """Return for each cell its bins, each with its label."""
+        measure = output.measures[0]
+        labels = noisy.bins_of(measure).every_label()
+        counts = noisy.numbers(measure, vectors[0], confidence)
+        bins: list[Result] = [
+            {"bin": label, **count} for label, count in zip(itertools.cycle(labels), counts, strict=False)
+        ]
+        return [{"bins": list(part)} for part in noisy.chunks(bins, len(labels))]
+
+    def is_view_of_total(self, output: Output) -> bool:
+        """Say whether the bins cover every value.
+
+        That a column which is not declared as nullable has no nulls is the custodian's word: do not rely on it.
+        """
+        within = noisy.bins_of(output.measures[0])
+        return within.edges is None or (within.edges[0] <= 1 and within.edges[-1] > within.column.size)
+
+
+class Top(_OfBins[nodes.Top]):
+    """The most frequent declared values, with their counts.
+
+    The largest of many noisy counts are more likely too large. Therefore the margins hold for all counts of a cell at
+    once: each alone holds with the confidence that leaves them together the one that is stated.
+    """
+
+    node = nodes.Top
+    listed = lists.TOP
+
+    def influences(self, node: nodes.Top, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+        """Return 1 / (n * m), the more the wider the margins are that hold for all values at once."""
+        wider = 1 + Fraction(round(16 * math.log(drafts[0].width, 20)), 16)
+        return [wider**2 * yardsticks.of_events(events)]
+
+    def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+        """Return for each cell the values with the largest noisy counts."""
+        measure, k = output.measures[0], self.asked(output).k
+        labels = noisy.bins_of(measure).every_label()
+        counts = noisy.numbers(measure, vectors[0], noisy.together(confidence, len(labels)))
+        order = np.argsort(-vectors[0].reshape(-1, len(labels)), axis=1, kind="stable")[:, :k].tolist()
+        cells = noisy.chunks(counts, len(labels))
+        return [
+            {"top": [{"key": labels[place], **cell[place]} for place in places]}
+            for places, cell in zip(order, cells, strict=True)
+        ]
+
+    def fixed_margin(self, output: Output, confidence: float) -> Fraction:
+        """Return the margin that holds for all counts of a cell at once."""
+        first = output.measures[0]
+        return Fraction(first.mechanism.margin(noisy.together(confidence, first.width)))
+
+    def is_view_of_total(self, output: Output) -> bool:  # noqa: ARG002
+        """Return False: the rarer values are not shown."""
+        return False

@@ -1,0 +1,79 @@
+"""The survival curve. `survival.py` has the estimate and its band."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from queries.language import nodes
+from queries.statistics import lists, survival, words, yardsticks
+from queries.statistics.exactness import GroupMargin
+from queries.statistics.statistic import Group
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
+    from queries.plan import Draft, Output
+    from queries.statistics.statistic import Result, Vectors
+
+
+class Survival(GroupMargin[nodes.Survival]):
+    """The share of persons to whom an event has not happened yet, over time."""
+
+    node = nodes.Survival
+    listed = lists.SURVIVAL
+
+    def influences(self, node: nodes.Survival, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+        """Return 1 / (n * m)."""
+        return [yardsticks.of_events(events)]
+
+    def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+        """Return for each cell the curve at the end of each interval, and the noisy numbers it was computed from."""
+        (measure,), edges = output.measures, self.asked(output).edges
+        counts, mechanism = vectors[0].reshape(-1, measure.width), measure.mechanism
+        found = survival.curve(counts.astype(np.float64), mechanism.scale, confidence, gaussian=mechanism.gaussian)
+        parts = (part.tolist() for part in (found.value, found.low, found.high, counts))
+        return [
+            {
+                "survival": [
+                    {
+                        "until": until,
+                        "value": value,
+                        "low": low,
+                        "high": high,
+                        "raw": {"events": numbers[2 * place], "followed": numbers[2 * place + 1]},
+                    }
+                    for place, (until, value, low, high) in enumerate(zip(edges[1:], values, lows, highs, strict=True))
+                ],
+                "raw": {"beyond": numbers[-1]},
+            }
+            for values, lows, highs, numbers in zip(*parts, strict=True)
+        ]
+
+    def margin_at(self, output: Output, count: int, confidence: float) -> float:
+        """Return half the width of the band at the end, if half of `count` persons had the event, evenly over time."""
+        (measure,) = output.measures
+        intervals = measure.width // 2
+        even = np.zeros((1, measure.width))
+        even[0, :-1:2], even[0, -1] = count / 2 / intervals, count / 2
+        found = survival.curve(even, measure.mechanism.scale, confidence, gaussian=measure.mechanism.gaussian)
+        return float((found.high - found.low)[0, -1]) / 2
+
+    def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:  # noqa: ARG002
+        """Return 0 and 1."""
+        return 0, 1, None
+
+    def is_view_of_total(self, output: Output) -> bool:  # noqa: ARG002
+        """Return False: its numbers are shares."""
+        return False
+
+    def group_needed(self, output: Output, group: Group, confidence: float) -> str:  # noqa: ARG002
+        """Return the size that each of its numbers needs."""
+        needed = words.at_least(group.persons)
+        return f"A group needs {needed} persons for each of its numbers to be exact to 10% of them."
+
+    def about_range(self, output: Output) -> str | None:  # noqa: ARG002
+        """Return None: what is counted is persons."""
+        return None

@@ -1,0 +1,76 @@
+"""The share of what fulfils a condition."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from queries.language import nodes
+from queries.statistics import words, yardsticks
+from queries.statistics.exactness import GroupMargin
+from queries.statistics.intervals import proportion
+from queries.statistics.statistic import Group
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from queries.plan import Draft, Output
+    from queries.statistics.statistic import Result, Vectors
+
+
+class Proportion(GroupMargin[nodes.Proportion]):
+    """A share of two noisy counts: of those that fulfil the condition, and of the others."""
+
+    node = nodes.Proportion
+    listed = None
+
+    def of_persons(self, node: nodes.Proportion) -> bool:
+        """Say whether it is a share of persons."""
+        return node.of == "persons"
+
+    def influences(self, node: nodes.Proportion, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+        """Return what moves a share of a half: half the difference of two noises, over the yardstick of a half."""
+        return [Fraction(2) * (1 if self.of_persons(node) else yardsticks.of_events(events))]
+
+    def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+        """Return the share, with how many fulfil the condition and how many do not."""
+        mechanism = output.measures[0].mechanism
+        holding, others = vectors[0][::2], vectors[0][1::2]
+        found = proportion(
+            holding.astype(np.float64),
+            others.astype(np.float64),
+            mechanism.scale,
+            confidence,
+            gaussian=mechanism.gaussian,
+        )
+        shown = [part.tolist() for part in (*found, holding, others)]
+        return [
+            {"value": share, "low": low, "high": high, "raw": {"holding": yes, "others": no}}
+            for share, low, high, yes, no in zip(*shown, strict=True)
+        ]
+
+    def margin_at(self, output: Output, count: int, confidence: float) -> float:
+        """Return half the width of the interval for a half of `count`."""
+        mechanism, half = output.measures[0].mechanism, np.array([count / 2])
+        _, low, high = proportion(half, half, mechanism.scale, confidence, gaussian=mechanism.gaussian)
+        return float((high - low)[0]) / 2
+
+    def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:  # noqa: ARG002
+        """Return 0 and 1."""
+        return 0, 1, None
+
+    def is_view_of_total(self, output: Output) -> bool:  # noqa: ARG002
+        """Return True: its two sides are all that count."""
+        return True
+
+    def group_needed(self, output: Output, group: Group, confidence: float) -> str:  # noqa: ARG002
+        """Return the size for a margin under 5 percentage points."""
+        of_persons = self.of_persons(self.asked(output))
+        size = f"{words.at_least(group.persons)} persons" if of_persons else f"{words.at_least(group.events)} events"
+        return f"A group needs {size} for a margin under 5 percentage points."
+
+    def about_range(self, output: Output) -> str | None:  # noqa: ARG002
+        """Return None: values do not enter a share."""
+        return None

@@ -1,0 +1,103 @@
+"""Quantiles: values of a column by their rank. `quantiles.py` has the search and the argument for the intervals."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from queries.language import nodes
+from queries.statistics import lists, noisy, quantiles, words, yardsticks
+from queries.statistics.exactness import RankMargin
+from queries.statistics.statistic import TENTH, Group
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from queries.plan import Draft, Measure, Output, Search
+    from queries.statistics.statistic import Result, Vectors
+
+    Integers = NDArray[np.int64]
+
+
+class Quantile(RankMargin[nodes.Quantile]):
+    """The values below which some shares of a column's values lie."""
+
+    node = nodes.Quantile
+    listed = lists.QUANTILES
+    named = "a quantile"
+
+    def influences(self, node: nodes.Quantile, drafts: Sequence[Draft], events: int) -> list[Fraction]:
+        """Return what moves the share that is the least exact."""
+        return [max(influence(q, drafts[0]) for q in node.at) * yardsticks.of_events(events)]
+
+    def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+        """Return each cell's quantiles."""
+        node, measure = self.asked(output), output.measures[0]
+        column = measure.factors[0].column
+        found = []
+        for share in node.at:
+            ends = (column.numbers(units.tolist()) for units in in_units(measure, vectors[0], share, confidence))
+            found.append([{"value": value, "low": low, "high": high} for value, low, high in zip(*ends, strict=True)])
+        if not node.listed:
+            return list(found[0])
+        return [
+            {"quantiles": [{"at": share, **result} for share, result in zip(node.at, cell, strict=True)]}
+            for cell in zip(*found, strict=True)
+        ]
+
+    def rank_margin(self, output: Output, confidence: float) -> float:
+        """Return by how many events the least exact of the quantiles may be off."""
+        return max(rank_margin(output.measures[0], share, confidence) for share in self.asked(output).at)
+
+    def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:
+        """Return the clamping bounds and the column's step."""
+        return noisy.clamped_to(output.measures[0])
+
+    def is_view_of_total(self, output: Output) -> bool:  # noqa: ARG002
+        """Return False: its numbers are values."""
+        return False
+
+    def group_needed(self, output: Output, group: Group, confidence: float) -> str:  # noqa: ARG002
+        """Return the size of which the events that it may be off by are under 5%."""
+        needed = words.at_least(2 * TENTH * self.rank_margin(output, confidence))
+        return f"A group needs {needed} events for that to be under 5% of them."
+
+    def about_range(self, output: Output) -> str | None:  # noqa: ARG002
+        """Return None: the range makes finer or coarser leaves, not more noise."""
+        return None
+
+
+def influence(share: float, draft: Draft) -> Fraction:
+    """Return what moves a quantile, for one event of each person.
+
+    The balance of an edge is made of all bins of a round, weighted by the share on one side or the other.
+    """
+    exact = Fraction(str(share))
+    return _search(draft).bins * (exact * (1 - exact)) * 4
+
+
+def in_units(
+    measure: Measure, vector: Integers, share: float, confidence: float
+) -> tuple[Integers, Integers, Integers]:
+    """Return each cell's quantile and the ends of its interval, whole steps of the column that somebody could have."""
+    (values,) = measure.factors
+    starts = np.array(quantiles.starts(noisy.bins_of(measure), values.low, values.high))
+    place, first, last = quantiles.read(vector, _search(measure), share, measure.mechanism, confidence)
+    low, high = starts[first], starts[last + 1] - 1
+    leaf = np.minimum(place.astype(np.int64), measure.width - 1)
+    inside = ((place - leaf) * (starts[leaf + 1] - starts[leaf])).astype(np.int64)
+    return np.clip(starts[leaf] + inside, low, high), low, high
+
+
+def rank_margin(measure: Measure, share: float, confidence: float) -> float:
+    """Return by how many events the quantile of a share may be off."""
+    return float(quantiles.rank_noise(_search(measure).bins, share, measure.mechanism, confidence).max())
+
+
+def _search(draft: Draft) -> Search:
+    assert draft.search is not None
+    return draft.search

@@ -1,0 +1,43 @@
+"""All statistics, each registered once.
+
+Loading this module makes each object, which fails for a class that lacks a method of `Statistic`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from queries.statistics.counts import Count, Histogram, Top
+from queries.statistics.curves import Survival
+from queries.statistics.proportions import Proportion
+from queries.statistics.ranks import Quantile
+from queries.statistics.spreads import Correlation, Covariance, Stddev, Variance
+from queries.statistics.sums import Mean, Sum
+
+if TYPE_CHECKING:
+    from queries.language import nodes
+    from queries.statistics.statistic import Statistic
+
+# In the order in which protocols and documents list them.
+STATISTICS: tuple[Statistic[Any], ...] = (
+    Count(),
+    Sum(),
+    Mean(),
+    Proportion(),
+    Variance(),
+    Stddev(),
+    Quantile(),
+    Histogram(),
+    Top(),
+    Covariance(),
+    Correlation(),
+    Survival(),
+)
+WORDS = tuple(statistic.word for statistic in STATISTICS)
+
+_BY_NODE: dict[type[nodes.Statistic], Statistic[Any]] = {statistic.node: statistic for statistic in STATISTICS}
+
+
+def of(node: nodes.Statistic) -> Statistic[Any]:
+    """Return the statistic that a node asks for."""
+    return _BY_NODE[type(node)]

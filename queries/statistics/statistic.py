@@ -1,0 +1,121 @@
+"""What a statistic is: one object that knows all that differs between it and other statistics.
+
+A statistic of the language is a node (`language/nodes.py`: what was asked) and an object of a subclass of `Statistic`,
+which has no state. Whoever needs something of a statistic asks its object (`registry.py`); there is no other place that
+lists them all. The object is made when the registry is loaded: Python refuses to make one that lacks a method.
+
+`exactness.py` has the three kinds of margin. A statistic is a subclass of one of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from queries.language import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from queries.plan import Draft, Output
+    from queries.statistics.lists import Listed
+
+    Vectors = Sequence[NDArray[np.int64]]  # the noisy numbers of each measure, over all cells
+    Result = dict[str, object]
+
+N = TypeVar("N", bound=nodes.Statistic)
+
+TENTH = 10  # advice calls a margin under a tenth of a value good
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group that is large enough for a margin under a tenth of a statistic's yardstick (`yardsticks.py`)."""
+
+    persons: float
+    events: float
+
+
+class Statistic(ABC, Generic[N]):
+    """All that is particular about one statistic."""
+
+    @property
+    @abstractmethod
+    def node(self) -> type[N]:
+        """Return the type of its nodes."""
+
+    @property
+    def word(self) -> str:
+        """Return its name in queries and protocols."""
+        return self.node.__name__.lower()
+
+    def asked(self, output: Output) -> N:
+        """Return the node of a planned output."""
+        node = output.statistic
+        assert isinstance(node, self.node)
+        return node
+
+    def of_persons(self, node: N) -> bool:  # noqa: ARG002
+        """Say whether it counts persons, however many events each of them has."""
+        return False
+
+    # How the charge is shared
+
+    @abstractmethod
+    def influences(self, node: N, drafts: Sequence[Draft], events: int) -> list[Fraction]:
+        """Return the square of how far a noise of 1 on each measure moves the result, over yardstick and persons.
+
+        `yardsticks.py` has the reference group; `events` of a person count in each cell at most.
+        """
+
+    # From noisy numbers to results
+
+    @property
+    @abstractmethod
+    def listed(self) -> Listed | None:
+        """Return how its results are laid out where they are lists; None where each is one number."""
+
+    @abstractmethod
+    def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+        """Return its result for each cell: the value over the bounded data lies from `low` to `high`."""
+
+    @abstractmethod
+    def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:
+        """Return the least and the greatest that its values can be, and the step of which they are multiples."""
+
+    @abstractmethod
+    def is_view_of_total(self, output: Output) -> bool:
+        """Say whether its numbers in a cell add up to all persons, or all events, that count there."""
+
+    # How exact it will be: `exactness.py`
+
+    @abstractmethod
+    def foretold(self, output: Output, confidence: float) -> Result:
+        """Return its margin as an answer's column says it, as far as it is known before any data are touched."""
+
+    @abstractmethod
+    def require_fitting(self, node: N, target: nodes.Target, pointer: str) -> None:
+        """Raise InvalidQuery, with the place, for a margin of a kind that it cannot have."""
+
+    @abstractmethod
+    def meets(self, output: Output, target: nodes.Target, confidence: float) -> bool:
+        """Say whether it has the margin that was asked for."""
+
+    @abstractmethod
+    def margin_in_words(self, output: Output, confidence: float, group: int) -> str:
+        """Return its margin in words, over a group of that size where it depends on the size."""
+
+    # What advice says of it
+
+    @abstractmethod
+    def group_needed(self, output: Output, group: Group, confidence: float) -> str:
+        """Return a sentence on how large a group must be for it to be exact."""
+
+    @abstractmethod
+    def about_range(self, output: Output) -> str | None:
+        """Return how the range of the values drives its noise, as the end of a sentence; None where it does not."""
