@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from queries.binding import per_person, predicates
 from queries.language import nodes
 from queries.mechanisms import NANO
+from queries.statistics import registry
 
 if TYPE_CHECKING:
     from queries.binding.keys import CellKey
     from queries.mechanisms import Mechanism
     from queries.plan import Listing, Measure, Plan
+
+# Each statistic has these members, so that texts written by earlier versions are still the same questions.
+NO_PARAMETERS: dict[str, object] = {"at": None, "listed": False, "k": None}
 
 
 def _price_of(mechanism: Mechanism) -> dict[str, int]:
@@ -38,9 +42,8 @@ def of(plan: Plan) -> str:
     statistics = {
         output.name: {
             "statistic": nodes.word_of(output.statistic),
-            "at": output.statistic.at if isinstance(output.statistic, nodes.Quantile) else None,
-            "listed": isinstance(output.statistic, nodes.Quantile) and output.statistic.listed,
-            "k": output.statistic.k if isinstance(output.statistic, nodes.Top) else None,
+            **NO_PARAMETERS,
+            **registry.of(output.statistic).parameters(output.statistic),
             "measures": [_measure(measure) for measure in output.measures],
         }
         for output in plan.outputs

@@ -1,7 +1,7 @@
 """The noise that a share of the charge buys: for the measures of a statistic, or for an undeclared key's threshold.
 
 The argument. Adding or removing one person changes the numbers of one cell of a measure by at most `draft.largest`
-together (`measures.py`), and the kernel lets a person count in at most `cells_per_person` cells (`kernel.py`).
+together (`drafts.py`), and the kernel lets a person count in at most `cells_per_person` cells (`kernel.py`).
 Therefore one person moves the whole vector by at most L1 = cells_per_person * largest, and in L2 by at most the square
 root of cells_per_person * largest^2. `sensitivity` is the one place where this is derived. Each mechanism is made for
 that sensitivity, and the charge is what OpenDP returns for it (`queries/mechanisms.py`), never what was asked for.

@@ -4,7 +4,7 @@ A pure function of the request and of public metadata. It touches no data, so a 
 for free. The query is bound first (`queries/binding/query.py`); then the `STEPS` below add one thing each.
 
 The argument. The kernel (`kernel.py`) lets one person be active in at most `cells_per_person` cells and count at most
-`events_per_cell` events in each, and clamps each event's values. `measures.py` derives from this how much one person
+`events_per_cell` events in each, and clamps each event's values. `drafts.py` derives from this how much one person
 changes the numbers of one cell, and `noise.py` how much one person changes the whole vector. Each measure is released
 by its own mechanism with that sensitivity; the losses of a query's measures add up (basic composition). Nothing else
 that depends on data is released. The list of cells follows from the catalog, or, for the one key that may have no
@@ -24,8 +24,9 @@ from queries.contribution.proposal import Proposal, propose
 from queries.errors import InvalidQuery
 from queries.mechanisms import NANO
 from queries.plan import Listing, Plan
-from queries.planning import allocation, margins, measures, noise, shares
+from queries.planning import allocation, margins, noise, shares
 from queries.planning.noise import SUM_MAX, Drafted, Terms, kinds_of
+from queries.statistics import registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,7 @@ class Sketch:
 def plan(query: nodes.Query, dataset: Dataset, privacy: nodes.Privacy, cells_max: int) -> Plan:
     """Return the plan of a query that may spend so much. Raises InvalidQuery with the place."""
     least_charge.require_privacy(dataset, privacy)
-    return plan_bound(bind(query, dataset, cells_max, measures.bind), privacy)
+    return plan_bound(bind(query, dataset, cells_max, registry.bind), privacy)
 
 
 def plan_bound(query: BoundQuery, privacy: nodes.Privacy) -> Plan:
@@ -110,7 +111,7 @@ def choose_bounds(sketch: Sketch) -> Sketch:
 
 def _proposal(query: BoundQuery, privacy: nodes.Privacy) -> Proposal:
     """Return what the dataset's profile proposes."""
-    of_one_event = [measures.drafts(statistic, 1) for statistic in query.select]
+    of_one_event = [registry.drafts(statistic, 1) for statistic in query.select]
     # As if every statistic had as many measures as the one with the most.
     parts = len(query.select) * max(map(len, of_one_event))
     # A noisy profile may make wide bounds look best. None are proposed whose sums do not fit into 64 bits.
@@ -129,7 +130,7 @@ def draft_measures(sketch: Sketch) -> Sketch:
         return Drafted(name, node, tuple(drafts), weight, targets.get(name))
 
     statistics = tuple(
-        drafted(one.name, one.node, measures.drafts(one, sketch.events_per_cell)) for one in sketch.query.select
+        drafted(one.name, one.node, registry.drafts(one, sketch.events_per_cell)) for one in sketch.query.select
     )
     return replace(sketch, statistics=statistics)
 

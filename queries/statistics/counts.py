@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from queries.binding.bound import BoundStatistic
+from queries.errors import InvalidQuery
 from queries.language import nodes
-from queries.statistics import lists, noisy, words, yardsticks
+from queries.statistics import drafts, lists, noisy, words, yardsticks
 from queries.statistics.exactness import FixedMargin
 from queries.statistics.statistic import TENTH, Group, N
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from queries.binding.scope import Scope
     from queries.plan import Draft, Output
     from queries.statistics.statistic import Result, Vectors
 
@@ -41,11 +44,23 @@ class Count(_Counting[nodes.Count]):
     node = nodes.Count
     listed = None
 
+    def bind(self, name: str, node: nodes.Count, scope: Scope) -> BoundStatistic:  # noqa: ARG002
+        """Return the node: it names nothing."""
+        return BoundStatistic(name, node)
+
+    def parameters(self, node: nodes.Count) -> dict[str, object]:  # noqa: ARG002
+        """Return nothing: its measures show all of it."""
+        return {}
+
+    def drafts(self, bound: BoundStatistic, node: nodes.Count, events: int) -> tuple[Draft, ...]:  # noqa: ARG002
+        """Return the number of persons, or of events."""
+        return (drafts.persons() if self.of_persons(node) else drafts.events(events),)
+
     def of_persons(self, node: nodes.Count) -> bool:
         """Say whether persons are counted."""
         return node.of == "persons"
 
-    def influences(self, node: nodes.Count, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+    def influences(self, node: nodes.Count, measured: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
         """Return 1 / n for persons, and 1 / (n * m) for events."""
         return [Fraction(1) if self.of_persons(node) else yardsticks.of_events(events)]
 
@@ -79,7 +94,27 @@ class Histogram(_OfBins[nodes.Histogram]):
     node = nodes.Histogram
     listed = lists.BINS
 
-    def influences(self, node: nodes.Histogram, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+    def bind(self, name: str, node: nodes.Histogram, scope: Scope) -> BoundStatistic:
+        """Return the bins: those between the edges, or the column's declared values."""
+        place = self.place(name)
+        pointer = place.removesuffix(f"/{self.word}")
+        if node.edges is None:
+            within = scope.key(nodes.ByValue(node.column), place, place)
+            scope.require_room(within.size, place)
+        else:
+            within = scope.key(nodes.ByBins(node.column, node.edges), pointer, place)
+            scope.require_room(within.size, f"{pointer}/bins")
+        return BoundStatistic(name, node, within=within)
+
+    def parameters(self, node: nodes.Histogram) -> dict[str, object]:  # noqa: ARG002
+        """Return nothing: its measures show all of it."""
+        return {}
+
+    def drafts(self, bound: BoundStatistic, node: nodes.Histogram, events: int) -> tuple[Draft, ...]:  # noqa: ARG002
+        """Return the number of events in each bin."""
+        return (drafts.events(events, within=bound.within),)
+
+    def influences(self, node: nodes.Histogram, measured: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
         """Return 1 / (n * m)."""
         return [yardsticks.of_events(events)]
 
@@ -112,9 +147,26 @@ class Top(_OfBins[nodes.Top]):
     node = nodes.Top
     listed = lists.TOP
 
-    def influences(self, node: nodes.Top, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+    def bind(self, name: str, node: nodes.Top, scope: Scope) -> BoundStatistic:
+        """Return the column's declared values as bins."""
+        place = self.place(name)
+        within = scope.key(nodes.ByValue(node.column), place)
+        if node.k > within.size:
+            raise InvalidQuery(f"/query/select/{name}/k", f"{node.column} has only {within.size} values")
+        scope.require_room(within.size, place)
+        return BoundStatistic(name, node, within=within)
+
+    def parameters(self, node: nodes.Top) -> dict[str, object]:
+        """Return how many values are shown."""
+        return {"k": node.k}
+
+    def drafts(self, bound: BoundStatistic, node: nodes.Top, events: int) -> tuple[Draft, ...]:  # noqa: ARG002
+        """Return the number of events of each value."""
+        return (drafts.events(events, within=bound.within),)
+
+    def influences(self, node: nodes.Top, measured: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
         """Return 1 / (n * m), the more the wider the margins are that hold for all values at once."""
-        wider = 1 + Fraction(round(16 * math.log(drafts[0].width, 20)), 16)
+        wider = 1 + Fraction(round(16 * math.log(measured[0].width, 20)), 16)
         return [wider**2 * yardsticks.of_events(events)]
 
     def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:

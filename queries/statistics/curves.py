@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from queries.binding.bound import BoundStatistic
+from queries.binding.keys import CellKey
+from queries.errors import InvalidQuery
 from queries.language import nodes
-from queries.statistics import lists, survival, words, yardsticks
+from queries.statistics import drafts, lists, survival, words, yardsticks
 from queries.statistics.exactness import GroupMargin
 from queries.statistics.statistic import Group
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
+    from queries.binding.scope import Scope
     from queries.plan import Draft, Output
     from queries.statistics.statistic import Result, Vectors
 
@@ -25,7 +29,25 @@ class Survival(GroupMargin[nodes.Survival]):
     node = nodes.Survival
     listed = lists.SURVIVAL
 
-    def influences(self, node: nodes.Survival, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+    def bind(self, name: str, node: nodes.Survival, scope: Scope) -> BoundStatistic:
+        """Return what became of each person as bins: a value of the per-person table beside those of the query."""
+        pointer = f"/query/select/{name}"
+        if scope.built is None:
+            raise InvalidQuery(self.place(name), "a curve is of a per-person table with a value built with days_to")
+        outcome, notes = survival.outcome(name, node, scope.built, scope.tables, pointer)
+        scope.require_room(outcome.column.size, f"{pointer}/bins")
+        within = CellKey(outcome.column.name, outcome.column, null=False)
+        return BoundStatistic(name, node, within=within, outcome=outcome, notes=notes)
+
+    def parameters(self, node: nodes.Survival) -> dict[str, object]:  # noqa: ARG002
+        """Return nothing: the per-person table has the intervals and the last day."""
+        return {}
+
+    def drafts(self, bound: BoundStatistic, node: nodes.Survival, events: int) -> tuple[Draft, ...]:  # noqa: ARG002
+        """Return how many persons had each outcome."""
+        return (drafts.events(events, within=bound.within),)
+
+    def influences(self, node: nodes.Survival, measured: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
         """Return 1 / (n * m)."""
         return [yardsticks.of_events(events)]
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from queries.binding.bound import BoundStatistic
 from queries.language import nodes
-from queries.statistics import words, yardsticks
+from queries.statistics import drafts, words, yardsticks
 from queries.statistics.exactness import GroupMargin
 from queries.statistics.intervals import proportion
 from queries.statistics.statistic import Group
@@ -16,6 +17,7 @@ from queries.statistics.statistic import Group
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from queries.binding.scope import Scope
     from queries.plan import Draft, Output
     from queries.statistics.statistic import Result, Vectors
 
@@ -26,11 +28,25 @@ class Proportion(GroupMargin[nodes.Proportion]):
     node = nodes.Proportion
     listed = None
 
+    def bind(self, name: str, node: nodes.Proportion, scope: Scope) -> BoundStatistic:
+        """Return the condition that splits what counts."""
+        place = self.place(name)
+        scope.require_room(2, place)
+        return BoundStatistic(name, node, split=scope.filter(node.holds, place))
+
+    def parameters(self, node: nodes.Proportion) -> dict[str, object]:  # noqa: ARG002
+        """Return nothing: its measures show all of it."""
+        return {}
+
+    def drafts(self, bound: BoundStatistic, node: nodes.Proportion, events: int) -> tuple[Draft, ...]:
+        """Return the numbers on both sides of the condition."""
+        return (drafts.persons(bound.split) if self.of_persons(node) else drafts.events(events, split=bound.split),)
+
     def of_persons(self, node: nodes.Proportion) -> bool:
         """Say whether it is a share of persons."""
         return node.of == "persons"
 
-    def influences(self, node: nodes.Proportion, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+    def influences(self, node: nodes.Proportion, measured: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
         """Return what moves a share of a half: half the difference of two noises, over the yardstick of a half."""
         return [Fraction(2) * (1 if self.of_persons(node) else yardsticks.of_events(events))]
 

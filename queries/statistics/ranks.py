@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from queries.binding.bound import BoundStatistic
 from queries.language import nodes
-from queries.statistics import lists, noisy, quantiles, words, yardsticks
+from queries.statistics import drafts, lists, noisy, quantiles, words, yardsticks
 from queries.statistics.exactness import RankMargin
 from queries.statistics.statistic import TENTH, Group
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from queries.binding.scope import Scope
     from queries.plan import Draft, Measure, Output, Search
     from queries.statistics.statistic import Result, Vectors
 
@@ -30,9 +32,25 @@ class Quantile(RankMargin[nodes.Quantile]):
     listed = lists.QUANTILES
     named = "a quantile"
 
-    def influences(self, node: nodes.Quantile, drafts: Sequence[Draft], events: int) -> list[Fraction]:
+    def bind(self, name: str, node: nodes.Quantile, scope: Scope) -> BoundStatistic:
+        """Return the column, its clamping bounds and the leaves of the search."""
+        x = self.operand(name, node.column, node.bounds, scope)
+        scope.require_room(min(quantiles.BINS, x.high - x.low + 1), self.place(name))
+        return BoundStatistic(name, node, (x,), within=quantiles.leaves(x.column, x.low, x.high, scope.room))
+
+    def parameters(self, node: nodes.Quantile) -> dict[str, object]:
+        """Return the shares, and whether the answer has a list."""
+        return {"at": node.at, "listed": node.listed}
+
+    def drafts(self, bound: BoundStatistic, node: nodes.Quantile, events: int) -> tuple[Draft, ...]:
+        """Return the leaves, to be searched."""
+        (x,) = bound.operands
+        assert bound.within is not None
+        return (drafts.search(events, x, bound.within, node.at),)
+
+    def influences(self, node: nodes.Quantile, measured: Sequence[Draft], events: int) -> list[Fraction]:
         """Return what moves the share that is the least exact."""
-        return [max(influence(q, drafts[0]) for q in node.at) * yardsticks.of_events(events)]
+        return [max(influence(q, measured[0]) for q in node.at) * yardsticks.of_events(events)]
 
     def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
         """Return each cell's quantiles."""

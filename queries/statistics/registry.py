@@ -5,6 +5,7 @@ Loading this module makes each object, which fails for a class that lacks a meth
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from queries.statistics.counts import Count, Histogram, Top
@@ -15,7 +16,10 @@ from queries.statistics.spreads import Correlation, Covariance, Stddev, Variance
 from queries.statistics.sums import Mean, Sum
 
 if TYPE_CHECKING:
+    from queries.binding.bound import BoundStatistic
+    from queries.binding.scope import Scope
     from queries.language import nodes
+    from queries.plan import Draft
     from queries.statistics.statistic import Statistic
 
 # In the order in which protocols and documents list them.
@@ -41,3 +45,14 @@ _BY_NODE: dict[type[nodes.Statistic], Statistic[Any]] = {statistic.node: statist
 def of(node: nodes.Statistic) -> Statistic[Any]:
     """Return the statistic that a node asks for."""
     return _BY_NODE[type(node)]
+
+
+def bind(name: str, node: nodes.Statistic, scope: Scope) -> BoundStatistic:
+    """Return a statistic bound to the catalog, but for its filter. Raises InvalidQuery with the place."""
+    return of(node).bind(name, node, scope)
+
+
+def drafts(bound: BoundStatistic, events: int) -> tuple[Draft, ...]:
+    """Return the measures of a statistic, where so many events of a person count in a cell at most."""
+    found = of(bound.node).drafts(bound, bound.node, events)
+    return found if bound.where is None else tuple(replace(draft, where=bound.where) for draft in found)

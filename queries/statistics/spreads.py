@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from queries.binding.bound import BoundStatistic
+from queries.errors import InvalidQuery
 from queries.language import nodes
-from queries.statistics import moments, noisy, words, yardsticks
+from queries.statistics import drafts, moments, noisy, words, yardsticks
 from queries.statistics.exactness import GroupMargin
 from queries.statistics.statistic import Group, N
 from queries.statistics.yardsticks import HALF
@@ -21,10 +23,14 @@ from queries.statistics.yardsticks import HALF
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from queries.plan import Draft, Measure, Output
+    from queries.binding.scope import Scope
+    from queries.plan import Draft, Factor, Measure, Output
     from queries.statistics.intervals import Floats
     from queries.statistics.moments import Interval
     from queries.statistics.statistic import Result, Vectors
+
+C = TypeVar("C", bound=nodes.Variance | nodes.Stddev)
+P = TypeVar("P", bound=nodes.Covariance | nodes.Correlation)
 
 
 class _Moments(GroupMargin[N]):
@@ -32,17 +38,21 @@ class _Moments(GroupMargin[N]):
 
     listed = None
 
+    def parameters(self, node: N) -> dict[str, object]:  # noqa: ARG002
+        """Return nothing: its measures show all of it."""
+        return {}
+
     @abstractmethod
     def intervals(self, measures: Sequence[Measure], sums: list[Floats], confidence: float) -> Interval:
         """Return each cell's value, low and high."""
 
     @abstractmethod
-    def squares(self, drafts: Sequence[Draft]) -> list[Fraction]:
+    def squares(self, measured: Sequence[Draft]) -> list[Fraction]:
         """Return `influences` for one event of each person."""
 
-    def influences(self, node: N, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+    def influences(self, node: N, measured: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
         """Return what the noise on each of the sums moves."""
-        return [square * yardsticks.of_events(events) for square in self.squares(drafts)]
+        return [square * yardsticks.of_events(events) for square in self.squares(measured)]
 
     def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
         """Return the values, with the noisy sums that they were made of."""
@@ -85,7 +95,52 @@ class _Moments(GroupMargin[N]):
         return noisy.grows_with_range(output.measures[0])
 
 
-class Variance(_Moments[nodes.Variance]):
+class _OfColumn(_Moments[C]):
+    """What is computed from the squares of one column."""
+
+    def bind(self, name: str, node: C, scope: Scope) -> BoundStatistic:
+        """Return the column and its clamping bounds."""
+        return BoundStatistic(name, node, (self.operand(name, node.column, node.bounds, scope),))
+
+    def drafts(self, bound: BoundStatistic, node: C, events: int) -> tuple[Draft, ...]:  # noqa: ARG002
+        """Return the sum of squares, the sum and the count."""
+        (x,) = map(drafts.centred, bound.operands)
+        present = (x.column,)
+        sums = (drafts.products(events, factors, present) for factors in ((x, x), (x,)))
+        return (*sums, drafts.events(events, present=present))
+
+    def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:  # noqa: ARG002
+        """Return 0 and no greatest."""
+        return 0, None, None
+
+
+class _OfPair(_Moments[P]):
+    """What is computed from the products of two columns."""
+
+    def bind(self, name: str, node: P, scope: Scope) -> BoundStatistic:
+        """Return both columns with their clamping bounds."""
+        place, pair = self.place(name), node.bounds or (None, None)
+        x, y = (
+            scope.clamped(column, bounds, self.word, f"{place}/{which}", f"/query/select/{name}/bounds/{which}")
+            for which, (column, bounds) in enumerate(zip(node.columns, pair, strict=True))
+        )
+        if x.column == y.column:
+            raise InvalidQuery(f"{place}/1", f"a {self.word} is of two columns")
+        return BoundStatistic(name, node, (x, y))
+
+    @abstractmethod
+    def pairs(self, x: Factor, y: Factor) -> tuple[tuple[Factor, Factor], ...]:
+        """Return whose products are added up."""
+
+    def drafts(self, bound: BoundStatistic, node: P, events: int) -> tuple[Draft, ...]:  # noqa: ARG002
+        """Return the sums of products, the sums and the count of the events where neither value is null."""
+        x, y = map(drafts.centred, bound.operands)
+        present = (x.column, y.column)
+        sums = (drafts.products(events, factors, present) for factors in (*self.pairs(x, y), (x,), (y,)))
+        return (*sums, drafts.events(events, present=present))
+
+
+class Variance(_OfColumn[nodes.Variance]):
     """The sample variance of a column."""
 
     node = nodes.Variance
@@ -96,16 +151,12 @@ class Variance(_Moments[nodes.Variance]):
         value, low, high = (part * step for part in _variance(measures, sums, confidence))
         return value, low, high
 
-    def squares(self, drafts: Sequence[Draft]) -> list[Fraction]:
+    def squares(self, measured: Sequence[Draft]) -> list[Fraction]:
         """Return what moves a variance."""
-        return _of_variance(drafts)
-
-    def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:  # noqa: ARG002
-        """Return 0 and no greatest."""
-        return 0, None, None
+        return _of_variance(measured)
 
 
-class Stddev(_Moments[nodes.Stddev]):
+class Stddev(_OfColumn[nodes.Stddev]):
     """The square root of the variance."""
 
     node = nodes.Stddev
@@ -116,19 +167,19 @@ class Stddev(_Moments[nodes.Stddev]):
         value, low, high = (np.sqrt(part * step) for part in _variance(measures, sums, confidence))
         return value, low, high
 
-    def squares(self, drafts: Sequence[Draft]) -> list[Fraction]:
+    def squares(self, measured: Sequence[Draft]) -> list[Fraction]:
         """Return what moves a variance, halved: relative to itself a root moves by half as much."""
-        return [square / 4 for square in _of_variance(drafts)]
-
-    def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:  # noqa: ARG002
-        """Return 0 and no greatest."""
-        return 0, None, None
+        return [square / 4 for square in _of_variance(measured)]
 
 
-class Covariance(_Moments[nodes.Covariance]):
+class Covariance(_OfPair[nodes.Covariance]):
     """The sample covariance of two columns."""
 
     node = nodes.Covariance
+
+    def pairs(self, x: Factor, y: Factor) -> tuple[tuple[Factor, Factor], ...]:
+        """Return the two columns."""
+        return ((x, y),)
 
     def intervals(self, measures: Sequence[Measure], sums: list[Floats], confidence: float) -> Interval:
         """Return each cell's value, low and high."""
@@ -138,12 +189,12 @@ class Covariance(_Moments[nodes.Covariance]):
         value, low, high = (part * step for part in moments.covariance(xy, x, y, n, noise, _largest(measures)))
         return value, low, high
 
-    def squares(self, drafts: Sequence[Draft]) -> list[Fraction]:
+    def squares(self, measured: Sequence[Draft]) -> list[Fraction]:
         """Return the squares for XY - a Y - b X + (a b - K) N, the sums in the order of the drafts: xy, x, y, count.
 
         The means a and b may be on the same side of their middles or not: the squares are the mean of both cases.
         """
-        hx, hy = (yardsticks.half_range(drafts[0], place) for place in (0, 1))
+        hx, hy = (yardsticks.half_range(measured[0], place) for place in (0, 1))
         yardstick = hx * hy / 3
         covariance = HALF * yardstick
         of_count = yardsticks.mean_square([a * b - covariance for a, b in yardsticks.two_means(hx, hy)])
@@ -154,10 +205,14 @@ class Covariance(_Moments[nodes.Covariance]):
         return None, None, None
 
 
-class Correlation(_Moments[nodes.Correlation]):
+class Correlation(_OfPair[nodes.Correlation]):
     """Pearson's correlation of two columns."""
 
     node = nodes.Correlation
+
+    def pairs(self, x: Factor, y: Factor) -> tuple[tuple[Factor, Factor], ...]:
+        """Return the two columns, and each with itself."""
+        return (x, y), (x, x), (y, y)
 
     def intervals(self, measures: Sequence[Measure], sums: list[Floats], confidence: float) -> Interval:
         """Return each cell's value, low and high."""
@@ -166,12 +221,12 @@ class Correlation(_Moments[nodes.Correlation]):
         middles = (measures[1].middle, measures[2].middle)
         return moments.correlation((xy, xx, yy), (x, y), n, noise, _largest(measures), middles)
 
-    def squares(self, drafts: Sequence[Draft]) -> list[Fraction]:
+    def squares(self, measured: Sequence[Draft]) -> list[Fraction]:
         """Return the squares for the sums of xy, xx, yy, x, y and the count, put together as in `moments.py`."""
-        hx, hy = (yardsticks.half_range(drafts[0], place) for place in (0, 1))
+        hx, hy = (yardsticks.half_range(measured[0], place) for place in (0, 1))
         r, t = HALF, hy / hx
         means = yardsticks.two_means(hx, hy)
-        of_squares = t * (hx**2 / 4 + drafts[1].middle) + (hy**2 / 4 + drafts[2].middle) / t
+        of_squares = t * (hx**2 / 4 + measured[1].middle) + (hy**2 / 4 + measured[2].middle) / t
         squared = (
             Fraction(1),
             (r * t / 2) ** 2,
@@ -222,9 +277,9 @@ def _variance(measures: Sequence[Measure], sums: list[Floats], confidence: float
     return moments.variance(xx, x, n, noise, measures[0].factors[0].largest, measures[0].middle)
 
 
-def _of_variance(drafts: Sequence[Draft]) -> list[Fraction]:
+def _of_variance(measured: Sequence[Draft]) -> list[Fraction]:
     """Return the squares for XX - 2 a X + (a^2 + middle - K) N, with the mean a = h / 2 and the variance K."""
-    h = yardsticks.half_range(drafts[0], 0)
+    h = yardsticks.half_range(measured[0], 0)
     variance = h**2 / 3
-    of_count = h**2 / 4 + drafts[0].middle - variance
+    of_count = h**2 / 4 + measured[0].middle - variance
     return [(moved / variance) ** 2 for moved in (Fraction(1), h, of_count)]

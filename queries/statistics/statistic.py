@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from queries.binding.bound import BoundStatistic, Operand
+    from queries.binding.scope import Scope
     from queries.plan import Draft, Output
     from queries.statistics.lists import Listed
 
@@ -64,10 +66,40 @@ class Statistic(ABC, Generic[N]):
         """Say whether it counts persons, however many events each of them has."""
         return False
 
+    # What is asked
+
+    def place(self, name: str) -> str:
+        """Return the JSON pointer to what the statistic of this name in the answer is about."""
+        return f"/query/select/{name}/{self.word}"
+
+    def operand(self, name: str, column: str, bounds: tuple[float, float] | None, scope: Scope) -> Operand:
+        """Return the one column that it is about, clamped. Raises InvalidQuery with the place."""
+        return scope.clamped(column, bounds, self.word, self.place(name), f"/query/select/{name}/bounds")
+
+    @abstractmethod
+    def bind(self, name: str, node: N, scope: Scope) -> BoundStatistic:
+        """Return the node with its columns and literals resolved, but for its filter.
+
+        Raises InvalidQuery with the place.
+        """
+
+    @abstractmethod
+    def parameters(self, node: N) -> dict[str, object]:
+        """Return what tells two questions apart and is in none of their measures. It goes into the fingerprint."""
+
+    # What is measured
+
+    @abstractmethod
+    def drafts(self, bound: BoundStatistic, node: N, events: int) -> tuple[Draft, ...]:
+        """Return its measures, composed of the functions in `drafts.py`, but for its filter.
+
+        At most `events` of a person count in a cell.
+        """
+
     # How the charge is shared
 
     @abstractmethod
-    def influences(self, node: N, drafts: Sequence[Draft], events: int) -> list[Fraction]:
+    def influences(self, node: N, measured: Sequence[Draft], events: int) -> list[Fraction]:
         """Return the square of how far a noise of 1 on each measure moves the result, over yardstick and persons.
 
         `yardsticks.py` has the reference group; `events` of a person count in each cell at most.

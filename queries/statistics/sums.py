@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from queries.binding.bound import BoundStatistic
 from queries.language import nodes
-from queries.statistics import noisy, words, yardsticks
+from queries.statistics import drafts, noisy, words, yardsticks
 from queries.statistics.exactness import FixedMargin, GroupMargin
 from queries.statistics.intervals import GaussianMeanNoise, MeanNoise
 from queries.statistics.statistic import Group
@@ -16,6 +17,7 @@ from queries.statistics.statistic import Group
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from queries.binding.scope import Scope
     from queries.plan import Draft, Output
     from queries.statistics.statistic import Result, Vectors
 
@@ -27,9 +29,22 @@ class Sum(FixedMargin[nodes.Sum]):
     counts = False
     listed = None
 
-    def influences(self, node: nodes.Sum, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+    def bind(self, name: str, node: nodes.Sum, scope: Scope) -> BoundStatistic:
+        """Return the column and its clamping bounds."""
+        return BoundStatistic(name, node, (self.operand(name, node.column, node.bounds, scope),))
+
+    def parameters(self, node: nodes.Sum) -> dict[str, object]:  # noqa: ARG002
+        """Return nothing: its measures show all of it."""
+        return {}
+
+    def drafts(self, bound: BoundStatistic, node: nodes.Sum, events: int) -> tuple[Draft, ...]:  # noqa: ARG002
+        """Return the sum."""
+        (x,) = bound.operands
+        return (drafts.products(events, (drafts.plain(x),), (x.column,)),)
+
+    def influences(self, node: nodes.Sum, measured: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
         """Return 1 / (n * m * a typical value)."""
-        (x,) = drafts[0].factors
+        (x,) = measured[0].factors
         return [yardsticks.of_events(events) / yardsticks.typical(x) ** 2]
 
     def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
@@ -67,9 +82,23 @@ class Mean(GroupMargin[nodes.Mean]):
     node = nodes.Mean
     listed = None
 
-    def influences(self, node: nodes.Mean, drafts: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
+    def bind(self, name: str, node: nodes.Mean, scope: Scope) -> BoundStatistic:
+        """Return the column and its clamping bounds."""
+        return BoundStatistic(name, node, (self.operand(name, node.column, node.bounds, scope),))
+
+    def parameters(self, node: nodes.Mean) -> dict[str, object]:  # noqa: ARG002
+        """Return nothing: its measures show all of it."""
+        return {}
+
+    def drafts(self, bound: BoundStatistic, node: nodes.Mean, events: int) -> tuple[Draft, ...]:  # noqa: ARG002
+        """Return the centred sum and the count."""
+        (x,) = bound.operands
+        present = (x.column,)
+        return drafts.products(events, (drafts.centred(x),), present), drafts.events(events, present=present)
+
+    def influences(self, node: nodes.Mean, measured: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
         """Return 1 / (n * m * h) for the sum, and for the count half of it: the mean is halfway to a bound."""
-        h = yardsticks.half_range(drafts[0], 0)
+        h = yardsticks.half_range(measured[0], 0)
         return [yardsticks.of_events(events) / h**2, yardsticks.of_events(events) / 4]
 
     def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
