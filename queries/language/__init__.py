@@ -1,1 +1,1 @@
-"""What a researcher asks, as a frozen tree, and its two spellings: JSON and SQL."""
+"""What a researcher asks, as a frozen tree, and the parts of its two spellings: JSON and SQL."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import assert_never
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")  # of a column of the answer
 
@@ -377,5 +378,9 @@ def columns_of(statistic: Statistic) -> tuple[str, ...]:
             return ()
         case Covariance(columns) | Correlation(columns):
             return columns
+        case Sum(column) | Mean(column) | Variance(column) | Stddev(column) | Quantile(column):
+            return (column,)
+        case Histogram(column) | Top(column) | Survival(column):
+            return (column,)
         case _:
-            return (statistic.column,)
+            assert_never(statistic)

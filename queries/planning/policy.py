@@ -10,7 +10,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from queries.errors import OutsideProtocol
-from queries.language import json_writing, nodes, references, templates
+from queries.language import nodes, references, templates
+from queries.spelling import json_writing
 from queries.statistics import registry
 from queries.statistics.exactness import FixedMargin
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from queries.plan import Cost, Output
 
 NANO = 10**9
-STATISTICS = registry.WORDS
 
 
 @dataclass(frozen=True)

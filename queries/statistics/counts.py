@@ -8,12 +8,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sqlglot import exp
 
 from queries.binding.bound import BoundStatistic
 from queries.errors import InvalidQuery
 from queries.language import nodes
-from queries.statistics import drafts, lists, noisy, words, yardsticks
+from queries.language.sql import calls
+from queries.language.sql.syntax import column_name, only, refusal, scalar
+from queries.statistics import drafts, lists, members, noisy, words, yardsticks
 from queries.statistics.exactness import FixedMargin
+from queries.statistics.members import Member, Shape
 from queries.statistics.statistic import TENTH, Group, N
 
 if TYPE_CHECKING:
@@ -43,6 +47,21 @@ class Count(_Counting[nodes.Count]):
 
     node = nodes.Count
     listed = None
+    members = (Member("count", Shape.COUNTED, "of"),)
+    sql_names = ("COUNT",)
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is COUNT."""
+        return isinstance(body, exp.Count)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Count, str]:
+        """Read COUNT(*), or COUNT(DISTINCT person)."""
+        of = counted(body)
+        return nodes.Count(of), "count" if of == "events" else of
+
+    def write_sql(self, node: nodes.Count) -> exp.Expr:
+        """Write the same."""
+        return count_of(node.of)
 
     def bind(self, name: str, node: nodes.Count, scope: Scope) -> BoundStatistic:  # noqa: ARG002
         """Return the node: it names nothing."""
@@ -93,6 +112,26 @@ class Histogram(_OfBins[nodes.Histogram]):
 
     node = nodes.Histogram
     listed = lists.BINS
+    members = (members.column("histogram"), Member("bins", Shape.SCALARS, "edges", required=False))
+    sql_names = ("HISTOGRAM",)
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is HISTOGRAM."""
+        return calls.is_named(body, *self.sql_names)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Histogram, str]:
+        """Read HISTOGRAM(column), or HISTOGRAM(column, [edges])."""
+        arguments = calls.arguments(body)
+        if len(arguments) not in (1, 2) or (len(arguments) == 2 and not isinstance(arguments[1], exp.Array)):
+            raise refusal(body, "write HISTOGRAM(column), or with the edges of its bins HISTOGRAM(column, [0, 18, 65])")
+        column = column_name(arguments[0])
+        edges = calls.scalars(arguments[1]) if len(arguments) == 2 else None
+        return nodes.Histogram(column, edges), f"histogram_{column}"
+
+    def write_sql(self, node: nodes.Histogram) -> exp.Expr:
+        """Write the same."""
+        bins = [] if node.edges is None else [calls.array(node.edges)]
+        return calls.named("HISTOGRAM", exp.column(node.column), *bins)
 
     def bind(self, name: str, node: nodes.Histogram, scope: Scope) -> BoundStatistic:
         """Return the bins: those between the edges, or the column's declared values."""
@@ -146,6 +185,25 @@ class Top(_OfBins[nodes.Top]):
 
     node = nodes.Top
     listed = lists.TOP
+    members = (members.column("top"), Member("k", Shape.WHOLE, "k"))
+    sql_names = ("APPROX_TOP_K",)
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is APPROX_TOP_K."""
+        return isinstance(body, exp.ApproxTopK) or calls.is_named(body, *self.sql_names)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Top, str]:
+        """Read APPROX_TOP_K(column, 3)."""
+        arguments = calls.arguments(body)
+        k = scalar(arguments[1]) if len(arguments) == 2 and arguments[1] is not None else None
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise refusal(body, "write APPROX_TOP_K(column, 5): the five most frequent values")
+        column = column_name(arguments[0])
+        return nodes.Top(column, k), f"top_{column}"
+
+    def write_sql(self, node: nodes.Top) -> exp.Expr:
+        """Write the same."""
+        return calls.named("APPROX_TOP_K", exp.column(node.column), exp.convert(node.k))
 
     def bind(self, name: str, node: nodes.Top, scope: Scope) -> BoundStatistic:
         """Return the column's declared values as bins."""
@@ -189,3 +247,24 @@ class Top(_OfBins[nodes.Top]):
     def is_view_of_total(self, output: Output) -> bool:  # noqa: ARG002
         """Return False: the rarer values are not shown."""
         return False
+
+
+def counted(body: exp.Expr) -> str:
+    """Return what COUNT counts: persons or events."""
+    only(body, "this", "big_int")
+    of = body.this
+    if isinstance(of, exp.Star):
+        only(of)
+        return "events"
+    if isinstance(of, exp.Distinct):
+        only(of, "expressions")
+        if [column_name(one).lower() for one in of.expressions] == [nodes.PERSON]:
+            return "persons"
+    raise refusal(body, "count events with COUNT(*) or persons with COUNT(DISTINCT person)")
+
+
+def count_of(of: str) -> exp.Count:
+    """Return COUNT of persons or events."""
+    if of == "persons":
+        return exp.Count(this=exp.Distinct(expressions=[exp.column(nodes.PERSON)]))
+    return exp.Count(this=exp.Star())

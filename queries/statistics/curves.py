@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sqlglot import exp
 
 from queries.binding.bound import BoundStatistic
 from queries.binding.keys import CellKey
 from queries.errors import InvalidQuery
 from queries.language import nodes
-from queries.statistics import drafts, lists, survival, words, yardsticks
+from queries.language.sql import calls
+from queries.language.sql.syntax import column_name, refusal, scalar
+from queries.statistics import drafts, lists, members, survival, words, yardsticks
 from queries.statistics.exactness import GroupMargin
+from queries.statistics.members import Member, Shape
 from queries.statistics.statistic import Group
 
 if TYPE_CHECKING:
@@ -28,6 +32,34 @@ class Survival(GroupMargin[nodes.Survival]):
 
     node = nodes.Survival
     listed = lists.SURVIVAL
+    members = (
+        members.column("survival"),
+        Member("bins", Shape.SCALARS, "edges"),
+        Member("ends", Shape.DATE, "ends", required=False),
+    )
+    sql_names = ("SURVIVAL",)
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is SURVIVAL."""
+        return calls.is_named(body, *self.sql_names)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Survival, str]:
+        """Read SURVIVAL(days, [edges]), or SURVIVAL(days, [edges], DATE '2023-12-31')."""
+        arguments = calls.arguments(body)
+        if len(arguments) not in (2, 3) or not isinstance(arguments[1], exp.Array):
+            raise refusal(
+                body, "write SURVIVAL(days, [0, 30, 60, 90]), or with the last day DATE '2023-12-31' after it"
+            )
+        column = column_name(arguments[0])
+        ends = scalar(arguments[2]) if len(arguments) == 3 else None
+        if ends is not None and not isinstance(ends, str):
+            raise refusal(arguments[2], "the last day is a date: DATE '2023-12-31'")
+        return nodes.Survival(column, calls.scalars(arguments[1]), ends), f"survival_{column}"
+
+    def write_sql(self, node: nodes.Survival) -> exp.Expr:
+        """Write the same."""
+        last = [] if node.ends is None else [exp.cast(exp.convert(node.ends), "DATE")]
+        return calls.named("SURVIVAL", exp.column(node.column), calls.array(node.edges), *last)
 
     def bind(self, name: str, node: nodes.Survival, scope: Scope) -> BoundStatistic:
         """Return what became of each person as bins: a value of the per-person table beside those of the query."""

@@ -6,12 +6,18 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sqlglot import exp
 
 from queries.binding.bound import BoundStatistic
 from queries.language import nodes
-from queries.statistics import drafts, words, yardsticks
+from queries.language.sql import written
+from queries.language.sql.conditions import predicate
+from queries.language.sql.syntax import only, refusal
+from queries.language.sql.values import filtered
+from queries.statistics import counts, drafts, words, yardsticks
 from queries.statistics.exactness import GroupMargin
 from queries.statistics.intervals import proportion
+from queries.statistics.members import Member, Shape
 from queries.statistics.statistic import Group
 
 if TYPE_CHECKING:
@@ -27,6 +33,31 @@ class Proportion(GroupMargin[nodes.Proportion]):
 
     node = nodes.Proportion
     listed = None
+    members = (Member("proportion", Shape.CONDITION, "holds"), Member("of", Shape.COUNTED, "of", required=False))
+    sql_names = ()
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is a quotient."""
+        return isinstance(body, exp.Div)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Proportion, str]:
+        """Read COUNT(x) FILTER (WHERE ...) / COUNT(x)."""
+        wanted = "a proportion is written: COUNT(*) FILTER (WHERE a > 0) / COUNT(*), or with COUNT(DISTINCT person)"
+        only(body, "this", "expression", "typed", "safe")
+        part, whole = body.this, body.expression
+        if not (isinstance(part, exp.Filter) and isinstance(part.this, exp.Count) and isinstance(whole, exp.Count)):
+            raise refusal(body, wanted)
+        function, condition = filtered(part)
+        of = counts.counted(function)
+        holds = predicate(condition)
+        if counts.counted(whole) != of:
+            raise refusal(body, wanted)
+        return nodes.Proportion(holds, of), "proportion"
+
+    def write_sql(self, node: nodes.Proportion) -> exp.Expr:
+        """Write the same."""
+        some, all_of = (counts.count_of(node.of) for _ in range(2))
+        return exp.Div(this=written.filtered(some, node.holds), expression=all_of)
 
     def bind(self, name: str, node: nodes.Proportion, scope: Scope) -> BoundStatistic:
         """Return the condition that splits what counts."""

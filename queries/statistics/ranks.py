@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sqlglot import exp
 
 from queries.binding.bound import BoundStatistic
 from queries.language import nodes
-from queries.statistics import drafts, lists, noisy, quantiles, words, yardsticks
+from queries.language.sql import calls, written
+from queries.language.sql.syntax import only, refusal, scalar
+from queries.language.sql.values import clamped, items
+from queries.statistics import drafts, lists, members, noisy, quantiles, words, yardsticks
 from queries.statistics.exactness import RankMargin
+from queries.statistics.members import Member, Shape
 from queries.statistics.statistic import TENTH, Group
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +36,41 @@ class Quantile(RankMargin[nodes.Quantile]):
     node = nodes.Quantile
     listed = lists.QUANTILES
     named = "a quantile"
+    members = (members.column("quantile"), Member("at", Shape.SHARES, "at"), members.BOUNDS)
+    sql_names = ("MEDIAN", "QUANTILE_CONT")
+
+    def make(self, given: Mapping[str, Any]) -> nodes.Quantile:
+        """Return the node. Whether `at` is a list decides whether the answer has one."""
+        at = given["at"]
+        listed = isinstance(at, tuple)
+        return nodes.Quantile(given["quantile"], at if listed else (at,), given.get("bounds"), listed)
+
+    def given(self, node: nodes.Quantile) -> dict[str, object]:
+        """Return the members: a list of shares, or one."""
+        return {**super().given(node), "at": node.at if node.listed else node.at[0]}
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is MEDIAN or QUANTILE_CONT."""
+        return isinstance(body, exp.Median | exp.PercentileCont)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Quantile, str]:
+        """Read MEDIAN(column), QUANTILE_CONT(column, 0.5) or QUANTILE_CONT(column, [0.25, 0.75])."""
+        if isinstance(body, exp.Median):
+            column, bounds = calls.one_column(body)
+            return nodes.Quantile(column, (0.5,), bounds), f"median_{column}"
+        only(body, "this", "expression")
+        column, bounds = clamped(body.this)
+        at = body.expression
+        if at is None:
+            raise refusal(body, "write QUANTILE_CONT(column, 0.5)")
+        listed = isinstance(at, exp.Array)
+        shares = tuple(map(_share, items(at) if listed else [at]))
+        return nodes.Quantile(column, shares, bounds, listed), f"quantile_{column}"
+
+    def write_sql(self, node: nodes.Quantile) -> exp.Expr:
+        """Write QUANTILE_CONT."""
+        at = calls.array(node.at) if node.listed else exp.convert(node.at[0])
+        return exp.PercentileCont(this=written.clamped(node.column, node.bounds), expression=at)
 
     def bind(self, name: str, node: nodes.Quantile, scope: Scope) -> BoundStatistic:
         """Return the column, its clamping bounds and the leaves of the search."""
@@ -119,3 +159,10 @@ def rank_margin(measure: Measure, share: float, confidence: float) -> float:
 def _search(draft: Draft) -> Search:
     assert draft.search is not None
     return draft.search
+
+
+def _share(part: exp.Expr) -> float:
+    share = scalar(part)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+        raise refusal(part, "a quantile is at a share above 0 and below 1, as 0.5")
+    return float(share)

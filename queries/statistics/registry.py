@@ -40,11 +40,17 @@ STATISTICS: tuple[Statistic[Any], ...] = (
 WORDS = tuple(statistic.word for statistic in STATISTICS)
 
 _BY_NODE: dict[type[nodes.Statistic], Statistic[Any]] = {statistic.node: statistic for statistic in STATISTICS}
+_BY_WORD = {statistic.word: statistic for statistic in STATISTICS}
 
 
 def of(node: nodes.Statistic) -> Statistic[Any]:
     """Return the statistic that a node asks for."""
     return _BY_NODE[type(node)]
+
+
+def called(word: str) -> Statistic[Any]:
+    """Return the statistic with this name."""
+    return _BY_WORD[word]
 
 
 def bind(name: str, node: nodes.Statistic, scope: Scope) -> BoundStatistic:

@@ -11,12 +11,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from sqlglot import exp
 
 from queries.binding.bound import BoundStatistic
 from queries.errors import InvalidQuery
 from queries.language import nodes
-from queries.statistics import drafts, moments, noisy, words, yardsticks
+from queries.language.sql import calls, written
+from queries.statistics import drafts, members, moments, noisy, words, yardsticks
 from queries.statistics.exactness import GroupMargin
+from queries.statistics.members import Member, Shape
 from queries.statistics.statistic import Group, N
 from queries.statistics.yardsticks import HALF
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from queries.statistics.intervals import Floats
     from queries.statistics.moments import Interval
     from queries.statistics.statistic import Result, Vectors
+
+TWO_BOUNDS = Member("bounds", Shape.TWO_BOUNDS, "bounds", required=False)
 
 C = TypeVar("C", bound=nodes.Variance | nodes.Stddev)
 P = TypeVar("P", bound=nodes.Covariance | nodes.Correlation)
@@ -144,6 +149,21 @@ class Variance(_OfColumn[nodes.Variance]):
     """The sample variance of a column."""
 
     node = nodes.Variance
+    members = (members.column("variance"), members.BOUNDS)
+    sql_names = ("VARIANCE",)
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is VARIANCE."""
+        return isinstance(body, exp.Variance)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Variance, str]:
+        """Read VARIANCE(column)."""
+        column, bounds = calls.one_column(body)
+        return nodes.Variance(column, bounds), f"variance_{column}"
+
+    def write_sql(self, node: nodes.Variance) -> exp.Expr:
+        """Write the same."""
+        return exp.Variance(this=written.clamped(node.column, node.bounds))
 
     def intervals(self, measures: Sequence[Measure], sums: list[Floats], confidence: float) -> Interval:
         """Return each cell's value, low and high."""
@@ -160,6 +180,21 @@ class Stddev(_OfColumn[nodes.Stddev]):
     """The square root of the variance."""
 
     node = nodes.Stddev
+    members = (members.column("stddev"), members.BOUNDS)
+    sql_names = ("STDDEV",)
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is STDDEV."""
+        return isinstance(body, exp.Stddev | exp.StddevSamp)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Stddev, str]:
+        """Read STDDEV(column)."""
+        column, bounds = calls.one_column(body)
+        return nodes.Stddev(column, bounds), f"stddev_{column}"
+
+    def write_sql(self, node: nodes.Stddev) -> exp.Expr:
+        """Write the same."""
+        return exp.Stddev(this=written.clamped(node.column, node.bounds))
 
     def intervals(self, measures: Sequence[Measure], sums: list[Floats], confidence: float) -> Interval:
         """Return each cell's value, low and high."""
@@ -176,6 +211,21 @@ class Covariance(_OfPair[nodes.Covariance]):
     """The sample covariance of two columns."""
 
     node = nodes.Covariance
+    members = (Member("covariance", Shape.TWO_COLUMNS, "columns"), TWO_BOUNDS)
+    sql_names = ("COVAR_SAMP",)
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is COVAR_SAMP."""
+        return isinstance(body, exp.CovarSamp)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Covariance, str]:
+        """Read COVAR_SAMP(x, y)."""
+        (x, y), bounds = calls.two_columns(body)
+        return nodes.Covariance((x, y), bounds), f"covariance_{x}_{y}"
+
+    def write_sql(self, node: nodes.Covariance) -> exp.Expr:
+        """Write the same."""
+        return calls.of_two(exp.CovarSamp, node.columns, node.bounds)
 
     def pairs(self, x: Factor, y: Factor) -> tuple[tuple[Factor, Factor], ...]:
         """Return the two columns."""
@@ -209,6 +259,21 @@ class Correlation(_OfPair[nodes.Correlation]):
     """Pearson's correlation of two columns."""
 
     node = nodes.Correlation
+    members = (Member("correlation", Shape.TWO_COLUMNS, "columns"), TWO_BOUNDS)
+    sql_names = ("CORR",)
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is CORR."""
+        return isinstance(body, exp.Corr)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Correlation, str]:
+        """Read CORR(x, y)."""
+        (x, y), bounds = calls.two_columns(body)
+        return nodes.Correlation((x, y), bounds), f"correlation_{x}_{y}"
+
+    def write_sql(self, node: nodes.Correlation) -> exp.Expr:
+        """Write the same."""
+        return calls.of_two(exp.Corr, node.columns, node.bounds)
 
     def pairs(self, x: Factor, y: Factor) -> tuple[tuple[Factor, Factor], ...]:
         """Return the two columns, and each with itself."""

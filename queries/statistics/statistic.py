@@ -11,21 +11,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from queries.language import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from fractions import Fraction
 
     import numpy as np
     from numpy.typing import NDArray
+    from sqlglot import exp
 
     from queries.binding.bound import BoundStatistic, Operand
     from queries.binding.scope import Scope
     from queries.plan import Draft, Output
     from queries.statistics.lists import Listed
+    from queries.statistics.members import Member
 
     Vectors = Sequence[NDArray[np.int64]]  # the noisy numbers of each measure, over all cells
     Result = dict[str, object]
@@ -65,6 +67,50 @@ class Statistic(ABC, Generic[N]):
     def of_persons(self, node: N) -> bool:  # noqa: ARG002
         """Say whether it counts persons, however many events each of them has."""
         return False
+
+    # How it is spelled
+
+    @property
+    @abstractmethod
+    def members(self) -> tuple[Member, ...]:
+        """Return its members in JSON, beside `where`; the first is what it is about, and is named by its word.
+
+        Its reader, its writer and the OpenAPI document follow from them.
+        """
+
+    @property
+    def has_filter(self) -> bool:
+        """Return whether it may have a `where` of its own."""
+        return issubclass(self.node, nodes.Filtered)
+
+    def make(self, given: Mapping[str, Any]) -> N:
+        """Return the node with these members. Each is of its member's shape."""
+        fields = {member.field: given[member.name] for member in self.members if member.name in given}
+        return cast("Callable[..., N]", self.node)(**fields)
+
+    def given(self, node: N) -> dict[str, object]:
+        """Return the members that say what a node does; None where one is not given."""
+        return {member.name: getattr(node, member.field) for member in self.members}
+
+    @property
+    @abstractmethod
+    def sql_names(self) -> tuple[str, ...]:
+        """Return the names of its functions in SQL, as refusals list them."""
+
+    @abstractmethod
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether an expression of SQL, without its FILTER, is meant as this statistic."""
+
+    @abstractmethod
+    def read_sql(self, body: exp.Expr) -> tuple[N, str]:
+        """Return the node that such an expression is, and its name in the answer without an alias.
+
+        Raises InvalidQuery with line and column.
+        """
+
+    @abstractmethod
+    def write_sql(self, node: N) -> exp.Expr:
+        """Return a node as SQL, without its FILTER."""
 
     # What is asked
 

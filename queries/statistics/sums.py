@@ -6,10 +6,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sqlglot import exp
 
 from queries.binding.bound import BoundStatistic
 from queries.language import nodes
-from queries.statistics import drafts, noisy, words, yardsticks
+from queries.language.sql import calls, written
+from queries.statistics import drafts, members, noisy, words, yardsticks
 from queries.statistics.exactness import FixedMargin, GroupMargin
 from queries.statistics.intervals import GaussianMeanNoise, MeanNoise
 from queries.statistics.statistic import Group
@@ -28,6 +30,21 @@ class Sum(FixedMargin[nodes.Sum]):
     node = nodes.Sum
     counts = False
     listed = None
+    members = (members.column("sum"), members.BOUNDS)
+    sql_names = ("SUM",)
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is SUM."""
+        return isinstance(body, exp.Sum)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Sum, str]:
+        """Read SUM(column)."""
+        column, bounds = calls.one_column(body)
+        return nodes.Sum(column, bounds), f"sum_{column}"
+
+    def write_sql(self, node: nodes.Sum) -> exp.Expr:
+        """Write the same."""
+        return exp.Sum(this=written.clamped(node.column, node.bounds))
 
     def bind(self, name: str, node: nodes.Sum, scope: Scope) -> BoundStatistic:
         """Return the column and its clamping bounds."""
@@ -81,6 +98,21 @@ class Mean(GroupMargin[nodes.Mean]):
 
     node = nodes.Mean
     listed = None
+    members = (members.column("mean"), members.BOUNDS)
+    sql_names = ("AVG",)
+
+    def is_written(self, body: exp.Expr) -> bool:
+        """Return whether it is AVG."""
+        return isinstance(body, exp.Avg)
+
+    def read_sql(self, body: exp.Expr) -> tuple[nodes.Mean, str]:
+        """Read AVG(column)."""
+        column, bounds = calls.one_column(body)
+        return nodes.Mean(column, bounds), f"mean_{column}"
+
+    def write_sql(self, node: nodes.Mean) -> exp.Expr:
+        """Write the same."""
+        return exp.Avg(this=written.clamped(node.column, node.bounds))
 
     def bind(self, name: str, node: nodes.Mean, scope: Scope) -> BoundStatistic:
         """Return the column and its clamping bounds."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from budgets.loss import EPSILON_MAX, RHO_MAX
-from queries.language import nodes, sql
+from queries.language import nodes
 from queries.language.templates import KINDS
 from queries.planning.margins import TARGETS_MAX
 from queries.release import postprocessing
+from queries.spelling import sql
+from queries.statistics import registry
+from queries.statistics.members import Shape
 from server.api import replies
 from server.api.requests.conditions import DAYS_MAX
 from server.api.requests.query import CONFIDENCE_MAX, CONFIDENCE_MIN, NOISES
@@ -19,6 +22,8 @@ from server.web import problems
 if TYPE_CHECKING:
     from flask_smorest import Api
     from marshmallow import fields
+
+    from queries.statistics.statistic import Statistic
 
 
 def _ref(component: str) -> dict[str, Any]:
@@ -46,30 +51,41 @@ def _two(items: dict[str, Any]) -> dict[str, Any]:
 
 
 _VALUE_BOUNDS = _two({"type": "number"})
-_STATISTICS = [
-    _shape(["count"], count=_COUNTED, where=_WHERE),
-    *(
-        _shape([word], **{word: _COLUMN}, bounds=_VALUE_BOUNDS, where=_WHERE)
-        for word in ("sum", "mean", "variance", "stddev")
-    ),
-    _shape(["proportion"], proportion=_WHERE, of=_COUNTED),
-    _shape(
-        ["quantile", "at"],
-        quantile=_COLUMN,
-        at={"oneOf": [_SHARE, {"type": "array", "minItems": 1, "items": _SHARE}]},
-        bounds=_VALUE_BOUNDS,
-        where=_WHERE,
-    ),
-    _shape(["histogram"], histogram=_COLUMN, bins=_SCALARS, where=_WHERE),
-    _shape(
-        ["survival", "bins"], survival=_COLUMN, bins=_SCALARS, ends={"type": "string", "format": "date"}, where=_WHERE
-    ),
-    _shape(["top", "k"], top=_COLUMN, k={"$ref": "#/components/schemas/Positive"}, where=_WHERE),
-    *(
-        _shape([word], **{word: _two(_COLUMN)}, bounds=_two(_VALUE_BOUNDS), where=_WHERE)
-        for word in ("covariance", "correlation")
-    ),
-]
+
+
+def _member(shape: Shape) -> dict[str, Any]:
+    """Return the schema of a statistic's member."""
+    match shape:
+        case Shape.COUNTED:
+            return _COUNTED
+        case Shape.COLUMN:
+            return _COLUMN
+        case Shape.TWO_COLUMNS:
+            return _two(_COLUMN)
+        case Shape.CONDITION:
+            return _WHERE
+        case Shape.BOUNDS:
+            return _VALUE_BOUNDS
+        case Shape.TWO_BOUNDS:
+            return _two(_VALUE_BOUNDS)
+        case Shape.SHARES:
+            return {"oneOf": [_SHARE, {"type": "array", "minItems": 1, "items": _SHARE}]}
+        case Shape.SCALARS:
+            return _SCALARS
+        case Shape.WHOLE:
+            return _ref("Positive")
+        case Shape.DATE:
+            return {"type": "string", "format": "date"}
+        case _:
+            assert_never(shape)
+
+
+def _statistic(statistic: Statistic[Any]) -> dict[str, Any]:
+    required = [member.name for member in statistic.members if member.required]
+    properties = {member.name: _member(member.shape) for member in statistic.members}
+    return _shape(required, **properties, **({"where": _WHERE} if statistic.has_filter else {}))
+
+
 _COARSE = "Rounded down to a multiple of 1e-9, and refused below that"
 _FINE = "Rounded down to a multiple of 1e-18, and refused below that"
 _QUERY_DELTA = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": _FINE}
@@ -207,7 +223,7 @@ COMPONENTS: dict[str, dict[str, Any]] = {
             _shape(["column", "part"], column=_COLUMN, part={"enum": list(nodes.PARTS)}, **_AS),
         ],
     },
-    "Statistic": {"oneOf": _STATISTICS},
+    "Statistic": {"oneOf": [_statistic(statistic) for statistic in registry.STATISTICS]},
     "Selection": {
         "type": "object",
         "description": "The statistics of the answer, by the name of their column in it",

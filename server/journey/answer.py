@@ -39,9 +39,9 @@ from budgets.loss import Loss
 from queries.contribution import truncation
 from queries.errors import EngineFailed
 from queries.execution import kernel, partition_selection
-from queries.language import json_writing, sql
 from queries.planning import advice, drowning
 from queries.release import assembly, postprocessing
+from queries.spelling import json_writing, sql
 from server.errors import QueryFailed, StoreUnavailable
 from server.journey import refusals
 from server.journey.preparing import permit, prepare

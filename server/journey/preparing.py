@@ -17,9 +17,10 @@ from budgets.loss import Loss, epsilon_text
 from queries.binding import dates
 from queries.catalog import least_charge
 from queries.errors import InvalidQuery, OutsideProtocol
-from queries.language import nodes, sql
+from queries.language import nodes
 from queries.language.templates import Template
 from queries.planning import fingerprint, planner, policy
+from queries.spelling import sql
 from server.runtime.stores import catalogs
 
 if TYPE_CHECKING:

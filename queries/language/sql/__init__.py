@@ -1,6 +1,1 @@
-"""The query tree as SQL, and SQL as the query tree. The text of neither is ever run."""
-
-from queries.language.sql.reading import TEXT_MAX, located, parse
-from queries.language.sql.writing import to_sql
-
-__all__ = ["TEXT_MAX", "located", "parse", "to_sql"]
+"""Parts of SQL statements, read and written: names, values, conditions, keys. Whole ones: `queries/spelling/sql/`."""

@@ -8,7 +8,7 @@ from queries.language import nodes
 from queries.language.nodes import DEPTH_MAX
 from queries.language.sql.related import Others
 from queries.language.sql.syntax import both, chain, column_name, only, refusal, scalar, subselect, table_name
-from queries.language.sql.writing import ORDER
+from queries.language.sql.written import ORDER
 
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 COHORT = (

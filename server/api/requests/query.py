@@ -6,10 +6,10 @@ refer, in the OpenAPI document, to the components that `openapi.py` declares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load
 
@@ -17,114 +17,26 @@ from budgets import amounts
 from budgets.amounts import UNITS, rounding
 from budgets.errors import Invalid
 from queries.errors import InvalidQuery
-from queries.language import nodes, sql
-from queries.planning.policy import STATISTICS
+from queries.language import nodes
 from queries.release.postprocessing import WORDS
+from queries.spelling import sql
 from server.api.requests.conditions import parse_predicate, parse_source
 from server.api.requests.keys import parse_key
 from server.api.requests.shapes import (
     Built,
-    as_bounds,
-    as_column,
     as_name,
     as_object,
-    as_scalars,
-    as_text,
     as_whole,
     member,
     number,
     only,
     within,
 )
-
-T = TypeVar("T")
+from server.api.requests.statistics import parse_statistic
 
 CONFIDENCE_MIN, CONFIDENCE_MAX = 0.5, 0.999
 MARGIN_MAX = 1e300  # a whole number beyond a float's range is no margin either
 NOISES = ("laplace", "gaussian")
-
-
-def parse_statistic(value: Any) -> nodes.Statistic:
-    """Return a statistic. Raises ValidationError with the place."""
-    shape = as_object(value)
-    words = [word for word in STATISTICS if word in shape]
-    if len(words) != 1:
-        raise ValidationError(f"must have exactly one of {' '.join(STATISTICS)}")
-    word = words[0]
-    if word == "proportion":
-        only(shape, word, "of")
-        holds = member(shape, word, parse_predicate)
-        return nodes.Proportion(holds, within("of", _counted, shape.get("of", "events")))
-    where = within("where", parse_predicate, shape["where"]) if "where" in shape else None
-    return replace(_function(word, {key: part for key, part in shape.items() if key != "where"}), where=where)
-
-
-OF_ONE_COLUMN: dict[str, type[nodes.Sum | nodes.Mean | nodes.Variance | nodes.Stddev]] = {
-    "sum": nodes.Sum,
-    "mean": nodes.Mean,
-    "variance": nodes.Variance,
-    "stddev": nodes.Stddev,
-}
-OF_PAIRS: dict[str, type[nodes.Covariance | nodes.Correlation]] = {
-    "covariance": nodes.Covariance,
-    "correlation": nodes.Correlation,
-}
-
-
-def _function(word: str, shape: dict[str, Any]) -> nodes.Function:
-    if word == "count":
-        only(shape, word)
-        return nodes.Count(member(shape, word, _counted))
-    if word in OF_PAIRS:
-        only(shape, word, "bounds")
-        pair = within("bounds", lambda both: _two(both, as_bounds), shape["bounds"]) if "bounds" in shape else None
-        return OF_PAIRS[word](member(shape, word, lambda both: _two(both, as_column)), pair)
-    column = member(shape, word, as_column)
-    if word == "histogram":
-        only(shape, word, "bins")
-        return nodes.Histogram(column, within("bins", as_scalars, shape["bins"]) if "bins" in shape else None)
-    if word == "survival":
-        only(shape, word, "bins", "ends")
-        ends = within("ends", as_text, shape["ends"]) if "ends" in shape else None
-        return nodes.Survival(column, member(shape, "bins", as_scalars), ends)
-    if word == "top":
-        only(shape, word, "k")
-        return nodes.Top(column, member(shape, "k", as_whole))
-    bounds = within("bounds", as_bounds, shape["bounds"]) if "bounds" in shape else None
-    if word == "quantile":
-        only(shape, word, "at", "bounds")
-        at = member(shape, "at", _shares)
-        return nodes.Quantile(column, at, bounds, listed=isinstance(shape["at"], list))
-    only(shape, word, "bounds")
-    return OF_ONE_COLUMN[word](column, bounds)
-
-
-def _shares(value: Any) -> tuple[float, ...]:
-    if not isinstance(value, list):
-        return (_share(value),)
-    if not value:
-        raise ValidationError("must be a list that is not empty")
-    return tuple(within(place, _share, part) for place, part in enumerate(value))
-
-
-def _share(value: Any) -> float:
-    share = number(value)
-    if not 0 < share < 1:
-        raise ValidationError("must be above 0 and below 1, as 0.5 for the median")
-    return float(share)
-
-
-def _two(value: Any, parse: Callable[[Any], T]) -> tuple[T, T]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise ValidationError("must be a list of two")
-    first, second = (within(place, parse, part) for place, part in enumerate(value))
-    return first, second
-
-
-def _counted(value: Any) -> str:
-    if value not in ("persons", "events"):
-        raise ValidationError("must be persons or events")
-    return str(value)
 
 
 def _selection(value: Any) -> tuple[tuple[str, nodes.Statistic], ...]:

@@ -15,7 +15,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from budgets.alerts import alerts
 from budgets.database import clock
-from queries.planning.policy import STATISTICS
+from queries.statistics import registry
 from server.api.requests.query import above_zero, offered, privacy_epsilon, roundings
 from server.api.requests.shapes import Built
 from server.api.requests.templates import parse_templates
@@ -62,7 +62,7 @@ class ProtocolSchema(Schema):
 
     tables = fields.List(fields.String())
     columns = fields.List(fields.String())
-    statistics = fields.List(fields.String(validate=validate.OneOf(STATISTICS)))
+    statistics = fields.List(fields.String(validate=validate.OneOf(registry.WORDS)))
     epsilon_nano_max = Built(privacy_epsilon, "Epsilon", data_key="max_epsilon")
     margin_min = Built(above_zero, "LeastMargin", data_key="min_margin")
     templates = Built(parse_templates, "Templates")

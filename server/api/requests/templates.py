@@ -7,8 +7,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from queries.language import json_writing
 from queries.language.templates import KINDS, ORDERED, PARAMETER, fits, of_kind
+from queries.spelling import json_writing
 from server.api.requests.query import QuerySchema, privacy_epsilon
 from server.api.requests.shapes import as_name, as_object, as_scalars, member, only, within
 

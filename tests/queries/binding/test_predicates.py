@@ -16,9 +16,10 @@ from queries.catalog.schema import Kind
 from queries.errors import InvalidQuery
 from queries.execution import kernel
 from queries.execution.duckdb import Engine
-from queries.language import nodes, sql
+from queries.language import nodes
 from queries.language.nodes import DEPTH_MAX, All, Comparison, Not
 from queries.language.nodes import Any as Some
+from queries.spelling import sql
 from tests.queries.clinic import COLUMNS, TABLE, Event, holds, largest_code, planned
 from tests.queries.sources import clinic_source, clinic_store
 

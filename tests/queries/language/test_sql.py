@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlglot import parse_one
 
 from queries.errors import InvalidQuery
-from queries.language import json_writing, nodes, sql
+from queries.language import nodes
 from queries.language.nodes import (
     ByBins,
     ByPart,
@@ -33,8 +33,9 @@ from queries.language.nodes import (
     Top,
     Variance,
 )
-from queries.language.sql import reading, writing
 from queries.release import assembly
+from queries.spelling import json_writing, sql
+from queries.spelling.sql import reading, writing
 from server.api.requests.query import QuerySchema
 from tests.queries.clinic import Event, bounded, noiseless, planned
 from tests.queries.sources import clinic_source

@@ -14,9 +14,10 @@ from sqlglot import exp, parse_one
 
 from queries.binding import dates
 from queries.errors import InvalidQuery, OutsideProtocol
-from queries.language import json_writing, nodes, sql
+from queries.language import nodes
 from queries.language.nodes import All, ByValue, Cohort, Comparison, Count, Mean, PerPerson, Query, Related, Value
 from queries.planning import policy
+from queries.spelling import json_writing, sql
 from server.api.requests.query import QuerySchema
 from tests.queries.execution.test_pathways import COHORTS, VALUES
 from tests.queries.language.test_sql import QUERIES

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from queries.errors import OutsideProtocol
-from queries.language import json_writing, nodes, sql, templates
+from queries.language import nodes, templates
 from queries.language.templates import Template
 from queries.planning import policy
 from queries.planning.policy import Protocol
+from queries.spelling import json_writing, sql
 from server.api.requests.query import AskSchema
 from server.api.requests.templates import parse_templates
 

@@ -28,6 +28,7 @@ from queries.language.nodes import (
 )
 from queries.planning import policy
 from queries.planning.policy import Protocol
+from queries.statistics import registry
 
 WHERE = All((Comparison("a", "=", 1), Not(Any((Comparison("b", "is_null"), Comparison("c", "in", (1, 2)))))))
 QUERY = Query(
@@ -106,7 +107,7 @@ def test_a_column_outside_the_protocol_is_refused_wherever_it_stands(column: str
         (Protocol(tables=frozenset()), "/query/from"),
         (Protocol(columns=frozenset()), PLACES["a"]),
         *(
-            (Protocol(statistics=frozenset(policy.STATISTICS) - {nodes.word_of(statistic)}), f"/query/select/{name}")
+            (Protocol(statistics=frozenset(registry.WORDS) - {nodes.word_of(statistic)}), f"/query/select/{name}")
             for name, statistic in QUERY.select
         ),
         (Protocol(epsilon_nano_max=499), "/privacy/epsilon"),
@@ -123,5 +124,5 @@ def test_what_the_protocol_does_not_name_is_refused_with_its_place(protocol: Pro
 def test_every_statistic_of_the_grammar_can_be_named() -> None:
     """The protocol's words are the grammar's."""
     words = [nodes.word_of(statistic) for _, statistic in QUERY.select]
-    assert sorted(words) == sorted(policy.STATISTICS)
+    assert sorted(words) == sorted(registry.WORDS)
     assert {type(statistic) for _, statistic in QUERY.select} == set(nodes.Statistic.__args__)

@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from queries.errors import InvalidQuery
-from queries.language import json_writing, sql
 from queries.language.nodes import ByValue, Comparison, Count, PerPerson, Query, Related, Survival, Value
 from queries.release import assembly
+from queries.spelling import json_writing, sql
 from queries.statistics import survival
 from server.api.requests.query import QuerySchema
 from server.views.csv import release_csv

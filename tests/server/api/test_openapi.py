@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from budgets.actors import SYSTEM
 from budgets.audit import custody
-from queries.planning import policy
+from queries.statistics import registry
 from tests.server.api.requests.test_schemas import WRONG
 from tests.server.routes import BODIES, NEW_STUDY, REASON, document, filled, operations
 from tests.serving import (
@@ -150,7 +150,7 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         admin.good("POST", "/studies", {**NEW_STUDY, "name": "flu", "delta": 1e-7, "epsilon": 5})
         terms = {"starts": "2020-01-01", "ends": "2099-12-31"}
         columns = ["sex", "visits", "age", "health", "site"]
-        protocol = {"tables": ["years"], "columns": columns, "statistics": list(policy.STATISTICS)}
+        protocol = {"tables": ["years"], "columns": columns, "statistics": list(registry.WORDS)}
         admin.good("PATCH", "/studies/flu", {**terms, "protocol": {**protocol, "max_epsilon": 2.5}})
         admin.good("PUT", "/studies/flu/members/ada")
         for action in ("approve", "suspend", "resume"):

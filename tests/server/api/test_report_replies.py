@@ -21,7 +21,7 @@ from budgets.identity import commitments, people
 from budgets.ledger import charges
 from budgets.ledger.charges import Question
 from budgets.loss import NANO, Loss
-from queries.planning.policy import STATISTICS
+from queries.statistics.registry import WORDS
 from server.api.requests.schemas import ProtocolSchema, TermsSchema
 from server.cli.main import main
 from tests.server.api.test_openapi import validator
@@ -95,7 +95,7 @@ def bodies(lived: Place) -> list[dict[str, Any]]:
     found = [json.loads(body) for (body,) in lived.home.rows("SELECT body FROM releases")]
     assert len(found) == len(ASKED)
     words = {word for body in found for statistic in body["query"]["select"].values() for word in statistic}
-    assert set(STATISTICS) <= words
+    assert set(WORDS) <= words
     return found
 
 
@@ -187,7 +187,7 @@ def protocols(draw: st.DrawFn) -> dict[str, Any]:
     parts: dict[str, st.SearchStrategy[Any]] = {
         "tables": NAMES,
         "columns": NAMES,
-        "statistics": st.lists(st.sampled_from(STATISTICS), max_size=3),
+        "statistics": st.lists(st.sampled_from(WORDS), max_size=3),
         "max_epsilon": EPSILONS | st.just(1),
         "min_margin": st.floats(1e-300, 1e300) | st.integers(1, 10**300),
         "templates": st.tuples(templates("one"), templates("two")).map(list) | templates("one").map(lambda one: [one]),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from queries.language import json_writing, nodes
+from queries.language import nodes
+from queries.spelling import json_writing
 from server.api.requests.query import QuerySchema
 from server.web.bodies import BODY_BYTES_MAX
 from tests.serving import PATIENTS, PROBLEM, ask

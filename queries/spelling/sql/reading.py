@@ -11,10 +11,10 @@ from sqlglot.errors import ParseError, SqlglotError
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.language import nodes, references
 from queries.language.sql import keys as cuts
-from queries.language.sql import statistics
 from queries.language.sql.conditions import predicate
-from queries.language.sql.persons import per_person
 from queries.language.sql.syntax import column_name, identifier, only, refusal, scalar, table_name
+from queries.spelling.sql import statistics
+from queries.spelling.sql.persons import per_person
 
 TEXT_MAX = 64 * 1024  # characters
 

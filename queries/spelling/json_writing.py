@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from queries.language import nodes
+from queries.statistics import registry
 
 
 def to_json(query: nodes.Query) -> dict[str, object]:
@@ -104,39 +105,14 @@ def _key_json(key: nodes.Key) -> str | dict[str, object]:
 
 
 def _statistic_json(statistic: nodes.Statistic) -> dict[str, object]:
-    shown: dict[str, object] = {nodes.word_of(statistic): _about(statistic)}
-    match statistic:
-        case nodes.Histogram(edges=edges) if edges is not None:
-            shown["bins"] = list(edges)
-        case nodes.Top(k=k):
-            shown["k"] = k
-        case nodes.Survival(edges=edges, ends=ends):
-            shown["bins"] = list(edges)
-            if ends is not None:
-                shown["ends"] = ends
-        case nodes.Quantile(at=at, listed=listed):
-            shown["at"] = list(at) if listed else at[0]
-        case nodes.Proportion(of=of):
-            shown["of"] = of
-    match statistic:
-        case nodes.Covariance(bounds=pair) | nodes.Correlation(bounds=pair) if pair is not None:
-            shown["bounds"] = [list(one) for one in pair]
-        case nodes.Sum() | nodes.Mean() | nodes.Variance() | nodes.Stddev() | nodes.Quantile() if (
-            statistic.bounds is not None
-        ):
-            shown["bounds"] = list(statistic.bounds)
-    if isinstance(statistic, nodes.Filtered) and statistic.where is not None:
-        shown["where"] = _predicate_json(statistic.where)
-    return shown
+    shown = {name: _plain(value) for name, value in registry.of(statistic).given(statistic).items()}
+    if not isinstance(statistic, nodes.Proportion):
+        shown["where"] = _where_json(statistic.where)
+    return _given(**shown)
 
 
-def _about(statistic: nodes.Statistic) -> object:
-    match statistic:
-        case nodes.Count(of):
-            return of
-        case nodes.Proportion(holds):
-            return _predicate_json(holds)
-        case nodes.Covariance(columns) | nodes.Correlation(columns):
-            return list(columns)
-        case _:
-            return statistic.column
+def _plain(value: object) -> object:
+    """Return the value of a member as JSON."""
+    if isinstance(value, nodes.Predicate):
+        return _predicate_json(value)
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value

@@ -7,8 +7,8 @@ from sqlglot import exp
 from queries.language import nodes
 from queries.language.sql.conditions import predicate, related_dates
 from queries.language.sql.related import Others
-from queries.language.sql.statistics import unclamped
 from queries.language.sql.syntax import column_name, identifier, only, refusal, subselect, table_name
+from queries.language.sql.values import unclamped
 
 WORDS: dict[type[exp.Expr], str] = {
     exp.Sum: "sum",

@@ -1,0 +1,46 @@
+"""Functions of SQL as statistics: each statistic reads its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from queries.language.sql.conditions import predicate
+from queries.language.sql.syntax import refusal
+from queries.language.sql.values import filtered
+from queries.statistics import registry
+
+if TYPE_CHECKING:
+    from queries.language import nodes
+    from queries.statistics.statistic import Statistic
+
+KNOWN = ", ".join(name for statistic in registry.STATISTICS for name in statistic.sql_names)
+
+
+def is_statistic(body: exp.Expr) -> bool:
+    """Return whether an expression is meant as a statistic (and not as a key)."""
+    return isinstance(body, exp.AggFunc | exp.Anonymous | exp.Filter | exp.Div | exp.Paren | exp.WithinGroup)
+
+
+def statistic(body: exp.Expr) -> tuple[nodes.Statistic, str]:
+    """Return a statistic and the name it has without an alias. Raises InvalidQuery with line and column."""
+    if not isinstance(body, exp.Filter):
+        return _reader(body).read_sql(body)
+    function, condition = filtered(body)
+    reader = _reader(function)
+    if not reader.has_filter:
+        raise refusal(function, f"this is no statistic that is known here; there are {KNOWN}")
+    found, name = reader.read_sql(function)
+    return replace(found, where=predicate(condition)), name
+
+
+def _reader(body: exp.Expr) -> Statistic[Any]:
+    """Return the statistic that is written like this."""
+    for one in registry.STATISTICS:
+        if one.is_written(body):
+            return one
+    if isinstance(body, exp.Anonymous):
+        raise refusal(body, f"there is no such function here; there are {KNOWN}")
+    raise refusal(body, f"this is no statistic that is known here; there are {KNOWN}")
