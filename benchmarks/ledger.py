@@ -25,11 +25,12 @@ from budgets.actors import SYSTEM
 from budgets.audit import log, search
 from budgets.database.connection import Database
 from budgets.database.tables import accounts as accounts_table
-from budgets.database.tables import audit_entries, audit_nodes, charges, releases
+from budgets.database.tables import audit_entries, audit_nodes, charges
+from budgets.database.tables import releases as releases_table
 from budgets.governance import datasets, forecast, studies
 from budgets.governance.study import Terms
 from budgets.identity import people
-from budgets.ledger import accounts
+from budgets.ledger import accounts, releases
 from budgets.ledger import charges as ledger
 from budgets.ledger.charges import Question
 from budgets.loss import NANO, Loss
@@ -95,14 +96,15 @@ def questions(database: Database) -> Iterator[tuple[str, Callable[[int], Any]]]:
     reserved: list[ledger.Charge] = []
 
     def reserve(turn: int, key: str | None = None) -> None:
-        asked = Question(STUDIES[turn % 4], DATASET, 1, fingerprint(f"asked {turn} {key}"))
+        study = STUDIES[turn % 4]
+        asked = Question(study, DATASET, 1, fingerprint(f"asked {turn} {key}"))
         with database.write() as transaction:
-            studies.require_open(replace(studies.study(transaction, asked.study), state="approved"))
+            studies.require_open(replace(studies.study(transaction, study), state="approved"))
             if key is not None:
-                ledger.bind_key(transaction, asked, key)
+                releases.bind_key(transaction, asked, key)
             ledger.find_release(transaction, asked)
             reserved.append(ledger.reserve(transaction, asked, LOSS))
-            log.append(transaction, SYSTEM, "query.reserve", reserved[-1].id, "reserved", study=asked.study)
+            log.append(transaction, SYSTEM, "query.reserve", reserved[-1].id, "reserved", study=study)
 
     def settle(turn: int) -> None:
         with database.write() as transaction:
@@ -116,7 +118,7 @@ def questions(database: Database) -> Iterator[tuple[str, Callable[[int], Any]]]:
 
     def page(turn: int) -> None:
         with database.read() as transaction:
-            assert len(ledger.releases_of(transaction, STUDIES[turn % 4], limit=100)) == 100
+            assert len(releases.of_study(transaction, STUDIES[turn % 4], limit=100)) == 100
 
     def recover(_turn: int) -> None:
         with database.read() as transaction:
@@ -163,7 +165,7 @@ def fill(transaction: sa.Connection, wanted: int) -> None:
     """Add settled charges with releases and audit entries, and their sums to the accounts."""
     numbers = range(wanted)
     copy_in(transaction, charges, (row for number in numbers for row in charge_rows(number)))
-    copy_in(transaction, releases, map(release_row, numbers))
+    copy_in(transaction, releases_table, map(release_row, numbers))
     written = search.entries(transaction, limit=1000)
     tree = Frontier()
     for entry in written:

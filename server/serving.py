@@ -11,7 +11,7 @@ from gunicorn.app.base import BaseApplication
 from budgets.actors import SYSTEM
 from budgets.audit import custody, log
 from budgets.errors import Unavailable
-from budgets.ledger import charges, profiles
+from budgets.ledger import charges
 from server.app import create_app
 from server.errors import SettingsError
 from server.runtime.dispatching import Dispatcher
@@ -60,24 +60,13 @@ def recover(database: Database) -> int:
             log.append(
                 transaction,
                 SYSTEM,
-                "query.recover",
+                "dataset.profile.recover" if charge.question.study is None else "query.recover",
                 f"charge:{charge.id}",
                 f"an open charge of {charge.loss.text} was closed as spent",
                 study=charge.question.study,
                 facts={"dataset": charge.question.dataset, "loss": vars(charge.loss)},
             )
-        unmade = profiles.unresolved(transaction)
-        for paid in unmade:
-            profiles.settle(transaction, paid, None)
-            log.append(
-                transaction,
-                SYSTEM,
-                "dataset.profile.recover",
-                f"charge:{paid.id}",
-                f"an open charge of {paid.loss.text} was closed as spent",
-                facts={"dataset": paid.subject.dataset, "loss": vars(paid.loss)},
-            )
-    return len(left) + len(unmade)
+    return len(left)
 
 
 class _Gunicorn(BaseApplication):

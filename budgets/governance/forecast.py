@@ -12,7 +12,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from budgets.ledger import accounts, charges
+from budgets.ledger import accounts, releases
 from budgets.loss import NANO, Loss, epsilon_text
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Forecast:
 def of_study(transaction: sa.Connection, study: Study) -> Forecast:
     """Return the forecast of a study, from its running sums and its last charge."""
     balances = accounts.balances(transaction, study.id, study.dataset)
-    return Forecast(*balances, charges.last_loss(transaction, study.id))
+    return Forecast(*balances, releases.last_loss(transaction, study.id))
 
 
 def pure(epsilon_nano: int) -> Loss:

@@ -200,11 +200,11 @@ def spend(transaction: sa.Connection, study: str | None, dataset: str, loss: Los
     _move(transaction, study, dataset, loss, reserved=-1, spent=1)
 
 
-def studies_with_reserves() -> sa.Select[Any]:
-    """Return the SELECT of the studies that have something reserved."""
+def owners_with_reserves(kind: str) -> sa.Select[Any]:
+    """Return the SELECT of the studies, or of the datasets, that have something reserved."""
     c = accounts.c
     # Every loss has an epsilon above 0 or counts as unbounded.
-    return sa.select(c.owner).where(c.kind == STUDY, c.epsilon_reserved_nano + c.unbounded_reserved > 0)
+    return sa.select(c.owner).where(c.kind == kind, c.epsilon_reserved_nano + c.unbounded_reserved > 0)
 
 
 def give_back(transaction: sa.Connection, study: str | None, dataset: str, loss: Loss) -> None:

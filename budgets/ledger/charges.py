@@ -1,14 +1,26 @@
-"""The ledger: two-phase charges as rows that never change, and the releases they paid for.
+"""Two-phase charges: a question is paid for before any data are read, and only once.
 
-A query first adds a `reserve` row, which takes its loss from the study's and the dataset's account; the data are
-touched only after that. Then exactly one row resolves it. A `settle` spends it: with the release, in one transaction,
-when all went well; without one when the scan failed or the server died. Such a failure gives nothing back: whether it
-happened may depend on data, and a refund would tell. A `void` gives a charge back whose scan never began.
+`reserve` takes the loss from the accounts in one transaction. The data are read after it has committed. Then exactly
+one more row resolves the charge: `settle` spends it, with the release if there is one; `void` gives it back if no scan
+began. Rows never change. Queries and contribution profiles use the same code: a `Book` names their tables, and
+`Question.study` decides which accounts are charged.
 
-A charge belongs to what was asked (study, edition, fingerprint of the canonical request), so it pays for one release
-and no more, whoever asks again and however it is spelled: as long as the release is not stored, the same request
-resumes on the same charge; after that it is replayed. To resume is to settle: from then on two attempts may be under
-way, and none of them may void what the other scans on. It is resumed twice at most (`attempts.py`).
+Why the promise of the ledger holds:
+
+- **No account exceeds its limits.** `reserve` adds to the running sums in the transaction that writes the charge, and
+  a reserved loss counts as gone. The database repeats the limits as constraints.
+- **A question is charged once.** A charge belongs to what was asked (study, dataset, edition, fingerprint of the
+  canonical request), however it is spelled and whoever asks again. `reserve` looks for that charge while it holds the
+  ledger's only write lock, so two requests cannot both find none. While no release is stored, the same question
+  resumes its charge, twice at most (`attempts.py`).
+- **Every release is paid for, and a charge pays for one.** `settle` refuses a charge that was given back, spends the
+  others, and stores the release in the same transaction. The release that is stored first stays: if two attempts race,
+  both return it, and nobody sees the noise of the other. The database has a unique constraint for each of these rules.
+- **A refund tells nothing about the data.** The caller voids a charge only if its own scan did not begin. `reserve`
+  settles each charge that it resumes, in the transaction that allows the second scan, and `void` refuses a settled
+  charge. A scan that failed gives nothing back, because the failure may depend on data.
+- **A crash leaves whole steps.** A process that is killed within a transaction leaves nothing of it. If it is killed
+  after `reserve`, the charge stays open and counts as gone until it is resumed, or closed as spent (`unresolved`).
 """
 
 from __future__ import annotations
@@ -16,43 +28,28 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
 
-from budgets.database import clock
-from budgets.database.tables import charges, failures, idempotency_keys, releases, resumes
-from budgets.errors import AttemptsSpent, KeyConflict, NotFound, UnderWay, WrongState
+from budgets.database import clock, tables
+from budgets.errors import AttemptsSpent, UnderWay, WrongState
 from budgets.ledger import accounts, attempts
 from budgets.loss import Loss
 
 RESERVE, SETTLE, VOID = "reserve", "settle", "void"
 
 
-def _asks(table: sa.Table) -> sa.ColumnElement[bool]:
-    return sa.and_(*(table.c[name] == sa.bindparam(name) for name in ("study", "dataset", "edition", "fingerprint")))
-
-
-# Built once: to put a statement together takes as long as to execute it.
-_resolutions = charges.alias("resolutions")
-_with_resolution = charges.join(_resolutions, _resolutions.c.reserve_id == charges.c.id, isouter=True)
-_FIND_RELEASE = sa.select(releases).where(_asks(releases))
-_FIND_STANDING = (
-    sa.select(charges)
-    .select_from(_with_resolution)
-    .where(_asks(charges), charges.c.kind == RESERVE, sa.func.coalesce(_resolutions.c.kind, SETTLE) != VOID)
-)
-_FIND_KEY = sa.select(idempotency_keys).where(
-    idempotency_keys.c.study == sa.bindparam("study"), idempotency_keys.c.key == sa.bindparam("key")
-)
-_FIND_RESOLUTION = sa.select(charges.c.kind).where(charges.c.reserve_id == sa.bindparam("charge"))
-
-
 @dataclass(frozen=True)
 class Question:
-    """What was asked, as far as the ledger needs to know: `fingerprint` is SHA-256 of the canonical request, in hex."""
+    """What was asked, as far as the ledger needs to know.
 
-    study: str
+    Without a study it is the plan of a contribution profile, which is charged to its dataset alone. `fingerprint` is
+    the SHA-256 of the canonical request or plan, in hex.
+    """
+
+    study: str | None
     dataset: str
     edition: int
     fingerprint: str
@@ -60,7 +57,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Charge:
-    """A reserved loss. `resumed` says that it was paid by an earlier, unfinished attempt; `attempt` counts them."""
+    """A reserved loss. `resumed` is True if an earlier, unfinished attempt paid it; `attempt` counts the attempts."""
 
     id: str
     question: Question
@@ -72,7 +69,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Release:
-    """A stored answer: immutable, and free to read again."""
+    """A stored answer or profile: it never changes, and reading it again is free."""
 
     id: str
     question: Question
@@ -80,57 +77,82 @@ class Release:
     body: dict[str, Any]
 
 
-def bind_key(transaction: sa.Connection, question: Question, key: str) -> Question:
-    """Tie a client's idempotency key to its question, or return the question it was first used for.
+@dataclass(frozen=True)
+class Book:
+    """The tables of one kind of charge. `account` is the narrowest account it moves, and the column of its owner."""
 
-    That is the same one, perhaps on an earlier edition: a retry is a retry even if the data were imported anew in
-    between. Raises KeyConflict when the key was used for another request.
-    """
-    row = transaction.execute(_FIND_KEY, {"study": question.study, "key": key}).first()
-    if row is None:
-        transaction.execute(
-            sa.insert(idempotency_keys),
-            {
-                "study": question.study,
-                "key": key,
-                "dataset": question.dataset,
-                "edition": question.edition,
-                "fingerprint": question.fingerprint,
-            },
-        )
-        return question
-    if row.fingerprint != question.fingerprint:
-        raise KeyConflict("this Idempotency-Key was used before for another request")
-    return Question(question.study, row.dataset, row.edition, row.fingerprint)
+    account: str
+    charges: sa.Table
+    resumes: sa.Table
+    failures: sa.Table | None  # None: failed attempts are not noted, so a spent charge never counts as under way
+    releases: sa.Table
+
+    def key(self, question: Question) -> dict[str, Any]:
+        """Return the columns that identify a question in these tables."""
+        return {name: value for name, value in vars(question).items() if name in self.charges.c}
+
+    # The statements are built once: building one takes as long as executing it.
+
+    @cached_property
+    def standing(self) -> sa.Select[Any]:
+        """Return the SELECT of all charges that were not given back."""
+        return self._with_resolution.where(sa.func.coalesce(self._resolutions.c.kind, SETTLE) != VOID)
+
+    @cached_property
+    def find_standing(self) -> sa.Select[Any]:
+        """Return the SELECT of a question's charge."""
+        return self.standing.where(self._asks(self.charges))
+
+    @cached_property
+    def find_open(self) -> sa.Select[Any]:
+        """Return the SELECT of the charges that nothing has resolved, oldest first."""
+        c = self.charges.c
+        # Most ledgers have none, and the running sums show that without a scan of a million charges.
+        maybe_open = c[self.account].in_(accounts.owners_with_reserves(self.account))
+        return self._with_resolution.where(maybe_open, self._resolutions.c.id.is_(None)).order_by(c.at, c.id)
+
+    @cached_property
+    def find_resolution(self) -> sa.Select[Any]:
+        """Return the SELECT of the kind of the row that resolves a charge."""
+        return sa.select(self.charges.c.kind).where(self.charges.c.reserve_id == sa.bindparam("charge"))
+
+    @cached_property
+    def find_release(self) -> sa.Select[Any]:
+        """Return the SELECT of a question's release."""
+        return sa.select(self.releases).where(self._asks(self.releases))
+
+    @cached_property
+    def _resolutions(self) -> sa.FromClause:
+        return self.charges.alias("resolutions")
+
+    @cached_property
+    def _with_resolution(self) -> sa.Select[Any]:
+        joined = self.charges.join(self._resolutions, self._resolutions.c.reserve_id == self.charges.c.id, isouter=True)
+        return sa.select(self.charges).select_from(joined).where(self.charges.c.kind == RESERVE)
+
+    def _asks(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        names = (name for name in Question.__annotations__ if name in table.c)
+        return sa.and_(*(table.c[name] == sa.bindparam(name) for name in names))
 
 
-def question_of_key(transaction: sa.Connection, study: str, key: str) -> Question | None:
-    """Return the question that a client's idempotency key was first used for, if it was used before."""
-    row = transaction.execute(_FIND_KEY, {"study": study, "key": key}).first()
-    return None if row is None else Question(study, row.dataset, row.edition, row.fingerprint)
+QUERIES = Book(accounts.STUDY, tables.charges, tables.resumes, tables.failures, tables.releases)
+PROFILES = Book(accounts.DATASET, tables.profile_charges, tables.profile_resumes, None, tables.profiles)
 
 
-def find_release(transaction: sa.Connection, question: Question) -> Release | None:
-    """Return the stored answer to a question, if there is one."""
-    row = transaction.execute(_FIND_RELEASE, vars(question)).first()
-    return None if row is None else _release(row)
+def book_of(question: Question) -> Book:
+    """Return the book in which a question is charged."""
+    return PROFILES if question.study is None else QUERIES
 
 
 def reserve(transaction: sa.Connection, question: Question, loss: Loss, *, scan_seconds: float = 0) -> Charge:
-    """Charge a question to its study and dataset, or resume (and spend) the charge it has.
+    """Charge a question to its accounts, or resume (and spend) the charge it has.
 
     `scan_seconds` is how long an attempt may take. Raises OverBudget, AttemptsSpent, and UnderWay if all attempts were
-    begun and one may still bring the answer.
+    begun and one of them may still store the answer.
     """
-    present = _standing(transaction, question)
+    present = find_standing(transaction, question)
     if present is not None:
-        try:
-            attempt = attempts.resume(transaction, resumes, present.id)
-        except AttemptsSpent:
-            begun = present.id, present.reserved_at
-            if attempts.under_way(transaction, resumes, failures, *begun, scan_seconds):
-                raise UnderWay("the same question is being answered just now; send it again soon") from None
-            raise
+        attempt = _resume(transaction, present, scan_seconds)
         _spend(transaction, present)
         return replace(present, attempt=attempt)
     accounts.admit(transaction, question.study, question.dataset, loss)
@@ -140,9 +162,9 @@ def reserve(transaction: sa.Connection, question: Question, loss: Loss, *, scan_
 
 
 def void(transaction: sa.Connection, charge: Charge) -> bool:
-    """Give back a charge whose scan never began; return False, changing nothing, when it is too late.
+    """Give back a charge whose scan never began. Return False, and change nothing, if it is too late.
 
-    It is when the charge was resumed or closed meanwhile: somebody else may have scanned on it.
+    It is too late once the charge was resumed or closed: another attempt may have scanned on it.
     """
     if charge.resumed or _resolution(transaction, charge) is not None:
         return False
@@ -154,28 +176,25 @@ def void(transaction: sa.Connection, charge: Charge) -> bool:
 def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | None) -> Release | None:
     """Spend a charge, with its release or (after a failure) without, and return the release that is now stored.
 
-    Safe to repeat: a charge is spent once, and the release stored first is the one that stays. So when two attempts
-    at one question race, one answer goes out, and the other's noise is never seen. Raises WrongState on a charge that
-    was given back: it pays for nothing.
+    Safe to repeat: a charge is spent once, and the release that was stored first stays. Raises WrongState if the charge
+    was given back.
     """
     _spend(transaction, charge)
     stored = find_release(transaction, charge.question)
-    if stored is None and body is None:
-        attempts.fail(transaction, failures, charge.id, charge.attempt)
-    if stored is not None or body is None:
+    if stored is not None:
         return stored
-    question = charge.question
-    # Dated by its charge: the time at which a scan ended depends on data.
-    release = Release(uuid.uuid4().hex, question, charge.reserved_at, body)
+    if body is None:
+        _note_failure(transaction, charge)
+        return None
+    # Dated by its charge, because the time at which a scan ended depends on data.
+    release = Release(uuid.uuid4().hex, charge.question, charge.reserved_at, body)
+    book = book_of(charge.question)
     transaction.execute(
-        sa.insert(releases),
+        sa.insert(book.releases),
         {
             "id": release.id,
             "charge": charge.id,
-            "study": question.study,
-            "dataset": question.dataset,
-            "edition": question.edition,
-            "fingerprint": question.fingerprint,
+            **book.key(release.question),
             "charged_at": release.charged_at,
             "body": json.dumps(body, separators=(",", ":"), allow_nan=False),
         },
@@ -184,60 +203,50 @@ def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | No
 
 
 def unresolved(transaction: sa.Connection) -> list[Charge]:
-    """Return the charges of queries that are under way, or that died with their server, oldest first."""
-    # Most ledgers have none, and the running sums know: nobody wants to read a million charges for that.
-    rows = transaction.execute(
-        sa.select(charges)
-        .select_from(_with_resolution)
-        .where(
-            charges.c.study.in_(accounts.studies_with_reserves()),
-            charges.c.kind == RESERVE,
-            _resolutions.c.id.is_(None),
-        )
-        .order_by(charges.c.at, charges.c.id)
-    )
-    return [_charge(row, resumed=True) for row in rows]
+    """Return the charges that are open: the scan is under way, or its server died. Queries come first, oldest first."""
+    return [_charge_of(row) for book in (QUERIES, PROFILES) for row in transaction.execute(book.find_open)]
 
 
-def last_loss(transaction: sa.Connection, study: str) -> Loss | None:
-    """Return what a study's last query was charged, if it asked any."""
-    row = transaction.execute(
-        sa.select(charges.c.epsilon_nano, charges.c.rho_nano, charges.c.delta_atto)
-        .where(charges.c.study == study, charges.c.kind == RESERVE)
-        .order_by(charges.c.at.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else Loss(row.epsilon_nano, row.rho_nano, row.delta_atto)
+def find_standing(transaction: sa.Connection, question: Question) -> Charge | None:
+    """Return the charge that a question has, unless it was given back."""
+    book = book_of(question)
+    row = transaction.execute(book.find_standing, book.key(question)).first()
+    return None if row is None else _charge_of(row)
 
 
-def release(transaction: sa.Connection, study: str, identifier: str) -> Release:
-    """Return a study's release. Raises NotFound."""
-    row = transaction.execute(sa.select(releases).where(releases.c.study == study, releases.c.id == identifier)).first()
-    if row is None:
-        raise NotFound("there is no such release")
-    return _release(row)
+def find_release(transaction: sa.Connection, question: Question) -> Release | None:
+    """Return the stored answer to a question, if there is one."""
+    book = book_of(question)
+    row = transaction.execute(book.find_release, book.key(question)).first()
+    return None if row is None else release_of(row)
 
 
-def releases_of(
-    transaction: sa.Connection, study: str, *, after: tuple[str, str] | None = None, limit: int
-) -> list[Release]:
-    """Return a study's releases, oldest first, from after (charged_at, id) on."""
-    wanted = sa.select(releases).where(releases.c.study == study)
-    if after is not None:
-        wanted = wanted.where(sa.tuple_(releases.c.charged_at, releases.c.id) > sa.tuple_(*after))
-    rows = transaction.execute(wanted.order_by(releases.c.charged_at, releases.c.id).limit(limit))
-    return [_release(row) for row in rows]
+def release_of(row: sa.Row[Any]) -> Release:
+    """Return the release that a row of either table holds."""
+    return Release(row.id, _question_of(row), row.charged_at, json.loads(row.body))
 
 
-def _standing(transaction: sa.Connection, question: Question) -> Charge | None:
-    """Return the charge that a question has, one that was given back aside."""
-    row = transaction.execute(_FIND_STANDING, vars(question)).first()
-    return None if row is None else _charge(row, resumed=True)
+def _resume(transaction: sa.Connection, charge: Charge, scan_seconds: float) -> int:
+    book = book_of(charge.question)
+    try:
+        return attempts.resume(transaction, book.resumes, charge.id)
+    except AttemptsSpent:
+        begun = charge.id, charge.reserved_at, scan_seconds
+        if book.failures is not None and attempts.under_way(transaction, book.resumes, book.failures, *begun):
+            raise UnderWay("the same question is being answered just now; send it again soon") from None
+        raise
+
+
+def _note_failure(transaction: sa.Connection, charge: Charge) -> None:
+    failures = book_of(charge.question).failures
+    if failures is not None:
+        attempts.fail(transaction, failures, charge.id, charge.attempt)
 
 
 def _resolution(transaction: sa.Connection, charge: Charge) -> str | None:
-    """Return how a charge was resolved, if it was."""
-    kind: str | None = transaction.execute(_FIND_RESOLUTION, {"charge": charge.id}).scalar()
+    """Return how a charge was resolved, or None if it is open."""
+    found = book_of(charge.question).find_resolution
+    kind: str | None = transaction.execute(found, {"charge": charge.id}).scalar()
     return kind
 
 
@@ -257,31 +266,16 @@ def _resolve(transaction: sa.Connection, charge: Charge, kind: str) -> None:
 def _write(
     transaction: sa.Connection, charge: Charge, kind: str, identifier: str, reserve_id: str | None, at: str
 ) -> None:
-    transaction.execute(
-        sa.insert(charges),
-        {
-            "id": identifier,
-            "kind": kind,
-            "reserve_id": reserve_id,
-            "study": charge.question.study,
-            "dataset": charge.question.dataset,
-            "edition": charge.question.edition,
-            "fingerprint": charge.question.fingerprint,
-            "epsilon_nano": charge.loss.epsilon_nano,
-            "rho_nano": charge.loss.rho_nano,
-            "delta_atto": charge.loss.delta_atto,
-            "at": at,
-        },
-    )
+    book = book_of(charge.question)
+    row = {"id": identifier, "kind": kind, "reserve_id": reserve_id, "at": at}
+    transaction.execute(sa.insert(book.charges), {**row, **book.key(charge.question), **vars(charge.loss)})
 
 
-def _question(row: sa.Row[Any]) -> Question:
-    return Question(row.study, row.dataset, row.edition, row.fingerprint)
+def _charge_of(row: sa.Row[Any]) -> Charge:
+    loss = Loss(row.epsilon_nano, row.rho_nano, row.delta_atto)
+    return Charge(row.id, _question_of(row), loss, row.at, resumed=True)
 
 
-def _charge(row: sa.Row[Any], *, resumed: bool) -> Charge:
-    return Charge(row.id, _question(row), Loss(row.epsilon_nano, row.rho_nano, row.delta_atto), row.at, resumed)
-
-
-def _release(row: sa.Row[Any]) -> Release:
-    return Release(row.id, _question(row), row.charged_at, json.loads(row.body))
+def _question_of(row: sa.Row[Any]) -> Question:
+    study = row.study if "study" in row._fields else None
+    return Question(study, row.dataset, row.edition, row.fingerprint)

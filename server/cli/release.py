@@ -9,7 +9,7 @@ from marshmallow import ValidationError
 
 from budgets.errors import Invalid
 from budgets.governance import studies
-from budgets.ledger import charges
+from budgets.ledger import releases
 from server.api.requests.query import parse_post
 from server.cli.common import with_json
 from server.cli.home import services
@@ -46,7 +46,7 @@ def list_(study: str, limit: int, cursor: str | None, name: str | None) -> Any:
             by = asker(transaction, study, name)
         with opened.database.read() as transaction:
             studies.visible(transaction, study, by)
-            found = charges.releases_of(transaction, study, after=after, limit=limit + 1)
+            found = releases.of_study(transaction, study, after=after, limit=limit + 1)
     items = [_head(one) for one in found[:limit]]
     following = f"{items[-1]['charged_at']}~{items[-1]['id']}" if len(found) > limit else None
     lines = [

@@ -33,7 +33,7 @@ from budgets.audit import certificates
 from budgets.audit import log as audit
 from budgets.errors import AttemptsSpent, NotApproved, NotFound, OverBudget, Unavailable
 from budgets.governance import forecast
-from budgets.ledger import accounts, charges
+from budgets.ledger import accounts, charges, releases
 from budgets.ledger.charges import Charge, Release
 from budgets.loss import Loss
 from queries.contribution import truncation
@@ -181,7 +181,7 @@ def replay_or_reserve(services: Services, actor: Actor, prepared: Prepared) -> R
                 raise NotApproved(f"the terms of study {study} have just been changed; send it again")
             question = prepared.question
             if prepared.key is not None:
-                question = charges.bind_key(transaction, question, prepared.key)
+                question = releases.bind_key(transaction, question, prepared.key)
             stored = charges.find_release(transaction, question)
             if stored is not None:
                 _log(transaction, actor, "query.replay", prepared, "a stored release was read again", stored.id)
@@ -294,10 +294,12 @@ def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
 
 def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), *, replayed: bool) -> dict[str, Any]:
     """Return a release as it is sent: what was stored, processed as asked, and the study's budget as it is now."""
-    budget = accounts.balance(transaction, accounts.STUDY, stored.question.study)
+    study = stored.question.study
+    assert study is not None, "a query belongs to a study"
+    budget = accounts.balance(transaction, accounts.STUDY, study)
     return {
         "id": stored.id,
-        "study": stored.question.study,
+        "study": study,
         "dataset": stored.question.dataset,
         "edition": stored.question.edition,
         **postprocessing.apply(stored.body, post),

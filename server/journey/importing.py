@@ -78,7 +78,7 @@ def _profile_of(
         present = profiles.in_use(transaction, name, edition.number)
         charged = profiles.ever_charged(transaction, name)
     if present:
-        cost, of = present[0].body["cost"], present[0].subject.edition
+        cost, of = present[0].body["cost"], present[0].question.edition
         words = f"the profile of edition {of} (epsilon {cost['epsilon']:g}) stays in use; nothing was spent again"
         return Profiled(bought=False, words=words, cost=cost, edition=of)
     if epsilon_nano is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from budgets.errors import Forbidden, Invalid
 from budgets.governance import datasets, studies
-from budgets.ledger import charges
+from budgets.ledger import releases
 from budgets.ledger.charges import Question
 from budgets.loss import Loss, epsilon_text
 from queries.binding import dates
@@ -72,7 +72,7 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
     with services.database.read() as transaction:
         present = permit(transaction, actor, study)
         # A retry stays on the edition of its first attempt, even if the data were imported anew in between.
-        asked = None if request.key is None else charges.question_of_key(transaction, study, request.key)
+        asked = None if request.key is None else releases.question_of_key(transaction, study, request.key)
         edition = datasets.current(transaction, present.dataset)
         if asked is not None:
             earlier = datasets.edition(transaction, present.dataset, asked.edition)

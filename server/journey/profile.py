@@ -19,8 +19,8 @@ from budgets.audit import log as audit
 from budgets.errors import AttemptsSpent, OverBudget, Unavailable
 from budgets.governance import datasets
 from budgets.identity import people
-from budgets.ledger import accounts, profiles
-from budgets.ledger.profiles import Charge, Stored, Subject
+from budgets.ledger import accounts, charges, profiles
+from budgets.ledger.charges import Charge, Release
 from budgets.loss import Loss
 from queries.contribution import profile, tallying
 from queries.errors import EngineFailed
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.actors import Actor
+    from budgets.ledger.charges import Question
     from server.runtime.services import Services
     from server.runtime.stores import OpenEdition
 
@@ -44,7 +45,7 @@ class Prepared:
     store: OpenEdition
     plan: profile.Plan
     loss: Loss
-    subject: Subject
+    question: Question
 
 
 def buy(services: Services, actor: Actor, dataset: str, epsilon_nano: int) -> dict[str, Any]:
@@ -56,36 +57,36 @@ def buy(services: Services, actor: Actor, dataset: str, epsilon_nano: int) -> di
     people.require_role(actor, "admin")
     prepared = _prepare(services, dataset, epsilon_nano)
     with ExitStack() as leaving:
-        with services.turns.one(prepared.subject):
+        with services.turns.one(prepared.question):
             with services.places.one():
                 found = _replay_or_reserve(services, actor, prepared)
                 # As with a query: every end waits for the slot, and is seen in catalog, budget, log and places
                 # shortly before it.
                 slot = Slot.start(services.fitting.of_profile(prepared.plan, prepared.store.dataset))
                 leaving.callback(slot.wait)
-                if not isinstance(found, Stored):
+                if not isinstance(found, Release):
                     _open_store(services, actor, prepared, found)
                     body = _scan(prepared, found)
                     late = slot.overran()
                     slot.wait(AHEAD)
                     if late:
                         services.count_overrun(dataset)
-            stored = found if isinstance(found, Stored) else _settle(services, actor, prepared, found, body)
+            stored = found if isinstance(found, Release) else _settle(services, actor, prepared, found, body)
         with services.database.read() as transaction:
             budget = accounts.balance(transaction, accounts.DATASET, dataset).to_json()
-    subject = stored.subject
+    question = stored.question
     return {
-        "dataset": subject.dataset,
-        "edition": subject.edition,
+        "dataset": question.dataset,
+        "edition": question.edition,
         "profile": show(stored),
         "budget": budget,
-        "replayed": isinstance(found, Stored),
+        "replayed": isinstance(found, Release),
     }
 
 
-def show(stored: Stored) -> dict[str, Any]:
+def show(stored: Release) -> dict[str, Any]:
     """Return a profile as it is shown to everybody."""
-    return {**stored.body, "edition": stored.subject.edition, "charged_at": stored.charged_at}
+    return {**stored.body, "edition": stored.question.edition, "charged_at": stored.charged_at}
 
 
 def shown(transaction: sa.Connection, dataset: str, edition: int) -> dict[str, Any] | None:
@@ -101,36 +102,36 @@ def _prepare(services: Services, dataset: str, epsilon_nano: int) -> Prepared:
     epsilon, rho = planned.cost
     loss = Loss.of(epsilon, rho, epsilon * 0)
     fingerprint = hashlib.sha256(profile.canonical(planned).encode()).hexdigest()
-    return Prepared(store, planned, loss, Subject(dataset, store.edition.number, fingerprint))
+    return Prepared(store, planned, loss, profiles.question(dataset, store.edition.number, fingerprint))
 
 
-def _replay_or_reserve(services: Services, actor: Actor, prepared: Prepared) -> Stored | Charge:
+def _replay_or_reserve(services: Services, actor: Actor, prepared: Prepared) -> Release | Charge:
     """Return the stored profile, or a charge for a new one. Raises OverBudget, WrongState, AttemptsSpent."""
     try:
         with services.database.write() as transaction:
-            stored = profiles.find(transaction, prepared.subject)
+            stored = charges.find_release(transaction, prepared.question)
             if stored is not None:
                 _log(transaction, actor, "replay", prepared, "a stored profile was read again", stored.id)
                 return stored
-            charge = profiles.reserve(transaction, prepared.subject, prepared.loss)
+            charge = profiles.reserve(transaction, prepared.question, prepared.loss)
             if charge.resumed:
                 summary = f"{charge.loss.text} was resumed, attempt {charge.attempt}"
                 _log(transaction, actor, "resume", prepared, summary, charge.id, attempt=charge.attempt)
             else:
                 _log(transaction, actor, "reserve", prepared, f"{charge.loss.text} was reserved", charge.id)
-            thresholds.after_charge(transaction, None, prepared.subject.dataset)
+            thresholds.after_charge(transaction, None, prepared.question.dataset)
             return charge
     except OverBudget:
         with services.database.write() as transaction:
             summary = f"a profile of {prepared.loss.text} was refused: the dataset's budget"
-            _log(transaction, actor, "refuse", prepared, summary, prepared.subject.dataset)
-            thresholds.after_refusal(transaction, accounts.DATASET, prepared.subject.dataset, prepared.loss)
+            _log(transaction, actor, "refuse", prepared, summary, prepared.question.dataset)
+            thresholds.after_refusal(transaction, accounts.DATASET, prepared.question.dataset, prepared.loss)
             bursts.after_refusal(transaction, actor)
         raise
     except AttemptsSpent:
         with services.database.write() as transaction:
             summary = "a profile was refused: it was tried as often as its charge allows"
-            _log(transaction, actor, "refuse", prepared, summary, prepared.subject.dataset, code="attempts-spent")
+            _log(transaction, actor, "refuse", prepared, summary, prepared.question.dataset, code="attempts-spent")
             bursts.after_refusal(transaction, actor)
         raise
 
@@ -142,7 +143,7 @@ def _open_store(services: Services, actor: Actor, prepared: Prepared, charge: Ch
     except EngineFailed as failure:
         log.exception("the store of charge %s cannot be opened", charge.id)
         with suppress(Unavailable), services.database.write() as transaction:
-            if profiles.void(transaction, charge):
+            if charges.void(transaction, charge):
                 _log(transaction, actor, "void", prepared, f"{charge.loss.text} was given back", charge.id)
         raise StoreUnavailable("its store cannot be opened; nothing was charged for this attempt") from failure
 
@@ -159,7 +160,7 @@ def _scan(prepared: Prepared, charge: Charge) -> dict[str, Any] | None:
 
 def _settle(
     services: Services, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any] | None
-) -> Stored:
+) -> Release:
     """Store a profile and spend its charge. Raises QueryFailed, and then nothing is given back."""
     stored = None
     try:
@@ -169,15 +170,15 @@ def _settle(
         log.exception("the profile of charge %s could not be stored", charge.id)
     if stored is None:
         with suppress(Unavailable), services.database.write() as transaction:
-            profiles.settle(transaction, charge, None)
+            charges.settle(transaction, charge, None)
             _log(transaction, actor, "fail", prepared, "a profile failed; its charge is spent", charge.id)
         raise QueryFailed
     return stored
 
 
-def _store(services: Services, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any]) -> Stored:
+def _store(services: Services, actor: Actor, prepared: Prepared, charge: Charge, body: dict[str, Any]) -> Release:
     with services.database.write() as transaction:
-        stored = profiles.settle(transaction, charge, body)
+        stored = charges.settle(transaction, charge, body)
         assert stored is not None
         summary = f"a profile of {charge.loss.text} was made"
         _log(transaction, actor, "release", prepared, summary, stored.id, charge=charge.id)
@@ -201,9 +202,9 @@ def _log(
 ) -> None:
     loss = prepared.loss
     facts = {
-        "fingerprint": prepared.subject.fingerprint,
-        "dataset": prepared.subject.dataset,
-        "edition": prepared.subject.edition,
+        "fingerprint": prepared.question.fingerprint,
+        "dataset": prepared.question.dataset,
+        "edition": prepared.question.edition,
         "histograms": len(prepared.plan.drafts),
         "loss": {"epsilon_nano": loss.epsilon_nano, "rho_nano": loss.rho_nano, "delta_atto": loss.delta_atto},
         **further,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from budgets.audit import log
 from budgets.governance import studies
-from budgets.ledger import charges
+from budgets.ledger import releases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def read(services: Services, actor: Actor, study: str, release: str, form: str, 
     """
     with services.database.write() as transaction:
         studies.visible(transaction, study, actor)
-        stored = charges.release(transaction, study, release)
+        stored = releases.by_id(transaction, study, release)
         facts = {"form": form, "post": list(post)}
         log.append(
             transaction, actor, "release.read", stored.id, f"a release was read as {form}", study=study, facts=facts

@@ -12,7 +12,7 @@ from budgets.audit import keys, log
 from budgets.database.connection import Database
 from budgets.errors import BudgetsError, Unavailable
 from budgets.governance import datasets
-from budgets.ledger import accounts, charges, overruns, profiles
+from budgets.ledger import accounts, charges, overruns
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Recount
 from queries.errors import QueriesError
@@ -122,7 +122,7 @@ def _recount(transaction: sa.Connection) -> Check:
 
 
 def _open_charges(transaction: sa.Connection) -> Check:
-    open_ = len(charges.unresolved(transaction)) + len(profiles.unresolved(transaction))
+    open_ = len(charges.unresolved(transaction))
     return Check("open charges", True, f"{open_} (queries that are running, or that a crash left open)")
 
 

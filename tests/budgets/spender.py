@@ -17,7 +17,7 @@ from budgets.actors import SYSTEM
 from budgets.audit import log as audit
 from budgets.database.connection import Database
 from budgets.errors import OverBudget
-from budgets.ledger import charges
+from budgets.ledger import charges, releases
 from tests.budgets.world import cost, question
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def race(database: Database, study: str, epsilon: int) -> int:
 def spend(database: Database, study: str, epsilon: int, text: str, stop: str | None) -> None:
     """Reserve and settle as the server does, each with its audit entry; stop at a moment if one is named."""
     with database.write() as transaction:
-        asked = charges.bind_key(transaction, question(study, text), f"key of {text}")
+        asked = releases.bind_key(transaction, question(study, text), f"key of {text}")
         charge = charges.reserve(transaction, asked, cost(epsilon, epsilon, epsilon))
         log(transaction, charge, "query.reserve")
         wait_if(stop == "reserving")

@@ -9,7 +9,7 @@ from flask import Response, request
 from budgets.audit import certificates
 from budgets.errors import Invalid
 from budgets.governance import studies
-from budgets.ledger import charges
+from budgets.ledger import releases
 from server.api import replies
 from server.api.requests.query import AskSchema, ViewSchema
 from server.api.requests.schemas import PageSchema
@@ -75,7 +75,7 @@ def list_releases(page: dict[str, Any], study: str) -> Any:
     after = tuple(page["cursor"].partition("~")[::2]) if page["cursor"] else None
     with services().database.read() as transaction:
         studies.visible(transaction, study, actor())
-        found = charges.releases_of(transaction, study, after=after, limit=page["limit"] + 1)
+        found = releases.of_study(transaction, study, after=after, limit=page["limit"] + 1)
     shown = found[: page["limit"]]
     return {
         "items": [

@@ -14,8 +14,7 @@ from budgets.database.tables import identities
 from budgets.governance import studies
 from budgets.governance.study import Terms
 from budgets.identity import commitments
-from budgets.ledger import accounts, profiles
-from budgets.ledger.profiles import Subject
+from budgets.ledger import accounts, charges, profiles
 from budgets.loss import NANO, Loss
 from tests.budgets.world import ADMIN, ANNA, BEN, DPO, FLU, cost
 
@@ -41,8 +40,8 @@ def past(world: World) -> World:
         studies.add_member(transaction, "heart", ANNA, world.admin)
         studies.set_budget(transaction, "heart", 6 * NANO, None, "more", world.admin)
         studies.approve_budget(transaction, "heart", "well", world.dpo)
-        charge = profiles.reserve(transaction, Subject(FLU, 2, uuid.uuid4().hex), cost(NANO // 2))
-        profiles.settle(transaction, charge, {"tables": {"visits": [1]}, "cost": 1})
+        charge = profiles.reserve(transaction, profiles.question(FLU, 2, uuid.uuid4().hex), cost(NANO // 2))
+        charges.settle(transaction, charge, {"tables": {"visits": [1]}, "cost": 1})
     return world
 
 

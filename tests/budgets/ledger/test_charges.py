@@ -27,7 +27,7 @@ from budgets.database.connection import Database
 from budgets.database.tables import metadata
 from budgets.errors import AttemptsSpent, KeyConflict, NotApproved, NotFound, OverBudget, UnderWay, WrongState
 from budgets.governance import studies
-from budgets.ledger import accounts, profiles
+from budgets.ledger import accounts, profiles, releases
 from budgets.ledger import charges as ledger
 from budgets.ledger.accounts import Balance, Limits
 from budgets.loss import NANO, Loss
@@ -202,7 +202,7 @@ def test_a_reserve_that_is_interrupted_leaves_nothing(opened: World) -> None:
     """When the transaction of a reserve fails, there is no charge, no key and no sum of it."""
     before = opened.everything()
     with interrupted(opened.database) as transaction:
-        ledger.reserve(transaction, ledger.bind_key(transaction, question("hearts", "q"), "key"), ASKED)
+        ledger.reserve(transaction, releases.bind_key(transaction, question("hearts", "q"), "key"), ASKED)
     assert opened.everything() == before
 
 
@@ -337,7 +337,7 @@ def test_over_budget_changes_nothing(opened: World, loss: Loss, account: str, le
     opened.spend("lungs", "their share", cost(3 * NANO, 9, 5))
     before = opened.everything()
     with pytest.raises(OverBudget) as refused, opened.database.write() as transaction:
-        ledger.reserve(transaction, ledger.bind_key(transaction, question("hearts", "too much"), "key"), loss)
+        ledger.reserve(transaction, releases.bind_key(transaction, question("hearts", "too much"), "key"), loss)
     assert (refused.value.account, refused.value.cost, refused.value.left) == (account, loss, left)
     assert opened.everything() == before
 
@@ -447,7 +447,7 @@ def test_one_release_for_a_charge_and_for_a_question(opened: World, same: str, w
 def bind(world: World, asked: Question, key: str) -> Question:
     """Bind a key, in a transaction of its own."""
     with world.database.write() as transaction:
-        return ledger.bind_key(transaction, asked, key)
+        return releases.bind_key(transaction, asked, key)
 
 
 def test_a_key_stands_for_its_question(opened: World) -> None:
@@ -499,10 +499,10 @@ def test_a_release_is_found_within_its_study_only(opened: World) -> None:
     release = opened.settle(opened.reserve("hearts", "how many", ASKED), {"answer": 1})
     assert release is not None
     with opened.database.read() as transaction:
-        assert ledger.release(transaction, "hearts", release.id) == release
+        assert releases.by_id(transaction, "hearts", release.id) == release
         for study, identifier in (("lungs", release.id), ("hearts", "nothing"), ("nowhere", release.id)):
             with pytest.raises(NotFound):
-                ledger.release(transaction, study, identifier)
+                releases.by_id(transaction, study, identifier)
 
 
 def test_releases_are_listed_page_by_page(opened: World) -> None:
@@ -512,7 +512,7 @@ def test_releases_are_listed_page_by_page(opened: World) -> None:
     opened.spend("lungs", "theirs", cost(1))
     after, found = None, []
     with opened.database.read() as transaction:
-        while page := ledger.releases_of(transaction, "hearts", after=after, limit=3):
+        while page := releases.of_study(transaction, "hearts", after=after, limit=3):
             assert len(page) <= 3
             found += page
             after = (page[-1].charged_at, page[-1].id)
@@ -602,7 +602,7 @@ def test_one_question_from_many_threads_is_charged_once(opened: World, separate:
             database = others[number] if separate else opened.database
             try:
                 with database.write() as transaction:
-                    asked = ledger.bind_key(transaction, question("hearts", "how many"), "one key")
+                    asked = releases.bind_key(transaction, question("hearts", "how many"), "one key")
                     charge = ledger.reserve(transaction, asked, ASKED)
             except AttemptsSpent:
                 return 0, None
@@ -727,7 +727,7 @@ def test_the_database_itself_knows_no_fourth_attempt(opened: World, table: str) 
     """Whatever the code would say, no row can stand for a first, a fourth or a repeated attempt."""
     charge = opened.reserve("hearts", "the question", cost(5, 5, 5))
     with opened.database.write() as transaction:
-        profile = profiles.reserve(transaction, profiles.Subject(FLU, 1, "f" * 64), cost(5))
+        profile = profiles.reserve(transaction, profiles.question(FLU, 1, "f" * 64), cost(5))
     owner = {"resumes": charge.id, "profile_resumes": profile.id}[table]
 
     def add(attempt: int) -> None:
@@ -862,7 +862,7 @@ class LedgerMachine(RuleBasedStateMachine):
         try:
             with self.world.database.write() as transaction:
                 studies.require_open(studies.study(transaction, study))
-                bound = asked if key is None else ledger.bind_key(transaction, asked, key)
+                bound = asked if key is None else releases.bind_key(transaction, asked, key)
                 charge = ledger.reserve(transaction, bound, loss)
         except NotApproved:
             assert study in self.suspended

@@ -12,41 +12,45 @@ import sqlalchemy as sa
 from budgets.database.tables import metadata
 from budgets.errors import OverBudget, WrongState
 from budgets.governance import studies
-from budgets.ledger import accounts, profiles
-from budgets.ledger.profiles import Subject
+from budgets.ledger import accounts, charges, profiles
 from budgets.loss import NANO, Loss
 from tests.budgets.world import FLU, TERMS, cost
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from budgets.ledger.profiles import Charge, Stored
+    from budgets.ledger.charges import Charge, Question, Release
     from tests.budgets.world import World
 
 TENTH = cost(NANO // 10)
 
 
-def subject(text: str, edition: int = 1) -> Subject:
+def plan(text: str, edition: int = 1) -> Question:
     """Return the plan that a text stands for."""
-    return Subject(FLU, edition, hashlib.sha256(text.encode()).hexdigest())
+    return profiles.question(FLU, edition, hashlib.sha256(text.encode()).hexdigest())
+
+
+def columns(question: Question) -> dict[str, Any]:
+    """Return the columns that identify a plan in the tables of profiles."""
+    return charges.PROFILES.key(question)
 
 
 def reserve(world: World, text: str, loss: Loss = TENTH, edition: int = 1) -> Charge:
     """Charge a profile, in a transaction of its own."""
     with world.database.write() as transaction:
-        return profiles.reserve(transaction, subject(text, edition), loss)
+        return profiles.reserve(transaction, plan(text, edition), loss)
 
 
-def settle(world: World, charge: Charge, body: dict[str, Any] | None) -> Stored | None:
+def settle(world: World, charge: Charge, body: dict[str, Any] | None) -> Release | None:
     """Settle a charge, in a transaction of its own."""
     with world.database.write() as transaction:
-        return profiles.settle(transaction, charge, body)
+        return charges.settle(transaction, charge, body)
 
 
 def void(world: World, charge: Charge) -> bool:
     """Give a charge back, in a transaction of its own."""
     with world.database.write() as transaction:
-        return profiles.void(transaction, charge)
+        return charges.void(transaction, charge)
 
 
 def shown(world: World, edition: int = 1) -> list[Any]:
@@ -58,7 +62,7 @@ def shown(world: World, edition: int = 1) -> list[Any]:
 def unresolved(world: World) -> list[Charge]:
     """Return the open charges."""
     with world.database.read() as transaction:
-        return profiles.unresolved(transaction)
+        return charges.unresolved(transaction)
 
 
 def discrepancies(world: World) -> list[str]:
@@ -220,7 +224,7 @@ def test_a_profile_takes_nothing_that_studies_were_promised(people_only: World) 
 )
 def test_the_database_refuses_impossible_rows(world: World, change: dict[str, Any]) -> None:
     """Even a bug above it cannot write a charge that means nothing."""
-    row = {**vars(subject("p")), **vars(TENTH), "id": "1" * 32, "kind": "reserve", "reserve_id": None, "at": "now"}
+    row = {**columns(plan("p")), **vars(TENTH), "id": "1" * 32, "kind": "reserve", "reserve_id": None, "at": "now"}
     with pytest.raises(sa.exc.IntegrityError), world.database.write() as transaction:
         transaction.execute(sa.insert(metadata.tables["profile_charges"]).values(**{**row, **change}))
 
@@ -229,7 +233,7 @@ def test_one_charge_has_one_profile(world: World) -> None:
     """The database refuses a second profile for a charge, and a second one for the same plan."""
     charge, other = reserve(world, "p"), reserve(world, "q")
     settle(world, charge, {})
-    row = {**vars(subject("z")), "id": "1" * 32, "charge": charge.id, "charged_at": "now", "body": "{}"}
-    for change in ({}, {"charge": other.id, **vars(subject("p"))}):
+    row = {**columns(plan("z")), "id": "1" * 32, "charge": charge.id, "charged_at": "now", "body": "{}"}
+    for change in ({}, {"charge": other.id, **columns(plan("p"))}):
         with pytest.raises(sa.exc.IntegrityError), world.database.write() as transaction:
             transaction.execute(sa.insert(metadata.tables["profiles"]).values(**{**row, **change}))
