@@ -263,7 +263,7 @@ def test_who_is_killed_in_the_middle_has_paid(home: Home) -> None:
     assert killed.returncode == -signal.SIGKILL, killed
     assert rows(home) == [("reserve", 10**9)]
     assert home.used_nano("dataset", "clinic") == 10**9
-    assert "1 (queries under way" in run(home, "doctor").stdout
+    assert "1 (queries that are running" in run(home, "doctor").stdout
     assert json.loads(run(home, "recover", "--json").stdout) == {"closed": 1}
     assert json.loads(run(home, "recover", "--json").stdout) == {"closed": 0}
     assert home.actions()[-1] == "dataset.profile.recover"
