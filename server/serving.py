@@ -47,6 +47,15 @@ def _require_key(database: Database, settings: Settings) -> None:
         raise SettingsError(f"{SETTINGS['audit_key_file'].name}: {error}") from error
 
 
+def spare_the_collector() -> None:
+    """Keep Python's garbage collector from long pauses while answers are made: a full collection may take 0.1 s."""
+    # What is loaded now stays loaded, so the collector need not walk it again while answers are made.
+    gc.collect()
+    gc.freeze()
+    # An answer has thousands of short-lived cells without cycles, so the collector may run less often.
+    gc.set_threshold(100_000, 20, 20)
+
+
 def recover(database: Database) -> int:
     """Close open charges as spent and return how many there were.
 
@@ -104,11 +113,7 @@ class _Gunicorn(BaseApplication):
         if self._settings.webhook_url is not None and self._settings.webhook_secret is not None:
             self._dispatcher = Dispatcher(opened.database, self._settings.webhook_url, self._settings.webhook_secret)
             self._dispatcher.start()
-        # What is loaded now stays loaded, so the collector need not walk it again while answers are made.
-        gc.collect()
-        gc.freeze()
-        # An answer has thousands of short-lived cells without cycles, so the collector may run less often.
-        gc.set_threshold(100_000, 20, 20)
+        spare_the_collector()
         return app
 
     def _leave(self, _arbiter: object, _worker: object) -> None:

@@ -207,13 +207,16 @@ def _look_up(cursor: duckdb.DuckDBPyConnection, table: Table, name: str, texts: 
     among = exp.In(this=exp.Column(this=value), query=asked.subquery())
     spare = exp.Is(this=exp.Column(this=value), expression=exp.null())
     select = exp.select(exp.Column(this=value), exp.Column(this=code)).from_(exp.Table(this=kept))
+    # In columns: as rows they would be a thousand tuples and more, which make Python's garbage collector run.
     found = cursor.execute(
         select.where(exp.or_(spare, among)).sql("duckdb"), [[one if _is_utf8(one) else None for one in texts]]
-    ).fetchall()
-    codes = {text: int(number) for text, number in found if text is not None}
+    ).fetchnumpy()
+    held, numbers = found["value"].tolist(), found["code"].tolist()
+    codes = {text: number for text, number in zip(held, numbers, strict=True) if text is not None}
     # The store has some codes that nobody has (`ingest.py`). If they do not do, or in a store of before they were kept,
     # there are those beyond all texts: to the engine one code is like another, for it does not know which there are.
-    unused = itertools.chain((int(number) for text, number in found if text is None), range(CODE_LAST, 0, -1))
+    spares = (number for text, number in zip(held, numbers, strict=True) if text is None)
+    unused = itertools.chain(spares, range(CODE_LAST, 0, -1))
     return [codes[text] if text in codes else next(unused) for text in texts]
 
 

@@ -1,9 +1,9 @@
 """plan -> the engine's SQL, as a sqlglot tree.
 
 The SQL selects columns and filters by ranges of codes; cohorts are subqueries of persons, per-person tables a GROUP BY
-person of integer aggregates (`aggregates.py`). Names from the catalog and integers, nothing else: so no text of a user
-reaches the engine, and no expression in it can fail for a reason in the data. It runs after the charge: looking up an
-undeclared category's text already touches data.
+person of integer aggregates (`aggregates.py`). Names from the catalog, integers and lists of integers, nothing else:
+no text of a user reaches the engine, and no expression in it can fail for a reason in the data. It runs after the
+charge: looking up an undeclared category's text already touches data.
 
 The kernel needs persons in order, and each person's events in an order that nobody else's data can change. The store
 has both, and a plain scan keeps them. Where a subquery is in it, the engine may not, so it is told to sort: by person
