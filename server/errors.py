@@ -1,4 +1,4 @@
-"""The errors that the server itself raises; `web/problems.py` has the reply to each."""
+"""The errors that the server itself raises; `server/web/problems.py` has the reply to each."""
 
 # One text for every failure after data were read, because the cause may depend on the data.
 QUERY_FAILED = (
