@@ -71,37 +71,46 @@ def import_dataset(
 def _profile_of(
     services: Services, by: Actor, manifest: Manifest, edition: Edition, epsilon_nano: int | None
 ) -> Profiled:
-    """Buy the profile that a dataset should have, or return why not."""
-    name = edition.dataset
-    later = f"`rowless profile {name} --epsilon {PROFILE}` buys one"
+    """Buy the profile that a dataset should have, or return why not. `epsilon_nano` is that of the manifest."""
     with services.database.read() as transaction:
-        present = profiles.in_use(transaction, name, edition.number)
-        charged = profiles.ever_charged(transaction, name)
+        present = profiles.in_use(transaction, edition.dataset, edition.number)
+        charged = profiles.ever_charged(transaction, edition.dataset)
     if present:
         cost, of = present[0].body["cost"], present[0].question.edition
         words = f"the profile of edition {of} (epsilon {cost['epsilon']:g}) stays in use; nothing was spent again"
         return Profiled(bought=False, words=words, cost=cost, edition=of)
-    if epsilon_nano is None:
-        return Profiled(
-            bought=False, words=f"none, because the manifest asks for none: what bounds cut off is unknown; {later}"
-        )
-    if charged:
-        return Profiled(bought=False, words=f"none, because one was charged and never finished; {later}")
-    if not manifest.profile_asked and edition.number > FIRST:
-        return Profiled(bought=False, words=f"none, because none was bought with the first edition; {later}")
+    reason = _reason_against(manifest, edition, charged=charged)
+    if reason is not None or epsilon_nano is None:
+        return Profiled(bought=False, words=f"none, because {reason}")
+    return _buy(services, by, edition.dataset, epsilon_nano, manifest)
+
+
+def _reason_against(manifest: Manifest, edition: Edition, *, charged: bool) -> str | None:
+    """Return why a dataset without a profile gets none from this import, or None if it should get one."""
     cap = manifest.dataset.epsilon
+    if manifest.profile is None:
+        return f"the manifest asks for none: what bounds cut off is unknown; {_later(edition.dataset)}"
+    if charged:
+        return f"one was charged and never finished; {_later(edition.dataset)}"
+    if not manifest.profile_asked and edition.number > FIRST:
+        return f"none was bought with the first edition; {_later(edition.dataset)}"
     if not manifest.profile_asked and cap < PROFILE * PROFILE_PART:
-        words = f"none, because epsilon {PROFILE} is more than a quarter of the cap, {cap}; the manifest can name one"
-        return Profiled(bought=False, words=words)
+        return f"epsilon {PROFILE} is more than a quarter of the cap, {cap}; the manifest can name one"
+    return None
+
+
+def _buy(services: Services, by: Actor, dataset: str, epsilon_nano: int, manifest: Manifest) -> Profiled:
     try:
-        made = buy(services, by, name, epsilon_nano)
+        made = buy(services, by, dataset, epsilon_nano)
     except QueryFailed:
-        words = (
-            f"it failed after it was charged; `rowless profile {name} --epsilon {manifest.profile}` resumes it for free"
-        )
-        return Profiled(bought=False, words=words)
+        again = f"`rowless profile {dataset} --epsilon {manifest.profile}`"
+        return Profiled(bought=False, words=f"it failed after it was charged; {again} resumes it for free")
     except (BudgetsError, QueriesError, ServerError) as refusal:
-        return Profiled(bought=False, words=f"none was bought: {refusal}; {later}")
+        return Profiled(bought=False, words=f"none was bought: {refusal}; {_later(dataset)}")
     cost = made["profile"]["cost"]
     words = f"bought for epsilon {cost['epsilon']:g} of the dataset's cap; it is public, and serves later editions too"
     return Profiled(bought=True, words=words, cost=cost, edition=made["edition"])
+
+
+def _later(dataset: str) -> str:
+    return f"`rowless profile {dataset} --epsilon {PROFILE}` buys one"

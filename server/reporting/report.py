@@ -156,17 +156,7 @@ def _releases(found: Iterable[Released], profiles: list[Released], unanswered: i
         last = one.charged_at
         naming += any("threshold" in column for column in one.body["columns"])
         if count <= SHOWN_MAX:
-            shown.append(
-                {
-                    "id": one.id,
-                    "study": one.study,
-                    "edition": one.edition,
-                    "charged_at": one.charged_at,
-                    "sql": one.body["sql"],
-                    "cost": one.loss.to_json(),
-                    "mechanisms": _mechanisms(one),
-                }
-            )
+            shown.append(_release(one))
     return {
         "count": count,
         "unanswered": unanswered,
@@ -174,11 +164,16 @@ def _releases(found: Iterable[Released], profiles: list[Released], unanswered: i
         "last": last,
         "naming": naming,
         "shown": shown,
-        "profiles": [
-            {"id": one.id, "edition": one.edition, "charged_at": one.charged_at, "cost": one.loss.to_json()}
-            for one in profiles
-        ],
+        "profiles": [_charged(one) for one in profiles],
     }
+
+
+def _release(one: Released) -> dict[str, Any]:
+    return {**_charged(one), "study": one.study, "sql": one.body["sql"], "mechanisms": _mechanisms(one)}
+
+
+def _charged(one: Released) -> dict[str, Any]:
+    return {"id": one.id, "edition": one.edition, "charged_at": one.charged_at, "cost": one.loss.to_json()}
 
 
 def _mechanisms(one: Released) -> list[str]:

@@ -154,12 +154,8 @@ def import_manifest(
     declared = manifest.dataset
     with _building(settings.home, declared.name) as folder:
         report = _build(settings, manifest, folder, progress)
-        found = [] if accept_losses else losses.excessive(manifest, report)
-        if found:
-            raise TooMuchLost(
-                f"{len(found)} losses are larger than loss_max; nothing was changed. Correct the manifest or the "
-                "source, or use --accept-losses if these losses are expected:" + "".join(f"\n  {one}" for one in found)
-            )
+        if not accept_losses:
+            _require_few_losses(manifest, report)
         with database.write() as transaction:
             edition = datasets.add_edition(
                 transaction,
@@ -175,6 +171,15 @@ def import_manifest(
             kept = datasets.folders(transaction, declared.name)
         _delete_others(folder.parent, kept[:EDITIONS_KEPT])
     return edition, report
+
+
+def _require_few_losses(manifest: Manifest, report: ImportReport) -> None:
+    found = losses.excessive(manifest, report)
+    if found:
+        raise TooMuchLost(
+            f"{len(found)} losses are larger than loss_max; nothing was changed. Correct the manifest or the source, "
+            "or use --accept-losses if these losses are expected:" + "".join(f"\n  {one}" for one in found)
+        )
 
 
 def check_manifest(settings: Settings, manifest: Manifest, progress: Progress) -> tuple[ImportReport, list[str]]:

@@ -1,1 +1,1 @@
-"""What comes in, checked by marshmallow and turned into frozen values."""
+"""Request bodies: marshmallow checks them and turns them into frozen values."""

@@ -1,7 +1,4 @@
-"""marshmallow <-> domain: what comes in is checked and becomes frozen values, what goes out has a declared shape.
-
-Of studies, people and lists; what is asked is read in `query.py`.
-"""
+"""Request bodies and query strings about studies, people, lists and the audit log. Queries are read in `query.py`."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 
 
 def roundings_of(body: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each number of a valid body, about a study or a profile, that was rounded down."""
+    """Return a sentence for each number that was rounded down in a valid body about a study or a profile."""
     places = {word: (word, body[word]) for word in ("epsilon", "delta") if body.get(word) is not None}
     protocol = body.get("protocol", {})
     limited = {"protocol": protocol}
@@ -36,7 +33,7 @@ def roundings_of(body: Mapping[str, Any]) -> list[str]:
 
 
 class _Noted(Schema):
-    """Beside what was loaded stand `notes` on what was rounded down."""
+    """A schema that adds `notes` on numbers that were rounded down."""
 
     @post_load(pass_original=True)
     def note(self, data: dict[str, Any], original: Mapping[str, Any], **_: Any) -> dict[str, Any]:
@@ -55,9 +52,9 @@ def _truth(value: Any) -> bool:
 
 
 class ProtocolSchema(Schema):
-    """What a study may ask: what is not named is refused; a list that is not given allows everything.
+    """What a study may ask. A list refuses everything that it does not name; a missing list allows everything.
 
-    `min_margin` is the least margin at 95% of a count. A `strict` protocol allows its templates and nothing else.
+    `min_margin` is the smallest margin at 95% that a count may have. A `strict` protocol allows only its templates.
     """
 
     tables = fields.List(fields.String())
@@ -70,13 +67,13 @@ class ProtocolSchema(Schema):
 
     @validates_schema
     def check(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse a strict protocol that allows nothing: it is more likely a mistake."""
+        """Refuse a strict protocol without templates: it would allow nothing and is probably a mistake."""
         if data.get("strict") and not data.get("templates"):
-            raise ValidationError({"strict": ["needs templates: nothing else may be asked"]})
+            raise ValidationError({"strict": ["needs templates, because a strict protocol allows nothing else"]})
 
 
 class TermsSchema(_Noted):
-    """What a study is for."""
+    """The terms of a study: its purpose, its legal basis, its dates and what it may ask."""
 
     title = fields.String(required=True, validate=_text(10_000))
     purpose = fields.String(required=True, validate=_text(10_000))
@@ -87,7 +84,7 @@ class TermsSchema(_Noted):
 
 
 class NewStudySchema(TermsSchema):
-    """A study to open. Delta defaults to the dataset's."""
+    """A study to open. Without `delta` it has that of the dataset."""
 
     name = fields.String(required=True)
     dataset = fields.String(required=True)
@@ -96,7 +93,7 @@ class NewStudySchema(TermsSchema):
 
 
 class BudgetChangeSchema(_Noted):
-    """A study's new limits and why."""
+    """A study's new limits and the reason for them."""
 
     epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
     delta_atto = Built(partial(offered, "delta"), "Delta", data_key="delta", load_default=None)
@@ -110,7 +107,7 @@ class NewProfileSchema(_Noted):
 
 
 class ReasonSchema(Schema):
-    """Why something is done; it is kept in the audit log."""
+    """The reason for a decision. The audit log keeps it."""
 
     reason = fields.String(required=True, validate=_text(10_000))
 
@@ -127,45 +124,45 @@ class _Limited(Schema):
 
 
 class PageSchema(_Limited):
-    """Where in a list to start, and how much of it to return."""
+    """A page of a list: where it starts, and how much it holds."""
 
-    cursor = fields.String(load_default=None, metadata={"description": "`next` of the page before"})
+    cursor = fields.String(load_default=None, metadata={"description": "`next` of the previous page"})
 
 
 class Moment(fields.String):
-    """A time in UTC, brought to the form in which the log keeps times (and compares them as texts)."""
+    """A time in UTC, in the form in which the log stores times and compares them as texts."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:  # noqa: ARG002
         if not isinstance(value, str) or not MOMENT.fullmatch(value):
-            raise ValidationError("must be a time in UTC, as in 2026-11-23 or 2026-11-23T18:04:05Z")
+            raise ValidationError("must be a time in UTC, for example 2026-11-23 or 2026-11-23T18:04:05Z")
         try:
             return clock.text(dt.datetime.fromisoformat(value))
         except ValueError as error:
-            raise ValidationError(f"is no time: {error}") from None
+            raise ValidationError(f"is not a time: {error}") from None
 
 
 _SIZE = validate.Range(0, 2**62)
 
 
 class InclusionSchema(Schema):
-    """Of which entry, in the log of which size (by default the present one)."""
+    """Which entry to prove, in a log of which size (by default the present one)."""
 
     index = fields.Integer(required=True, validate=_SIZE)
     size = fields.Integer(load_default=None, validate=_SIZE)
 
 
 class ConsistencySchema(Schema):
-    """Between the log of which two sizes (the later is by default the present one)."""
+    """Between which two sizes of the log to prove consistency (the later is by default the present one)."""
 
     before = fields.Integer(data_key="from", required=True, validate=_SIZE)
     size = fields.Integer(data_key="to", load_default=None, validate=_SIZE)
 
 
 class EntriesSchema(_Limited):
-    """Which entries of the audit log."""
+    """Which entries of the audit log to return."""
 
     cursor = fields.Integer(
-        load_default=None, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the page before"}
+        load_default=None, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the previous page"}
     )
     order = fields.String(load_default="oldest", validate=validate.OneOf(["oldest", "newest"]))
     study = fields.String(load_default=None)
@@ -176,10 +173,10 @@ class EntriesSchema(_Limited):
 
 
 class AlertsSchema(_Limited):
-    """Which alerts."""
+    """Which alerts to return."""
 
     cursor = fields.Integer(
-        load_default=0, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the page before"}
+        load_default=0, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the previous page"}
     )
     kind = fields.String(load_default=None, validate=validate.OneOf(alerts.KINDS))
     study = fields.String(load_default=None, validate=_text(63))

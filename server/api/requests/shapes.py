@@ -1,4 +1,4 @@
-"""Parts of JSON documents: each function returns a checked value or raises ValidationError with the place."""
+"""Parts of JSON documents: each function returns a checked value, or raises ValidationError with the place."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ T = TypeVar("T")
 
 
 def as_object(value: Any) -> dict[str, Any]:
-    """Return a value that is an object."""
+    """Return a value if it is an object."""
     if not isinstance(value, dict):
         raise ValidationError("must be an object")
     return value
 
 
 def only(value: Mapping[str, Any], *allowed: str) -> None:
-    """Refuse members that nobody would look at."""
-    unknown = {Place(key): ["is not known here"] for key in value if key not in allowed}
+    """Refuse members that are not allowed, because they would be ignored."""
+    unknown = {Place(key): ["is not allowed here"] for key in value if key not in allowed}
     if unknown:
         raise ValidationError(unknown)
 
 
 def within(key: str | int, parse: Callable[[Any], T], value: Any) -> T:
-    """Parse a part of a document, so that what is wrong with it names its place."""
+    """Parse a part of a document; an error in it gets the place of the part."""
     try:
         return parse(value)
     except ValidationError as error:
@@ -36,7 +36,7 @@ def within(key: str | int, parse: Callable[[Any], T], value: Any) -> T:
 
 
 def member(value: Mapping[str, Any], key: str, parse: Callable[[Any], T]) -> T:
-    """Parse a member that must be there."""
+    """Parse a member that must exist."""
     if key not in value:
         raise ValidationError({key: ["is missing"]})
     return within(key, parse, value[key])
@@ -45,7 +45,7 @@ def member(value: Mapping[str, Any], key: str, parse: Callable[[Any], T]) -> T:
 def as_name(value: Any) -> str:
     """Return the name of a column of the answer."""
     if not isinstance(value, str) or not nodes.NAME.fullmatch(value):
-        raise ValidationError("must be a name: letters, digits and _, not beginning with a digit, at most 63")
+        raise ValidationError("must be a name: at most 63 letters, digits and _, and no digit at the beginning")
     return value
 
 
@@ -71,14 +71,14 @@ def as_scalar(value: Any) -> nodes.Scalar:
 
 
 def as_scalars(value: Any) -> tuple[nodes.Scalar, ...]:
-    """Return a list of such values that is not empty."""
+    """Return a list of values to compare with; it must not be empty."""
     if not isinstance(value, list) or not value:
-        raise ValidationError("must be a list that is not empty")
+        raise ValidationError("must be a list with at least one value")
     return tuple(within(place, as_scalar, part) for place, part in enumerate(value))
 
 
 def as_whole(value: Any) -> int:
-    """Return a whole number of at least 1."""
+    """Return a whole number from 1 to 2^31 - 1."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
         raise ValidationError("must be a whole number of at least 1")
     return value
@@ -100,7 +100,7 @@ def as_bounds(value: Any) -> tuple[float, float]:
 
 
 class Built(fields.Field[Any]):
-    """A field whose value a function builds; in the OpenAPI document it is the component called `component`."""
+    """A field whose value a function builds. In the OpenAPI document it refers to a component by name."""
 
     def __init__(self, build: Callable[[Any], Any], component: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""Query templates from JSON: each is checked as the query that it stands for, and kept in its canonical form."""
+"""Query templates from JSON: each is checked like a query and kept in its canonical form."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from server.api.requests.shapes import as_name, as_object, as_scalars, member, o
 
 TEMPLATES_MAX = 100
 DEPTH_MAX = 100
-PLACES = ("value", "bins")  # the members of a query that hold what a parameter may stand for
+PLACES = ("value", "bins")  # the members of a query in which a parameter may stand for a value
 
 
 class _Placeholder(str):
-    """Stands in a query for a value, so that the query can be read like any other."""
+    """A parameter in the place of a value: with it the template can be read like any query."""
 
     parameter: dict[str, Any]
 
 
 def parse_templates(value: Any) -> list[dict[str, Any]]:
-    """Return a list of templates as it is kept. Raises ValidationError with the place."""
+    """Return templates in the form in which they are stored. Raises ValidationError with the place."""
     if not isinstance(value, list) or len(value) > TEMPLATES_MAX:
         raise ValidationError(f"must be a list of at most {TEMPLATES_MAX} templates")
     found = [within(place, _template, one) for place, one in enumerate(value)]
     for place, one in enumerate(found):
         if one["name"] in [other["name"] for other in found[:place]]:
-            raise ValidationError({place: {"name": ["is the name of another template"]}})
+            raise ValidationError({place: {"name": ["is already the name of another template"]}})
     return found
 
 
@@ -51,7 +51,7 @@ def _query(value: Any) -> dict[str, Any]:
 
 
 def _filled(value: Any, inside: str, declared: dict[str, dict[str, Any]], depth: int) -> Any:
-    """Return a template's query with a placeholder for each parameter. `inside` is the member that the value is of."""
+    """Return a template's query with a placeholder for each parameter. `inside` is the member that holds the value."""
     if depth > DEPTH_MAX:
         raise ValidationError(f"nests deeper than {DEPTH_MAX} levels")
     if isinstance(value, list):
@@ -61,26 +61,26 @@ def _filled(value: Any, inside: str, declared: dict[str, dict[str, Any]], depth:
         return value
     if PARAMETER in value:
         if inside not in PLACES:
-            raise ValidationError("a parameter stands for a value to compare with, or for an edge of bins")
+            raise ValidationError("a parameter can stand only for a value to compare with or for an edge of bins")
         return _placeholder(value, declared)
     filled = {
         name: within(name, partial(_filled, inside=name, declared=declared, depth=depth + 1), part)
         for name, part in value.items()
     }
     if value.get("op") == "in" and isinstance(filled.get("value"), _Placeholder):
-        filled["value"] = [filled["value"]]  # for the whole list
+        filled["value"] = [filled["value"]]  # the parameter stands for the whole list
         filled["value"][0].parameter["many"] = True
     return filled
 
 
 def _placeholder(value: dict[str, Any], declared: dict[str, dict[str, Any]]) -> _Placeholder:
     name = member(value, PARAMETER, as_name)
-    if set(value) == {PARAMETER} and name in declared:  # the same one again
+    if set(value) == {PARAMETER} and name in declared:  # a repeated parameter needs no second declaration
         parameter = declared[name]
     else:
         parameter = _parameter(value)
         if declared.setdefault(name, parameter) != parameter:
-            raise ValidationError({PARAMETER: [f"{name} was declared otherwise before"]})
+            raise ValidationError({PARAMETER: [f"{name} has another declaration before"]})
     placeholder = _Placeholder(name)
     placeholder.parameter = dict(parameter)
     return placeholder
@@ -91,21 +91,21 @@ def _parameter(value: dict[str, Any]) -> dict[str, Any]:
     kind = member(value, "type", _kind)
     parameter: dict[str, Any] = {PARAMETER: value[PARAMETER], "type": kind}
     if "values" in value and "range" in value:
-        raise ValidationError({"range": ["give values or a range, not both"]})
+        raise ValidationError({"range": ["give either values or a range"]})
     if "values" in value:
         parameter["values"] = list(within("values", as_scalars, value["values"]))
         for place, one in enumerate(parameter["values"]):
             if not of_kind(one, kind):
-                raise ValidationError({"values": {place: [f"is no {kind}"]}})
+                raise ValidationError({"values": {place: [f"does not have the type {kind}"]}})
     if "range" in value:
         parameter["range"] = within("range", as_scalars, value["range"])
         if kind not in ORDERED:
-            raise ValidationError({"range": [f"a {kind} has no order: give values"]})
+            raise ValidationError({"range": [f"the type {kind} has no order, so give values instead"]})
         if len(parameter["range"]) != 2 or not all(of_kind(end, kind) for end in parameter["range"]):
-            raise ValidationError({"range": [f"must be a list of two of the type {kind}, [lowest, highest]"]})
+            raise ValidationError({"range": [f"must be a list of two values of the type {kind}, [lowest, highest]"]})
         parameter["range"] = list(parameter["range"])
         if not fits(parameter["range"][0], parameter):
-            raise ValidationError({"range": ["must have the lowest first"]})
+            raise ValidationError({"range": ["must have the lowest value first"]})
     return parameter
 
 
@@ -116,7 +116,7 @@ def _kind(value: Any) -> str:
 
 
 def _kept(value: Any) -> Any:
-    """Return a query's JSON with the parameters in place of their placeholders."""
+    """Return a query's JSON with parameters in place of their placeholders."""
     if isinstance(value, _Placeholder):
         return {name: part for name, part in value.parameter.items() if name != "many"}
     if isinstance(value, list):

@@ -1,1 +1,1 @@
-"""The routes under /api/v1, one module for each kind of thing."""
+"""The routes under /api/v1, one module for each subject."""

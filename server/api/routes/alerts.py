@@ -1,4 +1,4 @@
-"""The alerts, for DPOs. Each is an entry of the audit log; reading them is one too."""
+"""The alerts, for DPOs. Each alert is an entry of the audit log, and so is each reading."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def list_alerts(asked: dict[str, Any]) -> Any:
 
 
 def show(alert: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
-    """Return an alert as it is shown to a DPO: with the name of whom it is about, where that is known."""
+    """Return an alert for a DPO, with the name of the user that it is about, if that is known."""
     kept = ("index", "time", "kind", "study", "summary", "facts", "leaf_hash")
     return {**{name: alert[name] for name in kept}, "about": known.get(alert["facts"].get("actor", ""))}

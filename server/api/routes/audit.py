@@ -1,4 +1,4 @@
-"""The audit log, for DPOs, and what proves it. Reading entries is itself an entry."""
+"""The audit log and its proofs, for DPOs. Each reading of entries is an entry, too."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ blueprint: Any = Blueprint("audit", __name__, description="The audit log")
 
 JSON_LINES = "application/jsonl"
 NOTE = "text/plain"
-COVERED_BY = "Rowless-Checkpoint"  # the signed note in base64, for it has lines
-_LINES = {"type": "string", "description": "The bodies as they were hashed, one a line"}
+COVERED_BY = "Rowless-Checkpoint"  # the signed note in base64, because it has several lines
+_LINES = {"type": "string", "description": "The bodies as they were hashed, one in each line"}
 
 
 @blueprint.route("/audit/entries")
@@ -33,7 +33,7 @@ _LINES = {"type": "string", "description": "The bodies as they were hashed, one 
 def list_entries(asked: dict[str, Any]) -> Any:
     """List entries, oldest or newest first, as JSON, CSV or JSON lines.
 
-    With the latter two the header Rowless-Checkpoint has the signed checkpoint that covers them, in base64.
+    CSV and JSON lines have the header Rowless-Checkpoint: the signed checkpoint that covers the entries, in base64.
     """
     shown, following = entries.page(
         services().database,
@@ -65,7 +65,7 @@ def list_entries(asked: dict[str, Any]) -> Any:
 @blueprint.alt_response(200, schema={"type": "string"}, content_type=NOTE, success=True)
 @blueprint.response(200, replies.Checkpoint)
 def show_checkpoint() -> Any:
-    """Show a signed checkpoint of the log as it is now: as JSON, or as text/plain the note alone. Keep it."""
+    """Return a signed checkpoint of the log as it is now: as JSON, or only the note as text/plain. Keep it."""
     note = _signed()
     if csv.wanted(request, NOTE) == NOTE:
         return Response(note, content_type=f"{NOTE}; charset=utf-8")
@@ -79,7 +79,7 @@ def show_checkpoint() -> Any:
 @blueprint.arguments(InclusionSchema, location="query")
 @blueprint.response(200, replies.Inclusion)
 def prove_inclusion(asked: dict[str, Any]) -> Any:
-    """Prove that an entry is in the log of a size."""
+    """Return a proof that an entry is in the log of this size."""
     index = asked["index"]
     with services().database.read() as transaction:
         size = log.size(transaction) if asked["size"] is None else asked["size"]
@@ -99,7 +99,7 @@ def prove_inclusion(asked: dict[str, Any]) -> Any:
 @blueprint.arguments(ConsistencySchema, location="query")
 @blueprint.response(200, replies.Consistency)
 def prove_consistency(asked: dict[str, Any]) -> Any:
-    """Prove that the log of a size goes on from that of a smaller one."""
+    """Return a proof that the log of this size continues the log of a smaller size."""
     before = asked["before"]
     with services().database.read() as transaction:
         size = log.size(transaction) if asked["size"] is None else asked["size"]

@@ -1,4 +1,4 @@
-"""The public schema of the datasets; for admins and DPOs also their budgets."""
+"""The public schemas of the datasets. Admins and DPOs also see the budgets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def list_datasets() -> Any:
 @for_roles(*ROLES)
 @blueprint.response(200, replies.Dataset)
 def show_dataset(name: str) -> Any:
-    """Return a dataset's tables, columns, categories and bounds, and its contribution profile if one was bought."""
+    """Return a dataset's tables, columns, categories and bounds, and its contribution profile if it has one."""
     with services().database.read() as transaction:
         store = services().stores.current(transaction, name)
         shown = {**describe(store.dataset), "edition": store.edition.number}
@@ -46,7 +46,7 @@ def show_dataset(name: str) -> Any:
 @blueprint.arguments(NewProfileSchema)
 @blueprint.response(201, replies.BoughtProfile)
 def buy_profile(body: dict[str, Any], name: str) -> Any:
-    """Buy a dataset's contribution profile from its own budget; it is public then. The same again is free."""
+    """Buy a dataset's contribution profile from the dataset's budget. It is public. Repeating this is free."""
     return noted(profile.buy(services(), actor(), name, body["epsilon_nano"]), body["notes"])
 
 

@@ -1,4 +1,4 @@
-"""Which names are kept and which are due, and erasing them: for DPOs. Reading the list is an entry of the log."""
+"""The names that are kept, and their erasure, for DPOs. Each reading of the list is an entry of the log."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from server.api.requests.schemas import PageSchema
 from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
 
-blueprint: Any = Blueprint("identities", __name__, description="Names that are kept, and erasing them")
+blueprint: Any = Blueprint("identities", __name__, description="Names that are kept, and their erasure")
 
-COMMITMENT = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be a commitment, as the list shows it")
+COMMITMENT = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be a commitment from the list")
 
 
 class IdentitiesSchema(PageSchema):
-    """Which names."""
+    """Which names to list."""
 
-    due = fields.Boolean(load_default=False, metadata={"description": "Only those that can be erased now"})
+    due = fields.Boolean(load_default=False, metadata={"description": "Only the names that can be erased now"})
 
 
 class ErasureSchema(Schema):
-    """Whose names to erase; by default all that are due."""
+    """Which names to erase; by default all that are due."""
 
     commitments = fields.List(
         fields.String(validate=COMMITMENT), load_default=None, validate=validate.Length(1, 1000), allow_none=True
@@ -37,7 +37,7 @@ class ErasureSchema(Schema):
 @blueprint.arguments(IdentitiesSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.Identity))
 def list_identities(page: dict[str, Any]) -> Any:
-    """List the names that are kept, oldest first; with due=true those that an erasure would erase now."""
+    """List the names that are kept, oldest first; with due=true only those that can be erased now."""
     days, limit = services().settings.identity_days, page["limit"]
     with services().database.write() as transaction:
         log.append(transaction, actor(), "identity.read", "identities", "the list of names was read")
@@ -51,6 +51,6 @@ def list_identities(page: dict[str, Any]) -> Any:
 @blueprint.arguments(ErasureSchema)
 @blueprint.response(200, replies.Erased)
 def erase_identities(body: dict[str, Any]) -> Any:
-    """Erase the names that are due, or those of the commitments given: for good, and nothing else of the log."""
+    """Erase for good all names that are due, or the names of some commitments. The log keeps everything else."""
     done = erasure.erase(services().database, services().settings.identity_days, body["commitments"], actor())
     return {"erased": list(done.commitments), "shredded": done.is_shredded}

@@ -17,7 +17,7 @@ blueprint: Any = Blueprint("people", __name__, description="Users and tokens")
 @blueprint.route("/health")
 @blueprint.response(200, replies.Health)
 def health() -> Any:
-    """Say that the server is up."""
+    """Return that the server is up."""
     return {"status": "ok"}
 
 
@@ -36,7 +36,7 @@ def me() -> Any:
 @blueprint.arguments(NewUserSchema)
 @blueprint.response(201, replies.User)
 def add_user(body: dict[str, str]) -> Any:
-    """Add a user and make their first token; it is shown only now."""
+    """Add a user and make their first token. The token is shown only now."""
     with services().database.write() as transaction:
         added = people.add_user(transaction, body["name"], body["role"], actor())
         token = people.new_token(transaction, added.name, actor())
@@ -47,7 +47,7 @@ def add_user(body: dict[str, str]) -> Any:
 @for_roles("admin")
 @blueprint.response(204)
 def remove_user(name: str) -> Any:
-    """Remove a user, with their tokens and memberships. Neither oneself nor the last admin or DPO."""
+    """Remove a user with their tokens and memberships. Nobody can remove themselves, the last admin or the last DPO."""
     with services().database.write() as transaction:
         leaving.remove_user(transaction, name, actor())
 
@@ -56,7 +56,7 @@ def remove_user(name: str) -> Any:
 @for_roles("admin")
 @blueprint.response(201, replies.Token)
 def new_token(name: str) -> Any:
-    """Make another token for a user; it is shown only now."""
+    """Make another token for a user. It is shown only now."""
     with services().database.write() as transaction:
         token = people.new_token(transaction, name, actor())
     return {"token": token.text, "token_id": token.id}

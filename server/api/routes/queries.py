@@ -1,4 +1,4 @@
-"""Asking: estimates, queries and the releases they made."""
+"""Estimates, rehearsals and queries, and the releases that queries made."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KEY = {
     "in": "header",
     "name": "Idempotency-Key",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX},
-    "description": "A retry with the same key is the same request: it resumes or replays, and never charges twice",
+    "description": "A retry with the same key is the same request: it resumes or replays and is never charged twice",
 }
 
 
@@ -43,7 +43,7 @@ def _request(body: dict[str, Any]) -> Request:
 @blueprint.arguments(AskSchema)
 @blueprint.response(200, replies.Estimate)
 def estimate(body: dict[str, Any], study: str) -> Any:
-    """Return what a query would cost and how exact it would be. Free: no data are touched."""
+    """Return what a query would cost and how exact its answer would be. It is free and reads no data."""
     return answer.estimate(services(), actor(), study, _request(body))
 
 
@@ -52,7 +52,7 @@ def estimate(body: dict[str, Any], study: str) -> Any:
 @blueprint.arguments(AskSchema)
 @blueprint.response(200, replies.Rehearsal)
 def rehearse(body: dict[str, Any], study: str) -> Any:
-    """Answer a query on data made up from the catalog, in the shape of a release. Free: no data are touched."""
+    """Answer a query on data made up from the catalog, in the shape of a release. It is free and reads no real data."""
     return answer.rehearse(services(), actor(), study, _request(body))
 
 
@@ -62,7 +62,7 @@ def rehearse(body: dict[str, Any], study: str) -> Any:
 @blueprint.arguments(AskSchema)
 @blueprint.response(201, replies.Release)
 def query(body: dict[str, Any], study: str) -> Any:
-    """Answer a query with noise and charge it. The same query again is the same answer, free."""
+    """Answer a query with noise and charge it. The same query again gets the same answer for free."""
     return answer.answer(services(), actor(), study, _request(body))
 
 
@@ -71,7 +71,7 @@ def query(body: dict[str, Any], study: str) -> Any:
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.ReleaseHead))
 def list_releases(page: dict[str, Any], study: str) -> Any:
-    """List a study's releases, oldest first: what was asked, when and at what cost, without the numbers."""
+    """List a study's releases without their numbers, oldest first: what was asked, when, and what it cost."""
     after = tuple(page["cursor"].partition("~")[::2]) if page["cursor"] else None
     with services().database.read() as transaction:
         studies.visible(transaction, study, actor())
@@ -98,7 +98,7 @@ def list_releases(page: dict[str, Any], study: str) -> Any:
 @blueprint.alt_response(200, schema={"type": "string"}, content_type="text/csv", success=True)
 @blueprint.response(200, replies.Release)
 def show_release(view: dict[str, Any], study: str, release: str) -> Any:
-    """Return a release, as JSON or (Accept: text/csv) as a table, post-processed if asked. It is an audit entry."""
+    """Return a release as JSON or as a table (Accept: text/csv), post-processed on request. Each call is logged."""
     form = rereading.CSV if csv.wanted(request, "text/csv") == "text/csv" else rereading.JSON
     stored = rereading.read(services(), actor(), study, release, form, view["post"])
     with services().database.read() as transaction:
@@ -112,10 +112,10 @@ def show_release(view: dict[str, Any], study: str, release: str) -> Any:
 @for_roles(*ROLES)
 @blueprint.response(200, replies.Certificate)
 def show_certificate(study: str, release: str) -> Any:
-    """Return a release as a signed document that a paper can cite: verify it offline with `rowless audit verify`.
+    """Return a release as a signed document that a paper can cite. `rowless audit verify` verifies it offline.
 
-    Keep the body byte for byte, for its hash is what is cited. As long as the log's key is the same, so is it. Fetching
-    it is an audit entry.
+    Keep the body byte for byte, because a paper cites its hash. The body stays the same as long as the log has the same
+    key. The audit log records each call.
     """
     stored = rereading.read(services(), actor(), study, release, rereading.CERTIFICATE)
     text = certificates.certificate(services().database, services().settings.key_path, stored)

@@ -1,4 +1,4 @@
-"""The DPO's reports, as JSON or as a page to print. Reading one is an entry of the audit log."""
+"""The reports for DPOs and admins, as JSON or as a page to print. The audit log records each reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies: opened by admins, approved by DPOs, used by their members."""
+"""Studies: admins open them, DPOs approve them, members ask queries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ blueprint: Any = Blueprint("studies", __name__, description="Studies")
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.Study))
 def list_studies(page: dict[str, Any]) -> Any:
-    """List the studies you may know of: your own, or as admin or DPO all."""
+    """List the studies: a researcher sees their own, admins and DPOs see all."""
     with services().database.read() as transaction:
         found = studies.studies_of(transaction, actor(), after=page["cursor"], limit=page["limit"] + 1)
         shown = [describe_study(transaction, study) for study in found[: page["limit"]]]
@@ -36,7 +36,7 @@ def list_studies(page: dict[str, Any]) -> Any:
 @blueprint.arguments(NewStudySchema)
 @blueprint.response(201, replies.Study)
 def open_study(body: dict[str, Any]) -> Any:
-    """Open a study as a draft; a DPO has to approve it before it can ask."""
+    """Open a study as a draft. A DPO has to approve it before its members can ask queries."""
     name, dataset, epsilon, delta = (body.pop(key) for key in ("name", "dataset", "epsilon_nano", "delta_atto"))
     notes = body.pop("notes")
     with services().database.write() as transaction:
@@ -59,7 +59,7 @@ def show_study(study: str) -> Any:
 @blueprint.arguments(TermsSchema(partial=True))
 @blueprint.response(200, replies.Study)
 def edit_study(body: dict[str, Any], study: str) -> Any:
-    """Change a study's terms; what is not given stays. One that was approved is a draft again."""
+    """Change a study's terms; terms that are not given stay. An approved study becomes a draft again."""
     notes = body.pop("notes")
     with services().database.write() as transaction:
         present = studies.study(transaction, study).terms
@@ -78,7 +78,7 @@ def _require_askable(transaction: sa.Connection, study: Study) -> None:
 @for_roles("admin")
 @blueprint.response(200, replies.Study)
 def add_member(study: str, user: str) -> Any:
-    """Make a researcher a member."""
+    """Make a researcher a member of a study."""
     with services().database.write() as transaction:
         return describe_study(transaction, studies.add_member(transaction, study, user, actor()))
 
@@ -87,7 +87,7 @@ def add_member(study: str, user: str) -> Any:
 @for_roles("admin")
 @blueprint.response(200, replies.Study)
 def remove_member(study: str, user: str) -> Any:
-    """End a membership."""
+    """End a researcher's membership in a study."""
     with services().database.write() as transaction:
         return describe_study(transaction, studies.remove_member(transaction, study, user, actor()))
 
@@ -98,7 +98,7 @@ def _move(action: str) -> None:
 
     @blueprint.route(f"/studies/<study>/{action}", methods=["POST"], endpoint=action)
     @for_roles(*roles)
-    @blueprint.doc(summary=f"{action.capitalize()} a study: it is then {leads_to}")
+    @blueprint.doc(summary=f"{action.capitalize()} a study; it is {leads_to} afterwards")
     @blueprint.arguments(ReasonSchema)
     @blueprint.response(200, replies.Study)
     def view(body: dict[str, str], study: str) -> Any:
@@ -114,7 +114,7 @@ for _action in MOVES:
 @for_roles(*ROLES)
 @blueprint.response(200, replies.StudyBudget)
 def show_budget(study: str) -> Any:
-    """Return a study's limits, what it spent, what remains and what that buys."""
+    """Return a study's limits, what it spent, what is left, and what the rest buys."""
     with services().database.read() as transaction:
         return forecast.of_study(transaction, studies.visible(transaction, study, actor())).to_json()
 
@@ -124,7 +124,7 @@ def show_budget(study: str) -> Any:
 @blueprint.arguments(BudgetChangeSchema)
 @blueprint.response(200, replies.Study)
 def set_budget(body: dict[str, Any], study: str) -> Any:
-    """Set a study's limits. After approval a raise waits for a DPO."""
+    """Set a study's limits. In an approved study, a raise waits for a DPO."""
     with services().database.write() as transaction:
         changed = studies.set_budget(
             transaction, study, body["epsilon_nano"], body["delta_atto"], body["reason"], actor()
@@ -137,6 +137,6 @@ def set_budget(body: dict[str, Any], study: str) -> Any:
 @blueprint.arguments(ReasonSchema)
 @blueprint.response(200, replies.Study)
 def approve_budget(body: dict[str, str], study: str) -> Any:
-    """Put a raise that waits in force: not for who proposed it."""
+    """Approve a raise that waits. The user who proposed it cannot approve it."""
     with approval.deciding(services().database) as transaction:
         return describe_study(transaction, studies.approve_budget(transaction, study, body["reason"], actor()))
