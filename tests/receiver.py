@@ -53,7 +53,7 @@ class Receiver:
         """Return the settings that send alerts here."""
         return {"webhook_url": self.url, "webhook_secret": SECRET}
 
-    def wait_for(self, count: int, seconds: float = 20, *, answered: bool = True) -> list[Sent]:
+    def wait_for(self, count: int, seconds: float = 120, *, answered: bool = True) -> list[Sent]:
         """Return what was answered (or just arrived) once there is enough of it."""
         found = self.sent if answered else self.arrived
         end = time.monotonic() + seconds
@@ -74,7 +74,7 @@ def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             sent = Sent(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             receiver.arrived.append(sent)
-            receiver.open.wait(60)
+            receiver.open.wait(300)
             if receiver.drips:
                 self._drip()
                 return

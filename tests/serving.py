@@ -15,7 +15,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from server.runtime import rates
 from server.runtime.services import create_home, open_services
 from server.runtime.settings import Settings, load_settings
 from server.runtime.stores import import_manifest
-from tests import databases
+from tests import databases, processes
 from tests.ports import free_port
 
 if TYPE_CHECKING:
@@ -44,14 +43,15 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from server.runtime.services import Services
+    from tests.processes import Process
 
     # (method, path, body, headers) -> what came back
     Send = Callable[[str, str, bytes | None, Mapping[str, str]], "Reply"]
 
-ROOT = Path(__file__).parent.parent
+ROOT = processes.ROOT
 PREFIX = "/api/v1"
 PROBLEM = "application/problem+json"
-START_SECONDS = 60
+START_SECONDS = 300  # on a machine that does much else
 SERVE = ("server.cli", "serve")
 
 # name -> role. Ada is a member of every study that `open_study` opens; Ben is a researcher of none.
@@ -431,7 +431,7 @@ class Server:
 
     home: Home
     port: int
-    process: subprocess.Popen[bytes]
+    process: Process
 
     def client(self, name: str | None) -> Client:
         """Return the client of a user, or of nobody."""
@@ -462,15 +462,9 @@ def environment(**variables: str) -> dict[str, str]:
 def serving(home: Home, *, program: tuple[str, ...] = SERVE, **settings: str) -> Iterator[Server]:
     """Run `rowless serve` on a free port until the block ends; its log goes on in server.log beside the home."""
     port = free_port()
-    with home.path.with_suffix(".log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *program],
-            env=environment(**home.environment(port=str(port), **settings)),
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    log = home.path.with_suffix(".log")
+    variables = environment(**home.environment(port=str(port), **settings))
+    process = processes.start(*program, variables=variables, out=log, err=log)
     server = Server(home, port, process)
     try:
         wait_until_up(server)
@@ -479,7 +473,7 @@ def serving(home: Home, *, program: tuple[str, ...] = SERVE, **settings: str) ->
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(120)
             except subprocess.TimeoutExpired:
                 server.kill()
 
@@ -501,7 +495,7 @@ def through_http(port: int) -> Send:
     """Return how to send requests to a server, each on a connection of its own."""
 
     def send(method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as connection:
             connection.request(method, path, body, dict(headers))
             response = connection.getresponse()
             lower = {name.lower(): value for name, value in response.getheaders()}

@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from server.runtime.services import open_services
+from tests import processes
 from tests.journeys.canaries import AGE, CODE, DAY, ORDINARY, PATIENT, Planted, plant, search
 from tests.journeys.leaking import LEAKS
-from tests.serving import PATIENTS, ROOT, Home, ask, environment, import_file, serving
+from tests.serving import PATIENTS, Home, ask, environment, import_file, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,16 +138,11 @@ class Seen:
 
     def run(self, *arguments: str, code: int | None = 0) -> bytes:
         """Run a command and keep what it said."""
-        ended = subprocess.run(
-            [sys.executable, "-m", "server.cli", *arguments],
-            env=environment(**self.home.environment()),
-            cwd=ROOT,
-            capture_output=True,
-            check=False,
-        )
+        ended = processes.run("server.cli", *arguments, variables=environment(**self.home.environment()))
         assert code is None or ended.returncode == code, (arguments, ended)
-        self.add(f"rowless {' '.join(arguments)}", ended.stdout + ended.stderr)
-        return ended.stdout + ended.stderr
+        wrote = (ended.stdout + ended.stderr).encode()
+        self.add(f"rowless {' '.join(arguments)}", wrote)
+        return wrote
 
     def keep_files(self) -> None:
         """Keep what lies in the home, but for the store, and the application's log beside it."""

@@ -124,7 +124,7 @@ def test_the_call_of_the_readme_gives_the_answer_of_the_readme(home: Home) -> No
         command = call.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{server.port}")
         assert command != call
         ended = subprocess.run(
-            ["bash", "-c", command], env={"TOKEN": home.tokens["ada"]}, capture_output=True, check=True, timeout=60
+            ["bash", "-c", command], env={"TOKEN": home.tokens["ada"]}, capture_output=True, check=True, timeout=300
         )
     answer = json.loads(ended.stdout)
     (shown,) = map(json.loads, blocks("README.md", "json"))
@@ -147,11 +147,11 @@ def test_the_certificate_of_the_docs_is_fetched_and_verified(home: Home, tmp_pat
         assert str(server.port) in fetch
         variables = {"TOKEN": home.tokens["ada"], "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         fetched = subprocess.run(
-            ["bash", "-ec", fetch], env=variables, cwd=tmp_path, capture_output=True, check=True, timeout=60, text=True
+            ["bash", "-ec", fetch], env=variables, cwd=tmp_path, capture_output=True, check=True, timeout=300, text=True
         )
     variables["VKEY"] = verifier_key(home.path / "audit.key")
     ended = subprocess.run(
-        ["bash", "-ec", check], env=variables, cwd=tmp_path, capture_output=True, check=True, timeout=60, text=True
+        ["bash", "-ec", check], env=variables, cwd=tmp_path, capture_output=True, check=True, timeout=300, text=True
     )
     digest = fetched.stdout.split()[0]
     assert f"SHA-256 of the certificate: {digest}\n" in ended.stdout

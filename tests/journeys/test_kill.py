@@ -49,7 +49,7 @@ class Asked(threading.Thread):
 
 def wait_for_charge(home: Home, count: int) -> None:
     """Return as soon as the ledger holds so many charges."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while home.reserved() < count:
         assert time.monotonic() < deadline, "the query was never charged"
         time.sleep(0.001)
@@ -122,7 +122,7 @@ def test_a_client_that_goes_away_has_paid(observatory: Home, home: Home) -> None
     with serving(home) as server:
         server.open_study("long", "observatory", epsilon=9.0)
         body = long_query(0.1)
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
         try:
             token = home.tokens["ada"]
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -146,7 +146,7 @@ def test_a_stopped_server_finishes_what_it_began(observatory: Home, home: Home) 
         wait_for_charge(home, 1)
         server.process.terminate()
         asked.join()
-        assert server.process.wait(30) == 0
+        assert server.process.wait(300) == 0
     assert asked.reply is not None
     assert asked.reply.status == 201
     assert [kind for kind, _ in home.charges()] == ["reserve", "settle"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from tests.serving import ask, serving
@@ -116,7 +117,7 @@ def test_a_server_that_starts_leaves_the_others_queries_alone(either_home: Home,
         )
         asking.start()
         while home.reserved() == 0:
-            pass
+            time.sleep(0.005)
         with serving(home) as two:
             assert [kind for kind, _ in home.charges("s")] == ["reserve", "settle"]
             (home.path / "doom").unlink()

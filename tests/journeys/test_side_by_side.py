@@ -83,7 +83,7 @@ def test_targets_that_install_at_once_wait_for_each_other(tmp_path: Path) -> Non
         )
         for target in targets
     ]
-    said = [process.communicate(timeout=60)[0].decode() for process in running]
+    said = [process.communicate(timeout=300)[0].decode() for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], said
     assert sorted((tmp_path / "done").read_text().split()) == [".", ".[test]", "venv"]
 

@@ -104,7 +104,7 @@ def test_a_read_does_not_wait_for_a_write(database: Database) -> None:
         seen: list[int] = []
         reader = threading.Thread(target=lambda: seen.append(count(database)))
         reader.start()
-        reader.join(timeout=10)
+        reader.join(timeout=120)
         assert seen == [0]
 
 

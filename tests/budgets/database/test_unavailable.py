@@ -221,7 +221,7 @@ def test_a_server_that_fell_asleep_in_a_transaction_loses_it(shared: World, monk
         charges.reserve(transaction, question("hearts", "never"), cost(1))
         waiting = threading.Thread(target=lambda: done.append(shared.reserve("hearts", "meanwhile", cost(1))))
         waiting.start()
-        waiting.join(20)
+        waiting.join(120)
         assert done, "the lock was not freed"
         charges.settle(transaction, done[0], None)
     sleepy.close()

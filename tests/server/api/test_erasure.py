@@ -135,7 +135,7 @@ def test_renewing_is_one_write_in_a_month(place: Place, later: Callable[[int], N
     gate = threading.Barrier(16)
 
     def me(_number: int) -> Reply:
-        gate.wait(30)
+        gate.wait(300)
         return Client(through_app(place.app), token).get("/me")
 
     before = place.home.last_entry()

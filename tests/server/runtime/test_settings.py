@@ -187,7 +187,7 @@ def test_a_wrong_value_stops_the_start() -> None:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert ended.returncode == 1
@@ -205,7 +205,7 @@ def test_an_unusable_database_stops_the_start(tmp_path: Path, url: str) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 1

@@ -1,0 +1,15 @@
+"""What `processes.py` has loaded before it forks: the commands, the server, OpenDP and the compiled kernel.
+
+Nothing is drawn, opened or started here: a fork would share it.
+"""
+
+from queries import mechanisms
+from queries.execution import kernel, partition_selection
+from server import serving
+from server.cli import main
+
+kernel.warm()
+partition_selection.warm()
+mechanisms.warm()
+
+__all__ = ["main", "serving"]
