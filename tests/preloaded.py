@@ -6,10 +6,12 @@ Nothing is drawn, opened or started here: a fork would share it.
 from queries import mechanisms
 from queries.execution import kernel, partition_selection
 from server import serving
-from server.cli import main
+from server.cli.main import COMMANDS
 
+for command in COMMANDS.values():
+    command.load()
 kernel.warm()
 partition_selection.warm()
 mechanisms.warm()
 
-__all__ = ["main", "serving"]
+__all__ = ["serving"]

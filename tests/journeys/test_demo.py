@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-WAIT_SECONDS = 90
+WAIT_SECONDS = 300  # on a machine that does much else
+MARGINS = 7
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def demo(installed: Path, folder: Path, port: int, **variables: str) -> Iterator
         finally:
             if process.poll() is None:
                 process.terminate()
-            process.wait(30)
+            process.wait(WAIT_SECONDS)
 
 
 PRINTED = re.compile(
@@ -109,7 +110,10 @@ PRINTED = re.compile(
 
 
 def assert_near_the_truth(text: str) -> None:
-    """Check that each printed number lies within three margins of what DuckDB makes of the source."""
+    """Check that each printed number lies within seven margins of what DuckDB makes of the source.
+
+    A margin holds 95%, so that Laplace noise passes seven of them with a probability of 0.05^7: once in 10^9 numbers.
+    """
     source = MANIFEST.with_name("rand_hie.parquet")
     truth = duckdb.execute(
         "SELECT coins, count(DISTINCT zper), avg((mdvis > 0)::INT) FROM read_parquet(?) GROUP BY coins", [str(source)]
@@ -120,8 +124,8 @@ def assert_near_the_truth(text: str) -> None:
         counted, off, seen, seen_off, low, high = (
             float(number.replace(",", "")) if number else 0.0 for number in printed[coinsurance]
         )
-        assert abs(counted - patients) <= 3 * off, coinsurance
-        assert abs(seen - share) <= 3 * (seen_off or max(high - seen, seen - low)), coinsurance
+        assert abs(counted - patients) <= MARGINS * off, coinsurance
+        assert abs(seen - share) <= MARGINS * (seen_off or max(high - seen, seen - low)), coinsurance
 
 
 def assert_all_are_counted(researcher: Client, folder: Path) -> None:
@@ -136,7 +140,9 @@ def assert_all_are_counted(researcher: Client, folder: Path) -> None:
         (column,), (row,) = said["columns"], said["rows"]
         assert column["truncation"] == "profile"
         assert column["expected_loss"] < 0.05
-        assert abs(row["events"]["value"] - truth) <= 3 * column["margin"] + 2 * column["expected_loss"] * truth, said
+        assert (
+            abs(row["events"]["value"] - truth) <= MARGINS * column["margin"] + 2 * column["expected_loss"] * truth
+        ), said
 
 
 TOKEN = re.compile(r"^  (researcher|admin|DPO) +(rowless_[0-9a-f]{16}_[A-Za-z0-9_-]{43})", re.MULTILINE)
@@ -160,7 +166,7 @@ def test_the_demonstration(installed: Path, folder: Path, tmp_path: Path) -> Non
         assert "Imported observatory" in first.text
         with demo(installed, folder, free_port()) as twin:
             twin.read_until(None)
-            assert twin.process.wait(30) == 1
+            assert twin.process.wait(WAIT_SECONDS) == 1
         assert "rowless-home is running already (http://127.0.0.1:" in twin.text
         assert "Traceback" not in twin.text
         line = r"^  \d+ +[\d,]+ ± \d+ +\d\.\d+ (± \d\.\d+|\[\d\.\d+ to \d\.\d+\])$"
@@ -180,7 +186,7 @@ def test_the_demonstration(installed: Path, folder: Path, tmp_path: Path) -> Non
         first.process.terminate()
         first.read_until(None)
         assert "Stopped" in first.text
-        assert first.process.wait(30) == 0
+        assert first.process.wait(WAIT_SECONDS) == 0
     table = [line for line in first.text.splitlines() if "±" in line]
     with pytest.raises(OSError, match="refused"):
         clients["researcher"].get("/health")
@@ -199,7 +205,7 @@ def test_a_taken_port_is_told(installed: Path, folder: Path) -> None:
         port: int = taken.getsockname()[1]
         with demo(installed, folder, port, ROWLESS_HOME=str(folder / "other-home")) as running:
             running.read_until(None)
-            assert running.process.wait(30) == 1
+            assert running.process.wait(WAIT_SECONDS) == 1
         assert f"port {port} of 127.0.0.1 cannot be used" in running.text
         assert "Traceback" not in running.text
 
@@ -229,7 +235,7 @@ def test_a_stranger_on_the_port_gets_no_token(installed: Path, folder: Path) -> 
         home = str(folder / "third-home")
         with demo(installed, folder, stranger.server_address[1], ROWLESS_HOME=home) as running:
             running.read_until(None)
-            ended = running.process.wait(30)
+            ended = running.process.wait(WAIT_SECONDS)
         stranger.shutdown()
     assert Stranger.seen == []
     assert ended == 1

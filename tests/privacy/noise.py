@@ -18,7 +18,7 @@ from scipy import stats
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-P_VALUE = 1e-6  # a right mechanism fails one fit in a million
+FALSE_ALARM = 1e-9  # how often a right mechanism fails one check by chance: there are hundreds, and they run often
 EXPECTED_MIN = 20  # draws in each class of the chi-squared test
 CLASSES_MAX = 200
 
@@ -34,6 +34,16 @@ def mean_magnitude(scale: float) -> float:
     return 2 * a / -math.expm1(-2 / scale)
 
 
+def fewest(releases: int, probability: float = 0.95) -> float:
+    """Return the share of so many releases below which a share of this probability falls once in 10^9 times."""
+    return float(stats.binom.ppf(FALSE_ALARM, releases, probability)) / releases
+
+
+def most(releases: int, probability: float = 0.95) -> float:
+    """Return the share of so many releases above which a share of this probability rises once in 10^9 times."""
+    return float(stats.binom.isf(FALSE_ALARM, releases, probability)) / releases
+
+
 def fits(draws: NDArray[np.int64], scale: float) -> bool:
     """Say whether a chi-squared test finds the draws compatible with discrete Laplace noise of this scale."""
     reach = 1
@@ -45,7 +55,7 @@ def fits(draws: NDArray[np.int64], scale: float) -> bool:
     observed = np.bincount(np.searchsorted(starts, draws, side="right"), minlength=len(starts) + 1)
     below = [cumulative(scale, int(start) - 1) for start in starts]  # P(z < start)
     expected = np.diff([0.0, *below, 1.0]) * len(draws)
-    return bool(stats.chisquare(observed, expected).pvalue > P_VALUE)
+    return bool(stats.chisquare(observed, expected).pvalue > FALSE_ALARM)
 
 
 def cumulative(scale: float, z: int) -> float:

@@ -20,6 +20,7 @@ from queries.language.nodes import Privacy
 from queries.planning import planner
 from queries.release import assembly
 from queries.statistics import noisy
+from tests.privacy.noise import fewest
 from tests.privacy.test_coverage import rescaled
 from tests.queries.clinic import NANO
 
@@ -176,8 +177,8 @@ def share_covered(statistic: str, persons: int, privacy: str, factor: float = 1.
 @pytest.mark.parametrize(("persons", "privacy"), [(5, "much rho"), (15, "epsilon"), (150, "much epsilon")])
 @pytest.mark.parametrize("statistic", ONE_NUMBER)
 def test_intervals_never_cover_too_little(statistic: str, persons: int, privacy: str) -> None:
-    """Of small groups, and under noise of a few whole numbers, at least 94% of the intervals hold the truth."""
-    assert share_covered(statistic, persons, privacy) >= 0.94
+    """Of small groups, and under noise of a few whole numbers, at least 95% of the intervals hold the truth, but for chance."""
+    assert share_covered(statistic, persons, privacy) >= fewest(RELEASES)
 
 
 @pytest.mark.audit
@@ -186,14 +187,14 @@ def test_intervals_never_cover_too_little(statistic: str, persons: int, privacy:
 @pytest.mark.parametrize("statistic", ONE_NUMBER)
 def test_no_intervals_cover_too_little(statistic: str, persons: int, privacy: str) -> None:
     """The same of any group under any noise."""
-    assert share_covered(statistic, persons, privacy) >= 0.94
+    assert share_covered(statistic, persons, privacy) >= fewest(RELEASES)
 
 
 @pytest.mark.parametrize("privacy", ["a little epsilon", "a little rho"])
 @pytest.mark.parametrize("statistic", [name for name in ONE_NUMBER if name not in CONSERVATIVE])
-def test_intervals_of_large_groups_cover_94_to_96_percent(statistic: str, privacy: str) -> None:
+def test_intervals_of_large_groups_cover_95_percent(statistic: str, privacy: str) -> None:
     """Where a group is large for its noise, and the noise for its steps, the intervals are exact."""
-    assert 0.94 <= share_covered(statistic, 3_000, privacy) <= 0.965
+    assert fewest(RELEASES) <= share_covered(statistic, 3_000, privacy) <= 0.965
 
 
 @pytest.mark.parametrize("privacy", ["a little epsilon", "a little rho"])
@@ -201,18 +202,18 @@ def test_intervals_of_large_groups_cover_94_to_96_percent(statistic: str, privac
     "statistic", [name for name in ONE_NUMBER if not isinstance(ONE_NUMBER[name][0], nodes.Quantile)]
 )
 def test_half_the_noise_is_caught(statistic: str, privacy: str) -> None:
-    """Intervals that are stated for half of the noise cover less than 94%.
+    """Intervals that are stated for half of the noise cover less than chance explains.
 
     Those of quantiles are wider than need be: test_quantiles.py plants a fault of their own.
     """
-    assert share_covered(statistic, 3_000, privacy, factor=0.5) < 0.94
+    assert share_covered(statistic, 3_000, privacy, factor=0.5) < fewest(RELEASES)
 
 
 # Lists
 
 
 @pytest.mark.parametrize("privacy", ["a little epsilon", "a little rho"])
-def test_bins_cover_94_to_96_percent(privacy: str) -> None:
+def test_bins_cover_95_percent(privacy: str) -> None:
     """Each bin of a histogram has its own interval; the noise is wide beside its steps."""
     one = asked(nodes.Histogram("ward", where=ILL), **PRIVACY[privacy])
     codes = codes_of(150)
@@ -221,7 +222,7 @@ def test_bins_cover_94_to_96_percent(privacy: str) -> None:
     for place, ward in enumerate(WARDS):
         wanted = int(np.count_nonzero(of.ward[of.small == 1] == place))
         assert {row[place]["bin"] for row in bins} == {ward}
-        assert 0.935 <= covered([row[place] for row in bins], same(wanted)) <= 0.965
+        assert fewest(RELEASES) <= covered([row[place] for row in bins], same(wanted)) <= 0.965
 
 
 @pytest.mark.parametrize("k", [1, 5])
@@ -234,7 +235,7 @@ def test_the_intervals_of_the_most_frequent_hold_together(privacy: str, k: int) 
     truth = dict(zip(WARDS, counts.tolist(), strict=True))
     found = [result["top"] for result in results(one, exact(one, codes))]
     held = [all(part["low"] <= truth[part["key"]] <= part["high"] for part in row) for row in found]
-    assert np.mean(held) >= 0.945
+    assert np.mean(held) >= fewest(RELEASES)
     assert {len({part["key"] for part in row}) for row in found} == {k}
 
 
@@ -246,7 +247,7 @@ def test_each_of_several_quantiles_covers(at: tuple[float, ...]) -> None:
     found = [result["quantiles"] for result in results(one, exact(one, codes))]
     for place, share in enumerate(at):
         assert {row[place]["at"] for row in found} == {share}
-        assert covered([row[place] for row in found], quantiles(group(codes).x, share)) >= 0.94
+        assert covered([row[place] for row in found], quantiles(group(codes).x, share)) >= fewest(RELEASES)
 
 
 # Promised to be unbiased: what is shown as it was released
@@ -267,7 +268,10 @@ def test_each_of_several_quantiles_covers(at: tuple[float, ...]) -> None:
     ],
 )
 def test_what_was_released_is_right_on_average(statistic: nodes.Statistic, privacy: str) -> None:
-    """Counts, sums, bins and what stands in `raw`, negative numbers too, average to the exact numbers."""
+    """Counts, sums, bins and what stands in `raw`, negative numbers too, average to the exact numbers.
+
+    Each within six standard deviations: once in 10^8 runs a right number is not.
+    """
     one = asked(statistic, **PRIVACY[privacy])
     vectors = exact(one, codes_of(1))
     found = results(one, vectors)
@@ -279,7 +283,7 @@ def test_what_was_released_is_right_on_average(statistic: nodes.Statistic, priva
     shown = np.array([_released(result) for result in found], dtype=float).T
     assert len(shown) == len(wanted)
     for numbers, number in zip(shown, wanted, strict=True):
-        assert abs(numbers.mean() - number) < 5 * numbers.std() / np.sqrt(RELEASES)
+        assert abs(numbers.mean() - number) < 6 * numbers.std() / np.sqrt(RELEASES)
 
 
 def _released(result: dict[str, Any]) -> list[float]:

@@ -32,11 +32,17 @@ CASES = [
 
 @pytest.mark.parametrize(("sensitivity", "epsilon_nano"), CASES)
 def test_the_noise_is_as_large_as_it_is_charged_for(sensitivity: int, epsilon_nano: int) -> None:
-    """Over 20,000 draws the mean magnitude is within 3% of that of the scale sensitivity / epsilon."""
-    draws = mechanisms.discrete_laplace(sensitivity, epsilon_nano).release(np.zeros(DRAWS, dtype=np.int64))
-    ideal = mean_magnitude(sensitivity * NANO / epsilon_nano)
-    tolerance = max(0.03, 5 * math.sqrt(2 / DRAWS) if ideal < 0.5 else 0)  # few draws of scale 1/2 are not 0
-    assert np.abs(draws).mean() == pytest.approx(ideal, rel=tolerance)
+    """Over 40,000 draws the mean magnitude is that of the scale sensitivity / epsilon: within 3% where that is wide.
+
+    The limit is six standard deviations of the mean: right noise passes it once in 10^8 runs.
+    """
+    draws = mechanisms.discrete_laplace(sensitivity, epsilon_nano).release(np.zeros(2 * DRAWS, dtype=np.int64))
+    scale = sensitivity * NANO / epsilon_nano
+    ideal = mean_magnitude(scale)
+    square = 2 * math.exp(-1 / scale) / math.expm1(-1 / scale) ** 2  # E z^2 = 2a / (1 - a)^2
+    tolerance = 6 * math.sqrt((square - ideal**2) / (2 * DRAWS))
+    assert tolerance < 0.0301 * ideal or scale < 2
+    assert np.abs(draws).mean() == pytest.approx(ideal, abs=tolerance)
 
 
 @pytest.mark.parametrize(("sensitivity", "epsilon_nano"), CASES)
@@ -68,14 +74,17 @@ def test_draws_one_by_one_fit_too() -> None:
 
 @pytest.mark.parametrize("statistic", [nodes.Count("persons"), nodes.Count("events"), nodes.Sum("visits")])
 def test_empty_cells_average_to_nothing(statistic: nodes.Statistic) -> None:
-    """The mean of the values shown for 20,000 empty cells is 0 within its error: nothing is rounded or cut at zero."""
+    """The mean of the values shown for 20,000 empty cells is 0 within its error: nothing is rounded or cut at zero.
+
+    Six standard deviations, and a share of negative numbers that is 0.27: each fails once in 10^8 runs.
+    """
     plan = planned(nodes.ByBins("wide", tuple(range(DRAWS + 1))), cells=1, events=2, s=statistic)
     plan_cells = DRAWS + 1  # and null's
     assert plan.cells == plan_cells
     rows = assembly.rows(plan, assembly.add_noise(plan, [np.zeros(plan.cells, dtype=np.int64)]))
     values = np.array([row["s"]["value"] for row in rows])  # type: ignore[index]
     deviation = math.sqrt(2) * plan.measures[0].mechanism.scale
-    assert abs(values.mean()) < 5 * deviation / math.sqrt(plan_cells)
+    assert abs(values.mean()) < 6 * deviation / math.sqrt(plan_cells)
     assert (values < 0).mean() > 0.25
     assert values.std() == pytest.approx(deviation, rel=0.1)
 

@@ -50,7 +50,7 @@ dp.enable_features("contrib")
 
 PAIRS = 1_000
 DRAWS = 20_000
-P_VALUE = 1e-6
+P_VALUE = 1e-9
 KEYS: tuple[tuple[str, ...], ...] = (
     ("diagnosis",),
     ("doctor",),

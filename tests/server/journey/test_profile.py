@@ -120,7 +120,10 @@ def test_a_new_edition_goes_on_with_the_profile(place: Place, tmp_path: Path) ->
 
 
 def test_the_released_numbers_are_near_the_exact_ones(place: Place, tmp_path: Path) -> None:
-    """Every bin lies within a few margins of what DuckDB counts in the source, and not all are equal to it."""
+    """Every bin lies within seven margins of what DuckDB counts in the source, and not all are equal to it.
+
+    A margin holds 95%: Laplace noise passes seven once in 10^9 bins, and there are fewer than a hundred.
+    """
     write_clinic(tmp_path)
     shown = bought(place, 7.0)["profile"]["tables"]["visits"]
     numbers = {
@@ -140,7 +143,7 @@ def test_the_released_numbers_are_near_the_exact_ones(place: Place, tmp_path: Pa
         ).fetchall():
             exact[max(place for place, start in enumerate(one["starts"]) if start <= found)] += 1
         assert sum(exact) == 60
-        assert all(abs(a - b) <= 6 * max(1, one["margin"]) for a, b in zip(exact, one["persons"], strict=True))
+        assert all(abs(a - b) <= 7 * max(1, one["margin"]) for a, b in zip(exact, one["persons"], strict=True))
         same += exact == one["persons"]
     exact_again = bought(place, 5_000.0)["profile"]["tables"]["visits"]["events"]
     assert exact_again["persons"][exact_again["starts"].index(4)] == 60, "300 visits of 60 patients, without any noise"
