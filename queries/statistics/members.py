@@ -1,7 +1,7 @@
 """The members that a statistic has in JSON.
 
 `server/api/requests/statistics.py` reads them by their shape, `server/api/openapi.py` describes them, and
-`spelling/json_writing.py` writes them.
+`queries/spelling/json_writing.py` writes them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What a statistic is: one object that knows all that differs between it and other statistics.
 
-A statistic of the language is a node (`language/nodes.py`: what was asked) and an object of a subclass of `Statistic`,
-which has no state. Whoever needs something of a statistic asks its object (`registry.py`); there is no other place that
-lists them all. The object is made when the registry is loaded: Python refuses to make one that lacks a method.
+A statistic of the language is a node (`queries/language/nodes.py`: what was asked) and an object of a subclass of
+`Statistic`, which has no state. Whoever needs something of a statistic asks its object (`registry.py`); there is no
+other place that lists them all. The object is made when the registry is loaded: Python refuses to make one that
+lacks a method.
 
 `exactness.py` has the three kinds of margin. A statistic is a subclass of one of them.
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from budgets.actors import Actor
     from budgets.database.connection import Database
 
-# The codes of `web/problems.py`, which the journey may not import; a test compares the two.
+# The codes of `server/web/problems.py`, which the journey may not import; a test compares the two.
 CODES: dict[type[Exception], str] = {
     NotFound: "not-found",
     Forbidden: "forbidden",
