@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.argument("manifest", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--check", is_flag=True, help="Read everything and report the losses; change nothing.")
-@click.option("--accept-losses", is_flag=True, help="Go on where more is lost than the manifest's loss_max.")
+@click.option("--accept-losses", is_flag=True, help="Import even if more is lost than the manifest's loss_max.")
 @as_option
 @with_json
 def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) -> Any:
     """Import a dataset's sources as its next edition.
 
-    Nothing changes unless it finishes. It stops where more than 5% (the manifest's loss_max) of a column's values or of
-    a table's lines would be lost. The report (how many values were unreadable, unknown or out of bounds) is for you
-    alone: it holds exact counts. With the first edition a contribution profile is bought, which is public, unless the
-    manifest says `profile = false`.
+    Nothing changes unless it finishes. It stops if more than 5% (the manifest's loss_max) of a column's values or of a
+    table's lines would be lost. The report counts the values that were unreadable, unknown or out of bounds. The counts
+    are exact: keep the report to yourself. With the first edition a contribution profile is bought, which is public,
+    unless the manifest has `profile = false`.
     """
     declared = read_manifest(manifest)
     with services() as opened:
@@ -43,7 +43,7 @@ def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) 
             stops = bool(found) and not accept_losses
             if found:
                 stopping = "".join(f"\n  {one}" for one in found)
-                words += f"\n{len(found)} losses beyond loss_max, for which an import would stop:{stopping}"
+                words += f"\n{len(found)} losses beyond loss_max, at which an import would stop:{stopping}"
             return {"dataset": declared.dataset.name, **_counts(report), "losses": found}, words, stops
         with progress() as shown:
             imported = import_dataset(opened, declared, by, shown, accept_losses=accept_losses)

@@ -1,4 +1,4 @@
-"""profile: buy a dataset's contribution profile."""
+"""`rowless profile`: buy a dataset's contribution profile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("dataset")
-@click.option("--epsilon", required=True, help="What it may cost of the dataset's own budget: 0.1 is often enough.")
+@click.option("--epsilon", required=True, help="What it may cost; 0.1 is often enough. The dataset's own budget pays.")
 @as_option
 @with_json
 def profile(dataset: str, epsilon: str, name: str | None) -> Any:
@@ -58,7 +58,7 @@ def _words(said: dict[str, Any]) -> Iterator[str]:
 
 
 def _histogram(shown: dict[str, Any]) -> str:
-    """Return the bins that are not likely empty."""
+    """Return a histogram in words, without the bins that are likely empty."""
     found = likely(histogram_of(shown)).bins()
     bins = [f"{low if low == high else f'{low}-{high}'}: {persons:,}" for low, high, persons in found if persons]
     return f"{'  '.join(bins) or 'nobody'}  (±{shown['margin']})"

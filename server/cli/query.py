@@ -1,9 +1,10 @@
-"""query: ask as a member of a study, on the machine of the home itself."""
+"""`rowless query`: ask as a member of a study, on the machine that has the home."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,15 +36,56 @@ if TYPE_CHECKING:
 MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?P<events>events))?")
 
 
+@dataclass(frozen=True)
+class Options:
+    """What the command line says: each field is the argument or option of its name."""
+
+    study: str
+    file: Path | None
+    sql: str | None
+    epsilon: float | None
+    rho: float | None
+    delta: float | None
+    margins: tuple[str, ...]
+    confidence: float | None
+    noise: str | None
+    cells_per_person: int | None
+    events_per_cell: int | None
+    name: str | None
+    estimate: bool
+    rehearse: bool
+    post: str | None
+    drowned: float | None
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """Return the contribution bounds that are given, as a request has them."""
+        return _given(cells_per_person=self.cells_per_person, events_per_cell=self.events_per_cell)
+
+    @property
+    def privacy(self) -> dict[str, Any]:
+        """Return what the query may spend, as a request has it. Raises click.UsageError."""
+        return _given(
+            epsilon=self.epsilon,
+            rho=self.rho,
+            delta=self.delta,
+            margin=_targets(self.margins) or None,
+            confidence=self.confidence,
+            noise=self.noise,
+        )
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
 @click.command()
 @click.argument("study")
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--sql", "text", help="The query as a SELECT statement, instead of a file; with --epsilon, --rho or --margin."
-)
+@click.option("--sql", help="The query as a SELECT statement, instead of a file; with --epsilon, --rho or --margin.")
 @click.option("--epsilon", type=float, help="What a query in SQL may spend, with Laplace noise.")
-@click.option("--rho", type=float, help="The same, with Gaussian noise.")
-@click.option("--delta", type=float, help="Beside them, if a key has no declared values.")
+@click.option("--rho", type=float, help="What a query in SQL may spend, with Gaussian noise.")
+@click.option("--delta", type=float, help="What it may spend beside them, if a key has no declared values.")
 @click.option(
     "--margin",
     "margins",
@@ -52,12 +94,12 @@ MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?
     help="Spend the least that gives a statistic this margin; NAME=MARGIN@GROUP where it depends on a group's size, "
     "NAME=NUMBERevents for a quantile. May be repeated.",
 )
-@click.option("--confidence", type=float, help="Of the margins asked for; 0.95 if not given.")
-@click.option("--noise", type=click.Choice(NOISES), help="Of the margins asked for; laplace if not given.")
+@click.option("--confidence", type=float, help="Confidence of the margins that are asked for; 0.95 by default.")
+@click.option("--noise", type=click.Choice(NOISES), help="Noise of the margins that are asked for; laplace by default.")
 @click.option("--cells-per-person", type=int, help="In how many cells of a query in SQL one person may count.")
 @click.option("--events-per-cell", type=int, help="How many events of one person may count in each cell.")
 @click.option("--as", "name", metavar="USER", help="The member who asks (if there are several).")
-@click.option("--estimate", "only_estimate", is_flag=True, help="Only say what it would cost; free.")
+@click.option("--estimate", is_flag=True, help="Only show what it would cost; free.")
 @click.option("--rehearse", is_flag=True, help="Answer on data made up from the catalog; free.")
 @click.option("--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp.")
 @click.option(
@@ -68,70 +110,62 @@ MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?
     help="Refuse the query, before any charge, if a larger share of its numbers is expected to drown in the noise.",
 )
 @with_json
-def query(
-    study: str,
-    file: Path | None,
-    text: str | None,
-    epsilon: float | None,
-    rho: float | None,
-    delta: float | None,
-    margins: tuple[str, ...],
-    confidence: float | None,
-    noise: str | None,
-    cells_per_person: int | None,
-    events_per_cell: int | None,
-    name: str | None,
-    only_estimate: bool,
-    rehearse: bool,
-    post: str | None,
-    drowned: float | None,
-) -> Any:
+def query(**values: Any) -> Any:
     """Ask a query, in SQL or as FILE.
 
     FILE holds the body of the HTTP request: {"query": ..., "privacy": ...}.
     """
-    bounds = {"cells_per_person": cells_per_person, "events_per_cell": events_per_cell}
-    given = {key: bound for key, bound in bounds.items() if bound is not None}
-    parts: dict[str, Any] = {"epsilon": epsilon, "rho": rho, "delta": delta, "margin": _targets(margins) or None}
-    parts |= {"confidence": confidence, "noise": noise}
-    spends = {key: value for key, value in parts.items() if value is not None}
-    if (file is None) == (text is None):
-        raise click.UsageError("give a FILE or --sql")
-    if file is not None and (given or spends):
-        raise click.UsageError("what a query may spend and its bounds stand in the FILE")
-    if only_estimate and rehearse:
+    options = Options(**values)
+    request = read_request(options)
+    with services() as opened:
+        with opened.database.write() as transaction:
+            by = asker(transaction, options.study, options.name)
+        if options.estimate:
+            said = answer.estimate(opened, by, options.study, request)
+            return said, _estimate_text(said)
+        if options.rehearse:
+            said = answer.rehearse(opened, by, options.study, request)
+            return said, f"{as_table(said)}{notes_text(said)}"
+        said = answer.answer(opened, by, options.study, request)
+        # The answer is paid for: nothing after this line may keep it from being printed.
+        return said, f"{as_table(said)}\n\n{_paid_text(opened, options.study, said)}{notes_text(said)}"
+
+
+def read_request(options: Options) -> Request:
+    """Return the request that the options make. Raises InvalidQuery, click.UsageError."""
+    if options.estimate and options.rehearse:
         raise click.UsageError("give --estimate or --rehearse")
     try:
-        if file is not None:
-            asked = read_json(file.read_bytes())
-        else:
-            asked = {"sql": text, "privacy": spends, **({"bounds": given} if given else {})}
-        if post is not None and isinstance(asked, dict):
-            asked["post"] = post.split(",")
-        if drowned is not None and isinstance(asked, dict):
-            asked["require"] = {"drowned": drowned}
-        body = AskSchema().load(asked)
+        body = AskSchema().load(_body(options))
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
-    how = {name: body[name] for name in ("in_sql", "post", "notes", "drowned_max")}
-    request = Request(body["query"], body["privacy"], **how)
-    with services() as opened:
-        with opened.database.write() as transaction:
-            by = asker(transaction, study, name)
-        if only_estimate:
-            said = answer.estimate(opened, by, study, request)
-            return said, _estimate_text(said)
-        if rehearse:
-            said = answer.rehearse(opened, by, study, request)
-            return said, f"{as_table(said)}{notes_text(said)}"
-        said = answer.answer(opened, by, study, request)
-        # It is paid for: from here on nothing may keep the answer from being printed.
-        return said, f"{as_table(said)}\n\n{_paid_text(opened, study, said)}{notes_text(said)}"
+    shown = {name: body[name] for name in ("in_sql", "post", "notes", "drowned_max")}
+    return Request(body["query"], body["privacy"], **shown)
+
+
+def _body(options: Options) -> Any:
+    """Return the body of the HTTP request that asks the same. Raises click.UsageError."""
+    if (options.file is None) == (options.sql is None):
+        raise click.UsageError("give a FILE or --sql")
+    if options.file is None:
+        body: Any = {"sql": options.sql, "privacy": options.privacy}
+        if options.bounds:
+            body["bounds"] = options.bounds
+    elif options.bounds or options.privacy:
+        raise click.UsageError("with a FILE, give the contribution bounds and what the query may spend in the FILE")
+    else:
+        body = read_json(options.file.read_bytes())
+    if isinstance(body, dict):
+        body |= _given(
+            post=None if options.post is None else options.post.split(","),
+            require=None if options.drowned is None else {"drowned": options.drowned},
+        )
+    return body
 
 
 def asker(transaction: sa.Connection, study: str, name: str | None) -> Actor:
-    """Return who asks: the user named by --as, or the study's only member. Raises Invalid, NotFound."""
+    """Return the user who asks: the one named by --as, or the study's only member. Raises Invalid, NotFound."""
     members = studies.study(transaction, study).members
     if name is None and len(members) != 1:
         raise Invalid("--as", f"say who asks: {', '.join(members) or 'the study has no members yet'}")
@@ -162,18 +196,18 @@ def _estimate_text(said: Mapping[str, Any]) -> str:
         "Advice:",
         *(f"  - {advice}" for advice in said["advice"]),
     ]
-    # Beside a margin a few words are enough; the advice has the sentence, and what it has is no note again.
+    # A note that the advice repeats is left out.
     notes = [note for note in said["notes"] if note not in said["advice"]]
     return f"{chr(10).join(lines)}{notes_text({'notes': notes})}"
 
 
 def notes_text(said: Mapping[str, Any]) -> str:
-    """Return the notes of an answer, each on a line of its own after the one before."""
+    """Return the notes of an answer, each on a line of its own."""
     return "".join(f"\nNote: {note}" for note in said["notes"])
 
 
 def _targets(margins: tuple[str, ...]) -> dict[str, Any]:
-    """Return the margins asked for as a request has them."""
+    """Return the margins that are asked for, as a request has them. Raises click.UsageError."""
     found: dict[str, Any] = {}
     for text in margins:
         matched = MARGIN.fullmatch(text)

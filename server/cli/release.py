@@ -1,4 +1,4 @@
-"""release list, show: what a study was answered, to be read again. It is free."""
+"""`rowless release`: list the answers of a study and show them again, free."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _as_option(command: Any) -> Any:
 @release.command("list")
 @click.argument("study")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many.")
-@click.option("--cursor", metavar="CURSOR", help="Where to go on: `next` of the page before.")
+@click.option("--cursor", metavar="CURSOR", help="Where to continue: `next` of the previous page.")
 @_as_option
 @with_json
 def list_(study: str, limit: int, cursor: str | None, name: str | None) -> Any:
@@ -74,7 +74,10 @@ def _head(one: Release) -> dict[str, Any]:
 @_as_option
 @with_json
 def show(study: str, identifier: str, post: str | None, name: str | None, *, as_csv: bool) -> Any:
-    """Show a release again, free: the same numbers as when it was made. It is an audit entry."""
+    """Show a release again, free, with the same numbers as when it was made.
+
+    The audit log keeps that it was read.
+    """
     try:
         words = parse_post([] if post is None else post.split(","))
     except ValidationError:

@@ -1,4 +1,4 @@
-"""report: what was released of a study or a dataset and what it could reveal, for the DPO to read, file and print."""
+"""`rowless report`: what was released of a study or a dataset and what it could reveal, for the DPO."""
 
 from __future__ import annotations
 

@@ -31,7 +31,10 @@ def serve() -> None:
 @click.command()
 @with_json
 def recover() -> Any:
-    """Close the charges that a crash left open, as spent. `serve` does it at its start."""
+    """Close the charges that a crash left open, as spent.
+
+    `serve` does it at its start.
+    """
     with services() as opened:
         closed = serving.recover(opened.database)
     return {"closed": closed}, f"{closed} open charges were closed as spent"

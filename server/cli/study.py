@@ -1,9 +1,9 @@
-"""study new, list, show, protocol, budget, member, approve, suspend, resume, close."""
+"""`rowless study`: new, list, show, protocol, budget, member, approve, suspend, resume, close."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ ERASED = "(a name that was erased)"
 
 
 class _Limits:
-    """The numbers of a command, rounded down as those of a request over HTTP are, and notes that say so."""
+    """The amounts of a command, rounded down as the amounts of an HTTP request are, and notes on what was rounded."""
 
     def __init__(self, *, epsilon: str, delta: str | None, max_epsilon: str | None = None) -> None:
         self.notes: list[str] = []
@@ -63,7 +63,7 @@ def decimal(text: str, field: str) -> Decimal:
 
 
 def _noted(said: tuple[dict[str, Any], str], notes: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Return what is said with notes, in JSON and in words."""
+    """Return what a command returns, with notes added to the JSON and to the words."""
     return noted(said[0], notes), "\n".join([said[1], *(f"Note: {note}" for note in notes)])
 
 
@@ -91,7 +91,7 @@ def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
 
 
 def _said_in_full(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
-    """Return a study with all that a DPO reads before they approve it (docs/dpo.md has an example)."""
+    """Return a study with everything that a DPO reads before they approve it (docs/dpo.md has an example)."""
     said, short = _said(transaction, one)
     head, *rest = short.split("\n")
     allowed = regulator.limits_of_use(said["protocol"]) or ["all that the catalog has"]
@@ -111,7 +111,7 @@ def _indented(text: str) -> str:
 
 
 def _profile_text(profile: dict[str, Any] | None) -> str:
-    """Return what a dataset's profile cost, for whoever approves a study of it."""
+    """Return what the profile of the study's dataset cost."""
     if profile is None:
         return "the dataset has no contribution profile: what bounds cut off is unknown"
     cost = f"{profile['cost']['epsilon']:g}"
@@ -132,6 +132,35 @@ def _forecast_text(ahead: Forecast) -> str:
     for each, fit in ahead.curve():
         lines.append(f"{each.epsilon_text:<15} {fit.queries:>9,}   ({fit.by_epsilon:,}, {fit.by_rho:,})")
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """What the command line says of a new study: each field is the argument or option of its name."""
+
+    identifier: str
+    dataset: str
+    epsilon: str
+    delta: str | None
+    title: str
+    purpose: str
+    legal_basis: str
+    starts: str | None
+    ends: str | None
+    members: tuple[str, ...]
+    tables: tuple[str, ...]
+    columns: tuple[str, ...]
+    statistics: tuple[str, ...]
+    max_epsilon: str | None
+    name: str | None
+
+    def protocol(self, epsilon_nano_max: int | None) -> dict[str, Any]:
+        """Return what the study may ask."""
+        lists = {"tables": self.tables, "columns": self.columns, "statistics": self.statistics}
+        found: dict[str, Any] = {key: list(value) for key, value in lists.items() if value}
+        if epsilon_nano_max is not None:
+            found["epsilon_nano_max"] = epsilon_nano_max
+        return found
 
 
 @click.group()
@@ -156,36 +185,19 @@ def study() -> None:
 @click.option("--max-epsilon", help="The most one query may spend.")
 @as_option
 @with_json
-def new(
-    identifier: str,
-    dataset: str,
-    epsilon: str,
-    delta: str | None,
-    title: str,
-    purpose: str,
-    legal_basis: str,
-    starts: str | None,
-    ends: str | None,
-    members: tuple[str, ...],
-    tables: tuple[str, ...],
-    columns: tuple[str, ...],
-    statistics: tuple[str, ...],
-    max_epsilon: str | None,
-    name: str | None,
-) -> Any:
+def new(**values: Any) -> Any:
     """Open a study as a draft; a DPO has to approve it."""
-    lists = {"tables": tables, "columns": columns, "statistics": statistics}
-    protocol: dict[str, Any] = {key: list(value) for key, value in lists.items() if value}
-    limits = _Limits(epsilon=epsilon, delta=delta, max_epsilon=max_epsilon)
-    if limits.max_epsilon_nano is not None:
-        protocol["epsilon_nano_max"] = limits.max_epsilon_nano
-    terms = Terms(title, purpose, legal_basis, protocol, starts, ends)
+    made = NewStudy(**values)
+    limits = _Limits(epsilon=made.epsilon, delta=made.delta, max_epsilon=made.max_epsilon)
+    protocol = made.protocol(limits.max_epsilon_nano)
+    terms = Terms(made.title, made.purpose, made.legal_basis, protocol, made.starts, made.ends)
     with services() as opened, opened.database.write() as transaction:
-        by = acting(transaction, "admin", name)
-        one = studies.open_study(transaction, identifier, dataset, terms, limits.epsilon_nano, limits.delta_atto, by)
-        require_askable(opened.stores.current(transaction, dataset), protocol)
-        for member in members:
-            one = studies.add_member(transaction, identifier, member, by)
+        by = acting(transaction, "admin", made.name)
+        amounts = (limits.epsilon_nano, limits.delta_atto)
+        one = studies.open_study(transaction, made.identifier, made.dataset, terms, *amounts, by)
+        require_askable(opened.stores.current(transaction, made.dataset), protocol)
+        for member in made.members:
+            one = studies.add_member(transaction, made.identifier, member, by)
         return _noted(_said(transaction, one), limits.notes)
 
 
@@ -203,7 +215,7 @@ def list_() -> Any:
 @click.argument("identifier", metavar="STUDY")
 @with_json
 def show(identifier: str) -> Any:
-    """Show a study: what it is for, what it may ask, its budget, and who had a hand in it."""
+    """Show a study: its purpose, what it may ask, its budget, and who opened, edited and approved it."""
     with services() as opened, opened.database.read() as transaction:
         return _said_in_full(transaction, studies.study(transaction, identifier))
 
@@ -214,9 +226,10 @@ def show(identifier: str) -> Any:
 @as_option
 @with_json
 def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
-    """Show a study's protocol, or set it to that in FILE: the JSON of `protocol` over HTTP, templates and all.
+    """Show a study's protocol, or replace it by FILE.
 
-    A study that was approved is a draft again then, until a DPO approves what changed.
+    FILE holds the JSON of `protocol` as in an HTTP request, with its templates. A study that was approved becomes a
+    draft again, until a DPO approves the change.
     """
     if file is None:
         with services() as opened, opened.database.read() as transaction:
@@ -241,7 +254,7 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
 @click.option("--epsilon", help="The new limit.")
 @click.option("--delta", help="The new limit.")
 @click.option("--approve", is_flag=True, help="As a DPO: put a raise that waits in force.")
-@click.option("--reason", help="Kept in the audit log; needed for every change.")
+@click.option("--reason", help="Why; kept in the audit log and needed for every change.")
 @as_option
 @with_json
 def budget(
@@ -286,7 +299,7 @@ def _move(action: str) -> click.Command:
 
     @study.command(action, help=f"{action.capitalize()} a study: it is then {leads_to}.")
     @click.argument("identifier", metavar="STUDY")
-    @click.option("--reason", required=True, help="Kept in the audit log.")
+    @click.option("--reason", required=True, help="Why; kept in the audit log.")
     @as_option
     @with_json
     def run(identifier: str, reason: str, name: str | None) -> Any:

@@ -1,11 +1,11 @@
 """A made-up observatory of general practice, for the demonstration and for benchmarks.
 
-Its data resemble real ones: many events a person with a long tail, codes that repeat within a person, nulls, and files
-in no useful order. Nothing here was learnt from real persons; the figures were chosen by hand. (What a query is
-rehearsed on is made up from a dataset's own catalog: `queries/store/rehearsal.py`.)
+Its data resemble real data: many events of each person with a long tail, codes that repeat within a person, nulls, and
+files in no useful order. Nothing was learnt from real persons: the figures were chosen by hand. (Rehearsals use other
+data, made up from a dataset's own catalog: `queries/store/rehearsal.py`.)
 
-Persons are made in batches, each from a random stream of its own, so that the data depend on the shape alone and
-memory does not grow with the number of persons.
+Persons are made in batches, each from its own random stream. The data depend on the shape alone, and memory does not
+grow with the number of persons.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     Ints = NDArray[np.integer[Any]]
     Floats = NDArray[np.float64]
 
-BATCH = 50_000  # persons; a part of the recipe, for other batches draw other data
+BATCH = 50_000  # persons; another size would draw other data
 
 REGIONS = 13
-BIRTH_YEARS = 97  # the youngest are born the year before the first, the oldest so many years earlier
+BIRTH_YEARS = 97  # the youngest are born in the year before the first one, the oldest this many years earlier
 COST_MAX, PRICE_MAX = 1_000, 5_000  # euros
 SYSTOLIC = (60, 260)  # mmHg
 PACKS = (7, 10, 14, 20, 28, 30, 56, 60, 84, 90)  # daily doses in a package
 
-# Of a person's events: the median is about 6, the mean about 10, and one person in a million has several hundred.
+# Consultations of a person: the median is about 6, the mean about 10, and one person in a million has several hundred.
 MEDIAN_CONSULTATIONS = 6.0
 SPREAD_OF_AGE, SPREAD_OF_PERSON = 0.35, 0.95
 PRESCRIPTIONS_PER_CONSULTATION = 0.7
@@ -82,7 +82,7 @@ class Written:
 
 @dataclass(frozen=True)
 class _World:
-    """What all persons share. Shares are cumulative, ready to be drawn from."""
+    """What all persons share. Shares are cumulative, as `_draw` needs them."""
 
     practice_shares: Floats
     practice_regions: Ints
@@ -96,7 +96,7 @@ class _World:
 
 @dataclass(frozen=True)
 class _Persons:
-    """One batch of persons, a place in each array for each of them."""
+    """One batch of persons: each array has one place for each of them."""
 
     ids: Ints
     female: NDArray[np.bool_]
@@ -107,7 +107,7 @@ class _Persons:
 
 
 def write_observatory(folder: Path, shape: Shape, progress: Callable[[int], None] = lambda _: None) -> Written:
-    """Write three Parquet files and their manifest into `folder`; tell `progress` how many persons are written."""
+    """Write three Parquet files and their manifest into `folder`; call `progress` with the persons written so far."""
     folder.mkdir(parents=True, exist_ok=True)
     world = _world(shape, _stream(shape, 0))
     diagnoses, drugs = _names("D", shape.diagnoses), _names("M", shape.drugs)
@@ -207,7 +207,7 @@ def _persons(shape: Shape, world: _World, start: int, stop: int, rng: Generator)
 
 
 def _pseudonyms(numbers: NDArray[np.uint64], seed: int) -> Ints:
-    """Return random-looking numbers, one-to-one, so that no batch needs to know what another has taken.
+    """Return numbers that look random, one-to-one, so that batches need not know each other's numbers.
 
     Each step (add, multiply by an odd number, xor with a right shift) can be undone modulo 2^62.
     """
@@ -232,7 +232,7 @@ def _persons_table(persons: _Persons, world: _World, sexes: pa.Array, regions: p
     return pa.table(columns, schema=_PERSONS)
 
 
-# Events. The persons of a batch's events are shuffled first; all else is drawn for events in that order.
+# Events. The persons of a batch's events are shuffled first; everything else is drawn for the events in that order.
 
 
 def _consultations_table(persons: _Persons, world: _World, diagnoses: pa.Array, rng: Generator) -> pa.Table:
@@ -257,7 +257,7 @@ def _consultations_table(persons: _Persons, world: _World, diagnoses: pa.Array, 
 
 
 def _prescriptions_table(persons: _Persons, world: _World, drugs: pa.Array, rng: Generator) -> pa.Table:
-    # Two who consult as often are not prescribed as much: a factor of mean 1.
+    # Persons with equally many consultations get different numbers of prescriptions: a factor of mean 1.
     habit = np.exp(0.4 * rng.standard_normal(len(persons.ids)) - 0.08)
     who = _shuffled(rng.poisson(PRESCRIPTIONS_PER_CONSULTATION * habit * persons.rate), rng)
     size = len(who)
@@ -275,7 +275,7 @@ def _prescriptions_table(persons: _Persons, world: _World, drugs: pa.Array, rng:
 
 
 def _shuffled(counts: Ints, rng: Generator) -> Ints:
-    """Return each person's place as often as they have events, in random order."""
+    """Return each person's place once for each event of theirs, in random order."""
     who = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     rng.shuffle(who)
     return who
@@ -284,7 +284,7 @@ def _shuffled(counts: Ints, rng: Generator) -> Ints:
 def _codes(shares: Floats, who: Ints, persons: int, rng: Generator) -> Ints:
     """Draw a code for each event: half of the time one of the person's few chronic codes, else any.
 
-    Without chronic codes a person would have nearly as many codes as events, which real persons have not.
+    Without chronic codes a person would have nearly as many codes as events; real persons have fewer.
     """
     most = 6
     chronic = _draw(shares, (persons, most), rng)

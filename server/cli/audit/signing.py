@@ -1,4 +1,4 @@
-"""`rowless audit checkpoint`, `audit key` and `audit rotate-key`: what the log is signed with."""
+"""`rowless audit checkpoint`, `audit key` and `audit rotate-key`: the signed checkpoints and their key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from server.cli.home import acting, as_option, services
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
 @with_json
 def checkpoint(file: Path | None) -> Any:
-    """Print a signed checkpoint of the log as it is now, or write it to FILE. Keep it: no later log can deny it."""
+    """Print a signed checkpoint of the log as it is now, or write it to FILE.
+
+    Keep it: a later log that does not continue this one fails the check against it.
+    """
     with services() as opened:
         note = custody.sign(opened.database, opened.settings.key_path)
     said = read(note)
@@ -42,7 +45,10 @@ def key() -> Any:
 @as_option
 @with_json
 def rotate_key(name: str | None) -> Any:
-    """Replace the signing key. The log names the new one, signed for by the old one, and the old one is deleted."""
+    """Replace the signing key.
+
+    The log names the new key in an entry that the old key signs. Then the old key is deleted.
+    """
     with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
