@@ -4,7 +4,7 @@ PORT ?= 8000
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types audit bench coverage clean
+.PHONY: help demo check test lint types audit bench coverage clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,12 +23,19 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 .venv/installed-test: .venv/installed
 	@$(LOCKED) sh -ec 'test ! $@ -nt .venv/installed || exit 0; $(INSTALL) ".[test]"; touch $@'
 
+# OPTIONS are further options of pytest. Files are handed out in their order: by their numbers of tests the longest,
+# journeys of few tests, would come last.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+OPTIONS ?=
+
 demo: .venv/installed ## real data, a server on PORT (8000), one query and its answer; then it serves until Ctrl-C
 	@ROWLESS_PORT=$(PORT) $(BIN)/rowless demo
 
-# Files are handed out in their order: by their numbers of tests the longest, journeys of few tests, would come last.
+check: lint types ## what to run before each commit: format, linters, types and the quick tests, in under a minute
+	$(PYTEST) --quick $(OPTIONS)
+
 test: lint types ## everything that must hold: linters, types and the whole test suite, on up to 4 cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) $(OPTIONS)
 
 lint: .venv/installed-test ## ruff, and import-linter for the directions between packages
 	$(BIN)/ruff check .

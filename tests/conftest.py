@@ -1,7 +1,8 @@
-"""What all tests share: heavier statistics wait for `--audit`, no example of a law has a deadline, two databases."""
+"""What all tests share: which of them run, no deadline for an example of a law, and the two databases."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,23 +10,38 @@ from hypothesis import settings
 
 from tests import ports
 from tests.databases import Postgresql, Sqlite
-from tests.postgres import postgres
+from tests.postgres import MISSING, is_installed, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.databases import Databases
     from tests.postgres import Postgres
 
+HERE = Path(__file__).parent
+# What `make check` leaves out: folders and files whose tests start processes, write databases or draw many samples.
+# A single slow test elsewhere is marked `slow`.
+SLOW = ("journeys", "privacy")
 # The first example compiles the kernel or imports OpenDP: its time says nothing.
 settings.register_profile("rowless", deadline=None)
 settings.load_profile("rowless")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the switch that `make audit` gives."""
+    """Add the switches of `make audit`, `make check` and continuous integration."""
     parser.addoption("--audit", action="store_true", help="run the heavier statistics too")
+    parser.addoption("--quick", action="store_true", help="leave out the slow folders, and the tests marked slow")
+    parser.addoption("--require-postgresql", action="store_true", help="fail where PostgreSQL is missing, do not skip")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --quick, do not even import the slow folders."""
+    slow = {HERE / part for part in SLOW}
+    return (
+        True
+        if config.getoption("--quick") and not slow.isdisjoint({collection_path, *collection_path.parents})
+        else None
+    )
 
 
 def pytest_configure() -> None:
@@ -34,16 +50,29 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what is marked `audit` unless it was asked for."""
-    if config.getoption("--audit"):
-        return
+    """Skip what is marked `audit` without --audit, and what is marked `slow` with --quick."""
+    skipped = {
+        "audit": None if config.getoption("--audit") else pytest.mark.skip(reason="run by `make audit`"),
+        "slow": pytest.mark.skip(reason="run by `make test`") if config.getoption("--quick") else None,
+    }
     for item in items:
-        if item.get_closest_marker("audit"):
-            item.add_marker(pytest.mark.skip(reason="run by `make audit`"))
+        for name, skip in skipped.items():
+            if skip is not None and item.get_closest_marker(name):
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
+def postgres_installed(pytestconfig: pytest.Config) -> None:
+    """Skip where no PostgreSQL is installed, or fail where there must be one."""
+    if is_installed():
+        return
+    if pytestconfig.getoption("--require-postgresql"):
+        pytest.fail(MISSING)
+    pytest.skip(MISSING)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_installed: None) -> Iterator[Postgres]:
     """Run one PostgreSQL for all tests that need one. It need not survive a power cut."""
     with postgres("fsync=off", "full_page_writes=off", "max_connections=200") as server:
         yield server

@@ -1,6 +1,7 @@
-"""A real PostgreSQL for tests and benchmarks: the binaries that pgserver carries, with data in a folder of its own.
+"""A real PostgreSQL for tests and benchmarks, with data in a folder of its own.
 
-Their Python wrapper is left alone: it keeps state in the user's runtime folder and shares servers between processes.
+The programs are those that the package pgserver carries, or those of the machine where pgserver has no wheel. Its Python
+wrapper is not used, because it keeps state in the user's runtime folder and shares servers between processes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START_SECONDS = 300  # on a machine that does much else
+DEBIAN = Path("/usr/lib/postgresql")
+MISSING = "PostgreSQL is missing, and pgserver has no wheel for this Python: apt-get install postgresql"
 SUPERUSER = "postgres"
 
 
@@ -125,15 +128,31 @@ def postgres(*options: str) -> Iterator[Postgres]:
             server.stop()
 
 
-def _programs(folder: Path) -> Path:
-    """Return where the server's programs are: pgserver's, or where it has no wheels those of the machine."""
+def is_installed() -> bool:
+    """Return True if there is a PostgreSQL to run."""
+    return _pgserver() is not None or newest(DEBIAN) is not None
+
+
+def newest(root: Path) -> Path | None:
+    """Return the programs of the newest PostgreSQL that Debian's packages installed below a folder."""
+    installed = sorted(root.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return installed[-1].parent if installed else None
+
+
+def _pgserver() -> Path | None:
+    """Return the folder of the package pgserver."""
     spec = importlib.util.find_spec("pgserver")
-    if spec is None or spec.submodule_search_locations is None:
-        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-        assert installed, "tests need PostgreSQL: pgserver (up to Python 3.12), or Debian's package postgresql"
-        return installed[-1]
-    # Copied: whoever runs the server may not be able to reach the virtual environment.
-    package = Path(spec.submodule_search_locations[0])
+    return None if spec is None or not spec.submodule_search_locations else Path(spec.submodule_search_locations[0])
+
+
+def _programs(folder: Path) -> Path:
+    """Return where the server's programs are: pgserver's, or those of the machine."""
+    package = _pgserver()
+    if package is None:
+        found = newest(DEBIAN)
+        assert found is not None, MISSING
+        return found
+    # Copied, because the user that runs the server may not be able to reach the virtual environment.
     shutil.copytree(package / "pginstall", folder / "pgserver" / "pginstall", symlinks=True)
     shutil.copytree(package.with_name("pgserver.libs"), folder / "pgserver.libs")
     return folder / "pgserver" / "pginstall" / "bin"

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 
     from tests.serving import Home
 
-PAGES = [ROOT / "README.md", MANIFEST.with_name("ORIGIN.md"), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    MANIFEST.with_name("ORIGIN.md"),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def text_of(name: str) -> str:

@@ -30,18 +30,17 @@ def body(turn: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", params=["template", "shared_template"], ids=["sqlite", "postgresql"])
-def server(
-    request: pytest.FixtureRequest, postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve a home whose server dies where it is told to; each point has a study of its own."""
     made: Home = request.getfixturevalue(request.param)
-    database = made.database and postgres_server.create(made.database.rpartition("/")[2])
+    postgres: Postgres | None = request.getfixturevalue("postgres_server") if made.database else None
+    database = postgres and postgres.create(made.ledger.rpartition("/")[2])
     home = made.copy(tmp_path_factory.mktemp("doomed") / "home", database)
     with serving(home, program=("tests.journeys.doomed", *POINTS)) as running:
         yield running
     home.assert_sound()
-    if database:
-        postgres_server.drop(database)
+    if postgres and database:
+        postgres.drop(database)
 
 
 def ask_the_doomed(client: Client, study: str, turn: int, **headers: str) -> Reply | None:

@@ -128,12 +128,11 @@ NUMBERS: list[Any] = [10**400, -(10**400), 2**63, -(2**63), 1e308, -1e308, 5e-32
 
 
 @pytest.fixture(scope="module", params=["template", "shared_template"])
-def server(
-    request: pytest.FixtureRequest, postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve a home with the study flu, with its ledger in SQLite and in PostgreSQL: they refuse different things."""
     made: Home = request.getfixturevalue(request.param)
-    database = made.database and postgres_server.create(made.database.rpartition("/")[2])
+    postgres: Postgres | None = request.getfixturevalue("postgres_server") if made.database else None
+    database = postgres and postgres.create(made.ledger.rpartition("/")[2])
     with serving(made.copy(tmp_path_factory.mktemp("hostile") / "home", database)) as running:
         running.open_study("flu", "rand-hie")
         running.open_study("codes", "clinic")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
+def server(postgres_installed: None) -> Iterator[Postgres]:
     """Run a PostgreSQL to be stopped and killed, one that keeps what it committed."""
     with postgres("max_connections=20") as running:
         yield running

@@ -1,0 +1,71 @@
+"""What pyproject.toml declares is what is imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PACKAGES = ("server", "budgets", "queries")
+OURS = {*PACKAGES, "tests", "benchmarks"}
+# It was run once, in an environment of its own, as its docstring says.
+RUN_ONCE = ROOT / "server" / "demo" / "data" / "convert_rand_hie.py"
+# Programs of the test extra that are run and not imported.
+PROGRAMS = {"pytest-xdist", "pgserver", "ruff", "mypy", "import-linter", "coverage", "hatchling"}
+LINE = re.compile(r'  "(?P<name>[a-z][\w.-]*)(?:\[\w+\])?(?P<range>[^";]*)(?:;[^"]*)?",(?: *# (?P<reason>.+))?')
+
+
+def normal(name: str) -> str:
+    """Return the name of a distribution as PyPI compares names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported(*folders: str) -> set[str]:
+    """Return the distributions that the modules of some folders import by themselves, anywhere in their source."""
+    names: set[str] = set()
+    for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py") if file != RUN_ONCE):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.partition(".")[0])
+    known = metadata.packages_distributions()
+    return {normal(known[name][0]) for name in names - OURS - sys.stdlib_module_names}
+
+
+def declared() -> tuple[set[str], set[str]]:
+    """Return the names of the dependencies, and of those of the test extra."""
+    project = tomllib.loads(PYPROJECT)["project"]
+    lists = (project["dependencies"], project["optional-dependencies"]["test"])
+    needed, tests = ({normal(re.split(r"[^\w.-]", one)[0]) for one in lines} for lines in lists)
+    return needed, tests
+
+
+def test_every_import_is_declared() -> None:
+    """The packages import what the dependencies declare, all of it and nothing else."""
+    needed, _ = declared()
+    assert imported(*PACKAGES) == needed
+
+
+def test_every_import_of_the_tests_is_declared() -> None:
+    """The tests and benchmarks import no distribution beside the dependencies and the test extra, and all of the extra."""
+    needed, extra = declared()
+    assert imported("tests", "benchmarks") - needed == extra - PROGRAMS
+    assert extra >= PROGRAMS
+    assert needed.isdisjoint(extra)
+
+
+@pytest.mark.parametrize("line", re.findall(r'^  "\S*>=.*$', PYPROJECT, re.MULTILINE))
+def test_each_dependency_has_a_range_and_a_reason(line: str) -> None:
+    """Each dependency has a lower and an upper bound, and its reason beside it."""
+    found = LINE.fullmatch(line)
+    assert found, line
+    assert re.fullmatch(r">=[\d.]+,<[\d.]+", found["range"]), line
+    assert found["reason"], line
