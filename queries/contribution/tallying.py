@@ -1,8 +1,8 @@
 """The exact histograms of a contribution profile: one pass over each person-ordered table.
 
-Like the kernel of queries (`kernel.py`) it reads the stream, keeps one person at a time, and refuses a stream in which
-a person number decreases: a person who came twice would be counted twice. No sum depends on the order of events within
-a person or on batches. Ranges of persons are streamed in parallel and their bins are added, exactly.
+Like the kernel of queries (`kernel.py`) it reads the stream and keeps one person at a time. A person who came twice
+would be counted twice, so each stream is held to its order (`person_order.py`). No sum depends on the order of events
+within a person or on batches. Ranges of persons are streamed in parallel and their bins are added, exactly.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numba
 import numpy as np
 
+from queries.contribution.person_order import PersonOrder
 from queries.contribution.profile import Counted
-from queries.errors import EngineFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     Stream = Iterable[tuple[NDArray[np.int32], Mapping[str, Any]]]
 
 NOBODY = -1
-ORDERED = -1
-DISORDER = "the store's stream is not ordered by person; import the dataset again"
 
 
 class Engine(Protocol):
@@ -61,19 +59,16 @@ def _tally(
     values: NDArray[np.int64],
     repeat_starts: NDArray[np.int64],
     repeats: NDArray[np.int64],
-) -> int:
+) -> None:
     """Put each finished person into one bin of `values` and one of `repeats`.
 
     `current` holds the person the stream is at, in how many cells they are so far and the most events in one of them;
-    `events[c]` counts the events in cell c of its last person. An event of cell -1 is in none.
-    Returns -1, or the place of the first event whose person comes after a greater one.
+    `events[c]` counts the events in cell c of its last person. An event of cell -1 is in none. Persons are in order.
     """
     here, active, most = current[0], current[1], current[2]
     for i in range(len(person)):
         p = person[i]
         if p != here:
-            if p < here:
-                return i
             if here != NOBODY:
                 values[_bin(value_starts, active)] += 1
                 repeats[_bin(repeat_starts, most)] += 1
@@ -92,7 +87,6 @@ def _tally(
     current[0] = here
     current[1] = active
     current[2] = most
-    return ORDERED
 
 
 class _Tally:
@@ -113,13 +107,13 @@ class _Tally:
         self._repeats = np.zeros(len(self._repeat_starts), dtype=np.int64)
 
     def take(self, person: NDArray[np.int32], batch: Mapping[str, Any]) -> None:
-        """Add a batch of events. Raises EngineFailed when the stream is out of order."""
+        """Add a batch of events, which is in order."""
         if self._key is None:
             cell = np.zeros(len(person), dtype=np.int32)
         else:
             assert self._table is not None
             cell = self._table[batch[self._key.column.name]]
-        refused = _tally(
+        _tally(
             person,
             cell,
             self._current,
@@ -130,8 +124,6 @@ class _Tally:
             self._repeat_starts,
             self._repeats,
         )
-        if refused != ORDERED:
-            raise EngineFailed(DISORDER)
 
     def persons(self) -> dict[Counted, NDArray[np.int64]]:
         """Return the histograms, including the last person. Call once, at the end."""
@@ -164,10 +156,9 @@ def _part(drafts: Sequence[Draft], engine: Engine, persons: range) -> list[NDArr
     groups = [list(group) for _, group in itertools.groupby(drafts, key=lambda draft: draft.key)]
     tallies = [_Tally(group) for group in groups]
     names = [group[0].key.column.name for group in groups if group[0].key is not None]
+    order = PersonOrder(persons)
     for person, batch in engine.columns(drafts[0].table, names, persons):
-        # The batch is ordered, so its ends are its least and greatest persons: nobody is counted by two streams.
-        if len(person) and not persons.start <= person[0] <= person[-1] < persons.stop:
-            raise EngineFailed(DISORDER)
+        order.require(person)
         for one in tallies:
             one.take(person, batch)
     counted = [one.persons() for one in tallies]

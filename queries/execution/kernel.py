@@ -5,10 +5,9 @@ in and the events counted in each, and drops every event beyond the contribution
 since the store keeps a person's events in random order, the first ones are a fair sample. A person's contribution
 is a function of that person's events alone, which is what makes the planner's sensitivities true.
 
-The stream must be ordered by person. An event of a person who was already passed would escape the bounds, so a
-stream in which a person number decreases is refused: the bound is a fact and not a hope. All sums are exact 64-bit
-integers; they do not depend on batches, threads or the order of persons. So ranges of persons may be streamed at
-once; each stream is held to its own range, for a person counted in two would escape the bounds too.
+The stream must be ordered by person, and hold only the persons of its range. A stream that does not is refused before
+it is added up (`contribution/person_order.py`). All sums are exact 64-bit integers; they do not depend on batches,
+threads or the order of persons. Therefore ranges of persons may be streamed at once, and their cells added.
 
 The loops are compiled by Numba and release the GIL. Each is specialised for the integer types of the store.
 """
@@ -21,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from queries.errors import EngineFailed
+from queries.contribution import person_order
+from queries.contribution.person_order import EVERYBODY, PersonOrder
 from queries.execution import scan as scans
 from queries.plan import Counted
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 Codes = Any  # NDArray of uint8, uint16, uint32 or int64
 
-EVERYBODY = range(2**31)
-ORDERED = -1  # what `_admit` returns for a stream in order
 CODE_TYPES = (np.uint8, np.uint16, np.uint32, np.int64)
 
 
@@ -82,20 +80,17 @@ def _admit(
     cells_per_person: int,
     events_per_cell: int,
     persons: NDArray[np.int64],
-) -> int:
+) -> None:
     """Set the cell of every event beyond the contribution bounds to -1, and count persons in their cells.
 
     `cell` keeps the events of the first cells, and `counted`, which comes as a copy of it, the first of these.
     `current` holds the person the stream is at and how many cells they are active in. `last_person[c]` is the last
-    person active in cell c and `events[c]` how many of their events were counted there.
-    Returns -1, or the place of the first event whose person comes after a greater one.
+    person active in cell c and `events[c]` how many of their events were counted there. The persons are in order.
     """
     here, active = current[0], current[1]
     for i in range(len(person)):
         p = person[i]
         if p != here:
-            if p < here:
-                return i
             here = p
             active = 0
         c = cell[i]
@@ -116,7 +111,6 @@ def _admit(
         events[c] += 1
     current[0] = here
     current[1] = active
-    return -1
 
 
 @numba.njit(nogil=True, cache=True)
@@ -176,7 +170,7 @@ class Accumulator:
 
     def __init__(self, plan: Plan, persons: range = EVERYBODY) -> None:
         self._plan = plan
-        self._persons_here = persons
+        self._order = PersonOrder(persons)
         self._keys = [(key, key.table()) for key in plan.keys]
         self._current = np.array([persons.start - 1, 0], dtype=np.int64)
         self._last_person = np.full(plan.cells, -1, dtype=np.int32)
@@ -187,11 +181,12 @@ class Accumulator:
 
     def take(self, person: NDArray[np.int32], batch: Mapping[str, Codes]) -> None:
         """Add a batch of events. Raises EngineFailed when the stream is out of order or has other persons."""
+        self._order.require(person)
         cell = np.zeros(len(person), dtype=np.int32)
         for key, table in self._keys:
             extend(cell, key, table, batch[key.column.name])
         counted = cell.copy()
-        refused = _admit(
+        _admit(
             person,
             cell,
             counted,
@@ -202,10 +197,6 @@ class Accumulator:
             self._plan.events_per_cell,
             self._persons,
         )
-        # In order, and so the ends of a batch are its least and greatest: nobody is counted by two streams.
-        here = self._persons_here
-        if refused != ORDERED or (len(person) and not here.start <= person[0] <= person[-1] < here.stop):
-            raise EngineFailed("the store's stream is not ordered by person; import the dataset again")
         for one in self._sums:
             one.take(person, cell, counted, batch)
 
@@ -301,14 +292,9 @@ def extend(cell: NDArray[np.int32], key: CellKey, table: Table, codes: Codes) ->
         _cells_by_edges(codes, np.array(key.edges, dtype=np.int64), key.index(0), key.size, cell)
 
 
-def first_disorder(person: NDArray[np.int32]) -> int | None:
-    """Return the first place where a person number decreases, or None. For checks at import."""
-    falls = np.flatnonzero(person[1:] < person[:-1])
-    return int(falls[0]) + 1 if len(falls) else None
-
-
 def warm() -> None:
     """Compile every specialisation (or load it from Numba's cache), so that no query waits for it."""
+    person_order.warm()
     cell = np.zeros(1, dtype=np.int32)
     total = np.zeros(1, dtype=np.int64)
     _admit(cell, cell.copy(), cell.copy(), np.array([-1, 0]), cell - 1, total.copy(), 1, 1, total.copy())

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from queries.errors import EngineFailed
+from queries.contribution.person_order import EVERYBODY, PersonOrder
 from queries.execution import kernel
-from queries.execution.kernel import EVERYBODY, ORDERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,24 +99,20 @@ class Scores:
         self._values_per_person = plan.listing.values_per_person
         self._column = plan.keys[plan.listing.key].column.name
         self._others = [(key, key.table()) for key in plan.keys if key.named is None]
-        self._persons_here = persons
+        self._order = PersonOrder(persons)
         self._current = np.array([persons.start - 1, 0], dtype=np.int64)
         self._last_person = np.empty(0, dtype=np.int32)
         self.persons = np.empty(0, dtype=np.int32)  # by code; at most 2^31 persons are numbered
 
     def take(self, person: NDArray[np.int32], batch: Mapping[str, Codes]) -> None:
         """Add a batch of events. Raises EngineFailed when the stream is out of order or has other persons."""
+        self._order.require(person)
         cell = np.zeros(len(person), dtype=np.int32)
         for key, table in self._others:
             kernel.extend(cell, key, table, batch[key.column.name])
         codes = batch[self._column]
         self._make_room(int(codes.max(initial=0)) + 1)
-        refused = _count_values(
-            person, cell, codes, self._current, self._last_person, self._values_per_person, self.persons
-        )
-        here = self._persons_here
-        if refused != ORDERED or (len(person) and not here.start <= person[0] <= person[-1] < here.stop):
-            raise EngineFailed("the store's stream is not ordered by person; import the dataset again")
+        _count_values(person, cell, codes, self._current, self._last_person, self._values_per_person, self.persons)
 
     def _make_room(self, codes: int) -> None:
         """Have room for so many codes, at least doubling it."""
@@ -136,18 +131,16 @@ def _count_values(
     last_person: NDArray[np.int32],
     values_per_person: int,
     persons: NDArray[np.int32],
-) -> int:
+) -> None:
     """Count each person once for each of the first values that their events in a cell have. Null is no value.
 
     `current` holds the person the stream is at and how many values they counted for, `last_person[c]` the last person
-    who counted for code c. Returns -1, or the place of the first event whose person comes after a greater one.
+    who counted for code c. The persons are in order.
     """
     here, counted = current[0], current[1]
     for i in range(len(person)):
         p = person[i]
         if p != here:
-            if p < here:
-                return i
             here = p
             counted = 0
         code = codes[i]
@@ -158,7 +151,6 @@ def _count_values(
         persons[code] += 1
     current[0] = here
     current[1] = counted
-    return -1
 
 
 def warm() -> None:

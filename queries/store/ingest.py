@@ -25,9 +25,9 @@ import duckdb
 from queries.catalog.codes import code_type
 from queries.catalog.formats import UTC, Reading
 from queries.catalog.schema import PERSON, PERSONS, Column
+from queries.contribution.person_order import is_ordered
 from queries.errors import ImportFailed, ManifestError
 from queries.execution.duckdb import dictionary
-from queries.execution.kernel import first_disorder
 from queries.execution.partition_selection import SPARE_CODES, TEXTS_MAX
 from queries.store.encoding import Coding, coding, name, reading_of, text
 from queries.store.persons import Rows, describe, number, undescribed
@@ -323,11 +323,11 @@ class _Import:
         return replace(one, code=code)
 
     def _check_order(self, table: str) -> None:
-        last = -1
+        last = 0
         reader = self._connection.sql(f"SELECT {PERSON} FROM store.{name(table)}").to_arrow_reader(1_000_000)
         for batch in reader:
             numbers = batch.column(0).to_numpy()
-            if len(numbers) and (int(numbers[0]) < last or first_disorder(numbers) is not None):
+            if not is_ordered(numbers, last):
                 raise ImportFailed(f"table {table} came out of its sort in disorder")
             last = int(numbers[-1]) if len(numbers) else last
 

@@ -208,13 +208,6 @@ def test_every_stored_type_gives_the_same_cells(code_type: type[np.generic]) -> 
     assert [one.tolist() for one in cells] == reference(plan, events)
 
 
-@given(st.lists(st.integers(0, 5), max_size=12))
-def test_first_disorder_is_the_first_fall(persons: list[int]) -> None:
-    """The check at import finds the first place where a number is less than the one before, or nothing."""
-    falls = [place for place in range(1, len(persons)) if persons[place] < persons[place - 1]]
-    assert kernel.first_disorder(np.array(persons, dtype=np.int32)) == (falls[0] if falls else None)
-
-
 def test_warming_compiles_without_touching_a_query() -> None:
     """Warming may be called at any time, twice too, and leaves later answers as they are."""
     plan = planned(n=nodes.Count("events"))

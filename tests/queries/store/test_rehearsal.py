@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from queries.catalog import manifest
+from queries.contribution.person_order import is_ordered
 from queries.errors import EngineFailed
 from queries.execution import kernel
-from queries.execution.kernel import first_disorder
 from queries.language import nodes
 from queries.planning import planner
 from queries.store import ingest, rehearsal
@@ -115,7 +115,7 @@ def test_persons_stand_in_order_with_their_own_attributes(tmp_path: Path) -> Non
     assert [person for person, _, _ in persons] == list(range(rehearsal.PERSONS_MADE))
     for table in ("stays", "tests"):
         events = rows(file, f"SELECT person, sex, town FROM {table}")
-        assert first_disorder(np.array([person for person, _, _ in events], dtype=np.int32)) is None
+        assert is_ordered(np.array([person for person, _, _ in events], dtype=np.int32), 0)
         assert set(events) <= set(persons)
         counts = np.bincount([person for person, _, _ in events], minlength=len(persons))
         assert (counts.min(), counts.max()) == (0, rehearsal.EVENTS_MOST)
