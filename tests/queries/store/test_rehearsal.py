@@ -147,7 +147,7 @@ def test_what_was_made_up_stays_as_it_is(tmp_path: Path) -> None:
     (found,) = rows(made(tmp_path, wards()), sums)
     script = f"""
 from pathlib import Path
-from tests.queries.test_rehearsal import made, rows, wards
+from tests.queries.store.test_rehearsal import made, rows, wards
 print(rows(made(Path({str(tmp_path)!r}), wards()), {sums!r})[0])
 """
     ended = subprocess.run(
