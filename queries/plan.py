@@ -1,6 +1,6 @@
-"""What a planned query is, as frozen values: the vectors of numbers to release, their noise, cells, bounds and cost.
+"""A planned query, as frozen values: the vectors of numbers to release, their noise, cells, bounds and cost.
 
-Types alone: `planner.py` makes a `Plan`, the engine, the kernel and the release read it.
+Types alone. `planner.py` makes a `Plan`; the engine, the kernel and the release read it.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Factor:
 
     @property
     def largest(self) -> int:
-        """Return the most that it can be, either way."""
+        """Return the largest magnitude that it can have."""
         return max(abs(self.high - self.centre), abs(self.low - self.centre))
 
 
 @dataclass(frozen=True)
 class Search:
-    """How quantiles are searched (`quantiles.py`): the shares, the bins of a round, the charge by round in tenths."""
+    """How quantiles are searched (`quantiles.py`): shares, bins of a round, each round's tenths of the charge."""
 
     shares: tuple[float, ...]
     bins: int
@@ -61,11 +61,11 @@ class Search:
 class Draft:
     """A vector of integers over the cells, before it has its noise.
 
-    An event in which one of the `present` columns is null, or for which `where` does not hold, does not count. With
-    `split`, each cell has two numbers: of those for which it holds, and of the others. With `within`, each cell has a
-    number for each of that key's bins: a histogram. With `search`, these are joined to few bins before they have their
-    noise, in rounds (`quantiles.py`), and the factor says how far the values go. `largest` is how much one person can
-    change the numbers of one cell, however they are joined.
+    An event does not count if one of the `present` columns is null, or if `where` does not hold. With `split`, each
+    cell has two numbers: one for the events or persons for which it holds, one for the others. With `within`, each cell
+    has a number for each of that key's bins: a histogram. With `search`, the bins are joined to a few before they get
+    their noise, in rounds (`quantiles.py`), and the factor has the range of the values. `largest` is how much one
+    person can change the numbers of one cell, however they are joined.
     """
 
     counted: Counted
@@ -106,12 +106,12 @@ class Output:
     name: str
     statistic: nodes.Statistic
     measures: tuple[Measure, ...]
-    at: int | None = None  # the size of a group for which a margin was asked
+    at: int | None = None  # the size of the group for which a margin was asked
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a release reveals at most, exact: epsilon (pure DP; None where it has no finite one), rho (zCDP), delta."""
+    """What a release reveals at most, exact: epsilon (pure DP; None if it is not finite), rho (zCDP), delta."""
 
     epsilon: Fraction | None
     rho: Fraction
@@ -120,9 +120,9 @@ class Cost:
 
 @dataclass(frozen=True)
 class Listing:
-    """How the values of a key without declared ones are chosen: by a threshold on their numbers of persons.
+    """How the values of an undeclared key are chosen: by a threshold on their numbers of persons.
 
-    One person counts for at most `values_per_person` values. Of those that pass, at most `values_max` are named.
+    One person counts for at most `values_per_person` values. At most `values_max` of the values that pass are named.
     """
 
     key: int  # its place among the plan's keys
@@ -135,7 +135,8 @@ class Listing:
 class Plan:
     """A query made executable.
 
-    With a `listing`, `cells` are those of each value of the key until it ran, and from then on all there are.
+    With a `listing`, `cells` is the number of cells of each value of the undeclared key until the values are named, and
+    the number of all cells from then on.
     """
 
     dataset: str
@@ -148,8 +149,8 @@ class Plan:
     events_per_cell: int
     outputs: tuple[Output, ...]
     notes: tuple[str, ...]
-    built: Built | None  # what `table` is made of, where the query builds it
-    tables: Mapping[str, Table]  # all of the dataset's, for cohorts
+    built: Built | None  # how `table` is made, if the query builds it
+    tables: Mapping[str, Table]  # all tables of the dataset, for cohorts
     listing: Listing | None = None
     confidence: float = CONFIDENCE
 

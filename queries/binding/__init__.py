@@ -1,1 +1,1 @@
-"""From names and literals to columns and codes: filters, keys and per-person tables of one query."""
+"""From a query's names and literals to columns and codes of the catalog. Begin with `query.py`."""

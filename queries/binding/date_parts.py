@@ -1,7 +1,7 @@
 """Parts of dates, each over all years: the month of a day is 1 to 12, whatever the year.
 
-Days are numbers since 1970-01-01, as the store has them. `of_day` is the plain definition; `of_days` is the same for
-every day of a range at once, by the arithmetic of numpy's calendar.
+Days are numbers since 1970-01-01, as in the store. `of_day` is the plain definition. `of_days` does the same for every
+day of a range at once, with numpy's calendar.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def of_days(part: str, first: int, last: int) -> NDArray[np.int64]:
     if part == "weekday":
         return weekday
     if part == "week":
-        # A week belongs to the year of its Thursday (ISO 8601), and is the first one that has its Thursday there.
+        # A week belongs to the year of its Thursday (ISO 8601). Week 1 is the first with its Thursday in the year.
         thursday = days - weekday + 4
         new_year = thursday.astype("datetime64[D]").astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
         week: NDArray[np.int64] = (thursday - new_year) // 7 + 1

@@ -1,16 +1,16 @@
-"""A query with the date columns that it left unsaid.
+"""A query with the date columns that it leaves out.
 
-"Within 90 days" is about a date, and a table that has but one need not be told which. Here the name is filled in, so
-that the study's protocol is asked about that column too, and that the query can be shown as SQL. What cannot be filled
-in stays as it is: planning says what is wrong with it.
+"Within 90 days" is about a date, and a query need not name the date of a table that has only one. The name is filled in
+here, before the query is permitted and bound: the study's protocol is then asked about that column too, and the query
+can be shown as SQL. What cannot be filled in stays as it is, and binding refuses it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from queries.catalog.schema import Kind
+from queries.binding import names
 from queries.language import nodes
 
 if TYPE_CHECKING:
@@ -20,16 +20,11 @@ if TYPE_CHECKING:
 
 
 def fill_in(query: nodes.Query, tables: Mapping[str, Table]) -> nodes.Query:
-    """Return the query with every date column named where its table has just one."""
+    """Return the query with every date column named whose table has only one date."""
     filler = _Filler(tables)
-    source = query.source
-    if isinstance(source, nodes.PerPerson):
-        events = source.table
-        values = tuple((name, filler.value(value, events)) for name, value in source.values)
-        source = replace(source, values=values)
     select = tuple((name, filler.statistic(statistic)) for name, statistic in query.select)
     where = None if query.where is None else filler.predicate(query.where)
-    return replace(query, source=source, select=select, where=where)
+    return replace(query, source=filler.source(query.source), select=select, where=where)
 
 
 class _Filler:
@@ -39,11 +34,19 @@ class _Filler:
     def date(self, given: str | None, table: str) -> str | None:
         if given is not None or table not in self._tables:
             return given
-        dates = [column.name for column in self._tables[table].columns.values() if column.kind is Kind.DATE]
-        return dates[0] if len(dates) == 1 else None
+        return names.only_date(self._tables[table])
 
     def related(self, related: nodes.Related | None) -> nodes.Related | None:
         return None if related is None else replace(related, date=self.date(related.date, related.table))
+
+    def source(self, source: str | nodes.PerPerson) -> str | nodes.PerPerson:
+        match source:
+            case str():
+                return source
+            case nodes.PerPerson(table, values):
+                return replace(source, values=tuple((name, self.value(value, table)) for name, value in values))
+            case _:
+                assert_never(source)
 
     def value(self, value: nodes.Value, table: str) -> nodes.Value:
         date = self.date(value.date, table) if value.word in ("first", "last", "days_to") else value.date
@@ -62,8 +65,12 @@ class _Filler:
                 return nodes.All(tuple(map(self.predicate, parts)))
             case nodes.Any(parts):
                 return nodes.Any(tuple(map(self.predicate, parts)))
-            case nodes.Cohort(table=table) if predicate.after is not None or predicate.without is not None:
-                after, without = self.related(predicate.after), self.related(predicate.without)
-                return replace(predicate, after=after, without=without, date=self.date(predicate.date, table))
-            case _:
+            case nodes.Cohort(table=table, after=after, without=without):
+                if after is None and without is None:  # the day of its events does not matter
+                    return predicate
+                date = self.date(predicate.date, table)
+                return replace(predicate, after=self.related(after), without=self.related(without), date=date)
+            case nodes.Comparison():
                 return predicate
+            case _:
+                assert_never(predicate)

@@ -1,18 +1,18 @@
-"""A filter, bound to a table: from what was written to the canonical predicate (`predicates.py`).
+"""A filter bound to a table: from the predicate as it was written to its canonical form (`predicates.py`).
 
-Binding pushes every `not` down to the comparisons (with SQL's rule that neither a comparison nor its negation
-holds for a null) and turns each comparison into ranges of codes, or into texts where a column's values are not
-declared. Whatever does not fit the table is refused with its place.
+Binding moves every `not` down to the comparisons (as in SQL, neither a comparison nor its negation holds for a null).
+It turns each comparison into ranges of codes, or into texts if the column's values are not declared. What does not fit
+the table is refused with its place.
 """
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
+from queries.binding import names
 from queries.binding.predicates import ALWAYS, Among, Both, Either, Events, Member, Spelled, simplify
 from queries.catalog import codes
-from queries.catalog.schema import Kind
 from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.language.nodes import DEPTH_MAX
@@ -30,7 +30,7 @@ NO_TABLES: Mapping[str, Table] = MappingProxyType({})
 def bind(
     predicate: nodes.Predicate | None, table: Table, pointer: str, tables: Mapping[str, Table] = NO_TABLES
 ) -> Bound:
-    """Return the canonical form of a predicate over a table; `tables` are those that cohorts may be made of.
+    """Return the canonical form of a predicate over a table. `tables` are those that cohorts may be made of.
 
     Raises InvalidQuery with the place.
     """
@@ -64,17 +64,19 @@ def _bind(
             return Both(bound) if isinstance(predicate, nodes.All) != negated else Either(bound)
         case nodes.Comparison():
             return _bind_comparison(predicate, table, pointer, negated=negated)
+        case _:
+            assert_never(predicate)
 
 
 def _bind_cohort(cohort: nodes.Cohort, tables: Mapping[str, Table], pointer: str, *, negated: bool) -> Bound:
     if not tables:
         raise InvalidQuery(pointer, "a cohort stands in the outer filter, not within another cohort or a built table")
-    table = table_of(tables, cohort.table, f"{pointer}/persons")
+    table = names.table_of(tables, cohort.table, f"{pointer}/persons")
     where = bind(cohort.where, table, f"{pointer}/where")
     by_day = cohort.after is not None or cohort.without is not None
     date, first_day = None, 0
     if by_day or cohort.date is not None:
-        column = date_of(table, cohort.date, f"{pointer}/date")
+        column = names.date_of(table, cohort.date, f"{pointer}/date")
         if by_day:
             date, first_day = column.name, column.low
     after, without = (
@@ -87,38 +89,18 @@ def _bind_cohort(cohort: nodes.Cohort, tables: Mapping[str, Table], pointer: str
 
 def bind_related(related: nodes.Related, tables: Mapping[str, Table], pointer: str) -> Events:
     """Return other events of a person, with their day. Raises InvalidQuery with the place."""
-    table = table_of(tables, related.table, f"{pointer}/of")
-    date = date_of(table, related.date, f"{pointer}/date")
+    table = names.table_of(tables, related.table, f"{pointer}/of")
+    date = names.date_of(table, related.date, f"{pointer}/date")
     where = bind(related.where, table, f"{pointer}/where")
     return Events(table.name, where, date.name, date.low, related.within_days)
-
-
-def table_of(tables: Mapping[str, Table], name: str, pointer: str) -> Table:
-    """Return a table. Raises InvalidQuery, naming the nearest."""
-    table = tables.get(name)
-    if table is None:
-        raise InvalidQuery(pointer, f"there is no such table{codes.nearest(name, tables)}")
-    return table
-
-
-def date_of(table: Table, name: str | None, pointer: str) -> Column:
-    """Return the column that says on which day an event was: the one that is named, or the table's only one."""
-    dates = {column.name: column for column in table.columns.values() if column.kind is Kind.DATE}
-    if not dates:
-        raise InvalidQuery(pointer, f"table {table.name} has no date")
-    if name is None and len(dates) > 1:
-        raise InvalidQuery(pointer, f"table {table.name} has the dates {', '.join(dates)}; name one")
-    if name is not None and name not in dates:
-        raise InvalidQuery(pointer, f"{name} is no date of table {table.name}{codes.nearest(name, dates)}")
-    return dates[name] if name is not None else next(iter(dates.values()))
 
 
 def _bind_comparison(comparison: nodes.Comparison, table: Table, pointer: str, *, negated: bool) -> Bound:
     if comparison.column == nodes.PERSON:
         raise InvalidQuery(f"{pointer}/column", "persons are not compared with values; ask for a cohort of them")
-    column = column_of(table, comparison.column, f"{pointer}/column")
+    column = names.column_of(table, comparison.column, f"{pointer}/column")
     if comparison.op == "is_null":
-        # Codes of an undeclared column have no public end; every one of them is at least 1.
+        # Nobody knows the last code of an undeclared column. The first is 1.
         last = column.size if column.declared else codes.UNDECLARED_LAST
         return Among(column.name, ((1, last),) if negated else ((0, 0),))
     place = f"{pointer}/value"
@@ -175,11 +157,3 @@ def _bind_spelled(column: Column, comparison: nodes.Comparison, place: str, poin
             )
         checked.append(text)
     return Spelled(column.name, tuple(sorted(set(checked))), negated != (comparison.op == "!="))
-
-
-def column_of(table: Table, name: str, pointer: str) -> Column:
-    """Return a column of a table. Raises InvalidQuery, naming the nearest column."""
-    column = table.columns.get(name)
-    if column is None:
-        raise InvalidQuery(pointer, f"table {table.name} has no such column{codes.nearest(name, table.columns)}")
-    return column

@@ -1,8 +1,7 @@
 """Group-by keys: how a code of a column becomes an index among the cells of the answer.
 
-The list of cells is public: it follows from the catalog and the query alone, and every cell is listed in the
-answer, empty ones too. A code that belongs to no cell (outside all bins, or a null where the custodian declared
-none) takes part in nothing.
+The list of cells is public: it follows from the catalog and the query alone, and the answer lists every cell, also the
+empty ones. A code that belongs to no cell is ignored: one outside all bins, or null in a column declared without nulls.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ import datetime as dt
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
-from queries.binding import date_parts
-from queries.binding.filters import column_of
+from queries.binding import date_parts, names
 from queries.catalog import codes
 from queries.catalog.schema import EPOCH, Column, Kind, Table
 from queries.errors import InvalidQuery
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 TABLE_MAX = 2**20  # codes for which a look-up table is made; beyond, edges are searched
 EDGES_MAX = 100_000
 QUARTERS = (1, 4, 7, 10)
-UNITS_MAX = 2**53  # of widths and origins: beyond, a bin's beginning is no number that every reader can hold
+UNITS_MAX = 2**53  # of widths and origins: a larger number is not exact in JSON readers that use doubles
 
 Label = str | int | float | bool | None
 
@@ -40,11 +38,11 @@ Label = str | int | float | bool | None
 class CellKey:
     """One group-by key over a column's codes.
 
-    With `edges` (ascending codes) a code belongs to the bin i where edges[i] <= code < edges[i+1], called labels[i];
-    with a `part` of a date, to the cell called by that part of its day; without either, each code is a cell of its own.
-    Null's cell stands last, if `null` gives it one. Of a column without declared values only the codes in `named` have
-    cells, each called by its label: none before a threshold let them through (`partition_selection.py`), and codes of
-    other columns have no such list.
+    With `edges` (ascending codes) a code belongs to the bin i with edges[i] <= code < edges[i+1], whose label is
+    labels[i]. With a `part` of a date, a code belongs to the cell of that part of its day. Without either, each code is
+    a cell of its own. With `null`, null has the last cell. `named` is None if the column has declared values. Otherwise
+    only the codes in it have cells, each with its label; it is empty until a threshold has chosen them
+    (`partition_selection.py`).
     """
 
     name: str
@@ -57,7 +55,7 @@ class CellKey:
 
     @property
     def values(self) -> int:
-        """Return the number of cells beside null's."""
+        """Return the number of cells without null's."""
         if self.named is not None:
             return len(self.named)
         if self.edges is not None:
@@ -66,7 +64,7 @@ class CellKey:
 
     @property
     def _each(self) -> bool:
-        """Say whether each declared value has a cell of its own, called as it is."""
+        """Return whether each declared value has a cell of its own, labelled with the value."""
         return self.edges is None and self.part is None and self.named is None
 
     @property
@@ -75,7 +73,7 @@ class CellKey:
         return self.values + self.null
 
     def label(self, index: int) -> Label:
-        """Return what names a cell in the answer; None is null's."""
+        """Return the label of a cell in the answer. None is null's."""
         if index >= self.values:
             return None
         if self._each:
@@ -83,14 +81,14 @@ class CellKey:
         return self.labels[index]
 
     def every_label(self) -> list[Label]:
-        """Return what names each cell, in their order."""
+        """Return the labels of all cells, in their order."""
         named: Iterable[Label] = self.labels
         if self._each:
             named = self.column.values or map(self.column.label, range(1, self.values + 1))
         return [*named, *([None] if self.null else [])]
 
     def index(self, code: int) -> int:
-        """Return the cell of a code, -1 for none. The plain definition; the kernel uses `table` or `edges`."""
+        """Return the cell of a code, or -1. This is the plain definition; the kernel uses `table` or `edges`."""
         if code == 0:
             return self.values if self.null else -1
         if self.named is not None:
@@ -103,12 +101,12 @@ class CellKey:
         return found if found < self.values else -1
 
     def table(self) -> NDArray[np.int32] | None:
-        """Return the cell of each code from 0 on, or None where there are too many codes. Codes beyond have none."""
+        """Return the cell of each code from 0 on, or None if there are too many. Codes beyond it have no cell."""
         if self.named is not None:
             table = np.full(max(self.named, default=0) + 1, -1, dtype=np.int32)
             table[list(self.named)] = np.arange(len(self.named), dtype=np.int32)
         elif self.part is not None:
-            # Of a date there are never too many codes: the calendar has fewer than 4 million days.
+            # A date never has too many codes, because the calendar has fewer than 4 million days.
             every_part = date_parts.of_days(self.part, self.column.low, self.column.high)
             table = np.full(self.column.size + 1, -1, dtype=np.int32)
             table[1:] = np.searchsorted(np.array(self.labels, dtype=np.int64), every_part)
@@ -125,7 +123,7 @@ class CellKey:
 
 
 def bind_all(query: nodes.Query, table: Table) -> tuple[CellKey, ...]:
-    """Return the keys of a query. Raises InvalidQuery with the place, also of a name that two columns would share."""
+    """Return the keys of a query. Raises InvalidQuery with the place, also if two columns would have one name."""
     bound = tuple(bind(key, table, f"/query/group_by/{i}", undeclared=True) for i, key in enumerate(query.group_by))
     taken = {name for name, _ in query.select}
     for place, key in enumerate(bound):
@@ -144,13 +142,13 @@ def bind_all(query: nodes.Query, table: Table) -> tuple[CellKey, ...]:
 
 
 def bind(key: nodes.Key, table: Table, pointer: str, named: str | None = None, *, undeclared: bool = False) -> CellKey:
-    """Return a key bound to its column, which is `named` there, and may be `undeclared` where that is said.
+    """Return a key bound to its column. `named` is the place of the column's name, if it is not the usual one.
 
-    Raises InvalidQuery with the place.
+    With `undeclared`, the column may have no declared values. Raises InvalidQuery with the place.
     """
     if named is None:
         named = pointer if isinstance(key, nodes.ByValue) else f"{pointer}/column"
-    column = column_of(table, key.column, named)
+    column = names.column_of(table, key.column, named)
     name = key.name or column.name
     match key:
         case nodes.ByValue():
@@ -176,6 +174,8 @@ def bind(key: nodes.Key, table: Table, pointer: str, named: str | None = None, *
                 raise InvalidQuery(f"{pointer}/part", f"{column.name} is not a date")
             found = date_parts.of_days(part, column.low, column.high)
             return CellKey(name, column, column.nullable, labels=tuple(np.unique(found).tolist()), part=part)
+        case _:
+            assert_never(key)
 
 
 def _bins(name: str, column: Column, edges: tuple[nodes.Scalar, ...], pointer: str) -> CellKey:
@@ -187,19 +187,19 @@ def _bins(name: str, column: Column, edges: tuple[nodes.Scalar, ...], pointer: s
     for place, (left, right) in enumerate(itertools.pairwise(units), start=1):
         if left >= right:
             raise InvalidQuery(f"{pointer}/{place}", "the edges must ascend")
-    # The first code at or above an edge; beyond the bounds one place outside says as much as any.
+    # The first code at or above an edge. For an edge beyond the bounds, one code beyond them is enough.
     starts = tuple(min(max(math.ceil(edge) - column.low + 1, 0), column.size + 1) for edge in units)
     labels = tuple(f"[{left}, {right})" for left, right in itertools.pairwise(map(_edge, edges)))
     return CellKey(name, column, column.nullable, starts, labels)
 
 
 def _edge(edge: nodes.Scalar) -> nodes.Scalar:
-    """Return an edge as it is shown, in one spelling: 18.0 and 18 are one edge."""
+    """Return an edge as it is shown. 18.0 and 18 are shown alike, because they are one edge."""
     return int(edge) if isinstance(edge, float) and edge.is_integer() else edge
 
 
 def _widths(name: str, column: Column, key: nodes.ByWidth, pointer: str) -> CellKey:
-    """Return the bins of a width that cover the declared bounds, each called by the value at which it begins."""
+    """Return the bins of a width that cover the declared bounds, each labelled with its first value."""
     width_of, origin_of = f"{pointer}/width", f"{pointer}/from"
     if not column.ordered:
         raise InvalidQuery(width_of, f"{column.name} has no order, so it cannot be cut into bins")
@@ -227,7 +227,7 @@ def _widths(name: str, column: Column, key: nodes.ByWidth, pointer: str) -> Cell
     starts = range(begins, column.high + 1, int(width))
     labels: Iterable[str | int | float]
     if column.kind is Kind.DATE:
-        # The calendar begins with the year 1, and so does a bin that would reach further back.
+        # The calendar begins with the year 1. A bin that would reach further back begins there.
         labels = (dt.date.fromordinal(max(EPOCH.toordinal() + start, 1)).isoformat() for start in starts)
     else:
         labels = column.numbers(starts)
@@ -251,7 +251,7 @@ def _periods(name: str, column: Column, period: str, pointer: str) -> CellKey:
                 break
             starts.append((start - EPOCH).days - column.low + 1)
             labels.append(_period_label(year, month, period))
-    # Periods that ended before the column's first day are no part of its range.
+    # Leave out periods that ended before the column's first day.
     skip = sum(start <= 1 for start in starts) - 1
     return CellKey(name, column, column.nullable, (*starts[skip:], column.size + 1), tuple(labels[skip:]))
 

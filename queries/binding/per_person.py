@@ -1,10 +1,10 @@
 """Tables built for one query: a row for each person, with values made of that person's events.
 
-Why the promise holds. A row is a function of its person's events alone: every aggregate is over integers, exact and
-without a tie that anything else could decide (`scan.py`). A person has one row, so adding or removing a person adds or
-removes one row, however many events went into it: the statistics of such a table have the sensitivities of a table of
-persons. Each value is clamped to bounds that follow from the catalog and the query, and coded as a stored column is:
-0 for null, then the values in their order.
+Why the promise holds. A row depends on its person's events alone: every aggregate is over integers and exact, and no
+other person's data can decide a tie (`aggregates.py`). A person has one row. Adding or removing a person therefore adds
+or removes one row, however many events the row is made of: the statistics of such a table have the sensitivities of a
+table of persons. Each value is clamped to bounds that follow from the catalog and the query. It is coded as a stored
+column is: 0 for null, then the values in their order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from queries.binding import filters, predicates
+from queries.binding import filters, names, predicates
 from queries.catalog import codes
 from queries.catalog.schema import Column, Kind, Table, frozen
 from queries.errors import InvalidQuery
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from queries.binding.predicates import Bound, Events
 
-EVENTS_MAX = 100  # a number of events up to which persons are told apart where nothing else is said
+EVENTS_MAX = 100  # the bound on a person's number of events where neither query nor catalog has one
 MEAN_PARTS = 100  # a mean is kept in hundredths of its column's step
 UNITS_MAX = 2**53  # of a bound: every code stays far within 64 bits
 
@@ -39,13 +39,13 @@ class BuiltValue:
     where: Bound = predicates.ALWAYS
     date: Column | None = None
     to: Events | None = None
-    edges: tuple[int, ...] = ()  # of an outcome (survival.py): the intervals in days
-    end: int = 0  # and the last day of the follow-up
+    edges: tuple[int, ...] = ()  # for an outcome (survival.py): the intervals in days
+    end: int = 0  # for an outcome: the last day of the follow-up
 
 
 @dataclass(frozen=True)
 class Built:
-    """A bound per-person table: the events it is made of, its values, and the table that the query then sees."""
+    """A bound per-person table: the events it is made of, its values, and the table that keys and statistics use."""
 
     events: Table
     where: Bound
@@ -57,7 +57,7 @@ class Built:
 def bind(source: nodes.PerPerson, tables: Mapping[str, Table]) -> Built:
     """Return the table a query builds. Raises InvalidQuery with the place."""
     pointer = "/query/from"
-    events = filters.table_of(tables, source.table, f"{pointer}/per_person")
+    events = names.table_of(tables, source.table, f"{pointer}/per_person")
     where = filters.bind(source.where, events, f"{pointer}/where")
     attributes = {name: column for name, column in events.columns.items() if column.of_person}
     values, notes = [], []
@@ -74,7 +74,7 @@ def bind(source: nodes.PerPerson, tables: Mapping[str, Table]) -> Built:
 
 
 def extend(built: Built, values: Sequence[BuiltValue], notes: tuple[str, ...]) -> Built:
-    """Return a table with more values than the query builds, and what a reader should know of them."""
+    """Return the table with more values than the query builds, and notes on them."""
     columns = dict(built.table.columns) | {value.column.name: value.column for value in values}
     table = replace(built.table, columns=frozen(columns))
     return replace(built, values=(*built.values, *values), table=table, notes=(*built.notes, *notes))
@@ -83,7 +83,7 @@ def extend(built: Built, values: Sequence[BuiltValue], notes: tuple[str, ...]) -
 def _bind_value(
     name: str, value: nodes.Value, events: Table, tables: Mapping[str, Table], pointer: str
 ) -> tuple[BuiltValue, list[str]]:
-    """Return a value and what a reader should know of the bounds that were chosen for it."""
+    """Return a value, and notes on bounds that were chosen for it."""
     word = value.word
     where = filters.bind(value.where, events, f"{pointer}/{'exists' if word == 'exists' else 'where'}")
     match word:
@@ -94,7 +94,7 @@ def _bind_value(
             return BuiltValue(word, column, where=where), note
         case "days_to":
             assert value.to is not None
-            date = filters.date_of(events, value.date, f"{pointer}/date")
+            date = names.date_of(events, value.date, f"{pointer}/date")
             to = filters.bind_related(value.to, tables, f"{pointer}/days_to")
             high = to.within_days or _days_between(date, to, tables)
             column = Column(name, Kind.INTEGER, nullable=True, low=0, high=high)
@@ -111,7 +111,7 @@ def _of_column(
     word = value.word
     place = f"{pointer}/{word}"
     assert value.column is not None
-    of = filters.column_of(events, value.column, place)
+    of = names.column_of(events, value.column, place)
     if word in ("sum", "mean") and not of.numeric:
         raise InvalidQuery(place, f"{of.name} is a {of.kind.value}; a {word} needs numbers")
     if word in ("min", "max") and not of.ordered:
@@ -119,7 +119,7 @@ def _of_column(
     if not of.declared:
         raise InvalidQuery(place, f"{of.name} has no declared values; use exists, or have the custodian declare them")
     column = replace(of, name=name, of_person=False, nullable=True)
-    date = filters.date_of(events, value.date, f"{pointer}/date") if word in ("first", "last") else None
+    date = names.date_of(events, value.date, f"{pointer}/date") if word in ("first", "last") else None
     if word == "mean":
         scale = {"low": of.low * MEAN_PARTS, "high": of.high * MEAN_PARTS, "step": of.step / MEAN_PARTS}
         column = replace(column, kind=Kind.NUMBER, **scale)  # type: ignore[arg-type]
@@ -142,15 +142,15 @@ def _events_max(events: Table) -> int:
 
 
 def _days_between(date: Column, to: Events, tables: Mapping[str, Table]) -> int:
-    """Return the most days that can lie between two dates by the catalog."""
+    """Return the largest number of days between two dates that the catalog allows."""
     assert to.date is not None
     return max(1, tables[to.table].columns[to.date].high - date.low)
 
 
 def _bounded(column: Column, value: nodes.Value, pointer: str, *, beyond: bool = True) -> tuple[Column, list[str]]:
-    """Return a column within the bounds that were given, else as it is with a note that says so.
+    """Return a column within the bounds given; without any, the column as it is and a note on its bounds.
 
-    Bounds may go `beyond` the column's own, as a sum does.
+    With `beyond`, bounds may be wider than the column's own, because a sum can be larger than any value.
     """
     if value.bounds is None:
         highest, lowest = column.value(column.high), column.value(column.low)
@@ -173,7 +173,7 @@ def _bounded(column: Column, value: nodes.Value, pointer: str, *, beyond: bool =
 
 
 def to_json(built: Built) -> dict[str, object]:
-    """Return the table as JSON values, for the canonical form of a query."""
+    """Return the table as JSON values, for the fingerprint of a query."""
     return {
         "per_person": built.events.name,
         "where": predicates.to_json(built.where),

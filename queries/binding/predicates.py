@@ -1,7 +1,7 @@
-"""The canonical predicate: what the engine runs of a filter, and what the replay compares.
+"""The canonical predicate: what the engine runs for a filter, and what fingerprints compare.
 
-`filters.py` binds a filter to a table. `simplify` then joins what is said of one column, drops what decides nothing
-and sorts the rest: however a filter was spelled, it comes out in one form.
+`filters.py` binds a filter to a table. `simplify` then combines the conditions on each column, drops those that decide
+nothing and sorts the rest: all spellings of a filter become one form.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from queries.catalog import codes
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Among:
-    """The column's code lies in one of the ranges. No ranges: never."""
+    """The column's code lies in one of the ranges. Without ranges it never holds."""
 
     column: str
     ranges: Ranges
@@ -29,9 +29,9 @@ class Among:
 
 @dataclass(frozen=True)
 class Spelled:
-    """An undeclared category holds one of these texts, or (`negated`) holds another text than these.
+    """An undeclared category holds one of these texts, or (`negated`) holds a text that is none of these.
 
-    The texts are looked up in the store only after the charge, as bound parameters: they are never part of the SQL.
+    The texts are looked up in the store after the charge, as bound parameters: they are never part of the SQL.
     """
 
     column: str
@@ -41,14 +41,14 @@ class Spelled:
 
 @dataclass(frozen=True)
 class Both:
-    """Every part holds; with no parts, always."""
+    """Every part holds. Without parts it always holds."""
 
     parts: tuple[Bound, ...]
 
 
 @dataclass(frozen=True)
 class Either:
-    """Some part holds; with no parts, never."""
+    """At least one part holds. Without parts it never holds."""
 
     parts: tuple[Bound, ...]
 
@@ -57,7 +57,7 @@ class Either:
 class Events:
     """The events of a table that fulfil a condition.
 
-    Where their day matters, `date` is the column that holds it, and the day of its code 1 is `first_day`.
+    If their day matters, `date` is the column that holds it, and `first_day` is the day that its code 1 stands for.
     """
 
     table: str
@@ -69,7 +69,10 @@ class Events:
 
 @dataclass(frozen=True)
 class Member:
-    """The person has (or, `negated`, has not) so many of these events, `after` or `without` others (`nodes.Cohort`)."""
+    """The person has at least so many of these events, `after` or `without` others (`nodes.Cohort`).
+
+    With `negated`, the person has fewer.
+    """
 
     events: Events
     at_least: int
@@ -97,14 +100,16 @@ def simplify(predicate: Bound) -> Bound:
             return _merge(parts, Both, NEVER)
         case Either(parts):
             return _merge(parts, Either, ALWAYS)
-        case _:
+        case Among() | Spelled() | Member():
             return predicate
+        case _:
+            assert_never(predicate)
 
 
 def _merge(parts: tuple[Bound, ...], group: type[Both] | type[Either], decisive: Bound) -> Bound:
-    """Flatten a group, combine what it says of each column, and sort it.
+    """Flatten a group, combine its conditions on each column, and sort it.
 
-    `decisive` is the part that settles the whole group: NEVER among parts that must all hold, ALWAYS otherwise.
+    `decisive` is the part that decides the whole group: NEVER if all parts must hold, ALWAYS otherwise.
     """
     flat: list[Bound] = []
     for part in map(simplify, parts):
@@ -125,7 +130,7 @@ def _merge(parts: tuple[Bound, ...], group: type[Both] | type[Either], decisive:
     together = _Values.both if all_must_hold else _Values.either
     merged = [simplify(Among(name, functools.reduce(combine, several))) for name, several in ranges.items()]
     merged += [functools.reduce(together, several).bound() for several in values_of.values()]
-    # One more flattening: what was combined may be of the group's own kind.
+    # Flatten once more, because combined parts may be groups of the same kind.
     settled = [inner for part in [*merged, *others] for inner in (part.parts if isinstance(part, group) else [part])]
     kept = sorted(set(settled), key=canonical)
     if decisive in kept:
@@ -143,7 +148,7 @@ NOT_NULL: Ranges = ((1, codes.UNDECLARED_LAST),)
 
 @dataclass(frozen=True)
 class _Values:
-    """What a filter takes of an undeclared category: null or not, and these texts or (`negated`) all but these."""
+    """The values of an undeclared category that a filter takes: null or not; these texts or (`negated`) all others."""
 
     column: str
     null: bool
@@ -169,7 +174,7 @@ class _Values:
         return self.opposite().both(other.opposite()).opposite()
 
     def bound(self) -> Bound:
-        """Return the one form that this set has among bound predicates."""
+        """Return the canonical predicate of this set."""
         null = Among(self.column, NULL) if self.null else NEVER
         if not self.texts:
             if not self.negated:
@@ -180,9 +185,9 @@ class _Values:
 
 
 def _values(part: Bound, spelled: Collection[str] = ()) -> _Values | None:
-    """Return what a part takes of one undeclared category, or None where it is about something else.
+    """Return the values of one undeclared category that a part takes, or None if it is about something else.
 
-    Only texts show that a column is undeclared: `spelled` names those of which a text was seen beside this part.
+    Only texts show that a column is undeclared. `spelled` are the columns for which the group has texts.
     """
     match part:
         case Spelled(name, texts, negated):
@@ -198,12 +203,12 @@ def _values(part: Bound, spelled: Collection[str] = ()) -> _Values | None:
 
 
 def canonical(predicate: Bound) -> str:
-    """Return a text that two predicates share exactly when they are the same."""
+    """Return a text that is the same for two predicates exactly if they are the same."""
     return json.dumps(to_json(predicate), sort_keys=True, separators=(",", ":"))
 
 
 def to_json(predicate: Bound) -> object:
-    """Return a bound predicate as JSON values, for the canonical form of a query."""
+    """Return a bound predicate as JSON values, for the fingerprint of a query."""
     match predicate:
         case Among(column, ranges):
             return {"column": column, "codes": [list(pair) for pair in ranges]}
@@ -221,10 +226,12 @@ def to_json(predicate: Bound) -> object:
                 "without": None if without is None else events_json(without),
                 "negated": negated,
             }
+        case _:
+            assert_never(predicate)
 
 
 def events_json(events: Events) -> dict[str, object]:
-    """Return events as JSON values, for the canonical form of a query."""
+    """Return events as JSON values, for the fingerprint of a query."""
     return {
         "table": events.table,
         "where": to_json(events.where),
@@ -234,18 +241,20 @@ def events_json(events: Events) -> dict[str, object]:
 
 
 def has_cohort(predicate: Bound) -> bool:
-    """Say whether a predicate asks for more of a person than the event itself."""
+    """Return whether a predicate depends on other events of the person than the one it is evaluated for."""
     match predicate:
         case Member():
             return True
         case Both(parts) | Either(parts):
             return any(map(has_cohort, parts))
-        case _:
+        case Among() | Spelled():
             return False
+        case _:
+            assert_never(predicate)
 
 
 def columns(predicate: Bound) -> frozenset[str]:
-    """Return the columns a predicate reads."""
+    """Return the columns of the event that a predicate reads."""
     match predicate:
         case Among(column) | Spelled(column):
             return frozenset({column})
@@ -253,3 +262,5 @@ def columns(predicate: Bound) -> frozenset[str]:
             return frozenset().union(*map(columns, parts))
         case Member():
             return frozenset()
+        case _:
+            assert_never(predicate)

@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from queries.binding import filters, keys, per_person
+from queries.binding import filters, keys, names, per_person
 from queries.binding.bound import BoundQuery
 from queries.binding.scope import Scope
 from queries.errors import InvalidQuery
@@ -49,7 +49,7 @@ def bind(query: nodes.Query, dataset: Dataset, cells_max: int, bind_statistic: B
 def _source(source: str | nodes.PerPerson, dataset: Dataset) -> tuple[Table, Built | None]:
     """Return the table that a query is about, and how it is made if the query builds it."""
     if isinstance(source, str):
-        return filters.table_of(dataset.tables, source, "/query/from"), None
+        return names.table_of(dataset.tables, source, "/query/from"), None
     built = per_person.bind(source, dataset.tables)
     return built.table, built
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from queries.binding import filters, keys
+from queries.binding import filters, keys, names
 from queries.binding.bound import Operand
 from queries.catalog import codes
 from queries.errors import InvalidQuery
@@ -35,7 +35,7 @@ class Scope:
 
     def column(self, name: str, pointer: str) -> Column:
         """Return a column of the table."""
-        return filters.column_of(self.table, name, pointer)
+        return names.column_of(self.table, name, pointer)
 
     def filter(self, predicate: nodes.Predicate | None, pointer: str) -> Bound:
         """Return the canonical form of a predicate over the table."""

@@ -1,7 +1,7 @@
 """Values for each person as the engine's SQL: integer aggregates over a person's events, coded as stored columns are.
 
-Nothing here can fail or depend on an order: sums of 64-bit integers are exact in 128 bits, a division is guarded, and
-of several events on one day `first` takes the one with the least code and `last` the one with the greatest.
+Nothing here can fail or depend on an order. Sums of 64-bit integers are exact in 128 bits, and divisions are guarded.
+Among several events on one day, `first` takes the one with the least code and `last` the one with the greatest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def built_table(built: Built, writer: Writer) -> exp.Select:
     """Return SELECT person, attributes, values: one row for each person who has events."""
     person = exp.column(PERSON, quoted=True)
     attributes = [
-        # The same on all events of a person.
+        # An attribute is the same on all events of a person.
         exp.alias_(exp.Max(this=exp.column(name, quoted=True)), name, quoted=True)
         for name, column in built.table.columns.items()
         if column.of_person
@@ -66,7 +66,7 @@ def built_table(built: Built, writer: Writer) -> exp.Select:
 
 
 def _days_to(value: BuiltValue, built: Built, writer: Writer) -> exp.Select:
-    """Return for each person the days from their first event to the first other one on that day or later."""
+    """Return, for each person, the days from their first event to the first other event on that day or later."""
     assert value.date is not None
     assert value.to is not None
     start = exp.alias_(_first_day(value), "start")
@@ -91,15 +91,15 @@ def _days_to(value: BuiltValue, built: Built, writer: Writer) -> exp.Select:
 
 
 def _first_day(value: BuiltValue) -> exp.Expr:
-    """Return the day of a person's first event that has one."""
+    """Return the day of a person's first event that has a day."""
     assert value.date is not None
     return _filtered(exp.Min(this=day_of(value.date.name, value.date.low)), present(value.date.name))
 
 
 def _outcome(days: exp.Expr, start: exp.Expr, value: BuiltValue) -> exp.Expr:
-    """Return the code of what became of a person: see `survival.py`; 0 where nobody was followed."""
+    """Return the code of what became of a person (`survival.py`); 0 if the person was not followed."""
     followed = exp.Paren(this=exp.Sub(this=integer(value.end), expression=start))
-    happened = exp.LTE(this=days, expression=followed.copy())  # not, where days is null
+    happened = exp.LTE(this=days, expression=followed.copy())  # does not hold if days is null
     case = exp.Case().when(
         exp.or_(
             exp.Is(this=start.copy(), expression=exp.null()),
@@ -118,7 +118,7 @@ def _outcome(days: exp.Expr, start: exp.Expr, value: BuiltValue) -> exp.Expr:
 
 
 def _units(value: BuiltValue, writer: Writer, built: Built) -> exp.Expr:
-    """Return a value in the units of its column; NULL where the person has none."""
+    """Return a value in the units of its column; NULL if the person has none."""
     of, date = value.of, value.date
     where = writer.condition(value.where, built.events.name)
     if of is None:
@@ -147,7 +147,7 @@ def _units(value: BuiltValue, writer: Writer, built: Built) -> exp.Expr:
         case _:
             assert date is not None
             extreme = exp.Min if value.word == "first" else exp.Max
-            # The day and the code as one number: the extreme of it has both.
+            # Make one number of the day and the code: its extreme has both.
             codes = exp.Literal.number(of.size + 1)
             day = exp.cast(exp.column(date.name, quoted=True), "HUGEINT", dialect="duckdb")
             both = exp.Add(this=exp.Mul(this=day, expression=codes), expression=column)

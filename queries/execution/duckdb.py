@@ -1,6 +1,6 @@
 """DuckDB over one edition's store: locked, read-only, one cursor per query.
 
-Whatever goes wrong in here raises EngineFailed with the same words; the cause is chained for the admin's log.
+Every failure in here raises EngineFailed with the same words. The cause is chained for the admin's log.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from queries.execution.kernel import Codes
     from queries.plan import Plan
 
-PERSONS_PER_STREAM = 50_000  # fewer are not worth another thread
-BATCH_ROWS = 65_536  # a batch of a few columns stays within a core's cache
+PERSONS_PER_STREAM = 50_000  # with fewer another thread does not pay
+BATCH_ROWS = 65_536  # a batch of a few columns fits into a core's cache
 CODES_PER_LOOK_UP = 1_000
 CODE_LAST = 2**32 - 1  # of an undeclared category
 
-# Optimizers that are off, because what they do hinges on the data: on least and greatest values, on numbers of rows or
-# on whether a part of the result is empty. docs/privacy.md ("What askers can do to timing") goes through all of them.
-# Without these the plan of a query follows from its SQL alone. DuckDB refuses a name that it does not know.
+# Optimizers that are off, because what they do depends on the data: on least and greatest values, on numbers of rows,
+# or on whether a part of the result is empty. docs/privacy.md ("What askers can do to timing") describes all of them.
+# Without them the plan of a query follows from its SQL alone. DuckDB refuses a name that it does not know.
 OPTIMIZERS_OFF = (
     "statistics_propagation",
     "empty_result_pullup",
@@ -74,7 +74,7 @@ class Engine:
                 self._opened = None
 
     def open(self) -> None:
-        """Open the store unless it is open. Its events are not looked at. Raises EngineFailed."""
+        """Open the store unless it is open. No event is read. Raises EngineFailed."""
         self._connection()
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -89,12 +89,12 @@ class Engine:
     def ranges(self) -> list[range]:
         """Return ranges of persons that together hold everybody, to be streamed at once.
 
-        How many there are follows from the public number of persons: one person more makes no stream more.
+        Their number follows from the public number of persons: one more person does not make one more stream.
         """
         parts = max(1, min(self._threads, self._persons_max // PERSONS_PER_STREAM))
         everybody = max(self._count_persons(), parts)
         edges = [everybody * part // parts for part in range(parts)]
-        # The last one is open to the end: no person is left out, whatever the count says.
+        # The last range is open to the end, so no person is left out, whatever the count is.
         return [range(first, stop) for first, stop in itertools.pairwise([*edges, 2**31])]
 
     def _count_persons(self) -> int:
@@ -142,13 +142,13 @@ class Engine:
         try:
             with _time_limit(cursor, self._query_seconds) as over:
                 for batch in cursor.sql(select_of(cursor).sql("duckdb")).to_arrow_reader(BATCH_ROWS):
-                    # An interrupt between two batches stops nothing: ask as well.
+                    # An interrupt between two batches stops nothing, so check as well.
                     if over.is_set():
                         raise EngineFailed("the engine failed")
                     arrays = [column.to_numpy(zero_copy_only=True) for column in batch.columns]
                     yield arrays[0], dict(zip(names, arrays[1:], strict=True))
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            # What goes wrong while a batch is read reaches us through Arrow.
+            # Failures while a batch is read reach us through Arrow.
             raise EngineFailed("the engine failed") from error
         finally:
             cursor.close()
@@ -198,7 +198,7 @@ def _look_up(cursor: duckdb.DuckDBPyConnection, table: Table, name: str, texts: 
     """Return as many different codes as there are texts: a text's own, or one that nobody has.
 
     Texts are compared as texts, in one query whose work is the same whatever it finds. They reach the engine as a bound
-    parameter of SQL that is ours: as a value, which no parser reads.
+    parameter, which no parser reads.
     """
     kept, code, value = (
         exp.to_identifier(one, quoted=True) for one in (dictionary(table.name, table.columns[name]), "code", "value")
@@ -207,21 +207,21 @@ def _look_up(cursor: duckdb.DuckDBPyConnection, table: Table, name: str, texts: 
     among = exp.In(this=exp.Column(this=value), query=asked.subquery())
     spare = exp.Is(this=exp.Column(this=value), expression=exp.null())
     select = exp.select(exp.Column(this=value), exp.Column(this=code)).from_(exp.Table(this=kept))
-    # In columns: as rows they would be a thousand tuples and more, which make Python's garbage collector run.
+    # Fetch columns: rows would be a thousand tuples and more, which make Python's garbage collector run.
     found = cursor.execute(
         select.where(exp.or_(spare, among)).sql("duckdb"), [[one if _is_utf8(one) else None for one in texts]]
     ).fetchnumpy()
     held, numbers = found["value"].tolist(), found["code"].tolist()
     codes = {text: number for text, number in zip(held, numbers, strict=True) if text is not None}
-    # The store has some codes that nobody has (`ingest.py`). If they do not do, or in a store of before they were kept,
-    # there are those beyond all texts: to the engine one code is like another, for it does not know which there are.
+    # The store has some codes that nobody has (`ingest.py`). If they are too few, or the store is older than they are,
+    # take codes beyond those of all texts. All codes are alike to the engine, which does not know which are in use.
     spares = (number for text, number in zip(held, numbers, strict=True) if text is None)
     unused = itertools.chain(spares, range(CODE_LAST, 0, -1))
     return [codes[text] if text in codes else next(unused) for text in texts]
 
 
 def _is_utf8(text: str) -> bool:
-    """Say whether a text can be in a store at all: a lone surrogate cannot."""
+    """Return whether a text can be in a store at all. A lone surrogate cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -231,7 +231,7 @@ def _is_utf8(text: str) -> bool:
 
 @contextmanager
 def _time_limit(cursor: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[threading.Event]:
-    """Interrupt the cursor's query when its time is over, and set the event that is handed out."""
+    """Interrupt the cursor's query when its time is over, and set the event that is yielded."""
     over = threading.Event()
 
     def stop() -> None:

@@ -1,9 +1,9 @@
 """The kernel: a person-ordered stream of events -> bounded integer cells.
 
 It walks the stream once and knows one person at a time. For the current person it counts the cells they are active
-in and the events counted in each, and drops every event beyond the contribution bounds: the first ones count, and
-since the store keeps a person's events in random order, the first ones are a fair sample. A person's contribution
-is a function of that person's events alone, which is what makes the planner's sensitivities true.
+in and the events counted in each cell, and drops every event beyond the contribution bounds. The first events count.
+They are a fair sample, because the store keeps a person's events in random order. A person's contribution depends on
+that person's events alone, and the planner's sensitivities rest on this.
 
 The stream must be ordered by person, and hold only the persons of its range. A stream that does not is refused before
 it is added up (`contribution/person_order.py`). All sums are exact 64-bit integers; they do not depend on batches,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Stream = Iterable[tuple[NDArray[np.int32], Mapping[str, "Codes"]]]
 
-    Table = NDArray[np.int32] | None  # the cell of each code; None: a key's edges are searched
+    Table = NDArray[np.int32] | None  # the cell of each code; None if the key's edges are searched instead
 
 Codes = Any  # NDArray of uint8, uint16, uint32 or int64
 
@@ -47,7 +47,7 @@ CODE_TYPES = (np.uint8, np.uint16, np.uint32, np.int64)
 def _cells_by_table(codes: Codes, table: NDArray[np.int32], size: int, cell: NDArray[np.int32]) -> None:
     """Extend the cell of each event by one key: cell = cell * size + table[code], or -1 for no cell.
 
-    A code beyond the table has none.
+    A code beyond the table has no cell.
     """
     for i in range(len(codes)):
         if cell[i] >= 0:
@@ -57,7 +57,7 @@ def _cells_by_table(codes: Codes, table: NDArray[np.int32], size: int, cell: NDA
 
 @numba.njit(nogil=True, cache=True)
 def _cells_by_edges(codes: Codes, edges: NDArray[np.int64], null: int, size: int, cell: NDArray[np.int32]) -> None:
-    """Do the same for a key of too many codes for a table, by its ascending edges. `null` is the cell of code 0."""
+    """Do the same for a key with too many codes for a table, by its ascending edges. `null` is the cell of code 0."""
     for i in range(len(codes)):
         if cell[i] >= 0:
             code = np.int64(codes[i])
@@ -115,7 +115,7 @@ def _admit(
 
 @numba.njit(nogil=True, cache=True)
 def _count(cell: NDArray[np.int32], total: NDArray[np.int64]) -> None:
-    """Add one to its cell for each admitted event."""
+    """Add one to the cell of each admitted event."""
     for i in range(len(cell)):
         if cell[i] >= 0:
             total[cell[i]] += 1
@@ -139,7 +139,7 @@ def _count_persons(
 
 @numba.njit(nogil=True, cache=True)
 def _drop_nulls(codes: Codes, cell: NDArray[np.int32]) -> None:
-    """Set the cell of every event whose code is null's, or for which a condition does not hold (is 0), to -1."""
+    """Set the cell to -1 for every event whose code is null (0), or for which a condition does not hold (0)."""
     for i in range(len(cell)):
         if codes[i] == 0:
             cell[i] = -1
@@ -159,14 +159,14 @@ def _centred(codes: Codes, shift: int, low: int, high: int, centre: int, values:
 
 @numba.njit(nogil=True, cache=True)
 def _add(values: NDArray[np.int64], cell: NDArray[np.int32], middle: int, total: NDArray[np.int64]) -> None:
-    """Add to its cell the value of each admitted event, less the middle."""
+    """Add the value of each admitted event, less the middle, to the event's cell."""
     for i in range(len(cell)):
         if cell[i] >= 0:
             total[cell[i]] += values[i] - middle
 
 
 class Accumulator:
-    """The cells of one plan while a stream of some persons goes by. Not for several threads at once."""
+    """The cells of one plan while the stream of a range of persons goes by. Not for several threads at once."""
 
     def __init__(self, plan: Plan, persons: range = EVERYBODY) -> None:
         self._plan = plan
@@ -180,7 +180,7 @@ class Accumulator:
         self._sums = [_Sum(measure, plan.cells, conditions) for measure in plan.measures]
 
     def take(self, person: NDArray[np.int32], batch: Mapping[str, Codes]) -> None:
-        """Add a batch of events. Raises EngineFailed when the stream is out of order or has other persons."""
+        """Add a batch of events. Raises EngineFailed if the stream is out of order or has other persons."""
         self._order.require(person)
         cell = np.zeros(len(person), dtype=np.int32)
         for key, table in self._keys:
@@ -214,23 +214,23 @@ class _Sum:
         self._split = None if measure.split is None else conditions[measure.split]
         self._table = None if measure.within is None else measure.within.table()
         self._total = np.zeros(cells * (1 if measure.within is None else measure.width), dtype=np.int64)
-        self._holding = np.zeros(cells, dtype=np.int64)  # of a split, those for which it holds
+        self._holding = np.zeros(cells, dtype=np.int64)  # the numbers for which a split's condition holds
         self._last_person = np.full(cells, -1, dtype=np.int32)
 
     def take(
         self, person: NDArray[np.int32], cell: NDArray[np.int32], counted: NDArray[np.int32], batch: Mapping[str, Codes]
     ) -> None:
-        """Add a batch: `cell` of each event that shows a person in it, and `counted` of each event that counts."""
+        """Add a batch. `cell` has the cells in which a person is active, `counted` those in which an event counts."""
         measure = self._measure
         if measure.counted is Counted.PERSONS:
-            # A person shows in a cell by any event there; without a condition `_admit` has counted them.
+            # Any event makes a person active in a cell. Without a condition, `_admit` has counted the persons.
             for name, total in ((self._where, self._total), (self._split, self._holding)):
                 if name is not None:
                     _count_persons(person, cell, batch[name], self._last_person, total)
             return
         names = [column.name for column in measure.present] + ([] if self._where is None else [self._where])
         if names or measure.within is not None:
-            counted = counted.copy()  # what does not count here may count for another measure
+            counted = counted.copy()  # an event that is dropped here may count for another measure
             for name in names:
                 _drop_nulls(batch[name], counted)
             if measure.within is not None:
@@ -245,7 +245,7 @@ class _Sum:
             _count(counted, self._holding)
 
     def numbers(self, persons: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the measure's numbers; `persons` are those that are active in each cell."""
+        """Return the measure's numbers. `persons` is the number of persons active in each cell."""
         everybody = self._measure.counted is Counted.PERSONS and self._where is None
         total = persons if everybody else self._total
         if self._split is None:
@@ -262,7 +262,7 @@ def _product(measure: Measure, counted: NDArray[np.int32], batch: Mapping[str, C
 
 
 def bound(plan: Plan, stream: Stream, persons: range = EVERYBODY) -> list[NDArray[np.int64]]:
-    """Return the exact, bounded cells of each measure over a person-ordered stream of the persons in a range."""
+    """Return the exact, bounded cells of each measure over the stream of a range of persons."""
     accumulator = Accumulator(plan, persons)
     for person, batch in stream:
         accumulator.take(person, batch)
@@ -272,9 +272,9 @@ def bound(plan: Plan, stream: Stream, persons: range = EVERYBODY) -> list[NDArra
 def bound_in_parts(
     plan: Plan, ranges: Sequence[range], stream_of: Callable[[Plan, range], Stream]
 ) -> list[NDArray[np.int64]]:
-    """Do the same over disjoint ranges of persons at once, a thread for each.
+    """Do the same over disjoint ranges of persons at once, with a thread for each.
 
-    A person falls into one range, so the cells of the parts add up to those of the whole, exactly.
+    A person is in one range, so the cells of the parts add up to those of the whole, exactly.
     """
     if len(ranges) == 1:
         return bound(plan, stream_of(plan, ranges[0]), ranges[0])
@@ -284,7 +284,7 @@ def bound_in_parts(
 
 
 def extend(cell: NDArray[np.int32], key: CellKey, table: Table, codes: Codes) -> None:
-    """Extend the cell of each event by one key, of which `table` is the key's own."""
+    """Extend the cell of each event by one key. `table` is the key's table."""
     if table is not None:
         _cells_by_table(codes, table, key.size, cell)
     else:

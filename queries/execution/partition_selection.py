@@ -1,12 +1,13 @@
-"""A key without declared values: which of them are named, decided by a release of its own.
+"""A key without declared values: a release of its own decides which of the values are named.
 
-Which texts a category holds is as private as anything else in the data, so that an answer names a text only if many
-persons have it. For each text the kernel below counts the persons with an event that has it, of each person for at most
-`values_per_person` texts; OpenDP adds noise and drops what stays under a threshold. From there on the texts that passed
-are public, and the query goes on as if the custodian had declared them: `name_values` returns the plan with them in
-it, and the store is scanned again. docs/privacy.md ("Keys without declared values") has the argument.
+Which texts a category holds is as private as anything else in the data. Therefore an answer names a text only if many
+persons have it. The loop below counts, for each text, the persons with an event that has it; each person counts for at
+most `values_per_person` texts. OpenDP adds noise and drops the texts whose number stays under a threshold. The texts
+that passed are public from then on, and the query continues as if the custodian had declared them: `name_values`
+returns the plan with them, and the store is scanned again. docs/privacy.md ("Keys without declared values") has the
+argument.
 
-Texts are codes here, in a random order that means nothing. What depends on how many there are is time and memory.
+Texts are codes here, in a random order without meaning. Only time and memory depend on how many there are.
 """
 
 from __future__ import annotations
@@ -34,24 +35,24 @@ if TYPE_CHECKING:
     # (table, column, codes) -> the text behind each code
     LookUp = Callable[[Table, Column, Sequence[int]], Mapping[int, str]]
 
-SPARE_CODES = 1_000  # of each such category nobody has: a filter on a text that is not there asks for one of them
-TEXTS_MAX = 2**22  # different texts that a category without declared values may have: the import refuses more
+SPARE_CODES = 1_000  # of each such category, that nobody has: a filter on an absent text asks for one of them
+TEXTS_MAX = 2**22  # different texts of a category without declared values; the import refuses more
 
 
 def name_values(
     plan: Plan, ranges: Sequence[range], stream_of: Callable[[Plan, range], Stream], look_up: LookUp
 ) -> Plan:
-    """Return the plan with the values of its undeclared key that are named now; a plan without such a key as it is.
+    """Return the plan with the values of its undeclared key that are named. A plan without such a key does not change.
 
-    Differentially private at what the listing is charged: all of it that depends on data is the outcome of one draw of
-    its mechanism. If more values pass than fit, those with the largest noisy numbers of persons stay.
+    This is differentially private at the listing's charge: only the outcome of one draw of its mechanism depends on
+    data. If more values pass than fit, those with the largest noisy numbers of persons stay.
     """
     listing = plan.listing
     if listing is None:
         return plan
     key = plan.keys[listing.key]
     passed = listing.mechanism.release(*scores(plan, ranges, stream_of))
-    # From here on nothing is secret. Codes decide nothing, not even between equals.
+    # From here on nothing is secret. Codes decide nothing, not even ties.
     texts = look_up(plan.table, key.column, list(passed))
     largest = sorted(passed, key=lambda code: (-passed[code], texts[code]))[: listing.values_max]
     shown = sorted(largest, key=lambda code: texts[code])
@@ -72,9 +73,9 @@ def scores(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the codes that somebody has and their exact numbers of persons, over disjoint ranges of persons at once.
 
-    A person falls into one range, so the numbers of the parts add up to those of the whole, exactly.
+    A person is in one range, so the numbers of the parts add up to those of the whole, exactly.
     """
-    bare = replace(plan, outputs=())  # of the columns only the keys are needed
+    bare = replace(plan, outputs=())  # only the columns of the keys are needed
 
     def of_range(persons: range) -> NDArray[np.int32]:
         part = Scores(plan, persons)
@@ -92,7 +93,7 @@ def scores(
 
 
 class Scores:
-    """The number of persons by code while a stream of some persons goes by. Not for several threads at once."""
+    """The number of persons by code while the stream of a range of persons goes by. Not for several threads at once."""
 
     def __init__(self, plan: Plan, persons: range = EVERYBODY) -> None:
         assert plan.listing is not None
@@ -105,7 +106,7 @@ class Scores:
         self.persons = np.empty(0, dtype=np.int32)  # by code; at most 2^31 persons are numbered
 
     def take(self, person: NDArray[np.int32], batch: Mapping[str, Codes]) -> None:
-        """Add a batch of events. Raises EngineFailed when the stream is out of order or has other persons."""
+        """Add a batch of events. Raises EngineFailed if the stream is out of order or has other persons."""
         self._order.require(person)
         cell = np.zeros(len(person), dtype=np.int32)
         for key, table in self._others:
@@ -115,7 +116,7 @@ class Scores:
         _count_values(person, cell, codes, self._current, self._last_person, self._values_per_person, self.persons)
 
     def _make_room(self, codes: int) -> None:
-        """Have room for so many codes, at least doubling it."""
+        """Make room for so many codes: at least twice as much as before."""
         more = max(codes, 2 * len(self.persons)) - len(self.persons)
         if codes > len(self.persons):
             self.persons = np.append(self.persons, np.zeros(more, dtype=np.int32))
@@ -132,7 +133,7 @@ def _count_values(
     values_per_person: int,
     persons: NDArray[np.int32],
 ) -> None:
-    """Count each person once for each of the first values that their events in a cell have. Null is no value.
+    """Count each person once for each of the first values of their events in a cell. Null is no value.
 
     `current` holds the person the stream is at and how many values they counted for, `last_person[c]` the last person
     who counted for code c. The persons are in order.

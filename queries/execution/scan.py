@@ -1,21 +1,21 @@
 """plan -> the engine's SQL, as a sqlglot tree.
 
-The SQL selects columns and filters by ranges of codes; cohorts are subqueries of persons, per-person tables a GROUP BY
-person of integer aggregates (`aggregates.py`). Names from the catalog, integers and lists of integers, nothing else:
-no text of a user reaches the engine, and no expression in it can fail for a reason in the data. It runs after the
-charge: looking up an undeclared category's text already touches data.
+The SQL selects columns and filters by ranges of codes. Cohorts are subqueries of persons, and per-person tables are a
+GROUP BY person of integer aggregates (`aggregates.py`). It contains names from the catalog, integers and lists of
+integers, nothing else: no text of a user reaches the engine, and no expression can fail for a reason in the data. It
+runs after the charge, because looking up the text of an undeclared category already touches data.
 
-The kernel needs persons in order, and each person's events in an order that nobody else's data can change. The store
-has both, and a plain scan keeps them. Where a subquery is in it, the engine may not, so it is told to sort: by person
+The kernel needs persons in order, and each person's events in an order that no other person's data can change. The
+store has both orders, and a plain scan keeps them. With a subquery the engine may lose them, so the SQL sorts by person
 and by place in the store.
 
 The SQL is written so that the engine does the same work whether a single row, value or text is there or not
-(`comparisons.py`): what it says depends on the request and on public metadata, but for the codes that texts have.
+(`comparisons.py`). It depends on the request and on public metadata alone, except for the codes of texts.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from sqlglot import exp
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 
 def columns(plan: Plan) -> tuple[str, ...]:
-    """Return the columns the kernel needs beside the person, each once, in a fixed order.
+    """Return the columns that the kernel needs beside the person, each once, in a fixed order.
 
-    Last come the conditions of single statistics, under the names of `condition`.
+    The conditions of single statistics come last, under the names that `condition` gives them.
     """
     names = [key.column.name for key in plan.keys]
     names += [column.name for measure in plan.measures for column in measure.columns]
@@ -45,12 +45,12 @@ def columns(plan: Plan) -> tuple[str, ...]:
 
 
 def condition(place: int) -> str:
-    """Return the name under which the kernel finds whether a plan's condition holds: 1, or 0. No column has it."""
+    """Return the name of the stream's column that is 1 if a plan's condition holds, else 0. No stored column has it."""
     return f"?{place}"
 
 
 def scan(plan: Plan, look_up: LookUp, persons: range | None = None) -> exp.Select:
-    """Return SELECT person, columns, conditions FROM table WHERE predicate, of everybody or of a range of persons."""
+    """Return SELECT person, columns, conditions FROM table WHERE predicate, for everybody or a range of persons."""
     writer = Writer(look_up, persons)
     table = plan.table.name
     held = {
@@ -71,14 +71,14 @@ def scan(plan: Plan, look_up: LookUp, persons: range | None = None) -> exp.Selec
 
 
 def whole(table: str, names: Iterable[str], persons: range) -> exp.Select:
-    """Return SELECT person, columns FROM table of a range of persons: every event of theirs."""
+    """Return SELECT person, columns FROM table, for every event of a range of persons."""
     select = exp.select(*(exp.column(name, quoted=True) for name in (PERSON, *names)))
     select = select.from_(exp.Table(this=exp.to_identifier(table, quoted=True)))
     return select.where(of_persons(persons))
 
 
 def _may_reorder(predicate: Bound) -> bool:
-    """Say whether the SQL of a predicate has a subquery in it."""
+    """Return whether the SQL of a predicate has a subquery, after which the engine may lose the store's order."""
     match predicate:
         case Member():
             return True
@@ -86,3 +86,5 @@ def _may_reorder(predicate: Bound) -> bool:
             return comparisons.is_long(alternatives)
         case Both(parts) | Either(parts):
             return any(map(_may_reorder, parts))
+        case _:
+            assert_never(predicate)

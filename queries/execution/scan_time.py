@@ -1,18 +1,18 @@
-"""How long a scan takes, foretold from public figures alone.
+"""How long a scan will take, from public figures alone.
 
-A slot hides what a scan's time tells only while the scan ends within it, so the slot has to fit the question. What it
-is chosen from is public: the plan; how many persons and events there may be (from the profile that was bought, or as
-declared); and this machine's rates, which are measured on made-up data and never on anybody's. So the same question
-has the same slot, whatever the data say, and asked again too.
+A slot hides how long a scan took only if the scan ends within it, so the slot has to fit the question. It is chosen
+from public figures: the plan; how many persons and events there may be (from the profile that was bought, or as
+declared); and this machine's rates, which are measured on made-up data and never on real data. Therefore the same
+question always has the same slot, whatever the data are.
 
-The figures are meant to be too large rather than too small: counts are the upper ends of noisy bins, and what is not
-known is taken at its declared bound. `server/runtime/slots.py` adds a factor for what no figure tells.
+The figures are rather too large than too small: counts are the upper ends of noisy bins, and an unknown figure is taken
+at its declared bound. `server/runtime/slots.py` adds a factor for what no figure covers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from queries.binding import predicates
 from queries.binding.predicates import Among, Both, Either, Member, Spelled
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from queries.catalog.schema import Dataset, Table
     from queries.plan import Plan
 
-EVENTS_TYPICAL = 10  # of a person in a table of which nothing is known
+EVENTS_TYPICAL = 10  # of a person, in a table about which nothing is known
 PERSONS_PER_PART = 50_000  # as the engine splits a scan between cores
-PART_GAIN = 0.5  # of what another core could give at best
-VALUES_TYPICAL = 20_000  # of a key without declared values: how many there are is secret
+PART_GAIN = 0.5  # how much faster another core makes a scan, as a part of the best case
+VALUES_TYPICAL = 20_000  # of a key without declared values, because their true number is secret
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds on this machine: of any scan, and for each of some things.
+    """Seconds that things take on this machine. `fixed` is the part that every scan has.
 
-    `column` is for an event's column, `join` for an event that is joined or sorted, `group` for an event of a value by
-    person, `noise` for a draw, `row` for a number of the answer.
+    `column` is for one column of one event, `join` for an event that is joined or sorted, `group` for an event that
+    enters a value per person, `noise` for one draw, `row` for one number of the answer.
     """
 
     fixed: float
@@ -57,7 +57,7 @@ class Figures:
 
     @classmethod
     def of(cls, dataset: Dataset) -> Figures:
-        """Return the public figures of a dataset with the profile in use, if one was bought."""
+        """Return the public figures of a dataset, from its profile if one was bought."""
         bought = [table.profile.events for table in dataset.tables.values() if table.profile is not None]
         persons = dataset.persons_max if dataset.persons_expected is None else dataset.persons_expected
         if bought:
@@ -78,7 +78,7 @@ def _events(table: Table, persons: int) -> int:
 
 
 def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int) -> float:
-    """Return about how many seconds a plan takes from the start of its scan to its answer."""
+    """Return about how many seconds a plan takes, from the start of its scan to its answer."""
     work = _Work(rates, figures)
     main = plan.table.name if plan.built is None else plan.built.events.name
     scanned = work.columns(main, 1 + len(scan.columns(plan)))
@@ -114,7 +114,7 @@ def foretell_profile(plan: profile.Plan, rates: Rates, figures: Figures, threads
 
 
 def _gain(persons: int, threads: int) -> float:
-    """Return how much faster a scan is for the parts in which it runs at once."""
+    """Return how much faster a scan is because parts of it run at once."""
     return 1 + (max(1, min(threads, persons // PERSONS_PER_PART)) - 1) * PART_GAIN
 
 
@@ -136,6 +136,8 @@ class _Work:
             case Member():
                 others = (predicate.events, predicate.after, predicate.without)
                 return sum(self.related(one) for one in others if one is not None)
+            case _:
+                assert_never(predicate)
 
     def related(self, events: Events) -> float:
         """Return the seconds of events that are joined."""

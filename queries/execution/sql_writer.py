@@ -1,8 +1,8 @@
-"""Conditions and subqueries as the engine's SQL, over some of the persons: what `scan.py` and `aggregates.py` share."""
+"""Conditions and subqueries as the engine's SQL, which `scan.py` and `aggregates.py` share."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from sqlglot import exp
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
     from queries.binding.predicates import Bound, Events
 
-    # (table, column, texts) -> as many different codes: that of each text, or one that nobody has where nobody has it
+    # (table, column, texts) -> as many different codes: that of each text, or an unused one if nobody has the text
     LookUp = Callable[[str, str, Sequence[str]], Sequence[int]]
 
 
 class Writer:
-    """Writes conditions and subqueries over some of the persons, for one scan."""
+    """Writes the conditions and subqueries of one scan, over a range of persons or everybody (None)."""
 
     def __init__(self, look_up: LookUp, persons: range | None) -> None:
         self._look_up = look_up
         self._persons = persons
 
     def of_table(self, select: exp.Select, table: str) -> exp.Select:
-        """Return a SELECT from a stored table, of the persons in question alone."""
+        """Return a SELECT from a stored table, over the scan's persons alone."""
         select = select.from_(exp.Table(this=exp.to_identifier(table, quoted=True)))
         if self._persons is None:
             return select
         return select.where(of_persons(self._persons))
 
     def condition(self, predicate: Bound, table: str) -> exp.Condition | None:
-        """Return the condition of a predicate over a table's events; None is no condition."""
+        """Return the condition of a predicate over a table's events. None is no condition."""
         match predicate:
             case Among(name, ranges):
                 return comparisons.among(name, ranges)
@@ -51,9 +51,11 @@ class Writer:
                 members = comparisons.with_sentinels(self._members(predicate))
                 member = exp.In(this=exp.column(PERSON, quoted=True), query=members.subquery())
                 return exp.Not(this=member) if predicate.negated else member
+            case _:
+                assert_never(predicate)
 
     def days(self, events: Events, *, undated: bool = False) -> exp.Select:
-        """Return the person and the day of each of the events that have a day; or of all, where it may be null."""
+        """Return the person and the day of each event that has a day. With `undated`, of all: a day may be null."""
         assert events.date is not None
         day: exp.Expr = day_of(events.date, events.first_day)
         has_day = comparisons.present(events.date)
@@ -68,8 +70,8 @@ class Writer:
     def _members(self, cohort: Member) -> exp.Select:
         """Return the persons of a cohort.
 
-        For each event the last other one up to its day decides: an as-of join, whose cost does not grow with the pairs
-        of events that one person has.
+        For each event, the last other one up to its day decides. This is an as-of join: its cost does not grow with the
+        number of pairs of a person's events.
         """
         person = exp.column(PERSON, table="e", quoted=True)
         if cohort.events.date is None:
@@ -77,7 +79,7 @@ class Writer:
             events = self.of_table(exp.select(exp.column(PERSON, quoted=True)), cohort.events.table)
             select = exp.select(person).from_((events if where is None else events.where(where)).subquery("e"))
         else:
-            # As in SQL: an event without a day is after nothing, and without anything before it.
+            # As in SQL, an event without a day is after nothing, and nothing is before it.
             events = self.days(cohort.events, undated=cohort.after is None)
             select = exp.select(person).from_(events.subquery("e"))
         for name, others, compared in (("a", cohort.after, exp.GTE), ("w", cohort.without, exp.GT)):
@@ -97,7 +99,7 @@ class Writer:
 
 
 def _found(here: exp.Column, there: exp.Column, within_days: int | None, *, wanted: bool) -> exp.Condition:
-    """Return whether the other event was found, not too many days away; or, unless `wanted`, whether it was not."""
+    """Return whether the other event was found, not too many days away. Without `wanted`, return the opposite."""
     missing = exp.Is(this=there.copy(), expression=exp.null())
     far: exp.Condition = exp.false()
     if within_days is not None:
@@ -108,7 +110,7 @@ def _found(here: exp.Column, there: exp.Column, within_days: int | None, *, want
 
 
 def of_persons(persons: range) -> exp.Condition:
-    """Return whether a row is of one of these persons. The engine may read their part of the store alone."""
+    """Return whether a row belongs to one of these persons. The engine may then read only their part of the store."""
     ends = exp.Literal.number(persons.start), exp.Literal.number(persons.stop - 1)
     return exp.Between(this=exp.column(PERSON, quoted=True), low=ends[0], high=ends[1])
 

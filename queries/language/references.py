@@ -1,9 +1,9 @@
-"""What a query names: tables and columns, each with the place where it does."""
+"""The tables and columns that a query names, each with the place of the name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from queries.language import nodes
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 def tables(query: nodes.Query) -> Iterator[tuple[str, str]]:
-    """Yield every table a query reads, with the JSON pointer to where it names it."""
+    """Yield every table that a query reads, with the JSON pointer to its name."""
     yield from ((named.pointer, named.name) for named in _named(query) if named.is_table)
 
 
 def columns(query: nodes.Query) -> Iterator[tuple[str, str]]:
-    """Yield every stored column a query names, with the JSON pointer to where it does."""
+    """Yield every stored column that a query names, with the JSON pointer to its name."""
     yield from ((named.pointer, named.name) for named in _named(query) if not named.is_table)
 
 
 def attributes(query: nodes.Query) -> tuple[str, ...]:
-    """Return what a query over a per-person table names beside the built values: attributes of the person."""
+    """Return the attributes of the person that a query over a per-person table names, beside the built values."""
     assert isinstance(query.source, nodes.PerPerson)
     built = {name for name, _ in query.source.values}
     named = (column for _, column in columns(replace(query, source="")))
@@ -46,7 +46,7 @@ def _named(query: nodes.Query) -> Iterator[_Name]:
     yield from _of_predicate(source.where, "/query/from/where")
     for name, value in source.values:
         yield from _of_value(value, f"/query/from/values/{name}")
-    # What is built is no column that is stored; what it was built of was named above.
+    # A built value is no stored column. The columns that it is built of are yielded above.
     built = {name for name, _ in source.values}
     yield from (named for named in _outer(query) if named.is_table or named.name not in built)
 
@@ -95,6 +95,10 @@ def _of_predicate(predicate: nodes.Predicate | None, pointer: str) -> Iterator[_
             word = "all" if isinstance(predicate, nodes.All) else "any"
             for place, part in enumerate(parts):
                 yield from _of_predicate(part, f"{pointer}/{word}/{place}")
+        case None:
+            pass
+        case _:
+            assert_never(predicate)
 
 
 def _of_related(related: nodes.Related, pointer: str) -> Iterator[_Name]:

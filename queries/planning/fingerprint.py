@@ -1,4 +1,4 @@
-"""The text by which one question is told from another, however it was spelled. It decides what is a replay."""
+"""The fingerprint of a question: the same for all its spellings. It decides what is a replay."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _listing(listing: Listing) -> dict[str, int]:
 
 
 def of(plan: Plan) -> str:
-    """Return a text that two requests share exactly when they ask the same at the same price.
+    """Return a text that is the same for two requests exactly if they ask the same question at the same price.
 
-    Spelling is gone from it: what is left are codes, bounds and billionths. It decides what is a replay.
+    It has nothing of the spelling: only codes, bounds and billionths.
     """
     statistics = {
         output.name: {
