@@ -41,6 +41,7 @@ class BuiltValue:
     to: Events | None = None
     edges: tuple[int, ...] = ()  # for an outcome (survival.py): the intervals in days
     end: int = 0  # for an outcome: the last day of the follow-up
+    bounded: bool = False  # the query gives the bounds of `column`
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def bind(source: nodes.PerPerson, tables: Mapping[str, Table]) -> Built:
         if name in attributes or name == nodes.PERSON:
             raise InvalidQuery(place, f"persons have a {name} already; give the value another name")
         built, note = _bind_value(name, value, events, tables, place)
-        values.append(built)
+        values.append(replace(built, bounded=value.bounds is not None))
         notes += note
     columns = attributes | {built.column.name: built.column for built in values}
     table = Table(events.name, frozen(columns), built=True)

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING
 from queries.contribution.proposal import counts_persons
 
 if TYPE_CHECKING:
-    from queries.binding.keys import CellKey
-    from queries.catalog.schema import Table
+    from queries.binding.bound import BoundQuery
     from queries.contribution.proposal import Proposal
-    from queries.language import nodes
 
 # For a query and a table that name no contribution bounds. Shown in every answer.
 DEFAULT_CELLS_PER_PERSON = 10
@@ -24,18 +22,17 @@ DEFAULT_EVENTS_PER_CELL = 10
 BOUNDLESS = 2**31 - 1  # the number of cells that a person may touch if the catalog does not limit them
 
 
-def bounds(
-    query: nodes.Query, table: Table, bound_keys: tuple[CellKey, ...], proposal: Proposal
-) -> tuple[int, int, tuple[str, ...]]:
+def bounds(query: BoundQuery, proposal: Proposal) -> tuple[int, int, tuple[str, ...]]:
     """Return cells per person, events per cell, and notes on how they were chosen.
 
     The query's own bounds come first, then the profile's proposal, the custodian's declaration, and the defaults.
     """
+    table = query.table
     if table.one_row_per_person:
         return 1, 1, ()
     notes = list(proposal.notes)
     # A person's attributes do not vary. Only the other keys can spread a person over several cells.
-    own = [key for key in bound_keys if not key.column.of_person]
+    own = [key for key in query.keys if not key.column.of_person]
     boundless = any(key.named is not None for key in own)
     reachable = BOUNDLESS if boundless else math.prod(key.size for key in own)
     chosen = query.bounds.cells_per_person or proposal.cells_per_person or table.cells_per_person

@@ -32,6 +32,7 @@ from queries.statistics import registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from queries.binding.bound import BoundQuery
     from queries.binding.keys import CellKey
     from queries.catalog.histograms import Histogram, TableProfile
     from queries.catalog.schema import Table
@@ -83,20 +84,13 @@ class Proposal:
     notes: tuple[str, ...] = ()
 
 
-def propose(
-    query: nodes.Query,
-    table: Table,
-    keys: Sequence[CellKey],
-    privacy: nodes.Privacy,
-    measures: int,
-    *,
-    events_max: int = EVENTS_MAX,
-) -> Proposal:
-    """Return the bounds that a query over a table leaves open; no bounds without a profile that shows anybody.
+def propose(query: BoundQuery, privacy: nodes.Privacy, measures: int, *, events_max: int = EVENTS_MAX) -> Proposal:
+    """Return the bounds that a query leaves open; no bounds without a profile that shows anybody.
 
     `measures` is the number of equal parts into which the charge is split. At most `events_max` events in a cell are
     proposed.
     """
+    table, keys = query.table, query.keys
     if table.profile is None:
         return Proposal()
     reachable = math.prod(key.size for key in keys if not key.column.of_person)
@@ -174,9 +168,9 @@ def events_lost(table: Table, most: int) -> float | None:
     return None if numbers is None or not numbers.bins else numbers.lost(most)
 
 
-def counts_persons(query: nodes.Query) -> bool:
+def counts_persons(query: BoundQuery) -> bool:
     """Return True if a query counts only persons, so that events per cell do not matter."""
-    return all(registry.of(one).of_persons(one) for _, one in query.select)
+    return all(registry.of(one.node).of_persons(one.node) for one in query.select)
 
 
 def _cells(table: Table, profile: TableProfile, keys: Sequence[CellKey], reachable: int) -> Numbers:

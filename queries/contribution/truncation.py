@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING
 
 from queries.binding import predicates
 from queries.contribution import proposal
-from queries.language import nodes
 from queries.plan import Counted
 
 if TYPE_CHECKING:
@@ -149,17 +148,15 @@ def _built(plan: Plan, output: Output) -> Iterator[Cut]:
     """Yield the cuts of the per-person values that a statistic depends on."""
     if plan.built is None:
         return
-    assert isinstance(plan.query.source, nodes.PerPerson)
-    asked = {name for name, value in plan.query.source.values if value.bounds is not None}
     used = _columns(plan, output)
     for value in plan.built.values:
         if value.column.name in used:
-            cut = _of_value(plan, value, asked=value.column.name in asked)
+            cut = _of_value(plan, value)
             if cut is not None:
                 yield cut
 
 
-def _of_value(plan: Plan, value: BuiltValue, *, asked: bool) -> Cut | None:
+def _of_value(plan: Plan, value: BuiltValue) -> Cut | None:
     assert plan.built is not None
     column, events = value.column, plan.built.events
     loss = None
@@ -174,7 +171,7 @@ def _of_value(plan: Plan, value: BuiltValue, *, asked: bool) -> Cut | None:
             if events.one_row_per_person and _holds_all(value):
                 return None
         case "days_to":
-            if not asked:  # up to the most days that are possible, or that the question is about
+            if not value.bounded:  # up to the most days that are possible, or that the question is about
                 return None
         case "mean" | "min" | "max" | "first" | "last":
             if _holds_all(value):
@@ -183,7 +180,7 @@ def _of_value(plan: Plan, value: BuiltValue, *, asked: bool) -> Cut | None:
             return None
     low, high = column.value(column.low), column.value(column.high)
     words = f"{column.name} of each person is clamped to [{low:,}, {high:,}]"
-    return Cut(words, _chosen(asked=asked, loss=loss), loss, of_values=value.word != "count" and asked)
+    return Cut(words, _chosen(asked=value.bounded, loss=loss), loss, of_values=value.word != "count" and value.bounded)
 
 
 def _holds_all(value: BuiltValue) -> bool:

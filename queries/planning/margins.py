@@ -20,6 +20,7 @@ from queries.statistics import registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from queries.binding.bound import BoundStatistic
     from queries.language import nodes
     from queries.plan import Output
 
@@ -29,9 +30,9 @@ TARGETS_MAX = 32  # each takes some tenths of a second to plan
 MOST_NANO = {"epsilon": EPSILON_MAX * NANO, "rho": EPSILON_MAX**2 // 2 * NANO}
 
 
-def targets(query: nodes.Query, margins: nodes.Margins) -> dict[str, nodes.Target]:
+def targets(select: Sequence[BoundStatistic], margins: nodes.Margins) -> dict[str, nodes.Target]:
     """Return what is asked of the statistics by name. Raises InvalidQuery where one cannot have such a margin."""
-    statistics = dict(query.select)
+    statistics = {one.name: one.node for one in select}
     if len(margins.targets) > TARGETS_MAX:
         raise InvalidQuery("/privacy/margin", f"names {len(margins.targets)} statistics; at most {TARGETS_MAX} may be")
     for name, target in margins.targets:

@@ -29,13 +29,11 @@ from queries.planning.noise import SUM_MAX, Drafted, Terms, kinds_of
 from queries.statistics import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from queries.binding.bound import BoundQuery
     from queries.catalog.schema import Dataset
     from queries.language import nodes
     from queries.mechanisms import Threshold
-    from queries.plan import Draft, Output
+    from queries.plan import Output
     from queries.planning.noise import Noise
 
 
@@ -103,7 +101,7 @@ def choose_bounds(sketch: Sketch) -> Sketch:
     proposal = Proposal()
     if query.table.profile is not None and query.undeclared is None:
         proposal = _proposal(query, sketch.privacy)
-    cells_per_person, events_per_cell, notes = bounds.bounds(query.query, query.table, query.keys, proposal)
+    cells_per_person, events_per_cell, notes = bounds.bounds(query, proposal)
     return replace(
         sketch, cells_per_person=cells_per_person, events_per_cell=events_per_cell, notes=(*sketch.notes, *notes)
     )
@@ -117,20 +115,20 @@ def _proposal(query: BoundQuery, privacy: nodes.Privacy) -> Proposal:
     # A noisy profile may make wide bounds look best. None are proposed whose sums do not fit into 64 bits.
     most = query.dataset.persons_max * max(draft.largest for drafts in of_one_event for draft in drafts)
     events_max = max(1, (SUM_MAX - 1) // max(1, most))
-    return propose(query.query, query.table, query.keys, privacy, parts, events_max=events_max)
+    return propose(query, privacy, parts, events_max=events_max)
 
 
 def draft_measures(sketch: Sketch) -> Sketch:
-    """Draft the vectors of numbers that each statistic needs: how much one person changes a cell, and their weights."""
-    privacy = sketch.privacy
-    targets = {} if privacy.margins is None else margins.targets(sketch.query.query, privacy.margins)
-
-    def drafted(name: str, node: nodes.Statistic, drafts: Sequence[Draft]) -> Drafted:
-        weight = allocation.weigh(node, drafts, sketch.events_per_cell, privacy.currency)
-        return Drafted(name, node, tuple(drafts), weight, targets.get(name))
-
+    """Draft the vectors of numbers that the statistics are made of, and weigh them for the split of the charge."""
+    privacy, select, events = sketch.privacy, sketch.query.select, sketch.events_per_cell
+    targets = {} if privacy.margins is None else margins.targets(select, privacy.margins)
+    every = [registry.drafts(one, events) for one in select]
+    weights = [
+        allocation.weigh(one.node, drafts, events, privacy.currency) for one, drafts in zip(select, every, strict=True)
+    ]
     statistics = tuple(
-        drafted(one.name, one.node, registry.drafts(one, sketch.events_per_cell)) for one in sketch.query.select
+        Drafted(one.name, one.node, drafts, weight, targets.get(one.name))
+        for one, drafts, weight in zip(select, every, weights, strict=True)
     )
     return replace(sketch, statistics=statistics)
 
