@@ -195,7 +195,7 @@ def dictionary(table: str, column: Column) -> str:
 
 
 def _look_up(cursor: duckdb.DuckDBPyConnection, table: Table, name: str, texts: Sequence[str]) -> list[int]:
-    """Return as many different codes as there are texts: a text's own, or one that nobody has.
+    """Return as many different codes as there are texts: a text's own code, or one that is not in use.
 
     Texts are compared as texts, in one query whose work is the same whatever it finds. They reach the engine as a bound
     parameter, which no parser reads.

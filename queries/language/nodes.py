@@ -1,6 +1,6 @@
 """The query tree: what a researcher asks, frozen, in the words they used.
 
-JSON and SQL are two spellings of this tree. It says nothing of the data or of privacy: `plan.py` binds it to a
+JSON and SQL are two spellings of this tree. It knows nothing of data or of privacy; `queries/binding` binds it to a
 catalog. Its shape mirrors the JSON form one to one, so that a place in the tree is a JSON pointer.
 """
 

@@ -1,6 +1,6 @@
-"""May this study ask this? A protocol is an allow-list: what it does not name is refused.
+"""Whether a study may ask a query. A protocol is an allow-list: what it does not name is refused.
 
-It depends on the query and the protocol alone, so a refusal reveals nothing and costs nothing.
+The decision depends on the query and the protocol alone, so a refusal reveals nothing and costs nothing.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ NANO = 10**9
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a study may ask; None allows everything the catalog has. `epsilon_nano_max` bounds one query.
+    """What a study may ask. None allows everything in the catalog. `epsilon_nano_max` bounds one query.
 
     `templates` are the only queries that may be asked (strict mode). `margin_min` is the least margin at 95% that a
-    count may have in an answer: none is to be more exact.
+    count may have in an answer.
     """
 
     tables: frozenset[str] | None = None
@@ -43,8 +43,8 @@ class Protocol:
 def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol, *others: nodes.Query) -> Protocol:
     """Raise OutsideProtocol with the place of the first thing that the protocol does not include.
 
-    Returns the protocol as it holds for this query: a template may allow it less than others. `others` are further
-    ways to write the query, which a template may have been written in.
+    Returns the protocol as it applies to this query, because a template may allow less than the protocol. `others` are
+    other spellings of the query; a template may match any of them.
     """
     if protocol.templates is not None:
         forms = tuple(map(json_writing.to_json, dict.fromkeys((*others, query))))
@@ -65,14 +65,14 @@ def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol, *other
         return protocol
     if privacy.epsilon_nano is not None and privacy.epsilon_nano > protocol.epsilon_nano_max:
         raise OutsideProtocol("/privacy/epsilon", "is more than the study's protocol allows for one query")
-    # Of rho as much as pure DP of the largest epsilon costs: epsilon^2 / 2.
+    # The most rho is what pure DP of the largest epsilon costs: epsilon^2 / 2.
     if privacy.rho_nano is not None and 2 * privacy.rho_nano * NANO > protocol.epsilon_nano_max**2:
         raise OutsideProtocol("/privacy/rho", "is more than the study's protocol allows for one query")
     return protocol
 
 
 def check_cost(cost: Cost, privacy: nodes.Privacy, protocol: Protocol) -> None:
-    """Raise OutsideProtocol if the margins asked for cost more than one query may: what they cost, only a plan says."""
+    """Raise OutsideProtocol if the margins asked for cost more than one query may. Their cost is known from a plan."""
     if privacy.margins is None or protocol.epsilon_nano_max is None:
         return
     most = Fraction(protocol.epsilon_nano_max, NANO)
@@ -87,7 +87,7 @@ def check_cost(cost: Cost, privacy: nodes.Privacy, protocol: Protocol) -> None:
 
 
 def check_margins(outputs: Iterable[Output], protocol: Protocol) -> None:
-    """Raise OutsideProtocol if a count would be more exact than the protocol allows: only a plan says how exact."""
+    """Raise OutsideProtocol if a count would be more exact than the protocol allows, as known from a plan."""
     if protocol.margin_min is None:
         return
     for output in outputs:
