@@ -31,7 +31,7 @@ NOBODY = -1
 
 
 class Engine(Protocol):
-    """What is needed of an engine (`engines/`)."""
+    """What the profile needs of an engine (`queries/execution/duckdb.py`)."""
 
     def ranges(self) -> list[range]:
         """Return ranges of persons that together hold everybody."""
