@@ -132,7 +132,6 @@ def test_a_burst_of_refusals_is_told_with_the_users_name(place: Place) -> None:
         assert place.client("ben").post("/studies/flu/estimates", ask(PATIENTS)).status == 404, number
     (alert,) = told(place)
     assert (alert["kind"], alert["study"], alert["about"]) == ("refusals", "flu", "ben")
-    assert alert["summary"] == "a user of the role researcher was refused 20 times within 10 minutes under study flu"
     (entry,) = entries(place.home, "alert.refusals")
     assert "ben" not in json.dumps(entry)
 
@@ -209,7 +208,6 @@ def test_a_flood_of_wrong_tokens_is_a_few_entries(place: Place) -> None:
         assert len(found) == 6
         assert found[-1]["facts"]["count"] == 246  # 195 and 50 that were held back, and the one that wrote it
         assert found[-1]["facts"]["from"] <= found[-1]["facts"]["to"]
-        assert found[-1]["summary"] == "246 wrong or revoked tokens were sent"
         # The rest comes with the next good token once the minute is over, and at the end.
         assert place.client("ada").get("/me").status == 200
         assert len(entries(place.home, "sign-in.fail")) == 6
