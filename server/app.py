@@ -23,6 +23,7 @@ from server.web import problems
 from server.web.bodies import BODY_BYTES_MAX
 
 if TYPE_CHECKING:
+    from server.runtime.services import Services
     from server.runtime.settings import Settings
 
 PREFIX = "/api/v1"
@@ -58,7 +59,26 @@ class _Api(Api):
 
 
 def create_app(settings: Settings) -> Flask:
-    """Return the application. Opens the ledger, compiles the kernel, loads the noise, and registers the routes."""
+    """Return the application over a home."""
+    services = opened(settings)
+    app = with_routes()
+    app.extensions["rowless"] = services
+    return app
+
+
+def opened(settings: Settings) -> Services:
+    """Open the ledger, compile the kernel, load the noise, and learn this machine's rates where slots need them."""
+    services = open_services(settings)
+    kernel.warm()
+    partition_selection.warm()
+    mechanisms.warm()
+    if settings.slot_ms:  # after warming, because a cold machine would measure too slow
+        services = replace(services, rates=rates.of_home(settings.home, settings.memory_limit))
+    return services
+
+
+def with_routes() -> Flask:
+    """Return an application with its routes, which has no services to answer from yet."""
     app = Flask("rowless", static_folder=None)
     app.config.update(
         API_TITLE="Rowless",
@@ -69,13 +89,6 @@ def create_app(settings: Settings) -> Flask:
         MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
     )
     app.json = _Json(app)
-    opened = open_services(settings)
-    kernel.warm()
-    partition_selection.warm()
-    mechanisms.warm()
-    if settings.slot_ms:  # after warming, because a cold machine would measure too slow
-        opened = replace(opened, rates=rates.of_home(settings.home, settings.memory_limit))
-    app.extensions["rowless"] = opened
     problems.register(app)
     api: Any = _Api(app, spec_kwargs={"info": {"description": "Statistics of data that must not be seen."}})
     openapi.describe(api)

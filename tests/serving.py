@@ -28,7 +28,7 @@ from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Recount
 from queries.catalog.manifest import read_manifest
 from queries.execution.scan_time import Rates
-from server.app import create_app
+from server.app import opened, with_routes
 from server.demo.setup import MANIFEST
 from server.runtime import rates
 from server.runtime.services import create_home, open_services
@@ -388,16 +388,26 @@ class Place:
         return open_study(self.client("admin"), self.client("dora"), name, dataset, **terms)
 
 
+_closed: list[Flask] = []
+
+
 @contextmanager
 def application(home: Home, **settings: str) -> Iterator[Place]:
-    """Open an application over a home; with a slot, on a machine that takes no time, so that slots have their least length."""
+    """Open an application over a home; with a slot, on a machine that takes no time, so that slots have their least length.
+
+    Routes are the same over every home, and to describe them takes a tenth of a second: an application that another
+    test has closed is used again.
+    """
     if settings.get("slot_ms", "0") != "0" and not (home.path / rates.FILE).exists():
         rates.keep(home.path, Rates(0, 0, 0, 0, 0, 0))
-    app = create_app(home.settings(**settings))
+    services = opened(home.settings(**settings))
+    app = _closed.pop() if _closed else with_routes()
+    app.extensions["rowless"] = services
     try:
         yield Place(home, app)
     finally:
         app.extensions["rowless"].close()
+        _closed.append(app)
 
 
 def through_app(app: Flask) -> Send:
