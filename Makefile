@@ -46,7 +46,7 @@ types: .venv/installed-test ## mypy --strict
 	$(BIN)/mypy
 
 audit: .venv/installed-test ## the heavier statistics: the noise, coverage, and neighbours through the engine
-	$(BIN)/python -m pytest --audit tests/privacy tests/queries/execution/test_pathways.py
+	$(BIN)/python -m pytest --audit tests/privacy tests/queries/execution/test_pathways.py tests/journeys/test_faults.py
 
 bench: .venv/installed-test ## speed and memory beside plain DuckDB, on 10 million events; long ledgers and audit logs; bounds and accuracy
 	$(BIN)/python -m benchmarks.queries

@@ -1,4 +1,4 @@
-"""Sudden death at each point of a query's journey, on both databases, twenty times each.
+"""Sudden death at each point of a query's journey, on both databases, six times each, and twenty in an audit.
 
 Whatever the point: no release without its charge, no second charge on a retry, no gap in the audit log, and the answer
 that was stored is the one that stays.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.postgres import Postgres
     from tests.serving import Client, Home, Reply, Server
 
-TIMES = 20
+TIMES, TIMES_OF_AN_AUDIT = 6, 20  # each point is deterministic: half of the turns have a key, and half have none
 EPSILON_NANO = 10_000_000
 
 
@@ -52,13 +52,14 @@ def ask_the_doomed(client: Client, study: str, turn: int, **headers: str) -> Rep
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_sudden_death(server: Server, point: str) -> None:
+def test_sudden_death(server: Server, point: str, pytestconfig: pytest.Config) -> None:
     """Killed at a point, the server leaves whole steps; the retry is charged no second time and answered."""
+    times = TIMES_OF_AN_AUDIT if pytestconfig.getoption("--audit") else TIMES
     home, ada = server.home, server.client("ada")
     charged, stored = point != "reserving", point == "settled"
     taken = home.used_nano("dataset", "clinic")
     server.open_study(point, "clinic", epsilon=9.0)
-    for turn in range(TIMES):
+    for turn in range(times):
         (home.path / "doom").write_text(point)
         key = {"Idempotency_Key": f"turn-{turn}"} if turn % 2 else {}
         before = home.last_entry()
@@ -80,8 +81,8 @@ def test_sudden_death(server: Server, point: str) -> None:
         assert once_more["replayed"]
         assert once_more["rows"] == again.json()["rows"]
         assert set(died_with) <= set(releases(home, point))
-    assert len(releases(home, point)) == TIMES
-    assert home.rows("SELECT count(*) FROM charges WHERE kind = 'settle' AND study = ?", point) == [(TIMES,)]
+    assert len(releases(home, point)) == times
+    assert home.rows("SELECT count(*) FROM charges WHERE kind = 'settle' AND study = ?", point) == [(times,)]
     home.assert_sound()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -244,16 +245,18 @@ def test_hostile_texts_in_queries(server: Server) -> None:
     """No hostile text in any place of a query is a server error, charges anything, or reaches the engine.
 
     It is refused before a word of it goes to the ledger, so that which database this is makes no difference: with
-    PostgreSQL, which is asked for the token and the study all the same, each third text is tried.
+    PostgreSQL, which is asked for the token and the study all the same, each third text is tried. A place gets each
+    third text, and the next place the next ones: texts of one kind stand together, so that each kind comes everywhere.
     """
     before, ada = state(server.home), server.client("ada")
     texts = HOSTILE if server.home.database is None else [*HOSTILE[::3], "\x00", "\udfff"]
     count = 0
-    for text in texts:
-        for study, body in ways_into_a_query(text):
+    for number, text in enumerate(texts):
+        first, step = (number % 3, 3) if text in HOSTILE else (0, 1)
+        for study, body in itertools.islice(ways_into_a_query(text), first, None, step):
             survived(ada.post(f"/studies/{study}/queries", body), body)
             count += 1
-    assert count > 4_000 / (1 if texts is HOSTILE else 3)
+    assert count > 1_400 / (1 if texts is HOSTILE else 3)
     assert state(server.home) == before
 
 
@@ -322,9 +325,13 @@ def everywhere_else(client: Client, text: str) -> Iterator[Reply]:
 
 
 def test_hostile_texts_in_paths_and_filters(server: Server) -> None:
-    """No hostile text in a path, a filter or a cursor is a server error or changes anything but the audit log."""
+    """No hostile text in a path, a filter or a cursor is a server error or changes anything but the audit log.
+
+    With PostgreSQL each third text is tried, and the one that it alone refuses.
+    """
     before = state(server.home)
-    short = [text for text in HOSTILE if len(quote(text)) < 4_000]
+    texts = HOSTILE if server.home.database is None else [*HOSTILE[::3], "\x00"]
+    short = [text for text in texts if len(quote(text)) < 4_000]
     for text in short:
         for name in ("ada", "admin", "dora"):
             for reply in everywhere_else(server.client(name), text):
