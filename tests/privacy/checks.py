@@ -93,14 +93,13 @@ def undercharged(planned: Plan) -> list[Measure]:
 def random_events(random: np.random.Generator, persons: int, most_events: int) -> list[Event]:
     """Return events of some persons, rich in nulls, in values at the bounds and in duplicates."""
     events: list[Event] = []
+    last = np.array([largest_code(TABLE.columns[name]) for name in COLUMNS])
+    of_person = [TABLE.columns[name].of_person for name in COLUMNS]
     for person in range(persons):
-        own = [int(random.integers(0, largest_code(TABLE.columns[name]) + 1)) for name in COLUMNS]
-        for _ in range(int(random.integers(0, most_events + 1))):
-            codes = []
-            for name, attribute in zip(COLUMNS, own, strict=True):
-                last = largest_code(TABLE.columns[name])
-                choices = (0, 1, last, int(random.integers(0, last + 1)))
-                codes.append(attribute if TABLE.columns[name].of_person else choices[int(random.integers(0, 4))])
+        own = random.integers(0, last + 1)
+        shape = int(random.integers(0, most_events + 1)), len(COLUMNS)
+        chosen = np.choose(random.integers(0, 4, shape), (0, 1, last, random.integers(0, last + 1, shape)))
+        for codes in np.where(of_person, own, chosen).tolist():
             event = Event(person, tuple(codes))
             events += [event] * (2 if random.random() < 0.1 else 1)
     return events

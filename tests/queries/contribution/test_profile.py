@@ -93,12 +93,12 @@ def planned(epsilon_nano: int = NANO) -> Plan:
 
 def random_events(random: np.random.Generator, persons: int, most: int) -> list[Event]:
     """Return events of persons in order, of whom some have none, with many nulls and repeated values."""
-    events = []
+    most_of = {name: min(4, COLUMNS[name].size) for name in KEYED} | {"age": 31, "day": COLUMNS["day"].size}
+    events: list[Event] = []
     for person in range(persons):
-        for _ in range(int(random.integers(0, most + 1))):
-            codes = {name: int(random.integers(0, min(4, COLUMNS[name].size) + 1)) for name in KEYED}
-            codes["age"], codes["day"] = int(random.integers(0, 32)), int(random.integers(0, COLUMNS["day"].size + 1))
-            events.append((person, codes))
+        shape = int(random.integers(0, most + 1)), len(most_of)
+        drawn = random.integers(0, np.array(list(most_of.values())) + 1, shape)
+        events += [(person, dict(zip(most_of, codes, strict=True))) for codes in drawn.tolist()]
     return events
 
 
