@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from server.cli.main import main
 from server.errors import SettingsError
 from server.runtime.settings import SETTINGS, Settings, load_settings
 from server.webhook import Address
+from tests import processes
 from tests.serving import ROOT, environment
 
 SECRET = "whsec_" + "A" * 32  # 24 bytes of 0
@@ -181,15 +180,7 @@ def test_a_wrong_value_names_its_setting_and_the_reason(name: str, value: str) -
 def test_a_wrong_value_stops_the_start() -> None:
     """`rowless serve` and other commands with a wrong value end with exit code 1, its name and the reason."""
     for command in (["serve"], ["doctor"], ["demo"]):
-        ended = subprocess.run(
-            [sys.executable, "-m", "server.cli", *command],
-            env=environment(ROWLESS_PORT="http"),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        ended = processes.run("server.cli", *command, variables=environment(ROWLESS_PORT="http"))
         assert ended.returncode == 1
         assert "ROWLESS_PORT: must be a whole number from 1 to 65535 (it is 'http')" in ended.stderr
         assert "Traceback" not in ended.stderr
@@ -199,15 +190,8 @@ def test_a_wrong_value_stops_the_start() -> None:
 @pytest.mark.parametrize("url", ["nonsense", "oracle9://h/d", "sqlite:///no/such/folder/ledger.sqlite"])
 def test_an_unusable_database_stops_the_start(tmp_path: Path, url: str) -> None:
     """A database address that cannot be used stops the start with the setting's name, and no traceback."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "server.cli", "serve"],
-        env=environment(ROWLESS_HOME=str(tmp_path), ROWLESS_DATABASE_URL=url),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    variables = environment(ROWLESS_HOME=str(tmp_path), ROWLESS_DATABASE_URL=url)
+    ended = processes.run("server.cli", "serve", variables=variables)
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "ROWLESS_DATABASE_URL" in ended.stderr
