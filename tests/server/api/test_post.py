@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from tests.serving import Client, Place
 
 ALL = ["round", "clamp", "consistent"]
-# Of single years of age under a small epsilon, some of the noisy counts are negative.
-SMALL = ask({**PATIENTS, "cost": {"mean": "cost"}}, 0.1, group_by=["age"], bounds={"cells_per_person": 1})
+# Under so small an epsilon about half of the noisy counts of single years of age are negative.
+SMALL = ask({**PATIENTS, "cost": {"mean": "cost"}}, 0.02, group_by=["age"], bounds={"cells_per_person": 1})
 PARTS = ask(
     {
         "rows": {"count": "events"},
@@ -93,7 +93,7 @@ def test_a_key_ties_a_retry_whatever_its_post(place: Place, ada: Client) -> None
 def test_a_post_in_sql(place: Place, ada: Client) -> None:
     """It stands beside the SQL as it stands beside a query, and both are one question."""
     text = "SELECT age, COUNT(DISTINCT person) AS patients, AVG(cost) AS cost FROM years GROUP BY age"
-    body = {"sql": text, "bounds": {"cells_per_person": 1}, "privacy": {"epsilon": 0.1}}
+    body = {"sql": text, "bounds": {"cells_per_person": 1}, "privacy": {"epsilon": 0.02}}
     said = release(ada, body, "clamp")
     assert min(row["patients"]["value"] for row in said["rows"]) == 0
     again = release(ada, SMALL)
@@ -113,7 +113,9 @@ def test_parts_add_up_to_their_counts(place: Place, ada: Client) -> None:
         assert all(isinstance(number, int) and number >= 0 for number in bins)
         changed += row["rows"]["value"] != before["rows"]["value"]
         assert (row["rows"]["low"], row["rows"]["high"]) == (before["rows"]["low"], before["rows"]["high"])
-        assert abs(row["rows"]["value"] - before["rows"]["value"]) < 60
+        # By no more than noise explains: of 720 such differences the mean was 11 and the largest 58, and their tail is
+        # exponential, so that one in 10^9 passes 250.
+        assert abs(row["rows"]["value"] - before["rows"]["value"]) < 250
         assert row["children"]["raw"] == before["children"]["raw"]
         assert row["children"]["value"] == pytest.approx(before["children"]["value"], abs=0.05)
         assert released(row["visits"]) == before["visits"]
