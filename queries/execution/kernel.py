@@ -6,8 +6,8 @@ They are a fair sample, because the store keeps a person's events in random orde
 that person's events alone, and the planner's sensitivities rest on this.
 
 The stream must be ordered by person, and hold only the persons of its range. A stream that does not is refused before
-it is added up (`contribution/person_order.py`). All sums are exact 64-bit integers; they do not depend on batches,
-threads or the order of persons. Therefore ranges of persons may be streamed at once, and their cells added.
+it is added up (`queries/contribution/person_order.py`). All sums are exact 64-bit integers; they do not depend on
+batches, threads or the order of persons. Therefore ranges of persons may be streamed at once, and their cells added.
 
 The loops are compiled by Numba and release the GIL. Each is specialised for the integer types of the store.
 """

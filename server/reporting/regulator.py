@@ -109,11 +109,11 @@ def _decided(document: dict[str, Any]) -> str:
 
 def approvals(document: dict[str, Any]) -> list[str]:
     """Return what DPOs approved, who approved it and when, and which studies have terms that wait for approval."""
-    said = [_approval(act) for act in document["history"] if act["approval"]]
+    found = [_approval(act) for act in document["history"] if act["approval"]]
     states = {one["id"]: one["state"] for one in document["studies"]}
     approved = dict.fromkeys(act["study"] for act in document["history"] if act["approval"])
     waiting = [study for study in approved if states.get(study) == "draft"]
-    return [*said, *(f"the terms of {study} were changed later and wait for approval" for study in waiting)]
+    return [*found, *(f"the terms of {study} were changed later and wait for approval" for study in waiting)]
 
 
 def _approval(act: dict[str, Any]) -> str:
@@ -142,23 +142,23 @@ def _limits_of_use(document: dict[str, Any]) -> str:
 
 def limits_of_use(protocol: dict[str, Any]) -> list[str]:
     """Return what a protocol allows, in one phrase for each of its parts."""
-    said = [
+    found = [
         f"{name}: {', '.join(protocol[name]) or 'none'}"
         for name in ("tables", "columns", "statistics")
         if name in protocol
     ]
     if "max_epsilon" in protocol:
-        said.append(f"at most epsilon {protocol['max_epsilon']:.15g} for one query")
+        found.append(f"at most epsilon {protocol['max_epsilon']:.15g} for one query")
     if "min_margin" in protocol:
-        said.append(f"no count with a margin (at 95%) below {float(protocol['min_margin']):.15g}")
+        found.append(f"no count with a margin (at 95%) below {float(protocol['min_margin']):.15g}")
     if "templates" in protocol:
         named = ", ".join(
             one["name"] + (f" (at most epsilon {one['max_epsilon']:.15g})" if "max_epsilon" in one else "")
             for one in protocol["templates"]
         )
         strict = protocol.get("strict", False)
-        said.append(f"{'only these templates' if strict else 'templates, as suggestions'}: {named or 'none'}")
-    return said
+        found.append(f"{'only these templates' if strict else 'templates, as suggestions'}: {named or 'none'}")
+    return found
 
 
 def _checked(document: dict[str, Any]) -> str:

@@ -107,12 +107,12 @@ def _recount(transaction: sa.Connection) -> Check:
             found += [f"entry {position}: {what}" for what in (*recount.read(entry), *conduct.read(entry))]
         except (ValueError, AttributeError):
             return Check("recount", False, f"entry {position} is not a valid entry")
-    told = {owner: (one.epsilon, one.rho, one.delta, one.unbounded) for owner, one in recount.accounts.items()}
+    recounted = {owner: (one.epsilon, one.rho, one.delta, one.unbounded) for owner, one in recount.accounts.items()}
     kept = accounts.used(transaction)
     found += [
-        f"{' '.join(owner)}: the log adds up to {told.get(owner)}, the account has {kept.get(owner)}"
-        for owner in sorted(told.keys() | kept.keys())
-        if told.get(owner) != kept.get(owner)
+        f"{' '.join(owner)}: the log adds up to {recounted.get(owner)}, the account has {kept.get(owner)}"
+        for owner in sorted(recounted.keys() | kept.keys())
+        if recounted.get(owner) != kept.get(owner)
     ]
     return Check(
         "recount",
@@ -129,8 +129,8 @@ def _open_charges(transaction: sa.Connection) -> Check:
 def _overruns(transaction: sa.Connection) -> Check:
     since = (dt.datetime.now(dt.UTC) - dt.timedelta(days=OVERRUN_DAYS)).date().isoformat()
     found = overruns.counts(transaction, since)
-    said = ", ".join(f"{count} of {dataset}" for dataset, count in found.items()) or "none"
-    return Check("slots", True, f"scans that ended after their first slot in the last {OVERRUN_DAYS} days: {said}")
+    counts = ", ".join(f"{count} of {dataset}" for dataset, count in found.items()) or "none"
+    return Check("slots", True, f"scans that ended after their first slot in the last {OVERRUN_DAYS} days: {counts}")
 
 
 def _stores(settings: Settings, transaction: sa.Connection) -> Iterator[Check]:

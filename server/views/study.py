@@ -48,9 +48,9 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
     }
 
 
-def noted(said: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+def noted(reply: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
     """Return a reply, with `notes` on numbers of the request that were rounded down if there are any."""
-    return {**said, "notes": list(notes)} if notes else said
+    return {**reply, "notes": list(notes)} if notes else reply
 
 
 def _shown_limits(kept: Mapping[str, Any]) -> dict[str, Any]:

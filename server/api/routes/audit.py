@@ -69,9 +69,9 @@ def show_checkpoint() -> Any:
     note = _signed()
     if csv.wanted(request, NOTE) == NOTE:
         return Response(note, content_type=f"{NOTE}; charset=utf-8")
-    said = checkpoint.read(note)
+    signed = checkpoint.read(note)
     key = custody.key_in_force(services().database, services().settings.key_path)
-    return {"origin": said.origin, "size": said.size, "root": said.root.hex(), "note": note, "key": key}
+    return {"origin": signed.origin, "size": signed.size, "root": signed.root.hex(), "note": note, "key": key}
 
 
 @blueprint.route("/audit/proofs/inclusion")
