@@ -535,6 +535,7 @@ EVERY_STATISTIC: dict[str, dict[str, Any]] = {  # over `years`
     "spread": {"stddev": "visits", "where": ADULT},
     "median": {"quantile": "visits", "at": 0.5},
     "quartiles": {"quantile": "visits", "at": [0.25, 0.5, 0.75], "bounds": [0, 50], "where": ADULT},
+    "range": {"iqr": "visits", "bounds": [0, 50]},
     "ages": {"histogram": "age", "bins": [0, 18, 40, 65]},
     "health": {"histogram": "health", "where": ADULT},
     "often": {"top": "site", "k": 3},

@@ -218,6 +218,14 @@ class Quantile(Filtered):
 
 
 @dataclass(frozen=True)
+class Iqr(Filtered):
+    """The interquartile range of a column: how far its quartiles lie apart, each value clamped to the bounds."""
+
+    column: str
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Histogram(Filtered):
     """How many events fall into each bin [edges[i], edges[i+1]) of a column, or have each of its declared values."""
 
@@ -254,7 +262,9 @@ class Proportion:
     of: str = "events"  # or "persons"
 
 
-Function = Count | Sum | Mean | Variance | Stddev | Quantile | Histogram | Top | Covariance | Correlation | Survival
+Function = (
+    Count | Sum | Mean | Variance | Stddev | Quantile | Iqr | Histogram | Top | Covariance | Correlation | Survival
+)
 Statistic = Function | Proportion
 
 
@@ -378,7 +388,7 @@ def columns_of(statistic: Statistic) -> tuple[str, ...]:
             return ()
         case Covariance(columns) | Correlation(columns):
             return columns
-        case Sum(column) | Mean(column) | Variance(column) | Stddev(column) | Quantile(column):
+        case Sum(column) | Mean(column) | Variance(column) | Stddev(column) | Quantile(column) | Iqr(column):
             return (column,)
         case Histogram(column) | Top(column) | Survival(column):
             return (column,)

@@ -11,8 +11,8 @@ The kernel lets at most `most` of a person's events count in a cell. Each of the
 
 Therefore one person moves the numbers of one cell by at most `largest` = most * the most that one event adds, all bins
 of the cell together. A search joins the bins of a cell to fewer ones: their sums move by no more together. A count of
-persons moves by 1, also when it is split, because each person is on one side. `noise.py` makes the
-sensitivity of the whole vector of it.
+persons moves by 1, also when it is split, because each person is on one side. `queries/planning/noise.py` derives the
+sensitivity of the whole vector from it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from sqlglot import exp
@@ -30,7 +31,55 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
 
 
-class Quantile(RankMargin[nodes.Quantile]):
+R = TypeVar("R", bound=nodes.Quantile | nodes.Iqr)
+
+
+class Ranked(RankMargin[R]):
+    """What is read from one search for some shares of a column's values."""
+
+    @abstractmethod
+    def shares(self, node: R) -> tuple[float, ...]:
+        """Return the shares that are searched."""
+
+    @abstractmethod
+    def confidence_of_each(self, node: R, confidence: float) -> float:
+        """Return the confidence of the interval of each share, for one of the result as it is asked for."""
+
+    def bind(self, name: str, node: R, scope: Scope) -> BoundStatistic:
+        """Return the column, its clamping bounds and the leaves of the search."""
+        x = self.operand(name, node.column, node.bounds, scope)
+        scope.require_room(min(quantiles.BINS, x.high - x.low + 1), self.place(name))
+        return BoundStatistic(name, node, (x,), within=quantiles.leaves(x.column, x.low, x.high, scope.room))
+
+    def drafts(self, bound: BoundStatistic, node: R, events: int) -> tuple[Draft, ...]:
+        """Return the leaves, to be searched."""
+        (x,) = bound.operands
+        assert bound.within is not None
+        return (drafts.search(events, x, bound.within, self.shares(node)),)
+
+    def rank_margin(self, output: Output, confidence: float) -> float:
+        """Return by how many events the least exact of the shares may be off."""
+        node, measure = self.asked(output), output.measures[0]
+        each = self.confidence_of_each(node, confidence)
+        bins = _search(measure).bins
+        worst = (quantiles.rank_noise(bins, share, measure.mechanism, each).max() for share in self.shares(node))
+        return float(max(worst))
+
+    def is_view_of_total(self, output: Output) -> bool:  # noqa: ARG002
+        """Return False: its numbers are values."""
+        return False
+
+    def group_needed(self, output: Output, group: Group, confidence: float) -> str:  # noqa: ARG002
+        """Return the size of which the events that it may be off by are under 5%."""
+        needed = words.at_least(2 * TENTH * self.rank_margin(output, confidence))
+        return f"A group needs {needed} events for that to be under 5% of them."
+
+    def about_range(self, output: Output) -> str | None:  # noqa: ARG002
+        """Return None: the range makes finer or coarser leaves, not more noise."""
+        return None
+
+
+class Quantile(Ranked[nodes.Quantile]):
     """The values below which some shares of a column's values lie."""
 
     node = nodes.Quantile
@@ -72,21 +121,17 @@ class Quantile(RankMargin[nodes.Quantile]):
         at = calls.array(node.at) if node.listed else exp.convert(node.at[0])
         return exp.PercentileCont(this=written.clamped(node.column, node.bounds), expression=at)
 
-    def bind(self, name: str, node: nodes.Quantile, scope: Scope) -> BoundStatistic:
-        """Return the column, its clamping bounds and the leaves of the search."""
-        x = self.operand(name, node.column, node.bounds, scope)
-        scope.require_room(min(quantiles.BINS, x.high - x.low + 1), self.place(name))
-        return BoundStatistic(name, node, (x,), within=quantiles.leaves(x.column, x.low, x.high, scope.room))
+    def shares(self, node: nodes.Quantile) -> tuple[float, ...]:
+        """Return the shares that are asked for."""
+        return node.at
+
+    def confidence_of_each(self, node: nodes.Quantile, confidence: float) -> float:  # noqa: ARG002
+        """Return the confidence itself: each quantile has an interval of its own."""
+        return confidence
 
     def parameters(self, node: nodes.Quantile) -> dict[str, object]:
         """Return the shares, and whether the answer has a list."""
         return {"at": node.at, "listed": node.listed}
-
-    def drafts(self, bound: BoundStatistic, node: nodes.Quantile, events: int) -> tuple[Draft, ...]:
-        """Return the leaves, to be searched."""
-        (x,) = bound.operands
-        assert bound.within is not None
-        return (drafts.search(events, x, bound.within, node.at),)
 
     def influences(self, node: nodes.Quantile, measured: Sequence[Draft], events: int) -> list[Fraction]:
         """Return what moves the share that is the least exact."""
@@ -107,26 +152,9 @@ class Quantile(RankMargin[nodes.Quantile]):
             for cell in zip(*found, strict=True)
         ]
 
-    def rank_margin(self, output: Output, confidence: float) -> float:
-        """Return by how many events the least exact of the quantiles may be off."""
-        return max(rank_margin(output.measures[0], share, confidence) for share in self.asked(output).at)
-
     def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:
         """Return the clamping bounds and the column's step."""
         return noisy.clamped_to(output.measures[0])
-
-    def is_view_of_total(self, output: Output) -> bool:  # noqa: ARG002
-        """Return False: its numbers are values."""
-        return False
-
-    def group_needed(self, output: Output, group: Group, confidence: float) -> str:  # noqa: ARG002
-        """Return the size of which the events that it may be off by are under 5%."""
-        needed = words.at_least(2 * TENTH * self.rank_margin(output, confidence))
-        return f"A group needs {needed} events for that to be under 5% of them."
-
-    def about_range(self, output: Output) -> str | None:  # noqa: ARG002
-        """Return None: the range makes finer or coarser leaves, not more noise."""
-        return None
 
 
 def influence(share: float, draft: Draft) -> Fraction:
@@ -149,11 +177,6 @@ def in_units(
     leaf = np.minimum(place.astype(np.int64), measure.width - 1)
     inside = ((place - leaf) * (starts[leaf + 1] - starts[leaf])).astype(np.int64)
     return np.clip(starts[leaf] + inside, low, high), low, high
-
-
-def rank_margin(measure: Measure, share: float, confidence: float) -> float:
-    """Return by how many events the quantile of a share may be off."""
-    return float(quantiles.rank_noise(_search(measure).bins, share, measure.mechanism, confidence).max())
 
 
 def _search(draft: Draft) -> Search:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from queries.statistics.counts import Count, Histogram, Top
 from queries.statistics.curves import Survival
+from queries.statistics.iqr import Iqr
 from queries.statistics.proportions import Proportion
 from queries.statistics.ranks import Quantile
 from queries.statistics.spreads import Correlation, Covariance, Stddev, Variance
@@ -31,6 +32,7 @@ STATISTICS: tuple[Statistic[Any], ...] = (
     Variance(),
     Stddev(),
     Quantile(),
+    Iqr(),
     Histogram(),
     Top(),
     Covariance(),

@@ -17,6 +17,7 @@ over the range, h^2 / 3 with half the range h; two columns are correlated by a h
 | mean | h, half the range |
 | proportion | 1/2, half the range of shares |
 | quantile | n * m / 2 events further up or down: in values spread evenly these are h |
+| interquartile range | h, that of values spread evenly |
 | survival curve | n * m events: its numbers are read as shares of the group |
 | variance, covariance | h^2 / 3, h_x * h_y / 3 |
 | standard deviation | h / sqrt(3) |

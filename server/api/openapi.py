@@ -127,7 +127,7 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     },
     "Margin": {
         "description": "The widest margin: of a count, sum, histogram or top; of another statistic over so many events "
-        "(or persons, if it is of those); of a quantile in events further up or down",
+        "(or persons, if it is of those); of a quantile or iqr in events further up or down",
         "oneOf": [
             _ABOVE_ZERO,
             _shape(["margin", "at"], margin=_ABOVE_ZERO, at=_ref("Positive")),

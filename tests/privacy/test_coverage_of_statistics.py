@@ -139,6 +139,13 @@ def quantiles(values: Floats, share: float) -> tuple[float, float]:
     return float(ordered[first]), float(ordered[last])
 
 
+def quartiles_apart(values: Floats) -> tuple[float, float]:
+    """Return the least and the greatest distance of two quartiles."""
+    (lowest, low), (high, highest) = quantiles(values, 0.25), quantiles(values, 0.75)
+    return high - low, highest - lowest
+
+
+OF_RANK = (nodes.Quantile, nodes.Iqr)
 ONE_NUMBER: dict[str, tuple[nodes.Statistic, Callable[[Group], tuple[float, float]]]] = {
     "persons who": (nodes.Proportion(ILL), lambda of: same(of.small.mean())),
     "variance": (nodes.Variance("x"), lambda of: same(of.x.var(ddof=1))),
@@ -155,8 +162,14 @@ ONE_NUMBER: dict[str, tuple[nodes.Statistic, Callable[[Group], tuple[float, floa
     "median": (nodes.Quantile("x", (0.5,)), lambda of: quantiles(of.x, 0.5)),
     "last tenth": (nodes.Quantile("y", (0.9,)), lambda of: quantiles(of.both[1], 0.9)),
     "median of few values": (nodes.Quantile("small", (0.5,)), lambda of: quantiles(of.small, 0.5)),
+    "interquartile range": (nodes.Iqr("x"), lambda of: quartiles_apart(of.x)),
+    "clamped interquartile range": (nodes.Iqr("x", (20, 60)), lambda of: quartiles_apart(np.clip(of.x, 20, 60))),
+    "interquartile range of some": (nodes.Iqr("x", where=ILL), lambda of: quartiles_apart(of.x[of.small == 1])),
+    "interquartile range of few values": (nodes.Iqr("small"), lambda of: quartiles_apart(of.small)),
 }
-CONSERVATIVE = ("correlation", "median", "last tenth", "median of few values")
+CONSERVATIVE = tuple(name for name, (asked_for, _) in ONE_NUMBER.items() if isinstance(asked_for, OF_RANK)) + (
+    "correlation",
+)
 PRIVACY = {
     "a little epsilon": {"epsilon_nano": NANO // 5},
     "epsilon": {"epsilon_nano": NANO},
@@ -198,9 +211,7 @@ def test_intervals_of_large_groups_cover_95_percent(statistic: str, privacy: str
 
 
 @pytest.mark.parametrize("privacy", ["a little epsilon", "a little rho"])
-@pytest.mark.parametrize(
-    "statistic", [name for name in ONE_NUMBER if not isinstance(ONE_NUMBER[name][0], nodes.Quantile)]
-)
+@pytest.mark.parametrize("statistic", [name for name in ONE_NUMBER if not isinstance(ONE_NUMBER[name][0], OF_RANK)])
 def test_half_the_noise_is_caught(statistic: str, privacy: str) -> None:
     """Intervals that are stated for half of the noise cover less than chance explains.
 

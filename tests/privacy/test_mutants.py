@@ -35,6 +35,7 @@ STATISTICS: dict[str, nodes.Statistic] = {
     "proportion of persons": nodes.Proportion(URGENT, "persons"),
     "variance": nodes.Variance("balance", where=TEXTS),
     "quantile": nodes.Quantile("balance", (0.5,)),
+    "iqr": nodes.Iqr("balance"),
     "histogram": nodes.Histogram("visits"),
     "top": nodes.Top("urgent", 1),
     "covariance": nodes.Covariance(("visits", "balance")),

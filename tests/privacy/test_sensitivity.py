@@ -134,6 +134,7 @@ def test_a_person_with_ten_thousand_events_in_every_cell_moves_it_by_exactly_the
         people=nodes.Proportion(URGENT, "persons"),
         spread=nodes.Stddev("balance", where=URGENT),
         median=nodes.Quantile("balance", (0.5,)),
+        between=nodes.Iqr("balance"),
         bins=nodes.Histogram("visits"),
         often=nodes.Top("urgent", 1),
         alike=nodes.Correlation(("visits", "balance")),
@@ -169,7 +170,7 @@ def test_the_charge_covers_what_opendp_says(statistic: str, epsilon_nano: int) -
         for asked in STATISTICS[statistic]:
             if epsilon_nano < 1000 and isinstance(asked, nodes.Mean | nodes.Sum) and asked.column == "wide":
                 continue  # refused: the noise could overflow
-            if epsilon_nano < 10 and isinstance(asked, nodes.Quantile):
+            if epsilon_nano < 10 and isinstance(asked, nodes.Quantile | nodes.Iqr):
                 continue  # refused: the first round would have nothing to spend
             one = planned(*keys, epsilon_nano=epsilon_nano, cells=3, events=4, asked=asked)
             assert undercharged(one) == []

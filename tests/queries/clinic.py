@@ -112,6 +112,12 @@ STATISTICS: dict[str, tuple[nodes.Statistic, ...]] = {
         nodes.Quantile("balance", (0.1,), (-50, 0.25)),
         nodes.Quantile("wide", (0.5,)),
     ),
+    "iqr": (
+        nodes.Iqr("visits"),
+        nodes.Iqr("balance", where=URGENT),
+        nodes.Iqr("balance", (-50, 0.25)),
+        nodes.Iqr("wide"),
+    ),
     "histogram": (
         nodes.Histogram("region"),
         nodes.Histogram("visits", (1, 2, 10)),

@@ -49,6 +49,7 @@ EVERY: dict[str, nodes.Statistic] = {
     "stddev": nodes.Stddev("age"),
     "median": nodes.Quantile("cost", (0.5,)),
     "deciles": nodes.Quantile("age", (0.1, 0.9), listed=True),
+    "iqr": nodes.Iqr("cost"),
     "histogram": nodes.Histogram("unit"),
     "top": nodes.Top("unit", 3),
     "covariance": nodes.Covariance(("age", "visits")),

@@ -37,6 +37,7 @@ OF_EVENTS: dict[str, nodes.Statistic] = {
     "variance": nodes.Variance("cost"),
     "stddev": nodes.Stddev("cost"),
     "quantile": nodes.Quantile("cost", (0.5,)),
+    "iqr": nodes.Iqr("cost"),
     "histogram": nodes.Histogram("cost", (-4, 0, 10, 20)),
     "top": nodes.Top("code", 2),
     "covariance": nodes.Covariance(("cost", "born")),
@@ -53,6 +54,7 @@ NARROW: dict[str, nodes.Statistic] = {
     "variance": nodes.Variance("cost", (0, 10)),
     "stddev": nodes.Stddev("cost", (0, 10)),
     "quantile": nodes.Quantile("cost", (0.5,), (0, 10)),
+    "iqr": nodes.Iqr("cost", (0, 10)),
     "covariance": nodes.Covariance(("cost", "born"), ((0, 10), (1990, 1994))),
     "correlation": nodes.Correlation(("cost", "born"), ((0, 10), (1990, 1994))),
 }

@@ -377,6 +377,7 @@ STATISTICS: dict[str, nodes.Statistic] = {
     "average": nodes.Mean("visits"),
     "spread": nodes.Stddev("visits"),
     "middle": nodes.Quantile("visits", (0.25, 0.5), listed=True),
+    "apart": nodes.Iqr("visits"),
     "wards": nodes.Histogram("ward"),
     "often": nodes.Top("ward", 2),
     "share": nodes.Proportion(nodes.Comparison("ward", "=", "A")),

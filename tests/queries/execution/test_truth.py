@@ -85,6 +85,16 @@ def quantile(column: str, share: float, most: float) -> Truth:
     return truth
 
 
+def between(lower: Truth, upper: Truth) -> Truth:
+    """Return the distances that two quantiles may have."""
+
+    def truth(rows: Rows) -> tuple[float, float]:
+        (least, low), (high, most) = lower(rows), upper(rows)
+        return high - low, most - least
+
+    return truth
+
+
 def adults(rows: Rows) -> Rows:
     """Return the rows of adults."""
     return {name: column[rows["age"] >= 18] for name, column in rows.items()}
@@ -113,6 +123,10 @@ STATISTICS: dict[str, tuple[nodes.Statistic, Truth]] = {
     ),
     "median": (nodes.Quantile("age", (0.5,)), quantile("age", 0.5, 70)),
     "ninth tenth": (nodes.Quantile("cost", (0.9,), (0, 2000)), quantile("cost", 0.9, 2000)),
+    "interquartile range": (
+        nodes.Iqr("cost", (0, 2000)),
+        between(quantile("cost", 0.25, 2000), quantile("cost", 0.75, 2000)),
+    ),
 }
 
 
@@ -144,7 +158,7 @@ def test_without_noise_the_answer_is_true(
     for row in assembly.rows(one, noiseless(one, exact(one, engine))):
         result: Any = row["s"]
         low, high = truth(source[str(row["sex"])])
-        if isinstance(asked, nodes.Quantile):
+        if isinstance(asked, nodes.Quantile | nodes.Iqr):
             # To within a bin of the last round.
             assert result["low"] <= high
             assert low <= result["high"]

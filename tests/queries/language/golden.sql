@@ -13,6 +13,9 @@ SELECT COUNT(*) AS n FROM visits WHERE visits >= 2 AND (sex = 'male' OR region I
 -- shapes
 SELECT VARIANCE(balance) AS varies, STDDEV(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END) AS spread, QUANTILE_CONT(balance, 0.5) AS middle, QUANTILE_CONT(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END, [0.05, 0.95]) AS ends, QUANTILE_CONT(visits, [0.5]) AS one FROM visits
 
+-- ranges
+SELECT IQR(balance) AS apart, IQR(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END) FILTER(WHERE urgent = TRUE) AS near FROM visits
+
 -- together
 SELECT COVAR_SAMP(visits, balance) AS "both", CORR(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END, CASE WHEN balance < -0.5 THEN -0.5 WHEN balance > 99.75 THEN 99.75 ELSE balance END) AS alike FROM visits
 

@@ -24,6 +24,7 @@ from queries.language.nodes import (
     Count,
     Covariance,
     Histogram,
+    Iqr,
     Mean,
     Proportion,
     Quantile,
@@ -78,6 +79,9 @@ QUERIES = {
             ("ends", Quantile("visits", (0.05, 0.95), (0, 30), listed=True)),
             ("one", Quantile("visits", (0.5,), listed=True)),
         ),
+    ),
+    "ranges": Query(
+        "visits", (("apart", Iqr("balance")), ("near", Iqr("visits", (0, 30), where=Comparison("urgent", "=", True))))
     ),
     "together": Query(
         "visits",
@@ -350,7 +354,7 @@ AT = SHARES.map(lambda share: ((share,), False)) | st.lists(SHARES, min_size=1, 
 )
 STATISTICS = st.one_of(
     st.builds(Count, st.sampled_from(["persons", "events"]), where=WHERE),
-    *(st.builds(kind, COLUMNS, BOUNDS, where=WHERE) for kind in (Sum, Mean, Variance, Stddev)),
+    *(st.builds(kind, COLUMNS, BOUNDS, where=WHERE) for kind in (Sum, Mean, Variance, Stddev, Iqr)),
     *(
         st.builds(
             kind, st.tuples(COLUMNS, COLUMNS), st.none() | st.tuples(*[st.tuples(NUMBERS, NUMBERS)] * 2), where=WHERE
@@ -446,6 +450,7 @@ SPELLINGS |= {
             ("quantile_balance", Quantile("balance", (0.25, 0.75), listed=True)),
         ),
     ),
+    "SELECT Iqr(visits) FROM visits": Query("visits", (("iqr_visits", Iqr("visits")),)),
     "SELECT VAR_SAMP(visits), STDDEV(visits), STDDEV_SAMP(balance) FROM visits": Query(
         "visits",
         (
@@ -597,6 +602,9 @@ REFUSED = {
     "SELECT QUANTILE_CONT(visits, TRUE) FROM visits": ("1", "above 0 and below 1"),
     "SELECT QUANTILE_CONT(visits, []) FROM visits": ("1", "not empty"),
     "SELECT QUANTILE_CONT(visits, [0.5, 2]) FROM visits": ("1, column 36", "above 0 and below 1"),
+    "SELECT IQR() FROM visits": ("1, column 8", "IQR(column)"),
+    "SELECT IQR(visits, 0.5) FROM visits": ("1, column 8", "IQR(column)"),
+    "SELECT IQR(visits + 1) FROM visits": ("1, column 12", "clamp"),
     "SELECT QUANTILE_DISC(visits, 0.5) FROM visits": ("1", "no statistic that is known"),
     "SELECT APPROX_QUANTILE(visits, 0.5) FROM visits": ("1", "no statistic that is known"),
     "SELECT PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY visits) FROM visits": ("1", "known"),

@@ -193,7 +193,7 @@ def group(output: Output, events: int = 10**6, side: int = 1) -> list[np.ndarray
 
 def width(output: Output) -> float:
     """Return how wide the interval of the reference group is; of a quantile, in events."""
-    if isinstance(output.statistic, nodes.Quantile):
+    if isinstance(output.statistic, nodes.Quantile | nodes.Iqr):
         return estimates.rank_margin(output, 0.95)
     (found,) = estimates.values(output, group(output), 0.95)
     return found["high"] - found["low"]  # type: ignore[operator]

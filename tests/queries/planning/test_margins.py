@@ -60,6 +60,7 @@ TARGETS = {
     "stddev": Target(0.5, 5000),
     "median": Target(50, of_rank=True),
     "deciles": Target(20, of_rank=True),
+    "iqr": Target(60, of_rank=True),
     "histogram": Target(20),
     "top": Target(100),
     "covariance": Target(20, 3000),

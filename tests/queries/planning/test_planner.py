@@ -113,6 +113,7 @@ def test_bounds_that_nobody_gave_are_noted() -> None:
         (nodes.Top("unit", 2), [7]),
         (nodes.Quantile("visits", (0.5,)), [7]),
         (nodes.Quantile("balance", (0.1, 0.9)), [7]),
+        (nodes.Iqr("balance"), [7]),
     ],
 )
 def test_how_much_a_person_moves_a_cell_follows_from_the_bounds(statistic: nodes.Statistic, largest: list[int]) -> None:
@@ -336,6 +337,9 @@ DIFFERENT: list[nodes.Query] = [
             nodes.Quantile("visits", (0.5, 0.6), (0, 5), listed=True),
             nodes.Quantile("visits", (0.6, 0.5), (0, 5), listed=True),
             nodes.Quantile("visits", (0.5,), (0, 6)),
+            nodes.Quantile("visits", (0.25, 0.75), (0, 5), listed=True),
+            nodes.Iqr("visits", (0, 5)),
+            nodes.Iqr("visits", (0, 6)),
             nodes.Histogram("visits"),
             nodes.Histogram("visits", (0, 5)),
             nodes.Histogram("visits", (0, 5, 6)),
@@ -427,6 +431,8 @@ def test_the_canonical_form_is_a_document() -> None:
                 (nodes.Variance("day"), "variance"),
                 (nodes.Stddev("visits", (0, 2.5)), "bounds/1"),
                 (nodes.Quantile("day", (0.5,)), "quantile"),
+                (nodes.Iqr("day"), "iqr"),
+                (nodes.Iqr("visits", (0, 2.5)), "bounds/1"),
                 (nodes.Histogram("diagnosis"), "histogram"),
                 (nodes.Histogram("nothing", (0, 1)), "histogram"),
                 (nodes.Histogram("sex", (0, 1)), "bins"),

@@ -52,6 +52,7 @@ EVERY = {
     "variance": {"variance": "age"},
     "stddev": {"stddev": "age"},
     "quantile": {"quantile": "age", "at": [0.25, 0.5]},
+    "iqr": {"iqr": "age"},
     "histogram": {"histogram": "age", "bins": [0, 18, 65]},
     "top": {"top": "sex", "k": 1},
     "covariance": {"covariance": ["age", "cost"]},

@@ -31,6 +31,7 @@ BATTERY = {
             "deviation": {"stddev": "visits", "bounds": [0, 50]},
             "median": {"quantile": "cost", "at": 0.5},
             "quartiles": {"quantile": "visits", "at": [0.25, 0.5, 0.75]},
+            "apart": {"iqr": "cost"},
             "share": {"proportion": {"column": "child", "op": "=", "value": True}},
             "ages": {"histogram": "age", "bins": [0, 18, 65, 71]},
             "years": {"histogram": "year"},

@@ -141,6 +141,7 @@ FILTERED = (
     {"count": "persons"},
     {"mean": "cost"},
     {"quantile": "cost", "at": 0.5},
+    {"iqr": "cost"},
     {"top": "site", "k": 1},
     {"covariance": ["age", "cost"]},
 )
@@ -223,6 +224,12 @@ WRONG: list[tuple[Any, str]] = [
             ({"quantile": "cost", "at": ["0.5"]}, "/at/0"),
             ({"quantile": "cost", "at": 0.5, "bounds": [0, 40001]}, "/bounds/1"),
             ({"quantile": "csot", "at": 0.5}, "/quantile"),
+            # iqr
+            ({"iqr": "sex"}, "/iqr"),
+            ({"iqr": "csot"}, "/iqr"),
+            ({"iqr": ["cost"]}, "/iqr"),
+            ({"iqr": "cost", "at": 0.5}, "/at"),
+            ({"iqr": "cost", "bounds": [0, 40001]}, "/bounds/1"),
             # histogram
             ({"histogram": 1}, "/histogram"),
             ({"histogram": "aeg"}, "/histogram"),
