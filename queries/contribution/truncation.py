@@ -176,8 +176,10 @@ def _of_value(plan: Plan, value: BuiltValue) -> Cut | None:
         case "mean" | "min" | "max" | "first" | "last":
             if _holds_all(value):
                 return None
-        case _:
+        case "exists" | "outcome":
             return None
+        case word:
+            raise AssertionError(word)
     low, high = column.value(column.low), column.value(column.high)
     words = f"{column.name} of each person is clamped to [{low:,}, {high:,}]"
     return Cut(words, _chosen(asked=value.bounded, loss=loss), loss, of_values=value.word != "count" and value.bounded)
@@ -235,7 +237,7 @@ def _sentence(whole: Whole) -> str:
                     f"By the dataset's profile {share} is beyond the contribution bounds; of values it tells nothing."
                 )
             return f"bounds that were asked for cut off what is beyond them, and it is in no margin: {what}. {told}"
-        case _:
+        case Truncation.PROFILE | Truncation.NONE:
             return f"{what}. By the dataset's profile {share} is beyond that, is cut off and is in no margin."
 
 

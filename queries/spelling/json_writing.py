@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from queries.language import nodes
 from queries.statistics import registry
 
@@ -82,6 +84,8 @@ def _predicate_json(predicate: nodes.Predicate) -> dict[str, object]:
             return {"column": column, "op": "is_null"}
         case nodes.Comparison(column, op, value):
             return {"column": column, "op": op, "value": list(value) if isinstance(value, tuple) else value}
+        case _:
+            assert_never(predicate)
 
 
 def _key_json(key: nodes.Key) -> str | dict[str, object]:
@@ -99,6 +103,10 @@ def _key_json(key: nodes.Key) -> str | dict[str, object]:
             shown["part"] = part
         case nodes.ByValue(name=None):
             return key.column
+        case nodes.ByValue():
+            pass
+        case _:
+            assert_never(key)
     if key.name is not None:
         shown["as"] = key.name
     return shown

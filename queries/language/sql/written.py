@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from sqlglot import exp
 
 from queries.language import nodes
@@ -38,6 +40,8 @@ def predicate(node: nodes.Predicate) -> exp.Condition:
             if op == "between":
                 return exp.Between(this=column, low=literals[0], high=literals[1])
             return ORDER[op](this=column, expression=literals[0])
+        case _:
+            assert_never(node)
 
 
 def _cohort(cohort: nodes.Cohort) -> exp.Condition:

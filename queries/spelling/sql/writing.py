@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import assert_never
 
 from sqlglot import Dialect, exp
 
@@ -99,6 +100,8 @@ def _key(key: nodes.Key) -> exp.Expr:
                 )
                 bins = bins.when(inside, exp.Literal.string(f"[{low}, {high})"))
             return bins
+        case _:
+            assert_never(key)
 
 
 def _statistic(statistic: nodes.Statistic) -> exp.Expr:
