@@ -20,8 +20,8 @@ from queries.planning import policy
 from queries.spelling import json_writing, sql
 from server.api.requests.query import QuerySchema
 from tests.queries.execution.test_pathways import COHORTS, VALUES
-from tests.queries.language.test_sql import QUERIES
 from tests.queries.registry import REGISTRY, exact, planned, random_people, rows, write
+from tests.queries.spelling.test_sql import QUERIES
 
 if TYPE_CHECKING:
     from pathlib import Path
