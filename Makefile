@@ -9,7 +9,7 @@ BIN := .venv/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# One make at a time installs: a `make test` that begins while `make demo` installs waits, and finds its work done.
+# Only one make installs at a time: a `make test` that begins while `make demo` installs waits for it.
 LOCKED := $(PYTHON) -c 'import fcntl, subprocess, sys; \
 	lock = open(".venv/lock", "w"); fcntl.flock(lock, fcntl.LOCK_EX); sys.exit(subprocess.call(sys.argv[1:]))'
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
@@ -23,21 +23,21 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 .venv/installed-test: .venv/installed
 	@$(LOCKED) sh -ec 'test ! $@ -nt .venv/installed || exit 0; $(INSTALL) ".[test]"; touch $@'
 
-# OPTIONS are further options of pytest. Files are handed out in their order: by their numbers of tests the longest,
-# journeys of few tests, would come last.
+# OPTIONS are further options of pytest. Files are handed out in their order, because by their number of tests the longest
+# files, journeys of few tests, would come last.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 OPTIONS ?=
 
-demo: .venv/installed ## real data, a server on PORT (8000), one query and its answer; then it serves until Ctrl-C
+demo: .venv/installed ## set up real data, serve them on PORT (8000), ask one query, and go on serving until Ctrl-C
 	@ROWLESS_PORT=$(PORT) $(BIN)/rowless demo
 
 check: lint types ## what to run before each commit: format, linters, types and the quick tests, in under a minute
 	$(PYTEST) --quick $(OPTIONS)
 
-test: lint types ## everything that must hold: linters, types and the whole test suite, on up to 4 cores
+test: lint types ## what continuous integration runs: format, linters, types and all tests, on up to 4 cores
 	$(PYTEST) $(OPTIONS)
 
-lint: .venv/installed-test ## ruff, and import-linter for the directions between packages
+lint: .venv/installed-test ## ruff's format and linter, and import-linter for the directions between rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -45,19 +45,19 @@ lint: .venv/installed-test ## ruff, and import-linter for the directions between
 types: .venv/installed-test ## mypy --strict
 	$(BIN)/mypy
 
-audit: .venv/installed-test ## the heavier statistics: the noise, coverage, and neighbours through the engine
+audit: .venv/installed-test ## the heavier statistics: noise, coverage, and neighbours through the engine
 	$(BIN)/python -m pytest --audit tests/privacy tests/queries/execution/test_pathways.py tests/journeys/test_faults.py
 
-bench: .venv/installed-test ## speed and memory beside plain DuckDB, on 10 million events; long ledgers and audit logs; bounds and accuracy
+bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 million events; long ledgers and audit logs; bounds and accuracy
 	$(BIN)/python -m benchmarks.queries
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.audit --entries 1000000
 	$(BIN)/python -m benchmarks.profile
 
-coverage: .venv/installed-test ## which lines the tests never reach
+coverage: .venv/installed-test ## the lines that no test reaches
 	$(BIN)/coverage run --source=server,budgets,queries -m pytest -q
 	$(BIN)/coverage report --skip-covered --show-missing
 
-clean: ## forget the demonstration's home, caches and benchmark data (.venv stays)
+clean: ## delete the demonstration's home, caches and benchmark data (.venv stays)
 	rm -rf rowless-home benchmarks/data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

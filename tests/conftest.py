@@ -19,33 +19,39 @@ if TYPE_CHECKING:
     from tests.postgres import Postgres
 
 HERE = Path(__file__).parent
-# What `make check` leaves out: folders and files whose tests start processes, write databases or draw many samples.
-# A single slow test elsewhere is marked `slow`.
-SLOW = ("journeys", "privacy")
-# The first example compiles the kernel or imports OpenDP: its time says nothing.
+# What `make check` runs: folders and files whose tests start no process, open no database and draw few samples. A slow
+# test in one of them is marked `slow`.
+QUICK = (
+    *(f"queries/{room}" for room in ("language", "catalog", "binding", "planning", "statistics", "release")),
+    *("budgets/verify", "budgets/test_loss.py", "budgets/test_conversion.py"),
+    *("server/views", "server/api/requests", "server/cli/test_main.py"),
+    *("test_dependencies.py", "test_house.py", "test_postgres.py"),
+)
+# No deadline: the first example compiles the kernel or imports OpenDP, which takes seconds.
 settings.register_profile("rowless", deadline=None)
-settings.load_profile("rowless")
+settings.register_profile("quick", deadline=None, max_examples=20)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switches of `make audit`, `make check` and continuous integration."""
     parser.addoption("--audit", action="store_true", help="run the heavier statistics too")
-    parser.addoption("--quick", action="store_true", help="leave out the slow folders, and the tests marked slow")
+    parser.addoption("--quick", action="store_true", help="run the quick folders, without what is marked slow")
     parser.addoption("--require-postgresql", action="store_true", help="fail where PostgreSQL is missing, do not skip")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With --quick, do not even import the slow folders."""
-    slow = {HERE / part for part in SLOW}
-    return (
-        True
-        if config.getoption("--quick") and not slow.isdisjoint({collection_path, *collection_path.parents})
-        else None
-    )
+    """With --quick, do not even import the modules of other folders."""
+    if not config.getoption("--quick"):
+        return None
+    quick = [HERE / part for part in QUICK]
+    inside = any(path in (collection_path, *collection_path.parents) for path in quick)
+    above = any(collection_path in path.parents for path in quick)
+    return None if inside or above else True
 
 
-def pytest_configure() -> None:
-    """Keep the tests away from the home, the port and the settings of whoever runs them."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the tests away from the home, the port and the settings of the user, and choose how many examples they try."""
+    settings.load_profile("quick" if config.getoption("--quick") else "rowless")
     ports.forget_settings()
 
 
