@@ -189,7 +189,7 @@ def test_an_answer_that_does_not_come_is_a_failure(receiver: Receiver, monkeypat
     receiver.open.clear()
     began = time.monotonic()
     assert send(receiver) == webhook.LATE
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 9, "the usual time of a step is 10 seconds"
 
 
 def test_an_answer_that_drips_is_cut_off(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def test_an_answer_that_drips_is_cut_off(receiver: Receiver, monkeypatch: pytest
     receiver.drips = True
     began = time.monotonic()
     assert send(receiver) == webhook.LATE
-    assert 0.5 < time.monotonic() - began < 5
+    assert 0.5 < time.monotonic() - began < 25, "the usual time of an attempt is 30 seconds"
 
 
 def test_an_attempt_ends_before_anybody_else_may_try() -> None:
