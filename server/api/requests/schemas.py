@@ -17,6 +17,7 @@ from server.api.requests.query import above_zero, offered, privacy_epsilon, roun
 from server.api.requests.shapes import Built
 from server.api.requests.templates import parse_templates
 
+COMMITMENT = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be a commitment from the list")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 
 
@@ -182,3 +183,17 @@ class AlertsSchema(_Limited):
     study = fields.String(load_default=None, validate=_text(63))
     since = Moment(data_key="from", load_default=None, metadata={"description": "UTC, inclusive"})
     until = Moment(data_key="to", load_default=None, metadata={"description": "UTC, exclusive"})
+
+
+class IdentitiesSchema(PageSchema):
+    """Which names to list."""
+
+    due = fields.Boolean(load_default=False, metadata={"description": "Only the names that can be erased now"})
+
+
+class ErasureSchema(Schema):
+    """Which names to erase; by default all that are due."""
+
+    commitments = fields.List(
+        fields.String(validate=COMMITMENT), load_default=None, validate=validate.Length(1, 1000), allow_none=True
+    )

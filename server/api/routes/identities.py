@@ -4,32 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
-
 from budgets.audit import log
 from budgets.governance import erasure
 from server.api import replies
-from server.api.requests.schemas import PageSchema
+from server.api.requests.schemas import ErasureSchema, IdentitiesSchema
 from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("identities", __name__, description="Names that are kept, and their erasure")
-
-COMMITMENT = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be a commitment from the list")
-
-
-class IdentitiesSchema(PageSchema):
-    """Which names to list."""
-
-    due = fields.Boolean(load_default=False, metadata={"description": "Only the names that can be erased now"})
-
-
-class ErasureSchema(Schema):
-    """Which names to erase; by default all that are due."""
-
-    commitments = fields.List(
-        fields.String(validate=COMMITMENT), load_default=None, validate=validate.Length(1, 1000), allow_none=True
-    )
 
 
 @blueprint.route("/audit/identities")
