@@ -1,7 +1,7 @@
 """What dominates the error of a planned query, and what would help: in words, for an estimate.
 
 Noise is foretold exactly, by planning the query as it might be asked instead. What the bounds cut off depends on the
-data: the words say what is cut off, and how much of it the dataset's profile expects, if it has one (`truncation.py`).
+data. Advice names what is cut off, and how much of it the dataset's profile expects, if there is one.
 Everything follows from the query, the catalog, the profile and the budget's limits, so that it may be said for free.
 """
 
@@ -32,7 +32,7 @@ WORTH_SAYING = 0.9  # a margin that would be narrower by less is not spoken of
 
 @dataclass(frozen=True)
 class Asked:
-    """A planned query with what it was planned from. `rho_nano`: a rho as hard on the budget as its epsilon."""
+    """A planned query with what it was planned from. `rho_nano` uses as much of the budget as its epsilon, in rho."""
 
     plan: Plan
     dataset: Dataset
@@ -41,7 +41,7 @@ class Asked:
     rho_nano: int | None = None
 
     def instead(self, privacy: nodes.Privacy | None = None, **parts: object) -> Plan | None:
-        """Return the plan of the query with other parts or another privacy; None where there is none."""
+        """Return the plan of the query with other parts or another privacy, or None if it cannot be planned."""
         query = replace(self.plan.query, **parts)  # type: ignore[arg-type]
         try:
             return planner.plan(query, self.dataset, privacy or self.privacy, self.cells_max)
@@ -66,7 +66,7 @@ class Asked:
 
 
 def advise(asked: Asked) -> list[str]:
-    """Return what is cut off where nobody knows how much, then a sentence or two on each statistic, then the rest."""
+    """Return all advice: first what is cut off to an unknown degree, then each statistic, then the whole query."""
     cut = truncation.sentences(asked.plan)
     unknown = [said for said, how in cut.items() if how is truncation.Truncation.UNKNOWN]
     return [
@@ -84,12 +84,12 @@ def advise(asked: Asked) -> list[str]:
 
 
 def _about(asked: Asked, output: Output) -> str:
-    """Return what drives a statistic's noise with what would help, and which groups it is exact enough for."""
+    """Return the main reason for a statistic's noise, what would help, and how large a group must be."""
     return f"{_driver(asked, output)} {_group_needed(asked.plan, output)}"
 
 
 def _driver(asked: Asked, output: Output) -> str:
-    """Return the largest of the reasons for the noise, with what lessens it."""
+    """Return the main reason for the noise, and what would reduce it."""
     gaussian = output.measures[0].mechanism.gaussian
     cells = math.sqrt(asked.plan.cells_per_person) if gaussian else asked.plan.cells_per_person
     of_persons = all(measure.counted is Counted.PERSONS for measure in output.measures)
@@ -124,7 +124,7 @@ def _driver(asked: Asked, output: Output) -> str:
 
 
 def _nothing_but_the_charge(asked: Asked, output: Output, noise: str) -> str:
-    """Return what can be said where bounds and company do not matter: the values' range does, and what is spent."""
+    """Return the reason where neither the bounds nor other statistics matter: the values' range, or the charge."""
     about_range = registry.of(output.statistic).about_range(output)
     if about_range is not None:
         return f"{noise} {about_range}"
@@ -155,7 +155,7 @@ def _group_needed(planned: Plan, output: Output) -> str:
 
 
 def _on_rho(asked: Asked) -> Iterator[str]:
-    """Yield how rho would do, where epsilon was spent and rho would give narrower margins for as much of the budget."""
+    """Yield the margin that rho would give, if it is narrower for the same part of the budget."""
     if not asked.rho_nano or asked.privacy.currency != "epsilon":
         return
     other = asked.instead(nodes.Privacy(rho_nano=asked.rho_nano, delta_atto=asked.privacy.delta_atto))
@@ -174,7 +174,7 @@ def _on_rho(asked: Asked) -> Iterator[str]:
 
 
 def _on_group_sizes(asked: Asked) -> Iterator[str]:
-    """Yield a warning where the persons there can be are too few for the cells."""
+    """Yield a warning if the dataset cannot have enough persons for so many cells."""
     planned, most = asked.plan, asked.dataset.persons_max
     if planned.cells == 1 or planned.listing is not None:
         return
@@ -191,7 +191,7 @@ def _on_group_sizes(asked: Asked) -> Iterator[str]:
 
 
 def _on_follow_up(planned: Plan) -> Iterator[str]:
-    """Yield what a survival curve supposes that does not say when the data end."""
+    """Yield what is assumed about a survival curve without the day on which the data end."""
     if planned.built is not None:
         for said in survival.followed_to_the_last(planned.query, planned.built.values, planned.tables):
             yield f"{said}."
@@ -210,7 +210,7 @@ def _margin(output: Output, planned: Plan, group: int) -> str:
 
 
 def _group(output: Output, planned: Plan) -> int:
-    """Return the group for which margins are compared: of 1,000, or the power of ten that they say something for."""
+    """Return the size of group for which margins are compared: 1,000, or the first power of ten that is enough."""
     if output.at is not None:
         return output.at
     group, needed = GROUP, 4 * _relative(planned, output) * math.sqrt(planned.events_per_cell)

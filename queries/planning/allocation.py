@@ -1,4 +1,4 @@
-"""How what a query may spend is shared: between its statistics, and within a statistic between its measures.
+"""Splitting a charge: between the statistics of a query, and within a statistic between its measures.
 
 Everything here follows from the query and the catalog. The true values are not known, so a statistic's margin is
 measured by a public yardstick (`queries/statistics/yardsticks.py`).
@@ -9,12 +9,12 @@ Let a be how far the noise of a measure moves the result, relative to the yardst
 - Within a statistic that may spend epsilon, noise of scale largest / epsilon_j on each measure makes a relative
   variance of 2 * sum (a_j / epsilon_j)^2. By Lagrange it is least, for a given sum, where epsilon_j is proportional to
   the cube root of a_j^2; its square root is then proportional to A / epsilon with A = (sum of the cube roots)^(3/2).
-- With rho the scales are in proportion to largest / sqrt(rho_j), be the noise Gaussian or Laplace: the variance is
+- With rho the scales are in proportion to largest / sqrt(rho_j), for Gaussian and for Laplace noise: the variance is
   least where rho_j is proportional to a_j, and its square root is proportional to A / sqrt(rho) with A = sum a_j.
 - Between statistics, equal relative margins A_i / epsilon_i need epsilon_i in proportion to A_i, and equal
   A_i / sqrt(rho_i) need rho_i in proportion to A_i^2.
 
-All of it in exact integers, so that the same question has the same shares on every machine.
+Everything is computed in exact integers, so that the same question has the same shares on every machine.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ class Drowning:
 def of(plan: Plan, dataset: Dataset) -> Drowning:
     """Return what is expected to drown of a plan's answer.
 
-    Of a key without declared values nothing is said: which cells there will be is not known, but each passes a
-    threshold.
+    With a key without declared values the result is None for each statistic: which cells there will be is not known,
+    but each passes a threshold.
     """
     if plan.listing is not None:
         return Drowning({output.name: None for output in plan.outputs}, estimated=False)

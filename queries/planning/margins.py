@@ -1,8 +1,8 @@
 """The least loss that gives the margins asked for.
 
-A request may say how exact its statistics are to be instead of what they may spend. What each needs is found by
-halving, on the margins of the real mechanisms, in whole billionths: one less would not do. All of it follows from the
-query and the catalog, so the same request finds the same loss.
+A request may name margins instead of what it may spend. The loss that each statistic needs is found by bisection, on
+the margins of the real mechanisms, in whole billionths: one billionth less would be too little. Everything follows from
+the query and the catalog, so the same request finds the same loss.
 
 A statistic that the request does not name is made as exact as the least exact of the named ones, relative to the
 yardsticks (`queries/statistics/yardsticks.py`).

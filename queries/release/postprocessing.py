@@ -101,7 +101,7 @@ def apply(body: Mapping[str, Any], post: Sequence[str]) -> dict[str, Any]:
 
 
 def _marked(shown: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer in which each number of which nobody knows what was cut off says so, for it may be read alone.
+    """Return an answer with a mark on each number if nobody knows what was cut off: it may be read alone.
 
     It is said where numbers are shown, and not in what is stored: there the statistic's column says it once.
     """

@@ -1,4 +1,4 @@
-"""Making what adds up add up: noisy numbers of one answer that have the same total.
+"""Consistency: noisy numbers of one answer that have the same total are made to add up to it.
 
 In each cell, a count and the bins of a histogram that covers every value are noisy views of the same events; so are the
 two sides of a proportion. Each comes with noise of its own, so they do not quite agree. The best unbiased estimate of
@@ -8,7 +8,7 @@ Markov; for noisy histograms Hay and others 2010, "Boosting the accuracy of diff
 
 With clamping T is at least 0, and the parts are the nearest to the released ones that are not negative and add up to T
 (the projection onto a simplex, Held and others 1974). With rounding T is whole, and the parts are rounded by the
-largest remainder. So whatever is asked for together holds together.
+largest remainder. Therefore all that is asked for holds at once.
 
 All of it works on what was released already.
 """
@@ -47,7 +47,7 @@ class Total:
 
 
 def total_of(output: Output) -> Total | None:
-    """Return what the numbers of a statistic add up to, if it is something that others can add up to as well."""
+    """Return what the numbers of a statistic add up to, if other statistics can add up to the same."""
     if not registry.of(output.statistic).is_view_of_total(output):
         return None
     first = output.measures[0]
@@ -113,10 +113,10 @@ def _as_values(result: Mapping[str, Any], fitted: Floats) -> list[list[float]]:
 
 
 def _variance(mechanism: str, scale: float) -> float:
-    """Return the variance of a mechanism's noise; never quite 0, for it is divided by."""
+    """Return the variance of a mechanism's noise. It is above 0, because it is divided by."""
     if mechanism == DiscreteGaussian.name:
         return max(scale**2, 1e-12)
-    # Of P(z) proportional to p^|z|: 2 p / (1 - p)^2.
+    # The variance of P(z) proportional to p^|z| is 2 p / (1 - p)^2.
     return max(2 * math.exp(-1 / scale) / math.expm1(-1 / scale) ** 2, 1e-12)
 
 
@@ -148,7 +148,7 @@ def _nonnegative(parts: Floats, total: Floats) -> Floats:
     descending = -np.sort(-parts, axis=1)
     over = np.cumsum(descending, axis=1) - total[:, None]
     kept = np.arange(1, parts.shape[1] + 1)
-    # So many of the largest stay above 0: the last place at which the part is more than its share of what is over.
+    # How many of the largest stay above 0: the last place at which the part is more than its share of the excess.
     positive = np.maximum((descending - over / kept > 0).sum(axis=1), 1)
     share = np.take_along_axis(over, positive[:, None] - 1, axis=1) / positive[:, None]
     return np.asarray(np.maximum(parts - share, 0))

@@ -1,1 +1,1 @@
-"""Whole queries in their two spellings, JSON and SQL. How a statistic is spelled, its object knows."""
+"""Whole queries in their two spellings, JSON and SQL. The object of a statistic spells it."""

@@ -1,4 +1,4 @@
-"""The query tree as the JSON document that says the same, as a release shows what was asked."""
+"""The query tree as a JSON document, as a release shows what was asked."""
 
 from __future__ import annotations
 

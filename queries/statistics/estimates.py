@@ -2,7 +2,7 @@
 
 A result is {"value", "low", "high"}: with 95% the value over the bounded data lies between low and high. What is
 computed from several noisy numbers shows them as `raw`, as they were released. A histogram, the most frequent keys and
-a list of quantiles are lists of such results. What a statistic's results are, its object knows (`registry.py`).
+a list of quantiles are lists of such results. The object of a statistic makes its results (`registry.py`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def values(output: Output, vectors: Vectors, confidence: float) -> list[Result]:
 def margin(output: Output, confidence: float) -> Result:
     """Return how exact a statistic will be, as far as it is known before any data are touched.
 
-    Where it depends on how many events a value is over, `margins_at` tells it for some numbers of them. A quantile is
-    exact up to so many events: it is between the values that many events further down and up.
+    Where it depends on the number of events of a value, `margins_at` has it for some numbers of them. A quantile is
+    exact up to a number of events: it lies between the values that are so many events further down and up.
     """
     return registry.of(output.statistic).foretold(output, confidence)
 

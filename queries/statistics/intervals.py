@@ -1,16 +1,16 @@
 """How far noise reaches: intervals for what is computed from noisy numbers.
 
 The interval of a mean. For the true mean m, S - m * C is noise alone: X - m * Y, with X the noise of the sum S and Y
-that of the count C. So the values m for which |S - m * C| stays within the 95% quantile of |X - m * Y| are a 95%
-interval (Fieller's, for the noise that was added). It holds for groups of any size; for a group too small to say
-anything it is the whole range.
+that of the count C. Therefore the values m for which |S - m * C| stays within the 95% quantile of |X - m * Y| are a 95%
+interval (Fieller's, for the noise that was added). It holds for groups of any size. For a group that is too
+small it is the whole range.
 
 The noise is whole numbers, and the quantiles here are those of continuous noise of the same scale. Both kinds of whole
 noise Z can be drawn together with continuous noise L so that |Z - L| <= 1/2 (for Laplace noise: 2 * sqrt(a) <= 1 + a
-with a = exp(-1 / scale)). So half a step is added to a quantile: without it, noise of a small scale that has its mass
-just beyond the quantile would be covered by 92%, or less.
+with a = exp(-1 / scale)). Therefore half a step is added to a quantile. Without it, noise of a small scale that has its
+mass just beyond the quantile would be covered by 92%, or less.
 
-Floats are fine here: everything that comes in was released already.
+Floats are allowed here, because everything that comes in was already released.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def reach(second: Floats, fourth: Floats, confidence: float, *, gaussian: bool, 
 
     `second` is the sum of (c_i * b_i)^2 and `fourth` that of (c_i * b_i)^4. A sum of Gaussian noises is Gaussian. One
     Laplace noise has the quantile -b * ln(1 - confidence), many together nearly that of a Gaussian of their deviation;
-    in between the excess of their fourth moment tells which they are closer to. From 0.5 to 0.999 the result is at most
-    0.8% too narrow and 2% too wide, at 0.95 never too narrow (a test compares it with the exact distribution). `step`
-    is the largest c_i of those that no wider noise smooths: noises are whole numbers.
+    in between, the excess of their fourth moment shows which of the two they are closer to. From 0.5 to 0.999 the
+    result is at most 0.8% too narrow and 2% too wide, at 0.95 never too narrow (a test compares it with the exact
+    distribution). `step` is the largest c_i of those that no wider noise smooths: noises are whole numbers.
     """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     if gaussian:

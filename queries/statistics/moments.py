@@ -5,14 +5,14 @@ For the true means a and b and the true sample covariance K,
 
     XY - a * Y - b * X + a * b * N - K * (N - 1)
 
-would be 0 without noise: what it is, is noise alone, a sum of four noises with known factors. Written with the means
-X / N and Y / N it is XY - X * Y / N - K * (N - 1) plus N times the product of the means' errors, which is of second
-order and at most N * h * k, for the half widths h and k of the means' own intervals. So the values K for which this can
-be within the noise's 95% quantile are the interval. A variance is the covariance of a column with itself, where the
-errors' product is a square and so only the upper end moves. Each interval holds for groups of any size; a group too
-small to say anything has the whole range.
+would be 0 without noise. With noise it is a sum of four noises with known factors. Written with the means X / N and Y /
+N it is XY - X * Y / N - K * (N - 1) plus N times the product of the means' errors, which is of second order and at most
+N * h * k, for the half widths h and k of the means' own intervals. Therefore the values K for which this can be within
+the noise's 95% quantile are the interval. A variance is the covariance of a column with itself: there the errors'
+product is a square, so only the upper end moves. Each interval holds for groups of any size; a group that is too small
+has the whole range.
 
-Floats are fine here: everything that comes in was released already.
+Floats are allowed here, because everything that comes in was already released.
 """
 
 from __future__ import annotations

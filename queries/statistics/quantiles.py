@@ -2,22 +2,22 @@
 
 The range of the values is cut into leaves (`leaves`), at most 4,096, finer where values are small. A round joins them
 to a few bins and releases how many events are in each: a histogram, of which one person moves the bins by at most what
-they may contribute, whatever the bins are. So the bins may be chosen from what the rounds before released, and the
-rounds' losses add up (adaptive composition). The first round knows nothing; each next cuts the range into bins in
-which the quantile lies with about the same probability, as far as it is known (`next_edges`). The last has most of
-the charge, and the answer is read from it alone.
+they may contribute, whatever the bins are. Therefore the bins may be chosen from what earlier rounds released, and the
+rounds' losses add up (adaptive composition). The first round has no information; each later one cuts the range into
+bins in which the quantile lies with about the same probability, as far as it is known (`next_edges`). The last has most
+of the charge, and the answer is read from it alone.
 
 For a share q, the balance of an edge is (1 - q) * (events below) - q * (events not below): it ascends with the edge
 and crosses 0 at the quantile. Its noise is that of the bins of one round, so that the quantile lies, with 95%, between
 the first bin at whose end the balance is not clearly below 0 and the last at whose start it is not clearly above. Only
 the bin in which the quantile truly lies can make that false, at its two ends, with 2.5% each: so it holds for whatever
-bins the earlier rounds led to. Of several quantiles each interval holds with 95%, not all at once.
+bins the earlier rounds led to. If there are several quantiles, each interval holds with 95%, not all at once.
 
-Noisy max over the same leaves is nearer to the quantile for the same charge, but it says nothing of how near, and an
-interval costs as much as this all. A tree of counts (fan-out 16, three levels) shares its charge between levels of
+Noisy max over the same leaves is nearer to the quantile for the same charge, but it does not show how near, and an
+interval costs as much as all of this. A tree of counts (fan-out 16, three levels) shares its charge between levels of
 which each has noise in the balance, also after least squares. docs/benchmarks.md has the numbers.
 
-Nothing here depends on the data but through noisy counts; `release` alone holds the exact ones.
+Everything here depends on the data through noisy counts alone; only `release` holds the exact ones.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Mechanism(Noise, Protocol):
 def search(shares: tuple[float, ...], leaves: int) -> Search:
     """Return the rounds for these shares; one, in which each leaf has its own bin, where there are few leaves.
 
-    The noise in a balance grows with the root of the bins and falls with the charge of the round. So up to
+    The noise in a balance grows with the root of the bins and falls with the charge of the round. Therefore up to
     1 / 0.7^2 = 2 times the bins, all of the charge for all leaves makes less noise than 7 tenths of it for the bins.
     """
     bins = round(BINS * math.sqrt(len(shares)))
@@ -120,8 +120,8 @@ def _starts(low: int, high: int, most: int) -> tuple[int, ...]:
 def release(exact: Integers, search: Search, rounds: Sequence[Mechanism]) -> Integers:
     """Return the last round's bins in each cell: their edges as numbers of leaves, then how many events are in each.
 
-    `exact` has cells x leaves. Of it the rounds' mechanisms alone are told, and each only how many events are in each
-    bin, of bins that were chosen from the noisy counts of the round before.
+    `exact` has cells x leaves. Only the rounds' mechanisms read it, and each reads only how many events are in each
+    bin. The bins were chosen from the noisy counts of the round before.
     """
     cells, leaves = exact.shape
     if not cells:  # no value of an undeclared key was named
@@ -140,7 +140,7 @@ def release(exact: Integers, search: Search, rounds: Sequence[Mechanism]) -> Int
 def next_edges(edges: Integers, noisy: Integers, shares: Sequence[float], noise: Noise) -> Integers:
     """Return as many edges, the closer the likelier a quantile is there by the noisy counts between the old ones.
 
-    The quantiles share the bins evenly. Whatever the counts say, each old bin gets an even part of `SPREAD`.
+    The quantiles share the bins evenly. Whatever the counts are, each old bin gets an even part of `SPREAD`.
     """
     even = np.arange(edges.shape[1]) / (edges.shape[1] - 1)
     likely = sum((_likely_below(noisy, share, noise) / len(shares) for share in shares), np.zeros(edges.shape))

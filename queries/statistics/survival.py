@@ -2,7 +2,7 @@
 
 Persons are followed from their first event to the event asked for, or to the last day of the data, a public date.
 Each falls into one number of their group: the event within an interval, followed only up to an interval, or beyond the
-last one. So one person moves one number by one, and the rest is computed from noisy numbers.
+last one. Therefore one person moves one number by one. The rest is computed from noisy numbers.
 
 With d_j events and c_j ends of follow-up in interval j, and n_j persons who entered it, of whom those whose follow-up
 ended within it count half, the curve is the product of 1 - d_j / (n_j - c_j / 2): Kaplan and Meier's (1958) on times
@@ -154,7 +154,7 @@ def curve(counts: Floats, scale: float, confidence: float, *, gaussian: bool) ->
     leaving = events + ends
     entered = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1] + beyond
     at_risk = entered - ends / 2
-    # Of as many numbers as a group has left the noise alone could be this large: below it nothing is known.
+    # The noise of as many numbers as a group has left could be this large by itself: below it nothing is known.
     numbers = counts.shape[1] - 2.0 * np.arange(events.shape[1])
     noise = reach(numbers * scale**2, numbers * scale**4, confidence, gaussian=gaussian)
     unknown = np.logical_or.accumulate(np.minimum(at_risk, at_risk - events) <= noise, axis=1)

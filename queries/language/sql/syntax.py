@@ -1,4 +1,4 @@
-"""What statements are made of: names and values; and the refusal of everything else, with its place."""
+"""Names and values, and the refusal of everything else with the line and column where it begins."""
 
 from __future__ import annotations
 
