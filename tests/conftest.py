@@ -22,8 +22,11 @@ HERE = Path(__file__).parent
 # What `make check` runs: folders and files whose tests start no process, open no database and draw few samples. A slow
 # test in one of them is marked `slow`.
 QUICK = (
-    *(f"queries/{room}" for room in ("language", "catalog", "binding", "planning", "statistics", "release")),
-    *("budgets/verify", "budgets/test_loss.py", "budgets/test_conversion.py"),
+    *(
+        f"queries/{room}"
+        for room in ("language", "spelling", "catalog", "binding", "planning", "statistics", "release")
+    ),
+    *("budgets/verify", "budgets/test_loss.py"),
     *("server/views", "server/api/requests", "server/cli/test_main.py"),
     *("test_dependencies.py", "test_house.py", "test_postgres.py"),
 )

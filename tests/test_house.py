@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import QUICK
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("server", "budgets", "queries")
 
@@ -49,3 +51,8 @@ def test_circle_is_found_under_type_checking(tmp_path: Path) -> None:
     graph = {name: imported(name, file, known) for name, file in known.items()}
     with pytest.raises(CycleError):
         tuple(TopologicalSorter(graph).static_order())
+
+
+def test_quick_folders_exist() -> None:
+    """Each folder and file that `make check` runs is there: one that was moved would be left out unnoticed."""
+    assert [part for part in QUICK if not (ROOT / "tests" / part).exists()] == []

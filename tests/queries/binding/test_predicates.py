@@ -114,6 +114,7 @@ def chosen_by_sql(connection: duckdb.DuckDBPyConnection, predicate: Predicate) -
     return {int(patient.removeprefix("patient-")) for (patient,) in found}
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(FILTERS)
 def test_a_filter_holds_where_sql_says_so(uncoded: duckdb.DuckDBPyConnection, predicate: Predicate) -> None:
@@ -122,6 +123,7 @@ def test_a_filter_holds_where_sql_says_so(uncoded: duckdb.DuckDBPyConnection, pr
     assert {event.person for event in EVENTS if holds(canonical, event)} == chosen_by_sql(uncoded, predicate)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FILTERS)
 def test_the_engine_finds_what_sql_finds(
@@ -248,6 +250,7 @@ def declared_only(predicate: Predicate) -> bool:
     raise AssertionError(predicate)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=[HealthCheck.filter_too_much])
 @given(spellings(FILTERS.filter(declared_only)))
 def test_another_spelling_of_a_filter_has_the_same_form(pair: tuple[Predicate, Predicate]) -> None:
@@ -277,6 +280,7 @@ UNDECLARED: st.SearchStrategy[Predicate] = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(UNDECLARED, UNDECLARED)
 def test_filters_of_one_undeclared_column_have_one_form_for_one_meaning(one: Predicate, other: Predicate) -> None:
@@ -288,6 +292,7 @@ def test_filters_of_one_undeclared_column_have_one_form_for_one_meaning(one: Pre
     assert agree == (predicates.canonical(left) == predicates.canonical(right))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(FILTERS, FILTERS)
 def test_filters_of_one_form_select_the_same(one: Predicate, other: Predicate) -> None:

@@ -39,6 +39,7 @@ def coded(folder: Path, column: str, texts: list[str], keys: str = "") -> tuple[
     return [code for (code,) in rows(built.path, "SELECT v FROM t ORDER BY row")], built.report.tables["t"].columns["v"]
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.integers(-(10**9), 10**9), st.integers(0, 4)), min_size=1, max_size=40),

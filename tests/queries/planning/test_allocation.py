@@ -107,6 +107,7 @@ def test_as_many_billionths_as_measures_are_the_least() -> None:
     assert [paid(measure) for measure in one.measures] == [1] * 7
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.permutations(sorted(EVERY)), st.integers(10**6, NANO), st.booleans())
 def test_the_order_of_statistics_is_spelling(names: list[str], nano: int, in_rho: bool) -> None:

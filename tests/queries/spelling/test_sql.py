@@ -160,6 +160,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
         assert result.failed == 0
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1, max_size=30))
 def test_a_text_stays_one_literal(text: str) -> None:
     """Whatever a researcher writes into a value is shown as that value and never as SQL."""
@@ -784,6 +785,7 @@ WORDS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(st.lists(WORDS, max_size=25).map(" ".join) | st.text(max_size=60))
 def test_no_text_is_anything_but_read_or_refused(text: str) -> None:

@@ -202,6 +202,7 @@ def uncoded(people: list[Person], connection: duckdb.DuckDBPyConnection) -> None
         connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * (len(table.columns) + 1))})", found)
 
 
+@pytest.mark.slow
 def test_the_sql_that_is_shown_computes_what_the_kernel_does(tmp_path: Path) -> None:
     """Run over uncoded data, the SQL of a cohort or a per-person table gives the cells before the noise."""
     people = random_people(np.random.default_rng(8), 30, 8)
@@ -268,6 +269,7 @@ TOKENS = re.compile(r"\w+|'[^']*'|\"[^\"]*\"|[^\w\s]")
 WHOLE = [*GOLDEN, *map(sql.to_sql, QUERIES.values()), "SELECT QUANTILE_CONT(a, 0.5), SURVIVAL(w, [0, 30]) FROM visits"]
 
 
+@pytest.mark.slow
 @given(st.sampled_from(WHOLE), st.randoms(use_true_random=False))
 @settings(max_examples=1000)
 def test_mangled_statements_are_read_or_refused(text: str, random: Random) -> None:
