@@ -428,7 +428,7 @@ def test_bounds_clamp_the_values() -> None:
 def test_quantiles_of_real_data_fit(column: str, source: str) -> None:
     """Of the RAND experiment's 20,190 years the quartiles lie in nearly all intervals, and those are narrow."""
     step = float(COLUMNS[column].step)
-    sql = f"SELECT {source} FROM '{ROOT / 'demo' / 'rand_hie.parquet'}'"
+    sql = f"SELECT {source} FROM '{ROOT / 'server' / 'demo' / 'data' / 'rand_hie.parquet'}'"
     real = duckdb.connect().execute(sql).fetchnumpy()[source]
     values = np.rint(real / step).astype(np.int64)
     assert len(values) == 20_190
