@@ -19,7 +19,8 @@ from queries.language import nodes
 from queries.mechanisms import NANO
 from queries.plan import Counted
 from queries.planning import allocation, drowning, planner
-from queries.statistics import registry, survival, words
+from queries.statistics import registry, survival
+from queries.statistics.parts import words
 from queries.statistics.statistic import TENTH, Group
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Splitting a charge: between the statistics of a query, and within a statistic between its measures.
 
 Everything here follows from the query and the catalog. The true values are not known, so a statistic's margin is
-measured by a public yardstick (`queries/statistics/yardsticks.py`).
+measured by a public yardstick (`queries/statistics/parts/yardsticks.py`).
 
 Let a be how far the noise of a measure moves the result, relative to the yardstick, when the noise has the scale
 `largest` (one person's part of a cell). Then

@@ -2,7 +2,7 @@
 
 A number drowns when what it should be is below its margin: its sign is then a matter of chance. For a count that is a
 cell with fewer persons or events than the margin; for a sum one with fewer typical values; for a mean or the like a
-cell so small that the margin is as large as the yardstick of the statistic (`queries/statistics/yardsticks.py`).
+cell so small that the margin is as large as the yardstick of the statistic (`queries/statistics/parts/yardsticks.py`).
 
 How many persons there are in all is known from the dataset's profile, and how many cells each of them touches. Without
 a profile there are `persons_max` of them, each with as much as the bounds let count: more persons than there are and
@@ -29,7 +29,7 @@ from queries.errors import WouldDrown
 from queries.plan import Counted
 from queries.planning import allocation
 from queries.statistics import registry
-from queries.statistics.exactness import FixedMargin
+from queries.statistics.parts.exactness import FixedMargin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

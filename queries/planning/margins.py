@@ -5,7 +5,7 @@ the margins of the real mechanisms, in whole billionths: one billionth less woul
 the query and the catalog, so the same request finds the same loss.
 
 A statistic that the request does not name is made as exact as the least exact of the named ones, relative to the
-yardsticks (`queries/statistics/yardsticks.py`).
+yardsticks (`queries/statistics/parts/yardsticks.py`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from queries.errors import OutsideProtocol
 from queries.language import nodes, references, templates
 from queries.spelling import json_writing
 from queries.statistics import registry
-from queries.statistics.exactness import FixedMargin
+from queries.statistics.parts.exactness import FixedMargin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

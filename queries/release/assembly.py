@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from queries.contribution import truncation
 from queries.mechanisms import Rounds
-from queries.statistics import estimates, noisy, quantiles
+from queries.statistics import estimates, quantiles
+from queries.statistics.parts import noisy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

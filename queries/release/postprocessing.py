@@ -23,7 +23,7 @@ from queries.contribution.truncation import Truncation
 from queries.release import totals
 from queries.release.totals import parts_of
 from queries.statistics import registry
-from queries.statistics.lists import LISTS
+from queries.statistics.parts.lists import LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

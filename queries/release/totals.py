@@ -24,7 +24,7 @@ import numpy as np
 from queries.binding import predicates
 from queries.mechanisms import DiscreteGaussian
 from queries.statistics import registry
-from queries.statistics.lists import LISTS
+from queries.statistics.parts.lists import LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,9 +15,9 @@ from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.language.sql import calls
 from queries.language.sql.syntax import column_name, only, refusal, scalar
-from queries.statistics import drafts, lists, members, noisy, words, yardsticks
-from queries.statistics.exactness import FixedMargin
-from queries.statistics.members import Member, Shape
+from queries.statistics.parts import drafts, lists, members, noisy, words, yardsticks
+from queries.statistics.parts.exactness import FixedMargin
+from queries.statistics.parts.members import Member, Shape
 from queries.statistics.statistic import TENTH, Group, N
 
 if TYPE_CHECKING:

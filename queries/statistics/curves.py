@@ -13,9 +13,10 @@ from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.language.sql import calls
 from queries.language.sql.syntax import column_name, refusal, scalar
-from queries.statistics import drafts, lists, members, survival, words, yardsticks
-from queries.statistics.exactness import GroupMargin
-from queries.statistics.members import Member, Shape
+from queries.statistics import survival
+from queries.statistics.parts import drafts, lists, members, words, yardsticks
+from queries.statistics.parts.exactness import GroupMargin
+from queries.statistics.parts.members import Member, Shape
 from queries.statistics.statistic import Group
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from queries.statistics import registry
-from queries.statistics.exactness import FixedMargin, GroupMargin, RankMargin
+from queries.statistics.parts.exactness import FixedMargin, GroupMargin, RankMargin
 
 if TYPE_CHECKING:
     from fractions import Fraction

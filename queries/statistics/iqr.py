@@ -20,7 +20,7 @@ from queries.language import nodes
 from queries.language.sql import calls, written
 from queries.language.sql.syntax import refusal
 from queries.language.sql.values import clamped
-from queries.statistics import members, noisy, yardsticks
+from queries.statistics.parts import members, noisy, yardsticks
 from queries.statistics.ranks import Ranked, in_units, influence
 
 if TYPE_CHECKING:

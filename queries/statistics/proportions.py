@@ -14,10 +14,11 @@ from queries.language.sql import written
 from queries.language.sql.conditions import predicate
 from queries.language.sql.syntax import only, refusal
 from queries.language.sql.values import filtered
-from queries.statistics import counts, drafts, words, yardsticks
-from queries.statistics.exactness import GroupMargin
+from queries.statistics import counts
 from queries.statistics.intervals import proportion
-from queries.statistics.members import Member, Shape
+from queries.statistics.parts import drafts, words, yardsticks
+from queries.statistics.parts.exactness import GroupMargin
+from queries.statistics.parts.members import Member, Shape
 from queries.statistics.statistic import Group
 
 if TYPE_CHECKING:

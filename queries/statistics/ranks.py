@@ -14,9 +14,10 @@ from queries.language import nodes
 from queries.language.sql import calls, written
 from queries.language.sql.syntax import only, refusal, scalar
 from queries.language.sql.values import clamped, items
-from queries.statistics import drafts, lists, members, noisy, quantiles, words, yardsticks
-from queries.statistics.exactness import RankMargin
-from queries.statistics.members import Member, Shape
+from queries.statistics import quantiles
+from queries.statistics.parts import drafts, lists, members, noisy, words, yardsticks
+from queries.statistics.parts.exactness import RankMargin
+from queries.statistics.parts.members import Member, Shape
 from queries.statistics.statistic import TENTH, Group
 
 if TYPE_CHECKING:

@@ -17,11 +17,12 @@ from queries.binding.bound import BoundStatistic
 from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.language.sql import calls, written
-from queries.statistics import drafts, members, moments, noisy, words, yardsticks
-from queries.statistics.exactness import GroupMargin
-from queries.statistics.members import Member, Shape
+from queries.statistics import moments
+from queries.statistics.parts import drafts, members, noisy, words, yardsticks
+from queries.statistics.parts.exactness import GroupMargin
+from queries.statistics.parts.members import Member, Shape
+from queries.statistics.parts.yardsticks import HALF
 from queries.statistics.statistic import Group, N
-from queries.statistics.yardsticks import HALF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from queries.binding.bound import BoundStatistic, Operand
     from queries.binding.scope import Scope
     from queries.plan import Draft, Output
-    from queries.statistics.lists import Listed
-    from queries.statistics.members import Member
+    from queries.statistics.parts.lists import Listed
+    from queries.statistics.parts.members import Member
 
     Vectors = Sequence[NDArray[np.int64]]  # the noisy numbers of each measure, over all cells
     Result = dict[str, object]

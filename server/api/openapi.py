@@ -11,7 +11,7 @@ from queries.planning.margins import TARGETS_MAX
 from queries.release import postprocessing
 from queries.spelling import sql
 from queries.statistics import registry
-from queries.statistics.members import Shape
+from queries.statistics.parts.members import Shape
 from server.api import replies
 from server.api.requests.conditions import DAYS_MAX
 from server.api.requests.query import CONFIDENCE_MAX, CONFIDENCE_MIN, NOISES

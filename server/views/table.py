@@ -1,8 +1,8 @@
 """A release as one flat table: rows of cells, each a value with both ends of its interval.
 
-A statistic stands in a release as one number, or as one of the lists in `queries/statistics/lists.py`. The terminal's
-table (`terminal.py`) and the CSV (`csv.py`) are made of what `flatten` returns, so they show the same value, low and
-high.
+A statistic stands in a release as one number, or as one of the lists in `queries/statistics/parts/lists.py`. The
+terminal's table (`terminal.py`) and the CSV (`csv.py`) are made of what `flatten` returns, so they show the same value,
+low and high.
 
 `flatten` never raises for a stored release, whatever it holds: a release that was paid for must be readable. What is
 missing or no finite number is None.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from queries.statistics.lists import LISTS, Listed
+from queries.statistics.parts.lists import LISTS, Listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -19,7 +19,7 @@ from queries.execution import kernel
 from queries.execution.duckdb import Engine
 from queries.language import nodes
 from queries.plan import Output
-from queries.statistics import noisy
+from queries.statistics.parts import noisy
 from server.journey.answer import compute
 from server.runtime.stores import OpenEdition
 from tests.privacy.noise import of_each

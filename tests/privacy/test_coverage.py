@@ -17,7 +17,7 @@ from queries.execution import kernel
 from queries.language import nodes
 from queries.plan import CONFIDENCE, Output
 from queries.release import assembly
-from queries.statistics import noisy
+from queries.statistics.parts import noisy
 from tests.privacy.noise import FALSE_ALARM, fewest, most, of_each, probability_beyond
 from tests.queries.clinic import NANO
 from tests.queries.release.test_assembly import MANY, RELEASES, many

@@ -19,7 +19,7 @@ from queries.language import nodes
 from queries.language.nodes import Privacy
 from queries.planning import planner
 from queries.release import assembly
-from queries.statistics import noisy
+from queries.statistics.parts import noisy
 from tests.privacy.noise import fewest
 from tests.privacy.test_coverage import rescaled
 from tests.queries.clinic import NANO

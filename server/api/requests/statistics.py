@@ -1,4 +1,4 @@
-"""A statistic from JSON: each says what members it has (`queries/statistics/members.py`), and they are read here."""
+"""A statistic from JSON. Each declares its members (`queries/statistics/parts/members.py`); they are read here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marshmallow import ValidationError
 
 from queries.language import nodes
 from queries.statistics import registry
-from queries.statistics.members import Shape
+from queries.statistics.parts.members import Shape
 from server.api.requests.conditions import parse_predicate
 from server.api.requests.shapes import (
     as_bounds,

@@ -19,7 +19,7 @@ from queries.mechanisms import DiscreteGaussian, DiscreteLaplace
 from queries.plan import Plan
 from queries.planning import fingerprint, planner
 from queries.release import assembly
-from queries.statistics import noisy
+from queries.statistics.parts import noisy
 from tests.privacy.noise import fewest
 from tests.queries.clinic import CLINIC, NANO
 

@@ -12,9 +12,9 @@ from queries.plan import Counted
 from queries.planning import fingerprint
 from queries.statistics import registry
 from queries.statistics.counts import Count
-from queries.statistics.exactness import FixedMargin, GroupMargin, RankMargin
-from queries.statistics.lists import LISTS
-from queries.statistics.members import Shape
+from queries.statistics.parts.exactness import FixedMargin, GroupMargin, RankMargin
+from queries.statistics.parts.lists import LISTS
+from queries.statistics.parts.members import Shape
 from queries.statistics.statistic import Statistic
 from tests.queries import clinic
 from tests.queries import registry as pathways

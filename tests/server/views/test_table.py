@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.statistics import lists
+from queries.statistics.parts import lists
 from server.cli.main import main
 from server.views import table
 from server.views.csv import release_csv

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from queries.catalog import codes
 from queries.errors import InvalidQuery
-from queries.statistics import words
+from queries.statistics.parts import words
 from queries.statistics.statistic import N, Statistic
 
 if TYPE_CHECKING:
