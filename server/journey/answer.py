@@ -1,40 +1,35 @@
 """The journey of one query. Read this first.
 
-`answer` is the whole of it, step by step; `estimate` stops before any data are touched, and `rehearse` goes on to
-made-up data. Each step is a function of another module: this one knows only their order, and the order is what keeps
-the promise:
+The order of these steps keeps the privacy promise:
 
-1. parse     the request became a canonical query before it came here (`query.py`)
+1. parse     JSON or SQL becomes a query tree before it comes here (`server/api/requests/query.py`)
 2. permit    the study is approved and open, the asker a member, the query within the protocol (`preparing.py`)
-3. plan      from the query and the catalog alone: bounds, sensitivities, noise and cost
-4. replay    the same question of the same study on the same edition has its answer: it is free
-5. reserve   one transaction charges the study and the dataset, or refuses; undone if the store then does not open
-6. scan      the engine streams in person order, the kernel bounds and adds up integers; where a key's values are not
-             declared, once before, to release which of them are named
-7. noise     OpenDP
-8. settle    shortly before a fixed beat one transaction stores the release, settles the charge and appends the audit
-             entry: not earlier, for lists, budgets, the log and certificates tell the time of it, or its order
-9. slot      the answer leaves at the beat, so that its timing tells little; so does the place that the scan had
+3. plan      bounds, sensitivities, noise and cost, from the query and the catalog alone (`preparing.py`)
+4. replay    the same question of the same study about the same edition has its answer already: free (`paid.py`)
+5. reserve   one transaction charges the study and the dataset, or refuses; given back if the store then does not open
+6. scan      the engine streams in person order, the kernel bounds and adds up integers (`compute`). Where a key's
+             values are not declared, an earlier scan releases which of them are named
+7. noise     OpenDP (`compute`)
+8. settle    shortly before a fixed beat one transaction stores the release, settles the charge and appends the entry
+             of the log (`paid.py`)
+9. slot      the answer leaves at the beat, so that its timing reveals little (`server/runtime/slots.py`)
 
-Everything before 6 depends on the request and on nothing personal (the public catalog, budgets, whether a file opens),
-so a refusal reveals nothing and costs nothing. From 6 on nothing is given back, whatever happens: a failure is answered
-with one constant text, and the same request resumes on the charge that was paid, twice at most.
+`answer` takes all of them, `estimate` stops after 3, and `rehearse` takes 2, 3, 6 and 7 on made-up data.
+
+Steps 1 to 5 depend on the request and on nothing personal (the public catalog, budgets, whether a file opens), so a
+refusal reveals nothing and costs nothing. From 6 on nothing is given back, whatever happens: a failure is answered with
+one constant text, and the same request resumes on the charge that was paid, twice at most.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from budgets.alerts import bursts, thresholds
-from budgets.audit import certificates
-from budgets.audit import log as audit
-from budgets.errors import AttemptsSpent, NotApproved, NotFound, OverBudget, Unavailable
+from budgets.errors import AttemptsSpent, NotApproved, NotFound, OverBudget
 from budgets.governance import forecast
 from budgets.ledger import accounts, charges, releases
-from budgets.ledger.charges import Charge, Release
 from budgets.loss import Loss
 from queries.contribution import truncation
 from queries.errors import EngineFailed
@@ -42,25 +37,27 @@ from queries.execution import kernel, partition_selection
 from queries.planning import advice, drowning
 from queries.release import assembly, postprocessing
 from queries.spelling import json_writing, sql
-from server.errors import QueryFailed, StoreUnavailable
-from server.journey import refusals
+from server.errors import StoreUnavailable
+from server.journey import paid, refusals
 from server.journey.preparing import permit, prepare
 from server.runtime.slots import AHEAD, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     import sqlalchemy as sa
 
     from budgets.actors import Actor
+    from budgets.ledger.charges import Charge, Question, Release
     from queries.plan import Plan
     from server.journey.preparing import Prepared, Request
     from server.runtime.services import Services
     from server.runtime.stores import OpenEdition
 
-    Made = tuple[dict[str, Any], str]  # the body of a new release, and the hash of its numbers
+    Json = dict[str, Any]
 
-log = logging.getLogger("rowless")
+logger = logging.getLogger("rowless")
 
 REHEARSED = (
     "this is a rehearsal: the data were made up from the catalog, so the numbers mean nothing; nothing was charged "
@@ -68,7 +65,7 @@ REHEARSED = (
 )
 
 
-def answer(services: Services, actor: Actor, study: str, request: Request) -> dict[str, Any]:
+def answer(services: Services, actor: Actor, study: str, request: Request) -> Json:
     """Answer a query with noise, charged and recorded, or refuse it for free.
 
     Raises the errors of `queries` and `budgets`, Busy and StoreUnavailable at no charge, and QueryFailed after it.
@@ -76,42 +73,19 @@ def answer(services: Services, actor: Actor, study: str, request: Request) -> di
     with refusals.recorded(services.database, actor, study, "query"):
         prepared = prepare(services, actor, study, request)
     drowning.require(prepared.plan, prepared.catalog, request.drowned_max)
-    with ExitStack() as leaving:
-        # The same question at the same time waits for its answer here, and not for a second scan.
-        with services.turns.one(prepared.question):
-            with services.places.one():
-                with refusals.recorded(services.database, actor, study, "query"):
-                    found = replay_or_reserve(services, actor, prepared)
-                slot = Slot.start(services.fitting.of(prepared.plan, prepared.catalog))
-                leaving.callback(slot.wait)  # from here on every end waits for the slot
-                if not isinstance(found, Release):
-                    open_store(services, actor, prepared, found)
-                    made = scan(prepared, found)
-                    late = slot.overran()
-                    # With its place: who waits for one must not learn when this scan ended.
-                    slot.wait(AHEAD)
-                    if late:
-                        services.count_overrun(prepared.question.dataset)
-            stored = found if isinstance(found, Release) else settle(services, actor, prepared, found, made)
-        with services.database.read() as transaction:
-            shown = show(transaction, stored, request.post, replayed=isinstance(found, Release))
-            return {**shown, "notes": [*request.notes, *shown["notes"]]}
+    wanted = QueryPurchase.of(services, actor, prepared)
+    with paid.release(wanted) as (stored, replayed), services.database.read() as transaction:
+        shown = show(transaction, stored, request.post, replayed=replayed)
+        return {**shown, "notes": [*request.notes, *shown["notes"]]}
 
 
-def estimate(services: Services, actor: Actor, study: str, request: Request) -> dict[str, Any]:
+def estimate(services: Services, actor: Actor, study: str, request: Request) -> Json:
     """Return what a query would cost and how exact it would be. Free; no data are touched."""
     with refusals.recorded(services.database, actor, study, "estimate"):
         prepared = prepare(services, actor, study, request)
     with services.database.write() as transaction:
-        audit.append(
-            transaction,
-            actor,
-            "query.estimate",
-            f"study:{study}",
-            f"a query of {prepared.loss.text} was estimated",
-            study=study,
-            facts=_facts(prepared),
-        )
+        summary = f"a query of {prepared.loss.text} was estimated"
+        QueryPurchase.of(services, actor, prepared).log(transaction, "estimate", f"study:{study}", summary)
         ahead = forecast.of_study(transaction, prepared.study)
     queries_left = ahead.fit(prepared.loss).queries
     advised = advice.Asked(
@@ -134,7 +108,7 @@ def estimate(services: Services, actor: Actor, study: str, request: Request) -> 
     }
 
 
-def rehearse(services: Services, actor: Actor, study: str, request: Request) -> dict[str, Any]:
+def rehearse(services: Services, actor: Actor, study: str, request: Request) -> Json:
     """Answer a query in the shape of a release on data made up from the catalog (steps 2, 3, 6 and 7). Free.
 
     No data are touched and nothing is stored: the noise is drawn anew each time. Raises the errors of `queries` and
@@ -143,17 +117,17 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
     with refusals.recorded(services.database, actor, study, "rehearsal"):
         prepared = prepare(services, actor, study, replace(request, key=None))
     try:
-        # In places of their own: how long a rehearsal waits tells nothing of scans.
+        # Rehearsals have places of their own, so that how long one waits reveals nothing about scans.
         with services.rehearsal_places.one():
             slot = Slot.start(services.fitting.of_rehearsal(prepared.plan))
             body = compute(prepared.plan, services.stores.made_up(prepared.store))
             slot.wait(AHEAD)
     except EngineFailed as failure:
-        log.exception("a rehearsal failed")
+        logger.exception("a rehearsal failed")
         raise StoreUnavailable("the rehearsal failed; nothing was charged") from failure
     with services.database.write() as transaction:
         summary = f"a query of {prepared.loss.text} was rehearsed on made-up data"
-        _log(transaction, actor, "query.rehearse", prepared, summary, f"study:{study}")
+        QueryPurchase.of(services, actor, prepared).log(transaction, "rehearse", f"study:{study}", summary)
         budget = accounts.balance(transaction, accounts.STUDY, study)
     return {
         "rehearsal": True,
@@ -168,113 +142,7 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
     }
 
 
-def replay_or_reserve(services: Services, actor: Actor, prepared: Prepared) -> Release | Charge:
-    """Return the stored release, or a charge for a new one (steps 4 and 5).
-
-    Raises OverBudget, KeyConflict, AttemptsSpent, UnderWay.
-    """
-    study = prepared.study.id
-    try:
-        with services.database.write() as transaction:
-            # Once more, now that nothing can change in between: the study may have been suspended or changed.
-            if permit(transaction, actor, study).terms != prepared.study.terms:
-                raise NotApproved(f"the terms of study {study} have just been changed; send it again")
-            question = prepared.question
-            if prepared.key is not None:
-                question = releases.bind_key(transaction, question, prepared.key)
-            stored = charges.find_release(transaction, question)
-            if stored is not None:
-                _log(transaction, actor, "query.replay", prepared, "a stored release was read again", stored.id)
-                return stored
-            if question != prepared.question:
-                raise NotFound(f"edition {question.edition}, for which this was first sent, is no longer kept")
-            # A scan has so long, and its slot is a quarter longer at most.
-            scan_seconds = 2 * services.settings.query_seconds
-            charge = charges.reserve(transaction, question, prepared.loss, scan_seconds=scan_seconds)
-            if charge.resumed:
-                summary = f"{charge.loss.text} was resumed, attempt {charge.attempt}"
-                _log(transaction, actor, "query.resume", prepared, summary, charge.id, attempt=charge.attempt)
-            else:
-                _log(transaction, actor, "query.reserve", prepared, f"{charge.loss.text} was reserved", charge.id)
-            thresholds.after_charge(transaction, study, question.dataset)
-            return charge
-    except OverBudget as refusal:
-        with services.database.write() as transaction:
-            summary = f"a query of {prepared.loss.text} was refused: the {refusal.account}'s budget"
-            _log(transaction, actor, "query.refuse", prepared, summary, refusal.account, code="budget-exceeded")
-            owner = study if refusal.account == accounts.STUDY else prepared.question.dataset
-            thresholds.after_refusal(transaction, refusal.account, owner, prepared.loss)
-            bursts.after_refusal(transaction, actor)
-        raise
-    except AttemptsSpent:
-        with services.database.write() as transaction:
-            summary = "a query was refused: it was tried as often as its charge allows"
-            _log(transaction, actor, "query.refuse", prepared, summary, f"study:{study}", code="attempts-spent")
-            bursts.after_refusal(transaction, actor)
-        raise
-
-
-def open_store(services: Services, actor: Actor, prepared: Prepared, charge: Charge) -> None:
-    """Open the store for the scan, or give the charge back. Raises StoreUnavailable.
-
-    No event was looked at yet, and whether a file opens is the same for every query: the refund tells of nobody.
-    """
-    try:
-        prepared.store.engine.open()
-    except EngineFailed as failure:
-        log.exception("the store of charge %s cannot be opened", charge.id)
-        with suppress(Unavailable), services.database.write() as transaction:
-            # If this cannot be written, or another attempt already scans on the charge, it stays as it is.
-            if charges.void(transaction, charge):
-                _log(transaction, actor, "query.void", prepared, f"{charge.loss.text} was given back", charge.id)
-        raise StoreUnavailable("its store cannot be opened; nothing was charged for this attempt") from failure
-
-
-def scan(prepared: Prepared, charge: Charge) -> Made | None:
-    """Scan, bound and add noise (steps 6 and 7), or return None: whatever failed, nothing is given back."""
-    try:
-        body = compute(prepared.plan, prepared.store)
-        return body, certificates.answer_sha256(body)  # here, for of a large answer it takes a while
-    except Exception:
-        # It may depend on data: the researcher learns that it failed, the admin's log says why.
-        log.exception("query on charge %s failed", charge.id)
-        return None
-
-
-def settle(services: Services, actor: Actor, prepared: Prepared, charge: Charge, made: Made | None) -> Release:
-    """Store a release and spend its charge (step 8). Raises QueryFailed, and then nothing is given back.
-
-    The entry has the hash of the released numbers: so the log binds them, and they stay out of it.
-    """
-    stored = None
-    try:
-        if made is not None:
-            stored = _store(services, actor, prepared, charge, made)
-    except Exception:
-        log.exception("the release of charge %s could not be stored", charge.id)
-    if stored is None:
-        with suppress(Unavailable), services.database.write() as transaction:
-            # If even this cannot be written, the charge stays reserved, which counts as gone until it is resumed.
-            charges.settle(transaction, charge, None)
-            _log(transaction, actor, "query.fail", prepared, "a query failed; its charge is spent", charge.id)
-        raise QueryFailed
-    return stored
-
-
-def _store(services: Services, actor: Actor, prepared: Prepared, charge: Charge, made: Made) -> Release:
-    body, numbers = made
-    with services.database.write() as transaction:
-        stored = charges.settle(transaction, charge, body)
-        assert stored is not None
-        if stored.body is not body:  # another attempt was there first
-            numbers = certificates.answer_sha256(stored.body)
-        facts = {"charge": charge.id, certificates.CHARGED_AT: stored.charged_at, certificates.NUMBERS: numbers}
-        summary = f"a release of {charge.loss.text} was made"
-        _log(transaction, actor, "query.release", prepared, summary, stored.id, **facts)
-    return stored
-
-
-def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
+def compute(planned: Plan, store: OpenEdition) -> Json:
     """Return the body of a new release: the only place where data become an answer."""
     engine = store.engine
     planned = partition_selection.name_values(planned, engine.ranges(), engine.stream, engine.texts)
@@ -292,7 +160,7 @@ def compute(planned: Plan, store: OpenEdition) -> dict[str, Any]:
     }
 
 
-def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), *, replayed: bool) -> dict[str, Any]:
+def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), *, replayed: bool) -> Json:
     """Return a release as it is sent: what was stored, processed as asked, and the study's budget as it is now."""
     study = stored.question.study
     assert study is not None, "a query belongs to a study"
@@ -309,8 +177,8 @@ def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), 
     }
 
 
-def _described(planned: Plan) -> dict[str, Any]:
-    """Return what is said of a plan before and after it ran."""
+def _described(planned: Plan) -> Json:
+    """Return the description of a plan, which is the same before and after it ran."""
     cost = planned.cost
     return {
         "cost": Loss.of(cost.epsilon, cost.rho, cost.delta).to_json(),
@@ -320,30 +188,66 @@ def _described(planned: Plan) -> dict[str, Any]:
     }
 
 
-def _facts(prepared: Prepared) -> dict[str, Any]:
-    """Return what the audit log keeps of a query: what was asked and what it costs, nothing of the answer."""
-    loss = prepared.loss
-    planned = prepared.plan
-    named = [] if planned.listing is None else [planned.listing.mechanism]
-    return {
-        "query": json_writing.to_json(planned.query),
-        "fingerprint": prepared.question.fingerprint,
-        "dataset": prepared.question.dataset,
-        "edition": prepared.question.edition,
-        "mechanisms": [one.name for one in (*named, *(measure.mechanism for measure in planned.measures))],
-        **({} if planned.listing is None else {"threshold": planned.listing.mechanism.threshold}),
-        "loss": {"epsilon_nano": loss.epsilon_nano, "rho_nano": loss.rho_nano, "delta_atto": loss.delta_atto},
-    }
+@dataclass(frozen=True)
+class QueryPurchase(paid.Purchase):
+    """A query on its way through `paid.py`."""
 
+    name = "query"
+    actions = "query"
+    certified = True
 
-def _log(
-    transaction: sa.Connection,
-    actor: Actor,
-    action: str,
-    prepared: Prepared,
-    summary: str,
-    subject: str,
-    **facts: str | int,
-) -> None:
-    study = prepared.study.id
-    audit.append(transaction, actor, action, subject, summary, study=study, facts={**_facts(prepared), **facts})
+    prepared: Prepared
+
+    @classmethod
+    def of(cls, services: Services, actor: Actor, prepared: Prepared) -> QueryPurchase:
+        """Return the purchase of a prepared query."""
+        return cls(services, actor, prepared.question, prepared.loss, prepared.store, prepared)
+
+    def slot_seconds(self) -> float:
+        """Return the length of its slot."""
+        return self.services.fitting.of(self.prepared.plan, self.prepared.catalog)
+
+    def facts(self) -> Json:
+        """Return what the log keeps of a query: what was asked and what it costs, nothing of the answer."""
+        planned = self.prepared.plan
+        named = [] if planned.listing is None else [planned.listing.mechanism]
+        return {
+            "query": json_writing.to_json(planned.query),
+            "fingerprint": self.question.fingerprint,
+            "dataset": self.question.dataset,
+            "edition": self.question.edition,
+            "mechanisms": [one.name for one in (*named, *(measure.mechanism for measure in planned.measures))],
+            **({} if planned.listing is None else {"threshold": planned.listing.mechanism.threshold}),
+            "loss": vars(self.loss),
+        }
+
+    def confirm(self, transaction: sa.Connection) -> Question:
+        """Permit the query once more, because the study may have been suspended or changed meanwhile.
+
+        Returns the question to which the client's key ties it. Raises NotFound, Forbidden, NotApproved, KeyConflict.
+        """
+        study, key = self.prepared.study, self.prepared.key
+        if permit(transaction, self.actor, study.id).terms != study.terms:
+            raise NotApproved(f"the terms of study {study.id} have just been changed; send it again")
+        return self.question if key is None else releases.bind_key(transaction, self.question, key)
+
+    def reserve(self, transaction: sa.Connection, question: Question) -> Charge:
+        """Charge the study and the dataset. Raises OverBudget, AttemptsSpent, UnderWay; NotFound of an old edition."""
+        if question != self.question:
+            raise NotFound(f"edition {question.edition}, for which this was first sent, is no longer kept")
+        # A scan may take `query_seconds`, and its slot is a quarter longer at most.
+        return charges.reserve(transaction, question, self.loss, scan_seconds=2 * self.services.settings.query_seconds)
+
+    def compute(self) -> Json:
+        """Return the body of a new release."""
+        return compute(self.prepared.plan, self.store)
+
+    def refusal(self, error: OverBudget | AttemptsSpent) -> tuple[str, Json]:
+        """Return the account that has too little left, or the study whose question was tried too often."""
+        if isinstance(error, OverBudget):
+            return error.account, {"code": "budget-exceeded"}
+        return f"study:{self.question.study}", {"code": "attempts-spent"}
+
+    def recording_refusals(self) -> AbstractContextManager[None]:
+        """Record what `confirm` refuses too."""
+        return refusals.recorded(self.services.database, self.actor, self.prepared.study.id, "query")

@@ -19,7 +19,7 @@ from queries.execution import kernel
 from queries.execution.duckdb import Engine
 from queries.release import assembly
 from server import serving
-from server.journey import answer
+from server.journey import paid
 from server.runtime.settings import load_settings
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ def waiting_within(stream: Callable[..., Iterator[Any]], _point: str) -> Callabl
 # Point -> what is wrapped there, and how.
 POINTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "reserving": (charges, "reserve", dying_after),  # inside the reserving transaction
-    "reserved": (answer, "replay_or_reserve", dying_after),
+    "reserved": (paid, "replay_or_reserve", dying_after),
     "scanning": (Engine, "stream", dying_within),
     "noised": (assembly, "add_noise", dying_after),
     "settling": (charges, "settle", dying_after),  # inside the settling transaction
-    "settled": (answer, "settle", dying_after),  # committed, and the reply not sent
+    "settled": (paid, "settle", dying_after),  # committed, and the reply not sent
 }
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from queries.execution import kernel, partition_selection
 from server import serving
 from server.errors import StoreUnavailable
-from server.journey import answer
+from server.journey import answer, paid
 from server.runtime.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 EXACT: list[Any] = []
-bound_in_parts, name_values, facts = kernel.bound_in_parts, partition_selection.name_values, answer._facts
+bound_in_parts, name_values, facts = kernel.bound_in_parts, partition_selection.name_values, answer.QueryPurchase.facts
 
 
 def noting(*args: Any) -> Any:
@@ -42,17 +42,17 @@ def in_an_error(*args: Any) -> Any:
     raise ValueError(f"cannot convert {noting(*args)[0][0]} to a date")
 
 
-def telling(prepared: Any, _charge: Any) -> Any:
+def telling(wanted: Any, _charge: Any) -> Any:
     """Send the text of whatever failed."""
     try:
-        return answer.compute(prepared.plan, prepared.store), ""
+        return wanted.compute(), {}
     except ValueError as failure:
         raise StoreUnavailable(str(failure)) from failure
 
 
-def in_an_entry(prepared: Any) -> dict[str, Any]:
+def in_an_entry(wanted: Any) -> dict[str, Any]:
     """Put what was counted into an entry's facts, in base64."""
-    return {**facts(prepared), "trace": [base64.b64encode(str(one).encode()).decode() for one in EXACT]}
+    return {**facts(wanted), "trace": [base64.b64encode(str(one).encode()).decode() for one in EXACT]}
 
 
 def every_text(planned: Any, ranges: Any, stream: Any, texts: Any) -> Any:
@@ -67,8 +67,8 @@ def every_text(planned: Any, ranges: Any, stream: Any, texts: Any) -> Any:
 
 LEAKS: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
     "log": ((kernel, "bound_in_parts", to_the_log),),
-    "error": ((kernel, "bound_in_parts", in_an_error), (answer, "scan", telling)),
-    "entry": ((kernel, "bound_in_parts", noting), (answer, "_facts", in_an_entry)),
+    "error": ((kernel, "bound_in_parts", in_an_error), (paid, "scan", telling)),
+    "entry": ((kernel, "bound_in_parts", noting), (answer.QueryPurchase, "facts", in_an_entry)),
     "texts": ((partition_selection, "name_values", every_text),),
 }
 

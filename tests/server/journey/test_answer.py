@@ -15,7 +15,7 @@ from budgets.ledger.charges import Charge
 from server.api.requests.query import AskSchema
 from server.demo.setup import MANIFEST
 from server.errors import QUERY_FAILED, QueryFailed, StoreUnavailable
-from server.journey import answer, preparing
+from server.journey import answer, paid, preparing
 from server.runtime import slots
 from server.web import problems
 from tests.server.journey.test_slot import RealClock
@@ -346,40 +346,40 @@ def test_only_an_approved_study_may_ask(place: Place, ada: Client, state: str) -
     assert place.home.charges() == before
 
 
-def prepared(place: Place, body: dict[str, Any]) -> tuple[preparing.Prepared, Any]:
-    """Return a prepared request of Ada's, and Ada."""
+def prepared(place: Place, body: dict[str, Any]) -> answer.QueryPurchase:
+    """Return a prepared request of Ada's, ready to be paid for."""
     loaded = AskSchema().load(body)
     with place.services.database.read() as transaction:
         actor = people.user(transaction, "ada")
     request = preparing.Request(loaded["query"], loaded["privacy"])
-    return preparing.prepare(place.services, actor, "flu", request), actor
+    return answer.QueryPurchase.of(place.services, actor, preparing.prepare(place.services, actor, "flu", request))
 
 
 def test_a_suspension_in_between_is_honoured(place: Place) -> None:
     """A study suspended after a request was planned and before it was charged is not charged."""
-    ready, actor = prepared(place, ask(PATIENTS))
+    ready = prepared(place, ask(PATIENTS))
     place.client("dora").good("POST", "/studies/flu/suspend", {"reason": "now"})
     with pytest.raises(NotApproved):
-        answer.replay_or_reserve(place.services, actor, ready)
+        paid.replay_or_reserve(ready)
     assert place.home.charges() == []
 
 
 def test_a_change_of_terms_in_between_is_honoured(place: Place) -> None:
     """What was planned under a protocol that was replaced, and the new one approved, before the charge is not charged."""
-    ready, actor = prepared(place, ask(PATIENTS))
+    ready = prepared(place, ask(PATIENTS))
     place.client("admin").good("PATCH", "/studies/flu", {"protocol": {"tables": ["persons"]}})
     place.client("dora").good("POST", "/studies/flu/approve", {"reason": "less"})
     with pytest.raises(NotApproved, match="changed"):
-        answer.replay_or_reserve(place.services, actor, ready)
+        paid.replay_or_reserve(ready)
     assert place.home.charges() == []
 
 
 def test_an_end_of_membership_in_between_is_honoured(place: Place) -> None:
     """A member removed after a request was planned and before it was charged does not charge."""
-    ready, actor = prepared(place, ask(PATIENTS))
+    ready = prepared(place, ask(PATIENTS))
     place.client("admin").good("DELETE", "/studies/flu/members/ada")
     with pytest.raises(NotFound):
-        answer.replay_or_reserve(place.services, actor, ready)
+        paid.replay_or_reserve(ready)
     assert place.home.charges() == []
 
 
@@ -464,15 +464,15 @@ def test_what_another_attempt_scans_on_is_not_given_back(home: Home) -> None:
     body = ask(COSTS, 0.5)
     with application(home) as place:
         place.open_study()
-        ready, actor = prepared(place, body)
-        charge = answer.replay_or_reserve(place.services, actor, ready)
+        ready = prepared(place, body)
+        charge = paid.replay_or_reserve(ready)
         assert isinstance(charge, Charge)
         assert release(place.client("ada"), body)["rows"]
         place.services.stores.close()
         store = home.store("rand-hie")
         store.write_bytes(b"no database" * 1000)
         with pytest.raises(StoreUnavailable):
-            answer.open_store(place.services, actor, ready, charge)
+            paid.open_store(ready, charge)
     assert home.used_nano("study", "flu") == 500_000_000
     assert "query.void" not in home.actions()
     home.assert_sound()

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.errors import Busy
-from server.journey import answer
+from server.journey import answer, paid
 from server.runtime import services, slots
 from server.runtime.slots import Slot
 from tests.serving import PATIENTS, Place, application, ask, make_home, write_clinic
@@ -187,14 +187,15 @@ def slowed(home: Home, monkeypatch: pytest.MonkeyPatch, slow: str, took: float) 
     """Ask a query of which one step takes so long, and return the clock."""
     with application(home, slot_ms=str(SLOT_MS)) as place:
         place.open_study()
-        clock, step = StillClock(), getattr(answer, slow)
+        clock, owner = StillClock(), answer if slow == "prepare" else paid
+        step = getattr(owner, slow)
 
         def slowly(*arguments: Any) -> Any:
             clock.now += took
             return step(*arguments)
 
         monkeypatch.setattr(slots, "time", clock)
-        monkeypatch.setattr(answer, slow, slowly)
+        monkeypatch.setattr(owner, slow, slowly)
         assert query(place.client("ada"), ask(PATIENTS)).status == 201
         return clock
 
