@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets.actors import SYSTEM
-from budgets.audit import custody, keys, log, search
-from budgets.audit.log import START, canonical
+from budgets.audit import log, search, signing
+from budgets.audit.log import START
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, audit_nodes
 from budgets.governance import datasets, studies
 from budgets.governance.study import Terms
 from budgets.identity import people
 from budgets.loss import NANO
-from budgets.verify import log as verifier
+from budgets.verify import canonical_json, export
 from budgets.verify.merkle import Frontier, leaf_hash
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def query_entries(
             "facts": facts,
             "previous": previous,
         }
-        text = canonical(body)
+        text = canonical_json.dumps(body)
         leaf = leaf_hash(text.encode())
         previous = leaf.hex()
         row = {"position": position, "leaf_hash": previous, "body": text, "at": body["time"]}
@@ -160,16 +160,16 @@ def query_entries(
 def check(folder: Path, wanted: int) -> None:
     """Export a log and verify it."""
     database, key, file = filled(folder, "verified.db", wanted), folder / "audit.key", folder / "log.jsonl"
-    vkey = keys.create_key(key)
+    vkey = signing.create_key(key)
     began = time.perf_counter()
-    note = custody.sign(database, key)
+    note = signing.sign(database, key)
     with database.read() as transaction, file.open("w", encoding="utf-8") as lines:
         lines.writelines(f"{body}\n" for body in log.every_body(transaction, wanted))
     exported = time.perf_counter() - began
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     with file.open("rb") as read:
-        report = verifier.verify(read, key=vkey, covering=note)
+        report = export.verify(read, key=vkey, covering=note)
     took = time.perf_counter() - began
     assert report.verdict == "ok", report.problems
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -183,7 +183,7 @@ def check(folder: Path, wanted: int) -> None:
 def ask(folder: Path, wanted: int) -> None:
     """Measure what a server is asked."""
     database, key = filled(folder, "asked.db", wanted), folder / "asked.key"
-    keys.create_key(key)
+    signing.create_key(key)
     actor, busy = "study-7-0", "study-0-0"
     near, later = wanted - wanted // 10, "2999-01-01T00:00:00.001Z"
 
@@ -192,7 +192,7 @@ def ask(folder: Path, wanted: int) -> None:
             log.append(transaction, SYSTEM, "test", str(turn), "a benchmark appends")
 
     def checkpoint(_turn: int) -> None:
-        custody.sign(database, key)
+        signing.sign(database, key)
 
     def inclusion(turn: int) -> None:
         with database.read() as transaction:

@@ -23,17 +23,16 @@ import sqlalchemy as sa
 
 from budgets.actors import SYSTEM
 from budgets.audit import log, search
+from budgets.database import tables
 from budgets.database.connection import Database
-from budgets.database.tables import accounts as accounts_table
-from budgets.database.tables import audit_entries, audit_nodes, charges
-from budgets.database.tables import releases as releases_table
+from budgets.database.tables import audit_entries, audit_nodes
 from budgets.governance import datasets, forecast, studies
 from budgets.governance.study import Terms
 from budgets.identity import people
-from budgets.ledger import accounts, releases
-from budgets.ledger import charges as ledger
+from budgets.ledger import accounts, charges, releases
 from budgets.ledger.charges import Question
 from budgets.loss import NANO, Loss
+from budgets.verify import canonical_json
 from budgets.verify.merkle import Frontier, leaf_hash
 from tests.postgres import postgres
 
@@ -93,7 +92,7 @@ def report(name: str, address: str, wanted: int) -> None:
 
 def questions(database: Database) -> Iterator[tuple[str, Callable[[int], Any]]]:
     """Yield what is measured: what a server does in one transaction."""
-    reserved: list[ledger.Charge] = []
+    reserved: list[charges.Charge] = []
 
     def reserve(turn: int, key: str | None = None) -> None:
         study = STUDIES[turn % 4]
@@ -102,13 +101,13 @@ def questions(database: Database) -> Iterator[tuple[str, Callable[[int], Any]]]:
             studies.require_open(replace(studies.study(transaction, study), state="approved"))
             if key is not None:
                 releases.bind_key(transaction, asked, key)
-            ledger.find_release(transaction, asked)
-            reserved.append(ledger.reserve(transaction, asked, LOSS))
+            charges.find_release(transaction, asked)
+            reserved.append(charges.reserve(transaction, asked, LOSS))
             log.append(transaction, SYSTEM, "query.reserve", reserved[-1].id, "reserved", study=study)
 
     def settle(turn: int) -> None:
         with database.write() as transaction:
-            made = ledger.settle(transaction, reserved[turn], {"rows": [[1, 2, 3]] * 20})
+            made = charges.settle(transaction, reserved[turn], {"rows": [[1, 2, 3]] * 20})
             assert made is not None
             log.append(transaction, SYSTEM, "query.release", made.id, "released", study=made.question.study)
 
@@ -122,7 +121,7 @@ def questions(database: Database) -> Iterator[tuple[str, Callable[[int], Any]]]:
 
     def recover(_turn: int) -> None:
         with database.read() as transaction:
-            ledger.unresolved(transaction)
+            charges.unresolved(transaction)
 
     def recount(_turn: int) -> None:
         with database.read() as transaction:
@@ -164,8 +163,8 @@ def measured(act: Callable[[int], Any]) -> str:
 def fill(transaction: sa.Connection, wanted: int) -> None:
     """Add settled charges with releases and audit entries, and their sums to the accounts."""
     numbers = range(wanted)
-    copy_in(transaction, charges, (row for number in numbers for row in charge_rows(number)))
-    copy_in(transaction, releases_table, map(release_row, numbers))
+    copy_in(transaction, tables.charges, (row for number in numbers for row in charge_rows(number)))
+    copy_in(transaction, tables.releases, map(release_row, numbers))
     written = search.entries(transaction, limit=1000)
     tree = Frontier()
     for entry in written:
@@ -174,10 +173,10 @@ def fill(transaction: sa.Connection, wanted: int) -> None:
     copy_in(transaction, audit_entries, iter(rows))
     nodes = (node for row in rows for node in tree.add(bytes.fromhex(row["leaf_hash"])))
     copy_in(transaction, audit_nodes, ({"level": one, "index": two, "hash": three.hex()} for one, two, three in nodes))
-    c = accounts_table.c
+    c = tables.accounts.c
     for kind, owner, share in (("dataset", DATASET, wanted), *(("study", s, wanted // len(STUDIES)) for s in STUDIES)):
         transaction.execute(
-            sa.update(accounts_table)
+            sa.update(tables.accounts)
             .where(c.kind == kind, c.owner == owner)
             .values(epsilon_spent_nano=share * (LOSS.epsilon_nano or 0), rho_spent_nano=share * LOSS.rho_nano)
         )
@@ -223,7 +222,7 @@ def audit_rows(last: log.Entry, wanted: int) -> Iterator[dict[str, Any]]:
     position, previous = json.loads(last.body)["index"] + 1, last.leaf_hash
     for number in range(wanted):
         study, action = STUDIES[number // 2 % len(STUDIES)], ("query.reserve", "query.release")[number % 2]
-        body = log.canonical(
+        body = canonical_json.dumps(
             {
                 "index": position + number,
                 "time": AT,

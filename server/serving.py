@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 
 from budgets.actors import SYSTEM
-from budgets.audit import custody, log
+from budgets.audit import log, signing
 from budgets.errors import Unavailable
 from budgets.ledger import charges
 from server.app import create_app
@@ -42,7 +42,7 @@ def serve(settings: Settings) -> None:
 def _require_key(database: Database, settings: Settings) -> None:
     """Raise SettingsError unless checkpoints can be signed. Otherwise a DPO would be the first to notice."""
     try:
-        custody.key_in_force(database, settings.key_path)
+        signing.key_in_force(database, settings.key_path)
     except Unavailable as error:
         raise SettingsError(f"{SETTINGS['audit_key_file'].name}: {error}") from error
 

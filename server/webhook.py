@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from budgets.audit import log
+from budgets.verify import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +106,7 @@ def body(delivery: Delivery) -> bytes:
             "facts": facts,
         },
     }
-    return log.canonical(shown).encode()
+    return canonical_json.dumps(shown).encode()
 
 
 def headers(key: bytes, delivery: Delivery, sent: bytes, timestamp: int) -> dict[str, str]:

@@ -25,7 +25,7 @@ import duckdb
 
 from budgets.identity import people
 from budgets.verify.conduct import Conduct
-from budgets.verify.spending import Recount
+from budgets.verify.spending import Spending
 from queries.catalog.manifest import read_manifest
 from queries.execution.scan_time import Rates
 from server.app import opened, with_routes
@@ -276,9 +276,9 @@ class Home:
         """Check that the audit log alone tells what every account was charged."""
         conduct = Conduct()
         assert [problem for entry in entries for problem in conduct.read(entry)] == []
-        recount = Recount()
-        assert [problem for entry in entries for problem in recount.read(entry)] == []
-        told = {key: (one.epsilon, one.rho, one.delta, one.unbounded) for key, one in recount.accounts.items()}
+        spending = Spending()
+        assert [problem for entry in entries for problem in spending.read(entry)] == []
+        told = {key: (one.epsilon, one.rho, one.delta, one.unbounded) for key, one in spending.accounts.items()}
         sums = ", ".join(
             f"{unit}_spent{scale} + {unit}_reserved{scale}"
             for unit, scale in (("epsilon", "_nano"), ("rho", "_nano"), ("delta", "_atto"), ("unbounded", ""))

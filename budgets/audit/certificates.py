@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets.audit import custody, log
+from budgets.audit import log, signing
 from budgets.database.tables import audit_entries
 from budgets.errors import Unavailable
-from budgets.verify import checkpoint
+from budgets.verify import canonical_json, checkpoint
 from budgets.verify.certificate import (
     BOUND,
     CHARGED_AT,
@@ -33,8 +33,6 @@ from budgets.verify.certificate import (
     TYPE,
     UNBOUND,
     VERSION,
-    canonical,
-    sha256,
     statement,
 )
 from budgets.verify.checkpoint import Checkpoint
@@ -54,12 +52,12 @@ __all__ = ["CHARGED_AT", "NUMBERS", "answer_sha256", "certificate"]
 
 def answer_sha256(body: Mapping[str, Any]) -> str:
     """Return what the audit log keeps of a release's numbers: the SHA-256 of the canonical JSON of its body, in hex."""
-    return sha256(body)
+    return canonical_json.sha256(body)
 
 
 def certificate(database: Database, path: Path, release: Release) -> str:
     """Return the certificate of a stored release, signed by the key in force in this file. Raises Unavailable."""
-    return custody.with_signer(database, path, lambda transaction, signer: _document(transaction, signer, release))
+    return signing.with_signer(database, path, lambda transaction, signer: _document(transaction, signer, release))
 
 
 def _document(transaction: sa.Connection, signer: Signer, release: Release) -> str:
@@ -92,8 +90,8 @@ def _document(transaction: sa.Connection, signer: Signer, release: Release) -> s
         "checkpoint": signer.sign(covering.text),
         "handovers": handovers,
     }
-    note = signer.sign(statement(signer.name, sha256(told)))
-    return f"{canonical({'certificate': told, 'note': note})}\n"
+    note = signer.sign(statement(signer.name, canonical_json.sha256(told)))
+    return f"{canonical_json.dumps({'certificate': told, 'note': note})}\n"
 
 
 def _entry(transaction: sa.Connection, release: Release) -> Json:

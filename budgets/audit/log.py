@@ -21,7 +21,7 @@ from budgets.actors import ANONYMOUS, SYSTEM
 from budgets.database import clock
 from budgets.database.tables import audit_entries, audit_nodes, identities
 from budgets.errors import Invalid, Unavailable
-from budgets.verify import merkle
+from budgets.verify import canonical_json, merkle
 from budgets.verify.checkpoint import Checkpoint
 from budgets.verify.merkle import leaf_hash
 
@@ -83,7 +83,7 @@ def append(
     # Where the clock was set back, time stands still in the log: so a span of time is a span of positions.
     at = max(clock.now(), last.at) if last else clock.now()
     body_facts = dict(facts or {})
-    body = canonical(
+    body = canonical_json.dumps(
         {
             "index": position,
             "time": at,
@@ -175,11 +175,6 @@ def checkpoint(transaction: sa.Connection, origin: str) -> Checkpoint:
     """Return what the log holds now, to be signed."""
     present = size(transaction)
     return Checkpoint(origin, present, root(transaction, present))
-
-
-def canonical(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def first_at(transaction: sa.Connection, moment: str) -> int:

@@ -17,6 +17,7 @@ from budgets.alerts import bursts
 from budgets.audit import log
 from budgets.errors import FourEyes
 from budgets.identity import people
+from budgets.verify import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -49,7 +50,7 @@ def _is_among(transaction: sa.Connection, by: Actor, hands: Collection[str]) -> 
 
 def with_hand(present: Study, by: Actor) -> str:
     """Return who had a hand in a study's terms, the actor now among them, as it is kept."""
-    return log.canonical(sorted({*present.edited_by, by.commitment}))
+    return canonical_json.dumps(sorted({*present.edited_by, by.commitment}))
 
 
 def hands(kept: str | None) -> tuple[str, ...]:

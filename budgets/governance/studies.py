@@ -29,6 +29,7 @@ from budgets.identity import people
 from budgets.ledger import accounts
 from budgets.ledger.accounts import Limits, overcommit
 from budgets.loss import Loss, epsilon_text
+from budgets.verify import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +99,9 @@ def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -
     if present.state == CLOSED:
         raise WrongState(f"study {identifier} is closed")
     checked, before, after = _checked(terms), _facts(present.terms), _facts(terms)
-    changed = [name for name, value in after.items() if log.canonical(value) != log.canonical(before[name])]
+    changed = [
+        name for name, value in after.items() if canonical_json.dumps(value) != canonical_json.dumps(before[name])
+    ]
     if not changed:
         return present
     transaction.execute(
@@ -313,7 +316,7 @@ def _check_limits(
 
 def _checked(terms: Terms) -> dict[str, Any]:
     try:
-        log.canonical(_facts(terms)).encode()
+        canonical_json.dumps(_facts(terms)).encode()
     except ValueError:  # half a character, or a number that JSON does not have
         raise Invalid("terms", "hold what cannot be written as JSON in UTF-8") from None
     for name in ("title", "purpose", "legal_basis"):
@@ -325,7 +328,7 @@ def _checked(terms: Terms) -> dict[str, Any]:
             raise Invalid(name, "must be a day, as in 2026-12-31")
     if terms.starts is not None and terms.ends is not None and terms.starts > terms.ends:
         raise Invalid("ends", "must not be before it starts")
-    return {**_facts(terms), "protocol": log.canonical(terms.protocol)}
+    return {**_facts(terms), "protocol": canonical_json.dumps(terms.protocol)}
 
 
 def _is_day(text: str) -> bool:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets.database.tables import profile_charges as charged
-from budgets.database.tables import profiles as table
+from budgets.database.tables import profile_charges, profiles
 from budgets.errors import WrongState
 from budgets.ledger import accounts, charges
 from budgets.ledger.charges import Question
@@ -24,8 +23,8 @@ from budgets.loss import Loss, epsilon_text
 if TYPE_CHECKING:
     from budgets.ledger.charges import Charge, Release
 
-_with_charge = table.join(charged, charged.c.id == table.c.charge)
-_most_exact_first = charged.c.epsilon_nano.desc(), table.c.charged_at.desc(), table.c.id
+_with_charge = profiles.join(profile_charges, profile_charges.c.id == profiles.c.charge)
+_most_exact_first = profile_charges.c.epsilon_nano.desc(), profiles.c.charged_at.desc(), profiles.c.id
 
 
 def question(dataset: str, edition: int, fingerprint: str) -> Question:
@@ -50,9 +49,9 @@ def reserve(transaction: sa.Connection, question: Question, loss: Loss) -> Charg
 def of_edition(transaction: sa.Connection, dataset: str, edition: int) -> list[Release]:
     """Return an edition's own profiles. The first is the one that is shown: the most exact, then the latest."""
     rows = transaction.execute(
-        sa.select(table)
+        sa.select(profiles)
         .select_from(_with_charge)
-        .where(table.c.dataset == dataset, table.c.edition == edition)
+        .where(profiles.c.dataset == dataset, profiles.c.edition == edition)
         .order_by(*_most_exact_first)
     )
     return [charges.release_of(row) for row in rows]
@@ -64,10 +63,10 @@ def in_use(transaction: sa.Connection, dataset: str, edition: int) -> list[Relea
     Those of the edition itself come first, as `of_edition` returns them, then those of earlier editions, latest first.
     """
     rows = transaction.execute(
-        sa.select(table)
+        sa.select(profiles)
         .select_from(_with_charge)
-        .where(table.c.dataset == dataset, table.c.edition <= edition)
-        .order_by(table.c.edition.desc(), *_most_exact_first)
+        .where(profiles.c.dataset == dataset, profiles.c.edition <= edition)
+        .order_by(profiles.c.edition.desc(), *_most_exact_first)
     )
     return [charges.release_of(row) for row in rows]
 
@@ -75,10 +74,10 @@ def in_use(transaction: sa.Connection, dataset: str, edition: int) -> list[Relea
 def standing(transaction: sa.Connection, dataset: str) -> dict[str, Any] | None:
     """Return the edition and the cost of the profile that a dataset uses, for the person who approves its studies."""
     row = transaction.execute(
-        sa.select(charged)
+        sa.select(profile_charges)
         .select_from(_with_charge)
-        .where(table.c.dataset == dataset)
-        .order_by(table.c.edition.desc(), charged.c.epsilon_nano.desc())
+        .where(profiles.c.dataset == dataset)
+        .order_by(profiles.c.edition.desc(), profile_charges.c.epsilon_nano.desc())
         .limit(1)
     ).first()
     if row is None:
@@ -88,15 +87,15 @@ def standing(transaction: sa.Connection, dataset: str) -> dict[str, Any] | None:
 
 def ever_charged(transaction: sa.Connection, dataset: str) -> bool:
     """Return whether a dataset was ever charged for a profile. A charge that was given back does not count."""
-    wanted = charges.PROFILES.standing.where(charged.c.dataset == dataset).limit(1)
+    wanted = charges.PROFILES.standing.where(profile_charges.c.dataset == dataset).limit(1)
     return transaction.execute(wanted).first() is not None
 
 
 def _require_more_exact(transaction: sa.Connection, question: Question, epsilon_nano: int) -> None:
     best: int | None = transaction.execute(
-        sa.select(sa.func.max(charged.c.epsilon_nano))
+        sa.select(sa.func.max(profile_charges.c.epsilon_nano))
         .select_from(_with_charge)
-        .where(table.c.dataset == question.dataset, table.c.edition == question.edition)
+        .where(profiles.c.dataset == question.dataset, profiles.c.edition == question.edition)
     ).scalar()
     if best is not None and best >= epsilon_nano:
         raise WrongState(

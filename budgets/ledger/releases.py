@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from budgets.database.tables import charges, idempotency_keys
-from budgets.database.tables import releases as table
+from budgets.database.tables import charges, idempotency_keys, releases
 from budgets.errors import KeyConflict, NotFound
 from budgets.ledger.charges import RESERVE, Question, release_of
 from budgets.loss import Loss
@@ -43,7 +42,7 @@ def question_of_key(transaction: sa.Connection, study: str, key: str) -> Questio
 
 def by_id(transaction: sa.Connection, study: str, identifier: str) -> Release:
     """Return a study's release. Raises NotFound."""
-    row = transaction.execute(sa.select(table).where(table.c.study == study, table.c.id == identifier)).first()
+    row = transaction.execute(sa.select(releases).where(releases.c.study == study, releases.c.id == identifier)).first()
     if row is None:
         raise NotFound("there is no such release")
     return release_of(row)
@@ -53,10 +52,10 @@ def of_study(
     transaction: sa.Connection, study: str, *, after: tuple[str, str] | None = None, limit: int
 ) -> list[Release]:
     """Return a study's releases, oldest first, from after (charged_at, id) on."""
-    wanted = sa.select(table).where(table.c.study == study)
+    wanted = sa.select(releases).where(releases.c.study == study)
     if after is not None:
-        wanted = wanted.where(sa.tuple_(table.c.charged_at, table.c.id) > sa.tuple_(*after))
-    rows = transaction.execute(wanted.order_by(table.c.charged_at, table.c.id).limit(limit))
+        wanted = wanted.where(sa.tuple_(releases.c.charged_at, releases.c.id) > sa.tuple_(*after))
+    rows = transaction.execute(wanted.order_by(releases.c.charged_at, releases.c.id).limit(limit))
     return [release_of(row) for row in rows]
 
 

@@ -20,7 +20,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from . import checkpoint, merkle
+from . import canonical_json, checkpoint, merkle, shapes
 from .checkpoint import DASH, BadNote, Checkpoint, Verifier
 
 if TYPE_CHECKING:
@@ -43,16 +43,6 @@ UNBOUND = (
 NANO, ATTO = 10**9, 10**18
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 ODD = (KeyError, TypeError, ValueError, AttributeError, RecursionError)  # what reading something else may raise
-
-
-def canonical(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def sha256(value: object) -> str:
-    """Return the hash of a value's canonical JSON, in hex."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def statement(log: str, digest: str) -> str:
@@ -95,7 +85,7 @@ class Certificate:
 
 
 @dataclass
-class Certified:
+class Report:
     """What was checked of a certificate, and found."""
 
     sha256: str
@@ -119,9 +109,9 @@ class Certified:
         }
 
 
-def verify_release(document: bytes, *, key: str) -> Certified:
+def verify(document: bytes, *, key: str) -> Report:
     """Check a certificate by a key of its log; nothing is raised for what is wrong with it."""
-    report = Certified(hashlib.sha256(document).hexdigest())
+    report = Report(hashlib.sha256(document).hexdigest())
     try:
         holder = Verifier.of(key)
     except BadNote as error:
@@ -169,71 +159,39 @@ def _read(document: bytes) -> Certificate:
     try:
         text = document.decode()
         whole = json.loads(text)
-        same = f"{canonical(whole)}\n".encode() == document
+        same = f"{canonical_json.dumps(whole)}\n".encode() == document
     except ODD:
         same = False
     if not same:
         raise BadNote("it is not one line of canonical JSON: it was changed, or saved anew by another program")
-    told, note = _members(whole, "certificate", "note")
+    told, note = shapes.members(whole, "certificate", "note")
     names = ("binds", "checkpoint", "entry", "handovers", "key", "log", "proof", "release", "type", "version")
-    binds, covering, entry, handovers, key, log, proof, release, kind, version = _members(told, *names)
+    binds, covering, entry, handovers, key, log, proof, release, kind, version = shapes.members(told, *names)
     if kind != TYPE or type(version) is not int or version not in TIME_MEMBERS:
         raise BadNote(f"it is not a {TYPE} of version {' or '.join(map(str, TIME_MEMBERS))}, which this tool knows")
-    _members(release, "answer", "dataset", "edition", "id", TIME_MEMBERS[version], "study")
-    verifier = Verifier.of(_text(key))
+    shapes.members(release, "answer", "dataset", "edition", "id", TIME_MEMBERS[version], "study")
+    verifier = Verifier.of(shapes.text(key))
     if verifier.text != key:
         raise BadNote("its key is not written as keys are")
     return Certificate(
-        _text(log),
+        shapes.text(log),
         verifier,
-        _text(binds),
+        shapes.text(binds),
         release,
-        _text(release[TIME_MEMBERS[version]]),
-        _object(entry),
-        _hashes(proof),
-        _text(covering),
-        [_handover(one) for one in _list(handovers)],
-        sha256(told),
-        sha256(release["answer"]),
-        _text(note),
+        shapes.text(release[TIME_MEMBERS[version]]),
+        shapes.mapping(entry),
+        shapes.hashes(proof),
+        shapes.text(covering),
+        [_handover(one) for one in shapes.items(handovers)],
+        canonical_json.sha256(told),
+        canonical_json.sha256(release["answer"]),
+        shapes.text(note),
     )
 
 
 def _handover(value: object) -> Handover:
-    covering, consistency, entry, proof = _members(value, "checkpoint", "consistency", "entry", "proof")
-    return Handover(_object(entry), _hashes(proof), _text(covering), _hashes(consistency))
-
-
-def _members(value: object, *names: str) -> list[Any]:
-    found = _object(value)
-    if set(found) != set(names):
-        raise ValueError(names)
-    return [found[name] for name in names]
-
-
-def _object(value: object) -> Json:
-    if not isinstance(value, dict):
-        raise TypeError(value)
-    return value
-
-
-def _list(value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(value)
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _hashes(value: object) -> list[bytes]:
-    found = [bytes.fromhex(_text(one)) for one in _list(value)]
-    if [one.hex() for one in found] != value or any(len(one) != 32 for one in found):
-        raise ValueError(value)
-    return found
+    covering, consistency, entry, proof = shapes.members(value, "checkpoint", "consistency", "entry", "proof")
+    return Handover(shapes.mapping(entry), shapes.hashes(proof), shapes.text(covering), shapes.hashes(consistency))
 
 
 # Checking
@@ -274,7 +232,7 @@ def _release(found: Certificate) -> Iterator[str]:
         ("question", answer["query"], facts["query"]),
         ("loss", answer["cost"], _loss(facts["loss"])),
     ):
-        if canonical(said) != canonical(logged):
+        if canonical_json.dumps(said) != canonical_json.dumps(logged):
             yield f"the release: its {what} is not that of the log's entry"
     if not (TIME.fullmatch(found.charged_at) and found.charged_at <= entry["time"]):
         yield "the release: its date is none, or after that of the log's entry"
@@ -312,7 +270,7 @@ def _handovers(found: Certificate) -> Iterator[str]:
         if facts["key"] != following:
             yield f"{what}: it is to another key than the one that signs after it"
         try:
-            said = checkpoint.open_note(one.checkpoint, Verifier.of(_text(facts["before"])))
+            said = checkpoint.open_note(one.checkpoint, Verifier.of(shapes.text(facts["before"])))
             later = checkpoint.read(note)
         except BadNote as error:
             yield f"{what}: {error}"
@@ -338,7 +296,7 @@ def _holder(found: Certificate, holder: Verifier) -> Iterator[str]:
 
 def _includes(said: Checkpoint, entry: Json, proof: list[bytes]) -> bool:
     index = entry["index"]
-    leaf = merkle.leaf_hash(canonical(entry).encode())
+    leaf = merkle.leaf_hash(canonical_json.dumps(entry).encode())
     return type(index) is int and merkle.verify_inclusion(leaf, index, said.size, proof, said.root)
 
 
@@ -410,7 +368,7 @@ def _name(key: Verifier) -> str:
     return f"{key.name}+{key.key_hash.hex()}"
 
 
-def words(report: Certified) -> str:
+def words(report: Report) -> str:
     """Return a report for people."""
     lines = ["Checked:", *(f"  {_plain(line)}" for line in report.checked)] if report.checked else []
     if report.problems:

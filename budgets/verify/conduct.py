@@ -1,4 +1,4 @@
-"""Whether what was done was in order, told from the audit log alone: part of the independent check (`log.py`).
+"""Whether what was done was in order, told from the audit log alone: part of the independent check (`export.py`).
 
 The server refuses what is out of order. Here the same is read from its log, by code of its own: a server that was
 changed so that it no longer refuses still leaves entries, and they say who did what in which state of the study.

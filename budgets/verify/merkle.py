@@ -4,7 +4,7 @@ Roots and proofs are made from the hashes of complete subtrees: `node(level, ind
 index * 2^level up to (index + 1) * 2^level. Such a hash never changes once it is complete, so it can be stored when
 the last of its entries is added, and whatever is asked of a log of n entries takes O(log n) of them.
 
-This module needs the standard library and nothing else: the independent check (`log.py`) stands on it.
+This module needs the standard library and nothing else: the independent check (`export.py`) stands on it.
 """
 
 from __future__ import annotations

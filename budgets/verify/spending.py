@@ -1,4 +1,4 @@
-"""What every account spent, counted anew from the audit log alone: part of the independent check (`log.py`).
+"""What every account spent, counted anew from the audit log alone: part of the independent check (`export.py`).
 
 It shares no code with the ledger: the sums, the two filters and the conversion between them are written here a second
 time, from docs/ledger.md. So a mistake in the ledger, a limit raised behind its back or a charge that the log does not
@@ -84,7 +84,7 @@ class Charge:
 
 
 @dataclass
-class Recount:
+class Spending:
     """The accounts, as far as the log was read."""
 
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
@@ -222,18 +222,18 @@ class Recount:
 
 
 ACTS = {
-    "dataset.import": Recount._import,
-    "study.open": Recount._open,
-    "study.budget.set": Recount._set,
-    "study.budget.ask": Recount._ask,
-    "study.budget.approve": Recount._agree,
-    **{f"{what}.reserve": Recount._reserve for what in ("query", "dataset.profile")},
-    **{f"{what}.void": Recount._void for what in ("query", "dataset.profile")},
-    **{f"{what}.release": Recount._release for what in ("query", "dataset.profile")},
-    **{f"{what}.replay": Recount._replay for what in ("query", "dataset.profile")},
-    "release.read": Recount._replay,
-    **{f"{what}.{how}": Recount._spend for what in ("query", "dataset.profile") for how in ("fail", "recover")},
-    **{f"{what}.resume": Recount._resume for what in ("query", "dataset.profile")},
+    "dataset.import": Spending._import,
+    "study.open": Spending._open,
+    "study.budget.set": Spending._set,
+    "study.budget.ask": Spending._ask,
+    "study.budget.approve": Spending._agree,
+    **{f"{what}.reserve": Spending._reserve for what in ("query", "dataset.profile")},
+    **{f"{what}.void": Spending._void for what in ("query", "dataset.profile")},
+    **{f"{what}.release": Spending._release for what in ("query", "dataset.profile")},
+    **{f"{what}.replay": Spending._replay for what in ("query", "dataset.profile")},
+    "release.read": Spending._replay,
+    **{f"{what}.{how}": Spending._spend for what in ("query", "dataset.profile") for how in ("fail", "recover")},
+    **{f"{what}.resume": Spending._resume for what in ("query", "dataset.profile")},
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets.audit import custody, history, log
+from budgets.audit import history, log, signing
 from budgets.database import clock
 from budgets.errors import NotFound
 from budgets.governance import datasets, studies
@@ -44,7 +44,7 @@ def assemble(services: Services, actor: Actor, kind: str, name: str, form: str) 
     with services.database.read() as transaction:
         document = _of_study(services, transaction, name) if kind == STUDY else _of_dataset(services, transaction, name)
     # Signed now, after everything in the report: the checkpoint covers the report, and perhaps later entries.
-    signed = custody.sign(services.database, services.settings.key_path)
+    signed = signing.sign(services.database, services.settings.key_path)
     document["log"] = {**document["log"], "checkpoint": signed}
     return {**document, "left_out": _left_out(), "regulation": regulator.facts(document)}
 

@@ -8,13 +8,13 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from budgets.audit import keys, log
+from budgets.audit import log, signing
 from budgets.database.connection import Database
 from budgets.errors import BudgetsError, Unavailable
 from budgets.governance import datasets
 from budgets.ledger import accounts, charges, overruns
 from budgets.verify.conduct import Conduct
-from budgets.verify.spending import Recount
+from budgets.verify.spending import Spending
 from queries.errors import QueriesError
 from server.errors import ServerError
 from server.runtime.stores import Stores
@@ -81,7 +81,7 @@ def _key(settings: Settings) -> Check:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode != 0o600:
         return Check("signing key", False, f"{path} has mode {mode:o}, not 600")
-    return _try("signing key", lambda: f"verifier key {keys.verifier_key(path)}")
+    return _try("signing key", lambda: f"verifier key {signing.verifier_key(path)}")
 
 
 def _audit(transaction: sa.Connection) -> Check:
@@ -100,14 +100,14 @@ def _recount(transaction: sa.Connection) -> Check:
 
     A forger who cut off or changed the log and made chain and tree anew would have to change the accounts, too.
     """
-    recount, conduct, found = Recount(), Conduct(), list[str]()
+    spending, conduct, found = Spending(), Conduct(), list[str]()
     for position, body in enumerate(log.every_body(transaction, log.size(transaction))):
         try:
             entry = json.loads(body)
-            found += [f"entry {position}: {what}" for what in (*recount.read(entry), *conduct.read(entry))]
+            found += [f"entry {position}: {what}" for what in (*spending.read(entry), *conduct.read(entry))]
         except (ValueError, AttributeError):
             return Check("recount", False, f"entry {position} is not a valid entry")
-    recounted = {owner: (one.epsilon, one.rho, one.delta, one.unbounded) for owner, one in recount.accounts.items()}
+    recounted = {owner: (one.epsilon, one.rho, one.delta, one.unbounded) for owner, one in spending.accounts.items()}
     kept = accounts.used(transaction)
     found += [
         f"{' '.join(owner)}: the log adds up to {recounted.get(owner)}, the account has {kept.get(owner)}"

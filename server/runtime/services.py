@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from budgets.actors import SYSTEM
-from budgets.audit import keys
+from budgets.audit import signing
 from budgets.database.connection import Database
 from budgets.errors import Unavailable
 from budgets.identity import people
@@ -137,9 +137,8 @@ def create_home(settings: Settings) -> NewHome:
     database = Database(settings.database_url)
     try:
         database.upgrade()
-        audit_key = (
-            keys.verifier_key(settings.key_path) if settings.key_path.exists() else keys.create_key(settings.key_path)
-        )
+        path = settings.key_path
+        audit_key = signing.verifier_key(path) if path.exists() else signing.create_key(path)
         token = None
         with database.write() as transaction:
             if not people.users_of_role(transaction, "admin"):

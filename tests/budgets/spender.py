@@ -14,7 +14,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from budgets.actors import SYSTEM
-from budgets.audit import log as audit
+from budgets.audit import log
 from budgets.database.connection import Database
 from budgets.errors import OverBudget
 from budgets.ledger import charges, releases
@@ -58,20 +58,20 @@ def spend(database: Database, study: str, epsilon: int, text: str, stop: str | N
     with database.write() as transaction:
         asked = releases.bind_key(transaction, question(study, text), f"key of {text}")
         charge = charges.reserve(transaction, asked, cost(epsilon, epsilon, epsilon))
-        log(transaction, charge, "query.reserve")
+        record(transaction, charge, "query.reserve")
         wait_if(stop == "reserving")
     wait_if(stop == "reserved")
     with database.write() as transaction:
         charges.settle(transaction, charge, {"answer": text})
-        log(transaction, charge, "query.release")
+        record(transaction, charge, "query.release")
         wait_if(stop == "settling")
     wait_if(stop == "settled")
 
 
-def log(transaction: sa.Connection, charge: Charge, action: str) -> None:
+def record(transaction: sa.Connection, charge: Charge, action: str) -> None:
     """Append an audit entry for a charge."""
     study = charge.question.study
-    audit.append(transaction, SYSTEM, action, f"study:{study}", "a test spends", study=study)
+    log.append(transaction, SYSTEM, action, f"study:{study}", "a test spends", study=study)
 
 
 def wait_if(here: bool) -> None:

@@ -11,14 +11,13 @@ import sqlalchemy as sa
 
 from budgets.actors import SYSTEM
 from budgets.audit import log
+from budgets.database import tables
 from budgets.database.connection import Database
-from budgets.database.tables import accounts as accounts_table
-from budgets.database.tables import audit_entries, charges, metadata, profile_charges, profiles, releases
+from budgets.database.tables import audit_entries, metadata
 from budgets.governance import datasets, studies
 from budgets.governance.study import Study, Terms
 from budgets.identity import people
-from budgets.ledger import accounts
-from budgets.ledger import charges as ledger
+from budgets.ledger import accounts, charges
 from budgets.ledger.charges import Question
 from budgets.loss import NANO, Loss
 from tests.databases import change
@@ -64,17 +63,17 @@ class World:
     def reserve(self, study: str, text: str, loss: Loss) -> Charge:
         """Charge a question, in a transaction of its own."""
         with self.database.write() as transaction:
-            return ledger.reserve(transaction, question(study, text), loss)
+            return charges.reserve(transaction, question(study, text), loss)
 
     def settle(self, charge: Charge, body: dict[str, Any] | None) -> Release | None:
         """Settle a charge, in a transaction of its own."""
         with self.database.write() as transaction:
-            return ledger.settle(transaction, charge, body)
+            return charges.settle(transaction, charge, body)
 
     def void(self, charge: Charge) -> bool:
         """Give a charge back, in a transaction of its own."""
         with self.database.write() as transaction:
-            return ledger.void(transaction, charge)
+            return charges.void(transaction, charge)
 
     def spend(self, study: str, text: str, loss: Loss) -> None:
         """Reserve and settle."""
@@ -174,8 +173,8 @@ def everything(transaction: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 def sums_of_rows(transaction: sa.Connection) -> Sums:
     """Return what the charge rows add up to for each account: epsilon, rho, delta and charges without epsilon, reserved, then spent."""
-    rows: list[Any] = list(transaction.execute(sa.select(charges)).mappings())
-    rows += transaction.execute(sa.select(profile_charges)).mappings()
+    rows: list[Any] = list(transaction.execute(sa.select(tables.charges)).mappings())
+    rows += transaction.execute(sa.select(tables.profile_charges)).mappings()
     settled = {row["reserve_id"] for row in rows if row["kind"] == "settle"}
     voided = {row["reserve_id"] for row in rows if row["kind"] == "void"}
     sums: dict[tuple[str, str], list[int]] = {}
@@ -194,7 +193,7 @@ def sums_of_rows(transaction: sa.Connection) -> Sums:
 
 def sums_kept(transaction: sa.Connection) -> Sums:
     """Return the running sums that the accounts keep, in the same form, without those of untouched accounts."""
-    c = accounts_table.c
+    c = tables.accounts.c
     columns = (
         *(c.epsilon_reserved_nano, c.rho_reserved_nano, c.delta_reserved_atto, c.unbounded_reserved),
         *(c.epsilon_spent_nano, c.rho_spent_nano, c.delta_spent_atto, c.unbounded_spent),
@@ -207,26 +206,28 @@ def sums_kept(transaction: sa.Connection) -> Sums:
 def check(transaction: sa.Connection) -> None:
     """Assert what holds of every ledger at every moment."""
     assert sums_kept(transaction) == sums_of_rows(transaction), "the running sums are those of the rows"
-    for row in transaction.execute(sa.select(accounts_table)):
+    for row in transaction.execute(sa.select(tables.accounts)):
         basic = (
             row.unbounded_reserved + row.unbounded_spent == 0
             and row.epsilon_reserved_nano + row.epsilon_spent_nano <= row.epsilon_limit_nano
         )
         assert basic or row.rho_reserved_nano + row.rho_spent_nano <= row.rho_limit_nano
         assert row.delta_reserved_atto + row.delta_spent_atto <= row.delta_keys_limit_atto
-    voids = sa.select(charges.c.reserve_id).where(charges.c.kind == "void")
+    voids = sa.select(tables.charges.c.reserve_id).where(tables.charges.c.kind == "void")
     twice = transaction.execute(
-        sa.select(charges.c.fingerprint)
-        .where(charges.c.kind == "reserve", charges.c.id.not_in(voids))
-        .group_by(charges.c.study, charges.c.dataset, charges.c.edition, charges.c.fingerprint)
+        sa.select(tables.charges.c.fingerprint)
+        .where(tables.charges.c.kind == "reserve", tables.charges.c.id.not_in(voids))
+        .group_by(
+            tables.charges.c.study, tables.charges.c.dataset, tables.charges.c.edition, tables.charges.c.fingerprint
+        )
         .having(sa.func.count() > 1)
     ).all()
     assert twice == [], "a question is charged once"
-    paid = sa.select(charges.c.reserve_id).where(charges.c.kind == "settle")
-    unpaid = transaction.execute(sa.select(releases.c.id).where(releases.c.charge.not_in(paid))).all()
+    paid = sa.select(tables.charges.c.reserve_id).where(tables.charges.c.kind == "settle")
+    unpaid = transaction.execute(sa.select(tables.releases.c.id).where(tables.releases.c.charge.not_in(paid))).all()
     assert unpaid == [], "a release has its settled charge"
-    paid = sa.select(profile_charges.c.reserve_id).where(profile_charges.c.kind == "settle")
-    unpaid = transaction.execute(sa.select(profiles.c.id).where(profiles.c.charge.not_in(paid))).all()
+    paid = sa.select(tables.profile_charges.c.reserve_id).where(tables.profile_charges.c.kind == "settle")
+    unpaid = transaction.execute(sa.select(tables.profiles.c.id).where(tables.profiles.c.charge.not_in(paid))).all()
     assert unpaid == [], "a profile has its settled charge"
 
 

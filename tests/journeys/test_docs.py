@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from budgets.audit.keys import verifier_key
+from budgets.audit.signing import verifier_key
 from budgets.loss import NANO
 from server.demo.observatory import write_observatory
 from server.demo.setup import MANIFEST, OBSERVATORY

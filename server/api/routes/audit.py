@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
-from budgets.audit import custody, log
+from budgets.audit import log, signing
 from budgets.verify import checkpoint
 from server.api import replies
 from server.api.requests.schemas import ConsistencySchema, EntriesSchema, InclusionSchema
@@ -70,7 +70,7 @@ def show_checkpoint() -> Any:
     if csv.wanted(request, NOTE) == NOTE:
         return Response(note, content_type=f"{NOTE}; charset=utf-8")
     signed = checkpoint.read(note)
-    key = custody.key_in_force(services().database, services().settings.key_path)
+    key = signing.key_in_force(services().database, services().settings.key_path)
     return {"origin": signed.origin, "size": signed.size, "root": signed.root.hex(), "note": note, "key": key}
 
 
@@ -115,4 +115,4 @@ def prove_consistency(asked: dict[str, Any]) -> Any:
 
 
 def _signed() -> str:
-    return custody.sign(services().database, services().settings.key_path)
+    return signing.sign(services().database, services().settings.key_path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from marshmallow import ValidationError
 
-from budgets.audit import custody, log
+from budgets.audit import log, signing
 from budgets.verify import checkpoint
 from server.api.requests.schemas import Moment
 from server.cli.common import with_json
@@ -76,7 +76,7 @@ def export(file: Path, name: str | None, *, as_csv: bool) -> Any:
         with opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)
             log.append(transaction, by, "audit.export", "audit", "the audit log was exported")
-        note = custody.sign(opened.database, opened.settings.key_path)
+        note = signing.sign(opened.database, opened.settings.key_path)
         size = checkpoint.read(note).size
         with opened.database.read() as transaction, file.open("w", encoding="utf-8", newline="\n") as lines:
             if as_csv:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from budgets.audit import custody
+from budgets.audit import signing
 from budgets.verify.checkpoint import read
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
@@ -22,7 +22,7 @@ def checkpoint(file: Path | None) -> Any:
     Keep it: a later log that does not continue this one fails the check against it.
     """
     with services() as opened:
-        note = custody.sign(opened.database, opened.settings.key_path)
+        note = signing.sign(opened.database, opened.settings.key_path)
     said = read(note)
     if file is None:
         words = note.removesuffix("\n")
@@ -37,7 +37,7 @@ def checkpoint(file: Path | None) -> Any:
 def key() -> Any:
     """Print the verifier key of the checkpoints: the DPO keeps it."""
     with services() as opened:
-        found = custody.key_in_force(opened.database, opened.settings.key_path)
+        found = signing.key_in_force(opened.database, opened.settings.key_path)
     return {"audit_key": found}, found
 
 
@@ -52,5 +52,5 @@ def rotate_key(name: str | None) -> Any:
     with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
-        made = custody.rotate(opened.database, opened.settings.key_path, by)
+        made = signing.rotate(opened.database, opened.settings.key_path, by)
     return {"audit_key": made}, f"checkpoints are signed by a new key from here on; its verifier key:\n{made}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from budgets.verify import log
+from budgets.verify import export, files
 from server.cli.common import with_json
 
 if TYPE_CHECKING:
@@ -19,33 +19,33 @@ READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("export", type=READABLE, metavar="EXPORT|CERTIFICATE")
+@click.argument("file", type=READABLE, metavar="EXPORT|CERTIFICATE")
 @click.option("--key", "text", required=True, metavar="VKEY", help="The verifier key that you kept: NAME+HASH+KEY.")
 @click.option("--checkpoint", "covering", type=READABLE, help="The checkpoint of the export [EXPORT.checkpoint].")
 @click.option("--since", "older", type=READABLE, multiple=True, help="A checkpoint that you kept; may be repeated.")
 @click.option("--log", "beside", type=READABLE, help="Beside a certificate: an export in which it has to be.")
 @with_json
-def verify(export: Path, text: str, covering: Path | None, older: tuple[Path, ...], beside: Path | None) -> Any:
+def verify(file: Path, text: str, covering: Path | None, older: tuple[Path, ...], beside: Path | None) -> Any:
     """Check an export of the log, or a release's certificate, without trusting the server.
 
     In an export it checks every hash, the signed root, that the log only grew, and every budget. In a certificate it
     checks the numbers, the loss, the place in the log and every signature. It needs no home. The exit code is 1 when
     anything is wrong.
     """
-    if not log.is_certificate(export):
+    if not files.is_certificate(file):
         if beside is not None:
             raise click.UsageError("--log is for a certificate, and this is none")
-        with _progress(export.stat().st_size) as progress:
-            report = log.verify_files(export, key=text, covering=covering, older=older, progress=progress)
-        return report.to_json(), log.words(report), report.verdict != "ok"
+        with _progress(file.stat().st_size) as progress:
+            report = files.verify_files(file, key=text, covering=covering, older=older, progress=progress)
+        return report.to_json(), export.words(report), report.verdict != "ok"
     if beside is None and (covering or older):
         raise click.UsageError("--checkpoint and --since are about an export: give it as --log EXPORT")
     with _progress(beside.stat().st_size if beside else 0) as progress:
-        found, of_log = log.verify_certificate(
-            export, beside, key=text, covering=covering, older=older, progress=progress
+        found, of_log = files.verify_certificate(
+            file, beside, key=text, covering=covering, older=older, progress=progress
         )
     said = {**found.to_json(), "log": of_log.to_json() if of_log else None}
-    return said, log.words_of_both(found, of_log), found.verdict != "ok"
+    return said, files.words_of_both(found, of_log), found.verdict != "ok"
 
 
 @contextmanager

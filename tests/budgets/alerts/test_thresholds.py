@@ -12,14 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from budgets.alerts import alerts, thresholds
+from budgets.database import tables
 from budgets.database.connection import Database
-from budgets.database.tables import accounts as accounts_table
 from budgets.database.tables import audit_entries, budget_alerts, deliveries
 from budgets.errors import OverBudget, WrongState
 from budgets.governance import studies
 from budgets.ledger import accounts, charges
 from budgets.loss import NANO, Loss
-from budgets.verify.spending import Recount, rho_limit
+from budgets.verify.spending import Spending, rho_limit
 from tests.budgets.world import FLU, add_edition, cost, question, sums_of_rows
 from tests.databases import rows
 
@@ -63,9 +63,9 @@ class Model:
     def reached(self, account: tuple[str, str]) -> set[int]:
         with self.world.database.read() as transaction:
             sums = sums_of_rows(transaction).get(account, (0,) * 8)
-            c = accounts_table.c
+            c = tables.accounts.c
             limits = transaction.execute(
-                sa.select(accounts_table).where(c.kind == account[0], c.owner == account[1])
+                sa.select(tables.accounts).where(c.kind == account[0], c.owner == account[1])
             ).one()
         epsilon, rho, delta, unbounded = (sums[n] + sums[n + 4] for n in range(4))
         best = rho_limit(limits.epsilon_limit_nano, limits.delta_limit_atto - limits.delta_limit_atto // 2)
@@ -314,6 +314,6 @@ def test_the_list_is_the_logs_alerts_in_pages(world: World, monkeypatch: pytest.
         assert alerts.listed(transaction, until=moment) == [one for one in found if one["time"] < moment]
         waiting = transaction.execute(sa.select(deliveries.c.position).order_by(deliveries.c.position)).scalars().all()
         assert waiting == [one["index"] for one in found]
-        recount = Recount()
+        spending = Spending()
         bodies = transaction.execute(sa.select(audit_entries.c.body).order_by(audit_entries.c.position)).scalars()
-        assert [problem for body in bodies for problem in recount.read(json.loads(body))] == []
+        assert [problem for body in bodies for problem in spending.read(json.loads(body))] == []

@@ -14,18 +14,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from budgets.actors import SYSTEM
-from budgets.audit import certificates, custody, keys
-from budgets.audit import log as audit
+from budgets.audit import certificates, signing
+from budgets.audit.log import append, inclusion_proof
 from budgets.errors import Unavailable
 from budgets.loss import NANO
-from budgets.verify import certificate as verify_release
+from budgets.verify import certificate
 from tests.budgets.world import cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from budgets.ledger.charges import Release
-    from budgets.verify.certificate import Certified
+    from budgets.verify.certificate import Report
     from tests.budgets.world import World
 
     Json = dict[str, Any]
@@ -75,9 +75,7 @@ class Log:
             **({certificates.CHARGED_AT: stored.charged_at} if binds and dates else {}),
         }
         with self.world.database.write() as transaction:
-            audit.append(
-                transaction, self.world.anna, "query.release", stored.id, "a release", study="heart", facts=facts
-            )
+            append(transaction, self.world.anna, "query.release", stored.id, "a release", study="heart", facts=facts)
         return stored
 
     def certificate(self, release: Release) -> bytes:
@@ -86,12 +84,12 @@ class Log:
 
     def rotate(self) -> str:
         """Put a new key in force and return its verifier key."""
-        return custody.rotate(self.world.database, self.path, self.world.admin)
+        return signing.rotate(self.world.database, self.path, self.world.admin)
 
     @property
     def key(self) -> str:
         """Return the verifier key in force."""
-        return keys.verifier_key(self.path)
+        return signing.verifier_key(self.path)
 
     def resigned(self, told: Json) -> bytes:
         """Return a certificate of what is told, signed as the formats say by whoever has the key."""
@@ -101,7 +99,7 @@ class Log:
         """Write entries that are of nothing."""
         for _ in range(times):
             with self.world.database.write() as transaction:
-                audit.append(transaction, SYSTEM, "test", "test", "nothing")
+                append(transaction, SYSTEM, "test", "test", "nothing")
 
 
 def signed(path: Path, told: Json) -> bytes:
@@ -125,16 +123,16 @@ def told(document: bytes) -> Json:
     return found
 
 
-def check(document: bytes, key: str) -> Certified:
+def check(document: bytes, key: str) -> Report:
     """Check a certificate."""
-    return verify_release.verify_release(document, key=key)
+    return certificate.verify(document, key=key)
 
 
 @pytest.fixture
 def log(world: World, tmp_path: Path) -> Log:
     """Return a log with a key and an approved study."""
     world.open_study("heart", NANO)
-    keys.create_key(tmp_path / "audit.key")
+    signing.create_key(tmp_path / "audit.key")
     return Log(world, tmp_path / "audit.key")
 
 
@@ -185,7 +183,7 @@ def test_every_key_of_the_log_checks_it(log: Log, tmp_path: Path) -> None:
     # By the key in force the log is signed from beyond the handover's two entries on.
     *_, last = told(held[2][0])["handovers"]
     assert check(held[2][0], kept[0]).release["size"] == last["entry"]["index"] + 2
-    other = keys.create_key(tmp_path / "other.key")
+    other = signing.create_key(tmp_path / "other.key")
     assert any("another log" in problem for problem in check(held[0][0], other).problems)
 
 
@@ -195,8 +193,8 @@ def test_of_two_entries_it_is_the_first(log: Log) -> None:
     document = log.certificate(release)
     facts = told(document)["entry"]["facts"]
     with log.world.database.write() as transaction:
-        audit.append(transaction, log.world.anna, "query.replay", release.id, "again", study="heart", facts=facts)
-        audit.append(transaction, log.world.anna, "query.release", release.id, "again", study="heart", facts=facts)
+        append(transaction, log.world.anna, "query.replay", release.id, "again", study="heart", facts=facts)
+        append(transaction, log.world.anna, "query.release", release.id, "again", study="heart", facts=facts)
     assert log.certificate(release) == document
 
 
@@ -207,8 +205,8 @@ def test_entries_of_earlier_versions_do_not_bind_the_numbers(log: Log) -> None:
     assert found.problems == []
     assert "not its numbers" in told(document)["binds"]
     assert not found.release["numbers_bound"]
-    assert "which the log does not bind" in verify_release.words(found)
-    wrong = told(document) | {"binds": verify_release.BOUND}
+    assert "which the log does not bind" in certificate.words(found)
+    wrong = told(document) | {"binds": certificate.BOUND}
     assert check(log.resigned(wrong), log.key).problems == [
         "the certificate: it does not say rightly what the log binds"
     ]
@@ -374,7 +372,7 @@ def test_each_tampering_is_found(rotated: tuple[Log, str, bytes]) -> None:
             assert any("changed after it was signed" in problem for problem in by_hand.problems), what
         anew = check(log.resigned(changed), first)
         assert any(said in problem for problem in anew.problems), (what, anew.problems)
-        assert verify_release.words(anew).endswith("Verdict: FAILED. Do not rely on this certificate.")
+        assert certificate.words(anew).endswith("Verdict: FAILED. Do not rely on this certificate.")
 
 
 def test_what_the_log_does_not_bind_is_signed(log: Log) -> None:
@@ -422,7 +420,7 @@ def test_odd_parts_are_problems_and_no_errors(rotated: tuple[Log, str, bytes]) -
             inside[key] = wrong
             found = check(log.resigned(changed), first)
             assert found.problems, (key, wrong)
-            assert isinstance(verify_release.words(found), str)
+            assert isinstance(certificate.words(found), str)
             assert json.dumps(found.to_json())
 
 
@@ -432,10 +430,10 @@ def test_the_key_before_signs_up_to_the_handover(log: Log) -> None:
     log.rotate()
     changed = told(log.certificate(release))
     (handover,) = changed["handovers"]
-    changed["checkpoint"] = keys.signer(log.path).sign(handover["checkpoint"].split("\n\n")[0] + "\n")
+    changed["checkpoint"] = signing.read_signer(log.path).sign(handover["checkpoint"].split("\n\n")[0] + "\n")
     handover["consistency"] = []
     with log.world.database.read() as transaction:
-        proof = audit.inclusion_proof(transaction, changed["entry"]["index"], size(changed))
+        proof = inclusion_proof(transaction, changed["entry"]["index"], size(changed))
     changed["proof"] = [one.hex() for one in proof]
     assert check(log.resigned(changed), first).problems == [
         "the handover 1: a checkpoint after it is of a size that the key before signs"
@@ -461,9 +459,9 @@ def test_a_forged_chain_does_not_lead_on(log: Log, tmp_path: Path) -> None:
     """Somebody else's key cannot be brought in: neither as the log's own, nor as one that it handed over to."""
     document, key = log.certificate(log.release("it")), log.key
     forged = tmp_path / "forged.key"
-    keys.create_key(forged, key.split("+")[0])
-    mine = told(document) | {"key": keys.verifier_key(forged)}
-    mine["checkpoint"] = keys.signer(forged).sign(mine["checkpoint"].split("\n\n")[0] + "\n")
+    signing.create_key(forged, key.split("+")[0])
+    mine = told(document) | {"key": signing.verifier_key(forged)}
+    mine["checkpoint"] = signing.read_signer(forged).sign(mine["checkpoint"].split("\n\n")[0] + "\n")
     assert any("never handed over" in problem for problem in check(signed(forged, mine), key).problems)
     named = copy.deepcopy(mine["entry"])
     named |= {"action": "audit.key.name", "facts": {"before": key, "key": mine["key"]}}
@@ -524,7 +522,7 @@ def fixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
     world.import_edition()
     world.open_study("heart", NANO)
     log = Log(world, folder / "audit.key")
-    first = keys.create_key(log.path)
+    first = signing.create_key(log.path)
     log.rotate()
     document = log.certificate(log.release("it"))
     world.database.close()
@@ -542,7 +540,7 @@ def test_any_changed_byte_is_found(fixed: tuple[str, bytes], place: float, byte:
     changed = document[:at] + middle + document[at + 1 :]
     found = check(changed, first)
     assert (found.verdict == "ok") == (changed == document)
-    assert isinstance(verify_release.words(found), str)
+    assert isinstance(certificate.words(found), str)
 
 
 def test_every_byte_counts(fixed: tuple[str, bytes]) -> None:
@@ -570,6 +568,6 @@ def test_words_cannot_be_made_up(log: Log) -> None:
     """A name that holds line ends or a terminal's commands does not move what the check prints."""
     document = told(log.certificate(log.release("it")))
     document["release"]["answer"]["sql"] = "SELECT 1\nVerdict: ok.\x1b[2J"
-    lines = verify_release.words(check(log.resigned(document), log.key)).splitlines()
+    lines = certificate.words(check(log.resigned(document), log.key)).splitlines()
     assert [line for line in lines if line.startswith("Verdict")] == [lines[-1]]
     assert "\x1b" not in "".join(lines)

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from budgets.database import connection as module
+from budgets.database import connection
 from budgets.database.connection import Database
 from budgets.errors import SchemaOutdated, Unavailable
 from budgets.ledger import charges
@@ -202,7 +202,7 @@ def test_too_many_connections_are_unavailable(server: Postgres, shared: World) -
 
 def test_whoever_holds_the_lock_too_long_is_named_as_the_reason(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that waits for the lock longer than it may gives up, Unavailable, having changed nothing."""
-    monkeypatch.setattr(module, "WAIT_MS", 200)
+    monkeypatch.setattr(connection, "WAIT_MS", 200)
     other = Database(shared.url)
     before = shared.everything()
     with shared.database.write(), pytest.raises(Unavailable, match="lock timeout"), other.write() as transaction:
@@ -214,7 +214,7 @@ def test_whoever_holds_the_lock_too_long_is_named_as_the_reason(shared: World, m
 
 def test_a_server_that_fell_asleep_in_a_transaction_loses_it(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that stops in the middle does not hold the others up for ever: its transaction is ended for it."""
-    monkeypatch.setattr(module, "IDLE_MS", 300)
+    monkeypatch.setattr(connection, "IDLE_MS", 300)
     sleepy, done = Database(shared.url), []
     before = shared.everything()
     with pytest.raises(Unavailable), sleepy.write() as transaction:
@@ -316,7 +316,7 @@ def test_a_damaged_file_is_named_as_such(tmp_path: Path, damage: bytes) -> None:
 
 def test_a_locked_file_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that waits too long for another process's write gives up having changed nothing."""
-    monkeypatch.setattr(module, "WAIT_MS", 200)
+    monkeypatch.setattr(connection, "WAIT_MS", 200)
     world = make_world(Sqlite(tmp_path))
     world.import_edition()
     world.open_study("hearts", 1000)

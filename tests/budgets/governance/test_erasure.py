@@ -15,8 +15,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from budgets.actors import SYSTEM
-from budgets.audit import log as audit
-from budgets.audit import search
+from budgets.audit import log, search
 from budgets.database import clock, connection
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, audit_nodes, identities, members, tokens, users
@@ -54,7 +53,7 @@ def act(world: World, person: Actor, action: str = "test") -> Actor:
     """Let a person act, by the commitment that is in force; return them as they are then."""
     with world.database.write() as transaction:
         present = commitments.in_force(transaction, person, DAYS)
-        audit.append(transaction, present, action, "test:it", "a test acts")
+        log.append(transaction, present, action, "test:it", "a test acts")
     return present
 
 
@@ -75,10 +74,10 @@ def erase(world: World, *wanted: Actor) -> tuple[str, ...]:
     return erasure.erase(world.database, DAYS, some, world.dpo).commitments
 
 
-def log(world: World) -> list[dict[str, Any]]:
+def entries(world: World) -> list[dict[str, Any]]:
     """Return the log's bodies."""
     with world.database.read() as transaction:
-        return [json.loads(one.body) for one in audit.every_entry(transaction)]
+        return [json.loads(one.body) for one in log.every_entry(transaction)]
 
 
 def tree(world: World) -> list[list[tuple[Any, ...]]]:
@@ -120,7 +119,7 @@ def test_the_entry_says_the_role_and_not_who_it_was(people_only: World, later: C
     """The entry of a renewal is by the system: it has the new commitment and the role, not the old one."""
     later(31)
     renewed = act(people_only, people_only.anna)
-    (entry,) = [entry for entry in log(people_only) if entry["action"] == "identity.renew"]
+    (entry,) = [entry for entry in entries(people_only) if entry["action"] == "identity.renew"]
     assert (entry["actor"], entry["role"], entry["study"]) == ("system", "system", None)
     assert (entry["subject"], entry["facts"]) == (f"user:{renewed.commitment}", {"role": "researcher"})
     assert people_only.anna.commitment not in json.dumps(entry)
@@ -169,7 +168,7 @@ def test_entries_are_found_by_name_over_all_commitments(people_only: World, late
         for _ in range(3):
             act(world, world.anna, f"anna.{month}")
             act(world, world.ben)
-    wanted = [entry["index"] for entry in log(world) if entry["action"].startswith("anna.")]
+    wanted = [entry["index"] for entry in entries(world) if entry["action"].startswith("anna.")]
     assert len(wanted) == 15
     found: list[int] = []
     with world.database.read() as transaction:
@@ -243,8 +242,8 @@ def test_erasing_takes_the_name_and_nothing_of_the_log(world: World, later: Call
     later(380)
     before, untouched = tree(world), world.everything()
     with world.database.read() as transaction:
-        size = audit.size(transaction)
-        proofs = [audit.inclusion_proof(transaction, index, size) for index in range(size)]
+        size = log.size(transaction)
+        proofs = [log.inclusion_proof(transaction, index, size) for index in range(size)]
     gone = erase(world)
     assert world.anna.commitment in gone
     assert renewed.commitment not in gone
@@ -254,19 +253,19 @@ def test_erasing_takes_the_name_and_nothing_of_the_log(world: World, later: Call
     for table in ("accounts", "charges", "releases", "studies", "editions", "datasets"):
         assert after[table] == untouched[table]
     with world.database.read() as transaction:
-        assert [audit.inclusion_proof(transaction, index, size) for index in range(size)] == proofs
+        assert [log.inclusion_proof(transaction, index, size) for index in range(size)] == proofs
         assert search.entries(transaction, actor=ANNA)[0].actor_name == ANNA  # the one that is kept
-        past = [entry for entry in audit.every_entry(transaction) if world.anna.commitment in entry.body]
+        past = [entry for entry in log.every_entry(transaction) if world.anna.commitment in entry.body]
         assert {entry.actor_name for entry in past if f'"actor":"{world.anna.commitment}"' in entry.body} == {None}
-        assert list(audit.tree_problems(transaction)) == []
+        assert list(log.tree_problems(transaction)) == []
     assert log_problems(world.database) == []
-    entry = log(world)[-1]
+    entry = entries(world)[-1]
     assert (entry["action"], entry["role"]) == ("identity.erase", "dpo")
     assert entry["actor"] not in gone
     assert entry["facts"] == {"count": len(gone), "days": DAYS, "commitments": list(gone)}
     assert ANNA not in json.dumps(entry)
     assert erase(world) == ()
-    assert log(world)[-1] == entry
+    assert entries(world)[-1] == entry
 
 
 def test_all_or_nothing(people_only: World, later: Callable[[int], None]) -> None:
@@ -309,7 +308,7 @@ def test_naming_somebody_does_not_keep_their_past(people_only: World, later: Cal
             people.new_token(transaction, ANNA, act_in(transaction, world.admin))
         erase(world)
     old = clock.days_ago(DAYS + commitments.period_days(DAYS) + 20)
-    told = json.dumps([entry for entry in log(world) if entry["time"] < old])
+    told = json.dumps([entry for entry in entries(world) if entry["time"] < old])
     assert world.anna.commitment in told
     assert [one for one in kept(world) if one.commitment in told] == []
     assert len([one for one in kept(world) if one.name == ANNA]) > 6
@@ -328,7 +327,7 @@ def test_what_ties_a_user_to_the_past_goes_too(people_only: World, later: Callab
         new = people.new_token(transaction, BEN, world.admin)
     later(367)
     erase(world)
-    told = json.dumps([entry for entry in log(world) if entry["time"] < clock.days_ago(DAYS)])
+    told = json.dumps([entry for entry in entries(world) if entry["time"] < clock.days_ago(DAYS)])
     everything = world.everything()
     whose = [row for table in (users, tokens, members, identities) for row in everything[table.name] if ANNA in row]
     kept_rows = [str(value) for row in whose for value in row]
@@ -339,7 +338,7 @@ def test_what_ties_a_user_to_the_past_goes_too(people_only: World, later: Callab
         assert people.authenticate(transaction, new.text) is not None
         assert transaction.execute(sa.select(tokens.c.id).where(tokens.c.id == revoked.id)).all() == []
         people.revoke_token(transaction, new.id, world.admin)
-    said = log(world)
+    said = entries(world)
     (made,) = [entry for entry in said if entry["action"] == "token.new" and entry["time"] > clock.days_ago(200)]
     assert made["facts"] == said[-1]["facts"], "within the span the log still tells which token was revoked"
 
@@ -396,7 +395,7 @@ def test_a_new_commitment_does_not_approve_its_own_raise(world: World, later: Ca
     with pytest.raises(FourEyes), approval.deciding(world.database) as transaction:
         studies.approve_budget(transaction, "hearts", "a reason", replace(renewed, role="dpo"))
     assert world.balance("hearts").limits.epsilon_nano == 100
-    assert log(world)[-1]["action"] == "study.budget.approve.refuse"
+    assert entries(world)[-1]["action"] == "study.budget.approve.refuse"
     with approval.deciding(world.database) as transaction:
         studies.approve_budget(transaction, "hearts", "a reason", act_in(transaction, world.dpo))
     assert world.balance("hearts").limits.epsilon_nano == 200
@@ -441,7 +440,7 @@ def test_a_user_who_leaves_is_gone_but_for_the_log(world: World, later: Callable
         assert studies.study(transaction, "hearts").members == ()
         with pytest.raises(NotFound):
             people.user(transaction, ANNA)
-    said = log(world)[-2:]
+    said = entries(world)[-2:]
     assert [entry["action"] for entry in said] == ["study.member.remove", "user.remove"]
     assert (said[1]["subject"], said[1]["facts"]) == (f"user:{world.anna.commitment}", {"role": "researcher"})
     later(364)

@@ -27,8 +27,7 @@ from budgets.database.connection import Database
 from budgets.database.tables import metadata
 from budgets.errors import AttemptsSpent, KeyConflict, NotApproved, NotFound, OverBudget, UnderWay, WrongState
 from budgets.governance import studies
-from budgets.ledger import accounts, profiles, releases
-from budgets.ledger import charges as ledger
+from budgets.ledger import accounts, charges, profiles, releases
 from budgets.ledger.accounts import Balance, Limits
 from budgets.loss import NANO, Loss
 from tests.budgets.world import FLU, actions, add_edition, check, cost, interrupted, log_problems, make_world, question
@@ -63,13 +62,13 @@ def rows(world: World, table: str) -> int:
 def unresolved(world: World) -> list[str]:
     """Return the ids of the open charges."""
     with world.database.read() as transaction:
-        return [charge.id for charge in ledger.unresolved(transaction)]
+        return [charge.id for charge in charges.unresolved(transaction)]
 
 
 def find(world: World, asked: Question) -> Release | None:
     """Return the stored answer to a question."""
     with world.database.read() as transaction:
-        return ledger.find_release(transaction, asked)
+        return charges.find_release(transaction, asked)
 
 
 def insert(world: World, table: str, **values: Any) -> None:
@@ -132,7 +131,7 @@ def test_a_charge_belongs_to_study_edition_and_fingerprint(opened: World) -> Non
     opened.import_edition()
     asked = [question("hearts", "q"), question("lungs", "q"), question("hearts", "q", 2), question("hearts", "r")]
     with opened.database.write() as transaction:
-        made = [ledger.reserve(transaction, one, ASKED) for one in asked]
+        made = [charges.reserve(transaction, one, ASKED) for one in asked]
     assert len({charge.id for charge in made}) == 4
     assert not any(charge.resumed for charge in made)
     assert opened.balance("hearts").reserved.epsilon_nano == 3 * NANO
@@ -191,7 +190,7 @@ def test_a_settle_that_is_interrupted_leaves_nothing(
         opened.settle(charge, None)
     before = opened.everything()
     with interrupted(opened.database) as transaction:
-        ledger.settle(transaction, charge, body)
+        charges.settle(transaction, charge, body)
     assert opened.everything() == before
     assert opened.settle(charge, {"answer": 2}) is not None
     assert opened.balance("hearts").spent == ASKED
@@ -202,7 +201,7 @@ def test_a_reserve_that_is_interrupted_leaves_nothing(opened: World) -> None:
     """When the transaction of a reserve fails, there is no charge, no key and no sum of it."""
     before = opened.everything()
     with interrupted(opened.database) as transaction:
-        ledger.reserve(transaction, releases.bind_key(transaction, question("hearts", "q"), "key"), ASKED)
+        charges.reserve(transaction, releases.bind_key(transaction, question("hearts", "q"), "key"), ASKED)
     assert opened.everything() == before
 
 
@@ -218,7 +217,7 @@ def test_a_body_that_is_no_json_leaves_nothing(opened: World) -> None:
 def test_a_charge_that_is_not_in_the_ledger_cannot_be_settled(opened: World) -> None:
     """A charge whose reserve was rolled back pays for no release."""
     with interrupted(opened.database) as transaction:
-        charge = ledger.reserve(transaction, question("hearts", "q"), ASKED)
+        charge = charges.reserve(transaction, question("hearts", "q"), ASKED)
     before = opened.everything()
     with pytest.raises(sa.exc.IntegrityError):
         opened.settle(charge, {"answer": 1})
@@ -228,14 +227,14 @@ def test_a_charge_that_is_not_in_the_ledger_cannot_be_settled(opened: World) -> 
 def test_unresolved_are_the_open_charges(opened: World) -> None:
     """The unresolved charges are those that were reserved and not settled in any way, oldest first."""
     assert unresolved(opened) == []
-    charges = []
+    made = []
     for number in range(4):
-        charges.append(opened.reserve("hearts", f"question {number}", cost(1 + number, number, number)))
+        made.append(opened.reserve("hearts", f"question {number}", cost(1 + number, number, number)))
         time.sleep(0.002)
-    opened.settle(charges[1], {"answer": 1})
-    opened.settle(charges[2], None)
+    opened.settle(made[1], {"answer": 1})
+    opened.settle(made[2], None)
     with opened.database.read() as transaction:
-        assert ledger.unresolved(transaction) == [replace(charges[0], resumed=True), replace(charges[3], resumed=True)]
+        assert charges.unresolved(transaction) == [replace(made[0], resumed=True), replace(made[3], resumed=True)]
 
 
 def test_recovery_spends_open_charges(opened: World) -> None:
@@ -243,8 +242,8 @@ def test_recovery_spends_open_charges(opened: World) -> None:
     for number in range(3):
         opened.reserve("hearts", f"question {number}", ASKED)
     with opened.database.write() as transaction:
-        for charge in ledger.unresolved(transaction):
-            ledger.settle(transaction, charge, None)
+        for charge in charges.unresolved(transaction):
+            charges.settle(transaction, charge, None)
     assert unresolved(opened) == []
     assert opened.balance("hearts").spent == ASKED + ASKED + ASKED
     opened.check()
@@ -310,7 +309,7 @@ def test_a_void_that_is_interrupted_leaves_nothing(opened: World) -> None:
     charge = opened.reserve("hearts", "how many", ASKED)
     before = opened.everything()
     with interrupted(opened.database) as transaction:
-        ledger.void(transaction, charge)
+        charges.void(transaction, charge)
     assert opened.everything() == before
 
 
@@ -337,7 +336,7 @@ def test_over_budget_changes_nothing(opened: World, loss: Loss, account: str, le
     opened.spend("lungs", "their share", cost(3 * NANO, 9, 5))
     before = opened.everything()
     with pytest.raises(OverBudget) as refused, opened.database.write() as transaction:
-        ledger.reserve(transaction, releases.bind_key(transaction, question("hearts", "too much"), "key"), loss)
+        charges.reserve(transaction, releases.bind_key(transaction, question("hearts", "too much"), "key"), loss)
     assert (refused.value.account, refused.value.cost, refused.value.left) == (account, loss, left)
     assert opened.everything() == before
 
@@ -487,7 +486,7 @@ def test_a_key_keeps_its_edition(opened: World) -> None:
     retried = bind(opened, question("hearts", "how many", 2), "k1")
     assert retried == asked
     with opened.database.write() as transaction:
-        assert ledger.reserve(transaction, retried, ASKED) == replace(charge, resumed=True, attempt=2)
+        assert charges.reserve(transaction, retried, ASKED) == replace(charge, resumed=True, attempt=2)
     assert bind(opened, question("hearts", "how many", 2), "k2").edition == 2
 
 
@@ -554,7 +553,7 @@ def test_sixteen_threads_share_one_database(world: World) -> None:
         study = ("hearts", "lungs")[number % 2]
         for turn in range(20):
             with world.database.write() as transaction:
-                charge = ledger.reserve(transaction, question(study, f"{number} {turn}"), cost(1, 1, 1))
+                charge = charges.reserve(transaction, question(study, f"{number} {turn}"), cost(1, 1, 1))
                 log.append(transaction, SYSTEM, "query.reserve", study, "one")
             with world.database.read() as transaction:
                 check(transaction)
@@ -583,7 +582,7 @@ def test_two_studies_race_for_the_last_budget(world: World, separate: bool) -> N
                 asked = question(("hearts", "lungs")[number % 2], f"{number} {turn}")
                 try:
                     with database.write() as transaction:
-                        ledger.reserve(transaction, asked, cost(1))
+                        charges.reserve(transaction, asked, cost(1))
                 except OverBudget:
                     return turn
             raise AssertionError
@@ -603,11 +602,11 @@ def test_one_question_from_many_threads_is_charged_once(opened: World, separate:
             try:
                 with database.write() as transaction:
                     asked = releases.bind_key(transaction, question("hearts", "how many"), "one key")
-                    charge = ledger.reserve(transaction, asked, ASKED)
+                    charge = charges.reserve(transaction, asked, ASKED)
             except AttemptsSpent:
                 return 0, None
             with database.write() as transaction:
-                return charge.attempt, ledger.settle(transaction, charge, {"answer": number})
+                return charge.attempt, charges.settle(transaction, charge, {"answer": number})
 
         done = at_once(12, work)
     assert sorted(attempt for attempt, _ in done) == [0] * 9 + [1, 2, 3]
@@ -703,7 +702,7 @@ def test_attempts_that_are_spent_may_still_be_under_way(opened: World) -> None:
     def fourth(scan_seconds: float) -> type[Exception] | None:
         try:
             with opened.database.write() as transaction:
-                ledger.reserve(transaction, hearts, cost(5, 5, 5), scan_seconds=scan_seconds)
+                charges.reserve(transaction, hearts, cost(5, 5, 5), scan_seconds=scan_seconds)
         except (AttemptsSpent, UnderWay) as refusal:
             return type(refusal)
         return None
@@ -753,8 +752,8 @@ def test_kill_9_at_any_moment(opened: World) -> None:
         check_after_death(opened)
         assert len(unresolved(opened)) == rows(opened, "charges") - 2 * rows(opened, "releases")
         with opened.database.write() as transaction:
-            for charge in ledger.unresolved(transaction):
-                ledger.settle(transaction, charge, {"answer": "recovered"})
+            for charge in charges.unresolved(transaction):
+                charges.settle(transaction, charge, {"answer": "recovered"})
                 log.append(transaction, SYSTEM, "query.release", "study:hearts", "recovered")
 
 
@@ -863,7 +862,7 @@ class LedgerMachine(RuleBasedStateMachine):
             with self.world.database.write() as transaction:
                 studies.require_open(studies.study(transaction, study))
                 bound = asked if key is None else releases.bind_key(transaction, asked, key)
-                charge = ledger.reserve(transaction, bound, loss)
+                charge = charges.reserve(transaction, bound, loss)
         except NotApproved:
             assert study in self.suspended
             assert self.world.everything() == before
@@ -933,7 +932,7 @@ class LedgerMachine(RuleBasedStateMachine):
         before = self.world.everything()
         with contextlib.suppress(Exception), self.world.database.write() as transaction:
             if charge.id not in self.voided:
-                ledger.settle(transaction, charge, {"answer": 99})
+                charges.settle(transaction, charge, {"answer": 99})
             studies.move(transaction, "lungs", "close", "as the model says", self.world.dpo)
             transaction.connection.driver_connection.close()
         self.world.database.close()
@@ -944,8 +943,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         """Close what is open as spent, as a server does when it starts."""
         with self.world.database.write() as transaction:
-            for charge in ledger.unresolved(transaction):
-                ledger.settle(transaction, charge, None)
+            for charge in charges.unresolved(transaction):
+                charges.settle(transaction, charge, None)
         for paid in self.charges.values():
             paid.settled = True
 
@@ -962,8 +961,8 @@ class LedgerMachine(RuleBasedStateMachine):
         """Fail inside a transaction that settled one charge and reserved another."""
         before = self.world.everything()
         with contextlib.suppress(OverBudget, WrongState), interrupted(self.world.database) as transaction:
-            ledger.settle(transaction, charge, {"answer": 99})
-            ledger.reserve(transaction, question(study, "interrupted", self.edition), cost(1))
+            charges.settle(transaction, charge, {"answer": 99})
+            charges.reserve(transaction, question(study, "interrupted", self.edition), cost(1))
         assert self.world.everything() == before
 
     @rule(
@@ -1039,7 +1038,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def open_charges_are_the_models(self) -> None:
         """Compare the unresolved charges with those that the model has not settled."""
         with self.world.database.read() as transaction:
-            found = {charge.question for charge in ledger.unresolved(transaction)}
+            found = {charge.question for charge in charges.unresolved(transaction)}
         assert found == {asked for asked, paid in self.charges.items() if not paid.settled}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from budgets.audit.keys import create_key, signer, verifier_key
+from budgets.audit.signing import create_key, read_signer, verifier_key
 from budgets.errors import Invalid
 from budgets.verify.checkpoint import BadNote, Checkpoint, Signer, Verifier, open_note, read
 
@@ -136,7 +136,7 @@ def go(tmp_path: Path) -> Signer:
     path = tmp_path / "go.key"
     path.write_text(f"{GO_SIGNER}\n")
     path.chmod(0o600)
-    return signer(path)
+    return read_signer(path)
 
 
 def test_a_note_is_the_one_that_go_makes(go: Signer) -> None:
@@ -225,4 +225,4 @@ def test_a_key_that_others_may_read_does_not_sign(tmp_path: Path, mode: int) -> 
     create_key(path)
     path.chmod(mode)
     with pytest.raises(Invalid, match=f"has mode {mode:o}, not 600.*chmod 600"):
-        signer(path)
+        read_signer(path)

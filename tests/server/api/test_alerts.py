@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from budgets.database.connection import Database
-from budgets.verify import log
+from budgets.verify import export, files
 from server.cli.main import main
 from server.journey.refusals import CODES
 from server.runtime.sign_ins import SignIns
@@ -330,13 +330,13 @@ def test_an_exported_log_with_alerts_verifies(place: Place, tmp_path: Path) -> N
     file = tmp_path / "log.jsonl"
     assert cli(place.home, "audit", "export", str(file)).exit_code == 0
     key = json.loads(cli(place.home, "audit", "key", "--json").output)["audit_key"]
-    report = log.verify_files(file, key=key, covering=None, older=(), progress=lambda _bytes: None)
-    assert report.verdict == "ok", log.words(report)
+    report = files.verify_files(file, key=key, covering=None, older=(), progress=lambda _bytes: None)
+    assert report.verdict == "ok", export.words(report)
     assert {f"alert.{kind}" for kind in ("budget", "refusals", "sign-ins")} <= set(place.home.actions())
     text = file.read_text()
     assert text.count("has used 50%") == 1
     file.write_text(text.replace("has used 50%", "has used 10%"))
-    report = log.verify_files(file, key=key, covering=None, older=(), progress=lambda _bytes: None)
+    report = files.verify_files(file, key=key, covering=None, older=(), progress=lambda _bytes: None)
     assert report.verdict != "ok"
 
 

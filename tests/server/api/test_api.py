@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from budgets.audit.keys import verifier_key
+from budgets.audit.signing import verifier_key
 from budgets.verify.checkpoint import Verifier, open_note
 from budgets.verify.merkle import Frontier, verify_consistency, verify_inclusion
 from tests import comments

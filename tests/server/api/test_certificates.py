@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from budgets.audit.keys import verifier_key
-from budgets.verify.certificate import verify_release
+from budgets.audit.signing import verifier_key
+from budgets.verify.certificate import verify
 from server.cli.main import main
 from server.journey import answer
 from server.runtime import slots
@@ -67,7 +67,7 @@ def test_every_statistic_has_its_certificate(place: Place) -> None:
     for study, body in bodies:
         said = asked(place, body, study)
         document = certificate(place, said["id"], study=study)
-        found = verify_release(document, key=vkey(place))
+        found = verify(document, key=vkey(place))
         assert found.problems == [], body
         told = json.loads(document)["certificate"]
         # The mark that what was cut off is unknown is set where numbers are shown, and no part of what is bound.

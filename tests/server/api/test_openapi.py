@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from budgets.actors import SYSTEM
-from budgets.audit import custody
+from budgets.audit import signing
 from queries.statistics import registry
 from tests.server.api.requests.test_schemas import WRONG
 from tests.server.routes import BODIES, NEW_STUDY, REASON, document, filled, operations
@@ -169,7 +169,7 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
                 ada.get(f"/studies/flu/releases/{release}", Accept=accept)
                 ada.get(f"/studies/flu/releases/{release}?post=round,clamp", Accept=accept)
         ada.good("GET", f"/studies/flu/releases/{release}/certificate")
-        custody.rotate(place.services.database, place.services.settings.key_path, SYSTEM)
+        signing.rotate(place.services.database, place.services.settings.key_path, SYSTEM)
         ada.good("GET", f"/studies/flu/releases/{release}/certificate")
         for path in ("/studies/flu", "/studies/flu/budget", "/studies/flu/releases", "/studies/flu/releases?limit=1"):
             for client in (admin, dora, ada):

@@ -10,7 +10,7 @@ import pytest
 from budgets.database import clock
 from budgets.governance import approval, studies
 from budgets.verify.conduct import Conduct
-from budgets.verify.spending import Recount
+from budgets.verify.spending import Spending
 from queries.planning import policy
 from server.journey import answer, preparing
 from tests.server.cli.test_verify import asked, position, rechained, rewrite, run
@@ -340,8 +340,8 @@ def test_reading_what_was_never_made_is_found(lived: Home) -> None:
     """An entry of a reading names a release that the log has, like that of a replay."""
     log = entries(lived)
     log[position(log, "release.read")]["subject"] = "0" * 32
-    recount = Recount()
-    problems = [problem for entry in log for problem in recount.read(entry)]
+    spending = Spending()
+    problems = [problem for entry in log for problem in spending.read(entry)]
     assert problems == [f"it reads the release {'0' * 32}, which was never made"]
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from budgets.audit.log import canonical
-from budgets.verify import log as verify
+from budgets.verify import files
+from budgets.verify.canonical_json import dumps
 from budgets.verify.merkle import Frontier, leaf_hash
 from server.cli.main import main
 from tests.empty_machine import on_an_empty_machine
@@ -205,7 +205,7 @@ def rechained(entries: Entries) -> Entries:
     made, previous = [], "0" * 64
     for index, entry in enumerate(entries):
         made.append({**entry, "index": index, "previous": previous})
-        previous = leaf_hash(canonical(made[-1]).encode()).hex()
+        previous = leaf_hash(dumps(made[-1]).encode()).hex()
     return made
 
 
@@ -215,7 +215,7 @@ def test_tampering_with_the_export_is_found(log: Log, tmp_path: Path, tamper: An
     """Each change of an exported file is found, with no more than the checkpoint that came with it."""
     entries = log.entries()
     tamper(entries)
-    changed = log.write(tmp_path / "log", [canonical(one) for one in (rechained(entries) if rechain else entries)])
+    changed = log.write(tmp_path / "log", [dumps(one) for one in (rechained(entries) if rechain else entries)])
     found = log.verify(export=changed)
     assert (found["exit"], found["verdict"]) == (1, "failed")
     assert found["problems"]
@@ -256,7 +256,7 @@ def rewrite(home: Home, entries: Entries, *, nodes: bool) -> None:
         if nodes:
             connection.execute("DELETE FROM audit_nodes")
         for place, entry in enumerate(entries):
-            body = canonical(entry)
+            body = dumps(entry)
             leaf = leaf_hash(body.encode())
             beside = (entry["time"], entry["actor"], entry["action"], entry["study"])
             connection.execute(
@@ -270,7 +270,7 @@ def rewrite(home: Home, entries: Entries, *, nodes: bool) -> None:
 def test_one_edited_row_is_found(log: Log, tmp_path: Path) -> None:
     """A body changed in the database, with its hash, is found by its place; so is one without, and a deleted row."""
     place = position(log.entries(), "query.reserve")
-    body = canonical(log.entries()[place])
+    body = dumps(log.entries()[place])
     cheaper = body.replace('"epsilon_nano":500000000', '"epsilon_nano":100000000')
     assert cheaper != body
     for number, (sql, values) in enumerate(
@@ -483,7 +483,7 @@ def test_another_kind_of_file_is_named(log: Log, tmp_path: Path, begin: bytes, s
 
 def test_a_line_without_end_needs_little_memory(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line of any length is read in parts, and is no entry."""
-    monkeypatch.setattr(verify, "LINE_BYTES_MAX", 2**20)
+    monkeypatch.setattr(files, "LINE_BYTES_MAX", 2**20)
     other = log.write(tmp_path / "log", [])
     with other.open("wb") as file:
         file.write(b'{"a":"')
@@ -492,7 +492,7 @@ def test_a_line_without_end_needs_little_memory(log: Log, tmp_path: Path, monkey
         file.write(b'"}\n')
     tracemalloc.start()
     try:
-        report = verify.verify_files(other, key=log.key)
+        report = files.verify_files(other, key=log.key)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -585,7 +585,7 @@ def test_a_key_that_the_old_one_did_not_sign_for_is_found(log: Log, tmp_path: Pa
         changed = json.loads(json.dumps(bodies))
         changed[number]["facts"].update(facts)
         file = tmp_path / "changed"
-        file.write_text("".join(f"{canonical(one)}\n" for one in rechained(changed)))
+        file.write_text("".join(f"{dumps(one)}\n" for one in rechained(changed)))
         found = log.verify("--checkpoint", str(tmp_path / "log.checkpoint"), export=file)
         assert any("hand the log over" in one or "hands the log over" in one for one in found["problems"])
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from budgets.audit.keys import create_key, verifier_key
-from budgets.verify.log import Report, verify
+from budgets.audit.signing import create_key, verifier_key
+from budgets.verify.export import Report, verify
 from tests.server.cli.test_cli import run, said
 from tests.serving import PATIENTS, ROOT, Home, application, ask
 
@@ -417,7 +417,7 @@ def test_the_command_needs_no_home(lived: Home, tmp_path: Path) -> None:
 
 def test_the_check_brings_nothing_else_in() -> None:
     """Importing the check imports no part of the server, and no library but cryptography."""
-    program = "import sys, budgets.verify.log; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    program = "import sys, budgets.verify.export; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(found.stdout.split())
     assert loaded.isdisjoint({"server", "queries", "sqlalchemy", "alembic", "flask", "click", "duckdb", "opendp"})

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from budgets.audit.keys import verifier_key
+from budgets.audit.signing import verifier_key
 from budgets.database import clock
 from budgets.loss import ATTO, NANO
 from budgets.verify.checkpoint import Verifier, open_note

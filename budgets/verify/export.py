@@ -11,29 +11,22 @@ In place of an export both take a release certificate, which `certificate.py` ch
 
 from __future__ import annotations
 
-import argparse
-import errno
 import json
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import certificate, checkpoint
+from . import canonical_json, checkpoint
 from .checkpoint import BadNote, Checkpoint, Verifier
 from .conduct import Conduct
+from .keys import SIGNS_KEY, Keys
 from .merkle import EMPTY_ROOT, Frontier, leaf_hash
-from .spending import Recount
+from .spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from .certificate import Certified
-
 START = "0" * 64  # what the first entry names as its predecessor
-NAMES_KEY, SIGNS_KEY = "audit.key.name", "audit.key.sign"
 PROBLEMS_SHOWN = 100
-LINE_BYTES_MAX = 64 * 2**20  # far more than an entry may have: whatever the file is, it fits into memory
 PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, zip, bzip2, xz, zstd
 
 
@@ -83,54 +76,6 @@ class Report:
         }
 
 
-class _Keys:
-    """The chain of keys: the one the DPO holds, then those that the log names, each signed for by the one before."""
-
-    def __init__(self, first: Verifier) -> None:
-        self._in_force: list[tuple[int, Verifier]] = [(0, first)]  # from which size on
-        self._named: tuple[int, str] | None = None
-
-    def at(self, size: int) -> Verifier:
-        """Return the key that signs the log of a size."""
-        return next(key for since, key in reversed(self._in_force) if since <= size)
-
-    @property
-    def count(self) -> int:
-        """Return how many keys there were."""
-        return len(self._in_force)
-
-    def read(self, position: int, entry: Mapping[str, Any], root_before: bytes) -> Iterator[str]:
-        """Take in an entry and yield what is wrong: a key is named, and signed for by the next entry."""
-        action, facts = entry.get("action"), entry.get("facts")
-        named, self._named = self._named, None
-        if action == NAMES_KEY and isinstance(facts, dict):
-            self._named = (position, str(facts.get("key")))
-            if facts.get("before") != self.at(position).text:
-                yield "it replaces a key that was not in force"
-        elif action == SIGNS_KEY and isinstance(facts, dict):
-            yield from self._sign(position, named, str(facts.get("checkpoint")), root_before)
-        elif named is not None:
-            yield "it should hold the checkpoint by which the key before signs for the new one"
-
-    def _sign(self, position: int, named: tuple[int, str] | None, note: str, root_before: bytes) -> Iterator[str]:
-        present = self.at(position)
-        if named is None:
-            yield "it signs for a key that the entry before does not name"
-            return
-        try:
-            following = Verifier.of(named[1])
-            said = checkpoint.open_note(note, present)
-        except BadNote as error:
-            yield f"it does not hand the log over to a new key: {error}"
-            return
-        if (said.size, said.root) != (position, root_before):
-            yield "it hands the log over by a checkpoint of something else"
-        elif following.name != present.name:
-            yield "it hands the log over to a key of another name"
-        else:
-            self._in_force.append((position + 1, following))
-
-
 def verify(
     lines: Iterable[bytes],
     *,
@@ -145,12 +90,12 @@ def verify(
     """
     report = Report()
     try:
-        keys = _Keys(Verifier.of(key))
+        keys = Keys(Verifier.of(key))
     except BadNote as error:
         report.add(f"the key: {error}")
         return report
     notes = list(_notes(report, covering, older))
-    tree, accounts, conduct = Frontier(), Recount(), Conduct()
+    tree, spending, conduct = Frontier(), Spending(), Conduct()
     roots: dict[int, bytes | None] = {note.said.size: None for note in notes} | {0: EMPTY_ROOT}
     previous, offset = START, 0
     for position, line in enumerate(lines):
@@ -168,7 +113,7 @@ def verify(
                 report.add(f"entry {position}: it does not follow the entry before it")
             needs_root = entry.get("action") == SIGNS_KEY
             found = keys.read(position, entry, tree.root() if needs_root else b"")
-            for problem in (*found, *accounts.read(entry), *conduct.read(entry)):
+            for problem in (*found, *spending.read(entry), *conduct.read(entry)):
                 report.add(f"entry {position}: {problem}")
         tree.add(leaf)
         previous = leaf.hex()
@@ -181,8 +126,8 @@ def verify(
         for problem in _against(note, report.entries, roots[note.said.size], keys):
             report.add(f"{note.what}: {problem}")
     report.key = keys.at(report.entries).text
-    report.accounts = [account.to_json() for _, account in sorted(accounts.accounts.items())]
-    report.checked = _checked(report, notes, keys, accounts, conduct)
+    report.accounts = [account.to_json() for _, account in sorted(spending.accounts.items())]
+    report.checked = _checked(report, notes, keys, spending, conduct)
     return report
 
 
@@ -196,7 +141,7 @@ def _notes(report: Report, covering: str, older: Sequence[str]) -> Iterator[Note
             report.add(f"{what}: {error}")
 
 
-def _against(note: Note, entries: int, root: bytes | None, keys: _Keys) -> Iterator[str]:
+def _against(note: Note, entries: int, root: bytes | None, keys: Keys) -> Iterator[str]:
     """Yield what does not fit between a checkpoint and the log."""
     said = note.said
     covers = note.what == "the checkpoint"
@@ -221,7 +166,7 @@ def _entry(text: bytes) -> dict[str, Any] | None:
     """Return an entry's body, or None unless the text is the canonical JSON of one."""
     try:
         found = json.loads(text)
-        same = _CANONICAL.encode(found).encode() == text
+        same = canonical_json.dumps(found).encode() == text
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and same else None
@@ -234,11 +179,8 @@ def _instead(position: int, line: bytes) -> str:
     return " (the file is packed: unpack it first)" if line.startswith(PACKED) else " (is this file an export at all?)"
 
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def _checked(report: Report, notes: Sequence[Note], keys: _Keys, accounts: Recount, conduct: Conduct) -> list[str]:
-    charges = _several(accounts.charged, "charge", "charges")
+def _checked(report: Report, notes: Sequence[Note], keys: Keys, spending: Spending, conduct: Conduct) -> list[str]:
+    charges = _several(spending.charged, "charge", "charges")
     held = _several(len(report.accounts), "account", "accounts")
     studies = _several(len(conduct.studies), "study", "studies")
     kept = [str(note.said.size) for note in notes if note.what != "the checkpoint"]
@@ -280,94 +222,3 @@ def _account(account: Mapping[str, Any]) -> str:
         + (f"; {_several(account['open_charges'], 'charge', 'charges')} open" if account["open_charges"] else "")
         + ("" if account["within_limits"] else "; OVERSPENT")
     )
-
-
-def verify_files(
-    export: Path,
-    *,
-    key: str,
-    covering: Path | None = None,
-    older: Sequence[Path] = (),
-    kept: Sequence[str] = (),
-    progress: Callable[[int], None] = lambda _bytes: None,
-) -> Report:
-    """Check an exported log that lies in files; its checkpoint is EXPORT.checkpoint unless another is given.
-
-    Older checkpoints lie in files, or (`kept`) are at hand. Raises OSError when a file cannot be read.
-    """
-    beside = covering or export.with_name(f"{export.name}.checkpoint")
-    if covering is None and not beside.exists():
-        lacks = "there is no such file; name the checkpoint that came with the export (--checkpoint)"
-        raise FileNotFoundError(errno.ENOENT, lacks, str(beside))
-    with export.open("rb") as opened:
-        lines = iter(lambda: opened.readline(LINE_BYTES_MAX), b"")
-        # What is no UTF-8 is no note either, and is said to be none.
-        notes = [one.read_bytes().decode(errors="replace") for one in (beside, *older)]
-        return verify(lines, key=key, covering=notes[0], older=[*notes[1:], *kept], progress=progress)
-
-
-def is_certificate(file: Path) -> bool:
-    """Say whether a file is a release certificate, and not an export. What came through a pipe can be read once."""
-    if not file.is_file():
-        return False
-    with file.open("rb") as opened:
-        return opened.read(len(certificate.HEAD)) == certificate.HEAD
-
-
-def verify_certificate(
-    file: Path,
-    log: Path | None = None,
-    *,
-    key: str,
-    covering: Path | None = None,
-    older: Sequence[Path] = (),
-    progress: Callable[[int], None] = lambda _bytes: None,
-) -> tuple[Certified, Report | None]:
-    """Check a certificate, and the export of a log, if there is one, that has to go on from the certificate's."""
-    document = file.read_bytes()
-    found = certificate.verify_release(document, key=key)
-    if log is None:
-        return found, None
-    # The proof says that the entry is under this checkpoint: what is under it, is in the export.
-    kept = certificate.checkpoint_of(document)
-    report = verify_files(log, key=key, covering=covering, older=older, kept=kept, progress=progress)
-    if report.verdict != "ok":
-        found.problems.append(f"the log in {log.name}: it is not sound, or not the log of this certificate")
-    elif not kept:
-        found.problems.append(f"the log in {log.name}: there is no checkpoint in the certificate to find in it")
-    else:
-        found.checked.append(f"the log in {log.name}: its {report.entries} entries go on from that checkpoint")
-    return found, report
-
-
-def words_of_both(found: Certified, report: Report | None) -> str:
-    """Return what was found of a certificate, and before it of its log, for people."""
-    of_log = "" if report is None else f"The log\n{words(report)}\n\nThe certificate\n"
-    return of_log + certificate.words(found)
-
-
-def main() -> int:
-    """Check what the command line names, print the report and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m budgets.verify", description="Check an exported audit log, or a release certificate."
-    )
-    parser.add_argument("export", type=Path, help="the export, or the certificate")
-    parser.add_argument("--key", required=True, help="the verifier key that you kept: NAME+HASH+KEY")
-    parser.add_argument("--checkpoint", type=Path, help="the checkpoint of the export [EXPORT.checkpoint]")
-    parser.add_argument("--since", type=Path, action="append", default=[], help="a checkpoint that you kept")
-    parser.add_argument("--log", type=Path, help="beside a certificate: an export in which it has to be")
-    given = parser.parse_args()
-    files: dict[str, Any] = {"key": given.key, "covering": given.checkpoint, "older": given.since}
-    if given.log is not None and not is_certificate(given.export):
-        parser.error("--log is for a certificate, and this is none")
-    try:
-        if is_certificate(given.export):
-            found, report = verify_certificate(given.export, given.log, **files)
-            verdict, said = found.verdict, words_of_both(found, report)
-        else:
-            report = verify_files(given.export, **files)
-            verdict, said = report.verdict, words(report)
-    except OSError as error:
-        parser.error(f"{error.filename}: {error.strerror}")
-    sys.stdout.write(f"{said}\n")
-    return int(verdict != "ok")

@@ -1,24 +1,34 @@
-"""Whose key signs the audit log, from the first to the one in force: a chain of custody that the log itself holds.
+"""The key that signs the audit log: its file, and how it is replaced.
 
-A key is replaced by two entries in one transaction: one names the old key and the new one, the next holds a checkpoint
-that covers the first and is signed by the old key. So whoever kept the first verifier key can follow the log to every
-later one (`log.py` does), and nobody without the old key can bring in another.
+The file has the text form of C2SP signed notes and mode 600, so that only the server's user can read it. The verifier
+key is public: the DPO keeps it.
 
-The new key lies beside the old one, as FILE.next, before the log names it, and takes its place afterwards. Whatever
-happens in between, one of the two files holds the key that the log names, and that one signs.
+The log itself holds the chain of its keys. A rotation appends two entries in one transaction: one names the old key and
+the new one, the next holds a checkpoint that covers the first and is signed by the old key. A reader who kept the first
+verifier key can follow the log to every later one (`budgets/verify/keys.py`), and without the old key nobody can bring
+in another.
+
+The new key lies beside the old one, as FILE.next, before the log names it, and is moved into its place afterwards.
+Whenever a rotation is cut off, one of the two files holds the key that the log names, and that key signs.
 """
 
 from __future__ import annotations
 
+import base64
 import json
+import os
+import secrets
+import stat
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from budgets.audit import keys, log
+from budgets.audit import log
 from budgets.database.tables import audit_entries
 from budgets.errors import Invalid, Unavailable
-from budgets.verify.log import NAMES_KEY, SIGNS_KEY
+from budgets.verify.checkpoint import ED25519, Signer
+from budgets.verify.keys import NAMES_KEY, SIGNS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +36,9 @@ if TYPE_CHECKING:
 
     from budgets.actors import Actor
     from budgets.database.connection import Database
-    from budgets.verify.checkpoint import Signer
 
+SIGNER = "PRIVATE+KEY"
+MODE = 0o600
 TRIES = 5  # a rotation may come to its end between the reading of the file and that of the log
 
 
@@ -56,7 +67,7 @@ def rotate(database: Database, path: Path, by: Actor) -> str:
     """Make a new key, let the old one sign for it in the log, and return the new verifier key. Raises Unavailable."""
     with database.write() as transaction:  # one rotation at a time
         old = _put_in_place(transaction, path)
-        made = keys.create_key(_next(path), old.name)
+        made = create_key(_next(path), old.name)
         _hand_over(transaction, old, made, by)
     with database.write() as transaction:
         _put_in_place(transaction, path)
@@ -70,7 +81,7 @@ def _put_in_place(transaction: sa.Connection, path: Path) -> Signer:
         raise _not_named(path)
     following = _next(path)
     if following.exists():
-        if keys.verifier_key(following) == signer.verifier.text:
+        if verifier_key(following) == signer.verifier.text:
             following.replace(path)
         else:
             following.unlink()
@@ -97,7 +108,7 @@ def _signers(path: Path) -> list[Signer]:
     found = []
     for file in (path, _next(path)):
         try:
-            found.append(keys.signer(file))
+            found.append(read_signer(file))
         except FileNotFoundError:
             continue
         except (OSError, Invalid) as error:
@@ -126,3 +137,48 @@ def _in_force(transaction: sa.Connection, found: list[Signer]) -> Signer | None:
 
 def _next(path: Path) -> Path:
     return path.with_name(f"{path.name}.next")
+
+
+# The file
+
+
+def create_key(path: Path, name: str | None = None) -> str:
+    """Write a new signer key, readable by its owner alone, and return its verifier key. The file must not exist.
+
+    A log keeps its name when its key changes; without a name there is a new one.
+    """
+    signer = Signer(name or f"rowless-{secrets.token_hex(4)}", Ed25519PrivateKey.generate())
+    encoded = base64.b64encode(ED25519 + signer.key.private_bytes_raw()).decode()
+    line = f"{SIGNER}+{signer.name}+{signer.verifier.key_hash.hex()}+{encoded}\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(descriptor)
+    return signer.verifier.text
+
+
+def read_signer(path: Path) -> Signer:
+    """Return the key of a signer key file. Raises Invalid, also when others than its owner may read it."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode != MODE:
+        raise Invalid(path.name, f"has mode {mode:o}, not 600: others could sign in this log's name (chmod 600 {path})")
+    return _read(path)
+
+
+def verifier_key(path: Path) -> str:
+    """Return the public verifier key, NAME+HASH+KEY, of a signer key file. Raises Invalid."""
+    return _read(path).verifier.text
+
+
+def _read(path: Path) -> Signer:
+    try:
+        parts = path.read_text(encoding="ascii").strip().split("+", 4)
+        prefix, name, stated, encoded = "+".join(parts[:2]), *parts[2:]
+        typed = base64.b64decode(encoded, validate=True)
+        found = Signer(name, Ed25519PrivateKey.from_private_bytes(typed[1:]))
+    except ValueError:
+        raise Invalid(path.name, "is not a signer key") from None
+    if prefix != SIGNER or typed[:1] != ED25519 or found.verifier.key_hash.hex() != stated:
+        raise Invalid(path.name, "is not a signer key")
+    return found
