@@ -1,1 +1,1 @@
-"""What may be spent and what was. Knows nothing of HTTP or queries."""
+"""What may be spent and what was spent. This package knows nothing of HTTP or queries."""

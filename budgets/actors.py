@@ -1,4 +1,4 @@
-"""Who acts: a person, known to the log by a commitment, or the system itself."""
+"""Actors: a person, whom the log knows by a commitment, or the system itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: a user by commitment, or the system itself."""
+    """A user with their commitment, or the system itself."""
 
     name: str
     role: str

@@ -1,11 +1,11 @@
-"""Epsilon, rho and delta as people write them -> whole units.
+"""From epsilon, rho and delta as people write them to whole units.
 
-Numbers come in by two ways. **What a manifest declares is read strictly** (`epsilon_nano`, `delta_atto`): a number that
-is finer than the unit is refused. It is written by hand, once, and a digit too many is more likely a mistake. **What a
-request offers is rounded down** to the unit (`offered`), because programs compute it: 0.1 + 0.2 is 0.30000000000000004
-in every language with binary floats. A float is taken as the shortest decimal that gives it, which is how languages
-write it: 0.3 is 0.3, though the float lies below it. Down is the only direction that never spends or allows more than
-was offered: 0.7 - 0.4 is 0.29999999999999993, and is taken as 0.299999999. `rounding` says so in words.
+There are two ways in. **What a manifest declares is read strictly** (`epsilon_nano`, `delta_atto`): a number that is
+finer than the unit is refused. It is written by hand, once, so a digit too many is probably a mistake. **What a request
+offers is rounded down** to the unit (`offered`), because programs compute it: 0.1 + 0.2 is 0.30000000000000004 in every
+language with binary floats. A float is read as the shortest decimal that gives it, because that is how languages write
+it: 0.3 is 0.3, though the float lies below it. Only rounding down never spends or allows more than was offered: 0.7 -
+0.4 is 0.29999999999999993, and is read as 0.299999999. `rounding` explains that in words.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from budgets.loss import ATTO, EPSILON_MAX, NANO, RHO_MAX, exact, units_text
 
 
 def epsilon_nano(value: float | Decimal, field: str = "epsilon") -> int:
-    """Return a declared epsilon in billionths. Raises Invalid for what is finer, negative or no number."""
+    """Return a declared epsilon in billionths. Raises Invalid if it is finer, negative or no number."""
     return _strict("epsilon", value, field)
 
 
@@ -30,7 +30,7 @@ def delta_atto(value: float | Decimal, field: str = "delta") -> int:
 def offered(word: str, value: float | Decimal, field: str | None = None) -> int:
     """Return an epsilon, rho or delta (`word`) of a request in whole units, rounded down.
 
-    Raises Invalid for what is negative, too large or no number, and for what is above 0 and below one unit.
+    Raises Invalid if it is negative, too large or no number, or if it is above 0 and below one unit.
     """
     number = _number(word, value, field or word)
     units = _floor(word, number)
@@ -40,9 +40,9 @@ def offered(word: str, value: float | Decimal, field: str | None = None) -> int:
 
 
 def rounding(word: str, value: float | Decimal, place: str | None = None) -> str | None:
-    """Return a sentence that says what was offered and what was taken of it, or None where that is the same.
+    """Return a sentence with what was offered and what was taken, or None if they are equal.
 
-    `value` is one that `offered` takes.
+    `value` is one that `offered` accepts.
     """
     number = _number(word, value, word)
     units, scale = _floor(word, number), UNITS[word].scale
@@ -56,7 +56,7 @@ def rounding(word: str, value: float | Decimal, place: str | None = None) -> str
 
 @dataclass(frozen=True)
 class _Unit:
-    scale: int  # so many units are 1
+    scale: int  # units in 1
     most: int
 
 
@@ -66,7 +66,7 @@ UNITS = {"epsilon": _Unit(NANO, EPSILON_MAX), "rho": _Unit(NANO, RHO_MAX), "delt
 def _number(word: str, value: float | Decimal, field: str) -> Decimal:
     if isinstance(value, bool):
         raise Invalid(field, "must be a number")
-    # str() of a float is the decimal that was written; the binary number next to it is not what was meant.
+    # str() of a float is the decimal that was written. Its binary value is a little off.
     number = Decimal(str(value))
     if not number.is_finite():
         raise Invalid(field, "must be a finite number")
@@ -78,7 +78,7 @@ def _number(word: str, value: float | Decimal, field: str) -> Decimal:
 
 
 def _floor(word: str, number: Decimal) -> int:
-    """Return the whole units in a number. It is cut off digit by digit, so no rounding comes before it."""
+    """Return the whole units in a number. The decimal digits are cut off, so no rounding happens first."""
     unit = 1 / Decimal(UNITS[word].scale)
     return int(number.quantize(unit, ROUND_FLOOR).scaleb(-int(unit.as_tuple().exponent)))
 

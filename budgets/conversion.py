@@ -1,12 +1,12 @@
-"""Between zero-concentrated and approximate differential privacy, rounded to the safe side.
+"""Conversion between zero-concentrated and approximate differential privacy, rounded to the safe side.
 
 A loss of rho under zCDP is (epsilon, delta)-DP for every delta, with (Bun and Steinke 2016; the tight form is Canonne,
 Kamath and Steinke 2020, proposition 12)
 
     epsilon = a * rho + ln(1 / (a * delta)) / (a - 1) + ln(1 - 1 / a)      for every a > 1.
 
-Every a gives a valid epsilon, so the search for the best one may be as rough as floats are: only the last evaluation
-has to be exact, and it is done in decimals of 50 digits and rounded up.
+Every a gives a valid epsilon, so the search for the best a may use floats. Only the last evaluation has to be exact: it
+uses decimals of 50 digits and rounds up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from budgets.loss import ATTO, EPSILON_MAX, NANO
 
 DIGITS = 50
 SLACK = Decimal("1e-40")  # far more than what 50 digits can be off by
-STEPS = 90  # each shortens the search to 0.618 of it
+STEPS = 90  # each shortens the interval to 0.618 of its length
 
 
 def epsilon_nano(rho_nano: int, delta_atto: int) -> int:
@@ -37,10 +37,10 @@ def epsilon_nano(rho_nano: int, delta_atto: int) -> int:
 
 @functools.lru_cache(maxsize=4096)
 def rho_nano_max(epsilon_nano_limit: int, delta_atto: int) -> int:
-    """Return the largest rho in billionths whose conversion at delta stays within epsilon; 0 where delta is 0."""
+    """Return the largest rho in billionths whose conversion at delta stays within epsilon; 0 if delta is 0."""
     if delta_atto == 0:
         return 0
-    # Epsilon is at least about rho itself: no limit allows more.
+    # Epsilon is at least about rho, so no limit allows a larger rho.
     low, high = 0, (EPSILON_MAX + 1) * NANO
     while high - low > 1:
         middle = (low + high) // 2
@@ -49,7 +49,7 @@ def rho_nano_max(epsilon_nano_limit: int, delta_atto: int) -> int:
 
 
 def _best_order(rho: float, delta: float) -> float:
-    """Return about the a > 1 with the least epsilon, by golden section over ln(a - 1), in which it has one valley."""
+    """Return about the best a > 1, by golden section over ln(a - 1), where epsilon has one minimum."""
 
     def epsilon(point: float) -> float:
         above = math.exp(point)

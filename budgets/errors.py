@@ -1,4 +1,4 @@
-"""Everything this package raises on purpose. The tree is closed: the server maps each leaf to one answer."""
+"""All errors that this package raises on purpose. The tree is closed: the server maps each leaf to one reply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class BudgetsError(Exception):
 
 
 class Invalid(BudgetsError):
-    """A value that cannot be: a negative limit, a name with odd characters. `field` names it."""
+    """A value that is not allowed: a negative limit, a name with odd characters. `field` is where it was given."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -23,11 +23,11 @@ class Invalid(BudgetsError):
 
 
 class NotFound(BudgetsError):
-    """There is no such thing, or none that the asker may know of."""
+    """There is no such thing, or the asker may not know that there is."""
 
 
 class AlreadyExists(BudgetsError):
-    """Something of that name is there already."""
+    """Something with that name exists already."""
 
 
 class Forbidden(BudgetsError):
@@ -35,28 +35,28 @@ class Forbidden(BudgetsError):
 
 
 class FourEyes(BudgetsError):
-    """This needs a second person: who proposed something cannot approve it, whatever their role.
+    """This needs a second person: nobody can approve what they proposed, whatever their role.
 
-    `action` is what was refused, in the words of the audit log.
+    `action` is the refused action, as the audit log names it.
     """
 
     def __init__(self, study: str, action: str, by: Actor, rule: str) -> None:
-        super().__init__(f"{rule}: it takes somebody else")
+        super().__init__(f"{rule}: somebody else has to")
         self.study = study
         self.action = action
         self.by = by
 
 
 class WrongState(BudgetsError):
-    """The present state of a study, a user or a name does not allow this."""
+    """The current state of a study, a user or a name does not allow this."""
 
 
 class NotApproved(BudgetsError):
-    """The study may not ask now: not approved yet, suspended, closed, or outside its dates."""
+    """The study may not ask now: it is not approved yet, suspended, closed, or outside its dates."""
 
 
 class OverBudget(BudgetsError):
-    """A charge would pass a limit. Nothing was charged.
+    """A charge would exceed a limit. Nothing was charged.
 
     `account` is "study" or "dataset"; `left` is what that account has left.
     """
@@ -86,4 +86,4 @@ class Unavailable(BudgetsError):
 
 
 class SchemaOutdated(BudgetsError):
-    """The database's schema is not the one this version works with."""
+    """The database's schema is not the one that this version works with."""

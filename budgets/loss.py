@@ -1,7 +1,7 @@
 """What a release costs, in exact integers.
 
-A loss is made once, rounded up, and from then on only added and compared: epsilon and rho in billionths (nano),
-delta in 10^-18 (atto). So no sum ever drifts, and a budget is never passed by a rounding.
+A loss is rounded up once, when it is made. After that it is only added and compared: epsilon and rho in billionths
+(nano), delta in 10^-18 (atto). No sum drifts, and no rounding takes a budget over its limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RHO_MAX = EPSILON_MAX**2 // 2
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of privacy: epsilon (pure DP; None where it has no finite one), rho (zCDP) and delta."""
+    """A loss of privacy: epsilon (pure DP; None if no finite epsilon holds), rho (zCDP) and delta."""
 
     epsilon_nano: int | None
     rho_nano: int
@@ -39,7 +39,7 @@ class Loss:
         return Loss(epsilon, self.rho_nano + other.rho_nano, self.delta_atto + other.delta_atto)
 
     def to_json(self) -> dict[str, float | None]:
-        """Return the loss as people read it. Floats, for show only: nothing is computed from them."""
+        """Return the loss as people read it. The floats are only shown: nothing is computed from them."""
         return {
             "epsilon": None if self.epsilon_nano is None else self.epsilon_nano / NANO,
             "rho": self.rho_nano / NANO,
@@ -53,12 +53,12 @@ class Loss:
 
     @property
     def alternatives(self) -> str:
-        """Return what two filters leave, of which one is enough, in words."""
+        """Return what the two filters leave, in words. Room in one of them is enough."""
         return f"epsilon {self.epsilon_text} or rho {epsilon_text(self.rho_nano)}"
 
     @property
     def text(self) -> str:
-        """Return the loss in words: epsilon where there is one, and rho, and delta if there is any."""
+        """Return the loss in words: epsilon (if finite), rho, and delta (if above 0)."""
         rho = f"rho {epsilon_text(self.rho_nano)}"
         text = rho if self.epsilon_nano is None else f"epsilon {epsilon_text(self.epsilon_nano)} ({rho})"
         return f"{text} and delta {self.delta_text}" if self.delta_atto else text
@@ -75,7 +75,7 @@ def epsilon_text(nano: int) -> str:
 
 
 def exact(units: int, scale: int) -> Decimal:
-    """Return units as a decimal, exactly. Not as a fraction: one of 1e-999999999 would fill the memory."""
+    """Return units as an exact decimal. A fraction would not do: the one of 1e-999999999 would fill the memory."""
     return Decimal(units) / scale
 
 

@@ -1,1 +1,1 @@
-"""What a data protection officer is told without asking."""
+"""What a data protection officer is told without asking for it."""

@@ -1,12 +1,11 @@
 """Alerts: what a data protection officer should not have to look for.
 
 An alert is an entry of the audit log (`alert.budget`, `alert.refusals`, `alert.sign-ins`), written in the transaction
-of what raised it. So there is no alert without its cause and no cause without its alert; whoever verifies the log
-verifies its alerts; and the one write lock decides every race. Beside the entry stands a row that waits to be told to
-the webhook, if there is one (`outbox.py`).
+that causes it. There is no alert without its cause and no cause without its alert; a check of the log checks its
+alerts; and the one write lock decides every race. A second row waits for delivery to the webhook (`outbox.py`).
 
-`thresholds.py` says when a budget raises one, `bursts.py` when refusals and failed sign-ins do. All three know sums of
-budgets and entries of the log, and nothing from the data.
+`thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do. All of them use
+sums of budgets and entries of the log, and nothing from the data.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def put(
     study: str | None,
     facts: Mapping[str, Any],
 ) -> None:
-    """Raise an alert: an entry of the log, and a row that waits to be delivered. `summary` names no person."""
+    """Raise an alert: an entry of the log, and a row that waits for delivery. `summary` names no person."""
     log.append(transaction, SYSTEM, f"{PREFIX}{kind}", subject, summary, study=study, facts=facts)
     outbox.put(transaction, log.size(transaction) - 1)
 
@@ -55,7 +54,7 @@ def listed(
     since: str | None = None,
     until: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return alerts from position `first` of the log on, oldest first, as the log's entries have them."""
+    """Return alerts from position `first` of the log on, oldest first, as the entries of the log contain them."""
     found = [_of_kind(transaction, kind, first, study, since, until) for kind in kinds]
     return list(itertools.islice(heapq.merge(*found, key=lambda alert: alert["index"]), limit))
 
@@ -63,7 +62,7 @@ def listed(
 def _of_kind(
     transaction: sa.Connection, kind: str, first: int, study: str | None, since: str | None, until: str | None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the alerts of a kind in pages. They are few, in a log of any length: the index of actions finds them."""
+    """Yield the alerts of a kind, read in pages. They are few in any log, and the index of actions finds them."""
     while True:
         page = search.entries(transaction, first=first, limit=PAGE, action=f"{PREFIX}{kind}", since=since, until=until)
         for entry in page:

@@ -1,8 +1,8 @@
 """Alerts when refusals or failed sign-ins come in bursts.
 
-What was refused is an entry of the log whose action ends with `.refuse`; a token that is wrong or was revoked is one of
-`sign-in.fail`. A burst is 20 refusals of one user, or 5 failed sign-ins of whomever, within ten minutes. It raises one
-alert, however long it lasts; ten minutes without any end it.
+A refusal is an entry of the log whose action ends with `.refuse`; a wrong or revoked token is an entry `sign-in.fail`.
+A burst is 20 refusals of one user, or 5 failed sign-ins by anybody, within ten minutes. It raises one alert, however
+long it lasts. It ends when ten minutes have passed without any.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ SIGN_IN_FAILED = "sign-in.fail"
 
 
 def after_refusal(transaction: sa.Connection, actor: Actor) -> None:
-    """Raise an alert if the refusal that was just written makes a burst of the actor's."""
+    """Raise an alert if the refusal that was just written begins a burst of the actor."""
     c = audit_entries.c
     mine = sa.and_(c.actor == actor.commitment, c.action.like(REFUSED))
-    # The newest that make a burst, whether there are more or not: so the cost does not grow with it.
+    # Only as many as begin a burst are read, so that the cost does not grow with it.
     found = _recent(transaction, mine, REFUSALS_LEAST)
     if _begins(transaction, alerts.REFUSALS, actor.commitment, full=len(found) == REFUSALS_LEAST) is not True:
         return
@@ -52,9 +52,9 @@ def after_refusal(transaction: sa.Connection, actor: Actor) -> None:
 
 
 def after_failed_sign_in(transaction: sa.Connection) -> bool:
-    """Raise an alert if the failure that was just written makes a burst; return whether there is one now.
+    """Raise an alert if the failure that was just written begins a burst. Return whether a burst goes on now.
 
-    An entry may stand for several failures: its facts then have their `count`, and the time of the last as `to`.
+    An entry may stand for several failures. Its facts then have their `count` and, as `to`, the time of the last.
     """
     rows = _recent(transaction, audit_entries.c.action == SIGN_IN_FAILED, SIGN_INS_LEAST)
     entries = [json.loads(row.body) for row in rows]
@@ -73,7 +73,7 @@ def after_failed_sign_in(transaction: sa.Connection) -> bool:
 
 
 def _recent(transaction: sa.Connection, wanted: sa.ColumnElement[bool], most: int) -> Sequence[sa.Row[Any, Any]]:
-    """Return the newest entries of the last minutes. Time never runs backwards in the log."""
+    """Return the newest entries of the last minutes, by position: time never runs backwards in the log."""
     c = audit_entries.c
     first = sa.select(c.position).where(c.at > _ago()).order_by(c.at, c.position).limit(1)
     position: int = transaction.execute(first).scalar_one()
@@ -82,7 +82,7 @@ def _recent(transaction: sa.Connection, wanted: sa.ColumnElement[bool], most: in
 
 
 def _begins(transaction: sa.Connection, kind: str, actor: str, *, full: bool) -> bool | None:
-    """Say whether a burst begins now; None while one goes on, False when there is none. Keeps what is needed for it."""
+    """Return True if a burst begins now, None if one goes on, False if there is none. Updates the actor's row."""
     mine = sa.and_(bursts.c.kind == kind, bursts.c.actor == actor)
     known = transaction.execute(sa.select(bursts).where(mine)).first()
     goes_on = known is not None and bool(known.told) and known.last_at > _ago()

@@ -1,11 +1,11 @@
-"""Alerts that wait to be told to the webhook: rows that are there from the alert's own transaction until it was told.
+"""Alerts that wait for delivery to the webhook: rows that exist from the alert's own transaction until it is delivered.
 
-To claim a row is to put off its next attempt, before the first byte is sent. So a server that dies in the middle, or
-an endpoint that never answers, needs nobody to clean up: the row is due again later. Two servers on one database never
-claim the same row at once, for claims are made under the one write lock. Delivery is at least once: when the endpoint
-answered and the server died before it took the row away, the alert is told again, under the same id.
+A server claims a row by postponing its next attempt, before it sends the first byte. If the server dies, or the
+endpoint never answers, nothing has to be cleaned up: the row is due again later. Two servers on one database never
+claim the same row at once, because they claim under the one write lock. Delivery is at least once: if the endpoint
+answered and the server died before it removed the row, the alert is sent again, with the same id.
 
-The attempts grow apart, from a minute to hours; after some days an alert is given up, and the log says so.
+The pauses between attempts grow from a minute to hours. After some days an alert is given up, with an entry of the log.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from budgets.database.tables import audit_entries, deliveries
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The first is longer than any attempt may take (`server/webhook.py`): until then nobody else tries.
+# The first pause is longer than any attempt may take (`server/webhook.py`), so that no two attempts overlap.
 FIRST_SECONDS = 60
 FACTOR = 3
 MOST_SECONDS = 4 * 3600
@@ -37,7 +37,7 @@ _DUE = sa.select(deliveries).where(deliveries.c.next_at <= sa.bindparam("now"))
 
 @dataclass(frozen=True)
 class Delivery:
-    """An alert that is claimed: its entry of the log, and how often it was tried with this time."""
+    """A claimed alert: its entry of the log, and the number of attempts, this one included."""
 
     position: int
     entry: Mapping[str, Any]
@@ -46,18 +46,18 @@ class Delivery:
 
 
 def put(transaction: sa.Connection, position: int) -> None:
-    """Let the alert at a position of the log wait to be told."""
+    """Let the alert at a position of the log wait for delivery."""
     now = clock.now()
     transaction.execute(sa.insert(deliveries), {"position": position, "raised_at": now, "next_at": now, "attempts": 0})
 
 
 def due(transaction: sa.Connection) -> bool:
-    """Say whether an alert is due now."""
+    """Return whether an alert is due now."""
     return transaction.execute(_DUE.limit(1), {"now": clock.now()}).first() is not None
 
 
 def claim(transaction: sa.Connection) -> Delivery | None:
-    """Return the oldest alert that is due, its next attempt put off; give up those that waited too long."""
+    """Return the oldest alert that is due and postpone its next attempt. Give up alerts that waited too long."""
     now = clock.moment()
     _give_up(transaction, now)
     row = transaction.execute(_DUE.order_by(deliveries.c.position).limit(1), {"now": clock.text(now)}).first()
@@ -65,7 +65,7 @@ def claim(transaction: sa.Connection) -> Delivery | None:
         return None
     c = audit_entries.c
     entry = transaction.execute(sa.select(c.body, c.leaf_hash).where(c.position == row.position)).first()
-    if entry is None:  # the log was cut off: `rowless doctor` and `audit verify` say so
+    if entry is None:  # the log was cut off, which `rowless doctor` and `audit verify` report
         done(transaction, row.position)
         return None
     later = clock.text(now + dt.timedelta(seconds=pause_seconds(row.attempts)))
@@ -78,12 +78,12 @@ def claim(transaction: sa.Connection) -> Delivery | None:
 
 
 def done(transaction: sa.Connection, position: int) -> None:
-    """Take away what was told."""
+    """Remove a delivered alert."""
     transaction.execute(sa.delete(deliveries).where(deliveries.c.position == position))
 
 
 def pause_seconds(attempts: int) -> int:
-    """Return how long to wait after an attempt, when there were so many before it."""
+    """Return how long to wait after an attempt that had this many before it."""
     grown: int = FIRST_SECONDS * FACTOR ** min(attempts, 10)
     return min(grown, MOST_SECONDS)
 
@@ -102,6 +102,6 @@ def _give_up(transaction: sa.Connection, now: dt.datetime) -> None:
         SYSTEM,
         "webhook.give-up",
         "webhook",
-        f"{what} not told to the webhook: it took none for {KEPT_DAYS} days",
+        f"{what} not delivered to the webhook: it accepted none for {KEPT_DAYS} days",
         facts={"alerts": positions, "days": KEPT_DAYS},
     )

@@ -1,16 +1,17 @@
-"""Alerts when a budget is used to 50, 80 and 100%.
+"""Alerts when 50, 80 and 100% of a budget are used.
 
-The share in use of an account is what the dual filter (`accounts.py`) lets it be: a charge needs room in delta and in
-one of the two filters, so it is the larger of delta's share and the smaller of the filters' shares. It counts what is
-reserved as gone, as the ledger does.
+The used share of an account follows from the dual filter (`accounts.py`): a charge needs room in delta and in one of
+the two filters, so the share is the larger of delta's share and the smaller of the filters' shares. A reserved loss
+counts as used, as in the ledger.
 
-Charges rarely end at 100% exactly: mostly the next one does not fit. So 100% is also told when a query is refused for
-want of budget once half of it is used, as it always is when queries of one size were asked until one no longer fits. A
-refusal before that, or of a query that is larger than the whole budget, says more of the query than of the budget.
+Charges rarely end at exactly 100%: usually the next one does not fit. Therefore the alert for 100% is also raised when
+a query is refused for lack of budget and half of the budget is used. When queries of one size are asked until one no
+longer fits, half of it is always used. An earlier refusal, or that of a query larger than the whole budget, is due to
+the query rather than to the budget.
 
-Each threshold is told once for the limits it belongs to, also when a charge was given back in between; several that are
-passed at once are one alert, of the highest. New limits forget what they put out of reach: a raised budget is armed
-again, and a lowered one that passes a threshold says so.
+Each threshold raises one alert for the limits it belongs to, even if a charge was given back in between. Several
+thresholds that are reached at once raise one alert, for the highest. New limits reset the thresholds that they put out
+of reach: a raised budget can raise its alerts again, and a lowered one raises those that it reaches.
 """
 
 from __future__ import annotations
@@ -37,29 +38,29 @@ _FIND_TOLD = sa.select(budget_alerts.c.percent).where(_mine)
 
 
 def share(balance: Balance) -> Fraction:
-    """Return the share of an account that is in use, exactly: from 0 to 1."""
+    """Return the used share of an account, exactly: from 0 to 1."""
     used, limits = balance.used, balance.limits
     basic = None if used.epsilon_nano is None else _part(used.epsilon_nano, limits.epsilon_nano)
     concentrated = _part(used.rho_nano, limits.rho_nano)
-    # The database's own constraints hold: an account's sums are within one filter at least.
+    # The database's constraints keep an account's sums within at least one filter.
     filters = min(one for one in (basic, concentrated) if one is not None)
     return max(filters, _part(used.delta_atto, limits.delta_keys_atto) or Fraction(0))
 
 
 def _part(used: int, limit: int) -> Fraction | None:
-    """Return a share; None where a filter has no room at all (rho, when delta is 0) and yet something is used."""
+    """Return a share, or None if a filter has no room at all (rho, if delta is 0) but something is used."""
     if limit == 0:
         return Fraction(0) if used == 0 else None
     return Fraction(used, limit)
 
 
 def used_percent(balance: Balance) -> int:
-    """Return the share in use in whole percent, rounded down: a threshold is reached when it is."""
+    """Return the used share in percent, rounded down, so that a threshold counts only once it is reached."""
     return math.floor(share(balance) * 100)
 
 
 def after_charge(transaction: sa.Connection, study: str | None, dataset: str) -> None:
-    """Tell what a charge on a study (or none) and its dataset has just taken over a threshold."""
+    """Raise the alerts of thresholds that a charge on a study (or none) and its dataset has just reached."""
     if study is None:
         balances: tuple[Balance, ...] = (accounts.balance(transaction, accounts.DATASET, dataset),)
     else:
@@ -69,7 +70,7 @@ def after_charge(transaction: sa.Connection, study: str | None, dataset: str) ->
 
 
 def after_limits(transaction: sa.Connection, kind: str, owner: str) -> None:
-    """Arm anew the thresholds that an account's new limits put out of reach, and tell those they brought near."""
+    """Reset the thresholds that an account's new limits put out of reach, and raise alerts for those they reach."""
     balance = accounts.balance(transaction, kind, owner)
     transaction.execute(
         sa.delete(budget_alerts).where(_mine, budget_alerts.c.percent > used_percent(balance)),
@@ -79,7 +80,7 @@ def after_limits(transaction: sa.Connection, kind: str, owner: str) -> None:
 
 
 def after_refusal(transaction: sa.Connection, kind: str, owner: str, cost: Loss) -> None:
-    """Tell that an account, half used or more, has no room for a charge that would have fitted at first."""
+    """Raise an alert if half of an account is used and it refused a charge that the whole budget would admit."""
     balance = accounts.balance(transaction, kind, owner)
     used_up = used_percent(balance) >= PERCENTS[0] and balance.limits.hold(cost)
     if used_up and EXHAUSTED not in _told(transaction, balance):

@@ -1,1 +1,1 @@
-"""The append-only audit log, its signing key and what is read from it."""
+"""The append-only audit log, its signing key, and what is read from the log."""

@@ -1,14 +1,15 @@
 """Release certificates: a release as a signed document that a paper can cite and its readers can verify offline.
 
-`certificate.py` says what a certificate holds and checks it. It is the same bytes whenever it is fetched, as long as
-the log's key is the same, so that its hash can be cited: it is made of what never changes (the stored release, the
-entry), the checkpoint is of the smallest size that holds the entry and that the key in force signs, and Ed25519 draws
-no random numbers. After a rotation it is another document of the same release; both hold.
+`budgets/verify/certificate.py` defines what a certificate contains, and checks it. As long as the log's key is the
+same, a certificate has the same bytes whenever it is fetched, so its hash can be cited. It is made of what never
+changes (the stored release and the entry); its checkpoint has the smallest size that covers the entry and that the key
+in force signs; and Ed25519 draws no random numbers. After a rotation the certificate is another document; both are
+valid.
 
-What it tells beside the release: a hash of it, which is post-processing of a release; who asked, as a commitment and
-no name; and how many entries the log had, those of other studies among them. Entries come from requests, each in its
-turn, and a query's outcome is written at its beat (`server/journey/answer.py`), so their number and order tell of
-requests and not of the data.
+A certificate reveals three things beside the release: the release's hash, which is post-processing; who asked, as a
+commitment and not a name; and how many entries the log had, those of other studies included. Each request writes its
+entries in turn, and the outcome of a query is written at its beat (`server/journey/paid.py`). Therefore the number and
+order of entries depend on requests and not on the data.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ __all__ = ["CHARGED_AT", "NUMBERS", "answer_sha256", "certificate"]
 
 
 def answer_sha256(body: Mapping[str, Any]) -> str:
-    """Return what the audit log keeps of a release's numbers: the SHA-256 of the canonical JSON of its body, in hex."""
+    """Return what the audit log has of a release's numbers: the SHA-256 of the canonical JSON of its body, in hex."""
     return canonical_json.sha256(body)
 
 
@@ -63,14 +64,14 @@ def certificate(database: Database, path: Path, release: Release) -> str:
 def _document(transaction: sa.Connection, signer: Signer, release: Release) -> str:
     entry = _entry(transaction, release)
     handovers = _handovers(transaction)
-    # The key in force signs from beyond the two entries of the last handover on.
+    # The key in force signs only sizes beyond the two entries of the last handover.
     since = handovers[-1]["entry"]["index"] + 2 if handovers else 0
     size = max(entry["index"] + 1, since)
     sizes = [*(one["entry"]["index"] + 1 for one in handovers), size]
     for one, (here, following) in zip(handovers, pairwise(sizes), strict=True):
         one["consistency"] = _hex(log.consistency_proof(transaction, here, following))
     covering = Checkpoint(signer.name, size, log.root(transaction, size))
-    version = VERSION if CHARGED_AT in entry["facts"] else 1  # so that an old release keeps the bytes that were cited
+    version = VERSION if CHARGED_AT in entry["facts"] else 1  # so that old certificates keep their bytes
     told = {
         "type": TYPE,
         "version": version,
@@ -95,9 +96,10 @@ def _document(transaction: sa.Connection, signer: Signer, release: Release) -> s
 
 
 def _entry(transaction: sa.Connection, release: Release) -> Json:
-    """Return the entry that records a release: the first, where two attempts were stored as one.
+    """Return the entry that records a release. If two attempts were stored as one, it is the first of their entries.
 
-    It is not before the release's date, which is that of its charge; the study's entries from there on are read.
+    The entry is not older than the release's date, which is that of its charge. The study's entries from that date on
+    are read.
     """
     c = audit_entries.c
     since = sa.select(c.position).where(c.at >= release.charged_at).order_by(c.at, c.position).limit(1)
@@ -106,7 +108,7 @@ def _entry(transaction: sa.Connection, release: Release) -> Json:
         .where(
             c.study == release.question.study,
             c.position >= since.scalar_subquery(),
-            c.action.concat("") == RELEASES,  # an expression has no index: the study's is the right one
+            c.action.concat("") == RELEASES,  # an expression has no index, so the database uses that of the study
             c.body.contains(f'"subject":"{release.id}"', autoescape=True),
         )
         .order_by(c.position)
@@ -114,7 +116,7 @@ def _entry(transaction: sa.Connection, release: Release) -> Json:
     )
     body = transaction.execute(wanted).scalar()
     if body is None:
-        raise Unavailable(f"the audit log is damaged: it has no entry of the release {release.id}")
+        raise Unavailable(f"the audit log is damaged: it has no entry for the release {release.id}")
     found: Json = json.loads(body)
     return found
 

@@ -1,6 +1,6 @@
-"""What a report says of the past: who decided what and when (from the audit log), and what was released at what loss.
+"""The past in a report: who decided what and when (from the audit log), and what was released at what loss.
 
-Names come from the table of identities, as far as they are still known; the log itself has commitments alone.
+Names come from the table of identities, as far as they are still known. The log itself has only commitments.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from budgets.loss import Loss
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-BATCH_ROWS = 50  # a release may be large, and only its description is kept
+BATCH_ROWS = 50  # a release may be large, and only its description is used
 
 IMPORT = "dataset.import"
 APPROVALS = ("study.approve", "study.budget.approve")
@@ -40,7 +40,7 @@ JOINS, LEAVES = "study.member.add", "study.member.remove"
 
 @dataclass(frozen=True)
 class Act:
-    """One entry of the log, as a report tells it. `name` and `member` are None where a name was erased."""
+    """One entry of the log, as a report shows it. `name` and `member` are None if the name was erased."""
 
     index: int
     time: str
@@ -56,9 +56,9 @@ class Act:
 
 @dataclass(frozen=True)
 class Membership:
-    """From when to when somebody was a member of a study. None is what the log no longer tells.
+    """When somebody was a member of a study. None: the log no longer shows it.
 
-    `name` is None where it was erased; then `since` is known and `until` is not. `is_member`: they are one now.
+    `name` is None if it was erased; then `since` is known and `until` is not. `is_member`: they are a member now.
     """
 
     name: str | None
@@ -73,7 +73,7 @@ class Membership:
 
 @dataclass(frozen=True)
 class Released:
-    """What was released, without its numbers: `body` lacks the rows. `charge` is None for a profile of a dataset."""
+    """What was released, without its numbers: `body` has no rows. `study` is None for a profile of a dataset."""
 
     id: str
     study: str | None
@@ -91,7 +91,7 @@ class Covering:
     last_leaf_hash: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values. Whoever holds the signing key adds the checkpoint."""
+        """Return it as JSON values. The caller, who has the signing key, adds the checkpoint."""
         return {"entries": self.entries, "last_leaf_hash": self.last_leaf_hash}
 
 
@@ -106,13 +106,13 @@ def covering(transaction: sa.Connection) -> Covering:
 
 
 def acts_of_study(transaction: sa.Connection, study: str) -> list[Act]:
-    """Return what was decided about a study, oldest first: not the queries, which are many."""
+    """Return what was decided about a study, oldest first. Queries are left out, because they are many."""
     mine = audit_entries.c.study == study
     return [act for act, _ in _acts(transaction, mine, audit_entries.c.action.like("study.%"))]
 
 
 def acts_of_dataset(transaction: sa.Connection, dataset: str) -> list[Act]:
-    """Return the imports of a dataset and what was approved of its studies, oldest first."""
+    """Return the imports of a dataset and the decisions about its studies, oldest first."""
     mine = sa.select(studies.c.id).where(studies.c.dataset == dataset)
     imports = _acts(transaction, sa.true(), audit_entries.c.action == IMPORT)
     decided = _acts(transaction, audit_entries.c.study.in_(mine), audit_entries.c.action.in_(DECISIONS))
@@ -121,15 +121,15 @@ def acts_of_dataset(transaction: sa.Connection, dataset: str) -> list[Act]:
 
 
 def memberships(transaction: sa.Connection, study: str, present: Collection[str]) -> list[Membership]:
-    """Return who was ever a member of a study, by the log, oldest first; `present` are the names of its members now.
+    """Return all memberships of a study in the log, oldest first. `present` are the names of its members now.
 
-    An end is matched to a beginning by name. One whose name was erased cannot be matched: so a membership without a
-    name may have ended, and a person who is named may stand there a second time without a name.
+    An end is matched to a beginning by name. Without a name it cannot be matched: a membership without a name may have
+    ended, and a person with a name may appear a second time without one.
     """
     mine = audit_entries.c.study == study
     acts = [act for act, _ in _acts(transaction, mine, audit_entries.c.action.in_((JOINS, LEAVES)))]
     found: list[Membership] = []
-    open_at: dict[str, int] = {}  # name -> place of the membership that has no end yet
+    open_at: dict[str, int] = {}  # name -> place of the membership that has not ended
     for act in acts:
         if act.action == JOINS:
             if act.member is not None:
@@ -151,7 +151,7 @@ def memberships(transaction: sa.Connection, study: str, present: Collection[str]
 def releases_of(
     transaction: sa.Connection, *, study: str | None = None, dataset: str | None = None
 ) -> Iterator[Released]:
-    """Yield what was released of a study, or of a dataset (with its profiles, which belong to no study)."""
+    """Yield the releases of a study, or of a dataset's studies. `profiles_of` has those that belong to no study."""
     mine = releases.c.study == study if dataset is None else releases.c.dataset == dataset
     found = (
         sa.select(releases, charges.c.epsilon_nano, charges.c.rho_nano, charges.c.delta_atto)
@@ -159,7 +159,7 @@ def releases_of(
         .where(mine)
         .order_by(releases.c.charged_at, releases.c.id)
     )
-    # An option of the statement: as one of the connection it would hold for all that comes after.
+    # An option of the statement, because one of the connection would hold for all later statements.
     for row in transaction.execute(found, execution_options={"yield_per": BATCH_ROWS}):
         yield _released(row, row.study)
 
@@ -176,7 +176,7 @@ def profiles_of(transaction: sa.Connection, dataset: str) -> list[Released]:
 
 
 def unanswered(transaction: sa.Connection, *, study: str | None = None, dataset: str | None = None) -> int:
-    """Return how many charges are spent or reserved without a release: queries that failed or are under way."""
+    """Return how many charges are spent or reserved without a release: their queries failed or are under way."""
     answered = charges.alias("resolutions")
     mine = charges.c.study == study if dataset is None else charges.c.dataset == dataset
     counted: int | None = transaction.execute(
@@ -209,7 +209,7 @@ def studies_on(transaction: sa.Connection, dataset: str) -> list[str]:
 
 
 def title_of(transaction: sa.Connection, dataset: str) -> str:
-    """Return a dataset's title, of a dataset that is there."""
+    """Return the title of a dataset that exists."""
     title: str = transaction.execute(sa.select(datasets.c.title).where(datasets.c.name == dataset)).scalar_one()
     return title
 
@@ -217,7 +217,7 @@ def title_of(transaction: sa.Connection, dataset: str) -> str:
 def _acts(
     transaction: sa.Connection, mine: sa.ColumnElement[bool], wanted: sa.ColumnElement[bool]
 ) -> list[tuple[Act, str]]:
-    """Return acts with what each was done to."""
+    """Return acts, each with its subject."""
     found = sa.select(audit_entries.c.body).where(mine, wanted).order_by(audit_entries.c.position)
     bodies = [json.loads(body) for body in transaction.execute(found).scalars()]
     known = _names(transaction, {body["actor"] for body in bodies} | ({_member(body) for body in bodies} - {None}))

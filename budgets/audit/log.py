@@ -1,12 +1,12 @@
-"""The append-only log: who did what, when, under which study, at what cost. Never an exact value from the data.
+"""The append-only log: who did what, when, under which study, at what cost. It never has an exact value from the data.
 
-An entry is written in the same transaction as what it records, so there is neither an act without an entry nor an
-entry without an act. Its body is canonical JSON; its hash is that of an RFC 6962 leaf; and each body names the hash
-of the entry before it, so that nothing can be changed, left out or put in between without breaking the chain. The
-inner nodes of the tree are kept as they are completed, so that a checkpoint or a proof reads a few dozen rows.
+An entry is written in the same transaction as what it records, so there is no act without an entry and no entry without
+an act. Its body is canonical JSON and its hash is that of an RFC 6962 leaf. Each body has the hash of the entry before
+it, so that nothing can be changed, left out or inserted without breaking the chain. Each inner node of the tree is
+stored when it is completed, so that a checkpoint or a proof reads a few dozen rows.
 
-People appear as commitments (a salted hash of the name): the table that ties them to names can be erased later while
-the log stays whole (`commitments.py`, `erasure.py`).
+People appear as commitments (a salted hash of the name). The table that ties them to names can be erased while the log
+stays whole (`commitments.py`, `erasure.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from budgets.actors import Actor
 
 
-START = "0" * 64  # what the first entry names as its predecessor
+START = "0" * 64  # the hash before the first entry
 PARTS = {"index", "time", "actor", "role", "action", "subject", "study", "summary", "facts", "previous"}
 BATCH_ROWS = 1_000
 
@@ -48,7 +48,7 @@ _FIND_NODE = sa.select(audit_nodes.c.hash).where(
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of the log: its body as it was hashed, and the actor's name where it is still known."""
+    """One entry of the log: its body as it was hashed, and the actor's name if it is still known."""
 
     position: int
     body: str
@@ -59,7 +59,7 @@ class Entry:
         """Return the entry for people: the facts of its body, its hash and the actor's name. Raises Unavailable."""
         body = _body(self.body)
         if body is None or not body.keys() >= PARTS:
-            raise Unavailable("the audit log is damaged: the body of an entry is none (rowless doctor says which)")
+            raise Unavailable("the audit log is damaged: an entry's body is not one (rowless doctor reports which)")
         return {**body, "actor_name": self.actor_name, "leaf_hash": self.leaf_hash}
 
 
@@ -73,14 +73,14 @@ def append(
     study: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add an entry. `subject` is what was acted on, as in "study:flu"; `summary` a sentence that names no person.
+    """Add an entry. `subject` is what was acted on, as in "study:flu"; `summary` is a sentence that names no person.
 
-    Raises Unavailable when entries are gone: a log that was cut off is not written on. Raises Invalid for half a
-    character, which UTF-8 does not have.
+    Raises Unavailable if entries are missing, because a log that was cut off is not continued. Raises Invalid for a
+    lone surrogate, which UTF-8 cannot write.
     """
     last = transaction.execute(_FIND_LAST).first()
     position, previous = (last.position + 1, last.leaf_hash) if last else (0, START)
-    # Where the clock was set back, time stands still in the log: so a span of time is a span of positions.
+    # If the clock was set back, time stands still in the log. Thus a span of time is a span of positions.
     at = max(clock.now(), last.at) if last else clock.now()
     body_facts = dict(facts or {})
     body = canonical_json.dumps(
@@ -99,8 +99,8 @@ def append(
     )
     try:
         leaf = leaf_hash(body.encode())
-    except UnicodeEncodeError:  # half a character: over HTTP none comes so far, but a terminal may give one
-        raise Invalid(action, "a text of it cannot be written in UTF-8") from None
+    except UnicodeEncodeError:  # a lone surrogate: a terminal may give one, HTTP refuses it earlier
+        raise Invalid(action, "one of its texts cannot be written in UTF-8") from None
     transaction.execute(
         sa.insert(audit_entries),
         {
@@ -116,6 +116,11 @@ def append(
     named = body_facts.get("user", subject.removeprefix("user:") if subject.startswith("user:") else None)
     if named is not None:
         transaction.execute(sa.update(identities).where(identities.c.commitment == named).values(named_at=at))
+    _grow_tree(transaction, position, leaf)
+
+
+def _grow_tree(transaction: sa.Connection, position: int, leaf: bytes) -> None:
+    """Store the inner nodes that a new leaf completes."""
     completed = merkle.completed_nodes(position, leaf, lambda level, index: node(transaction, level, index))
     rows = [{"level": level, "index": index, "hash": found.hex()} for level, index, found in completed]
     if rows:
@@ -132,7 +137,7 @@ def size(transaction: sa.Connection) -> int:
 
 
 def node(transaction: sa.Connection, level: int, index: int) -> bytes:
-    """Return the hash of a complete subtree, of 2^level entries. Raises Unavailable when the log was tampered with."""
+    """Return the hash of a complete subtree of 2^level entries. Raises Unavailable if the log was tampered with."""
     of = {"of_index": index}
     found = transaction.execute(_FIND_NODE, {**of, "of_level": level}) if level else transaction.execute(_FIND_LEAF, of)
     stored: str | None = found.scalar()
@@ -141,7 +146,7 @@ def node(transaction: sa.Connection, level: int, index: int) -> bytes:
     try:
         return bytes.fromhex(stored)
     except ValueError:
-        raise Unavailable(f"the audit log is damaged: a hash of its tree is none (level {level}, {index})") from None
+        raise Unavailable(f"the audit log is damaged: a hash of its tree is not one (level {level}, {index})") from None
 
 
 def root(transaction: sa.Connection, size: int) -> bytes:
@@ -150,7 +155,7 @@ def root(transaction: sa.Connection, size: int) -> bytes:
 
 
 def inclusion_proof(transaction: sa.Connection, index: int, size: int) -> list[bytes]:
-    """Return what shows that an entry is in the tree of the first `size` entries. Raises Invalid."""
+    """Return the proof that an entry is in the tree of the first `size` entries. Raises Invalid."""
     _require_size(transaction, size, "size")
     if not 0 <= index < size:
         raise Invalid("index", f"must be from 0 to {size - 1}")
@@ -158,7 +163,7 @@ def inclusion_proof(transaction: sa.Connection, index: int, size: int) -> list[b
 
 
 def consistency_proof(transaction: sa.Connection, before: int, size: int) -> list[bytes]:
-    """Return what shows that the first `size` entries go on from the first `before`. Raises Invalid."""
+    """Return the proof that the first `size` entries begin with the first `before`. Raises Invalid."""
     _require_size(transaction, size, "to")
     if not 0 < before <= size:
         raise Invalid("from", f"must be from 1 to {size}")
@@ -172,13 +177,13 @@ def _require_size(transaction: sa.Connection, wanted: int, field: str) -> None:
 
 
 def checkpoint(transaction: sa.Connection, origin: str) -> Checkpoint:
-    """Return what the log holds now, to be signed."""
+    """Return the checkpoint of the log as it is now, to be signed."""
     present = size(transaction)
     return Checkpoint(origin, present, root(transaction, present))
 
 
 def first_at(transaction: sa.Connection, moment: str) -> int:
-    """Return the position of the first entry at a moment or later, which may be that of the next one to come."""
+    """Return the position of the first entry at a moment or later. It may be that of the next entry to be written."""
     c = audit_entries.c
     found: int | None = transaction.execute(
         sa.select(c.position).where(c.at >= moment).order_by(c.at, c.position).limit(1)
@@ -187,21 +192,21 @@ def first_at(transaction: sa.Connection, moment: str) -> int:
 
 
 def every_entry(transaction: sa.Connection) -> Iterator[Entry]:
-    """Yield the whole log, oldest first, in little memory."""
+    """Yield the whole log, oldest first, using little memory."""
     result = _streamed(transaction, select_entries().order_by(audit_entries.c.position))
     for row in result:
         yield entry(row)
 
 
 def every_body(transaction: sa.Connection, size: int) -> Iterator[str]:
-    """Yield the first `size` bodies, oldest first, in little memory."""
+    """Yield the first `size` bodies, oldest first, using little memory."""
     c = audit_entries.c
     wanted = sa.select(c.body).where(c.position < size).order_by(c.position)
     yield from _streamed(transaction, wanted).scalars()
 
 
 def problems(transaction: sa.Connection) -> Iterator[str]:
-    """Yield what is wrong with the chain: nothing, when no entry was changed, removed, added or moved."""
+    """Yield what is wrong with the chain: nothing if no entry was changed, removed, inserted or moved."""
     previous = START
     position = -1
     rows = _streamed(transaction, sa.select(audit_entries).order_by(audit_entries.c.position))
@@ -210,27 +215,27 @@ def problems(transaction: sa.Connection) -> Iterator[str]:
             yield f"entry {position}: its hash is not that of its body"
         body = _body(row.body)
         if body is None:
-            yield f"entry {position}: its body is no entry"
+            yield f"entry {position}: its body is not an entry"
         else:
             if body.get("index") != position or row.position != position:
-                yield f"entry {position}: its body says it is entry {body.get('index')}"
+                yield f"entry {position}: its body has the index {body.get('index')}"
             if body.get("previous") != previous:
-                yield f"entry {position}: does not follow the entry before it"
+                yield f"entry {position}: it does not follow the entry before it"
             beside = {"time": row.at, "actor": row.actor, "action": row.action, "study": row.study}
             if any(body.get(key) != value for key, value in beside.items()):
-                yield f"entry {position}: what stands beside its body differs from it"
+                yield f"entry {position}: its columns differ from its body"
         previous = row.leaf_hash
     if position < 0:
         yield "the log is empty"
 
 
 def _streamed(transaction: sa.Connection, wanted: sa.Select[Any]) -> sa.CursorResult[Any]:
-    """Return rows in little memory, however many they are."""
+    """Return rows that are read in batches, so that any number of them fits into memory."""
     return transaction.execute(wanted, execution_options={"yield_per": BATCH_ROWS})
 
 
 def tree_problems(transaction: sa.Connection) -> Iterator[str]:
-    """Yield what is wrong with the stored nodes of the tree: nothing, when each is the hash of its children."""
+    """Yield what is wrong with the stored nodes of the tree: nothing if each is the hash of its children."""
     c, level, present = audit_nodes.c, 0, size(transaction)
     below = sa.select(audit_entries.c.leaf_hash).order_by(audit_entries.c.position)
     while present > 1:
@@ -244,12 +249,12 @@ def tree_problems(transaction: sa.Connection) -> Iterator[str]:
                 wrong += row.place != number or _over(pair) != row.hash
                 count += 1
         if wrong or count != present:
-            yield f"the tree's level {level}: {wrong} of {count} nodes are wrong, and {present} should be there"
+            yield f"the tree's level {level}: {wrong} of {count} nodes are wrong, and there should be {present}"
         below = sa.select(c.hash).where(c.level == level).order_by(c.index)
 
 
 def _over(pair: Sequence[str]) -> str | None:
-    """Return the hash over two hashes, or None if what was stored is none."""
+    """Return the hash over two hashes, or None if what is stored is not two hashes."""
     try:
         left, right = map(bytes.fromhex, pair)
     except ValueError:

@@ -1,7 +1,7 @@
-"""A page of the audit log, by study, actor, action and time: found in moments in a log of ten million entries.
+"""A page of the audit log, by study, actor, action and time: found quickly in a log of ten million entries.
 
-Each of the filters has an index that holds the positions too, so that a page is read in its order. Of several filters
-the sparsest leads: half the log may be of one action, and then it is no way to find entries by.
+Each filter has an index that contains the positions too, so that a page is read in order. If there are several filters,
+the rarest one is used to find entries, because half of the log may have one action.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from budgets.audit.log import Entry
 
-REACHED_ROWS = 1_000  # how far the filters are compared at first
+REACHED_ROWS = 1_000  # how many rows of each filter are compared at first
 
 C = audit_entries.c
 
@@ -35,11 +35,11 @@ def entries(
     since: str | None = None,
     until: str | None = None,
 ) -> list[Entry]:
-    """Return entries from position `first` on, oldest first; or backwards from there, `newest_first`.
+    """Return entries from position `first` on, oldest first; with `newest_first`, backwards from there.
 
-    `actor` is a name; times are inclusive at `since`, exclusive at `until`. Raises Unavailable when the log is damaged.
+    `actor` is a name. `since` is inclusive, `until` exclusive. Raises Unavailable if the log is damaged.
     """
-    # Time never runs backwards in the log: a span of it is a span of positions, found by two look-ups.
+    # Time never runs backwards in the log, so a span of time is a span of positions, found by two look-ups.
     within = []
     if since is not None:
         within.append(C.position >= log.first_at(transaction, since))
@@ -49,7 +49,7 @@ def entries(
         within.append(C.position <= first if newest_first else C.position >= first)
     if actor is None:
         return _page(transaction, {C.study: study, C.action: action}, within, limit, newest_first=newest_first)
-    # A person goes by a dozen commitments in a year: each has a page in order, where all together would be sorted.
+    # A person has a dozen commitments in a year. A page of each is read in order; one query for all would sort.
     of_name = sa.select(identities.c.commitment).where(identities.c.name == actor)
     found: list[Entry] = []
     for one in transaction.execute(of_name).scalars().all() or [actor]:
@@ -66,9 +66,9 @@ def _page(
     *,
     newest_first: bool,
 ) -> list[Entry]:
-    """Return the first entries of which all is true.
+    """Return the first entries that pass all filters.
 
-    That takes no more rows than a small multiple of what the rarest filter has, or of what the page needs.
+    That reads at most a small multiple of the rows of the rarest filter, or of the rows that the page needs.
     """
     asked = {column: value for column, value in filters.items() if value is not None}
     order = C.position.desc() if newest_first else C.position.asc()
@@ -82,11 +82,11 @@ def _page(
             if end is None:
                 return _found(transaction, asked, column, within, order, limit)
             ends[column] = end
-        # All are common. Where the sparsest of them gets to in so many rows, there may be enough that fulfil all.
-        sparsest = min(ends, key=ends.__getitem__) if newest_first else max(ends, key=ends.__getitem__)
-        end = ends[sparsest]
+        # All are common. Search the rarest one as far as it reaches in this many rows; that may fill the page.
+        rarest = min(ends, key=ends.__getitem__) if newest_first else max(ends, key=ends.__getitem__)
+        end = ends[rarest]
         reached = C.position >= end if newest_first else C.position <= end
-        found = _found(transaction, asked, sparsest, [*within, reached], order, limit)
+        found = _found(transaction, asked, rarest, [*within, reached], order, limit)
         if len(found) == limit:
             return found
         reach *= 8
@@ -100,10 +100,10 @@ def _found(
     order: sa.UnaryExpression[Any],
     limit: int,
 ) -> list[Entry]:
-    """Return the first entries of which all is true, read by the index of one column."""
+    """Return the first entries that pass all filters, read by the index of one column."""
     wanted = log.select_entries().where(*within)
     for column, value in asked.items():
-        # An expression has no index, so that the database cannot take another one: which is right, was looked up.
+        # An expression has no index, so the database cannot choose another one than the right one.
         wanted = wanted.where((column if column is by else column.concat("")) == value)
     return [log.entry(row) for row in transaction.execute(wanted.order_by(order).limit(limit))]
 
@@ -115,7 +115,7 @@ def _reached(
     order: sa.UnaryExpression[Any],
     rows: int,
 ) -> int | None:
-    """Return the position of the last of so many entries, or None if fewer are so. It reads the index alone."""
+    """Return the position of the entry number `rows` that passes, or None if there are fewer. Reads only the index."""
     wanted = sa.select(C.position).where(condition, *within).order_by(order).offset(rows - 1).limit(1)
     found: int | None = transaction.execute(wanted).scalar()
     return found

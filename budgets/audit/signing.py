@@ -3,13 +3,13 @@
 The file has the text form of C2SP signed notes and mode 600, so that only the server's user can read it. The verifier
 key is public: the DPO keeps it.
 
-The log itself holds the chain of its keys. A rotation appends two entries in one transaction: one names the old key and
-the new one, the next holds a checkpoint that covers the first and is signed by the old key. A reader who kept the first
-verifier key can follow the log to every later one (`budgets/verify/keys.py`), and without the old key nobody can bring
-in another.
+The log itself contains the chain of its keys. A rotation appends two entries in one transaction: one names the old key
+and the new one, the next contains a checkpoint that covers the first and is signed by the old key. A reader who kept
+the first verifier key can follow the log to every later one (`budgets/verify/keys.py`), and without the old key nobody
+can bring in another.
 
-The new key lies beside the old one, as FILE.next, before the log names it, and is moved into its place afterwards.
-Whenever a rotation is cut off, one of the two files holds the key that the log names, and that key signs.
+Before the log names the new key, it is in FILE.next beside the old one. Afterwards it replaces the old file. Whenever a
+rotation is interrupted, one of the two files has the key that the log names, and that key signs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 SIGNER = "PRIVATE+KEY"
 MODE = 0o600
-TRIES = 5  # a rotation may come to its end between the reading of the file and that of the log
+TRIES = 5  # a rotation may end after the file is read and before the log is read
 
 
 def sign(database: Database, path: Path) -> str:
@@ -53,7 +53,7 @@ def key_in_force(database: Database, path: Path) -> str:
 
 
 def with_signer(database: Database, path: Path, work: Callable[[sa.Connection, Signer], str]) -> str:
-    """Return what a work makes of one state of the log and the key in force in it. Raises Unavailable."""
+    """Call a function with one state of the log and the key in force in it. Raises Unavailable."""
     for _ in range(TRIES):
         found = _signers(path)
         with database.read() as transaction:
@@ -75,7 +75,7 @@ def rotate(database: Database, path: Path, by: Actor) -> str:
 
 
 def _put_in_place(transaction: sa.Connection, path: Path) -> Signer:
-    """Return the key in force, which is in its place afterwards; what a rotation that was cut off left is removed."""
+    """Return the key in force and make sure that it is in its place. Remove what an interrupted rotation left."""
     signer = _in_force(transaction, _signers(path))
     if signer is None:
         raise _not_named(path)
@@ -94,9 +94,9 @@ def _not_named(path: Path) -> Unavailable:
 
 def _hand_over(transaction: sa.Connection, old: Signer, made: str, by: Actor) -> None:
     facts = {"before": old.verifier.text, "key": made}
-    log.append(transaction, by, NAMES_KEY, "audit", "a new key signs the audit log from here on", facts=facts)
+    log.append(transaction, by, NAMES_KEY, "audit", "a new key signs the audit log from now on", facts=facts)
     signed = {"checkpoint": _signed(transaction, old)}
-    log.append(transaction, by, SIGNS_KEY, "audit", "the key before signed for the new one", facts=signed)
+    log.append(transaction, by, SIGNS_KEY, "audit", "the old key signed for the new one", facts=signed)
 
 
 def _signed(transaction: sa.Connection, signer: Signer) -> str:
@@ -104,7 +104,7 @@ def _signed(transaction: sa.Connection, signer: Signer) -> str:
 
 
 def _signers(path: Path) -> list[Signer]:
-    """Return the key in the file, and the one beside it if there is one."""
+    """Return the key in the file, and the key beside it if there is one."""
     found = []
     for file in (path, _next(path)):
         try:
@@ -119,7 +119,7 @@ def _signers(path: Path) -> list[Signer]:
 
 
 def _in_force(transaction: sa.Connection, found: list[Signer]) -> Signer | None:
-    """Return the key that the log names last; before it names any, the one in the file."""
+    """Return the key that the log names last, or the one in the file if the log names none."""
     last = transaction.execute(
         sa.select(audit_entries.c.body)
         .where(audit_entries.c.action == NAMES_KEY)
@@ -131,7 +131,7 @@ def _in_force(transaction: sa.Connection, found: list[Signer]) -> Signer | None:
     try:
         named = json.loads(last)["facts"]["key"]
     except (ValueError, KeyError, TypeError):
-        raise Unavailable("the audit log is damaged: the entry that names its last key is none") from None
+        raise Unavailable("the audit log is damaged: the entry that names its last key cannot be read") from None
     return next((signer for signer in found if signer.verifier.text == named), None)
 
 
@@ -143,9 +143,9 @@ def _next(path: Path) -> Path:
 
 
 def create_key(path: Path, name: str | None = None) -> str:
-    """Write a new signer key, readable by its owner alone, and return its verifier key. The file must not exist.
+    """Write a new signer key that only its owner can read, and return its verifier key. The file must not exist.
 
-    A log keeps its name when its key changes; without a name there is a new one.
+    A log keeps its name when its key changes. Without a name, a new one is drawn.
     """
     signer = Signer(name or f"rowless-{secrets.token_hex(4)}", Ed25519PrivateKey.generate())
     encoded = base64.b64encode(ED25519 + signer.key.private_bytes_raw()).decode()
@@ -159,7 +159,7 @@ def create_key(path: Path, name: str | None = None) -> str:
 
 
 def read_signer(path: Path) -> Signer:
-    """Return the key of a signer key file. Raises Invalid, also when others than its owner may read it."""
+    """Return the key of a signer key file. Raises Invalid, also if anybody but its owner may read the file."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode != MODE:
         raise Invalid(path.name, f"has mode {mode:o}, not 600: others could sign in this log's name (chmod 600 {path})")

@@ -1,4 +1,4 @@
-"""The time, as it is written everywhere: UTC, to the millisecond, sortable as text."""
+"""The time as it is written everywhere: in UTC, to the millisecond, sortable as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime as dt
 
 
 def moment() -> dt.datetime:
-    """Return the present moment in UTC. All else here is told from it, so that tests can let years pass."""
+    """Return the present moment in UTC. All other functions here use it, so that tests can let years pass."""
     return dt.datetime.now(dt.UTC)
 
 
@@ -16,17 +16,17 @@ def now() -> str:
 
 
 def seconds_ago(seconds: float) -> str:
-    """Return the moment so many seconds before the present one."""
+    """Return the moment that was this many seconds ago."""
     return text(moment() - dt.timedelta(seconds=seconds))
 
 
 def days_ago(days: int) -> str:
-    """Return the moment so many days before the present one."""
+    """Return the moment that was this many days ago."""
     return text(moment() - dt.timedelta(days=days))
 
 
 def text(moment: dt.datetime) -> str:
-    """Return a moment in UTC (or without a zone, then taken as UTC) as it is written."""
+    """Return a moment as text. It is in UTC, or without a zone and then taken as UTC."""
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 

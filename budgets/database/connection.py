@@ -1,11 +1,11 @@
-"""Connections and transactions. Everything else in this package works on a connection that it is handed.
+"""Connections and transactions. All other modules of this package work on a connection that they are given.
 
-`write` is one transaction that nobody else can interleave with, in this process or another: what it reads is still
-true when it writes. The audit log is one chain, so writers have to queue in any case; they do so at the very start,
-for one lock, and nothing can deadlock: on SQLite the database's write lock (BEGIN IMMEDIATE), on PostgreSQL an advisory
-lock that ends with the transaction. A commit is on disk when `write` returns.
+`write` is a transaction that no other writer can interleave with, in this process or another one: what it reads is
+still true when it writes. The audit log is one chain, so writers have to queue in any case. They queue at the start,
+for one lock, so there are no deadlocks. On SQLite it is the database's write lock (BEGIN IMMEDIATE), on PostgreSQL an
+advisory lock that ends with the transaction. A commit is on disk when `write` returns.
 
-`read` sees one state of the database and waits for nobody.
+`read` sees one state of the database and waits for no one.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from budgets.errors import SchemaOutdated, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-WAIT_MS = 30_000  # for the lock; whoever holds it longer has a problem of its own
-SHRED_WAIT_MS = 5_000  # for readers, while no writer gets a turn
-IDLE_MS = 60_000  # a server that stopped in the middle of a transaction does not hold the others up for longer
+WAIT_MS = 30_000  # for the lock; a transaction that holds it longer is stuck
+SHRED_WAIT_MS = 5_000  # for readers; writers have to wait meanwhile
+IDLE_MS = 60_000  # a server that stops within a transaction delays the others no longer than this
 
 POSTGRESQL = "postgresql+psycopg"
 WRITERS_LOCK = int.from_bytes(b"rowless", "big")
-# Defects of ours: wrong SQL, a broken constraint, a value that does not fit. All else is the database's own state.
+# Our own defects: wrong SQL, a broken constraint, a value that does not fit. All other errors are the database's state.
 SQLITE_DEFECTS = {
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_CONSTRAINT,
@@ -52,12 +52,12 @@ POSTGRESQL_UNAVAILABLE = {"08", "25", "28", "3D", "40", "53", "55", "57", "58", 
 class Database:
     """The ledger's database. Threads may share it; processes open their own.
 
-    Opening it and every transaction raise Unavailable when it cannot be used.
+    Opening it and every transaction raise Unavailable if it cannot be used.
     """
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        # One writer at a time is let in anyway: within a process they queue here, at no connection each.
+        # Only one writer can run at a time. Within a process they queue here, without a connection each.
         self._turn = threading.Lock()
         self._sqlite = self._engine.dialect.name == "sqlite"
         if self._sqlite:
@@ -77,7 +77,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Open a transaction that sees one state of the database; what is written in it is forgotten."""
+        """Open a transaction that sees one state of the database. What is written in it is rolled back."""
         with _in_words(), self._engine.connect() as connection:
             if not self._sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -88,13 +88,13 @@ class Database:
                 transaction.rollback()
 
     def shred(self, tables: Sequence[sa.Table]) -> bool:
-        """Leave nothing of rows that were deleted from these tables in the database's files. Say whether it was done.
+        """Remove deleted rows of these tables from the database's files. Return whether that was done.
 
-        They are given in an order in which they can be emptied. On SQLite deleted rows are overwritten with zeros, but
-        not what is left of a row where a page was rebuilt around it; so each table is emptied, which overwrites its
+        The tables are given in an order in which they can be emptied. SQLite overwrites deleted rows with zeros, but
+        not the remains of a row on a page that was rebuilt. Therefore each table is emptied, which overwrites its
         pages, and filled again: the tables that hold names are small. Then the write-ahead log is emptied, which has
-        to wait for readers of an older state; if one stays too long this was not done, and may be tried again. In
-        PostgreSQL it is never done here: docs/operations.md says what its admin does.
+        to wait for readers of an older state. If one reads for too long, this returns False and may be tried again.
+        On PostgreSQL it always returns False: docs/operations.md describes what its admin does.
         """
         if not self._sqlite:
             return False
@@ -120,7 +120,7 @@ class Database:
         self._engine.dispose()
 
     def upgrade(self) -> None:
-        """Bring the schema to this version's, keeping the data. Raises SchemaOutdated where it is a later version's."""
+        """Migrate the schema to this version's, keeping the data. Raises SchemaOutdated if a later version made it."""
         config = _alembic()
         with self.write() as connection:
             _refuse_later(MigrationContext.configure(connection).get_current_revision())
@@ -128,7 +128,7 @@ class Database:
             command.upgrade(config, "head")
 
     def revisions(self) -> tuple[str | None, str | None]:
-        """Return the schema's revision and the one this version works with."""
+        """Return the schema's revision and the one that this version works with."""
         with self.read() as connection:
             present = MigrationContext.configure(connection).get_current_revision()
         return present, ScriptDirectory.from_config(_alembic()).get_current_head()
@@ -142,13 +142,13 @@ class Database:
 
 
 def _refuse_later(present: str | None) -> None:
-    """Raise SchemaOutdated where this version does not know the schema: it cannot bring that one up, nor down."""
+    """Raise SchemaOutdated if this version does not know the schema, because it cannot migrate that one."""
     try:
         ScriptDirectory.from_config(_alembic()).get_revisions(present or ())
     except CommandError as error:
         raise SchemaOutdated(
-            f"the ledger's schema is {present}, which this version of Rowless does not know: a later one made it. "
-            "Use that version or another home"
+            f"the ledger's schema is {present}, which this version of Rowless does not know, because a later "
+            "one made it. Use that version or another home"
         ) from error
 
 
@@ -156,19 +156,19 @@ def _engine(url: str) -> sa.Engine:
     try:
         address = sa.make_url(url)
         if address.get_backend_name() in {"postgres", "postgresql"}:
-            # A connection that died while it lay in the pool, as when the database was restarted, is replaced.
+            # Connections that died in the pool, for example because the database was restarted, are replaced.
             return sa.create_engine(
                 address.set(drivername=POSTGRESQL),
                 pool_size=8,
                 max_overflow=64,
                 pool_pre_ping=True,
-                hide_parameters=True,  # which may be names, in the log of a defect
+                hide_parameters=True,  # they may be names, which must not get into the log of a defect
                 connect_args={"connect_timeout": 10},
             )
         if address.get_backend_name() == "sqlite":
             return sa.create_engine(address, pool_size=8, max_overflow=64, hide_parameters=True)
     except (sa.exc.ArgumentError, ImportError) as error:
-        # The address may hold a password: it is not repeated.
+        # The address may hold a password, so it is not repeated.
         raise Unavailable("its address is not one that SQLAlchemy understands") from error
     raise Unavailable("the ledger is kept in SQLite or PostgreSQL: sqlite:///FILE or postgresql://USER@HOST/NAME")
 
@@ -190,12 +190,12 @@ def _in_words() -> Iterator[None]:
 
 
 def _is_defect(error: BaseException | None) -> bool:
-    """Tell a defect of ours from a database that cannot be used."""
+    """Return whether an error is our own defect. Otherwise the database cannot be used."""
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", None)
         return code is None or code & 0xFF in SQLITE_DEFECTS
     state = getattr(error, "sqlstate", None)
-    # Without a state the server was not reached, or went away.
+    # Without a state, the server was not reached or went away.
     return not (isinstance(error, psycopg.OperationalError) if state is None else state[:2] in POSTGRESQL_UNAVAILABLE)
 
 
@@ -207,14 +207,14 @@ def _alembic() -> Config:
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
-    # Transactions are begun by `_begin_sqlite`, not by the driver, which would begin them late and shared.
+    # `_begin_sqlite` begins transactions. The driver would begin them late and without the write lock.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
-        "secure_delete = ON",  # what is deleted is overwritten: see `shred`
+        "secure_delete = ON",  # deleted rows are overwritten: see `shred`
         f"busy_timeout = {WAIT_MS}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
@@ -236,6 +236,6 @@ def _set_up_postgresql(connection: psycopg.Connection[Any], _record: object) -> 
 
 
 def _begin_postgresql(connection: sa.Connection) -> None:
-    # In READ COMMITTED each statement sees what was committed before it: all that earlier holders of the lock wrote.
+    # In READ COMMITTED each statement sees what was committed before it, so all that earlier holders of the lock wrote.
     if connection.get_execution_options().get("rowless_write", False):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")

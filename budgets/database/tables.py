@@ -1,8 +1,8 @@
-"""The ledger's tables. One schema for SQLite and PostgreSQL; `migrations/` makes it, a test keeps the two the same.
+"""The ledger's tables: one schema for SQLite and PostgreSQL. `migrations/` creates it; a test keeps both the same.
 
-Rows of `charges`, `releases`, `profile_charges`, `profiles` and `audit_entries` are only ever added. The running sums
-of `accounts` change in the same transaction as the rows they sum up, and the CHECK constraints are the last guard of a
-budget: even a bug above them cannot overspend.
+Rows of `charges`, `releases`, `profile_charges`, `profiles` and `audit_entries` are only added. The running sums of
+`accounts` change in the same transaction as the rows that they sum up. The CHECK constraints are the last guard of a
+budget: even a bug in the code above them cannot overspend.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ metadata = MetaData(
     }
 )
 
-# Who: names are kept apart from what the audit log says of them, so that they can be erased while the log stays whole.
+# Names are kept apart from the audit log, so that they can be erased while the log stays whole.
 identities = Table(
     "identities",
     metadata,
     Column("commitment", String(64), primary_key=True),  # SHA-256 of salt and name
     Column("salt", String(32), nullable=False),
     Column("name", String(63), nullable=False),
-    Column("made_at", String(32), server_default="0", nullable=False),  # since when a user goes by it
-    Column("named_at", String(32), server_default="0", nullable=False),  # when an entry last named it, not as its actor
+    Column("made_at", String(32), server_default="0", nullable=False),  # since when a user has it
+    Column("named_at", String(32), server_default="0", nullable=False),  # last named by an entry, not as its actor
     Index(None, "name"),
 )
 
@@ -64,7 +64,7 @@ tokens = Table(
     Column("hash", String(64), nullable=False),  # SHA-256 of the secret part; the token itself is not kept
     Column("created_at", String(32), nullable=False),
     Column("revoked_at", String(32)),
-    Column("mark", String(32)),  # how the log names it; drawn anew when it is old, so that it leads to nobody's past
+    Column("mark", String(32)),  # how the log names it; replaced when it is old, so that it leads to no old entry
 )
 
 datasets = Table(
@@ -102,7 +102,7 @@ studies = Table(
     Column("created_at", String(32), nullable=False),
     Column("raise_epsilon_nano", BigInteger),  # a raise that waits for the DPO
     Column("raise_delta_atto", BigInteger),
-    # Who had a hand in it, as commitments, for the rule of four eyes (`approval.py`).
+    # The commitments of those who wrote or approved it, for the rule of four eyes (`approval.py`).
     Column("edited_by", Text),  # JSON: all who changed the terms or a draft's budget since it was opened
     Column("approved_by", String(64)),
     Column("raise_by", String(64)),  # who proposed the raise that waits
@@ -125,7 +125,7 @@ accounts = Table(
     Column("epsilon_limit_nano", BigInteger, nullable=False),
     Column("delta_limit_atto", BigInteger, nullable=False),
     Column("rho_limit_nano", BigInteger, nullable=False),  # the largest rho that converts to the limits
-    Column("delta_keys_limit_atto", BigInteger, nullable=False),  # what thresholds may take of delta
+    Column("delta_keys_limit_atto", BigInteger, nullable=False),  # the part of delta that thresholds may spend
     Column("unbounded_reserved", Integer, nullable=False),  # charges without a finite epsilon
     Column("unbounded_spent", Integer, nullable=False),
     Column("epsilon_reserved_nano", BigInteger, nullable=False),
@@ -141,7 +141,7 @@ accounts = Table(
         "AND delta_reserved_atto >= 0 AND delta_spent_atto >= 0 AND unbounded_reserved >= 0 AND unbounded_spent >= 0",
         name="sums",
     ),
-    # The dual filter (`accounts.py`), once more.
+    # The dual filter (`accounts.py`), repeated in the database.
     CheckConstraint(
         "(unbounded_reserved + unbounded_spent = 0 AND epsilon_reserved_nano + epsilon_spent_nano <= "
         "epsilon_limit_nano) OR rho_reserved_nano + rho_spent_nano <= rho_limit_nano",
@@ -155,7 +155,7 @@ charges = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("kind", String(8), nullable=False),
-    Column("reserve_id", ForeignKey("charges.id")),  # what a settle or void resolves
+    Column("reserve_id", ForeignKey("charges.id")),  # the reserve row that a settle or void resolves
     Column("study", ForeignKey("studies.id"), nullable=False),
     Column("dataset", String(63), nullable=False),
     Column("edition", Integer, nullable=False),
@@ -173,7 +173,7 @@ charges = Table(
     Index("ix_charges_last", "study", "kind", "at"),
 )
 
-# Each attempt at a charge after its first one (`attempts.py`).
+# Each attempt on a charge after the first one (`attempts.py`).
 resumes = Table(
     "resumes",
     metadata,
@@ -184,7 +184,7 @@ resumes = Table(
     CheckConstraint("attempt IN (2, 3)", name="attempt"),
 )
 
-# Each attempt that ended without an answer: who asks meanwhile is told whether one may still bring it.
+# Each attempt that ended without an answer. The others may still be under way.
 failures = Table(
     "failures",
     metadata,
@@ -209,13 +209,13 @@ releases = Table(
     Index("ix_releases_page", "study", "charged_at", "id"),
 )
 
-# Contribution profiles are bought from a dataset's account by no study: the same two-phase rows beside the others.
+# Contribution profiles belong to no study and are charged to a dataset's account: the same two-phase rows.
 profile_charges = Table(
     "profile_charges",
     metadata,
     Column("id", String(32), primary_key=True),
     Column("kind", String(8), nullable=False),
-    Column("reserve_id", ForeignKey("profile_charges.id")),  # what a settle or void resolves
+    Column("reserve_id", ForeignKey("profile_charges.id")),  # the reserve row that a settle or void resolves
     Column("dataset", String(63), nullable=False),
     Column("edition", Integer, nullable=False),
     Column("fingerprint", String(64), nullable=False),  # SHA-256 of the canonical plan
@@ -241,7 +241,7 @@ profile_resumes = Table(
     CheckConstraint("attempt IN (2, 3)", name="attempt"),
 )
 
-# How many scans ended after their first slot: for the admin alone, and of whole days.
+# How many scans ended after their first slot, by whole days: only for the admin.
 overruns = Table(
     "overruns",
     metadata,
@@ -282,7 +282,7 @@ audit_entries = Table(
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("leaf_hash", String(64), nullable=False),
     Column("body", Text, nullable=False),  # canonical JSON: these bytes are what was hashed
-    # The same facts again, to find an entry by: each index has the position too, so that a page is read in its order.
+    # The same facts as in the body, to find entries by. Each index has the position, for reading pages in order.
     Column("at", String(32), nullable=False),
     Column("actor", String(64), nullable=False),
     Column("action", String(63), nullable=False),
@@ -293,7 +293,7 @@ audit_entries = Table(
     Index(None, "study", "position"),
 )
 
-# The hashes of the log's complete subtrees (`merkle.py`), each written with the entry that completes it.
+# The hashes of the log's complete subtrees (`merkle.py`). Each is written with the entry that completes it.
 audit_nodes = Table(
     "audit_nodes",
     metadata,
@@ -301,10 +301,10 @@ audit_nodes = Table(
     Column("index", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
     PrimaryKeyConstraint("level", "index"),
-    CheckConstraint("level > 0", name="level"),  # the leaves' hashes stand with the entries
+    CheckConstraint("level > 0", name="level"),  # the hashes of the leaves are in `audit_entries`
 )
 
-# What was told of each account's budget under its present limits (`thresholds.py`).
+# The thresholds of each account that raised an alert under its present limits (`thresholds.py`).
 budget_alerts = Table(
     "budget_alerts",
     metadata,
@@ -314,7 +314,7 @@ budget_alerts = Table(
     PrimaryKeyConstraint("kind", "owner", "percent"),
 )
 
-# The last of each actor's refusals and failed sign-ins, and whether an alert told of their burst (`bursts.py`).
+# The time of each actor's last refusal or failed sign-in, and whether an alert reported their burst (`bursts.py`).
 bursts = Table(
     "bursts",
     metadata,
@@ -325,12 +325,12 @@ bursts = Table(
     PrimaryKeyConstraint("kind", "actor"),
 )
 
-# Alerts that wait to be told to the webhook (`outbox.py`), by their positions in the log.
+# Alerts that wait for delivery to the webhook (`outbox.py`), by their positions in the log.
 deliveries = Table(
     "deliveries",
     metadata,
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("raised_at", String(32), nullable=False),
-    Column("next_at", String(32), nullable=False),  # when it is due; put off by whoever tries
+    Column("next_at", String(32), nullable=False),  # when it is due; each attempt postpones it
     Column("attempts", Integer, nullable=False),
 )

@@ -1,1 +1,1 @@
-"""Studies and datasets: who decides what, and what becomes of names afterwards."""
+"""Studies and datasets: who decides what, and how long names are kept."""

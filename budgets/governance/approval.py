@@ -1,10 +1,10 @@
-"""Four eyes: what one person proposed takes effect only once another has agreed to it.
+"""Four eyes: what one person proposed takes effect only after another person has agreed to it.
 
-Who opened a study or had a hand in its terms cannot approve it, and who proposed a larger budget cannot approve that,
-whatever roles they have or come to have. Persons are told apart by name, for they go by a new commitment every so
-often (`commitments.py`): so the names behind a study that is not closed are never erased, and whoever cannot be told
-from the one who asks counts as the same. All who ever edited a study count, not only the last: what the others wrote
-may still stand there.
+A person who opened or edited a study cannot approve it, and a person who proposed a larger budget cannot approve that
+budget, whatever roles they have or get. Persons are compared by name, because their commitments change
+(`commitments.py`). Therefore the names behind a study that is not closed are never erased, and a person whose name is
+unknown counts as the one who wants to approve. All who ever edited a study count, not only the last one, because the
+text may still contain what the others wrote.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 
 def require_second(transaction: sa.Connection, present: Study, by: Actor) -> None:
-    """Raise FourEyes if the actor opened the study or had a hand in its terms."""
+    """Raise FourEyes if the actor opened or edited the study."""
     if _is_among(transaction, by, [present.opened_by]):
-        raise FourEyes(present.id, "study.approve", by, "who opened a study cannot approve it")
+        raise FourEyes(present.id, "study.approve", by, "nobody can approve a study that they opened")
     if _is_among(transaction, by, present.edited_by):
-        raise FourEyes(present.id, "study.approve", by, "who edited a study cannot approve it")
+        raise FourEyes(present.id, "study.approve", by, "nobody can approve a study that they edited")
 
 
 def require_second_for_raise(transaction: sa.Connection, present: Study, by: Actor) -> None:
-    """Raise FourEyes if the actor proposed the raise that waits."""
+    """Raise FourEyes if the actor proposed the waiting raise."""
     if present.raise_by is not None and _is_among(transaction, by, [present.raise_by]):
-        raise FourEyes(present.id, "study.budget.approve", by, "who proposed a larger budget cannot approve it")
+        raise FourEyes(present.id, "study.budget.approve", by, "nobody can approve a budget that they proposed")
 
 
 def _is_among(transaction: sa.Connection, by: Actor, hands: Collection[str]) -> bool:
@@ -49,20 +49,20 @@ def _is_among(transaction: sa.Connection, by: Actor, hands: Collection[str]) -> 
 
 
 def with_hand(present: Study, by: Actor) -> str:
-    """Return who had a hand in a study's terms, the actor now among them, as it is kept."""
+    """Return the editors of a study as they are stored, with the actor added."""
     return canonical_json.dumps(sorted({*present.edited_by, by.commitment}))
 
 
 def hands(kept: str | None) -> tuple[str, ...]:
-    """Return the commitments of those who had a hand in a study's terms."""
+    """Return the commitments of a study's editors."""
     return () if kept is None else tuple(json.loads(kept))
 
 
 @contextmanager
 def deciding(database: Database) -> Iterator[sa.Connection]:
-    """Open a transaction for a decision. If it is refused for want of a second person, the log says so.
+    """Open a transaction for a decision. If it is refused because it needs a second person, write an entry.
 
-    The refused transaction leaves nothing, so the entry has one of its own.
+    The refused transaction leaves nothing, so the entry has its own.
     """
     try:
         with database.write() as transaction:

@@ -1,4 +1,4 @@
-"""Datasets and their editions, as far as budgets go: a name, a cap that all editions share, and where they lie."""
+"""Datasets and their editions, as budgets need them: a name, a cap that all editions share, and their folders."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def add_edition(
     folder: str,
     by: Actor,
 ) -> Edition:
-    """Put a new edition in service. It goes on from what earlier editions spent.
+    """Put a new edition in service. What earlier editions spent stays spent.
 
-    The cap is set by the first import. A later manifest may lower it, but no import can raise it: persons already in
-    the data were promised the first one. Raises WrongState.
+    The first import sets the cap. A later manifest may lower it, but no import can raise it, because the persons in the
+    data were promised the first one. Raises WrongState.
     """
     known = transaction.execute(sa.select(datasets).where(datasets.c.name == dataset)).first()
     lowered = False
@@ -84,13 +84,13 @@ def _lower_cap(transaction: sa.Connection, dataset: str, epsilon_nano: int, delt
     if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
         raise WrongState(
             f"the cap of {dataset} is epsilon {epsilon_text(cap.epsilon_nano)} and a new edition cannot raise it: "
-            "the persons in it were promised that"
+            "that is what the persons in it were promised"
         )
     if (epsilon_nano, delta_atto) == (cap.epsilon_nano, cap.delta_atto):
         return False
     lower = Limits.of(epsilon_nano, delta_atto)
     if not lower.hold(used):
-        raise WrongState(f"{dataset} has already spent {used.text}; its cap cannot be below that")
+        raise WrongState(f"{dataset} has already spent {used.text}; its cap cannot be lower")
     accounts.set_limits(transaction, accounts.DATASET, dataset, lower)
     return True
 

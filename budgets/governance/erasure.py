@@ -1,13 +1,13 @@
-"""Which names are still kept, which are due, and how the DPO erases them.
+"""Which names are kept, which are due for erasure, and how the DPO erases them.
 
-A name may be erased once its commitment was last in use longer ago than names are kept: no entry since is by it or
-names it. What is erased is a row of `identities`, name and salt; entries, charges and releases stay as they are, so
-every hash, proof and budget does too. What else could lead back to the name goes with it: when a user or a token was
-made (the log has an entry of that very moment) and by which mark the log knows a token.
+A name is due when its commitment was last used longer ago than names are kept: since then no entry is by it or names
+it. Erasing removes a row of `identities`, name and salt. Entries, charges and releases stay as they are, and with them
+every hash, proof and budget. What else could lead back to the name is removed too: the time when a user or a token was
+made (the log has an entry of that moment), and the mark by which the log knows a token.
 
-Kept in any case is who had a hand in a study that is not closed: who opened, edited or approved it is told apart by
-name (`approval.py`). Users who have not acted go by a new commitment when names are erased: else each time that
-somebody names them (adds them to a study, say) would keep their whole past.
+The names of those who opened, edited or approved a study that is not closed are kept in any case, because `approval.py`
+compares persons by name. Users who have not acted get a new commitment when names are erased. Otherwise their whole
+past would be kept each time that somebody names them, for example adds them to a study.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ CURSOR = re.compile(r"[0-9TZ:.-]{1,32}/[0-9a-z]{1,64}", re.ASCII)
 
 @dataclass(frozen=True)
 class Identity:
-    """A name that is kept: by which commitment the log knows it, since when, and until when it has to be kept.
+    """A stored name, with the commitment that stands for it in the log.
 
-    `needed_by` is what it is kept for beyond that, as in "study:flu". `is_current` says that a user goes by it now.
+    `needed_by` is what it is kept for beyond its time, as in "study:flu". `is_current`: a user has this commitment now.
     """
 
     commitment: str
@@ -59,7 +59,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased. `is_shredded` says that the database's files hold nothing of it any more."""
+    """What was erased. `is_shredded`: the database's files contain nothing of it any more."""
 
     commitments: tuple[str, ...]
     is_shredded: bool
@@ -74,9 +74,9 @@ def kept(
     limit: int | None = None,
     among: Collection[str] | None = None,
 ) -> list[Identity]:
-    """Return the names that are kept, or those of them that are due, the oldest first. Raises Invalid.
+    """Return the stored names, or those that are due, oldest first. Raises Invalid.
 
-    `after` is the cursor of the last one seen (`cursor`).
+    `after` is the `cursor` of the last one seen.
     """
     c = identities.c
     needed = _needed(transaction)
@@ -115,24 +115,24 @@ def kept(
 
 
 def cursor(identity: Identity) -> str:
-    """Return where a list goes on after an identity. It holds no name: addresses end up in the logs of proxies."""
+    """Return where a list continues after an identity. It contains no name, because proxies log addresses."""
     return f"{identity.made_at}/{identity.commitment}"
 
 
 def erase(database: Database, days: int, wanted: Sequence[str] | None, by: Actor) -> Erased:
-    """Erase the names of commitments, or of all that are due, and then what the database's files still hold of them.
+    """Erase the names of commitments, or all that are due, and then what the database's files still contain of them.
 
-    Raises Forbidden, NotFound, and WrongState if any of those named is not due; then nothing is erased.
+    Raises Forbidden, NotFound, and WrongState if one of the given commitments is not due; then nothing is erased.
     """
     with database.write() as transaction:
         gone = _erase(transaction, days, wanted, by)
-    # Also when nothing was due: what a removed user left, or an erasure that was cut short, goes then.
+    # Also if nothing was due: it removes what a removed user or an interrupted erasure left.
     return Erased(gone, database.shred((tokens, members, identities, users)))
 
 
 def _erase(transaction: sa.Connection, days: int, wanted: Sequence[str] | None, by: Actor) -> tuple[str, ...]:
     people.require_role(by, "dpo")
-    by = commitments.in_force(transaction, by, days)  # else the entry could be by one that is erased here
+    by = commitments.in_force(transaction, by, days)  # else the entry could be by a commitment that is erased here
     _renew_idle(transaction, days)
     if wanted is None:
         found = kept(transaction, days, due=True)
@@ -166,7 +166,7 @@ def _erase(transaction: sa.Connection, days: int, wanted: Sequence[str] | None, 
 
 
 def _renew_idle(transaction: sa.Connection, days: int) -> None:
-    """Let users go by new commitments where it is time and theirs was in use at all: they have not acted since."""
+    """Give new commitments to users whose commitment is old and was used: they have not acted since."""
     c = identities.c
     acted = sa.exists().where(audit_entries.c.actor == c.commitment)
     worn = sa.and_(c.made_at < clock.days_ago(commitments.period_days(days)), sa.or_(c.named_at > c.made_at, acted))
@@ -177,14 +177,14 @@ def _renew_idle(transaction: sa.Connection, days: int) -> None:
 
 def _refusal(one: Identity, days: int) -> str:
     if one.needed_by:
-        return f"the name behind {one.commitment} is needed by {', '.join(one.needed_by)}: close or revoke it first"
+        return f"the name behind {one.commitment} is needed by {', '.join(one.needed_by)}: close or revoke that first"
     return f"{one.commitment} was last in use at {one.used_at}; its name is kept for {days} days after that"
 
 
 def _cut_ties(transaction: sa.Connection, edge: str) -> None:
-    """Remove what ties users and tokens to entries from before a moment: that they are as old is all that stays."""
+    """Remove what ties users and tokens to entries from before a moment. Only the fact that they are older remains."""
     transaction.execute(sa.update(users).where(users.c.created_at < edge).values(created_at=edge))
-    transaction.execute(sa.delete(tokens).where(tokens.c.revoked_at.is_not(None)))  # they open nothing any more
+    transaction.execute(sa.delete(tokens).where(tokens.c.revoked_at.is_not(None)))  # they give access to nothing
     old = sa.select(tokens.c.id).where(tokens.c.created_at < edge, tokens.c.mark.is_not(None))
     for identifier in transaction.execute(old).scalars().all():
         transaction.execute(
@@ -193,20 +193,20 @@ def _cut_ties(transaction: sa.Connection, edge: str) -> None:
 
 
 def _unused_since(transaction: sa.Connection, edge: str) -> sa.ColumnElement[bool]:
-    """Return what holds of identities that no entry is by and none names since a moment."""
+    """Return the condition for identities that have no entry by them, and none that names them, since a moment."""
     first = log.first_at(transaction, edge)
     acted = sa.exists().where(audit_entries.c.actor == identities.c.commitment, audit_entries.c.position >= first)
     return sa.and_(identities.c.named_at < edge, ~acted)
 
 
 def _needed(transaction: sa.Connection) -> dict[str, set[str]]:
-    """Return the commitments whose names are needed, whatever their age, and by what."""
+    """Return the commitments whose names are needed at any age, and by what."""
     found: dict[str, set[str]] = {}
     for row in transaction.execute(sa.select(studies).where(studies.c.state != CLOSED)):
         hands = (row.opened_by, row.approved_by, row.raise_by, *approval.hands(row.edited_by))
         for commitment in filter(None, hands):
             found.setdefault(commitment, set()).add(f"study:{row.id}")
-    # A token from before there were marks: the log names it by its id, and the token says whose it is.
+    # The log names tokens from before there were marks by their id, and the token leads to its owner.
     told = sa.select(identities.c.commitment, tokens.c.id).join_from(
         identities,
         tokens,

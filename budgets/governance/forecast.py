@@ -1,8 +1,8 @@
-"""What a remaining budget buys: how many more queries of a kind would be admitted.
+"""What a remaining budget buys: how many more queries of one size would be admitted.
 
-Sums of one and the same loss grow along a line, so for each filter the answer is a division. An account admits as many
-as the better of its two filters, and no more than its delta allows; a study as many as its own account and its
-dataset's. Others may spend from the dataset meanwhile, so people are told "about".
+Sums of equal losses grow linearly, so for each filter the answer is a division. An account admits as many as the better
+of its two filters, but no more than its delta allows. A study may ask as many as both its own account and its dataset's
+admit. Other studies may spend from the dataset meanwhile, so the text says "about".
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from budgets.governance.study import Study
     from budgets.ledger.accounts import Balance
 
-EPSILON_MIN_NANO = NANO // 1000  # the smallest query of the curve
+EPSILON_MIN_NANO = NANO // 1000  # the smallest query in the curve
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How many more charges of one loss fit: all in all, and by each filter alone."""
+    """How many more charges of one loss fit: in all, and by each filter alone."""
 
     queries: int
     by_epsilon: int
@@ -37,14 +37,14 @@ class Fit:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a study can draw on: its own balance, its dataset's, and what its last query was charged."""
+    """What a study can spend from: its own balance and its dataset's, and what its last query was charged."""
 
     study: Balance
     dataset: Balance
     last: Loss | None
 
     def fit(self, loss: Loss) -> Fit:
-        """Return how many more charges of a loss the study could make, were it alone."""
+        """Return how many more charges of a loss fit, if no other study spends."""
         accounts = [_fit(self.study, loss), _fit(self.dataset, loss)]
         return Fit(
             min(one.queries for one in accounts),
@@ -53,7 +53,7 @@ class Forecast:
         )
 
     def rho_like(self, loss: Loss) -> int | None:
-        """Return the rho, in billionths, that is as large a part of the study's limit as a loss's epsilon; or None."""
+        """Return the rho, in billionths, that is as large a part of the study's limit as a loss's epsilon, or None."""
         if loss.epsilon_nano is None:
             return None
         return loss.epsilon_nano * self.study.limits.rho_nano // self.study.limits.epsilon_nano
@@ -65,7 +65,7 @@ class Forecast:
 
     @property
     def words(self) -> str:
-        """Return what the remaining budget buys, as a person would say it."""
+        """Return what the remaining budget buys, in words."""
         loss = pure(NANO // 10) if self.last is None else self.last
         size = f"rho {epsilon_text(loss.rho_nano)}" if loss.epsilon_nano is None else f"epsilon {loss.epsilon_text}"
         what = f"of {size}" if self.last is None else f"like your last one ({size})"
@@ -114,7 +114,7 @@ def _fit(account: Balance, loss: Loss) -> Fit:
 
 def _times(left: int | None, each: int | None) -> int:
     assert left is not None
-    assert each, "every charge costs something by each filter"
+    assert each, "every charge costs something in each filter"
     return left // each
 
 

@@ -1,6 +1,6 @@
-"""A user who leaves: tokens, memberships and the user go at once; the name stays for the log until it is erased.
+"""Removing a user: the user, their tokens and memberships go at once, the name stays for the log until it is erased.
 
-Within the time that names are kept the DPO can still tell who it was that acted (`erasure.py`).
+As long as names are kept (`erasure.py`), the DPO can still find out who acted.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from budgets.identity import people
 if TYPE_CHECKING:
     from budgets.actors import Actor
 
-NEEDED_ROLES = ("admin", "dpo")  # without one of each nothing could be decided any more
+NEEDED_ROLES = ("admin", "dpo")  # without one of each, no decision is possible
 
 
 def remove_user(transaction: sa.Connection, name: str, by: Actor) -> Actor:
-    """Remove a user: their tokens open nothing from now on. Returns who it was.
+    """Remove a user, whose tokens are invalid from now on. Returns the removed user.
 
-    Raises NotFound; Forbidden for oneself, which takes another admin; WrongState for the last admin or DPO.
+    Raises NotFound; Forbidden if users remove themselves, which another admin has to do; WrongState for the last admin
+    or DPO.
     """
     people.require_role(by, "admin")
     leaving = people.user(transaction, name)
     if leaving.name == by.name:
-        raise Forbidden("nobody can remove themselves: another admin has to")
+        raise Forbidden("users cannot remove themselves: another admin has to")
     if leaving.role in NEEDED_ROLES and len(people.users_of_role(transaction, leaving.role)) == 1:
         raise WrongState(f"{name} is the only user of the role {leaving.role}: add another one first")
     mine = sa.select(members.c.study).where(members.c.user == name).order_by(members.c.study)

@@ -1,12 +1,12 @@
-"""Studies: what may be asked by whom, from which budget, and who has to agree.
+"""Studies: who may ask what, from which budget, and who has to approve it.
 
     draft --approve--> approved --suspend--> suspended --resume--> approved;   any of them --close--> closed
                        approved or suspended --edit--> draft
 
-An admin opens a study and sets its members and budget; only a DPO approves, suspends and resumes it. Terms that change
-after approval send it back to draft, so that nothing can be asked until they are approved; what was released stays. A
-raise of the budget after approval waits for the DPO; a lower limit takes effect at once, down to what is spent. Who
-proposes and who approves are two persons (`approval.py`).
+An admin opens a study and sets its members and budget; only a DPO approves, suspends and resumes it. A change
+of terms after approval makes it a draft again, so that nothing can be asked until the terms are approved; releases
+stay. A raise of the budget after approval waits for the DPO. A lower limit takes effect at once, but cannot be below
+what is spent. One person proposes and another approves (`approval.py`).
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ def open_study(
 
 
 def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -> Study:
-    """Change a study's terms; one that was approved is a draft again. Raises Invalid, WrongState, Forbidden.
+    """Change a study's terms. An approved study becomes a draft. Raises Invalid, WrongState, Forbidden.
 
-    Terms that are the same change nothing.
+    The same terms change nothing.
     """
     people.require_role(by, "admin")
     present = study(transaction, identifier)
@@ -109,13 +109,13 @@ def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -
         .where(studies.c.id == identifier)
         .values(**checked, state=DRAFT, approved_by=None, edited_by=approval.with_hand(present, by))
     )
-    returns = "" if present.state == DRAFT else f"; it went from {present.state} back to {DRAFT}"
+    returns = "" if present.state == DRAFT else f"; its state went from {present.state} back to {DRAFT}"
     _log(
         transaction,
         by,
         "study.edit",
         identifier,
-        f"of study {identifier} were changed: {', '.join(changed)}{returns}",
+        f"study {identifier} was changed: {', '.join(changed)}{returns}",
         {
             **after,
             "changed": changed,
@@ -139,7 +139,7 @@ def move(transaction: sa.Connection, identifier: str, action: str, reason: str, 
     if action == "approve":
         approval.require_second(transaction, present, by)
         moved["approved_by"] = by.commitment
-        # What was approved, to the letter.
+        # Exactly what was approved.
         limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
         budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
         facts |= {"terms": _facts(present.terms), "budget": budget}
@@ -182,9 +182,9 @@ def remove_member(transaction: sa.Connection, identifier: str, name: str, by: Ac
 def set_budget(
     transaction: sa.Connection, identifier: str, epsilon_nano: int, delta_atto: int | None, reason: str, by: Actor
 ) -> Study:
-    """Set a study's limits. A draft's take effect at once, as does a lower limit; a raise waits for the DPO.
+    """Set a study's limits. In a draft they take effect at once, as lower limits do; a raise waits for the DPO.
 
-    Raises WrongState below what is spent, when closed, or beyond the dataset's cap; Forbidden.
+    Raises WrongState if they are below what is spent or beyond the dataset's cap, or the study is closed; Forbidden.
     """
     people.require_role(by, "admin")
     present = study(transaction, identifier)
@@ -196,7 +196,7 @@ def set_budget(
     _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta, raises=raises)
     waits = present.state != DRAFT and raises
     pending = (epsilon_nano, delta, by.commitment) if waits else (None, None, None)
-    # A draft's budget is part of what will be approved.
+    # The budget of a draft is part of what will be approved.
     hand = {"edited_by": approval.with_hand(present, by)} if present.state == DRAFT else {}
     transaction.execute(
         sa.update(studies)
@@ -219,7 +219,7 @@ def set_budget(
 
 
 def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by: Actor) -> Study:
-    """Put a waiting raise in force. Raises WrongState when none waits or it no longer fits; Forbidden, FourEyes."""
+    """Put a waiting raise in force. Raises WrongState if none waits or it no longer fits; Forbidden, FourEyes."""
     people.require_role(by, "dpo")
     present = study(transaction, identifier)
     if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
@@ -254,7 +254,7 @@ def study(transaction: sa.Connection, identifier: str) -> Study:
 
 
 def visible(transaction: sa.Connection, identifier: str, actor: Actor) -> Study:
-    """Return a study that the actor may know of: admins and DPOs all, researchers their own. Raises NotFound."""
+    """Return a study that the actor may know of: admins and DPOs know all, researchers their own. Raises NotFound."""
     found = study(transaction, identifier)
     if actor.role not in SEE_ALL and actor.name not in found.members:
         raise NotFound(f"there is no study {identifier}")
@@ -293,7 +293,7 @@ def _check_limits(
     *,
     raises: bool = True,
 ) -> None:
-    """Refuse a study's limits below its spend and, where they rise, beyond the cap, alone or with the others'."""
+    """Refuse limits below what the study spent and, if they rise, beyond the cap, alone or with the other studies'."""
     if epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
     if identifier is not None:
@@ -317,8 +317,8 @@ def _check_limits(
 def _checked(terms: Terms) -> dict[str, Any]:
     try:
         canonical_json.dumps(_facts(terms)).encode()
-    except ValueError:  # half a character, or a number that JSON does not have
-        raise Invalid("terms", "hold what cannot be written as JSON in UTF-8") from None
+    except ValueError:  # a lone surrogate, or a number that JSON does not have
+        raise Invalid("terms", "contain something that cannot be written as JSON in UTF-8") from None
     for name in ("title", "purpose", "legal_basis"):
         if not 1 <= len(getattr(terms, name).strip()) <= TEXT_MAX or "\0" in getattr(terms, name):
             raise Invalid(name, f"must be a text of 1 to {TEXT_MAX} characters, without NUL")

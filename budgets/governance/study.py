@@ -1,4 +1,4 @@
-"""What a study is: its terms, its states and the moves between them. `studies.py` says what is done to it."""
+"""What a study is: its terms, its states and the moves between them. `studies.py` has what can be done with one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from budgets.loss import Loss
 
 DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
-# action -> (the states it starts from, the state it leads to, the roles that may take it)
+# action -> (the states it starts from, the state it leads to, the roles that may do it)
 MOVES: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
     "approve": ((DRAFT,), APPROVED, ("dpo",)),
     "suspend": ((APPROVED,), SUSPENDED, ("dpo",)),
@@ -22,7 +22,7 @@ MOVES: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Terms:
-    """What a study is for and may do. `protocol` is kept as JSON values; `starts` and `ends` are inclusive days."""
+    """What a study is for and may do. `protocol` holds JSON values; `starts` and `ends` are inclusive days."""
 
     title: str
     purpose: str
@@ -34,9 +34,9 @@ class Terms:
 
 @dataclass(frozen=True)
 class Study:
-    """A study as it stands. `raise_to` is a larger budget that waits for the DPO, proposed by `raise_by`.
+    """A study. `raise_to` is a larger budget that waits for the DPO; `raise_by` proposed it.
 
-    Who opened, edited and approved it is told by commitments.
+    `opened_by`, `edited_by`, `approved_by` and `raise_by` are commitments.
     """
 
     id: str

@@ -1,14 +1,14 @@
-"""By which commitment a person goes in the log, and for how long.
+"""Rotating pseudonyms: the commitment that stands for a user in the log, and how long it is used.
 
-The log never holds a name: a person is a commitment there, the SHA-256 of a salt and the name, and the table of
-identities ties the two. Erase a row of it, salt and name, and nobody can tell from the log any more whose entries those
-were, though not a byte of the log changes. But a person who went by one commitment for good could never be cut from
-the past while being a user. So each goes by a new one every so often (`period_days`, a twelfth of the time that names
-are kept, and a month at most), and the log says that a user of a role goes by a new commitment, not which one it was
-before. Old ones fall out of use one by one and become erasable (`erasure.py`) while the person goes on.
+The log never contains a name. A person is a commitment there: the SHA-256 of a salt and the name. The table of
+identities ties the two. When a row of it is erased, salt and name, nobody can find out from the log whose entries those
+were, and not a byte of the log changes. A user with one commitment for ever could never be separated from their past.
+Therefore each gets a new one after some time (`period_days`: a twelfth of the time that names are kept, a month at
+most). The log records that a user of a role has a new commitment, but not the one before. Old ones fall out of use one
+by one and can be erased (`erasure.py`) while the person remains a user.
 
-It happens when somebody next acts: a request looks at one row to see whether it is time, and only then writes. Who does
-not act gets a new one when the DPO erases names.
+A user gets a new commitment with their next act: a request reads one row to see whether it is time, and writes only
+then. Users who do not act get one when the DPO erases names.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from budgets.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-DAYS = 365  # regulators' usual span is 6 to 12 months
+DAYS = 365  # regulators usually allow 6 to 12 months
 DAYS_MIN, DAYS_MAX = 30, 36_500
 PERIOD_DAYS_MAX = 30
 
@@ -36,12 +36,12 @@ _FIND_AGE = sa.select(identities.c.made_at).where(identities.c.commitment == sa.
 
 
 def period_days(kept_days: int) -> int:
-    """Return how long a person goes by one commitment, where names are kept for so many days after the last use."""
+    """Return how long a commitment is used if names are kept for this many days after their last use."""
     return max(1, min(PERIOD_DAYS_MAX, kept_days // 12))
 
 
 def make(transaction: sa.Connection, name: str) -> str:
-    """Return a new commitment to a name. The log is to name it, and then `first_named` says that it did."""
+    """Return a new commitment to a name. Once an entry of the log names it, call `first_named`."""
     salt = secrets.token_hex(16)
     commitment = hashlib.sha256(f"{salt}{name}".encode()).hexdigest()
     now = clock.now()
@@ -52,27 +52,27 @@ def make(transaction: sa.Connection, name: str) -> str:
 
 
 def first_named(transaction: sa.Connection, commitment: str) -> None:
-    """Note that the entry just written is the first to name a commitment: it is in use since then."""
+    """Note that the entry just written is the first to name a commitment, which is in use from then on."""
     mine = identities.c.commitment == commitment
     transaction.execute(sa.update(identities).where(mine).values(made_at=identities.c.named_at))
 
 
 def names(transaction: sa.Connection, commitments: Collection[str]) -> dict[str, str]:
-    """Return the names behind commitments, of those that are still known."""
+    """Return the names behind commitments, as far as they are still known."""
     rows = transaction.execute(sa.select(identities).where(identities.c.commitment.in_(commitments)))
     return {row.commitment: row.name for row in rows}
 
 
 def is_worn(transaction: sa.Connection, actor: Actor, kept_days: int) -> bool:
-    """Say whether a user has gone by their commitment for long enough. Reads one row."""
+    """Return whether a user's commitment is due for replacement. Reads one row."""
     made_at: str | None = transaction.execute(_FIND_AGE, {"of_actor": actor.commitment}).scalar()
     return made_at is None or made_at < clock.days_ago(period_days(kept_days))
 
 
 def in_force(transaction: sa.Connection, actor: Actor, kept_days: int) -> Actor:
-    """Return a user by the commitment to act by, which is a new one if it is time. Raises NotFound.
+    """Return a user with the commitment to act under, which is a new one if it is time. Raises NotFound.
 
-    In a transaction that writes: so that of many requests at once the first renews, and the others find it done.
+    It needs a transaction that writes: the first of many requests then renews it, and the others find the new one.
     """
     row = transaction.execute(sa.select(users).where(users.c.name == actor.name)).first()
     if row is None:
@@ -82,7 +82,7 @@ def in_force(transaction: sa.Connection, actor: Actor, kept_days: int) -> Actor:
 
 
 def renew(transaction: sa.Connection, present: Actor) -> Actor:
-    """Let a user go by a new commitment. The entry does not say by whom: that would tie the new one to the old."""
+    """Give a user a new commitment. The entry does not contain the old one, because that would tie the two."""
     commitment = make(transaction, present.name)
     transaction.execute(sa.update(users).where(users.c.name == present.name).values(commitment=commitment))
     log.append(
@@ -90,7 +90,7 @@ def renew(transaction: sa.Connection, present: Actor) -> Actor:
         SYSTEM,
         "identity.renew",
         f"user:{commitment}",
-        f"a user of the role {present.role} goes by a new commitment",
+        f"a user of the role {present.role} has a new commitment",
         facts={"role": present.role},
     )
     first_named(transaction, commitment)

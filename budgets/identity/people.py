@@ -1,7 +1,7 @@
 """Users, their roles and their tokens.
 
-A token is shown once, when it is made; the database keeps the SHA-256 of its secret part. The secret has 256 random
-bits, so that a fast hash is enough.
+A token is shown once, when it is made. The database keeps only the SHA-256 of its secret part. A fast hash is enough,
+because the secret has 256 random bits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TOKEN = re.compile(r"rowless_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True)
 class Token:
-    """A new token: `text` is shown once and kept nowhere."""
+    """A new token. `text` is shown once and stored nowhere."""
 
     id: str
     text: str
@@ -64,12 +64,12 @@ def user(transaction: sa.Connection, name: str) -> Actor:
 
 
 def names(transaction: sa.Connection, behind: Collection[str]) -> dict[str, str]:
-    """Return the names behind commitments, of those that are still known."""
+    """Return the names behind commitments, as far as they are still known."""
     return commitments.names(transaction, behind)
 
 
 def users_of_role(transaction: sa.Connection, role: str) -> list[Actor]:
-    """Return the users of a role by name."""
+    """Return the users of a role, sorted by name."""
     rows = transaction.execute(sa.select(users).where(users.c.role == role).order_by(users.c.name))
     return [Actor(row.name, row.role, row.commitment) for row in rows]
 
@@ -81,7 +81,7 @@ def new_token(transaction: sa.Connection, name: str, by: Actor) -> Token:
     transaction.execute(
         sa.insert(tokens).values(id=identifier, user=owner.name, hash=_hash(secret), created_at=clock.now(), mark=mark)
     )
-    # Not by its id, which stays for as long as the token is used and says whose it is.
+    # Not its id, which leads to the owner for as long as the token is used.
     log.append(transaction, by, "token.new", f"user:{owner.commitment}", "a token was made", facts={"token": mark})
     return Token(identifier, f"rowless_{identifier}_{secret}")
 
@@ -101,7 +101,7 @@ def revoke_token(transaction: sa.Connection, identifier: str, by: Actor) -> None
 
 
 def authenticate(transaction: sa.Connection, text: str) -> Actor | None:
-    """Return the user a token belongs to, or None."""
+    """Return the user to whom a token belongs, or None."""
     parts = TOKEN.fullmatch(text)
     if parts is None:
         return None

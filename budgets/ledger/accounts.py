@@ -7,8 +7,8 @@ A further charge is admitted when, with it, the sum of delta is within D_keys an
 - basic: every charge has a finite epsilon, and their sum is within E;
 - zCDP: the sum of rho is within R.
 
-docs/ledger.md says why either of them will do. Few large queries are admitted by the first, many small ones by the
-second. Whether a charge fits is decided in `admit`, inside the transaction that writes it.
+docs/ledger.md proves that one of them is enough. The first admits few large queries, the second many small ones.
+`admit` decides whether a charge fits, inside the transaction that writes it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MOVE = sa.update(accounts).where(_both).values(_moved("reserved") | _moved("spe
 
 @dataclass(frozen=True)
 class Limits:
-    """What an account promises: epsilon and delta, and what follows from them for the two filters."""
+    """What an account promises: epsilon and delta, and the limits of the two filters that follow from them."""
 
     epsilon_nano: int
     delta_atto: int
@@ -57,19 +57,19 @@ class Limits:
 
     @classmethod
     def of(cls, epsilon_nano: int, delta_atto: int) -> Limits:
-        """Return limits with delta split in halves: one for the conversion, one for thresholds."""
+        """Return limits with delta split in two halves: one for the conversion, one for thresholds."""
         for_conversion = delta_atto - delta_atto // 2
         return cls(epsilon_nano, delta_atto, conversion.rho_nano_max(epsilon_nano, for_conversion), delta_atto // 2)
 
     def hold(self, used: Loss) -> bool:
-        """Say whether a sum of losses is within the limits: the dual filter."""
+        """Return whether a sum of losses is within the limits, by the dual filter."""
         basic = used.epsilon_nano is not None and used.epsilon_nano <= self.epsilon_nano
         return used.delta_atto <= self.delta_keys_atto and (basic or used.rho_nano <= self.rho_nano)
 
 
 @dataclass(frozen=True)
 class Balance:
-    """An account's limits and sums. What is reserved counts as gone until it is settled."""
+    """An account's limits and sums. A reserved loss counts as gone until it is settled or given back."""
 
     kind: str
     owner: str
@@ -79,22 +79,22 @@ class Balance:
 
     @property
     def used(self) -> Loss:
-        """Return what is spent or reserved; its epsilon is None when a charge had no finite one."""
+        """Return what is spent or reserved. Its epsilon is None if a charge had no finite one."""
         return self.spent + self.reserved
 
     @property
     def left(self) -> Loss:
-        """Return what each filter by itself could still admit; its epsilon is 0 when the basic one is closed."""
+        """Return what each filter alone could still admit. Its epsilon is 0 if the basic filter is closed."""
         used, limits = self.used, self.limits
         epsilon = 0 if used.epsilon_nano is None else max(0, limits.epsilon_nano - used.epsilon_nano)
         return Loss(epsilon, max(0, limits.rho_nano - used.rho_nano), limits.delta_keys_atto - used.delta_atto)
 
     def admits(self, loss: Loss) -> bool:
-        """Say whether a further charge would fit."""
+        """Return whether a further charge would fit."""
         return self.limits.hold(self.used + loss)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the balance as people read it. `rho` is the limit of the second filter."""
+        """Return the balance as people read it. `rho` is the limit of the zCDP filter."""
         limits = Loss(self.limits.epsilon_nano, self.limits.rho_nano, self.limits.delta_atto).to_json()
         return {
             "epsilon": limits["epsilon"],
@@ -130,7 +130,7 @@ def balance(transaction: sa.Connection, kind: str, owner: str) -> Balance:
 
 
 def balances(transaction: sa.Connection, study: str, dataset: str) -> tuple[Balance, Balance]:
-    """Return the two balances that a charge of a study is held to, its own and its dataset's, as of one moment."""
+    """Return the balances of a study and its dataset, as of one moment. A charge of the study has to fit both."""
     rows = transaction.execute(_FIND_BOTH, {"of_study": study, "of_dataset": dataset})
     found = {row.kind: _balance(row) for row in rows}
     return found[STUDY], found[DATASET]
@@ -151,14 +151,14 @@ def _balance(row: sa.Row[Any]) -> Balance:
 
 
 def promised_epsilon_nano(transaction: sa.Connection, dataset: str, *, besides: str | None) -> int:
-    """Return the sum of the epsilon that a dataset's studies may still take or took, `besides` one of them.
+    """Return the sum of the epsilon that a dataset's studies spent or may still spend, without the one in `besides`.
 
-    A closed study holds what it spent and no more. What the dataset's profiles took is part of the sum.
+    A closed study counts with what it spent. The charges of the dataset's profiles are part of the sum.
     """
     c = accounts.c
     closed = sa.and_(studies.c.state == "closed", c.unbounded_spent + c.unbounded_reserved == 0)
     used = c.epsilon_spent_nano + c.epsilon_reserved_nano
-    # By the second filter the sum may be beyond the limit: what is promised is never more than the limit.
+    # The zCDP filter may admit a sum beyond the limit, but no more than the limit is promised.
     kept = sa.case((sa.and_(closed, used < c.epsilon_limit_nano), used), else_=c.epsilon_limit_nano)
     total: int | None = transaction.execute(
         sa.select(sa.func.sum(kept))
@@ -169,7 +169,7 @@ def promised_epsilon_nano(transaction: sa.Connection, dataset: str, *, besides: 
 
 
 def _taken_by_profiles(transaction: sa.Connection, dataset: str) -> int:
-    """Return the sum of the epsilon that a dataset's profiles were charged, those given back aside."""
+    """Return the sum of the epsilon that a dataset was charged for profiles, without what was given back."""
     c = profile_charges.c
     signed = sa.case((c.kind == "reserve", c.epsilon_nano), (c.kind == "void", -c.epsilon_nano), else_=0)
     taken: int | None = transaction.execute(sa.select(sa.func.sum(signed)).where(c.dataset == dataset)).scalar()
@@ -177,16 +177,16 @@ def _taken_by_profiles(transaction: sa.Connection, dataset: str) -> int:
 
 
 def set_limits(transaction: sa.Connection, kind: str, owner: str, limits: Limits) -> None:
-    """Set limits. The database refuses those that what is spent and reserved does not fit."""
+    """Set limits. The database refuses limits below what is spent and reserved."""
     transaction.execute(
         sa.update(accounts).where(accounts.c.kind == kind, accounts.c.owner == owner).values(**_columns(limits))
     )
 
 
 def admit(transaction: sa.Connection, study: str | None, dataset: str, loss: Loss) -> None:
-    """Reserve a loss on both accounts, or raise OverBudget having changed nothing.
+    """Reserve a loss on both accounts, or raise OverBudget and change nothing.
 
-    Without a study it is the dataset's account alone that is charged, here and below.
+    Without a study, only the dataset's account is charged; the same holds for the functions below.
     """
     held_to = (balance(transaction, DATASET, dataset),) if study is None else balances(transaction, study, dataset)
     for present in held_to:
@@ -203,7 +203,7 @@ def spend(transaction: sa.Connection, study: str | None, dataset: str, loss: Los
 def owners_with_reserves(kind: str) -> sa.Select[Any]:
     """Return the SELECT of the studies, or of the datasets, that have something reserved."""
     c = accounts.c
-    # Every loss has an epsilon above 0 or counts as unbounded.
+    # Every loss has an epsilon above 0, or counts as unbounded.
     return sa.select(c.owner).where(c.kind == kind, c.epsilon_reserved_nano + c.unbounded_reserved > 0)
 
 
@@ -229,13 +229,13 @@ def _move(
             "delta": loss.delta_atto,
         },
     )
-    # No account's owner equals NULL: a charge without a study moves one.
+    # In SQL nothing equals NULL, so a charge without a study moves one account.
     wanted = 1 if study is None else 2
-    assert moved.rowcount == wanted, "a charge always moves its dataset's account, and its study's if it has one"
+    assert moved.rowcount == wanted, "a charge moves its dataset's account, and its study's if it has a study"
 
 
 def used(transaction: sa.Connection) -> dict[tuple[str, str], tuple[int, ...]]:
-    """Return, of each (kind, owner), what is spent or reserved: epsilon, rho, delta, and charges without an epsilon."""
+    """Return what each (kind, owner) has spent or reserved: epsilon, rho, delta, and charges without an epsilon."""
     c = accounts.c
     sums = [c[f"{unit}_spent_{scale}"] + c[f"{unit}_reserved_{scale}"] for unit, scale in UNITS]
     wanted = sa.select(c.kind, c.owner, *sums, c.unbounded_spent + c.unbounded_reserved)
@@ -243,7 +243,7 @@ def used(transaction: sa.Connection) -> dict[tuple[str, str], tuple[int, ...]]:
 
 
 def discrepancies(transaction: sa.Connection) -> Iterator[str]:
-    """Yield each account whose running sums are not the sums of its charges."""
+    """Yield each account whose running sums differ from the sums of its charges."""
     for row in transaction.execute(sa.select(accounts)).all():
         if row.kind == STUDY:
             sums = _sums_of_charges(transaction, charges, charges.c.study == row.owner)
@@ -259,7 +259,7 @@ def discrepancies(transaction: sa.Connection) -> Iterator[str]:
             for state in ("reserved", "spent")
         }
         if sums != kept:
-            yield f"{row.kind} {row.owner}: its sums are {kept}, its charges make {sums}"
+            yield f"{row.kind} {row.owner}: its sums are {kept}, but its charges add up to {sums}"
 
 
 def _sums_of_charges(
@@ -277,7 +277,7 @@ def _sums_of_charges(
 
 
 def overcommit(transaction: sa.Connection, dataset: str) -> bool:
-    """Say whether the studies' limits may together pass the dataset's cap. Raises NotFound."""
+    """Return whether the studies' limits may together exceed the dataset's cap. Raises NotFound."""
     allowed: int | None = transaction.execute(
         sa.select(datasets.c.overcommit).where(datasets.c.name == dataset)
     ).scalar()

@@ -10,13 +10,13 @@ Why the promise of the ledger holds:
 - **No account exceeds its limits.** `reserve` adds to the running sums in the transaction that writes the charge, and
   a reserved loss counts as gone. The database repeats the limits as constraints.
 - **A question is charged once.** A charge belongs to what was asked (study, dataset, edition, fingerprint of the
-  canonical request), however it is spelled and whoever asks again. `reserve` looks for that charge while it holds the
-  ledger's only write lock, so two requests cannot both find none. While no release is stored, the same question
+  canonical request), however it is spelled and no matter who asks again. `reserve` looks for that charge while it has
+  the ledger's only write lock, so two requests cannot both find none. While no release is stored, the same question
   resumes its charge, twice at most (`attempts.py`).
 - **Every release is paid for, and a charge pays for one.** `settle` refuses a charge that was given back, spends the
   others, and stores the release in the same transaction. The release that is stored first stays: if two attempts race,
   both return it, and nobody sees the noise of the other. The database has a unique constraint for each of these rules.
-- **A refund tells nothing about the data.** The caller voids a charge only if its own scan did not begin. `reserve`
+- **A refund reveals nothing about the data.** The caller voids a charge only if its own scan did not begin. `reserve`
   settles each charge that it resumes, in the transaction that allows the second scan, and `void` refuses a settled
   charge. A scan that failed gives nothing back, because the failure may depend on data.
 - **A crash leaves whole steps.** A process that is killed within a transaction leaves nothing of it. If it is killed

@@ -1,7 +1,7 @@
-"""How many scans ended after their first slot: by day and dataset, for the admin alone.
+"""How many scans ended after their first slot, by day and dataset: only for the admin.
 
-Each such answer took a further beat, which its asker saw; nobody else need know of which. So there is no entry of the
-log and no time finer than a day.
+Such an answer left a beat later, which its asker saw. Nobody else needs to know which answer it was, so there is no
+entry in the log and no time finer than a day.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add(transaction: Connection, dataset: str) -> None:
-    """Count one more today."""
+    """Count one more scan today."""
     key = {"day": clock.now()[:10], "dataset": dataset}
     mine = sa.and_(overruns.c.day == key["day"], overruns.c.dataset == dataset)
     changed = transaction.execute(sa.update(overruns).where(mine).values(scans=overruns.c.scans + 1))
@@ -27,7 +27,7 @@ def add(transaction: Connection, dataset: str) -> None:
 
 
 def counts(transaction: Connection, since: str) -> dict[str, int]:
-    """Return the scans of each dataset since a day (as 2026-01-31), where there were any."""
+    """Return the count of each dataset since a day (as in 2026-01-31), without datasets that had none."""
     found = transaction.execute(
         sa.select(overruns.c.dataset, sa.func.sum(overruns.c.scans))
         .where(overruns.c.day >= since)

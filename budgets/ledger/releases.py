@@ -23,7 +23,7 @@ def bind_key(transaction: sa.Connection, question: Question, key: str) -> Questi
     """Tie a client's idempotency key to its question, or return the question for which it was first used.
 
     That is the same question, perhaps about an earlier edition: a retry stays a retry even if the data were imported
-    anew in between. Raises KeyConflict if the key was used for another request.
+    again in between. Raises KeyConflict if the key was used for another request.
     """
     row = transaction.execute(_FIND_KEY, {"study": question.study, "key": key}).first()
     if row is None:

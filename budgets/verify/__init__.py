@@ -1,1 +1,1 @@
-"""The independent check of the audit log and of certificates. It stands alone: copy this folder anywhere."""
+"""The independent check of the audit log and of certificates. It needs no other folder: copy it anywhere."""

@@ -1,14 +1,13 @@
-"""The independent check of a release certificate: what the reader of a paper need not trust the server for.
+"""The independent check of a release certificate, for the reader of a paper who does not trust the server.
 
-A certificate is one line of canonical JSON. It holds a release as it was stored, the entry of the audit log that
-records it, the proof that this entry is in the log, a checkpoint of the log that its key has signed, and, where keys
-were replaced, how each handed over to the next. So whoever has any of the log's verifier keys, from the first to the
-one that signed, can check all of it offline. The whole is signed once more, so that not a byte of it can be changed.
+A certificate is one line of canonical JSON. It contains a release as it was stored, the entry of the audit log that
+records it, the proof that this entry is in the log, a checkpoint of the log that its key has signed, and, if keys were
+replaced, how each key handed the log over to the next. A reader who has any of the log's verifier keys, from the first
+to the one that signed, can check all of it offline. A signature over the whole makes sure that no byte was changed.
 
-Canonical JSON within canonical JSON is the same text: every hash here is over a part of the file as it stands there.
+A part of canonical JSON is canonical JSON again, so every hash here is over a part of the file as it is.
 
-This module stands on `merkle`, `checkpoint`, the standard library and `cryptography`. `certificates.py` makes what is
-checked here.
+`budgets/audit/certificates.py` makes certificates.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-HEAD = b'{"certificate":'  # an entry of a log begins otherwise: its first member is "action"
+HEAD = b'{"certificate":'  # an entry of a log begins with another member, "action"
 TYPE, VERSION = "rowless release certificate", 2
-# What each version calls the time of a release's charge. Version 1 is of releases whose entry does not have it.
+# The member with the time of a release's charge, by version. Version 1: the entry does not have that time.
 CHARGED_AT = "charged_at"
 TIME_MEMBERS = {1: "released_at", 2: CHARGED_AT}
 RELEASES, NAMES_KEY = "query.release", "audit.key.name"
-NUMBERS = "answer_sha256"  # the fact of a release's entry that binds its numbers
+NUMBERS = "answer_sha256"  # the fact in a release's entry that binds its numbers
 BOUND = "The audit log binds the release: its id, its question, its loss and its numbers."
 UNBOUND = (
     "The audit log binds the release's id, its question and its loss, but not its numbers: it was made by a version of "
@@ -42,27 +41,27 @@ UNBOUND = (
 )
 NANO, ATTO = 10**9, 10**18
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
-ODD = (KeyError, TypeError, ValueError, AttributeError, RecursionError)  # what reading something else may raise
+ODD = (KeyError, TypeError, ValueError, AttributeError, RecursionError)  # what reading JSON of another shape may raise
 
 
 def statement(log: str, digest: str) -> str:
-    """Return the text that is signed over a certificate. It cannot be read as a checkpoint: those have a size there."""
+    """Return the text that is signed for a certificate. It is not a checkpoint: those have a number in line 2."""
     return f"{TYPE}\n{log}\n{digest}\n"
 
 
 @dataclass(frozen=True)
 class Handover:
-    """How a key handed the log over to the next: the entry that names both, under a checkpoint of the one before."""
+    """How a key handed the log over to the next: the entry that names both, under a checkpoint of the old key."""
 
     entry: Json
-    proof: list[bytes]  # that the entry is in the tree of the checkpoint
+    proof: list[bytes]  # the entry is in the tree of the checkpoint
     checkpoint: str
-    consistency: list[bytes]  # that the tree of the next checkpoint goes on from that of this one
+    consistency: list[bytes]  # the tree of the next checkpoint continues that of this one
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a certificate holds, read but not believed."""
+    """What a certificate contains, read but not checked."""
 
     log: str
     key: Verifier
@@ -86,7 +85,7 @@ class Certificate:
 
 @dataclass
 class Report:
-    """What was checked of a certificate, and found."""
+    """What was checked in a certificate, and what was found."""
 
     sha256: str
     problems: list[str] = field(default_factory=list)
@@ -95,7 +94,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """Return "ok", or "failed" when there is any problem."""
+        """Return "ok", or "failed" if there is any problem."""
         return "failed" if self.problems else "ok"
 
     def to_json(self) -> Json:
@@ -110,7 +109,7 @@ class Report:
 
 
 def verify(document: bytes, *, key: str) -> Report:
-    """Check a certificate by a key of its log; nothing is raised for what is wrong with it."""
+    """Check a certificate with a key of its log. Problems are reported and not raised."""
     report = Report(hashlib.sha256(document).hexdigest())
     try:
         holder = Verifier.of(key)
@@ -136,7 +135,7 @@ def verify(document: bytes, *, key: str) -> Report:
 
 
 def checkpoint_of(document: bytes) -> list[str]:
-    """Return the checkpoint in a certificate, or nothing when it cannot be read."""
+    """Return the checkpoint in a certificate, or an empty list if it cannot be read."""
     try:
         return [_read(document).checkpoint]
     except ODD:
@@ -144,7 +143,7 @@ def checkpoint_of(document: bytes) -> list[str]:
 
 
 def _without_odd(step: Iterator[str]) -> Iterator[str]:
-    """Yield what a check finds; that it came upon something of another form is a finding too."""
+    """Yield what a check finds. If it meets JSON of another shape, that is a problem too."""
     try:
         yield from step
     except ODD:
@@ -155,7 +154,7 @@ def _without_odd(step: Iterator[str]) -> Iterator[str]:
 
 
 def _read(document: bytes) -> Certificate:
-    """Return what a document says. Raises BadNote, or an error of ODD for what has another shape."""
+    """Return the content of a document. Raises BadNote, or an error of ODD if it has another shape."""
     try:
         text = document.decode()
         whole = json.loads(text)
@@ -163,7 +162,7 @@ def _read(document: bytes) -> Certificate:
     except ODD:
         same = False
     if not same:
-        raise BadNote("it is not one line of canonical JSON: it was changed, or saved anew by another program")
+        raise BadNote("it is not one line of canonical JSON: it was changed, or another program saved it")
     told, note = shapes.members(whole, "certificate", "note")
     names = ("binds", "checkpoint", "entry", "handovers", "key", "log", "proof", "release", "type", "version")
     binds, covering, entry, handovers, key, log, proof, release, kind, version = shapes.members(told, *names)
@@ -172,7 +171,7 @@ def _read(document: bytes) -> Certificate:
     shapes.members(release, "answer", "dataset", "edition", "id", TIME_MEMBERS[version], "study")
     verifier = Verifier.of(shapes.text(key))
     if verifier.text != key:
-        raise BadNote("its key is not written as keys are")
+        raise BadNote("its key does not have the right form")
     return Certificate(
         shapes.text(log),
         verifier,
@@ -209,17 +208,17 @@ def _signature(found: Certificate) -> Iterator[str]:
     if found.note.startswith(start) and found.note.endswith("\n"):
         signature = found.note[len(start) : -1]
     try:
-        # One spelling only: in base64 the last letter before the padding has bits that nobody reads.
+        # Only one spelling is accepted: in base64 the last letter before the padding has bits without meaning.
         exact = base64.b64encode(base64.b64decode(signature, validate=True)).decode() == signature
         holds = exact and found.key.signed(found.note)
     except ValueError:
         holds = False
     if not holds:
-        yield f"the signature: it is not one by the key {_name(found.key)}"
+        yield f"the signature: it is not a valid one by the key {_name(found.key)}"
 
 
 def _release(found: Certificate) -> Iterator[str]:
-    """Yield in what the release is not the one that the entry records."""
+    """Yield how the release differs from what the entry records."""
     entry, release, answer = found.entry, found.release, found.answer
     facts = entry["facts"]
     if entry["action"] != RELEASES:
@@ -235,8 +234,8 @@ def _release(found: Certificate) -> Iterator[str]:
         if canonical_json.dumps(said) != canonical_json.dumps(logged):
             yield f"the release: its {what} is not that of the log's entry"
     if not (TIME.fullmatch(found.charged_at) and found.charged_at <= entry["time"]):
-        yield "the release: its date is none, or after that of the log's entry"
-    if facts.get(CHARGED_AT) != release.get(CHARGED_AT):  # version 1 has it on neither side
+        yield "the release: its date is not a time, or is after that of the log's entry"
+    if facts.get(CHARGED_AT) != release.get(CHARGED_AT):  # version 1 has it in neither
         yield "the release: its date is not that of the log's entry"
     used = {column["mechanism"] for column in answer["columns"] if "mechanism" in column}
     if not used <= set(facts["mechanisms"]):
@@ -245,11 +244,11 @@ def _release(found: Certificate) -> Iterator[str]:
     if bound is not None and bound != found.numbers:
         yield f"the release: its numbers are not those that the log binds, whose SHA-256 is {bound}"
     if found.binds != (UNBOUND if bound is None else BOUND):
-        yield "the certificate: it does not say rightly what the log binds"
+        yield "the certificate: its statement of what the log binds is wrong"
 
 
 def _place(found: Certificate) -> Iterator[str]:
-    """Yield why the entry is not in the log by a checkpoint that the key signed."""
+    """Yield why the entry is not in a log whose checkpoint the key signed."""
     try:
         said = checkpoint.open_note(found.checkpoint, found.key)
     except BadNote as error:
@@ -260,7 +259,7 @@ def _place(found: Certificate) -> Iterator[str]:
 
 
 def _handovers(found: Certificate) -> Iterator[str]:
-    """Yield where a key was not named under a checkpoint of the one before, or the log did more than grow."""
+    """Yield each handover whose old key did not sign for the new one, or after which the log did not only grow."""
     keys = _chain(found)[1:]
     notes = [*(one.checkpoint for one in found.handovers), found.checkpoint][1:]
     for number, (one, following, note) in enumerate(zip(found.handovers, keys, notes, strict=True), start=1):
@@ -268,24 +267,24 @@ def _handovers(found: Certificate) -> Iterator[str]:
         if one.entry["action"] != NAMES_KEY:
             yield f"{what}: its entry names no key"
         if facts["key"] != following:
-            yield f"{what}: it is to another key than the one that signs after it"
+            yield f"{what}: it names another key than the one that signs after it"
         try:
             said = checkpoint.open_note(one.checkpoint, Verifier.of(shapes.text(facts["before"])))
             later = checkpoint.read(note)
         except BadNote as error:
             yield f"{what}: {error}"
             continue
-        # The key before signs up to the entry that names the new one, the new one from beyond the entry after that.
+        # The old key signs up to the entry that names the new one. The new key signs from after the next entry on.
         if said.size != one.entry["index"] + 1 or not _includes(said, one.entry, one.proof):
-            yield f"{what}: its entry is not the last of the log that the key before signed"
+            yield f"{what}: its entry is not the last of the log that the old key signed"
         if later.size <= said.size:
-            yield f"{what}: a checkpoint after it is of a size that the key before signs"
+            yield f"{what}: a later checkpoint has a size that the old key signs"
         if not merkle.verify_consistency(said.size, later.size, one.consistency, said.root, later.root):
             yield f"{what}: the log that the next key signed does not go on from this one"
 
 
 def _holder(found: Certificate, holder: Verifier) -> Iterator[str]:
-    """Yield that the reader holds none of the keys of the chain."""
+    """Yield a problem if the reader's key is not in the chain."""
     if holder.text in _chain(found):
         return
     yield (
@@ -306,7 +305,7 @@ def _chain(found: Certificate) -> list[str]:
 
 
 def _loss(facts: Json) -> Json:
-    """Return a loss as a release shows it, from the integers of the log."""
+    """Return a loss as releases show it, from the integers of the log."""
     epsilon = facts["epsilon_nano"]
     return {
         "epsilon": None if epsilon is None else epsilon / NANO,
@@ -379,5 +378,5 @@ def words(report: Report) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text of the certificate without what could move a terminal's cursor or pass for another line."""
+    """Replace what could move a terminal's cursor or look like another line."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)

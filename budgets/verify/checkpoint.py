@@ -1,8 +1,8 @@
-"""Checkpoints: three lines that say what the audit log holds, signed so that the server cannot unsay it.
+"""Checkpoints: three signed lines that commit the server to the content of the audit log.
 
 The text is a C2SP tlog-checkpoint: the log's name (origin), its number of entries, and the root of its Merkle tree in
-base64. It is signed as a C2SP signed note with Ed25519. Whoever holds the verifier key can check it without trusting
-the server. This module needs the standard library and `cryptography`: the independent check stands on it.
+base64. It is signed as a C2SP signed note with Ed25519. A person who has the verifier key can check it without trusting
+the server. This module needs only the standard library and `cryptography`, because the independent check uses it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 class BadNote(ValueError):
-    """Not a note or a key of the form they have, or not signed by the key it should be signed by."""
+    """Not a note or key of the right form, or not signed by the right key."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a log held at one moment."""
+    """The size and root of a log at one moment."""
 
     origin: str
     size: int
@@ -59,12 +59,12 @@ class Verifier:
             raise BadNote("this is not the verifier key of an Ed25519 key")
         found = cls(name, typed[1:])
         if found.key_hash.hex() != stated:
-            raise BadNote("the verifier key's hash is not that of its name and key: it was copied wrongly")
+            raise BadNote("the verifier key's hash is not that of its name and key: it was not copied correctly")
         return found
 
     @property
     def key_hash(self) -> bytes:
-        """Return the four bytes that tell keys of one name apart: SHA-256 over the name, a newline, the typed key."""
+        """Return the four bytes that distinguish keys of one name: SHA-256 of the name, a newline and the typed key."""
         return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.key).digest()[:4]
 
     @property
@@ -73,7 +73,7 @@ class Verifier:
         return f"{self.name}+{self.key_hash.hex()}+{base64.b64encode(ED25519 + self.key).decode()}"
 
     def signed(self, note: str) -> bool:
-        """Say whether a note has a signature by this key that holds. Raises BadNote on what is no note."""
+        """Return whether a note has a valid signature by this key. Raises BadNote if it is not a note."""
         text, lines = _parts(note)
         mine = [raw[4:] for name, raw in lines if name == self.name and raw[:4] == self.key_hash]
         try:
@@ -104,7 +104,7 @@ class Signer:
 
 
 def read(note: str) -> Checkpoint:
-    """Return what a checkpoint says, whoever signed it. Raises BadNote."""
+    """Return the checkpoint in a note without checking its signatures. Raises BadNote."""
     text, _ = _parts(note)
     lines = text.split("\n")
     try:
@@ -113,7 +113,7 @@ def read(note: str) -> Checkpoint:
     except ValueError:
         raise BadNote("this is not a checkpoint: origin, size and root are missing") from None
     if not origin or not SIZE.fullmatch(size) or len(root) != 32:
-        raise BadNote("this is not a checkpoint: its size or its root is not of the form they have")
+        raise BadNote("this is not a checkpoint: its size or its root does not have the right form")
     return Checkpoint(origin, int(size), root)
 
 
@@ -136,9 +136,9 @@ def _parts(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     for line in signatures[:-1].split("\n"):
         parts = SIGNATURE.fullmatch(line)
         if parts is None:
-            raise BadNote("this is not a signed note: a signature line is not of the form they have")
+            raise BadNote("this is not a signed note: a signature line does not have the right form")
         try:
             found.append((parts[1], base64.b64decode(parts[2], validate=True)))
         except ValueError:
-            raise BadNote("this is not a signed note: a signature is no base64") from None
+            raise BadNote("this is not a signed note: a signature is not base64") from None
     return f"{text}\n", found

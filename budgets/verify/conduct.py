@@ -1,22 +1,21 @@
-"""Whether what was done was in order, told from the audit log alone: part of the independent check (`export.py`).
+"""Whether users did what they were allowed to do, in the right order: part of the independent check (`export.py`).
 
-The server refuses what is out of order. Here the same is read from its log, by code of its own: a server that was
-changed so that it no longer refuses still leaves entries, and they say who did what in which state of the study.
+The server refuses what is not allowed. Here the same rules are checked on its log, by separate code. A server that was
+changed so that it no longer refuses still leaves entries, and they show who did what in which state of the study.
 
 - time does not run backwards;
-- roles: an actor was added by an entry, acts in the role that they were added with, and what only an admin or only a
-  DPO may do was done by one;
-- states: a study is approved from draft, asks only while it is approved and between its days, and does nothing once
-  it is closed; what was approved is what was last written, and a larger budget waits for a DPO;
+- roles: an entry added each actor, the actor acts in that role, and only an admin or a DPO did what is theirs to do;
+- states: a study was approved from draft, with the terms and budget that were last written. It asked only while it was
+  approved and between its days, and nothing was done to it after it was closed. A larger budget waited for a DPO;
 - four eyes: nobody approved what they opened, edited or proposed;
-- a query was asked by a member, of the study's dataset, of an edition that was imported, within the parts of the
+- a query was asked by a member, about the study's dataset and an edition that was imported, within the parts of the
   protocol that an entry shows (tables, statistics, the largest epsilon);
 - a release was read by a member of its study, an admin or a DPO.
 
-People appear as commitments. That two are the same tells that the person is; that two differ tells nothing, for a
-person goes by a new one every so often (`identity.renew`, which does not say who it is). So what is said here of
-persons rests on equal commitments: "no member" is said only of an actor under the very commitment they were added to
-the server with, for until they have another it is the one that their membership names.
+People appear as commitments. Equal commitments prove that it is the same person; different ones prove nothing, because
+a person's commitment changes (`identity.renew`, which does not show whose it is). Therefore "no member" is reported
+only for an actor with the commitment under which they were added to the server: as long as they have no other, their
+membership names it.
 """
 
 from __future__ import annotations
@@ -45,13 +44,13 @@ MOVES = {
     "study.close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
 }
 NANO = 10**9
-UNDER_WAY = dt.timedelta(hours=1)  # longer than any request: who was given a new commitment may act by the old one
-ROUNDED = 1_000  # billionths: charges are rounded up, so they may be a little above what was asked for
+UNDER_WAY = dt.timedelta(hours=1)  # longer than any request: one that is under way goes on under the old commitment
+ROUNDED = 1_000  # billionths: charges are rounded up, so they may be a little more than what was asked for
 
 
 @dataclass
 class Study:
-    """A study as far as the log was read. `hands` are the commitments of all who opened or edited it."""
+    """A study, as far as the log was read. `hands` are the commitments of all who opened or edited it."""
 
     dataset: str
     terms: Mapping[str, Any]
@@ -60,22 +59,22 @@ class Study:
     state: str = DRAFT
     members: set[str] = field(default_factory=set)
     raise_by: str | None = None
-    renewed_at: str | None = None  # when somebody became a member by a renewed commitment
+    renewed_at: str | None = None  # when somebody became a member under a renewed commitment
 
 
 @dataclass
 class Conduct:
-    """What was read so far."""
+    """The studies, people and editions, as far as the log was read."""
 
     studies: dict[str, Study] = field(default_factory=dict)
     _roles: dict[str, str] = field(default_factory=dict)  # commitment -> role
-    _renewed: set[str] = field(default_factory=set)  # the commitments that came later than their persons
+    _renewed: set[str] = field(default_factory=set)  # the commitments that are not the first of their person
     _editions: dict[str, int] = field(default_factory=dict)
     _time: str = ""
-    _still: bool = False  # the clock may have been set back: time stands still in the log until it has caught up
+    _still: bool = False  # time stands still in the log, so the clock may have been set back
 
     def read(self, entry: Mapping[str, Any]) -> Iterator[str]:
-        """Take in an entry and yield what was out of order."""
+        """Read an entry and yield what was not allowed."""
         try:
             yield from self._when_and_who(entry)
             action = entry["action"]
@@ -83,22 +82,22 @@ class Conduct:
             if act is not None:
                 yield from act(self, entry, entry["facts"])
         except (KeyError, TypeError, ValueError, AttributeError):
-            yield f"it is not of the form that entries of {entry.get('action')} have"
+            yield f"it does not have the form of entries of {entry.get('action')}"
 
     def _when_and_who(self, entry: Mapping[str, Any]) -> Iterator[str]:
         time, actor, role = entry["time"], entry["actor"], entry["role"]
         self._still = time == self._time
         if not TIME.fullmatch(time):
-            yield f"its time is {time!r}, which is none"
+            yield f"its time, {time!r}, is not a time"
         elif time < self._time:
-            yield f"its time is {time}, before that of an entry before it ({self._time})"
+            yield f"its time, {time}, is earlier than that of an entry before it ({self._time})"
         else:
             self._time = time
         given = FIXED.get(actor) or self._roles.get(actor)
         if given is not None and role != given:
-            yield f"its actor acts as {role}, and has the role {given}"
+            yield f"its actor acts as {role}, but has the role {given}"
         elif given is None:
-            yield f"its actor is nobody that an entry added, in the role {role}"
+            yield f"no entry added its actor, who acts as {role}"
 
     # People and data
 
@@ -107,7 +106,7 @@ class Conduct:
         if facts["role"] not in ROLES or not COMMITMENT.fullmatch(commitment):
             yield f"it adds {commitment} in the role {facts['role']}"
         if commitment in self._roles:
-            yield f"it adds {commitment}, who is there"
+            yield f"it adds {commitment}, who was added before"
         self._roles[commitment] = facts["role"]
 
     def _renew(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
@@ -125,7 +124,7 @@ class Conduct:
     def _open(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _by(entry, "admin")
         if entry["study"] in self.studies:
-            yield f"it opens the study {entry['study']}, which is there"
+            yield f"it opens the study {entry['study']}, which exists already"
         terms = {name: facts["terms"][name] for name in TERMS}
         self.studies[entry["study"]] = Study(facts["dataset"], terms, _limits(facts["budget"]), {entry["actor"]})
 
@@ -146,7 +145,7 @@ class Conduct:
         if study.state not in starts_from:
             yield f"the study {entry['study']} was {study.state}, not {' or '.join(starts_from)}"
         if (facts["from"], facts["to"]) != (study.state, leads_to):
-            yield f"it says that the study went from {facts['from']} to {facts['to']}"
+            yield f"it reports that the study went from {facts['from']} to {facts['to']}"
         if leads_to == APPROVED and entry["action"] == "study.approve":
             yield from _approves(study, entry, facts)
         study.state = leads_to
@@ -193,11 +192,11 @@ class Conduct:
         study = yield from self._living(entry)
         if study is not None:
             if study.raise_by == entry["actor"]:
-                yield f"who proposed the larger budget of the study {entry['study']} approved it"
+                yield f"the person who proposed the larger budget of the study {entry['study']} approved it"
             study.budget, study.raise_by = _limits(facts), None
 
     def _living(self, entry: Mapping[str, Any]) -> Any:
-        """Return the study of an entry, having yielded what is wrong if there is none or it is closed."""
+        """Return the study of an entry. Yield what is wrong if there is none or it is closed."""
         study = self.studies.get(entry["study"])
         if study is None:
             yield f"it is about the study {entry['study']}, which the log did not open"
@@ -205,7 +204,7 @@ class Conduct:
             yield f"it changes the study {entry['study']}, which is closed"
         return study
 
-    # Queries. A release or failure may come when the study is suspended already: it was reserved before.
+    # Queries. A release or failure may be written after the study was suspended, because it was reserved before.
 
     def _ask(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _by(entry, "researcher")
@@ -219,7 +218,7 @@ class Conduct:
         if self._is_no_member(study, entry):
             yield f"it was asked by somebody who is no member of the study {entry['study']}"
         if facts["dataset"] != study.dataset:
-            yield f"it asks about {facts['dataset']}, and the study is on {study.dataset}"
+            yield f"it asks about {facts['dataset']}, but the study is on {study.dataset}"
         if not 0 < facts["edition"] <= self._editions.get(facts["dataset"], 0):
             yield f"it asks edition {facts['edition']} of {facts['dataset']}, which was not imported"
         for what in _outside(study.terms["protocol"], facts):
@@ -234,7 +233,7 @@ class Conduct:
             yield f"it was read by somebody who is no member of the study {entry['study']}"
 
     def _is_no_member(self, study: Study, entry: Mapping[str, Any]) -> bool:
-        """Say whether an actor is no member for sure: one under a renewed commitment may be."""
+        """Return whether an actor is certainly no member. One under a renewed commitment may be one."""
         actor = entry["actor"]
         return (
             actor not in self._renewed and actor not in study.members and not _lately(study.renewed_at, entry["time"])
@@ -260,15 +259,15 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
 
 def _by(entry: Mapping[str, Any], *roles: str) -> Iterator[str]:
     if entry["role"] not in roles:
-        yield f"it is for the role {' or '.join(roles)}, and was done as {entry['role']}"
+        yield f"only the role {' or '.join(roles)} may do this, and its actor acts as {entry['role']}"
 
 
 def _approves(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
     if entry["actor"] in study.hands:
-        yield f"who opened or edited the study {entry['study']} approved it"
-    # Entries of earlier versions do not say what was approved.
+        yield f"a person who opened or edited the study {entry['study']} approved it"
+    # Entries of earlier versions do not contain what was approved.
     if "terms" in facts and _text(facts["terms"]) != _text(study.terms):
-        yield f"it approves other terms than were last written for the study {entry['study']}"
+        yield f"it approves other terms than those last written for the study {entry['study']}"
     if "budget" in facts and _limits(facts["budget"]) != study.budget:
         yield f"it approves another budget than the study {entry['study']} has"
 
@@ -279,18 +278,18 @@ def _within_days(study: Study, time: str, *, still: bool) -> Iterator[str]:
         yield f"it asks before the study's first day, {starts}"
     if ends is None or still or time[:10] <= ends:
         return
-    # The server looked at the day a moment before it wrote the entry.
+    # The server checked the day a moment before it wrote the entry.
     if (dt.datetime.fromisoformat(time) - dt.timedelta(minutes=1)).date().isoformat() > ends:
         yield f"it asks after the study's last day, {ends}"
 
 
 def _lately(moment: str | None, time: str) -> bool:
-    """Say whether a moment was so short a while ago that a request from before it may still be under way."""
+    """Return whether a moment is so recent that a request from before it may still be under way."""
     return moment is not None and dt.datetime.fromisoformat(time) - dt.datetime.fromisoformat(moment) < UNDER_WAY
 
 
 def _outside(protocol: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a protocol does not include, as far as an entry shows it by itself."""
+    """Yield what a protocol does not include, as far as an entry alone shows it."""
     query, most = facts["query"], protocol.get("epsilon_nano_max")
     if "tables" in protocol and isinstance(query["from"], str) and query["from"] not in protocol["tables"]:
         yield f"the table {query['from']}"
@@ -300,7 +299,7 @@ def _outside(protocol: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[
                 yield f"the statistic {name}"
     if most is not None:
         epsilon, rho = facts["loss"]["epsilon_nano"], facts["loss"]["rho_nano"]
-        # Of rho as much as pure DP of the largest epsilon costs.
+        # The largest rho is what pure DP of the largest epsilon costs.
         if (epsilon is None or epsilon > most + ROUNDED) and 2 * (rho - ROUNDED) * NANO > most**2:
             yield f"more than epsilon {most / NANO:g}"
 

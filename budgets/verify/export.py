@@ -1,12 +1,13 @@
-"""The independent check of an exported audit log: what the data protection officer need not trust the server for.
+"""The independent check of an exported audit log, for a data protection officer who does not trust the server.
 
-It hashes every entry anew, follows the chain, compares the root with a checkpoint that the log's key has signed and
-with older checkpoints that the DPO kept, accepts a later key only when the log names it under a checkpoint of the key
-before, counts anew what every account spent, and reads from the entries whether what was done was in order.
+It hashes every entry again and follows the chain. It compares the root with a checkpoint that the log's key has signed,
+and with older checkpoints that the DPO kept. It accepts a later key only if the log names it under a checkpoint of the
+key before (`keys.py`). It adds up what every account spent (`spending.py`), and it checks that the log's users did what
+they were allowed to do, in the right order (`conduct.py`).
 
-This folder stands on itself, the standard library and `cryptography`, and on nothing else of Rowless: it can be copied
-anywhere, read in an hour and run there with `python -m verify EXPORT --key VKEY`. `rowless audit verify` does the same.
-In place of an export both take a release certificate, which `certificate.py` checks.
+This folder imports only itself, the standard library and `cryptography`. It can be copied anywhere, read in an hour and
+run with `python -m verify EXPORT --key VKEY`. `rowless audit verify` does the same. Both also take a release
+certificate in place of an export, which `certificate.py` checks.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from .spending import Spending
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-START = "0" * 64  # what the first entry names as its predecessor
+START = "0" * 64  # the hash before the first entry
 PROBLEMS_SHOWN = 100
 PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, zip, bzip2, xz, zstd
 
 
 @dataclass(frozen=True)
 class Note:
-    """A checkpoint that is held against the log, and what to say when it does not fit."""
+    """A checkpoint to compare with the log, and what to call it in a problem."""
 
     what: str
     text: str
@@ -53,11 +54,11 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """Return "ok", or "failed" when there is any problem."""
+        """Return "ok", or "failed" if there is any problem."""
         return "failed" if self.problems_in_all else "ok"
 
     def add(self, problem: str) -> None:
-        """Note a problem. The first hundred are kept in words."""
+        """Add a problem. Only the first hundred are kept in words."""
         self.problems_in_all += 1
         if len(self.problems) < PROBLEMS_SHOWN:
             self.problems.append(problem)
@@ -84,9 +85,9 @@ def verify(
     older: Sequence[str] = (),
     progress: Callable[[int], None] = lambda _bytes: None,
 ) -> Report:
-    """Check an exported log and return what was found; nothing is raised for what is wrong with it.
+    """Check an exported log and return what was found. Problems are reported and not raised.
 
-    `lines` are those of the export, `covering` the checkpoint that came with it, `older` checkpoints kept from before.
+    `lines` are those of the export, `covering` is the checkpoint that came with it, `older` are earlier checkpoints.
     """
     report = Report()
     try:
@@ -107,7 +108,7 @@ def verify(
             report.add(f"entry {position}: it is not an entry in canonical JSON{_instead(position, line)}")
         else:
             if entry.get("index") != position + offset:
-                report.add(f"entry {position}: it says it is entry {entry.get('index')}")
+                report.add(f"entry {position}: its index is that of entry {entry.get('index')}")
                 offset = entry["index"] - position if type(entry.get("index")) is int else offset
             if entry.get("previous") != previous:
                 report.add(f"entry {position}: it does not follow the entry before it")
@@ -132,7 +133,7 @@ def verify(
 
 
 def _notes(report: Report, covering: str, older: Sequence[str]) -> Iterator[Note]:
-    """Yield the checkpoints that can be read; the first is the one that covers the export."""
+    """Yield the checkpoints that can be read. The first covers the export."""
     for number, text in enumerate((covering, *older)):
         what = "the checkpoint" if number == 0 else "the older checkpoint" + (f" {number}" if len(older) > 1 else "")
         try:
@@ -142,7 +143,7 @@ def _notes(report: Report, covering: str, older: Sequence[str]) -> Iterator[Note
 
 
 def _against(note: Note, entries: int, root: bytes | None, keys: Keys) -> Iterator[str]:
-    """Yield what does not fit between a checkpoint and the log."""
+    """Yield how a checkpoint and the log differ."""
     said = note.said
     covers = note.what == "the checkpoint"
     try:
@@ -152,7 +153,7 @@ def _against(note: Note, entries: int, root: bytes | None, keys: Keys) -> Iterat
     if said.size > entries:
         yield (
             f"it was signed for {said.size} entries and the export has {entries}: entries are missing, at the end "
-            "where nothing above says otherwise" + ("" if covers else "; or a backup was restored")
+            "unless a problem above shows where" + ("" if covers else "; or a backup was restored")
         )
     elif root != said.root:
         yield f"the first {said.size} entries are not those that were signed: the log was rewritten" + (
@@ -173,7 +174,7 @@ def _entry(text: bytes) -> dict[str, Any] | None:
 
 
 def _instead(position: int, line: bytes) -> str:
-    """Return what a file may be in place of an export, when its first line is no entry."""
+    """Return a guess what a file is instead of an export, if its first line is not an entry."""
     if position:
         return ""
     return " (the file is packed: unpack it first)" if line.startswith(PACKED) else " (is this file an export at all?)"
@@ -185,14 +186,14 @@ def _checked(report: Report, notes: Sequence[Note], keys: Keys, spending: Spendi
     studies = _several(len(conduct.studies), "study", "studies")
     kept = [str(note.said.size) for note in notes if note.what != "the checkpoint"]
     return [
-        f"{_several(report.entries, 'entry', 'entries')}: whether each, hashed anew, stands in its place",
+        f"{_several(report.entries, 'entry', 'entries')}: whether each has the right hash and place",
         f"whether their root, {report.root.hex()}, is the one that was signed",
         f"older checkpoints, of {' and '.join(kept)} entries: whether the log only grew"
         if kept
         else "no older checkpoint was given: a log that was rewritten as a whole, and signed again, would pass",
         _several(keys.count, "signing key", "signing keys: whether each was signed for by the one before"),
-        f"{charges} in {held}: whether the sums, counted anew, are within the limits",
-        f"{studies}: whether who asked, read, edited and approved had the role, in the right state and time",
+        f"{charges} in {held}: whether the sums, added up again, are within the limits",
+        f"{studies}: whether each act was allowed to the role and person, in the state and at the time",
     ]
 
 

@@ -1,7 +1,7 @@
 """Which key signs which size of the log: each key after the first is named by the log and signed for by the one before.
 
-A handover is two entries. The first names the old key and the new one. The second holds a checkpoint of all entries up
-to and with the first, signed by the old key. From the entry after them on, the new key alone signs.
+A handover is two entries. The first names the old key and the new one. The second contains a checkpoint of all entries
+up to and with the first, signed by the old key. From the entry after them on, the new key alone signs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ NAMES_KEY, SIGNS_KEY = "audit.key.name", "audit.key.sign"  # the actions of the 
 
 
 class Keys:
-    """The chain of keys: the one the DPO holds, then those that the log names, each signed for by the one before."""
+    """The chain of keys: the one that the DPO has, then those that the log names, each signed for by the one before."""
 
     def __init__(self, first: Verifier) -> None:
-        self._in_force: list[tuple[int, Verifier]] = [(0, first)]  # from which size on
+        self._in_force: list[tuple[int, Verifier]] = [(0, first)]  # (the size from which on it signs, key)
         self._named: tuple[int, str] | None = None
 
     def at(self, size: int) -> Verifier:
@@ -30,11 +30,11 @@ class Keys:
 
     @property
     def count(self) -> int:
-        """Return how many keys there were."""
+        """Return how many keys the chain has."""
         return len(self._in_force)
 
     def read(self, position: int, entry: Mapping[str, Any], root_before: bytes) -> Iterator[str]:
-        """Take in an entry and yield what is wrong: a key is named, and signed for by the next entry."""
+        """Read an entry and yield what is wrong with it: the entry after one that names a key has to sign for it."""
         action, facts = entry.get("action"), entry.get("facts")
         named, self._named = self._named, None
         if action == NAMES_KEY and isinstance(facts, dict):
@@ -44,7 +44,7 @@ class Keys:
         elif action == SIGNS_KEY and isinstance(facts, dict):
             yield from self._sign(position, named, str(facts.get("checkpoint")), root_before)
         elif named is not None:
-            yield "it should hold the checkpoint by which the key before signs for the new one"
+            yield "it should contain the checkpoint by which the old key signs for the new one"
 
     def _sign(self, position: int, named: tuple[int, str] | None, note: str, root_before: bytes) -> Iterator[str]:
         present = self.at(position)

@@ -1,10 +1,10 @@
 """The audit log's Merkle tree, by the definitions of RFC 6962 section 2.1 (the same as RFC 9162 section 2.1).
 
 Roots and proofs are made from the hashes of complete subtrees: `node(level, index)` is the root over the entries from
-index * 2^level up to (index + 1) * 2^level. Such a hash never changes once it is complete, so it can be stored when
-the last of its entries is added, and whatever is asked of a log of n entries takes O(log n) of them.
+index * 2^level up to (index + 1) * 2^level. Such a hash never changes, so it is stored when the last of its entries is
+added, and a root or proof of n entries needs O(log n) of them.
 
-This module needs the standard library and nothing else: the independent check (`export.py`) stands on it.
+This module needs only the standard library, because the independent check (`export.py`) uses it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def inner_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Frontier:
-    """A tree that grows leaf by leaf and keeps only the roots of its complete subtrees, the largest first."""
+    """A tree that grows leaf by leaf and keeps only the roots of its complete subtrees, largest first."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -43,7 +43,7 @@ class Frontier:
         """Add a leaf's hash and return the (level, index, hash) of each inner node that it completes."""
         completed = []
         found, level, index = leaf, 0, self.size
-        while index & 1:  # the last peak is of this level
+        while index & 1:  # the last peak has this level
             found, level, index = inner_hash(self._peaks.pop(), found), level + 1, index >> 1
             completed.append((level, index, found))
         self._peaks.append(found)
@@ -61,9 +61,9 @@ class Frontier:
 
 
 def completed_nodes(position: int, leaf: bytes, node: Node) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the (level, index, hash) of each inner node that the leaf at a position completes, from below.
+    """Yield the (level, index, hash) of each inner node that the leaf at a position completes, lowest first.
 
-    `node` is asked for their left children. On average it is one node per leaf.
+    `node` returns their left children. On average a leaf completes one node.
     """
     level, index, found = 0, position, leaf
     while index & 1:
@@ -78,7 +78,7 @@ def root(size: int, node: Node) -> bytes:
 
 
 def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
-    """Return PATH(m, D[n]): what shows that entry `index` is in the tree of `size` entries. index < size."""
+    """Return PATH(m, D[n]): the proof that entry `index` is in the tree of `size` entries. index < size."""
     assert 0 <= index < size
     path: list[bytes] = []
     first, last = 0, size
@@ -94,7 +94,7 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
 
 
 def consistency_proof(before: int, size: int, node: Node) -> list[bytes]:
-    """Return PROOF(m, D[n]): what shows that the tree of `before` entries is a prefix. 0 < before <= size."""
+    """Return PROOF(m, D[n]): the proof that the tree of `before` entries is a prefix. 0 < before <= size."""
     assert 0 < before <= size
     path: list[bytes] = []
     first, last = 0, size
@@ -106,13 +106,13 @@ def consistency_proof(before: int, size: int, node: Node) -> list[bytes]:
         else:
             path.append(_over(first, middle, node))
             first = middle
-    if first > 0:  # else it is the earlier tree's very root, which the verifier has
+    if first > 0:  # else it is the root of the earlier tree, which the verifier has
         path.append(_over(first, last, node))
     return path[::-1]
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], expected: bytes) -> bool:
-    """Say whether a path leads from a leaf's hash to a root: the algorithm of RFC 9162 section 2.1.3.2."""
+    """Return whether a path leads from a leaf's hash to a root, by the algorithm of RFC 9162 section 2.1.3.2."""
     if not 0 <= index < size:
         return False
     here, last, found = index, size - 1, leaf
@@ -130,7 +130,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
 
 
 def verify_consistency(before: int, size: int, path: Sequence[bytes], root_before: bytes, root_after: bytes) -> bool:
-    """Say whether a path shows that one tree is a prefix of another: RFC 9162 section 2.1.4.2."""
+    """Return whether a path proves that one tree is a prefix of another, by RFC 9162 section 2.1.4.2."""
     if not 0 < before <= size:
         return False
     if before == size:
@@ -156,7 +156,7 @@ def verify_consistency(before: int, size: int, path: Sequence[bytes], root_befor
 
 
 def _over(first: int, last: int, node: Node) -> bytes:
-    """Return the root over the entries from `first` up to `last`; each range that is asked for starts a subtree."""
+    """Return the root over the entries from `first` up to `last`. `first` is where a subtree starts."""
     count = last - first
     if not count & (count - 1):
         level = count.bit_length() - 1

@@ -1,8 +1,8 @@
-"""What every account spent, counted anew from the audit log alone: part of the independent check (`export.py`).
+"""What every account spent, added up from the audit log alone: part of the independent check (`export.py`).
 
 It shares no code with the ledger: the sums, the two filters and the conversion between them are written here a second
-time, from docs/ledger.md. So a mistake in the ledger, a limit raised behind its back or a charge that the log does not
-show has to be found here.
+time, from docs/ledger.md. This finds mistakes in the ledger, limits that were raised in the database, and charges that
+the log does not have.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 NANO, ATTO = 10**9, 10**18
 OPEN, SPENT, GIVEN_BACK = "open", "spent", "given back"
 ATTEMPTS_MAX = 3  # on one charge
-SLACK = 1e-9  # relative: far more than what floats are off by, far less than any charge
+SLACK = 1e-9  # relative: far more than the error of floats, far less than any charge
 
 Loss = tuple[int | None, int, int]  # epsilon in billionths (None: no finite one), rho in billionths, delta in 10^-18
 
 
 @dataclass
 class Account:
-    """The limits and sums of one account, as the log has them."""
+    """The limits and sums of one account, by the log."""
 
     kind: str
     owner: str
@@ -39,14 +39,14 @@ class Account:
     reserved: int = 0  # charges that are open
 
     def holds(self) -> bool:
-        """Say whether the sums are within the limits: delta, and one of the two filters."""
+        """Return whether the sums are within the limits: that of delta, and one of the two filters."""
         basic = self.unbounded == 0 and self.epsilon <= self.epsilon_limit
         return self.delta <= self.delta_limit // 2 and (
             basic or self.rho <= rho_limit(self.epsilon_limit, self.delta_limit - self.delta_limit // 2)
         )
 
     def add(self, loss: Loss, times: int) -> None:
-        """Take a loss, or give it back with times = -1."""
+        """Add a loss, or subtract it with times = -1."""
         epsilon, rho, delta = loss
         if epsilon is None:
             self.unbounded += times
@@ -56,7 +56,7 @@ class Account:
         self.delta += times * delta
 
     def to_json(self) -> dict[str, Any]:
-        """Return the account for people; what is reserved is part of the sums."""
+        """Return the account as JSON values. The sums include what is reserved."""
         return {
             "kind": self.kind,
             "owner": self.owner,
@@ -73,7 +73,7 @@ class Account:
 
 @dataclass
 class Charge:
-    """A charge and what became of it."""
+    """A charge and its state."""
 
     accounts: tuple[Account, ...]
     loss: Loss
@@ -85,17 +85,17 @@ class Charge:
 
 @dataclass
 class Spending:
-    """The accounts, as far as the log was read."""
+    """The accounts and charges, as far as the log was read."""
 
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
     _charges: dict[str, Charge] = field(default_factory=dict)
     _standing: dict[bytes, str] = field(default_factory=dict)  # question -> charge
     _released: set[str] = field(default_factory=set)
-    _raises: dict[str, tuple[int, int]] = field(default_factory=dict)  # study -> what waits for the DPO
+    _raises: dict[str, tuple[int, int]] = field(default_factory=dict)  # study -> the limits that wait for the DPO
     charged: int = 0
 
     def read(self, entry: Mapping[str, Any]) -> Iterator[str]:
-        """Take in an entry and yield what is wrong with it."""
+        """Read an entry and yield what is wrong with it."""
         action = entry.get("action")
         act = ACTS.get(action) if isinstance(action, str) else None
         if act is None:
@@ -112,7 +112,7 @@ class Spending:
         epsilon, delta = _limits(facts["cap"])
         known = self.accounts.get(("dataset", owner))
         if known is not None and (epsilon > known.epsilon_limit or delta > known.delta_limit):
-            yield f"it raises the cap of the dataset {owner}, which no import may"
+            yield f"it raises the cap of the dataset {owner}, which no import may do"
         yield from self._set_limits("dataset", owner, epsilon, delta)
 
     def _open(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
@@ -148,11 +148,11 @@ class Spending:
         owners = [("dataset", facts["dataset"]), *([("study", entry["study"])] if entry["study"] is not None else [])]
         accounts = tuple(self.accounts[owner] for owner in owners if owner in self.accounts)
         if len(accounts) != len(owners):
-            yield f"it charges {' and '.join(map(' '.join, owners))}, of which the log opened {len(accounts)}"
+            yield f"it charges {' and '.join(map(' '.join, owners))}, but the log opened {len(accounts)} of these"
         if identifier in self._charges:
-            yield f"the charge {identifier} is there twice"
+            yield f"the charge {identifier} appears twice"
         if question in self._standing:
-            yield f"it charges a question again that the charge {self._standing[question]} stands for"
+            yield f"it charges a question again that the charge {self._standing[question]} paid for"
         loss = _loss(facts["loss"])
         self._charges[identifier] = Charge(accounts, loss, question)
         self._standing[question] = identifier
@@ -171,7 +171,7 @@ class Spending:
     def _resume(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from self._spend(entry, facts)
         charge = self._charges.get(entry["subject"].removeprefix("charge:"))
-        # Entries of earlier versions do not number the attempts, which had no bound.
+        # Entries of earlier versions do not number the attempts, which were not limited.
         if charge is not None and "attempt" in facts:
             charge.attempts += 1
             if facts["attempt"] != charge.attempts or charge.attempts > ATTEMPTS_MAX:
@@ -191,7 +191,7 @@ class Spending:
             account.reserved -= 1
 
     def _release(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        # Entries of earlier versions do not name the charge; it is the one that stands for the question.
+        # Entries of earlier versions do not name the charge. It is the standing one of the question.
         identifier = facts.get("charge") or self._standing.get(_question(entry, facts), "")
         yield from self._settle(identifier, facts)
         charge = self._charges.get(identifier)
@@ -212,7 +212,7 @@ class Spending:
             yield f"it spends the charge {identifier or '(of its question)'}, which is {_state(charge)}"
             return
         stated = facts["loss"]
-        # An older `recover` names the epsilon alone.
+        # The `recover` entries of earlier versions have only the epsilon.
         if "rho_nano" in stated and _loss(stated) != charge.loss:
             yield f"its loss is not that of the charge {identifier}"
         if charge.state == OPEN:
@@ -252,12 +252,12 @@ def _loss(facts: Mapping[str, Any]) -> Loss:
 
 
 def _whole(value: object) -> bool:
-    # The ledger's columns have 64 bits: a greater number was never in it, and floats cannot hold every one.
+    # The ledger's columns have 64 bits, so it never held a greater number; and floats cannot represent all of them.
     return type(value) is int and 0 <= value < 2**63
 
 
 def _question(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> bytes:
-    """Return what stands for a question, in little memory: a million of them are kept."""
+    """Return a short key for a question, because a million of them are kept."""
     parts = "\n".join(map(str, (entry["study"], facts["dataset"], facts["edition"], facts["fingerprint"])))
     return hashlib.sha256(parts.encode()).digest()[:16]
 
@@ -268,11 +268,11 @@ def _state(charge: Charge | None) -> str:
 
 @cache
 def rho_limit(epsilon_nano: int, delta_atto: int) -> float:
-    """Return the largest rho, in billionths, that is (epsilon, delta)-DP; a little above, for floats.
+    """Return the largest rho, in billionths, that is (epsilon, delta)-DP, plus a little for the error of floats.
 
     By Canonne, Kamath and Steinke 2020, proposition 12: rho-zCDP is (epsilon, delta)-DP for every delta and a > 1 with
-    epsilon = a * rho + ln(1 / (a * delta)) / (a - 1) + ln(1 - 1 / a). Solved for rho, each a admits one; the best of
-    them is searched over ln(a - 1), in which the bound has one peak, on a grid that is made finer three times.
+    epsilon = a * rho + ln(1 / (a * delta)) / (a - 1) + ln(1 - 1 / a). Solved for rho, each a gives a bound. The
+    best one is searched over ln(a - 1), where the bound has one maximum, on a grid that is refined three times.
     """
     if delta_atto == 0:
         return 0

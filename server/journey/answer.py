@@ -111,7 +111,7 @@ def estimate(services: Services, actor: Actor, study: str, request: Request) -> 
 def rehearse(services: Services, actor: Actor, study: str, request: Request) -> Json:
     """Answer a query in the shape of a release on data made up from the catalog (steps 2, 3, 6 and 7). Free.
 
-    No data are touched and nothing is stored: the noise is drawn anew each time. Raises the errors of `queries` and
+    No data are touched and nothing is stored: each rehearsal draws new noise. Raises the errors of `queries` and
     `budgets` that come before a charge, Busy and StoreUnavailable.
     """
     with refusals.recorded(services.database, actor, study, "rehearsal"):
@@ -222,7 +222,7 @@ class QueryPurchase(paid.Purchase):
         }
 
     def confirm(self, transaction: sa.Connection) -> Question:
-        """Permit the query once more, because the study may have been suspended or changed meanwhile.
+        """Permit the query again, because the study may have been suspended or changed meanwhile.
 
         Returns the question to which the client's key ties it. Raises NotFound, Forbidden, NotApproved, KeyConflict.
         """

@@ -1,6 +1,6 @@
 """Steps 4 to 9 of the journey (`answer.py`): how a question is paid for, answered, stored and sent.
 
-Queries and contribution profiles go the same way; a `Purchase` holds what differs. `release` is the way itself:
+Queries and contribution profiles take the same steps, and a `Purchase` has what differs. `release` walks them:
 
 4. replay    a question that has its release gets it again, free
 5. reserve   one transaction charges the accounts, or refuses; given back if the store then does not open
@@ -166,7 +166,7 @@ def _record(transaction: sa.Connection, wanted: Purchase, error: OverBudget | At
 def open_store(wanted: Purchase, charge: Charge) -> None:
     """Open the store for the scan, or give the charge back. Raises StoreUnavailable.
 
-    No event was read yet, and whether a file opens is the same for every question: the refund tells nothing of anyone.
+    No event was read yet, and whether a file opens is the same for every question, so the refund reveals nothing.
     """
     try:
         wanted.store.engine.open()

@@ -208,7 +208,7 @@ def test_entries_of_earlier_versions_do_not_bind_the_numbers(log: Log) -> None:
     assert "which the log does not bind" in certificate.words(found)
     wrong = told(document) | {"binds": certificate.BOUND}
     assert check(log.resigned(wrong), log.key).problems == [
-        "the certificate: it does not say rightly what the log binds"
+        "the certificate: its statement of what the log binds is wrong"
     ]
 
 
@@ -216,7 +216,7 @@ def test_a_release_without_its_entry_has_none(log: Log) -> None:
     """When the log lost the entry of a release there is no certificate, and the reason is told."""
     release = log.release("lost")
     log.world.edit("UPDATE audit_entries SET action = 'query.replay' WHERE action = 'query.release'")
-    with pytest.raises(Unavailable, match="no entry of the release"):
+    with pytest.raises(Unavailable, match="no entry for the release"):
         log.certificate(release)
 
 
@@ -256,7 +256,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Json], object], str]] = {
     "the edition": (lambda c: c["release"].update(edition=2), "its edition is not that"),
     "a later date": (
         lambda c: c["release"].update(charged_at="2999-01-01T00:00:00.000Z"),
-        "its date is none, or after",
+        "its date is not a time, or is after",
     ),
     "an earlier date": (
         lambda c: c["release"].update(charged_at="2001-01-01T00:00:00.000Z"),
@@ -271,7 +271,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Json], object], str]] = {
         lambda c: (c.update(version=1), c["release"].update(released_at=c["release"].pop("charged_at"))),
         "its date is not that of the log's entry",
     ),
-    "no date": (lambda c: c["release"].update(charged_at="2001"), "its date is none, or after"),
+    "no date": (lambda c: c["release"].update(charged_at="2001"), "its date is not a time, or is after"),
     "the entry's loss": (lambda c: c["entry"]["facts"]["loss"].update(epsilon_nano=1), "it is not in this log"),
     "the entry's hash": (
         lambda c: c["entry"]["facts"].update(answer_sha256=flip(c["entry"]["facts"]["answer_sha256"])),
@@ -296,12 +296,12 @@ TAMPERINGS: dict[str, tuple[Callable[[Json], object], str]] = {
     ),
     "no checkpoint": (lambda c: c.update(checkpoint=""), "the checkpoint: this is not a signed note"),
     "the log's name": (lambda c: c.update(log="another"), "the key is that of the log"),
-    "the key": (lambda c: c.update(key=c["handovers"][0]["entry"]["facts"]["before"]), "not one by the key"),
-    "the key's spelling": (lambda c: c.update(key=f"{c['key']}\n"), "its key is not written as keys are"),
+    "the key": (lambda c: c.update(key=c["handovers"][0]["entry"]["facts"]["before"]), "not a valid one by the key"),
+    "the key's spelling": (lambda c: c.update(key=f"{c['key']}\n"), "its key does not have the right form"),
     "no key": (lambda c: c.update(key="none"), "this is not a verifier key"),
     "a handover less": (lambda c: c["handovers"].pop(0), "never handed over to it"),
-    "the last handover gone": (lambda c: c["handovers"].pop(), "is to another key than the one that signs"),
-    "handovers swapped": (lambda c: c["handovers"].reverse(), "is to another key than the one that signs"),
+    "the last handover gone": (lambda c: c["handovers"].pop(), "names another key than the one that signs"),
+    "handovers swapped": (lambda c: c["handovers"].reverse(), "names another key than the one that signs"),
     "a handover's key": (
         lambda c: c["handovers"][0]["entry"]["facts"].update(key=c["key"]),
         "is not the last of the log",
@@ -330,7 +330,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Json], object], str]] = {
     "the type": (lambda c: c.update(type="a letter"), "it is not a rowless release certificate"),
     "a member more": (lambda c: c.update(more=1), "it does not have the members"),
     "a member less": (lambda c: c.pop("binds"), "it does not have the members"),
-    "what it binds": (lambda c: c.update(binds="everything"), "it does not say rightly what the log binds"),
+    "what it binds": (lambda c: c.update(binds="everything"), "its statement of what the log binds is wrong"),
     "no answer": (lambda c: c["release"].update(answer=None), "not of the form"),
     "no facts": (lambda c: c["entry"].update(facts=[]), "not of the form"),
     "an index that is no number": (lambda c: c["entry"].update(index="1"), "it is not in this log"),
@@ -436,7 +436,7 @@ def test_the_key_before_signs_up_to_the_handover(log: Log) -> None:
         proof = inclusion_proof(transaction, changed["entry"]["index"], size(changed))
     changed["proof"] = [one.hex() for one in proof]
     assert check(log.resigned(changed), first).problems == [
-        "the handover 1: a checkpoint after it is of a size that the key before signs"
+        "the handover 1: a later checkpoint has a size that the old key signs"
     ]
 
 
@@ -468,7 +468,7 @@ def test_a_forged_chain_does_not_lead_on(log: Log, tmp_path: Path) -> None:
     by_old = told(document)["checkpoint"]
     mine["handovers"] = [{"entry": named, "proof": mine["proof"], "checkpoint": by_old, "consistency": []}]
     problems = check(signed(forged, mine), key).problems
-    assert any("is not the last of the log that the key before signed" in problem for problem in problems)
+    assert any("is not the last of the log that the old key signed" in problem for problem in problems)
 
 
 def test_a_checkpoint_is_no_signature_of_a_certificate(log: Log) -> None:
@@ -478,7 +478,7 @@ def test_a_checkpoint_is_no_signature_of_a_certificate(log: Log) -> None:
     for note in (found["certificate"]["checkpoint"], "", "\n", found["note"][:-1], found["note"] + "\n"):
         assert check(dumped(found | {"note": note}) + b"\n", log.key).problems
     assert check(log.resigned(found["certificate"] | {"checkpoint": found["note"]}), log.key).problems == [
-        "the checkpoint: this is not a checkpoint: its size or its root is not of the form they have"
+        "the checkpoint: this is not a checkpoint: its size or its root does not have the right form"
     ]
 
 
@@ -561,7 +561,7 @@ def test_the_last_letter_of_the_signature_counts(fixed: tuple[str, bytes]) -> No
     assert base64.b64decode(note[-5:-3] + same + "=") == base64.b64decode(note[-5:-1])
     other = document.replace(note[-9:-1].encode(), f"{note[-9:-3]}{same}=".encode())
     assert other != document
-    assert check(other, first).problems[0].startswith("the signature: it is not one by the key")
+    assert check(other, first).problems[0].startswith("the signature: it is not a valid one by the key")
 
 
 def test_words_cannot_be_made_up(log: Log) -> None:

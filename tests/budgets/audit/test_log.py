@@ -508,7 +508,7 @@ def test_an_edited_entry_with_its_hash_is_reported(chained: World, position: int
     """A body that was changed together with its hash is not what the next entry follows."""
     changed, rehashed = edited(chained, position, '"summary":"a ', '"summary":"A ')
     chained.edit(f"UPDATE audit_entries SET body = '{changed}', leaf_hash = '{rehashed}' WHERE position = {position}")
-    assert log_problems(chained.database) == [f"entry {position + 1}: does not follow the entry before it"]
+    assert log_problems(chained.database) == [f"entry {position + 1}: it does not follow the entry before it"]
 
 
 @pytest.mark.parametrize("position", [0, 5, 9])
@@ -527,8 +527,8 @@ def test_a_deleted_entry_is_reported(chained: World, position: int, close: bool)
         for later in range(position + 1, 10):
             chained.edit(f"UPDATE audit_entries SET position = {later - 1} WHERE position = {later}")
     found = log_problems(chained.database)
-    assert f"entry {position}: does not follow the entry before it" in found
-    assert f"entry {position}: its body says it is entry {position + 1}" in found
+    assert f"entry {position}: it does not follow the entry before it" in found
+    assert f"entry {position}: its body has the index {position + 1}" in found
 
 
 @pytest.mark.parametrize(("position", "noticed"), [(0, 0), (3, 3), (5, 6), (10, 10)])
@@ -540,7 +540,7 @@ def test_an_inserted_entry_is_reported(chained: World, position: int, noticed: i
     chained.edit(
         f"INSERT INTO audit_entries VALUES ({position}, '{rehashed}', '{changed}', 'now', 'system', 'test.act', NULL)"
     )
-    assert f"entry {noticed}: does not follow the entry before it" in log_problems(chained.database)
+    assert f"entry {noticed}: it does not follow the entry before it" in log_problems(chained.database)
 
 
 @pytest.mark.parametrize(("one", "two"), [(0, 1), (4, 5), (2, 8), (8, 9)])
@@ -553,8 +553,8 @@ def test_swapped_entries_are_reported(chained: World, one: int, two: int) -> Non
     )
     found = log_problems(chained.database)
     for place, said in ((one, two), (two, one)):
-        assert f"entry {place}: its body says it is entry {said}" in found
-        assert f"entry {place}: does not follow the entry before it" in found
+        assert f"entry {place}: its body has the index {said}" in found
+        assert f"entry {place}: it does not follow the entry before it" in found
 
 
 def test_an_empty_log_is_reported(chained: World) -> None:

@@ -167,8 +167,8 @@ def test_a_role_that_was_changed_behind_the_server_is_found(home: Home, monkeypa
         monkeypatch.setattr(approval, "require_second", lambda *_: None)
         place.client("admin").good("POST", "/studies/flu/approve", {"reason": "mine"})
     said = found(entries(home))
-    assert said.count("its actor acts as dpo, and has the role admin") == 2
-    assert said[-1] == "who opened or edited the study flu approved it"
+    assert said.count("its actor acts as dpo, but has the role admin") == 2
+    assert said[-1] == "a person who opened or edited the study flu approved it"
 
 
 # Logs written by hand
@@ -212,27 +212,36 @@ def without(action: str, number: int = 0) -> Callable[[Entries], None]:
 
 WHOLE = 10**9
 OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
-    "the opener approves": (by_the_same("study.approve", "study.open"), "who opened or edited the study flu approved"),
+    "the opener approves": (
+        by_the_same("study.approve", "study.open"),
+        "a person who opened or edited the study flu approved",
+    ),
     "the proposer approves": (
         by_the_same("study.budget.approve", "study.budget.ask"),
-        "who proposed the larger budget",
+        "the person who proposed the larger budget",
     ),
-    "an admin approves": (change("study.approve", role="admin"), "it is for the role dpo, and was done as admin"),
-    "an admin acts as a DPO": (change("study.open", role="dpo"), "its actor acts as dpo, and has the role admin"),
+    "an admin approves": (
+        change("study.approve", role="admin"),
+        "only the role dpo may do this, and its actor acts as admin",
+    ),
+    "an admin acts as a DPO": (change("study.open", role="dpo"), "its actor acts as dpo, but has the role admin"),
     "an unknown role": (
         change("study.approve", role="root", actor="e" * 64),
-        "is nobody that an entry added, in the role root",
+        "no entry added its actor, who acts as root",
     ),
-    "an unknown actor": (change("query.reserve", actor="ada"), "is nobody that an entry added"),
-    "a user twice": (once_more("user.add"), ", who is there"),
+    "an unknown actor": (change("query.reserve", actor="ada"), "no entry added its actor"),
+    "a user twice": (once_more("user.add"), ", who was added before"),
     "a role that is none": (change("user.add", facts={"role": "root"}), "in the role root"),
     "the system approves": (
         change("study.approve", actor="system", role="system"),
-        "for the role dpo, and was done as system",
+        "only the role dpo may do this, and its actor acts as system",
     ),
-    "a DPO asks": (change("query.reserve", role="dpo"), "it is for the role researcher, and was done as dpo"),
-    "dated back": (change("query.replay", time="2020-01-01T00:00:00.000Z"), "before that of an entry before it"),
-    "no time": (change("query.replay", time="yesterday"), "which is none"),
+    "a DPO asks": (
+        change("query.reserve", role="dpo"),
+        "only the role researcher may do this, and its actor acts as dpo",
+    ),
+    "dated back": (change("query.replay", time="2020-01-01T00:00:00.000Z"), "earlier than that of an entry before it"),
+    "no time": (change("query.replay", time="yesterday"), "is not a time"),
     "a budget set too large": (
         once_more("study.budget.set", epsilon_nano=9 * WHOLE),
         "it raises the budget of the study flu, which is approved, without a DPO",
@@ -243,7 +252,7 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     ),
     "other terms are approved": (
         change("study.approve", facts={"terms": {"title": "Harmless"}}),
-        "it approves other terms than were last written",
+        "it approves other terms than those last written",
     ),
     "another budget is approved": (
         change("study.approve", facts={"budget": {"epsilon_nano": 1, "delta_atto": 0}}),
@@ -253,7 +262,7 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "resumed from nothing": (without("study.suspend"), "the study flu was approved, not suspended"),
     "never approved": (without("study.approve", 1), "it asks under the study flu, which is draft"),
     "a study that was never opened": (without("study.open"), "it asks under the study flu, which the log did not open"),
-    "opened twice": (once_more("study.open"), "it opens the study flu, which is there"),
+    "opened twice": (once_more("study.open"), "it opens the study flu, which exists already"),
     "a closed study edited": (
         lambda log: log.append({**log[position(log, "study.edit")], "study": "closed", "time": log[-1]["time"]}),
         "it changes the study closed, which is closed",
@@ -267,7 +276,7 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     ),
     "another dataset": (
         change("query.reserve", facts={"dataset": "other"}),
-        "it asks about other, and the study is on",
+        "it asks about other, but the study is on",
     ),
     "an edition to come": (
         change("query.reserve", facts={"edition": 2}),
@@ -275,9 +284,12 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     ),
     "an edition left out": (once_more("dataset.import", edition=3), "it imports edition 3 of rand-hie after edition 1"),
     "a reader who is no member": (by_ben("release.read"), "it was read by somebody who is no member of the study flu"),
-    "a reader of another role": (change("release.read", role="none", actor="anonymous"), "and was done as none"),
+    "a reader of another role": (
+        change("release.read", role="none", actor="anonymous"),
+        "may do this, and its actor acts as none",
+    ),
     "read of no study": (change("release.read", study="gone"), "a release of the study gone, which the log did not"),
-    "no facts": (change("study.open", facts={"terms": None}), "it is not of the form"),
+    "no facts": (change("study.open", facts={"terms": None}), "it does not have the form"),
 }
 
 
@@ -320,11 +332,11 @@ def test_a_new_commitment_gives_no_new_role(lived: Home) -> None:
     """A commitment that is in the log for an admin, or that no entry put there, asks nothing."""
     log = entries(lived)
     renewed(log, position(log, "study.suspend"), role="admin")
-    assert "its actor acts as researcher, and has the role admin" in found(log)
+    assert "its actor acts as researcher, but has the role admin" in found(log)
     log = entries(lived)
     renewed(log, position(log, "study.suspend"))
     del log[position(log, "identity.renew")]
-    assert "its actor is nobody that an entry added, in the role researcher" in found(log)
+    assert "no entry added its actor, who acts as researcher" in found(log)
 
 
 def test_a_clock_that_was_set_back_is_no_offence(lived: Home) -> None:
@@ -356,6 +368,6 @@ def test_the_command_says_it(lived: Home, tmp_path: Path) -> None:
     said = run(home, "audit", "verify", str(export), "--key", key)
     assert (said["exit"], said["verdict"]) == (1, "failed")
     place = position(log, "study.budget.approve")
-    assert f"entry {place}: who proposed the larger budget of the study flu approved it" in said["problems"]
+    assert f"entry {place}: the person who proposed the larger budget of the study flu approved it" in said["problems"]
     assert all(problem.startswith(f"entry {place}: ") for problem in said["problems"])
-    assert any("2 studies: whether who asked" in line for line in said["checked"])
+    assert any("2 studies: whether each act" in line for line in said["checked"])

@@ -114,7 +114,12 @@ def test_the_words_say_what_was_checked(log: Log) -> None:
     """Without --json the command says what it checked, each account's sums, and the verdict."""
     ended = CliRunner().invoke(main, ["audit", "verify", str(log.export), "--key", log.key])
     assert ended.exit_code == 0
-    for text in ("hashed anew", "no older checkpoint", "study flu: used epsilon 5.75", "Verdict: ok"):
+    for text in (
+        "whether each has the right hash",
+        "no older checkpoint",
+        "study flu: used epsilon 5.75",
+        "Verdict: ok",
+    ):
         assert text in ended.stdout
 
 
@@ -408,7 +413,7 @@ UNSOUND = {
             "facts": {"edition": 2, "cap": {"epsilon_nano": 10**15, "delta_atto": 0}},
         }
     ),
-    "of which the log opened 1": without("study.open"),
+    "but the log opened 1 of these": without("study.open"),
     "its facts are not those of": change("query.reserve", loss={"epsilon_nano": -5, "rho_nano": 0, "delta_atto": 0}),
     "is a second release for the charge": lambda entries: entries.insert(
         position(entries, "query.release") + 1, {**entries[position(entries, "query.release")], "subject": "another"}
@@ -528,7 +533,7 @@ def test_the_words_are_those_of_the_number(log: Log) -> None:
     """One key is one signing key, and a key that is none leaves nothing that was checked."""
     ended = CliRunner().invoke(main, ["audit", "verify", str(log.export), "--key", log.key])
     assert "\n  1 signing key\n" in ended.stdout
-    assert "\n  1 study: whether who asked" in ended.stdout
+    assert "\n  1 study: whether each act" in ended.stdout
     ended = CliRunner().invoke(main, ["audit", "verify", str(log.export), "--key", "nonsense"])
     assert ended.stdout.startswith("Problems:\n  the key: this is not a verifier key")
 

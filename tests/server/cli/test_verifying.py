@@ -237,7 +237,7 @@ def test_a_truncated_log_is_found(lived: Home) -> None:
     shown = forged(lived, bodies)
     assert problems(lived, shown) == []
     assert any(
-        "at the end where nothing above says otherwise" in problem for problem in problems(lived, shown, kept.note)
+        "at the end unless a problem above shows where" in problem for problem in problems(lived, shown, kept.note)
     )
 
 
@@ -314,7 +314,7 @@ SUMS: dict[str, tuple[Callable[[Bodies], Bodies], str]] = {
         lambda b: with_loss(b, "query.void", epsilon_nano=10**9),
         "its loss is not that of the charge",
     ),
-    "a reserve twice": (lambda b: again(b, "dataset.profile.reserve"), "is there twice"),
+    "a reserve twice": (lambda b: again(b, "dataset.profile.reserve"), "appears twice"),
     "a low limit": (lambda b: limited(b, 10**8), "it overspends"),
     "a negative loss": (lambda b: with_loss(b, "query.reserve", epsilon_nano=-1), "its facts are not those of"),
     "a loss of a float": (lambda b: with_loss(b, "query.reserve", rho_nano=0.5), "its facts are not those of"),

@@ -27,7 +27,7 @@ KEPT = (
 
 
 def upgrade() -> None:
-    """Make the table anew: there are few accounts, and SQLite cannot change a CHECK constraint."""
+    """Make a new table, because SQLite cannot change a CHECK constraint. There are few accounts."""
     connection = op.get_bind()
     old = sa.table("accounts", *map(sa.column, KEPT))
     rows = [dict(row) for row in connection.execute(sa.select(old)).mappings()]

@@ -1,4 +1,4 @@
-"""Indexes for what is asked of long ledgers: a study's last charge, and a page of its releases."""
+"""Indexes for long ledgers: a study's last charge, and a page of its releases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contribution profiles: what a dataset's account alone is charged for, and the releases it paid for."""
+"""Contribution profiles: charges on a dataset's account alone, and the releases that they paid for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit log's tree: the hashes of its complete subtrees, and indexes that have a page's entries in their order."""
+"""The audit log's tree: the hashes of its complete subtrees, and indexes that return a page of entries in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOUND_BY = ("at", "actor", "action", "study")
 
 
 def upgrade() -> None:
-    """Make the table and fill it for the entries that are there; make the indexes anew."""
+    """Make the table, fill it for the present entries, and replace the indexes."""
     op.create_table(
         "audit_nodes",
         sa.Column("level", sa.Integer(), nullable=False),

@@ -1,4 +1,4 @@
-"""Studies remember who had a hand in them, so that nobody approves what they proposed."""
+"""Studies store who wrote them, so that nobody approves what they proposed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENTRIES = sa.table("audit_entries", *map(sa.column, ("position", "actor", "actio
 
 
 def upgrade() -> None:
-    """Add the columns, and fill them from what the audit log says was done to each study."""
+    """Add the columns, and fill them from the entries of the audit log about each study."""
     op.add_column("studies", sa.Column("edited_by", sa.Text(), nullable=True))
     op.add_column("studies", sa.Column("approved_by", sa.String(length=64), nullable=True))
     op.add_column("studies", sa.Column("raise_by", sa.String(length=64), nullable=True))

@@ -1,4 +1,4 @@
-"""Names can be erased: identities say since when they are in use, and the log knows tokens by a mark."""
+"""Names can be erased: identities have the time since when they are in use, and the log names tokens by a mark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMING = ("user.add", "token.new", "study.member.add", "study.member.remove")  #
 
 
 def upgrade() -> None:
-    """Add the columns, and fill them from when users were added and what the audit log says of them since."""
+    """Add the columns and fill them from the time when users were added and from later entries about them."""
     op.add_column("identities", sa.Column("made_at", sa.String(length=32), server_default="0", nullable=False))
     op.add_column("identities", sa.Column("named_at", sa.String(length=32), server_default="0", nullable=False))
     op.create_index(op.f("ix_identities_name"), "identities", ["name"])

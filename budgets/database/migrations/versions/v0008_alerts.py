@@ -1,4 +1,4 @@
-"""Alerts: what was told of budgets, bursts of refusals and failed sign-ins, and what waits for the webhook."""
+"""Alerts: thresholds of budgets, bursts of refusals and failed sign-ins, and deliveries to the webhook."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables. What budgets used before is told with their next charge."""
+    """Make the tables. Thresholds that were reached before raise their alert with the next charge."""
     op.create_table(
         "budget_alerts",
         sa.Column("kind", sa.String(length=8), nullable=False),

@@ -1,4 +1,4 @@
-"""The time kept with a release or a profile is that of its charge: it is called so now."""
+"""The time of a release or profile is that of its charge, and the column is named so."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Rename the columns; the index follows."""
+    """Rename the columns. The index changes with them."""
     op.alter_column("releases", "released_at", new_column_name="charged_at")
     op.alter_column("profiles", "released_at", new_column_name="charged_at")

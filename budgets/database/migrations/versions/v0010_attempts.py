@@ -1,4 +1,4 @@
-"""Attempts at a charge after the first, and the scans that ended after their first slot."""
+"""Attempts on a charge after the first, and counts of scans that ended after their first slot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables. A charge from before has its further attempts still before it."""
+    """Make the tables. Charges from before may still be attempted twice more."""
     op.create_table(
         "resumes",
         sa.Column("charge", sa.String(length=32), nullable=False),
