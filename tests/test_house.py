@@ -1,17 +1,25 @@
-"""How the code is laid out, computed from the source: no import circles."""
+"""How the code is laid out, computed from the source: no import circles, small modules, folders and functions."""
 
 from __future__ import annotations
 
 import ast
+import statistics
+from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 from tests.conftest import QUICK
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("server", "budgets", "queries")
+LINES_MAX, FUNCTION_MAX, MEDIAN_MAX, MODULES_MAX = 420, 60, 10, 14
+LISTS = ("cli", "versions")
 
 
 def modules() -> dict[str, Path]:
@@ -56,3 +64,32 @@ def test_circle_is_found_under_type_checking(tmp_path: Path) -> None:
 def test_quick_folders_exist() -> None:
     """Each folder and file that `make check` runs is there: one that was moved would be left out unnoticed."""
     assert [part for part in QUICK if not (ROOT / "tests" / part).exists()] == []
+
+
+def functions(file: Path) -> Iterator[tuple[str, int]]:
+    """Yield the name and the number of lines of each function of a module."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno is not None
+            yield f"{file.relative_to(ROOT)}:{node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_modules_are_short() -> None:
+    """No module is so long that a reader loses the thread."""
+    long = [str(file) for file in modules().values() if len(file.read_text().splitlines()) > LINES_MAX]
+    assert long == []
+
+
+def test_folders_are_small() -> None:
+    """A folder shows at a glance what is in it. Commands and migrations are lists by nature."""
+    counted = Counter(file.parent.relative_to(ROOT) for file in modules().values() if file.name != "__init__.py")
+    full = [str(folder) for folder, count in counted.items() if count > MODULES_MAX and folder.name not in LISTS]
+    assert full == []
+
+
+def test_functions_are_short() -> None:
+    """Half of the functions have fewer than ten lines, and none fills more than a screen."""
+    lengths = dict(one for file in modules().values() for one in functions(file))
+    assert len(lengths) > 1_000
+    assert statistics.median(lengths.values()) < MEDIAN_MAX
+    assert [name for name, lines in lengths.items() if lines > FUNCTION_MAX] == []
