@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from queries.catalog.histograms import TableProfile
 
-EPSILON_MIN = Decimal("0.001")  # what a question costs at least, where the manifest says nothing
+EPSILON_MIN = Decimal("0.001")  # what a question costs at least, where the manifest has no other
 PERSON = "person"  # the person column of every stored table; its numbers never leave the server
 PLACE = "rowid"  # what DuckDB calls the place of a row in its table; no column may have its name
 PERSONS = "persons"  # the table with one row per person

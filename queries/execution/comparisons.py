@@ -70,7 +70,7 @@ def listed(name: str, codes: Sequence[int]) -> exp.Condition:
 
 
 def is_long(alternatives: Sequence[object]) -> bool:
-    """Say whether so many alternatives are looked up by a join, after which the engine may lose the store's order."""
+    """Return whether so many alternatives are looked up by a join, which may lose the store's order."""
     return len(alternatives) > SHORT
 
 

@@ -60,7 +60,7 @@ class Not:
 class Related:
     """Other events of the same person: of a table, that fulfil a condition, at most so many days away.
 
-    `date` is the column that says when; the table's only one when not given.
+    `date` is the column with their day; the table's only date if not given.
     """
 
     table: str
@@ -118,7 +118,7 @@ class ByPeriod:
 class ByWidth:
     """One cell for each bin of a width within the column's declared bounds; a bin begins at the origin (0).
 
-    Of a date the width is in days, and the origin is a date, which has no default.
+    The width of a date is in days, and its origin is a date, which has no default.
     """
 
     column: str
@@ -208,7 +208,7 @@ class Correlation(Filtered):
 class Quantile(Filtered):
     """The values below which these shares of a column's values lie, each value clamped to the bounds.
 
-    `listed` tells a list of one share from the share itself: the answer has the same form.
+    `listed` distinguishes a list of one share from the share itself: the answer has the same form.
     """
 
     column: str
@@ -275,8 +275,8 @@ BUILT = ("count", "sum", "mean", "min", "max", "first", "last", "exists", "days_
 class Value:
     """One value for each person, built from their events: see `BUILT` for the words.
 
-    `column` is what it is of (none for count, exists and days_to); `where` says which events take part, and of
-    `exists` what is to exist. `first` and `last` go by the column `date`. `days_to` is the number of days from the
+    `column` is the column it is made of (none for count, exists and days_to). Only events for which `where` holds take
+    part; for `exists` it is the condition that one event must fulfil. `first` and `last` go by the column `date`. `days_to` is the number of days from the
     person's first event to the first one `to` on that day or later. Each value is clamped to the bounds.
     """
 

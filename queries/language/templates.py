@@ -61,7 +61,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a request is not what a template says, and how."""
+    """A place where a request differs from a template, and how."""
 
     pointer: str
     text: str
@@ -91,7 +91,7 @@ def match(forms: tuple[Mapping[str, Any], ...], templates: tuple[Template, ...])
 
 
 def fits(value: object, parameter: Mapping[str, Any]) -> bool:
-    """Say whether a value is one that a parameter may have."""
+    """Return whether a value is one that a parameter may have."""
     if not of_kind(value, parameter["type"]):
         return False
     if "values" in parameter:  # all of one kind
@@ -103,7 +103,7 @@ def fits(value: object, parameter: Mapping[str, Any]) -> bool:
 
 
 def of_kind(value: object, kind: str) -> bool:
-    """Say whether a value is of the kind that a parameter declares."""
+    """Return whether a value is of the kind that a parameter declares."""
     match kind:
         case "boolean":
             return isinstance(value, bool)
@@ -166,7 +166,7 @@ def _outline(part: Spot) -> object:
 
 
 def _differences(asked: Spot, expected: Spot, found: Found) -> Iterator[Difference]:
-    """Yield where a query is not what a template says, in the query's own order."""
+    """Yield the places where a query differs from a template, in the query's own order."""
     match asked.value, expected.value:
         case _, Blank(parameter):
             if fits(asked.value, parameter):
@@ -245,12 +245,12 @@ def _allowed(parameter: Mapping[str, Any]) -> str:
 
 
 def _same(one: object, other: object) -> bool:
-    """Say whether two values are one: 2 and 2.0 are, true and 1 are not."""
+    """Return whether two values are one: 2 and 2.0 are, true and 1 are not."""
     return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
 def _key(part: Spot) -> tuple[bool, object]:
-    """Return what tells a plain value from others, as `_same` does."""
+    """Return a key that is equal for two plain values exactly if `_same` is true for them."""
     return isinstance(part.value, bool), part.value
 
 

@@ -45,7 +45,7 @@ WORTH_SAYING = 0.05
 class Spread:
     """What is expected of all cells together: how many persons there are in them, each counted in every cell of theirs.
 
-    `each` is how many events a person has in a cell. `estimated` says that a profile was used; else both are bounds.
+    `each` is how many events a person has in a cell. `estimated` is true if a profile was used; else both are bounds.
     """
 
     persons: float
@@ -125,7 +125,7 @@ def _spread(plan: Plan, dataset: Dataset) -> Spread:
 
 
 def _everybody(dataset: Dataset) -> float | None:
-    """Return about how many persons there are, with those who have no events; None where no profile tells."""
+    """Return about how many persons there are, with those who have no events; None without a profile of it."""
     for table in dataset.tables.values():
         active = _active(table)
         if active is not None:
@@ -135,7 +135,7 @@ def _everybody(dataset: Dataset) -> float | None:
 
 
 def _active(table: Table) -> float | None:
-    """Return about how many persons have events of a table; None where no profile tells."""
+    """Return about how many persons have events of a table; None without a profile of it."""
     numbers = None if table.profile is None else proposal.Numbers.of(table.profile.events)
     return None if numbers is None or not numbers.bins else float(sum(persons for _, _, persons in numbers.bins))
 

@@ -44,7 +44,7 @@ def targets(select: Sequence[BoundStatistic], margins: nodes.Margins) -> dict[st
 
 
 def met(output: Output, target: nodes.Target, confidence: float) -> bool:
-    """Say whether a statistic as it is planned has the margin asked for."""
+    """Return whether a statistic as it is planned has the margin asked for."""
     return registry.of(output.statistic).meets(output, target, confidence)
 
 

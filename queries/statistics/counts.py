@@ -76,7 +76,7 @@ class Count(_Counting[nodes.Count]):
         return (drafts.persons() if self.of_persons(node) else drafts.events(events),)
 
     def of_persons(self, node: nodes.Count) -> bool:
-        """Say whether persons are counted."""
+        """Return whether persons are counted."""
         return node.of == "persons"
 
     def influences(self, node: nodes.Count, measured: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002
@@ -168,7 +168,7 @@ class Histogram(_OfBins[nodes.Histogram]):
         return [{"bins": list(part)} for part in noisy.chunks(bins, len(labels))]
 
     def is_view_of_total(self, output: Output) -> bool:
-        """Say whether the bins cover every value.
+        """Return whether the bins cover every value.
 
         That a column which is not declared as nullable has no nulls is the custodian's word: do not rely on it.
         """

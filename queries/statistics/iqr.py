@@ -60,7 +60,7 @@ class Iqr(Ranked[nodes.Iqr]):
         return calls.named("IQR", written.clamped(node.column, node.bounds))
 
     def parameters(self, node: nodes.Iqr) -> dict[str, object]:  # noqa: ARG002
-        """Return nothing: its word says which shares are searched."""
+        """Return nothing: its word already fixes which shares are searched."""
         return {}
 
     def shares(self, node: nodes.Iqr) -> tuple[float, ...]:  # noqa: ARG002

@@ -66,7 +66,7 @@ class Noise:
         return mean, np.minimum(half, 2 * largest)
 
     def unknown(self, n: Floats) -> NDArray[np.bool_]:
-        """Say of which cells the number of events is not clearly more than one."""
+        """Return for which cells the number of events is not clearly more than one."""
         return np.asarray(n <= 1 + self.quantile(self.n))
 
 

@@ -75,7 +75,7 @@ class Proportion(GroupMargin[nodes.Proportion]):
         return (drafts.persons(bound.split) if self.of_persons(node) else drafts.events(events, split=bound.split),)
 
     def of_persons(self, node: nodes.Proportion) -> bool:
-        """Say whether it is a share of persons."""
+        """Return whether it is a share of persons."""
         return node.of == "persons"
 
     def influences(self, node: nodes.Proportion, measured: Sequence[Draft], events: int) -> list[Fraction]:  # noqa: ARG002

@@ -57,7 +57,7 @@ class Noise(Protocol):
 
     @property
     def gaussian(self) -> bool:
-        """Say whether the noise is Gaussian, or Laplace."""
+        """Return True for Gaussian noise, False for Laplace."""
 
 
 class Mechanism(Noise, Protocol):

@@ -66,7 +66,7 @@ class Statistic(ABC, Generic[N]):
         return node
 
     def of_persons(self, node: N) -> bool:  # noqa: ARG002
-        """Say whether it counts persons, however many events each of them has."""
+        """Return whether it counts persons, however many events each of them has."""
         return False
 
     # How it is spelled
@@ -132,7 +132,7 @@ class Statistic(ABC, Generic[N]):
 
     @abstractmethod
     def parameters(self, node: N) -> dict[str, object]:
-        """Return what tells two questions apart and is in none of their measures. It goes into the fingerprint."""
+        """Return what distinguishes two questions and is in none of their measures. It goes into the fingerprint."""
 
     # What is measured
 
@@ -169,13 +169,13 @@ class Statistic(ABC, Generic[N]):
 
     @abstractmethod
     def is_view_of_total(self, output: Output) -> bool:
-        """Say whether its numbers in a cell add up to all persons, or all events, that count there."""
+        """Return whether its numbers in a cell add up to all persons, or all events, that count there."""
 
     # How exact it will be: `exactness.py`
 
     @abstractmethod
     def foretold(self, output: Output, confidence: float) -> Result:
-        """Return its margin as an answer's column says it, as far as it is known before any data are touched."""
+        """Return its margin for an answer's column, as far as it is known before any data are touched."""
 
     @abstractmethod
     def require_fitting(self, node: N, target: nodes.Target, pointer: str) -> None:
@@ -183,13 +183,13 @@ class Statistic(ABC, Generic[N]):
 
     @abstractmethod
     def meets(self, output: Output, target: nodes.Target, confidence: float) -> bool:
-        """Say whether it has the margin that was asked for."""
+        """Return whether it has the margin that was asked for."""
 
     @abstractmethod
     def margin_in_words(self, output: Output, confidence: float, group: int) -> str:
         """Return its margin in words, over a group of that size where it depends on the size."""
 
-    # What advice says of it
+    # What advice reports about it
 
     @abstractmethod
     def group_needed(self, output: Output, group: Group, confidence: float) -> str:

@@ -174,7 +174,7 @@ def curve(counts: Floats, scale: float, confidence: float, *, gaussian: bool) ->
 def _gradients(events: Floats, at_risk: Floats, width: int) -> tuple[Floats, Floats, Floats]:
     """Return of the derivatives of log S by each number the sums of second and fourth powers, and the largest.
 
-    Of log S_i = sum over j <= i of log((m_j - d_j) / m_j), m_j at risk: a number that is counted in m_j alone adds
+    For log S_i = sum over j <= i of log((m_j - d_j) / m_j), m_j at risk: a number that is counted in m_j alone adds
     a_j = 1 / (m_j - d_j) - 1 / m_j for each j that it reaches; d_k adds -1 / m_k in its own interval, c_k half of a_k.
     """
     intervals = events.shape[1]

@@ -38,7 +38,7 @@ MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says: each field is the argument or option of its name."""
+    """The command line's values: each field is the argument or option of its name."""
 
     study: str
     file: Path | None

@@ -136,7 +136,7 @@ def _forecast_text(ahead: Forecast) -> str:
 
 @dataclass(frozen=True)
 class NewStudy:
-    """What the command line says of a new study: each field is the argument or option of its name."""
+    """The command line's values for a new study: each field is the argument or option of its name."""
 
     identifier: str
     dataset: str

@@ -88,7 +88,7 @@ def _endings(flat: Table, column: Column) -> list[str]:
 
 
 def _is_ranked(column: Column) -> bool:
-    """Say whether a column is of a list whose labels differ from row to row, and stand in a column of their own."""
+    """Return whether a column is of a list whose labels differ from row to row, and stand in a column of their own."""
     return column.listed is not None and column.listed.ranked
 
 

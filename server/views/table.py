@@ -55,7 +55,7 @@ class Column:
 
     `listed` is the list that the part is of, and `part` is what names it: a bin, a share, a number
     of days, and in a ranked list the rank (1, 2, ...). Both are None where the statistic is one number.
-    `truncation` says what is known of what bounds cut off: none, profile, asked or unknown; None where a release of
+    `truncation` is what is known about what bounds cut off: none, profile, asked or unknown; None where a release of
     an earlier version does not say it. `expected_loss` is the share of the value that they are expected to cut off.
     `margin` is the half width of the interval where it is the same for all rows, in the unit `margin_of`: that of the
     value, or events (a quantile's rank may be off by so many).
@@ -84,7 +84,7 @@ class Row:
 class Table:
     """An answer: names of the keys, columns of numbers (those of one statistic stand together), rows.
 
-    `post` is the post-processing that was applied. Of an answer without rows it is not known how many parts its
+    `post` is the post-processing that was applied. For an answer without rows it is not known how many parts its
     statistics have (all its keys are undeclared, and no value was named): each statistic is one column then.
     """
 

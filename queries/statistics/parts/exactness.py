@@ -36,7 +36,7 @@ class FixedMargin(Statistic[N]):
     @property
     @abstractmethod
     def counts(self) -> bool:
-        """Say whether its numbers are counts. A protocol may ask that no count be too exact."""
+        """Return whether its numbers are counts. A protocol may ask that no count be too exact."""
 
     def fixed_margin(self, output: Output, confidence: float) -> Fraction:
         """Return the margin, exactly."""
@@ -56,7 +56,7 @@ class FixedMargin(Statistic[N]):
             )
 
     def meets(self, output: Output, target: nodes.Target, confidence: float) -> bool:
-        """Say whether the margin is no wider than what was asked for."""
+        """Return whether the margin is no wider than what was asked for."""
         return self.fixed_margin(output, confidence) <= _exact(target)
 
     def margin_in_words(self, output: Output, confidence: float, group: int) -> str:  # noqa: ARG002
@@ -86,7 +86,7 @@ class GroupMargin(Statistic[N]):
             )
 
     def meets(self, output: Output, target: nodes.Target, confidence: float) -> bool:
-        """Say whether the margin over the group that was named is no wider than what was asked for."""
+        """Return whether the margin over the group that was named is no wider than what was asked for."""
         assert target.at is not None
         return Fraction(self.margin_at(output, target.at, confidence)) <= _exact(target)
 
@@ -125,7 +125,7 @@ class RankMargin(Statistic[N]):
             )
 
     def meets(self, output: Output, target: nodes.Target, confidence: float) -> bool:
-        """Say whether it is off by no more events than what was asked for."""
+        """Return whether it is off by no more events than what was asked for."""
         return Fraction(self.rank_margin(output, confidence)) <= _exact(target)
 
     def margin_in_words(self, output: Output, confidence: float, group: int) -> str:  # noqa: ARG002
