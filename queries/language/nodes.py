@@ -276,8 +276,9 @@ class Value:
     """One value for each person, built from their events: see `BUILT` for the words.
 
     `column` is the column it is made of (none for count, exists and days_to). Only events for which `where` holds take
-    part; for `exists` it is the condition that one event must fulfil. `first` and `last` go by the column `date`. `days_to` is the number of days from the
-    person's first event to the first one `to` on that day or later. Each value is clamped to the bounds.
+    part; for `exists` it is the condition that one event must fulfil. `first` and `last` go by the column `date`.
+    `days_to` is the number of days from the person's first event to the first one `to` on that day or later. Each value
+    is clamped to the bounds.
     """
 
     word: str
