@@ -92,7 +92,7 @@ def test_a_random_person_moves_the_cells_by_no_more_than_planned(statistic: str)
         run = lambda plan, chosen, batch=batch: bounded(plan, chosen, batch)  # noqa: E731
         assert neighbours_violate(one, events, person, run) == set(), one.query
         moved += any(event.person == person for event in events)
-    assert moved > PAIRS / 2, "most pairs differ"
+    assert moved > PAIRS / 3, "many pairs differ"
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(path for package in ("queries", "budgets", "server") for path in (ROOT / package).rglob("*.py"))
+LAZY = ROOT / "server" / "cli" / "lazy.py"  # imports commands by name: those that `Lazy` values name in the source
 MADE_UP_DATA = ROOT / "server" / "demo" / "observatory.py"  # writes the demonstration's data: nothing there is released
 
 
@@ -89,7 +91,24 @@ def test_no_module_draws_random_numbers_of_its_own(path: Path) -> None:
     tree = parsed(path)
     drawn = {module for module in ("random", "numpy.random", "scipy.stats") if uses(tree, module)}
     assert drawn <= ({"numpy.random"} if path == MADE_UP_DATA else set())
-    assert not uses(tree, "dynamic import")
+    assert path == LAZY or not uses(tree, "dynamic import")
+
+
+def test_commands_are_the_only_modules_imported_by_name() -> None:
+    """Whatever is imported by name is a module of the command line, and its name is a literal."""
+    calls = [
+        node
+        for path in MODULES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Lazy"
+    ]
+    assert len(calls) > 10
+    for call in calls:
+        match call.args[0]:
+            case ast.Constant(value=str(name)):
+                assert re.fullmatch(r"server\.cli\.\w+:\w+", name)
+            case other:
+                pytest.fail(f"{ast.unparse(other)} is not a literal")
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path != MADE_UP_DATA], ids=named)
