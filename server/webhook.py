@@ -1,9 +1,8 @@
 """An alert as a webhook: its body, its signature, and one attempt to send it.
 
-The format is that of Standard Webhooks 1.0 (https://www.standardwebhooks.com): the headers `webhook-id`,
-`webhook-timestamp` and `webhook-signature`, the last of which is `v1,` and the base64 of the HMAC-SHA256 over
-`id.timestamp.body`; the key is the base64 after `whsec_`. The id comes from the hash of the log's entry, so an alert
-that is sent twice has the same id.
+The format is that of Standard Webhooks 1.0 (https://www.standardwebhooks.com), and its reference library signs: the
+headers are `webhook-id`, `webhook-timestamp` and `webhook-signature`. The id comes from the hash of the log's entry, so
+an alert that is sent twice has the same id.
 
 The body leaves the organisation. It has the log's facts about the alert but no person, not even a commitment.
 """
@@ -13,8 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import hashlib
-import hmac
+import datetime as dt
 import http.client
 import importlib.metadata
 import re
@@ -24,6 +22,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from standardwebhooks.webhooks import Webhook
 
 from budgets.verify import canonical_json
 
@@ -118,14 +118,8 @@ def headers(key: bytes, delivery: Delivery, sent: bytes, timestamp: int) -> dict
         "Connection": "close",
         "webhook-id": identifier,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(key, identifier, timestamp, sent),
+        "webhook-signature": Webhook(key).sign(identifier, dt.datetime.fromtimestamp(timestamp, dt.UTC), sent.decode()),
     }
-
-
-def sign(key: bytes, identifier: str, timestamp: int, sent: bytes) -> str:
-    """Return the signature of a body."""
-    signed = f"{identifier}.{timestamp}.".encode() + sent
-    return f"v1,{base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()}"
 
 
 def post(address: Address, sent_headers: Mapping[str, str], sent: bytes) -> str | None:
