@@ -23,7 +23,7 @@ from budgets.audit import log, search, signing
 from budgets.audit.log import START
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, audit_nodes
-from budgets.governance import datasets, studies
+from budgets.governance import datasets, rules, studies
 from budgets.governance.study import Terms
 from budgets.identity import people
 from budgets.loss import NANO
@@ -67,6 +67,7 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
     database.upgrade()
     began = time.perf_counter()
     with database.write() as transaction:
+        rules.begin(transaction)
         admin = people.add_user(transaction, "admin", "admin", SYSTEM)
         datasets.add_edition(
             transaction,
@@ -78,14 +79,14 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
             folder="one",
             by=admin,
         )
-        dpo = people.add_user(transaction, "dpo", "dpo", admin)
+        approver = people.add_user(transaction, "approver", "approver", SYSTEM)
         for number in range(STUDIES):
             study, terms = f"study-{number}", Terms("T", "P", "L")
             studies.open_study(transaction, study, "observatory", terms, 10_000 * NANO, None, admin)
             for member in range(MEMBERS if number else 1):
                 people.add_user(transaction, f"{study}-{member}", "researcher", admin)
                 studies.add_member(transaction, study, f"{study}-{member}", admin)
-            studies.move(transaction, study, "approve", "to measure", dpo)
+            studies.move(transaction, study, "approve", "to measure", approver)
     append_queries(database, wanted)
     print(f"filled a log of {wanted:,} entries in {time.perf_counter() - began:.0f} s")
     return database

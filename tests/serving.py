@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from budgets.actors import SYSTEM
 from budgets.identity import people
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
@@ -55,7 +56,7 @@ START_SECONDS = 300  # on a machine that does much else
 SERVE = ("server.cli", "serve")
 
 # name -> role. Ada is a member of every study that `open_study` opens; Ben is a researcher of none.
-USERS = {"admin": "admin", "dora": "dpo", "ada": "researcher", "ben": "researcher"}
+USERS = {"admin": "admin", "dora": "dpo", "vera": "approver", "ada": "researcher", "ben": "researcher"}
 
 CLINIC = """\
 [dataset]
@@ -299,7 +300,7 @@ def assert_chain(entries: list[tuple[str, str]]) -> None:
 
 
 def make_home(path: Path, *manifest_files: Path, database: str | None = None) -> Home:
-    """Make a home with the four users and import datasets into it."""
+    """Make a home with the five users and import datasets into it."""
     settings = Home(path, {}, database).settings()
     made = create_home(settings)
     assert made.admin_token is not None
@@ -310,7 +311,7 @@ def make_home(path: Path, *manifest_files: Path, database: str | None = None) ->
             admin = people.user(transaction, "admin")
             for name, role in USERS.items():
                 if name not in tokens:
-                    people.add_user(transaction, name, role, admin)
+                    people.add_user(transaction, name, role, admin if role == "researcher" else SYSTEM)
                     tokens[name] = people.new_token(transaction, name, admin).text
         for file in manifest_files:
             import_file(services, file)
@@ -384,8 +385,8 @@ class Place:
         return Client(through_app(self.app), None if name is None else self.home.tokens[name])
 
     def open_study(self, name: str = "flu", dataset: str = "rand-hie", **terms: Any) -> str:
-        """Open a study, make Ada a member and have Dora approve it."""
-        return open_study(self.client("admin"), self.client("dora"), name, dataset, **terms)
+        """Open a study, make Ada a member and have Vera approve it."""
+        return open_study(self.client("admin"), self.client("vera"), name, dataset, **terms)
 
 
 _closed: list[Flask] = []
@@ -422,13 +423,13 @@ def through_app(app: Flask) -> Send:
     return send
 
 
-def open_study(admin: Client, dpo: Client, name: str, dataset: str, *, approve: bool = True, **terms: Any) -> str:
-    """Open a study, make Ada a member and have a DPO approve it."""
+def open_study(admin: Client, approver: Client, name: str, dataset: str, *, approve: bool = True, **terms: Any) -> str:
+    """Open a study, make Ada a member and have an approver approve it."""
     body = {"name": name, "dataset": dataset, "epsilon": 1000.0, "title": "T", "purpose": "P", "legal_basis": "L"}
     admin.good("POST", "/studies", {**body, **terms})
     admin.good("PUT", f"/studies/{name}/members/ada")
     if approve:
-        dpo.good("POST", f"/studies/{name}/approve", {"reason": "it may"})
+        approver.good("POST", f"/studies/{name}/approve", {"reason": "it may"})
     return name
 
 
@@ -448,8 +449,8 @@ class Server:
         return Client(through_http(self.port), None if name is None else self.home.tokens[name])
 
     def open_study(self, name: str, dataset: str, **terms: Any) -> str:
-        """Open a study, make Ada a member and have Dora approve it."""
-        return open_study(self.client("admin"), self.client("dora"), name, dataset, **terms)
+        """Open a study, make Ada a member and have Vera approve it."""
+        return open_study(self.client("admin"), self.client("vera"), name, dataset, **terms)
 
     def kill(self) -> None:
         """Kill master and worker at once, as a power cut would."""

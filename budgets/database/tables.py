@@ -53,7 +53,7 @@ users = Table(
     Column("commitment", String(64), nullable=False),
     Column("created_at", String(32), nullable=False),
     Index(None, "commitment"),
-    CheckConstraint("role IN ('researcher', 'admin', 'dpo')", name="role"),
+    CheckConstraint("role IN ('researcher', 'admin', 'dpo', 'approver')", name="role"),
 )
 
 tokens = Table(
@@ -100,7 +100,7 @@ studies = Table(
     Column("state", String(16), nullable=False),
     Column("opened_by", String(64), nullable=False),
     Column("created_at", String(32), nullable=False),
-    Column("raise_epsilon_nano", BigInteger),  # a raise that waits for the DPO
+    Column("raise_epsilon_nano", BigInteger),  # a raise that waits for an approver
     Column("raise_delta_atto", BigInteger),
     # The commitments of those who wrote or approved it, for the rule of four eyes (`approval.py`).
     Column("edited_by", Text),  # JSON: all who changed the terms or a draft's budget since it was opened

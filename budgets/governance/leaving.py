@@ -18,14 +18,14 @@ from budgets.identity import people
 if TYPE_CHECKING:
     from budgets.actors import Actor
 
-NEEDED_ROLES = ("admin", "dpo")  # without one of each, no decision is possible
+NEEDED_ROLES = ("admin", "dpo", "approver")  # without one of each, no decision is possible
 
 
 def remove_user(transaction: sa.Connection, name: str, by: Actor) -> Actor:
     """Remove a user, whose tokens are invalid from now on. Returns the removed user.
 
-    Raises NotFound; Forbidden if users remove themselves, which another admin has to do; WrongState for the last admin
-    or DPO.
+    Raises NotFound; Forbidden if users remove themselves, which another admin has to do; WrongState for the last admin,
+    DPO or approver.
     """
     people.require_role(by, "admin")
     leaving = people.user(transaction, name)

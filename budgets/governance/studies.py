@@ -3,10 +3,10 @@
     draft --approve--> approved --suspend--> suspended --resume--> approved;   any of them --close--> closed
                        approved or suspended --edit--> draft
 
-An admin opens a study and sets its members and budget; only a DPO approves, suspends and resumes it. A change
-of terms after approval makes it a draft again, so that nothing can be asked until the terms are approved; releases
-stay. A raise of the budget after approval waits for the DPO. A lower limit takes effect at once, but cannot be below
-what is spent. One person proposes and another approves (`approval.py`).
+An admin opens a study and sets its members and budget. Only an approver approves it, and only a DPO suspends and
+resumes it. A change of terms after approval makes it a draft again, so that nothing can be asked until the terms are
+approved; releases stay. A raise of the budget after approval waits for an approver. A lower limit takes effect at once,
+but cannot be below what is spent. One person proposes and another approves (`approval.py`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _FIND_STUDY = (
     .order_by(members.c.user)
 )
 
-SEE_ALL = ("admin", "dpo", "system")
+SEE_ALL = ("admin", "dpo", "approver", "system")
 
 
 def open_study(
@@ -182,7 +182,7 @@ def remove_member(transaction: sa.Connection, identifier: str, name: str, by: Ac
 def set_budget(
     transaction: sa.Connection, identifier: str, epsilon_nano: int, delta_atto: int | None, reason: str, by: Actor
 ) -> Study:
-    """Set a study's limits. In a draft they take effect at once, as lower limits do; a raise waits for the DPO.
+    """Set a study's limits. In a draft they take effect at once, as lower limits do; a raise waits for an approver.
 
     Raises WrongState if they are below what is spent or beyond the dataset's cap, or the study is closed; Forbidden.
     """
@@ -210,7 +210,9 @@ def set_budget(
         by,
         "study.budget.ask" if waits else "study.budget.set",
         identifier,
-        f"a larger budget of study {identifier} waits for the DPO" if waits else f"study {identifier} has a new budget",
+        f"a larger budget of study {identifier} waits for an approver"
+        if waits
+        else f"study {identifier} has a new budget",
         {"epsilon_nano": epsilon_nano, "delta_atto": delta, "reason": reason},
     )
     if not waits and (epsilon_nano, delta) != (limit.epsilon_nano, limit.delta_atto):
@@ -220,7 +222,7 @@ def set_budget(
 
 def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by: Actor) -> Study:
     """Put a waiting raise in force. Raises WrongState if none waits or it no longer fits; Forbidden, FourEyes."""
-    people.require_role(by, "dpo")
+    people.require_role(by, "approver")
     present = study(transaction, identifier)
     if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
         raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
@@ -254,7 +256,7 @@ def study(transaction: sa.Connection, identifier: str) -> Study:
 
 
 def visible(transaction: sa.Connection, identifier: str, actor: Actor) -> Study:
-    """Return a study that the actor may know of: admins and DPOs know all, researchers their own. Raises NotFound."""
+    """Return a study that the actor may know of: a researcher only their own. Raises NotFound."""
     found = study(transaction, identifier)
     if actor.role not in SEE_ALL and actor.name not in found.members:
         raise NotFound(f"there is no study {identifier}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
 # action -> (the states it starts from, the state it leads to, the roles that may do it)
 MOVES: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
-    "approve": ((DRAFT,), APPROVED, ("dpo",)),
+    "approve": ((DRAFT,), APPROVED, ("approver",)),
     "suspend": ((APPROVED,), SUSPENDED, ("dpo",)),
     "resume": ((SUSPENDED,), APPROVED, ("dpo",)),
     "close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
@@ -34,7 +34,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Study:
-    """A study. `raise_to` is a larger budget that waits for the DPO; `raise_by` proposed it.
+    """A study. `raise_to` is a larger budget that waits for an approver; `raise_by` proposed it.
 
     `opened_by`, `edited_by`, `approved_by` and `raise_by` are commitments.
     """

@@ -25,7 +25,7 @@ from budgets.identity import commitments
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-ROLES = ("researcher", "admin", "dpo")
+ROLES = ("researcher", "admin", "dpo", "approver")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 TOKEN = re.compile(r"rowless_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 

@@ -4,13 +4,20 @@ The server refuses what is not allowed. Here the same rules are checked on its l
 changed so that it no longer refuses still leaves entries, and they show who did what in which state of the study.
 
 - time does not run backwards;
-- roles: an entry added each actor, the actor acts in that role, and only an admin or a DPO did what is theirs to do;
+- roles: an entry added each actor, the actor acts in that role, and everybody did only what is theirs to do;
 - states: a study was approved from draft, with the terms and budget that were last written. It asked only while it was
-  approved and between its days, and nothing was done to it after it was closed. A larger budget waited for a DPO;
+  approved and between its days, and nothing was done to it after it was closed. A larger budget waited for an
+  approver;
 - four eyes: nobody approved what they opened, edited or proposed;
 - a query was asked by a member, about the study's dataset and an edition that was imported, within the parts of the
   protocol that an entry shows (tables, statistics, the largest epsilon);
-- a release was read by a member of its study, an admin or a DPO.
+- a release was read by a member of its study, an admin, a DPO or an approver.
+
+In earlier versions a DPO approved. The entry `rules.begin`, which the system writes once, says where the present rules
+begin: before it the old rules are checked, in which there is no approver, and after it only the present ones. Nothing
+ends them, so that who forges later entries cannot go back. A log without the entry is checked by the old rules
+throughout, and the check says so (`Conduct.rules`): a forger who leaves it out has to take every approver out of the
+log too, and contradicts each checkpoint that was kept since.
 
 People appear as commitments. Equal commitments prove that it is the same person; different ones prove nothing, because
 a person's commitment changes (`identity.renew`, which does not show whose it is). Therefore "no member" is reported
@@ -29,7 +36,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-ROLES = ("researcher", "admin", "dpo")
+ROLES = ("researcher", "admin", "dpo", "approver")
+OLD_ROLES = ("researcher", "admin", "dpo")
 FIXED = {"system": "system", "anonymous": "none"}  # actors without a commitment, and their roles
 COMMITMENT = re.compile(r"[0-9a-f]{64}")
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
@@ -38,12 +46,13 @@ TERMS = ("title", "purpose", "legal_basis", "protocol", "starts", "ends")
 
 # action -> (the states it starts from, the state it leads to, the roles that may do it)
 MOVES = {
-    "study.approve": ((DRAFT,), APPROVED, ("dpo",)),
+    "study.approve": ((DRAFT,), APPROVED, ("approver",)),
     "study.suspend": ((APPROVED,), SUSPENDED, ("dpo",)),
     "study.resume": ((SUSPENDED,), APPROVED, ("dpo",)),
     "study.close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
 }
 NANO = 10**9
+RULES = 2
 UNDER_WAY = dt.timedelta(hours=1)  # longer than any request: one that is under way goes on under the old commitment
 ROUNDED = 1_000  # billionths: charges are rounded up, so they may be a little more than what was asked for
 
@@ -67,6 +76,7 @@ class Conduct:
     """The studies, people and editions, as far as the log was read."""
 
     studies: dict[str, Study] = field(default_factory=dict)
+    rules: int = 1  # 2 from the entry `rules.begin` on
     _roles: dict[str, str] = field(default_factory=dict)  # commitment -> role
     _renewed: set[str] = field(default_factory=set)  # the commitments that are not the first of their person
     _editions: dict[str, int] = field(default_factory=dict)
@@ -99,11 +109,20 @@ class Conduct:
         elif given is None:
             yield f"no entry added its actor, who acts as {role}"
 
+    def _begin(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "system")
+        if facts["rules"] != RULES or self.rules == RULES:
+            yield f"it begins the rules {facts['rules']} after the rules {self.rules}"
+        self.rules = RULES
+
+    def _approvers(self) -> tuple[str, ...]:
+        return ("approver",) if self.rules > 1 else ("dpo",)
+
     # People and data
 
     def _add_user(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         commitment = entry["subject"].removeprefix("user:")
-        if facts["role"] not in ROLES or not COMMITMENT.fullmatch(commitment):
+        if facts["role"] not in (ROLES if self.rules > 1 else OLD_ROLES) or not COMMITMENT.fullmatch(commitment):
             yield f"it adds {commitment} in the role {facts['role']}"
         if commitment in self._roles:
             yield f"it adds {commitment}, who was added before"
@@ -137,7 +156,7 @@ class Conduct:
 
     def _move(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         starts_from, leads_to, roles = MOVES[entry["action"]]
-        yield from _by(entry, *roles)
+        yield from _by(entry, *(roles if roles != ("approver",) else self._approvers()))
         study = self.studies.get(entry["study"])
         if study is None:
             yield f"it is about the study {entry['study']}, which the log did not open"
@@ -157,7 +176,7 @@ class Conduct:
             yield f"it is about the study {entry['study']}, which the log did not open"
             return
         if self._roles.get(facts["user"], "researcher") != "researcher":
-            yield f"it makes a member of a {self._roles[facts['user']]}"
+            yield f"it makes a member of somebody with the role {self._roles[facts['user']]}"
         study.members.add(facts["user"])
         if facts["user"] in self._renewed:
             study.renewed_at = entry["time"]
@@ -178,7 +197,7 @@ class Conduct:
         if study.state == DRAFT:
             study.hands.add(entry["actor"])
         elif limits[0] > study.budget[0] or limits[1] > study.budget[1]:
-            yield f"it raises the budget of the study {entry['study']}, which is {study.state}, without a DPO"
+            yield f"it raises the budget of the study {entry['study']}, which is {study.state}, without an approval"
         study.budget, study.raise_by = limits, None
 
     def _ask_budget(self, entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
@@ -188,7 +207,7 @@ class Conduct:
             study.raise_by = entry["actor"]
 
     def _approve_budget(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "dpo")
+        yield from _by(entry, *self._approvers())
         study = yield from self._living(entry)
         if study is not None:
             if study.raise_by == entry["actor"]:
@@ -241,6 +260,7 @@ class Conduct:
 
 
 ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Iterator[str]]] = {
+    "rules.begin": Conduct._begin,
     "user.add": Conduct._add_user,
     "identity.renew": Conduct._renew,
     "dataset.import": Conduct._import,

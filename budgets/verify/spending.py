@@ -91,8 +91,9 @@ class Spending:
     _charges: dict[str, Charge] = field(default_factory=dict)
     _standing: dict[bytes, str] = field(default_factory=dict)  # question -> charge
     _released: set[str] = field(default_factory=set)
-    _raises: dict[str, tuple[int, int]] = field(default_factory=dict)  # study -> the limits that wait for the DPO
+    _raises: dict[str, tuple[int, int]] = field(default_factory=dict)  # study -> the limits that wait for an approver
     charged: int = 0
+    _approver: str = "dpo"  # the role that approves: see `conduct.py`
 
     def read(self, entry: Mapping[str, Any]) -> Iterator[str]:
         """Read an entry and yield what is wrong with it."""
@@ -129,9 +130,13 @@ class Spending:
         yield from ()
 
     def _agree(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        if entry["role"] != "dpo" or self._raises.pop(entry["study"], None) != _limits(facts):
-            yield f"it approves a budget of study {entry['study']} that did not wait for approval by a DPO"
+        if entry["role"] != self._approver or self._raises.pop(entry["study"], None) != _limits(facts):
+            yield f"it approves a budget of study {entry['study']} that did not wait for approval"
         yield from self._set_limits("study", entry["study"], *_limits(facts))
+
+    def _begin(self, _entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
+        self._approver = "approver"
+        yield from ()
 
     def _set_limits(self, kind: str, owner: str, epsilon: int, delta: int) -> Iterator[str]:
         if not isinstance(owner, str):
@@ -222,6 +227,7 @@ class Spending:
 
 
 ACTS = {
+    "rules.begin": Spending._begin,
     "dataset.import": Spending._import,
     "study.open": Spending._open,
     "study.budget.set": Spending._set,

@@ -86,12 +86,12 @@ def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
         lines.append(f"  approved by {said['approved_by'] or ERASED}")
     if one.raise_to:
         proposer = said["raise_by"] or ERASED
-        lines.append(f"  a raise to epsilon {one.raise_to.epsilon_text}, proposed by {proposer}, waits for the DPO")
+        lines.append(f"  a raise to epsilon {one.raise_to.epsilon_text}, proposed by {proposer}, waits for an approver")
     return said, "\n".join(lines)
 
 
 def _said_in_full(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
-    """Return a study with everything that a DPO reads before they approve it (docs/dpo.md has an example)."""
+    """Return a study with everything that an approver reads before they approve it (docs/dpo.md has an example)."""
     said, short = _said(transaction, one)
     head, *rest = short.split("\n")
     allowed = regulator.limits_of_use(said["protocol"]) or ["all that the catalog has"]
@@ -186,7 +186,7 @@ def study() -> None:
 @as_option
 @with_json
 def new(**values: Any) -> Any:
-    """Open a study as a draft; a DPO has to approve it."""
+    """Open a study as a draft; an approver has to approve it."""
     made = NewStudy(**values)
     limits = _Limits(epsilon=made.epsilon, delta=made.delta, max_epsilon=made.max_epsilon)
     protocol = made.protocol(limits.max_epsilon_nano)
@@ -229,7 +229,7 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
     """Show a study's protocol, or replace it by FILE.
 
     FILE holds the JSON of `protocol` as in an HTTP request, with its templates. A study that was approved becomes a
-    draft again, until a DPO approves the change.
+    draft again, until an approver approves the change.
     """
     if file is None:
         with services() as opened, opened.database.read() as transaction:
@@ -253,14 +253,14 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
 @click.argument("identifier", metavar="STUDY")
 @click.option("--epsilon", help="The new limit.")
 @click.option("--delta", help="The new limit.")
-@click.option("--approve", is_flag=True, help="As a DPO: put a raise that waits in force.")
+@click.option("--approve", is_flag=True, help="As an approver: put a raise that waits in force.")
 @click.option("--reason", help="Why; kept in the audit log and needed for every change.")
 @as_option
 @with_json
 def budget(
     identifier: str, epsilon: str | None, delta: str | None, approve: bool, reason: str | None, name: str | None
 ) -> Any:
-    """Show what a study's budget buys, or set it. After approval a raise waits for a DPO."""
+    """Show what a study's budget buys, or set it. After approval a raise waits for an approver."""
     if not approve and epsilon is delta is reason is None:
         with services() as opened, opened.database.read() as transaction:
             ahead = forecast.of_study(transaction, studies.study(transaction, identifier))
@@ -272,7 +272,8 @@ def budget(
     with services() as opened, approval.deciding(opened.database) as transaction:
         if epsilon is None:
             return _said(
-                transaction, studies.approve_budget(transaction, identifier, reason, acting(transaction, "dpo", name))
+                transaction,
+                studies.approve_budget(transaction, identifier, reason, acting(transaction, "approver", name)),
             )
         limits = _Limits(epsilon=epsilon, delta=delta)
         by = acting(transaction, "admin", name)

@@ -181,6 +181,7 @@ def _invite(address: str, tokens: dict[str, str], say: Callable[[str], None]) ->
         f"  API          {address}/api/v1/openapi.json\n"
         f"  researcher   {tokens['researcher']}   (ada)\n"
         f"  admin        {tokens['admin']}   (admin)\n"
+        f"  approver     {tokens['approver']}   (vera)\n"
         f"  DPO          {tokens['dpo']}   (dora)\n\n"
         f"Try:\n"
         f"  curl -H 'Authorization: Bearer {tokens['researcher']}' {address}/api/v1/datasets/rand-hie\n"

@@ -1,4 +1,4 @@
-"""What the demonstration's home holds: two datasets, three users with their tokens, and a study of each dataset.
+"""What the demonstration's home holds: two datasets, four users with their tokens, and a study of each dataset.
 
 A run that was stopped halfway is continued by the next one: only what is missing is made.
 """
@@ -49,7 +49,7 @@ PATHWAYS_TERMS = Terms(
     legal_basis="Made-up data, for demonstration",
 )
 EPSILON = "3.0"  # of each study
-USERS = {"researcher": "ada", "dpo": "dora", "admin": "admin"}
+USERS = {"researcher": "ada", "approver": "vera", "dpo": "dora", "admin": "admin"}
 
 
 class NoData(ServerError):
@@ -162,7 +162,7 @@ def _silent(_what: str, _done: float) -> None:
 
 @dataclass(frozen=True)
 class _Studying:
-    """Opens studies that are missing, as an admin, and approves them, as the DPO."""
+    """Opens studies that are missing, as an admin, and approves them, as the approver."""
 
     transaction: sa.Connection
     admin: Actor
@@ -176,6 +176,6 @@ class _Studying:
             limit = epsilon_nano(float(EPSILON))
             studies.open_study(self.transaction, name, dataset, terms, limit, None, self.admin)
             studies.add_member(self.transaction, name, USERS["researcher"], self.admin)
-            dpo = people.user(self.transaction, USERS["dpo"])
-            studies.move(self.transaction, name, "approve", "a demonstration on public data", dpo)
-            self.say(f"Opened the study {name} with a budget of epsilon {EPSILON}; the DPO approved it")
+            approver = people.user(self.transaction, USERS["approver"])
+            studies.move(self.transaction, name, "approve", "a demonstration on public data", approver)
+            self.say(f"Opened the study {name} with a budget of epsilon {EPSILON}; the approver approved it")

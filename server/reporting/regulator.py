@@ -91,7 +91,7 @@ def facts(document: dict[str, Any]) -> list[dict[str, Any]]:
                 ("Risks to the rights and freedoms of persons", _risks(document)),
                 (
                     "Measures",
-                    "Noise, limits, approval by a DPO and a log, as above; see what the promise does not cover.",
+                    "Noise, limits, approvals and a log, as above; see what the promise does not cover.",
                 ),
                 ("Advice of the data protection officer", TO_ADD),
             ),
@@ -104,11 +104,11 @@ def _asked(*pairs: tuple[str, str | None]) -> list[dict[str, str | None]]:
 
 
 def _decided(document: dict[str, Any]) -> str:
-    return _listed(approvals(document), "No DPO has approved anything yet.")
+    return _listed(approvals(document), "Nobody has approved anything yet.")
 
 
 def approvals(document: dict[str, Any]) -> list[str]:
-    """Return what DPOs approved, who approved it and when, and which studies have terms that wait for approval."""
+    """Return what was approved, who approved it and when, and which studies have terms that wait for approval."""
     found = [_approval(act) for act in document["history"] if act["approval"]]
     states = {one["id"]: one["state"] for one in document["studies"]}
     approved = dict.fromkeys(act["study"] for act in document["history"] if act["approval"])
@@ -126,7 +126,9 @@ def _approval(act: dict[str, Any]) -> str:
 
 def by(act: dict[str, Any]) -> str:
     """Return who acted, by name if the name is still kept."""
-    return f"{act['name']} ({act['role']})" if act["name"] else f"a {act['role']} whose name was erased"
+    return (
+        f"{act['name']} ({act['role']})" if act["name"] else f"somebody of the role {act['role']} whose name was erased"
+    )
 
 
 def _limits_of_use(document: dict[str, Any]) -> str:
@@ -134,7 +136,7 @@ def _limits_of_use(document: dict[str, Any]) -> str:
     if study is None:
         states = [one["state"] for one in document["studies"]]
         return (
-            f"Queries are asked only through studies, while a DPO's approval is in force. {len(states)} studies were "
+            f"Queries are asked only through studies, while an approval is in force. {len(states)} studies were "
             f"opened; {states.count('approved')} are approved. Contribution profiles are bought without a study."
         )
     return _listed(limits_of_use(study["protocol"]), "The study's protocol allows everything in the catalog.")
@@ -203,7 +205,8 @@ def _recipients(document: dict[str, Any]) -> str:
     return (
         "Statistics with noise. Members, who can read them during their membership: "
         f"{_listed(members, 'none so far')}. "
-        f"Admins and DPOs of the server can read them too.{public} The server does not know to whom they pass them on."
+        f"Admins, DPOs and approvers of the server can read them too.{public} "
+        "The server does not know to whom they pass them on."
     )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from queries.catalog.schema import Dataset
     from server.runtime.services import Services
 
-READERS = ("dpo", "admin")
+READERS = ("dpo", "admin", "approver")
 STUDY, DATASET = accounts.STUDY, accounts.DATASET
 SHOWN_MAX = 10_000  # of releases are listed; the count includes all
 

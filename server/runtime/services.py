@@ -12,6 +12,7 @@ from budgets.actors import SYSTEM
 from budgets.audit import signing
 from budgets.database.connection import Database
 from budgets.errors import Unavailable
+from budgets.governance import rules
 from budgets.identity import people
 from budgets.ledger import overruns
 from server.errors import Busy, NoHome, SettingsError
@@ -141,6 +142,7 @@ def create_home(settings: Settings) -> NewHome:
         audit_key = signing.verifier_key(path) if path.exists() else signing.create_key(path)
         token = None
         with database.write() as transaction:
+            rules.begin(transaction)
             if not people.users_of_role(transaction, "admin"):
                 admin = people.add_user(transaction, "admin", "admin", SYSTEM)
                 token = people.new_token(transaction, admin.name, SYSTEM).text

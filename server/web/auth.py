@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ROLES = ("researcher", "admin", "dpo")
+ROLES = ("researcher", "admin", "dpo", "approver")
 
 
 def services() -> Services:

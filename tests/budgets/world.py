@@ -14,7 +14,7 @@ from budgets.audit import log
 from budgets.database import tables
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, metadata
-from budgets.governance import datasets, studies
+from budgets.governance import datasets, rules, studies
 from budgets.governance.study import Study, Terms
 from budgets.identity import people
 from budgets.ledger import accounts, charges
@@ -32,18 +32,20 @@ if TYPE_CHECKING:
 FLU = "flu"
 TERMS = Terms("Flu and the heart", "to learn whether flu harms the heart", "article 6(1)(e)")
 # Names that occur nowhere else, so that a search for them means something.
-ADMIN, DPO, ANNA, BEN = "zaphod.admin", "trillian.dpo", "anna.zwarts", "ben.quirk"
+ADMIN, DPO, APPROVER = "zaphod.admin", "trillian.dpo", "fenchurch.approver"
+ANNA, BEN = "anna.zwarts", "ben.quirk"
 Sums = dict[tuple[str, str], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class World:
-    """A ledger with people in it: an admin, a DPO, and two researchers."""
+    """A ledger with people in it: an admin, a DPO, an approver, and two researchers."""
 
     url: str
     database: Database
     admin: Actor
     dpo: Actor
+    approver: Actor
     anna: Actor
     ben: Actor
 
@@ -58,7 +60,8 @@ class World:
         with self.database.write() as transaction:
             studies.open_study(transaction, name, FLU, TERMS, epsilon, delta, self.admin)
             for action in path[state]:
-                studies.move(transaction, name, action, "as the test needs it", self.dpo)
+                by = self.approver if action == "approve" else self.dpo
+                studies.move(transaction, name, action, "as the test needs it", by)
 
     def reserve(self, study: str, text: str, loss: Loss) -> Charge:
         """Charge a question, in a transaction of its own."""
@@ -111,11 +114,15 @@ def make_world(databases: Databases) -> World:
     url = databases.current()
     database = Database(url)
     with database.write() as transaction:
-        admin, dpo, anna, ben = (
+        rules.begin(transaction)
+        admin, dpo, approver, anna, ben = (
             people.add_user(transaction, name, role, SYSTEM)
-            for name, role in ((ADMIN, "admin"), (DPO, "dpo"), (ANNA, "researcher"), (BEN, "researcher"))
+            for name, role in (
+                *((ADMIN, "admin"), (DPO, "dpo"), (APPROVER, "approver")),
+                *((ANNA, "researcher"), (BEN, "researcher")),
+            )
         )
-    return World(url, database, admin, dpo, anna, ben)
+    return World(url, database, admin, dpo, approver, anna, ben)
 
 
 class Interruption(Exception):

@@ -316,7 +316,7 @@ class Ward:
         body = {"name": name, "dataset": "ward", "title": "T", "purpose": "P", "legal_basis": "L", **terms}
         self.do("admin", "POST", "/studies", body)
         self.do("admin", "PUT", f"/studies/{name}/members/ada")
-        self.do("dora", "POST", f"/studies/{name}/approve", {"reason": "it may"})
+        self.do("vera", "POST", f"/studies/{name}/approve", {"reason": "it may"})
 
 
 @contextmanager

@@ -205,7 +205,7 @@ def mixed_run(seen: Seen, server: Server) -> None:
         admin.request("PUT", "/studies/s/budget", {"epsilon": 1e-9, "reason": "less than spent"}),
         admin.request("PUT", "/studies/s/budget", {"epsilon": 5_000.0, "reason": "more"}),
         admin.post("/studies/s/budget/approve", {"reason": "mine"}),
-        dora.post("/studies/s/budget/approve", {"reason": "well"}),
+        server.client("vera").post("/studies/s/budget/approve", {"reason": "well"}),
         admin.post("/datasets/clinic/profile", {"epsilon": 20.0}),
         admin.post("/datasets/clinic/profile", {"epsilon": 1e6}),
         dora.post("/studies/s/suspend", {"reason": "stop"}),

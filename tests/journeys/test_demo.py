@@ -145,11 +145,11 @@ def assert_all_are_counted(researcher: Client, folder: Path) -> None:
         ), said
 
 
-TOKEN = re.compile(r"^  (researcher|admin|DPO) +(rowless_[0-9a-f]{16}_[A-Za-z0-9_-]{43})", re.MULTILINE)
+TOKEN = re.compile(r"^  (researcher|admin|approver|DPO) +(rowless_[0-9a-f]{16}_[A-Za-z0-9_-]{43})", re.MULTILINE)
 
 
 def test_the_demonstration(installed: Path, folder: Path, tmp_path: Path) -> None:
-    """Installed from its wheel, in an empty folder: an answer with margins, three tokens that work, a server until SIGTERM; again: free.
+    """Installed from its wheel, in an empty folder: an answer with margins, four tokens that work, a server until SIGTERM; again: free.
 
     It is killed halfway first, with half of its tokens written, and goes on from there. While it runs a second one in
     the same home is refused, whatever its port.
@@ -175,9 +175,14 @@ def test_the_demonstration(installed: Path, folder: Path, tmp_path: Path) -> Non
         assert first.text.count("its contribution profile: bought for epsilon 0.1") == 1, "the other was bought before"
         assert_near_the_truth(first.text)
         tokens = dict(TOKEN.findall(first.text))
-        assert set(tokens) == {"researcher", "admin", "DPO"}
+        assert set(tokens) == {"researcher", "admin", "approver", "DPO"}
         clients = {role: Client(through_http(port), token) for role, token in tokens.items()}
-        assert {client.good("GET", "/me")["role"] for client in clients.values()} == {"researcher", "admin", "dpo"}
+        assert {client.good("GET", "/me")["role"] for client in clients.values()} == {
+            "researcher",
+            "admin",
+            "dpo",
+            "approver",
+        }
         said = clients["researcher"].post("/studies/cost-sharing/queries", ask(PATIENTS, 0.5))
         assert said.status == 201
         assert_all_are_counted(clients["researcher"], tmp_path)

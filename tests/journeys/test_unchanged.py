@@ -151,7 +151,7 @@ class Journey:
             self.estimate("small", f"running out {turn}", body)
             self.ask("small", f"running out {turn}", body)
         self.ward.do("admin", "PUT", "/studies/small/budget", {"epsilon": 2, "reason": "more"})
-        self.ward.do("dora", "POST", "/studies/small/budget/approve", {"reason": "yes"})
+        self.ward.do("vera", "POST", "/studies/small/budget/approve", {"reason": "yes"})
         self.ask("small", "after the raise", small[1])
         for study in ("plain", "rho", "small"):
             self.answers[f"budget: {study}"] = self.recorded(self.ward.send("ada", "GET", f"/studies/{study}/budget"))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Return a home with the four users, the demonstration's dataset and the clinic. Nobody changes it."""
+    """Return a home with the five users, the demonstration's dataset and the clinic. Nobody changes it."""
     folder = tmp_path_factory.mktemp("template")
     return make_home(folder / "home", write_demo_manifest(folder), write_clinic(folder))
 

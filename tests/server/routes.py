@@ -9,9 +9,11 @@ from tests.serving import PATIENTS, PREFIX, ask
 if TYPE_CHECKING:
     from tests.serving import Place
 
-EVERYONE = frozenset({"researcher", "admin", "dpo"})
+EVERYONE = frozenset({"researcher", "admin", "dpo", "approver"})
 ADMIN, DPO, RESEARCHER = frozenset({"admin"}), frozenset({"dpo"}), frozenset({"researcher"})
+APPROVER = frozenset({"approver"})
 EITHER = ADMIN | DPO
+ALL_BUT_RESEARCHERS = EITHER | APPROVER
 
 # (method, path) -> roles; None is anyone without a token
 CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
@@ -20,21 +22,21 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/datasets"): EVERYONE,
     ("GET", "/datasets/{name}"): EVERYONE,
     ("POST", "/datasets/{name}/profile"): ADMIN,
-    ("GET", "/datasets/{name}/report"): EITHER,
+    ("GET", "/datasets/{name}/report"): ALL_BUT_RESEARCHERS,
     ("GET", "/studies"): EVERYONE,
     ("POST", "/studies"): ADMIN,
     ("GET", "/studies/{study}"): EVERYONE,
     ("PATCH", "/studies/{study}"): ADMIN,
     ("PUT", "/studies/{study}/members/{user}"): ADMIN,
     ("DELETE", "/studies/{study}/members/{user}"): ADMIN,
-    ("POST", "/studies/{study}/approve"): DPO,
+    ("POST", "/studies/{study}/approve"): APPROVER,
     ("POST", "/studies/{study}/suspend"): DPO,
     ("POST", "/studies/{study}/resume"): DPO,
     ("POST", "/studies/{study}/close"): EITHER,
     ("GET", "/studies/{study}/budget"): EVERYONE,
     ("PUT", "/studies/{study}/budget"): ADMIN,
-    ("POST", "/studies/{study}/budget/approve"): DPO,
-    ("GET", "/studies/{study}/report"): EITHER,
+    ("POST", "/studies/{study}/budget/approve"): APPROVER,
+    ("GET", "/studies/{study}/report"): ALL_BUT_RESEARCHERS,
     ("POST", "/studies/{study}/estimates"): RESEARCHER,
     ("POST", "/studies/{study}/rehearsals"): RESEARCHER,
     ("POST", "/studies/{study}/queries"): RESEARCHER,

@@ -72,7 +72,7 @@ REFUSED: dict[str, tuple[str | None, str, str, Any]] = {
     "a dataset that does not exist": ("admin", "POST", "/studies", {**NEW, "dataset": "nowhere"}),
     "a budget that is too small": ("admin", "POST", "/studies", {**NEW, "epsilon": 1e-12}),
     "a strict protocol without templates": ("admin", "POST", "/studies", {**NEW, "protocol": {"strict": True}}),
-    "approving what is approved": ("dora", "POST", "/studies/flu/approve", {"reason": "again"}),
+    "approving what is approved": ("vera", "POST", "/studies/flu/approve", {"reason": "again"}),
     "a decision without a reason": ("dora", "POST", "/studies/flu/suspend", {"reason": ""}),
     "no member of the study": ("ben", "POST", "/studies/flu/queries", clinic()),
     "a draft": ("ada", "POST", "/studies/draft/queries", clinic()),

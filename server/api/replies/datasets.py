@@ -64,7 +64,7 @@ class BoughtProfile(Schema):
 
 
 class Dataset(Schema):
-    """The public schema of a dataset. Its budget is for admins and DPOs."""
+    """The public schema of a dataset. Its budget is for all but researchers."""
 
     name = fields.String(required=True)
     title = fields.String(required=True)

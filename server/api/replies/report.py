@@ -74,7 +74,7 @@ class Account(Schema):
 class Act(Schema):
     """A decision from the audit log: what was decided, by whom and when. The name is null once it was erased.
 
-    `approval` is true if a DPO agreed to terms and budget or to a larger budget, and false if a suspension ended.
+    `approval` is true if an approver agreed to terms and budget or to a larger budget, and false if a suspension ended.
     """
 
     index = fields.Integer(required=True)

@@ -28,7 +28,7 @@ class StandingProfile(Schema):
 
 
 class Study(Schema):
-    """A study. `raise` is a larger budget that `raise_by` proposed and that waits for the DPO.
+    """A study. `raise` is a larger budget that `raise_by` proposed and that waits for an approver.
 
     `profile` is the dataset's contribution profile, or null if there is none. It is public, and an approver accepts it
     together with the dataset. The users who opened, edited and approved the study are named as long as their names are

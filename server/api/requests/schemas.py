@@ -117,7 +117,7 @@ class NewUserSchema(Schema):
     """A user to add."""
 
     name = fields.String(required=True)
-    role = fields.String(required=True, validate=validate.OneOf(["researcher", "admin", "dpo"]))
+    role = fields.String(required=True, validate=validate.OneOf(["researcher", "admin", "dpo", "approver"]))
 
 
 class _Limited(Schema):

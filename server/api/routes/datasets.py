@@ -1,4 +1,4 @@
-"""The public schemas of the datasets. Admins and DPOs also see the budgets."""
+"""The public schemas of the datasets. All but researchers also see the budgets."""
 
 from __future__ import annotations
 

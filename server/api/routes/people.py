@@ -47,7 +47,7 @@ def add_user(body: dict[str, str]) -> Any:
 @for_roles("admin")
 @blueprint.response(204)
 def remove_user(name: str) -> Any:
-    """Remove a user with their tokens and memberships. Nobody can remove themselves, the last admin or the last DPO."""
+    """Remove a user with their tokens and memberships. Nobody can remove themselves or the last of a role."""
     with services().database.write() as transaction:
         leaving.remove_user(transaction, name, actor())
 

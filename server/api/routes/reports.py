@@ -1,4 +1,4 @@
-"""The reports for DPOs and admins, as JSON or as a page to print. The audit log records each reading."""
+"""The reports for DPOs, approvers and admins, as JSON or as a page to print. The audit log records each reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies: admins open them, DPOs approve them, members ask queries."""
+"""Studies: admins open them, approvers approve them, members ask queries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ blueprint: Any = Blueprint("studies", __name__, description="Studies")
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.Study))
 def list_studies(page: dict[str, Any]) -> Any:
-    """List the studies: a researcher sees their own, admins and DPOs see all."""
+    """List the studies: a researcher sees their own, the other roles see all."""
     with services().database.read() as transaction:
         found = studies.studies_of(transaction, actor(), after=page["cursor"], limit=page["limit"] + 1)
         shown = [describe_study(transaction, study) for study in found[: page["limit"]]]
@@ -36,7 +36,7 @@ def list_studies(page: dict[str, Any]) -> Any:
 @blueprint.arguments(NewStudySchema)
 @blueprint.response(201, replies.Study)
 def open_study(body: dict[str, Any]) -> Any:
-    """Open a study as a draft. A DPO has to approve it before its members can ask queries."""
+    """Open a study as a draft. An approver has to approve it before its members can ask queries."""
     name, dataset, epsilon, delta = (body.pop(key) for key in ("name", "dataset", "epsilon_nano", "delta_atto"))
     notes = body.pop("notes")
     with services().database.write() as transaction:
@@ -124,7 +124,7 @@ def show_budget(study: str) -> Any:
 @blueprint.arguments(BudgetChangeSchema)
 @blueprint.response(200, replies.Study)
 def set_budget(body: dict[str, Any], study: str) -> Any:
-    """Set a study's limits. In an approved study, a raise waits for a DPO."""
+    """Set a study's limits. In an approved study, a raise waits for an approver."""
     with services().database.write() as transaction:
         changed = studies.set_budget(
             transaction, study, body["epsilon_nano"], body["delta_atto"], body["reason"], actor()
@@ -133,7 +133,7 @@ def set_budget(body: dict[str, Any], study: str) -> Any:
 
 
 @blueprint.route("/studies/<study>/budget/approve", methods=["POST"])
-@for_roles("dpo")
+@for_roles("approver")
 @blueprint.arguments(ReasonSchema)
 @blueprint.response(200, replies.Study)
 def approve_budget(body: dict[str, str], study: str) -> Any:

@@ -68,7 +68,7 @@ ACTS: dict[str, tuple[Act, str, str]] = {
     "import": (lambda t, w: add_edition(t, w.admin, 10, 10), "dataset.import", ADMIN),
     "open": (lambda t, w: studies.open_study(t, "new", FLU, TERMS, 1, 1, w.admin), "study.open", ADMIN),
     "edit": (lambda t, w: studies.edit(t, "draft", replace(TERMS, title="New"), w.admin), "study.edit", ADMIN),
-    "approve": (lambda t, w: studies.move(t, "draft", "approve", "a reason", w.dpo), "study.approve", DPO),
+    "approve": (lambda t, w: studies.move(t, "draft", "approve", "a reason", w.approver), "study.approve", DPO),
     "suspend": (lambda t, w: studies.move(t, "approved", "suspend", "a reason", w.dpo), "study.suspend", DPO),
     "resume": (lambda t, w: studies.move(t, "suspended", "resume", "a reason", w.dpo), "study.resume", DPO),
     "close": (lambda t, w: studies.move(t, "draft", "close", "a reason", w.admin), "study.close", ADMIN),
@@ -77,7 +77,7 @@ ACTS: dict[str, tuple[Act, str, str]] = {
     "set": (lambda t, w: studies.set_budget(t, "draft", 7, 1, "a reason", w.admin), "study.budget.set", ADMIN),
     "lower": (lambda t, w: studies.set_budget(t, "approved", 4, 1, "a reason", w.admin), "study.budget.set", ADMIN),
     "ask": (lambda t, w: studies.set_budget(t, "approved", 6, 1, "a reason", w.admin), "study.budget.ask", ADMIN),
-    "agree": (lambda t, w: studies.approve_budget(t, "asking", "a reason", w.dpo), "study.budget.approve", DPO),
+    "agree": (lambda t, w: studies.approve_budget(t, "asking", "a reason", w.approver), "study.budget.approve", DPO),
 }
 
 
@@ -133,10 +133,10 @@ def test_a_refused_act_has_no_entry(acting: World) -> None:
         lambda t, w: people.revoke_token(t, "nothing", w.admin),
         lambda t, w: add_edition(t, w.admin, 11, 10),
         lambda t, w: studies.open_study(t, "draft", FLU, TERMS, 1, 1, w.admin),
-        lambda t, w: studies.move(t, "approved", "approve", "a reason", w.dpo),
+        lambda t, w: studies.move(t, "approved", "approve", "a reason", w.approver),
         lambda t, w: studies.add_member(t, "draft", DPO, w.admin),
         lambda t, w: studies.set_budget(t, "draft", 11, 1, "a reason", w.admin),
-        lambda t, w: studies.approve_budget(t, "draft", "a reason", w.dpo),
+        lambda t, w: studies.approve_budget(t, "draft", "a reason", w.approver),
     ]
     before = acting.everything()
     with acting.database.write() as transaction:

@@ -224,3 +224,36 @@ def test_releases_of_the_eighth_schema_keep_their_time(
             with pytest.raises(AttemptsSpent):
                 attempts.resume(transaction, metadata.tables[table], charge)
     assert schema(address) == declared
+
+
+def test_users_of_the_tenth_schema_keep_their_roles(
+    fresh: Database, address: str, declared: dict[str, set[str]]
+) -> None:
+    """Users, tokens and memberships from before there were approvers stay as they are, and an approver can be added."""
+    config = connection._alembic()
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0010")
+    old: dict[str, list[tuple[object, ...]]] = {
+        "users": [("ada", "researcher", "a", "then"), ("dora", "dpo", "d", "then")],
+        "tokens": [("one", "ada", "hash", "then", "later", "mark"), ("two", "dora", "other", "then", "later", "mark")],
+        "members": [("flu", "ada")],
+    }
+    add = "INSERT INTO users VALUES (%s, 'approver', 'v', 'now')"
+    with fresh.write() as transaction:
+        transaction.exec_driver_sql("INSERT INTO datasets VALUES ('flu', 'Flu', 1, 'then')")
+        study = "'flu', 'T', 'P', 'L', 'flu', '{}', NULL, NULL, 'draft', 'd', 'then', NULL, NULL, NULL, NULL, NULL"
+        transaction.exec_driver_sql(f"INSERT INTO studies VALUES ({study})")
+        for table, rows in old.items():
+            for row in rows:
+                transaction.exec_driver_sql(f"INSERT INTO {table} VALUES {row}")
+    with pytest.raises(sa.exc.IntegrityError, match="ck_users_role"), fresh.write() as transaction:
+        transaction.exec_driver_sql(add % "'early'")
+    fresh.upgrade()
+    with fresh.write() as transaction:
+        kept = {table: [tuple(row) for row in transaction.execute(sa.select(metadata.tables[table]))] for table in old}
+        assert {table: sorted(rows) for table, rows in kept.items()} == old
+        transaction.exec_driver_sql(add % "'vera'")
+    with pytest.raises(sa.exc.IntegrityError), fresh.write() as transaction:
+        transaction.exec_driver_sql("INSERT INTO tokens VALUES ('three', 'nobody', 'hash', 'then', NULL, NULL)")
+    assert schema(address) == declared

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from tests.databases import Databases
 
 
-def as_dpo(person: Actor) -> Actor:
-    """Return a person who has become a DPO: the same one, with another role."""
-    return replace(person, role="dpo")
+def as_approver(person: Actor) -> Actor:
+    """Return a person who has become an approver: the same one, with another role."""
+    return replace(person, role="approver")
 
 
 def second_admin(world: World) -> Actor:
@@ -61,12 +61,12 @@ def entry(world: World) -> dict[str, Any]:
 
 
 def test_who_opened_a_study_cannot_approve_it(world: World) -> None:
-    """An admin who becomes a DPO does not approve a study of their own; another DPO does."""
+    """An admin who becomes an approver does not approve a study of their own; another approver does."""
     world.open_study("hearts", 100, state="draft")
     with pytest.raises(FourEyes, match="opened"):
-        approve(world, as_dpo(world.admin))
+        approve(world, as_approver(world.admin))
     assert world.study("hearts").state == "draft"
-    assert approve(world, world.dpo).state == "approved"
+    assert approve(world, world.approver).state == "approved"
 
 
 def test_whoever_edited_a_study_cannot_approve_it(world: World) -> None:
@@ -76,11 +76,11 @@ def test_whoever_edited_a_study_cannot_approve_it(world: World) -> None:
     edit(world, "One", other)
     edit(world, "Two", world.admin)
     with pytest.raises(FourEyes, match="edited"):
-        approve(world, as_dpo(other))
-    approve(world, world.dpo)
+        approve(world, as_approver(other))
+    approve(world, world.approver)
     edit(world, "Three", world.admin)
     with pytest.raises(FourEyes, match="edited"):
-        approve(world, as_dpo(other))
+        approve(world, as_approver(other))
     assert set(world.study("hearts").edited_by) == {other.commitment, world.admin.commitment}
 
 
@@ -91,11 +91,11 @@ def test_who_set_a_drafts_budget_cannot_approve_it(world: World) -> None:
     with world.database.write() as transaction:
         studies.set_budget(transaction, "hearts", 200, None, "a reason", other)
     with pytest.raises(FourEyes):
-        approve(world, as_dpo(other))
+        approve(world, as_approver(other))
 
 
 def test_who_proposed_a_raise_cannot_approve_it(world: World) -> None:
-    """A larger budget takes an admin and a DPO who is somebody else; of two proposals the last one counts."""
+    """A larger budget takes an admin and an approver who is somebody else; of two proposals the last one counts."""
     world.open_study("hearts", 100)
     other = second_admin(world)
     for by in (world.admin, other):
@@ -103,10 +103,10 @@ def test_who_proposed_a_raise_cannot_approve_it(world: World) -> None:
             studies.set_budget(transaction, "hearts", 200, None, "a reason", by)
     assert world.study("hearts").raise_by == other.commitment
     with pytest.raises(FourEyes, match="proposed"):
-        approve_raise(world, as_dpo(other))
+        approve_raise(world, as_approver(other))
     limits = world.balance("hearts").limits
     assert limits == Limits.of(100, limits.delta_atto)
-    assert approve_raise(world, world.dpo).raise_by is None
+    assert approve_raise(world, world.approver).raise_by is None
     assert world.balance("hearts").limits.epsilon_nano == 200
 
 
@@ -115,20 +115,20 @@ def test_a_refusal_leaves_an_entry_and_nothing_else(world: World) -> None:
     world.open_study("hearts", 100, state="draft")
     before = world.everything()
     with pytest.raises(FourEyes):
-        approve(world, as_dpo(world.admin))
+        approve(world, as_approver(world.admin))
     after = world.everything()
     assert after.pop("audit_entries")[:-1] == before.pop("audit_entries")
     ((kind, actor, _, told),) = after.pop("bursts")  # how lately somebody was refused
     assert (kind, actor, told, before.pop("bursts")) == ("refusals", world.admin.commitment, 0, [])
     assert after == before
     said = entry(world)
-    assert (said["action"], said["actor"], said["role"]) == ("study.approve.refuse", world.admin.commitment, "dpo")
+    assert (said["action"], said["actor"], said["role"]) == ("study.approve.refuse", world.admin.commitment, "approver")
     assert (said["study"], said["subject"]) == ("hearts", "study:hearts")
     with world.database.write() as transaction:
-        studies.move(transaction, "hearts", "approve", "a reason", world.dpo)
+        studies.move(transaction, "hearts", "approve", "a reason", world.approver)
         studies.set_budget(transaction, "hearts", 200, None, "a reason", world.admin)
     with pytest.raises(FourEyes):
-        approve_raise(world, as_dpo(world.admin))
+        approve_raise(world, as_approver(world.admin))
     with world.database.read() as transaction:
         assert actions(transaction)[-1] == "study.budget.approve.refuse"
     assert log_problems(world.database) == []
@@ -139,7 +139,7 @@ def test_suspending_and_closing_need_no_second_person(world: World) -> None:
     world.open_study("hearts", 100)
     for action in ("suspend", "close"):
         with approval.deciding(world.database) as transaction:
-            studies.move(transaction, "hearts", action, "a reason", as_dpo(world.admin))
+            studies.move(transaction, "hearts", action, "a reason", replace(world.admin, role="dpo"))
     assert world.study("hearts").state == "closed"
 
 

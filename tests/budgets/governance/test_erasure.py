@@ -22,7 +22,7 @@ from budgets.database.tables import audit_entries, audit_nodes, identities, memb
 from budgets.errors import Forbidden, FourEyes, NotFound, WrongState
 from budgets.governance import approval, erasure, leaving, studies
 from budgets.identity import commitments, people
-from tests.budgets.world import ADMIN, ANNA, BEN, DPO, TERMS, actions, interrupted, log_problems
+from tests.budgets.world import ADMIN, ANNA, APPROVER, BEN, DPO, TERMS, actions, interrupted, log_problems
 from tests.databases import contents, file_of, is_sqlite, rows
 
 if TYPE_CHECKING:
@@ -203,10 +203,10 @@ def test_a_name_is_due_once_its_commitment_was_out_of_use_for_the_span(
         with pytest.raises(WrongState, match="365 days"):
             erase(world, person)
     later(365 + 11)
-    assert names(kept(world, due=True)) == [ANNA, BEN, DPO, ADMIN]
+    assert names(kept(world, due=True)) == [ANNA, BEN, APPROVER, DPO, ADMIN]
     assert {one.commitment for one in kept(world) if one.is_due} == {
         one.commitment
-        for one in (world.admin, world.anna, world.ben, world.dpo)  # of Anna the old one
+        for one in (world.admin, world.anna, world.ben, world.dpo, world.approver)  # of Anna the old one
     }
 
 
@@ -226,7 +226,7 @@ def test_lists_are_paged_oldest_first(people_only: World, later: Callable[[int],
             ):
                 found += page
         assert found == [one for one in whole if one.is_due or not due]
-        assert len(found) == 7
+        assert len(found) == 8
     assert ANNA not in erasure.cursor(next(one for one in whole if one.name == ANNA))
 
 
@@ -294,7 +294,7 @@ def test_a_user_who_does_nothing_is_cut_from_the_past_too(people_only: World, la
         present = people.user(transaction, ANNA)
         assert present.commitment != world.anna.commitment
         assert people.names(transaction, [present.commitment, world.anna.commitment]) == {present.commitment: ANNA}
-    assert names(kept(world)) == sorted([ADMIN, ANNA, BEN, DPO])
+    assert names(kept(world)) == sorted([ADMIN, ANNA, APPROVER, BEN, DPO])
     assert not any(one.is_due for one in kept(world))
 
 
@@ -365,7 +365,7 @@ def test_a_new_commitment_does_not_make_a_second_person(world: World, later: Cal
         assert renewed.commitment != other.commitment
         erase(world)
         with pytest.raises(FourEyes), world.database.write() as transaction:
-            studies.move(transaction, "hearts", "approve", "a reason", replace(renewed, role="dpo"))
+            studies.move(transaction, "hearts", "approve", "a reason", replace(renewed, role="approver"))
     present = {one.commitment: one for one in kept(world)}
     assert present[other.commitment].needed_by == ("study:hearts",)
     assert not present[other.commitment].is_due
@@ -373,7 +373,7 @@ def test_a_new_commitment_does_not_make_a_second_person(world: World, later: Cal
         erase(world, other)
     with world.database.write() as transaction:
         assert (
-            studies.move(transaction, "hearts", "approve", "a reason", act_in(transaction, world.dpo)).state
+            studies.move(transaction, "hearts", "approve", "a reason", act_in(transaction, world.approver)).state
             == "approved"
         )
 
@@ -393,11 +393,11 @@ def test_a_new_commitment_does_not_approve_its_own_raise(world: World, later: Ca
     renewed = act(world, second)
     erase(world)
     with pytest.raises(FourEyes), approval.deciding(world.database) as transaction:
-        studies.approve_budget(transaction, "hearts", "a reason", replace(renewed, role="dpo"))
+        studies.approve_budget(transaction, "hearts", "a reason", replace(renewed, role="approver"))
     assert world.balance("hearts").limits.epsilon_nano == 100
     assert entries(world)[-1]["action"] == "study.budget.approve.refuse"
     with approval.deciding(world.database) as transaction:
-        studies.approve_budget(transaction, "hearts", "a reason", act_in(transaction, world.dpo))
+        studies.approve_budget(transaction, "hearts", "a reason", act_in(transaction, world.approver))
     assert world.balance("hearts").limits.epsilon_nano == 200
 
 
@@ -406,7 +406,7 @@ def test_nobody_is_a_second_person_to_one_unknown(world: World) -> None:
     world.open_study("hearts", 100, state="draft")
     world.edit(f"DELETE FROM identities WHERE name = '{ADMIN}'")
     with pytest.raises(FourEyes), world.database.write() as transaction:
-        studies.move(transaction, "hearts", "approve", "a reason", world.dpo)
+        studies.move(transaction, "hearts", "approve", "a reason", world.approver)
 
 
 def test_names_of_a_closed_study_can_be_erased(world: World, later: Callable[[int], None]) -> None:
@@ -414,12 +414,13 @@ def test_names_of_a_closed_study_can_be_erased(world: World, later: Callable[[in
     world.open_study("hearts", 100)
     later(400)
     admin, dpo = act(world, world.admin), act(world, world.dpo)
+    approver = act(world, world.approver)
     needed = {one.commitment for one in kept(world) if one.needed_by}
-    assert needed == {world.admin.commitment, world.dpo.commitment}
+    assert needed == {world.admin.commitment, world.approver.commitment}
     with world.database.write() as transaction:
         studies.move(transaction, "hearts", "close", "it is over", dpo)
     erase(world)
-    assert {one.commitment for one in kept(world)} >= {admin.commitment, dpo.commitment}
+    assert {one.commitment for one in kept(world)} >= {admin.commitment, dpo.commitment, approver.commitment}
     assert not {one.commitment for one in kept(world)} & needed
 
 
@@ -478,12 +479,12 @@ def test_who_cannot_be_removed(people_only: World) -> None:
 
 
 def test_who_left_and_came_back_is_the_same_person(world: World) -> None:
-    """An admin who was removed and comes back as a DPO of the same name still does not approve what was theirs."""
+    """An admin who was removed and comes back as an approver of the same name still does not approve what was theirs."""
     world.open_study("hearts", 100, state="draft")
     with world.database.write() as transaction:
         second = people.add_user(transaction, "second.admin", "admin", world.admin)
         leaving.remove_user(transaction, ADMIN, second)
-        back = people.add_user(transaction, ADMIN, "dpo", second)
+        back = people.add_user(transaction, ADMIN, "approver", second)
     with pytest.raises(FourEyes), world.database.write() as transaction:
         studies.move(transaction, "hearts", "approve", "a reason", back)
 

@@ -36,7 +36,7 @@ LEADS_TO = {
     ("suspended", "resume"): "approved",
     ("suspended", "close"): "closed",
 }
-MAY = {"approve": {"dpo"}, "suspend": {"dpo"}, "resume": {"dpo"}, "close": {"dpo", "admin"}}
+MAY = {"approve": {"approver"}, "suspend": {"dpo"}, "resume": {"dpo"}, "close": {"dpo", "admin"}}
 
 
 @pytest.fixture
@@ -55,7 +55,13 @@ def strict(people_only: World) -> World:
 
 def actor(world: World, role: str) -> Actor:
     """Return somebody of a role."""
-    return {"admin": world.admin, "dpo": world.dpo, "researcher": world.anna, "none": ANONYMOUS}[role]
+    return {
+        "admin": world.admin,
+        "dpo": world.dpo,
+        "approver": world.approver,
+        "researcher": world.anna,
+        "none": ANONYMOUS,
+    }[role]
 
 
 def do(world: World, work: Callable[[sa.Connection], Study]) -> Study:
@@ -86,7 +92,7 @@ def set_budget(world: World, epsilon: int, delta: int | None = None, name: str =
 
 def approve_budget(world: World, name: str = "hearts") -> Study:
     """Approve a study's larger budget as the DPO."""
-    return do(world, lambda t: studies.approve_budget(t, name, "it is needed", world.dpo))
+    return do(world, lambda t: studies.approve_budget(t, name, "it is needed", world.approver))
 
 
 def refused(world: World, error: type[Exception], work: Callable[[], object]) -> Exception:
@@ -126,7 +132,7 @@ def test_delta_defaults_to_the_datasets(world: World) -> None:
     assert world.balance("hearts").limits == Limits.of(100, CAP[1])
 
 
-@pytest.mark.parametrize("role", ["dpo", "researcher", "none"])
+@pytest.mark.parametrize("role", ["dpo", "approver", "researcher", "none"])
 def test_only_an_admin_opens_studies(world: World, role: str) -> None:
     """Nobody but an admin can open a study."""
     refused(world, Forbidden, lambda: open_study(world, by=actor(world, role)))
@@ -200,7 +206,7 @@ def test_what_cannot_be_written_down_is_refused(world: World, changed: dict[str,
 # States
 
 
-@pytest.mark.parametrize("role", ["admin", "dpo", "researcher", "none"])
+@pytest.mark.parametrize("role", ["admin", "dpo", "approver", "researcher", "none"])
 @pytest.mark.parametrize("action", list(MAY))
 @pytest.mark.parametrize("state", STATES)
 def test_every_move(world: World, state: str, action: str, role: str) -> None:
@@ -234,7 +240,7 @@ def test_an_edit_leads_back_to_draft(world: World, state: str) -> None:
         assert edit().terms == world.study("hearts").terms == terms
         assert world.study("hearts").state == "draft"
         assert world.study("hearts").approved_by is None
-        assert do(world, lambda t: studies.move(t, "hearts", "approve", "again", world.dpo)).state == "approved"
+        assert do(world, lambda t: studies.move(t, "hearts", "approve", "again", world.approver)).state == "approved"
 
 
 @pytest.mark.parametrize("state", ["draft", "approved", "suspended"])
@@ -262,8 +268,8 @@ def test_the_log_keeps_what_was_approved(world: World) -> None:
     """The entry of an approval has the terms and the budget as they were approved."""
     terms = replace(TERMS, protocol={"tables": ["visits"]})
     open_study(world, terms=terms, epsilon=70, delta=7)
-    approved = do(world, lambda t: studies.move(t, "hearts", "approve", "a reason", world.dpo))
-    assert approved.approved_by == world.dpo.commitment
+    approved = do(world, lambda t: studies.move(t, "hearts", "approve", "a reason", world.approver))
+    assert approved.approved_by == world.approver.commitment
     facts = last_entry(world)["facts"]
     assert facts["budget"] == {"epsilon_nano": 70, "delta_atto": 7}
     assert facts["terms"]["protocol"] == {"tables": ["visits"]}
@@ -304,7 +310,7 @@ def test_a_study_asks_within_its_days(world: World, starts: int | None, ends: in
         return None if after is None else (today + dt.timedelta(days=after)).isoformat()
 
     open_study(world, terms=replace(TERMS, starts=day(starts), ends=day(ends)))
-    present = do(world, lambda t: studies.move(t, "hearts", "approve", "a reason", world.dpo))
+    present = do(world, lambda t: studies.move(t, "hearts", "approve", "a reason", world.approver))
     if may_ask:
         studies.require_open(present)
     else:
@@ -318,7 +324,11 @@ def test_a_study_asks_within_its_days(world: World, starts: int | None, ends: in
 @pytest.mark.parametrize(
     ("work", "role"),
     [
-        *((work, role) for work in ("edit", "add", "remove", "set") for role in ("dpo", "researcher", "none")),
+        *(
+            (work, role)
+            for work in ("edit", "add", "remove", "set")
+            for role in ("dpo", "approver", "researcher", "none")
+        ),
         *(("approve", role) for role in ("admin", "researcher", "none")),
     ],
 )
@@ -345,11 +355,11 @@ def test_nothing_is_done_to_a_study_that_is_not_there(world: World) -> None:
         lambda t: studies.study(t, "nowhere"),
         lambda t: studies.visible(t, "nowhere", world.admin),
         lambda t: studies.edit(t, "nowhere", TERMS, world.admin),
-        lambda t: studies.move(t, "nowhere", "approve", "a reason", world.dpo),
+        lambda t: studies.move(t, "nowhere", "approve", "a reason", world.approver),
         lambda t: studies.add_member(t, "nowhere", ANNA, world.admin),
         lambda t: studies.remove_member(t, "nowhere", ANNA, world.admin),
         lambda t: studies.set_budget(t, "nowhere", 50, None, "a reason", world.admin),
-        lambda t: studies.approve_budget(t, "nowhere", "a reason", world.dpo),
+        lambda t: studies.approve_budget(t, "nowhere", "a reason", world.approver),
     ]
     for call in calls:
         refused(world, NotFound, lambda call=call: do(world, call))  # type: ignore[misc]
@@ -413,6 +423,7 @@ def three(world: World) -> World:
     [
         ("admin", ["a-annas", "b-bens", "c-both"]),
         ("dpo", ["a-annas", "b-bens", "c-both"]),
+        ("approver", ["a-annas", "b-bens", "c-both"]),
         ("researcher", ["a-annas", "c-both"]),
     ],
 )
@@ -479,7 +490,7 @@ def test_a_drafts_budget_changes_at_once(world: World) -> None:
 
 @pytest.mark.parametrize("state", ["approved", "suspended"])
 @pytest.mark.parametrize(("epsilon", "delta"), [(101, 50), (100, 51), (200, 100), (50, 51), (101, 0)])
-def test_a_raise_waits_for_the_dpo(world: World, state: str, epsilon: int, delta: int) -> None:
+def test_a_raise_waits_for_an_approver(world: World, state: str, epsilon: int, delta: int) -> None:
     """After approval a raise in epsilon or delta changes nothing until the DPO approves it, once."""
     world.open_study("hearts", 100, 50, state=state)
     assert set_budget(world, epsilon, delta).raise_to == cost(epsilon, 0, delta)

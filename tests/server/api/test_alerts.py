@@ -83,14 +83,14 @@ def test_a_budget_that_is_used_up_is_told_step_by_step(place: Place) -> None:
 
 def test_a_profile_and_a_lower_cap_are_told_of_the_dataset(place: Place) -> None:
     """What a profile takes counts to the dataset; a budget that is lowered is told of too, and a raise arms it again."""
-    admin, dora = place.client("admin"), place.client("dora")
+    admin = place.client("admin")
     admin.good("POST", "/datasets/rand-hie/profile", {"epsilon": 5000})
     place.open_study("small", epsilon=4.0)
     assert spend(place, 1.0).status == 201
     admin.good("PUT", "/studies/small/budget", {"epsilon": 1.5, "reason": "less"})
     admin.good("PUT", "/studies/small/budget", {"epsilon": 1.5, "reason": "the same"})
     admin.good("PUT", "/studies/small/budget", {"epsilon": 4, "reason": "more"})
-    dora.good("POST", "/studies/small/budget/approve", {"reason": "more"})
+    place.client("vera").good("POST", "/studies/small/budget/approve", {"reason": "more"})
     assert spend(place, 1.0, group_by=["sex"]).status == 201
     said = [(one["study"], one["facts"]["threshold"], one["facts"]["cause"]) for one in told(place)]
     assert said == [(None, 50, "charge"), ("small", 50, "limits"), ("small", 50, "charge")]

@@ -122,15 +122,15 @@ def test_the_life_of_a_study(place: Place) -> None:
     assert ada.good("GET", "/studies/new")["state"] == "draft"
     is_refused(dora.post("/studies/new/suspend", REASON), 409, "wrong-state")
     is_refused(admin.post("/studies/new/approve", REASON), 403, "forbidden")
-    is_refused(dora.post("/studies/new/approve", {}), 422, "invalid-request", "/reason")
-    is_refused(dora.post("/studies/new/approve", {"reason": ""}), 422, "invalid-request", "/reason")
-    assert dora.good("POST", "/studies/new/approve", REASON)["state"] == "approved"
-    is_refused(dora.post("/studies/new/approve", REASON), 409, "wrong-state")
+    is_refused(place.client("vera").post("/studies/new/approve", {}), 422, "invalid-request", "/reason")
+    is_refused(place.client("vera").post("/studies/new/approve", {"reason": ""}), 422, "invalid-request", "/reason")
+    assert place.client("vera").good("POST", "/studies/new/approve", REASON)["state"] == "approved"
+    is_refused(place.client("vera").post("/studies/new/approve", REASON), 409, "wrong-state")
     again = admin.good("PATCH", "/studies/new", {"title": "Too late"})
     assert (again["state"], again["approved_by"], again["edited_by"]) == ("draft", None, ["admin"])
     is_refused(ada.post("/studies/new/queries", ask(PATIENTS)), 403, "not-approved")
-    again = dora.good("POST", "/studies/new/approve", REASON)
-    assert (again["opened_by"], again["approved_by"]) == ("admin", "dora")
+    again = place.client("vera").good("POST", "/studies/new/approve", REASON)
+    assert (again["opened_by"], again["approved_by"]) == ("admin", "vera")
     assert dora.good("POST", "/studies/new/suspend", REASON)["state"] == "suspended"
     is_refused(ada.post("/studies/new/queries", ask(PATIENTS)), 403, "not-approved")
     assert dora.good("POST", "/studies/new/resume", REASON)["state"] == "approved"
@@ -139,7 +139,11 @@ def test_the_life_of_a_study(place: Place) -> None:
     is_refused(admin.request("DELETE", "/studies/new/members/ada"), 404, "not-found")
     assert admin.good("POST", "/studies/new/close", REASON)["state"] == "closed"
     for action in ("approve", "suspend", "resume", "close"):
-        is_refused(dora.post(f"/studies/new/{action}", REASON), 409, "wrong-state")
+        is_refused(
+            place.client("vera" if action == "approve" else "dora").post(f"/studies/new/{action}", REASON),
+            409,
+            "wrong-state",
+        )
     is_refused(admin.request("PATCH", "/studies/new", {"title": "Too late"}), 409, "wrong-state")
     is_refused(admin.request("PUT", "/studies/new/budget", {"epsilon": 1, **REASON}), 409, "wrong-state")
     told = [
@@ -206,16 +210,16 @@ def test_only_researchers_are_members(place: Place) -> None:
         is_refused(place.client(name).post("/studies/flu/queries", ask(PATIENTS)), 403, "forbidden")
 
 
-def test_a_raise_waits_for_the_dpo(place: Place) -> None:
-    """After approval a raise is in force only when a DPO approved it; a lower limit is at once, not below the spend."""
+def test_a_raise_waits_for_an_approver(place: Place) -> None:
+    """After approval a raise is in force only when an approver approved it; a lower limit is at once, not below the spend."""
     place.open_study("s", epsilon=1.0)
-    admin, dora, ada = map(place.client, ("admin", "dora", "ada"))
-    is_refused(dora.post("/studies/s/budget/approve", REASON), 409, "wrong-state")
+    admin, ada = map(place.client, ("admin", "ada"))
+    is_refused(place.client("vera").post("/studies/s/budget/approve", REASON), 409, "wrong-state")
     asked = admin.good("PUT", "/studies/s/budget", {"epsilon": 2.0, **REASON})
     assert (asked["budget"]["epsilon"], asked["raise"]["epsilon"]) == (1.0, 2.0)
     is_refused(ada.post("/studies/s/queries", ask(PATIENTS, 1.5)), 409, "budget-exceeded")
     is_refused(admin.post("/studies/s/budget/approve", REASON), 403, "forbidden")
-    granted = dora.good("POST", "/studies/s/budget/approve", REASON)
+    granted = place.client("vera").good("POST", "/studies/s/budget/approve", REASON)
     assert (granted["budget"]["epsilon"], granted["raise"]) == (2.0, None)
     assert ada.post("/studies/s/queries", ask(PATIENTS, 1.5)).status == 201
     is_refused(admin.request("PUT", "/studies/s/budget", {"epsilon": 1.4, **REASON}), 409, "wrong-state")
@@ -238,23 +242,23 @@ def test_the_budget_of_a_study(place: Place) -> None:
 
 
 def test_nobody_approves_what_they_proposed(place: Place) -> None:
-    """An admin who became a DPO is 403 for their own study and raise, with an entry; another DPO is not."""
+    """An admin who became an approver is 403 for their own study and raise, with an entry; another approver is not."""
     admin, dora = place.client("admin"), place.client("dora")
     place.open_study("mine", approve=False)
     place.open_study("raised", epsilon=1.0)
     raised = admin.good("PUT", "/studies/raised/budget", {"epsilon": 2.0, **REASON})
     assert (raised["raise"]["epsilon"], raised["raise_by"]) == (2.0, "admin")
-    change(place.home.ledger, "UPDATE users SET role = 'dpo' WHERE name = 'admin'")
+    change(place.home.ledger, "UPDATE users SET role = 'approver' WHERE name = 'admin'")
     for path in ("/studies/mine/approve", "/studies/raised/budget/approve"):
         before = place.home.last_entry()
         is_refused(admin.post(path, REASON), 403, "forbidden")
         (action,) = place.home.actions(before)
         assert action.endswith("approve.refuse")
         entry = dora.good("GET", f"/audit/entries?cursor={before + 1}&limit=1")["items"][0]
-        assert (entry["actor_name"], entry["role"]) == ("admin", "dpo")
+        assert (entry["actor_name"], entry["role"]) == ("admin", "approver")
     assert dora.good("GET", "/studies/mine")["state"] == "draft"
-    assert dora.good("POST", "/studies/mine/approve", REASON)["approved_by"] == "dora"
-    granted = dora.good("POST", "/studies/raised/budget/approve", REASON)
+    assert place.client("vera").good("POST", "/studies/mine/approve", REASON)["approved_by"] == "vera"
+    granted = place.client("vera").good("POST", "/studies/raised/budget/approve", REASON)
     assert (granted["raise_by"], granted["budget"]["epsilon"]) == (None, 2.0)
 
 

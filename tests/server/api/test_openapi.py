@@ -157,7 +157,7 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
             dora.good("POST", f"/studies/flu/{action}", REASON)
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 6.0, **REASON})
         admin.good("GET", "/studies/flu")
-        dora.good("POST", "/studies/flu/budget/approve", REASON)
+        place.client("vera").good("POST", "/studies/flu/budget/approve", REASON)
         statistics = {**PATIENTS, "v": {"sum": "visits"}, "m": {"mean": "visits", "bounds": [0, 20]}}
         every = ask(EVERY_STATISTIC, 0.25)
         for body in (ask(PATIENTS), ask(statistics, 0.5, group_by=["sex"]), ask({"n": {"count": "events"}}), every):

@@ -26,8 +26,8 @@ from tests.serving import PATIENTS, Home, Place, application, ask
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Who asks: a member, a researcher who is none, an admin, a DPO; and nobody, without a token.
-WHO = {"ada": "researcher", "ben": "researcher", "admin": "admin", "dora": "dpo", None: None}
+# Who asks: a member, a researcher who is none, an admin, a DPO, an approver; and nobody, without a token.
+WHO = {"ada": "researcher", "ben": "researcher", "admin": "admin", "dora": "dpo", "vera": "approver", None: None}
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         place.open_study(epsilon=5.0, protocol=PROTOCOL, starts="2020-01-01", ends=clock.today(), approve=False)
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 6.0, "reason": "a draft's"})
         admin.good("PATCH", "/studies/flu", {"title": "Flu"})
-        dora.good("POST", "/studies/flu/approve", {"reason": "good"})
+        place.client("vera").good("POST", "/studies/flu/approve", {"reason": "good"})
         asked(place, 2.0)
         asked(place, 2.0)
         assert (
@@ -56,14 +56,14 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         dora.good("POST", "/studies/flu/resume", {"reason": "answered"})
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 5.0, "reason": "less"})
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 7.0, "reason": "more"})
-        dora.good("POST", "/studies/flu/budget/approve", {"reason": "well"})
+        place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well"})
         asked(place, 0.5)
         (first, *_) = place.client("ada").good("GET", "/studies/flu/releases")["items"]
         for name in ("ada", "dora", "admin"):
             place.client(name).good("GET", f"/studies/flu/releases/{first['id']}")
         admin.good("PATCH", "/studies/flu", {"title": "Flu and the heart", "ends": None})
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 8.0, "reason": "a draft again"})
-        dora.good("POST", "/studies/flu/approve", {"reason": "good again"})
+        place.client("vera").good("POST", "/studies/flu/approve", {"reason": "good again"})
         admin.good("DELETE", "/studies/flu/members/ada")
         admin.good("PUT", "/studies/flu/members/ada")
         asked(place, 0.25)
@@ -159,15 +159,15 @@ def test_asking_outside_the_protocol_is_found(
 
 
 def test_a_role_that_was_changed_behind_the_server_is_found(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An admin who makes a DPO of themselves in the database, and a server without the four eyes, are both found."""
+    """An admin who makes an approver of themselves in the database, and a server without the four eyes, are both found."""
     with application(home) as place:
         place.open_study(approve=False)
-        home.change("UPDATE users SET role = 'dpo' WHERE name = 'admin'")
+        home.change("UPDATE users SET role = 'approver' WHERE name = 'admin'")
         assert place.client("admin").post("/studies/flu/approve", {"reason": "mine"}).status == 403
         monkeypatch.setattr(approval, "require_second", lambda *_: None)
         place.client("admin").good("POST", "/studies/flu/approve", {"reason": "mine"})
     said = found(entries(home))
-    assert said.count("its actor acts as dpo, but has the role admin") == 2
+    assert said.count("its actor acts as approver, but has the role admin") == 2
     assert said[-1] == "a person who opened or edited the study flu approved it"
 
 
@@ -202,7 +202,7 @@ def by_the_same(action: str, first: str) -> Callable[[Entries], None]:
 
 def by_ben(action: str) -> Callable[[Entries], None]:
     """Return what lets Ben, who is a researcher of no study, have done it: he was added last."""
-    return lambda log: log[position(log, action)].update(actor=log[position(log, "user.add", 3)]["subject"][5:])
+    return lambda log: log[position(log, action)].update(actor=log[position(log, "user.add", 4)]["subject"][5:])
 
 
 def without(action: str, number: int = 0) -> Callable[[Entries], None]:
@@ -222,7 +222,7 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     ),
     "an admin approves": (
         change("study.approve", role="admin"),
-        "only the role dpo may do this, and its actor acts as admin",
+        "only the role approver may do this, and its actor acts as admin",
     ),
     "an admin acts as a DPO": (change("study.open", role="dpo"), "its actor acts as dpo, but has the role admin"),
     "an unknown role": (
@@ -234,7 +234,7 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "a role that is none": (change("user.add", facts={"role": "root"}), "in the role root"),
     "the system approves": (
         change("study.approve", actor="system", role="system"),
-        "only the role dpo may do this, and its actor acts as system",
+        "only the role approver may do this, and its actor acts as system",
     ),
     "a DPO asks": (
         change("query.reserve", role="dpo"),
@@ -244,11 +244,11 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "no time": (change("query.replay", time="yesterday"), "is not a time"),
     "a budget set too large": (
         once_more("study.budget.set", epsilon_nano=9 * WHOLE),
-        "it raises the budget of the study flu, which is approved, without a DPO",
+        "it raises the budget of the study flu, which is approved, without an approval",
     ),
     "a delta set too large": (
         once_more("study.budget.set", delta_atto=10**17),
-        "it raises the budget of the study flu, which is approved, without a DPO",
+        "it raises the budget of the study flu, which is approved, without an approval",
     ),
     "other terms are approved": (
         change("study.approve", facts={"terms": {"title": "Harmless"}}),
@@ -268,11 +268,11 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
         "it changes the study closed, which is closed",
     ),
     "a member less": (without("study.member.add"), "by somebody who is no member of the study flu"),
-    "a DPO as a member": (
+    "an approver as a member": (
         lambda log: log[position(log, "study.member.add")]["facts"].update(
             user=log[position(log, "study.approve")]["actor"]
         ),
-        "it makes a member of a dpo",
+        "it makes a member of somebody with the role approver",
     ),
     "another dataset": (
         change("query.reserve", facts={"dataset": "other"}),

@@ -88,7 +88,7 @@ def log(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Log:
         asked(place, 1.5)
         asked(place, 4.5, status=409)
         place.client("admin").good("PUT", "/studies/flu/budget", {"epsilon": 6.0, "reason": "more"})
-        place.client("dora").good("POST", "/studies/flu/budget/approve", {"reason": "well"})
+        place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well"})
         asked(place, 2.5)
     key = run(home, "audit", "key")["audit_key"]
     assert run(home, "audit", "export", str(export))["exit"] == 0

@@ -368,7 +368,7 @@ def test_a_change_of_terms_in_between_is_honoured(place: Place) -> None:
     """What was planned under a protocol that was replaced, and the new one approved, before the charge is not charged."""
     ready = prepared(place, ask(PATIENTS))
     place.client("admin").good("PATCH", "/studies/flu", {"protocol": {"tables": ["persons"]}})
-    place.client("dora").good("POST", "/studies/flu/approve", {"reason": "less"})
+    place.client("vera").good("POST", "/studies/flu/approve", {"reason": "less"})
     with pytest.raises(NotApproved, match="changed"):
         paid.replay_or_reserve(ready)
     assert place.home.charges() == []

@@ -77,7 +77,7 @@ def test_what_was_released_and_decided(place: Place) -> None:
         assert "rows" not in shown
     assert [one["mechanisms"] for one in said["releases"]["shown"]] == [["discrete_laplace"], ["discrete_gaussian"]]
     (approval,) = [act for act in said["history"] if act["approval"]]
-    assert (approval["name"], approval["role"], approval["reason"]) == ("dora", "dpo", "it may")
+    assert (approval["name"], approval["role"], approval["reason"]) == ("vera", "approver", "it may")
     # The Gaussian query has no finite epsilon: the sum of rho says what holds.
     own, shared = said["accounts"]
     assert own["accountants"]["epsilon"] is None
@@ -129,7 +129,7 @@ def test_hostile_texts_are_texts(place: Place) -> None:
     """Titles, purposes, bases and reasons are shown as they are written, and never become elements or templates."""
     terms = dict.fromkeys(("title", "purpose", "legal_basis"), HOSTILE)
     place.open_study("evil", approve=False, **terms)
-    place.client("dora").good("POST", "/studies/evil/approve", {"reason": HOSTILE})
+    place.client("vera").good("POST", "/studies/evil/approve", {"reason": HOSTILE})
     for path in ("/studies/evil/report", "/datasets/rand-hie/report"):
         found = Elements(page_of(place, path))
         assert not {"script", "img", "iframe", "object"} & {tag for tag, _ in found.elements}
@@ -153,10 +153,10 @@ def test_the_page_loads_and_runs_nothing(place: Place) -> None:
 
 def test_an_erased_name(place: Place) -> None:
     """Once a name is erased the report says so, and the decision stays."""
-    place.home.change("DELETE FROM identities WHERE name = 'dora'")
+    place.home.change("DELETE FROM identities WHERE name = 'vera'")
     said = place.client("admin").good("GET", "/studies/flu/report")
-    assert [(act["name"], act["role"]) for act in said["history"] if act["approval"]] == [(None, "dpo")]
-    assert "a dpo whose name was erased" in page_of(place).body.decode()
+    assert [(act["name"], act["role"]) for act in said["history"] if act["approval"]] == [(None, "approver")]
+    assert "somebody of the role approver whose name was erased" in page_of(place).body.decode()
 
 
 def fact(said: dict[str, Any], question: str) -> str:
@@ -176,7 +176,7 @@ def test_who_left_was_a_recipient(place: Place, path: str) -> None:
     told = fact(place.client("dora").good("GET", path), "Recipients")
     assert f"ada ({today} to {today})" in told
     assert f"ben (since {today})" in told
-    assert "Admins and DPOs of the server can read them too" in told
+    assert "Admins, DPOs and approvers of the server can read them too" in told
     if "studies" in path:
         assert f"ada ({today} to {today})" in page_of(place, path).body.decode()
     place.client("admin").good("DELETE", "/users/ada")
@@ -189,8 +189,8 @@ def test_what_is_approved_and_what_no_longer_is(place: Place) -> None:
     for action in ("suspend", "resume"):
         dora.good("POST", f"/studies/flu/{action}", {"reason": "looked into"})
     admin.good("PUT", "/studies/flu/budget", {"epsilon": 1500.0, "reason": "more"})
-    dora.good("POST", "/studies/flu/budget/approve", {"reason": "well"})
-    by = f"dora (dpo) on {clock.today()}"
+    place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well"})
+    by = f"vera (approver) on {clock.today()}"
     told = f"study flu: {by}; a larger budget of study flu (epsilon 1500): {by}"
     for path in ("/studies/flu/report", "/datasets/rand-hie/report"):
         assert fact(dora.good("GET", path), "Who decided, and when") == told
@@ -226,7 +226,7 @@ def test_the_command(place: Place, tmp_path: Path) -> None:
 
     told = run("study", "flu")
     assert place.client("dora").good("GET", "/studies/flu/report")["accounts"][0]["at_spend"]["words"] in told
-    assert f"Approved: study flu: dora (dpo) on {clock.today()}\nMembers: ada (since {clock.today()})\n" in told
+    assert f"Approved: study flu: vera (approver) on {clock.today()}\nMembers: ada (since {clock.today()})\n" in told
     shown: dict[str, Any] = json.loads(run("dataset", "rand-hie", "--json"))
     assert shown.keys() == place.client("dora").good("GET", "/datasets/rand-hie/report").keys()
     file = tmp_path / "report.html"
