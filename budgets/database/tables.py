@@ -52,7 +52,9 @@ users = Table(
     Column("role", String(16), nullable=False),
     Column("commitment", String(64), nullable=False),
     Column("created_at", String(32), nullable=False),
+    Column("folded", String(127), server_default="-", nullable=False),  # the name without case (`names.py`)
     Index(None, "commitment"),
+    Index(None, "folded", unique=True),
     CheckConstraint("role IN ('researcher', 'admin', 'dpo', 'approver')", name="role"),
 )
 
@@ -65,6 +67,10 @@ tokens = Table(
     Column("created_at", String(32), nullable=False),
     Column("revoked_at", String(32)),
     Column("mark", String(32)),  # how the log names it; replaced when it is old, so that it leads to no old entry
+    Column("expires_at", String(32), server_default="0", nullable=False),  # "0" is before every time: fail closed
+    Column("used_on", String(10)),  # the day of the last use
+    Column("study", String(63)),  # the only study that it gives access to; NULL: all of its user
+    Column("reads_only", Integer, server_default="0", nullable=False),
 )
 
 datasets = Table(

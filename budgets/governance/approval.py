@@ -17,6 +17,7 @@ from budgets.alerts import bursts
 from budgets.audit import log
 from budgets.errors import FourEyes
 from budgets.identity import people
+from budgets.identity.names import folded
 from budgets.verify import canonical_json
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def require_second_for_raise(transaction: sa.Connection, present: Study, by: Act
 
 
 def _is_among(transaction: sa.Connection, by: Actor, hands: Collection[str]) -> bool:
-    known = people.names(transaction, hands)
-    return any(one == by.commitment or known.get(one, by.name) == by.name for one in hands)
+    known, mine = people.names(transaction, hands), folded(by.name)
+    return any(one == by.commitment or folded(known.get(one, mine)) == mine for one in hands)
 
 
 def with_hand(present: Study, by: Actor) -> str:

@@ -184,7 +184,9 @@ def _refusal(one: Identity, days: int) -> str:
 def _cut_ties(transaction: sa.Connection, edge: str) -> None:
     """Remove what ties users and tokens to entries from before a moment. Only the fact that they are older remains."""
     transaction.execute(sa.update(users).where(users.c.created_at < edge).values(created_at=edge))
-    transaction.execute(sa.delete(tokens).where(tokens.c.revoked_at.is_not(None)))  # they give access to nothing
+    dead = sa.or_(tokens.c.revoked_at.is_not(None), tokens.c.expires_at <= clock.now())
+    transaction.execute(sa.delete(tokens).where(dead))  # they give access to nothing
+    transaction.execute(sa.update(tokens).where(tokens.c.used_on < edge[:10]).values(used_on=edge[:10]))
     old = sa.select(tokens.c.id).where(tokens.c.created_at < edge, tokens.c.mark.is_not(None))
     for identifier in transaction.execute(old).scalars().all():
         transaction.execute(
@@ -214,6 +216,7 @@ def _needed(transaction: sa.Connection) -> dict[str, set[str]]:
             tokens.c.user == identities.c.name,
             tokens.c.mark.is_(None),
             tokens.c.revoked_at.is_(None),
+            tokens.c.expires_at > clock.now(),
             identities.c.made_at <= tokens.c.created_at,
         ),
     )

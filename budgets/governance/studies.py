@@ -264,10 +264,17 @@ def visible(transaction: sa.Connection, identifier: str, actor: Actor) -> Study:
 
 
 def studies_of(
-    transaction: sa.Connection, actor: Actor, *, after: str | None = None, limit: int | None = None
+    transaction: sa.Connection,
+    actor: Actor,
+    *,
+    only: str | None = None,
+    after: str | None = None,
+    limit: int | None = None,
 ) -> list[Study]:
-    """Return the studies an actor may know of, by id."""
+    """Return the studies an actor may know of, or the one of them that is named, by id."""
     wanted = sa.select(studies.c.id).order_by(studies.c.id)
+    if only is not None:
+        wanted = wanted.where(studies.c.id == only)
     if actor.role not in SEE_ALL:
         wanted = wanted.join(members, members.c.study == studies.c.id).where(members.c.user == actor.name)
     if after is not None:

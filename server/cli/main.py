@@ -23,8 +23,8 @@ COMMANDS = {
     ),
     "demo-data": Lazy("server.cli.demo_data:demo_data", "Write a made-up observatory of general practice into FOLDER."),
     # People, datasets and studies
-    "user": Lazy("server.cli.user:user", "Add and remove users, each with a role."),
-    "token": Lazy("server.cli.user:token", "Make and revoke access tokens."),
+    "user": Lazy("server.cli.user:user", "Add, list and remove users, each with a role."),
+    "token": Lazy("server.cli.user:token", "Make, list and revoke access tokens."),
     "profile": Lazy("server.cli.profile:profile", "Buy a dataset's contribution profile, once for each edition."),
     "study": Lazy("server.cli.study:study", "Open studies, and decide on them."),
     # Queries and what they released

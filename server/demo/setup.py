@@ -16,6 +16,7 @@ from budgets.errors import NotFound
 from budgets.governance import datasets, studies
 from budgets.governance.study import Terms
 from budgets.identity import people
+from budgets.identity import tokens as access
 from queries.catalog.manifest import read_manifest
 from server.demo.observatory import Shape, write_observatory
 from server.errors import ServerError
@@ -105,9 +106,9 @@ def _add_users(services: Services, file: Path, admin_token: str | None) -> dict[
     with services.database.write() as transaction:
         admin = people.user(transaction, USERS["admin"])
         for role, name in USERS.items():
-            # A token of another ledger, or one that was revoked, opens nothing: it is replaced.
-            owner = people.authenticate(transaction, tokens.get(role, ""))
-            if owner is None or owner.name != name:
+            # A token of another ledger, or one that was revoked or expired, opens nothing: it is replaced.
+            found = access.authenticate(transaction, tokens.get(role, ""))
+            if found is None or found.actor.name != name:
                 tokens[role] = _token(transaction, name, role, admin)
     _write_tokens(file, tokens)
     return tokens

@@ -1,26 +1,29 @@
-"""Signing in: the user that a request's bearer token belongs to, and the roles that a route is for."""
+"""Signing in: the user that a request's bearer token belongs to, what it is limited to, and the roles of a route."""
 
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flask import current_app, g, request
 
-from budgets.errors import NotFound, Unavailable
-from budgets.identity import commitments, people
+from budgets.errors import Forbidden, NotFound, Unavailable
+from budgets.identity import commitments, people, tokens
 from server.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from budgets.actors import Actor
+    from budgets.identity.tokens import Access
     from server.runtime.services import Services
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 ROLES = ("researcher", "admin", "dpo", "approver")
+READING = ("GET", "HEAD")
 
 
 def services() -> Services:
@@ -31,21 +34,28 @@ def services() -> Services:
 
 def actor() -> Actor:
     """Return the user of the request. Call it only in a route that `for_roles` guards."""
-    found: Actor = g.actor
+    return access().actor
+
+
+def access() -> Access:
+    """Return the user of the request with the limits of their token. Call it only in a route that is guarded."""
+    found: Access = g.access
     return found
 
 
-def for_roles(*roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Guard a route: without a valid token it raises Unauthenticated, with another role Forbidden.
+def for_roles(*roles: str, beyond_a_study: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Guard a route: without a valid token it raises Unauthenticated, with another role or a limited token Forbidden.
 
-    The OpenAPI document has the roles as `x-roles`.
+    A token that is limited to a study gives access to the routes below that study, and to those that are
+    `beyond_a_study` because they show nothing of other studies to it. The OpenAPI document has the roles as `x-roles`.
     """
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            g.actor = authenticate(request.headers.get("Authorization"))
-            people.require_role(g.actor, *roles)
+            g.access = authenticate(request.headers.get("Authorization"))
+            people.require_role(actor(), *roles)
+            require_scope(access(), kwargs.get("study"), beyond_a_study=beyond_a_study)
             return view(*args, **kwargs)
 
         described: Any = guarded
@@ -62,28 +72,39 @@ def for_roles(*roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def authenticate(header: str | None) -> Actor:
+def require_scope(found: Access, study: object, *, beyond_a_study: bool) -> None:
+    """Raise Forbidden if the token is limited and this request is beyond its limits."""
+    if found.reads_only and request.method not in READING:
+        raise Forbidden("this token may only read")
+    if found.study is not None and study != found.study and not beyond_a_study:
+        raise Forbidden(f"this token is limited to study {found.study}")
+
+
+def authenticate(header: str | None) -> Access:
     """Return the user of an Authorization header. A wrong token is recorded; a missing header is not."""
     if header is None:
         raise Unauthenticated("send a token in the header, as Authorization: Bearer TOKEN")
     sign_ins, database = services().sign_ins, services().database
     scheme, _, token = header.partition(" ")
+    text = token.strip() if scheme.lower() == "bearer" else ""
     days = services().settings.identity_days
     with database.read() as transaction:
-        found = people.authenticate(transaction, token.strip()) if scheme.lower() == "bearer" else None
-        worn = found is not None and commitments.is_worn(transaction, found, days)
+        found = tokens.authenticate(transaction, text)
+        worn = found is not None and commitments.is_worn(transaction, found.actor, days)
+        expired = found is None and tokens.is_expired(transaction, text)
     if found is None:
         sign_ins.failed(database)
-        raise Unauthenticated("the token is wrong or was revoked")
+        raise Unauthenticated(f"the token {'has expired' if expired else 'is wrong or was revoked'}")
     sign_ins.write_what_is_due(database)
-    return _renewed(found, days) if worn else found
+    return _noted(found, days, worn=worn) if worn or tokens.is_first_use_today(found) else found
 
 
-def _renewed(found: Actor, days: int) -> Actor:
-    """Return the user with a new commitment. If the ledger can only be read, keep the old one."""
+def _noted(found: Access, days: int, *, worn: bool) -> Access:
+    """Note the day of the use and renew a worn commitment. If the ledger can only be read, both wait."""
     try:
         with services().database.write() as transaction:
-            return commitments.in_force(transaction, found, days)
+            tokens.note_use(transaction, found)
+            return replace(found, actor=commitments.in_force(transaction, found.actor, days)) if worn else found
     except NotFound:  # the user was removed in between
         raise Unauthenticated("the token is wrong or was revoked") from None
     except Unavailable:

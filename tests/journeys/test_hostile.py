@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from budgets.identity import people
+from budgets.identity import names
 from tests.serving import PATIENTS, PROBLEM, Home, Server, ask, serving
 
 if TYPE_CHECKING:
@@ -352,7 +352,7 @@ def test_hostile_names_of_studies_and_users(server: Server) -> None:
         survived(admin.post("/studies", {**study, "dataset": text}), text)
         survived(admin.post("/studies", {**study, "starts": text}), text)
         survived(admin.post("/studies", {**study, "protocol": {"statistics": [text]}}), text)
-        if not people.NAME.fullmatch(text):  # user names may be addresses: they have dots and @
+        if not names.NAME.fullmatch(text):  # user names may be addresses: they have dots and @
             survived(admin.post("/users", {"name": text, "role": "dpo"}), text)
         survived(admin.post("/users", {"name": "x", "role": text}), text)
     assert state(server.home) == before

@@ -50,9 +50,11 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/audit/proofs/consistency"): DPO,
     ("GET", "/audit/identities"): DPO,
     ("POST", "/audit/identities/erase"): DPO,
+    ("GET", "/users"): ADMIN,
     ("POST", "/users"): ADMIN,
     ("DELETE", "/users/{name}"): ADMIN,
     ("POST", "/users/{name}/tokens"): ADMIN,
+    ("GET", "/tokens"): ADMIN,
     ("DELETE", "/tokens/{token_id}"): ADMIN,
 }
 

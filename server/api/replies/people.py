@@ -17,6 +17,32 @@ class Me(Schema):
     name = fields.String(required=True)
     role = fields.String(required=True)
     studies = fields.List(fields.String(), required=True)
+    expires_at = fields.String(required=True, metadata={"description": "When the token ends"})
+    study = fields.String(required=True, allow_none=True, metadata={"description": "The token is limited to it"})
+    reads_only = fields.Boolean(required=True, metadata={"description": "The token gives access to GET alone"})
+
+
+class ListedUser(Schema):
+    """A user, as an admin sees them."""
+
+    user = fields.String(required=True)
+    role = fields.String(required=True)
+    created_at = fields.String(required=True)
+    tokens = fields.Integer(required=True, metadata={"description": "How many of their tokens give access now"})
+
+
+class ListedToken(Schema):
+    """A token that was not revoked, as an admin sees it. Its secret is stored nowhere."""
+
+    id = fields.String(required=True)
+    user = fields.String(required=True)
+    role = fields.String(required=True)
+    created_at = fields.String(required=True)
+    expires_at = fields.String(required=True)
+    used_on = fields.String(required=True, allow_none=True, metadata={"description": "The day of its last use, in UTC"})
+    study = fields.String(required=True, allow_none=True, metadata={"description": "It is limited to this study"})
+    reads_only = fields.Boolean(required=True, metadata={"description": "It gives access to GET alone"})
+    is_expired = fields.Boolean(required=True)
 
 
 class User(Schema):
@@ -26,6 +52,7 @@ class User(Schema):
     role = fields.String(required=True)
     token = fields.String(required=True)
     token_id = fields.String(required=True)
+    expires_at = fields.String(required=True)
 
 
 class Token(Schema):
@@ -33,6 +60,7 @@ class Token(Schema):
 
     token = fields.String(required=True)
     token_id = fields.String(required=True)
+    expires_at = fields.String(required=True)
 
 
 class Identity(Schema):

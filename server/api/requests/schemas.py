@@ -12,6 +12,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from budgets.alerts import alerts
 from budgets.database import clock
+from budgets.identity import tokens
 from queries.statistics import registry
 from server.api.requests.query import above_zero, offered, privacy_epsilon, roundings
 from server.api.requests.shapes import Built
@@ -113,8 +114,21 @@ class ReasonSchema(Schema):
     reason = fields.String(required=True, validate=_text(10_000))
 
 
-class NewUserSchema(Schema):
-    """A user to add."""
+class NewTokenSchema(Schema):
+    """How long a new token lives, and what it is limited to."""
+
+    days = fields.Integer(
+        strict=True,
+        load_default=None,
+        validate=validate.Range(1, tokens.DAYS_MAX),
+        metadata={"description": f"{tokens.DAYS} by default"},
+    )
+    study = fields.String(load_default=None, allow_none=True, validate=_text(63))
+    reads_only = Built(_truth, "Truth", load_default=False)
+
+
+class NewUserSchema(NewTokenSchema):
+    """A user to add, with a first token."""
 
     name = fields.String(required=True)
     role = fields.String(required=True, validate=validate.OneOf(["researcher", "admin", "dpo", "approver"]))
@@ -128,6 +142,12 @@ class PageSchema(_Limited):
     """A page of a list: where it starts, and how much it holds."""
 
     cursor = fields.String(load_default=None, metadata={"description": "`next` of the previous page"})
+
+
+class TokensSchema(PageSchema):
+    """Which tokens to list."""
+
+    user = fields.String(load_default=None, validate=_text(63))
 
 
 class Moment(fields.String):

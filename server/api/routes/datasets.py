@@ -18,7 +18,7 @@ blueprint: Any = Blueprint("datasets", __name__, description="The catalog")
 
 
 @blueprint.route("/datasets")
-@for_roles(*ROLES)
+@for_roles(*ROLES, beyond_a_study=True)
 @blueprint.response(200, replies.page_of(replies.DatasetName))
 def list_datasets() -> Any:
     """List the datasets."""
@@ -28,7 +28,7 @@ def list_datasets() -> Any:
 
 
 @blueprint.route("/datasets/<name>")
-@for_roles(*ROLES)
+@for_roles(*ROLES, beyond_a_study=True)
 @blueprint.response(200, replies.Dataset)
 def show_dataset(name: str) -> Any:
     """Return a dataset's tables, columns, categories and bounds, and its contribution profile if it has one."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from budgets.audit import log
 from budgets.governance import leaving, studies
-from budgets.identity import people
+from budgets.identity import people, tokens
 from server.api import replies
-from server.api.requests.schemas import NewUserSchema
-from server.web.auth import ROLES, actor, for_roles, services
+from server.api.requests.schemas import NewTokenSchema, NewUserSchema, PageSchema, TokensSchema
+from server.web.auth import ROLES, access, actor, for_roles, services
 from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("people", __name__, description="Users and tokens")
@@ -22,25 +23,49 @@ def health() -> Any:
 
 
 @blueprint.route("/me")
-@for_roles(*ROLES)
+@for_roles(*ROLES, beyond_a_study=True)
 @blueprint.response(200, replies.Me)
 def me() -> Any:
-    """Return the token's user, role and studies."""
+    """Return the token's user, role and studies, and what the token is limited to."""
+    mine = access()
     with services().database.read() as transaction:
-        mine = studies.studies_of(transaction, actor())
-    return {"name": actor().name, "role": actor().role, "studies": [study.id for study in mine]}
+        found = studies.studies_of(transaction, actor(), only=mine.study)
+    return {
+        "name": actor().name,
+        "role": actor().role,
+        "studies": [study.id for study in found],
+        "expires_at": mine.expires_at,
+        "study": mine.study,
+        "reads_only": mine.reads_only,
+    }
+
+
+@blueprint.route("/users")
+@for_roles("admin")
+@blueprint.arguments(PageSchema, location="query")
+@blueprint.response(200, replies.page_of(replies.ListedUser))
+def list_users(page: dict[str, Any]) -> Any:
+    """List the users by name. Each reading is an entry of the audit log."""
+    limit = page["limit"]
+    with services().database.write() as transaction:
+        log.append(transaction, actor(), "user.read", "users", "the users were listed")
+        found = people.every_user(transaction, after=page["cursor"], limit=limit + 1)
+    return {
+        "items": [one.to_json() for one in found[:limit]],
+        "next": found[limit - 1].user if len(found) > limit else None,
+    }
 
 
 @blueprint.route("/users", methods=["POST"])
 @for_roles("admin")
 @blueprint.arguments(NewUserSchema)
 @blueprint.response(201, replies.User)
-def add_user(body: dict[str, str]) -> Any:
+def add_user(body: dict[str, Any]) -> Any:
     """Add a user and make their first token. The token is shown only now."""
     with services().database.write() as transaction:
         added = people.add_user(transaction, body["name"], body["role"], actor())
-        token = people.new_token(transaction, added.name, actor())
-    return {"user": added.name, "role": added.role, "token": token.text, "token_id": token.id}
+        token = people.new_token(transaction, added.name, actor(), _scope(body))
+    return {"user": added.name, "role": added.role, **_made(token)}
 
 
 @blueprint.route("/users/<name>", methods=["DELETE"])
@@ -54,12 +79,28 @@ def remove_user(name: str) -> Any:
 
 @blueprint.route("/users/<name>/tokens", methods=["POST"])
 @for_roles("admin")
+@blueprint.arguments(NewTokenSchema, required=False)
 @blueprint.response(201, replies.Token)
-def new_token(name: str) -> Any:
-    """Make another token for a user. It is shown only now."""
+def new_token(body: dict[str, Any], name: str) -> Any:
+    """Make another token for a user, perhaps a limited one. It is shown only now."""
     with services().database.write() as transaction:
-        token = people.new_token(transaction, name, actor())
-    return {"token": token.text, "token_id": token.id}
+        return _made(people.new_token(transaction, name, actor(), _scope(body)))
+
+
+@blueprint.route("/tokens")
+@for_roles("admin")
+@blueprint.arguments(TokensSchema, location="query")
+@blueprint.response(200, replies.page_of(replies.ListedToken))
+def list_tokens(page: dict[str, Any]) -> Any:
+    """List the tokens that were not revoked, with the day of their last use. Each reading is an entry of the log."""
+    limit = page["limit"]
+    with services().database.write() as transaction:
+        log.append(transaction, actor(), "token.read", "tokens", "the tokens were listed")
+        found = tokens.listed(transaction, user=page["user"], after=page["cursor"], limit=limit + 1)
+    return {
+        "items": [one.to_json() for one in found[:limit]],
+        "next": found[limit - 1].id if len(found) > limit else None,
+    }
 
 
 @blueprint.route("/tokens/<token_id>", methods=["DELETE"])
@@ -69,3 +110,12 @@ def revoke_token(token_id: str) -> Any:
     """Revoke a token at once and for good."""
     with services().database.write() as transaction:
         people.revoke_token(transaction, token_id, actor())
+
+
+def _scope(body: dict[str, Any]) -> tokens.Scope:
+    kept_days = services().settings.identity_days
+    return tokens.scope(body["days"], kept_days, study=body["study"], reads_only=body["reads_only"])
+
+
+def _made(token: people.Token) -> dict[str, Any]:
+    return {"token": token.text, "token_id": token.id, "expires_at": token.expires_at}

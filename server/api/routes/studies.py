@@ -10,7 +10,7 @@ from server.api import replies
 from server.api.requests.schemas import BudgetChangeSchema, NewStudySchema, PageSchema, ReasonSchema, TermsSchema
 from server.journey.preparing import require_askable
 from server.views.study import describe_study, noted
-from server.web.auth import ROLES, actor, for_roles, services
+from server.web.auth import ROLES, access, actor, for_roles, services
 from server.web.bodies import Blueprint
 
 if TYPE_CHECKING:
@@ -20,13 +20,14 @@ blueprint: Any = Blueprint("studies", __name__, description="Studies")
 
 
 @blueprint.route("/studies")
-@for_roles(*ROLES)
+@for_roles(*ROLES, beyond_a_study=True)
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.Study))
 def list_studies(page: dict[str, Any]) -> Any:
     """List the studies: a researcher sees their own, the other roles see all."""
     with services().database.read() as transaction:
-        found = studies.studies_of(transaction, actor(), after=page["cursor"], limit=page["limit"] + 1)
+        only = access().study
+        found = studies.studies_of(transaction, actor(), only=only, after=page["cursor"], limit=page["limit"] + 1)
         shown = [describe_study(transaction, study) for study in found[: page["limit"]]]
     return {"items": shown, "next": found[page["limit"] - 1].id if len(found) > page["limit"] else None}
 

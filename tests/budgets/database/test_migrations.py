@@ -10,10 +10,11 @@ from alembic.runtime.migration import MigrationContext
 
 from budgets.actors import SYSTEM
 from budgets.audit import log
-from budgets.database import connection
+from budgets.database import clock, connection
 from budgets.database.connection import Database
-from budgets.database.tables import audit_entries, audit_nodes, metadata
-from budgets.errors import AttemptsSpent, SchemaOutdated
+from budgets.database.tables import audit_entries, audit_nodes, metadata, users
+from budgets.errors import AlreadyExists, AttemptsSpent, SchemaOutdated
+from budgets.identity import people, tokens
 from budgets.ledger import accounts, attempts
 from budgets.ledger.accounts import Limits
 from budgets.loss import NANO, Loss
@@ -239,7 +240,8 @@ def test_users_of_the_tenth_schema_keep_their_roles(
         "tokens": [("one", "ada", "hash", "then", "later", "mark"), ("two", "dora", "other", "then", "later", "mark")],
         "members": [("flu", "ada")],
     }
-    add = "INSERT INTO users VALUES (%s, 'approver', 'v', 'now')"
+    columns = {table: list(metadata.tables[table].c)[: len(rows[0])] for table, rows in old.items()}
+    add = "INSERT INTO users (name, role, commitment, created_at) VALUES (%s, 'approver', 'v', 'now')"
     with fresh.write() as transaction:
         transaction.exec_driver_sql("INSERT INTO datasets VALUES ('flu', 'Flu', 1, 'then')")
         study = "'flu', 'T', 'P', 'L', 'flu', '{}', NULL, NULL, 'draft', 'd', 'then', NULL, NULL, NULL, NULL, NULL"
@@ -251,9 +253,40 @@ def test_users_of_the_tenth_schema_keep_their_roles(
         transaction.exec_driver_sql(add % "'early'")
     fresh.upgrade()
     with fresh.write() as transaction:
-        kept = {table: [tuple(row) for row in transaction.execute(sa.select(metadata.tables[table]))] for table in old}
+        kept = {table: [tuple(row) for row in transaction.execute(sa.select(*columns[table]))] for table in old}
         assert {table: sorted(rows) for table, rows in kept.items()} == old
         transaction.exec_driver_sql(add % "'vera'")
     with pytest.raises(sa.exc.IntegrityError), fresh.write() as transaction:
-        transaction.exec_driver_sql("INSERT INTO tokens VALUES ('three', 'nobody', 'hash', 'then', NULL, NULL)")
+        transaction.exec_driver_sql(
+            "INSERT INTO tokens (id, \"user\", hash, created_at) VALUES ('three', 'nobody', 'h', 'then')"
+        )
     assert schema(address) == declared
+
+
+def test_tokens_of_the_eleventh_schema_get_an_end_and_users_a_folded_name(
+    fresh: Database, address: str, declared: dict[str, set[str]]
+) -> None:
+    """Tokens from before they ended live for 90 days from now on; of names that differ in case alone all stay."""
+    config = connection._alembic()
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0011")
+    secret, at = "A" * 43, "2020-01-02T03:04:05.678Z"
+    named = {"ada": "2020", "Ada": "2021", "ADA": "2019", "ben": "2020"}
+    with fresh.write() as transaction:
+        for name, year in named.items():
+            row = (name, "researcher", f"c-{name}", year)
+            transaction.exec_driver_sql(f"INSERT INTO users (name, role, commitment, created_at) VALUES {row}")
+        token = ("0" * 16, "Ada", tokens.hashed(secret), at)
+        transaction.exec_driver_sql(f'INSERT INTO tokens (id, "user", hash, created_at) VALUES {token}')
+    fresh.upgrade()
+    assert schema(address) == declared
+    with fresh.read() as transaction:
+        found = tokens.authenticate(transaction, f"rowless_{'0' * 16}_{secret}")
+        assert found is not None
+        assert (found.actor.name, found.study, found.reads_only, found.used_on) == ("Ada", None, False, None)
+        assert clock.days_ago(-89) < found.expires_at < clock.days_ago(-91)
+        folds = {row.name: row.folded for row in transaction.execute(sa.select(users.c.name, users.c.folded))}
+        assert folds == {"ADA": "ada", "ada": "ada/ada", "Ada": "ada/Ada", "ben": "ben"}
+    with pytest.raises(AlreadyExists), fresh.write() as transaction:
+        people.add_user(transaction, "aDA", "researcher", SYSTEM)

@@ -19,9 +19,10 @@ from budgets.audit import log, search
 from budgets.database import clock, connection
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, audit_nodes, identities, members, tokens, users
-from budgets.errors import Forbidden, FourEyes, NotFound, WrongState
+from budgets.errors import Forbidden, FourEyes, Invalid, NotFound, WrongState
 from budgets.governance import approval, erasure, leaving, studies
 from budgets.identity import commitments, people
+from budgets.identity import tokens as access
 from tests.budgets.world import ADMIN, ANNA, APPROVER, BEN, DPO, TERMS, actions, interrupted, log_problems
 from tests.databases import contents, file_of, is_sqlite, rows
 
@@ -108,7 +109,7 @@ def test_a_user_goes_by_a_new_commitment_after_a_month(people_only: World, later
     assert renewed.commitment != world.anna.commitment
     assert act(world, world.anna) == act(world, renewed) == renewed
     with world.database.read() as transaction:
-        assert people.authenticate(transaction, token) == people.user(transaction, ANNA) == renewed
+        assert access.authenticate(transaction, token).actor == people.user(transaction, ANNA) == renewed
         assert people.names(transaction, [world.anna.commitment, renewed.commitment]) == {
             world.anna.commitment: ANNA,
             renewed.commitment: ANNA,
@@ -324,7 +325,9 @@ def test_what_ties_a_user_to_the_past_goes_too(people_only: World, later: Callab
         people.revoke_token(transaction, revoked.id, world.admin)
     later(200)
     with world.database.write() as transaction:
-        new = people.new_token(transaction, BEN, world.admin)
+        new = people.new_token(transaction, BEN, world.admin, access.Scope(days=365))
+        # A token from before tokens ended, as the migration leaves it.
+        transaction.execute(sa.update(tokens).where(tokens.c.id == old.id).values(expires_at=clock.days_ago(-300)))
     later(367)
     erase(world)
     told = json.dumps([entry for entry in entries(world) if entry["time"] < clock.days_ago(DAYS)])
@@ -334,13 +337,15 @@ def test_what_ties_a_user_to_the_past_goes_too(people_only: World, later: Callab
     assert len(whose) == 3
     assert [value for value in kept_rows if len(value) > 12 and value in told] == []
     with world.database.write() as transaction:
-        assert people.authenticate(transaction, old.text) is not None
-        assert people.authenticate(transaction, new.text) is not None
+        assert access.authenticate(transaction, old.text) is not None
+        assert access.authenticate(transaction, new.text) is not None
         assert transaction.execute(sa.select(tokens.c.id).where(tokens.c.id == revoked.id)).all() == []
         people.revoke_token(transaction, new.id, world.admin)
     said = entries(world)
     (made,) = [entry for entry in said if entry["action"] == "token.new" and entry["time"] > clock.days_ago(200)]
-    assert made["facts"] == said[-1]["facts"], "within the span the log still tells which token was revoked"
+    assert made["facts"]["token"] == said[-1]["facts"]["token"], (
+        "within the span the log still tells which token was revoked"
+    )
 
 
 # Four eyes
@@ -424,6 +429,28 @@ def test_names_of_a_closed_study_can_be_erased(world: World, later: Callable[[in
     assert not {one.commitment for one in kept(world)} & needed
 
 
+def test_no_token_outlives_the_names_that_are_kept(people_only: World, later: Callable[[int], None]) -> None:
+    """A token made when a name was in use ended before the name is due; erasing deletes it with the day of its use."""
+    world = people_only
+    with pytest.raises(Invalid):
+        access.scope(31, 30)
+    assert access.scope(None, 30).days == 30
+    with world.database.write() as transaction:
+        made = people.new_token(transaction, ANNA, world.admin, access.scope(None, 30))
+        kept_on = people.new_token(transaction, BEN, world.admin, access.Scope(days=365))
+        for one in (made, kept_on):
+            found = access.authenticate(transaction, one.text)
+            assert found is not None
+            access.note_use(transaction, found)
+    first_day = clock.today()
+    later(31)
+    erasure.erase(world.database, 30, None, world.dpo)
+    everything = world.everything()
+    assert [row for row in everything[tokens.name] if made.id in row] == []
+    (left,) = [row for row in everything[tokens.name] if kept_on.id in row]
+    assert first_day not in left, "the day of an old use would lead to the entries of that day"
+
+
 # Leaving
 
 
@@ -437,7 +464,7 @@ def test_a_user_who_leaves_is_gone_but_for_the_log(world: World, later: Callable
     with world.database.write() as transaction:
         assert leaving.remove_user(transaction, ANNA, world.admin) == world.anna
     with world.database.read() as transaction:
-        assert people.authenticate(transaction, token) is None
+        assert access.authenticate(transaction, token) is None
         assert studies.study(transaction, "hearts").members == ()
         with pytest.raises(NotFound):
             people.user(transaction, ANNA)
@@ -547,7 +574,7 @@ def test_shredding_leaves_nothing_of_deleted_rows(people_only: World) -> None:
         with people_only.database.write() as transaction:
             for name in drawn:
                 salt, number = draw.randbytes(16).hex(), draw.randbytes(32).hex()
-                values = {"name": name, "commitment": number, "created_at": "then"}
+                values = {"name": name, "folded": name, "commitment": number, "created_at": "then"}
                 transaction.execute(sa.insert(users).values(role="researcher", **values))
                 transaction.execute(sa.insert(tokens).values(id=salt[:16], user=name, hash=number, created_at="then"))
                 for _ in range(4):
@@ -601,6 +628,7 @@ def test_older_ledgers_learn_since_when_names_are_in_use(databases: Databases, l
         assert made == {"dora": (added, added), "ann": (added, added), "ben": (added, "2999")}
     with opened.write() as transaction:
         transaction.exec_driver_sql("DELETE FROM audit_entries")
+        transaction.exec_driver_sql("UPDATE tokens SET expires_at = '2999'")  # one that ended would hold no name
         dora = people.user(transaction, "dora")
     later(400)
     with opened.read() as transaction:

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from budgets.actors import ANONYMOUS, SYSTEM, Actor
+from budgets.database import clock
+from budgets.database.tables import users
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound
-from budgets.identity import people
-from tests.budgets.world import ADMIN, ANNA, BEN, DPO
+from budgets.identity import names, people, tokens
+from tests.budgets.world import ADMIN, ANNA, APPROVER, BEN, DPO
 from tests.databases import contents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from budgets.identity.people import Token
     from tests.budgets.world import World
@@ -26,6 +30,17 @@ def world(people_only: World) -> World:
     return people_only
 
 
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return what lets days pass: the clock is then that many days after the test's start."""
+    start = clock.moment()
+
+    def wait(days: int) -> None:
+        monkeypatch.setattr(clock, "moment", lambda: start + dt.timedelta(days=days))
+
+    return wait
+
+
 def make_token(world: World, name: str = ANNA) -> Token:
     """Make a token, in a transaction of its own."""
     with world.database.write() as transaction:
@@ -35,7 +50,8 @@ def make_token(world: World, name: str = ANNA) -> Token:
 def authenticate(world: World, text: str) -> Actor | None:
     """Ask whose token a text is."""
     with world.database.read() as transaction:
-        return people.authenticate(transaction, text)
+        found = tokens.authenticate(transaction, text)
+        return None if found is None else found.actor
 
 
 def test_a_token_tells_who_comes(world: World) -> None:
@@ -161,6 +177,104 @@ def test_a_name_is_given_once(world: World) -> None:
     assert world.everything() == before
 
 
+@pytest.mark.parametrize("name", [ANNA.upper(), "Anna.Zwarts", "ANNA.zwarts"])
+def test_a_name_in_another_case_is_taken(world: World, name: str) -> None:
+    """A name that differs from a user's only in case is that user's."""
+    before = world.everything()
+    with pytest.raises(AlreadyExists, match=ANNA), world.database.write() as transaction:
+        people.add_user(transaction, name, "researcher", world.admin)
+    assert world.everything() == before
+
+
+def test_names_are_the_same_without_case_and_form() -> None:
+    """Names fold by NFKC and case: full-width and composed letters are the plain ones."""
+    assert names.folded("Ａda") == names.folded("ADA") == "ada"
+    assert names.folded("Rene\u0301") == names.folded("REN\u00c9")
+    assert names.folded("stra\u00dfe") == names.folded("STRASSE")
+    assert names.folded("ada") != names.folded("ads")
+
+
+@pytest.mark.parametrize("name", ["System", "ANONYMOUS", "root", "Nobody", "me", "rowless"])
+def test_reserved_names_are_refused(world: World, name: str) -> None:
+    """What could be taken for the system, for nobody or for everybody is no user's name, in any case."""
+    with pytest.raises(Invalid, match="reserved"), world.database.write() as transaction:
+        people.add_user(transaction, name, "researcher", world.admin)
+
+
+def test_the_database_holds_one_name_once(world: World) -> None:
+    """Even behind the code's back no second user of one folded name gets in."""
+    with pytest.raises(sa.exc.IntegrityError), world.database.write() as transaction:
+        transaction.execute(
+            sa.insert(users).values(name="X", folded=ANNA, role="dpo", commitment="c", created_at=clock.now())
+        )
+
+
+def test_a_token_ends(world: World, later: Callable[[int], None]) -> None:
+    """A token gives access for 90 days, or for the days that were chosen, and then no more."""
+    usual = make_token(world)
+    with world.database.write() as transaction:
+        short = people.new_token(transaction, ANNA, world.admin, tokens.Scope(days=3))
+    for day, usual_is_good, short_is_good in ((2, True, True), (4, True, False), (89, True, False), (91, False, False)):
+        later(day)
+        assert (authenticate(world, usual.text) is not None) is usual_is_good, day
+        assert (authenticate(world, short.text) is not None) is short_is_good, day
+    with world.database.read() as transaction:
+        assert tokens.is_expired(transaction, usual.text)
+        assert not tokens.is_expired(transaction, usual.text[:-1] + ("A" if usual.text[-1] != "A" else "B"))
+        assert [one.is_expired for one in tokens.listed(transaction)] == [True, True]
+
+
+@pytest.mark.parametrize(("days", "kept", "given"), [(None, 365, 90), (365, 400, 365), (1, 30, 1), (None, 40, 40)])
+def test_a_life_is_chosen(days: int | None, kept: int, given: int) -> None:
+    """The life is 90 days unless another is chosen, and no longer than names are kept."""
+    assert tokens.scope(days, kept).days == given
+
+
+@pytest.mark.parametrize(("days", "kept"), [(0, 365), (366, 36_500), (31, 30), (-1, 365)])
+def test_a_life_beyond_the_limits_is_refused(days: int, kept: int) -> None:
+    """No token lives for less than a day, for more than a year, or longer than names are kept."""
+    with pytest.raises(Invalid) as refused:
+        tokens.scope(days, kept)
+    assert refused.value.field == "days"
+
+
+def test_tokens_are_listed(world: World) -> None:
+    """The list has each token that was not revoked, with its limits and the day of its use, and nothing of secrets."""
+    world.import_edition()
+    world.open_study("hearts", 100)
+    with world.database.write() as transaction:
+        made = people.new_token(transaction, ANNA, world.admin, tokens.Scope(5, "hearts", reads_only=True))
+        gone = people.new_token(transaction, ANNA, world.admin)
+        other = people.new_token(transaction, DPO, world.admin)
+        people.revoke_token(transaction, gone.id, world.admin)
+        found = tokens.authenticate(transaction, made.text)
+        assert found is not None
+        assert (found.study, found.reads_only) == ("hearts", True)
+        assert tokens.is_first_use_today(found)
+        tokens.note_use(transaction, found)
+        assert not tokens.is_first_use_today(tokens.authenticate(transaction, made.text))
+        listed = {one.id: one for one in tokens.listed(transaction)}
+        assert set(listed) == {made.id, other.id}
+        assert (listed[made.id].used_on, listed[other.id].used_on) == (clock.today(), None)
+        assert (listed[made.id].study, listed[made.id].reads_only, listed[made.id].user) == ("hearts", True, ANNA)
+        assert [one.id for one in tokens.listed(transaction, user=DPO)] == [other.id]
+        assert {one.user: one.tokens for one in people.every_user(transaction)} == {
+            ADMIN: 0,
+            ANNA: 1,
+            BEN: 0,
+            DPO: 1,
+            APPROVER: 0,
+        }
+
+
+def test_a_token_is_limited_to_a_study_that_exists(world: World) -> None:
+    """A token for a study that is not there is refused and not made."""
+    before = world.everything()
+    with pytest.raises(NotFound), world.database.write() as transaction:
+        people.new_token(transaction, ANNA, world.admin, tokens.Scope(study="nowhere"))
+    assert world.everything() == before
+
+
 def test_nobody_is_not_found(world: World) -> None:
     """A user who is not there is not found; the system is no user."""
     with world.database.read() as transaction:
@@ -173,7 +287,7 @@ def test_users_are_listed_by_role(world: World) -> None:
     """The users of a role are listed by name, and no others."""
     with world.database.read() as transaction:
         found = {role: [one.name for one in people.users_of_role(transaction, role)] for role in people.ROLES}
-    assert found == {"researcher": [ANNA, BEN], "admin": [ADMIN], "dpo": [DPO]}
+    assert found == {"researcher": [ANNA, BEN], "admin": [ADMIN], "dpo": [DPO], "approver": [APPROVER]}
 
 
 def test_a_commitment_hides_and_binds(world: World) -> None:
@@ -186,7 +300,7 @@ def test_a_commitment_hides_and_binds(world: World) -> None:
     commitment, salt = rows[ANNA]
     assert commitment == world.anna.commitment == hashlib.sha256(f"{salt}{ANNA}".encode()).hexdigest()
     assert len(salt) == 32
-    assert len({salt for _, salt in rows.values()}) == len(rows) == 4
+    assert len({salt for _, salt in rows.values()}) == len(rows) == 5
     assert commitment != hashlib.sha256(ANNA.encode()).hexdigest()
 
 

@@ -118,7 +118,7 @@ CONTRACT = {
     *("init", "import", "serve", "demo", "query", "recover", "doctor"),
     *("user add", "token new", "token revoke", "audit entries", "audit export", "audit verify", "audit checkpoint"),
     *(f"study {verb}" for verb in ("new", "list", "show", "budget", "member", "approve", "suspend", "close")),
-    *("study protocol", "user remove", "audit identities", "audit erase"),
+    *("study protocol", "user list", "user remove", "token list", "audit identities", "audit erase"),
 }
 
 
@@ -190,7 +190,15 @@ def test_users_and_tokens(home: Home) -> None:
         assert [client.get("/me").status for client in clients] == [200, 200]
         assert said(home, "token", "revoke", other["token_id"]) == {"revoked": other["token_id"]}
         assert [client.get("/me").status for client in clients] == [200, 401]
-    assert "eve already" in refused(home, "user", "add", "eve", "--role", "dpo")
+    limited = said(home, "token", "new", "eve", "--days", "7", "--read-only")
+    listed = {one["id"]: one for one in said(home, "token", "list", "eve")["items"]}
+    assert set(listed) == {made["token_id"], limited["token_id"]}
+    assert listed[limited["token_id"]]["reads_only"]
+    assert listed[limited["token_id"]]["expires_at"] == limited["expires_at"] < made["expires_at"]
+    assert {one["user"]: one["role"] for one in said(home, "user", "list")["items"]}["eve"] == "dpo"
+    assert "only reading" in run(home, "token", "list").stdout
+    assert "nowhere" in refused(home, "token", "new", "eve", "--study", "nowhere")
+    assert "eve already" in refused(home, "user", "add", "Eve", "--role", "dpo")
     assert "nobody" in refused(home, "token", "new", "nobody")
     assert refused(home, "token", "revoke", other["token_id"])
     assert "letters" in refused(home, "user", "add", "a b", "--role", "dpo")
@@ -198,14 +206,14 @@ def test_users_and_tokens(home: Home) -> None:
 
 def test_on_whose_behalf(home: Home) -> None:
     """With two admins a command asks on whose behalf it acts; --as says it, and the log keeps it."""
-    said(home, "user", "add", "root", "--role", "admin")
-    assert "on whose behalf: admin, root" in refused(home, "user", "add", "eve", "--role", "dpo")
-    said(home, "user", "add", "eve", "--role", "dpo", "--as", "root")
+    said(home, "user", "add", "rita", "--role", "admin")
+    assert "on whose behalf: admin, rita" in refused(home, "user", "add", "eve", "--role", "dpo")
+    said(home, "user", "add", "eve", "--role", "dpo", "--as", "rita")
     ((name,),) = home.rows(
         "SELECT i.name FROM audit_entries a JOIN identities i ON i.commitment = a.actor "
         "WHERE a.action = 'user.add' ORDER BY a.position DESC LIMIT 1"
     )
-    assert name == "root"
+    assert name == "rita"
     assert "nobody" in refused(home, "user", "add", "eva", "--role", "dpo", "--as", "nobody")
     assert "dpo" in refused(home, "study", "new", "x", "--dataset", "clinic", "--epsilon", "1", *WORDS, "--as", "dora")
 

@@ -170,3 +170,103 @@ def test_budgets_of_datasets_are_not_for_researchers(place: Place) -> None:
     assert "budget" not in place.client("ada").good("GET", "/datasets/rand-hie")
     for name in ("admin", "dora"):
         assert place.client(name).good("GET", "/datasets/rand-hie")["budget"]["epsilon"] == 10_000
+
+
+def limited(place: Place, user: str, **limits: object) -> Client:
+    """Return a client with a new, limited token of a user."""
+    token = place.client("admin").good("POST", f"/users/{user}/tokens", limits)["token"]
+    return Client(through_app(place.app), token)
+
+
+def test_a_token_that_only_reads_changes_nothing(place: Place) -> None:
+    """With a token for reading, every route but GET is 403 for each role, and none of them changes anything."""
+    for user in ("ada", "admin", "dora"):
+        client = limited(place, user, reads_only=True)
+        before = place.home.charges(), place.home.rows("SELECT * FROM studies")
+        for (method, path), operation in operations(document(place)).items():
+            if method != "GET":
+                reply = client.request(method, filled(path), BODIES.get((method, path)))
+                assert (reply.status, reply.code) == (403, "forbidden"), (user, method, path)
+            elif USERS[user] in operation.get("x-roles", []):
+                assert client.request(method, filled(path)).status not in (401, 403), (user, path)
+        assert before == (place.home.charges(), place.home.rows("SELECT * FROM studies"))
+
+
+def test_a_token_of_a_study_knows_of_no_other(place: Place) -> None:
+    """A token that is limited to a study is 403 for every other study and for what is beyond studies, for each role."""
+    place.open_study("other")
+    beyond = {"/health", "/me", "/studies", "/datasets", "/datasets/{name}"}
+    for user in ("ada", "admin", "dora"):
+        client = limited(place, user, study="flu")
+        before = place.home.charges(), place.home.rows("SELECT id, state FROM studies")
+        for (method, path), operation in operations(document(place)).items():
+            if "{study}" in path:
+                for study in ("other", "nowhere"):
+                    reply = client.request(method, filled(path, study=study), BODIES.get((method, path)))
+                    assert (reply.status, reply.code) == (403, "forbidden"), (user, method, path)
+            elif method != "GET" or path not in beyond:
+                reply = client.request(method, filled(path), BODIES.get((method, path)))
+                assert (reply.status, reply.code) == (403, "forbidden"), (user, method, path)
+            elif USERS[user] in operation.get("x-roles", []):
+                assert client.request(method, filled(path)).status == 200
+        assert before == (place.home.charges(), place.home.rows("SELECT id, state FROM studies"))
+        assert [one["id"] for one in client.good("GET", "/studies")["items"]] == ["flu"]
+        me = client.good("GET", "/me")
+        assert (me["studies"], me["study"]) == (["flu"], "flu")
+    ada = limited(place, "ada", study="flu")
+    assert ada.post("/studies/flu/queries", ask(PATIENTS)).status == 201
+
+
+def test_an_expired_token_gets_nowhere(place: Place) -> None:
+    """A token that ended is 401 with the reason, and its use is a failed sign-in."""
+    client = limited(place, "ada", days=1)
+    assert client.get("/me").status == 200
+    place.home.change("UPDATE tokens SET expires_at = '2020-01-01T00:00:00.000Z' WHERE used_on IS NOT NULL")
+    before = place.home.last_entry()
+    reply = client.get("/me")
+    assert (reply.status, reply.code) == (401, "unauthenticated")
+    assert "expired" in reply.json()["detail"]
+    assert place.home.actions(before) == ["sign-in.fail"]
+
+
+def test_only_the_first_use_of_a_day_is_written(place: Place) -> None:
+    """The last use is kept as a day; later requests of the same day write nothing."""
+    client = limited(place, "ada")
+    day = "SELECT used_on FROM tokens WHERE reads_only = 0 AND used_on IS NOT NULL"
+    before = len(place.home.rows(day))
+    client.good("GET", "/me")
+    assert len(place.home.rows(day)) == before + 1
+    ((used,),) = set(place.home.rows(day))
+    assert len(used) == len("2026-11-29")
+    place.home.change("UPDATE tokens SET used_on = '2999-01-01' WHERE used_on IS NOT NULL")
+    client.good("GET", "/me")
+    assert set(place.home.rows(day)) == {("2999-01-01",)}
+    place.home.change("UPDATE tokens SET used_on = '2020-01-01' WHERE used_on IS NOT NULL")
+    client.good("GET", "/me")
+    assert (used,) in place.home.rows(day)
+
+
+def test_an_admin_sees_the_users_and_their_tokens(place: Place) -> None:
+    """Users and tokens are listed in pages, without secrets, and each reading is an entry."""
+    admin = place.client("admin")
+    limited(place, "ada", days=7, study="flu", reads_only=True)
+    before = place.home.last_entry()
+    first = admin.good("GET", "/users?limit=3")
+    rest = admin.good("GET", f"/users?cursor={first['next']}")
+    assert {one["user"]: one["role"] for one in first["items"] + rest["items"]} == USERS
+    found = admin.good("GET", "/tokens?user=ada")["items"]
+    assert [(one["study"], one["reads_only"]) for one in found if one["study"]] == [("flu", True)]
+    assert place.home.actions(before) == ["user.read", "user.read", "token.read"]
+    text = admin.get("/tokens").body.decode()
+    assert not any(token.split("_", 2)[2] in text for token in place.home.tokens.values())
+
+
+@pytest.mark.parametrize(
+    "body", [{"days": 0}, {"days": 366}, {"days": "7"}, {"days": 1.5}, {"reads_only": 1}, {"x": 1}]
+)
+def test_a_wrong_limit_is_refused(place: Place, body: dict[str, object]) -> None:
+    """A token with limits that cannot be is 422 and not made."""
+    before = place.home.rows("SELECT id FROM tokens")
+    reply = place.client("admin").post("/users/ada/tokens", body)
+    assert (reply.status, reply.code) == (422, "invalid-request")
+    assert place.home.rows("SELECT id FROM tokens") == before
