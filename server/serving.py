@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
@@ -14,6 +13,7 @@ from budgets.errors import Unavailable
 from budgets.ledger import charges
 from server.app import create_app
 from server.errors import SettingsError
+from server.runtime import logs
 from server.runtime.dispatching import Dispatcher
 from server.runtime.services import open_ledger
 from server.runtime.settings import SETTINGS
@@ -34,8 +34,7 @@ def serve(settings: Settings) -> None:
         recover(database)
     finally:
         database.close()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logs.configure(settings.log_format)
     _Gunicorn(settings).run()
 
 

@@ -120,6 +120,9 @@ class Reply:
         return code
 
 
+REQUEST_ID = "00000000-0000-0000-0000-000000000000"  # one for all requests, so that replies can be compared
+
+
 @dataclass(frozen=True)
 class Client:
     """Calls to one server on behalf of one user."""
@@ -137,7 +140,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send a body as JSON, or `raw` as it is, with the token if there is one."""
-        sent = {}
+        sent = {"X-Request-Id": REQUEST_ID}
         if self.token is not None:
             sent["Authorization"] = f"Bearer {self.token}"
         if body is not None or raw is not None:

@@ -5,6 +5,11 @@ an act. Its body is canonical JSON and its hash is that of an RFC 6962 leaf. Eac
 it, so that nothing can be changed, left out or inserted without breaking the chain. Each inner node of the tree is
 stored when it is completed, so that a checkpoint or a proof reads a few dozen rows.
 
+An entry that a request over HTTP wrote has the request's id as `request_id`, so that an entry, a reply and the server's
+log can be put side by side (`origin.py`). It is hashed with the rest: an id beside the hashed body could be exchanged
+unnoticed. Entries without a request (of commands and of the server itself) have no such member. Checks of the log read
+the members that they know, so logs from before and copies of the verifier from before stay good.
+
 People appear as commitments (a salted hash of the name). The table that ties them to names can be erased while the log
 stays whole (`commitments.py`, `erasure.py`).
 """
@@ -18,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets.actors import ANONYMOUS, SYSTEM
+from budgets.audit import origin
 from budgets.database import clock
 from budgets.database.tables import audit_entries, audit_nodes, identities
 from budgets.errors import Invalid, Unavailable
@@ -83,6 +89,7 @@ def append(
     # If the clock was set back, time stands still in the log. Thus a span of time is a span of positions.
     at = max(clock.now(), last.at) if last else clock.now()
     body_facts = dict(facts or {})
+    request_id = origin.request_id.get()
     body = canonical_json.dumps(
         {
             "index": position,
@@ -95,6 +102,7 @@ def append(
             "summary": summary,
             "facts": body_facts,
             "previous": previous,
+            **({} if request_id is None else {"request_id": request_id}),
         }
     )
     try:

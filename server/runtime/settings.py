@@ -16,6 +16,7 @@ from typing import Any
 from budgets.identity import commitments
 from server import webhook
 from server.errors import SettingsError
+from server.runtime import logs
 
 MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
 
@@ -52,6 +53,15 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
             raise ValueError(f"must be a whole number from {low} to {high}")
         return int(text)
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be {' or '.join(words)}")
+        return text
 
     return parse
 
@@ -93,6 +103,12 @@ SETTINGS = {
     "max_cells": Setting(
         "ROWLESS_MAX_CELLS", "1000000", "the most cells that one query may have", _whole(1, 2**31 - 1)
     ),
+    "log_format": Setting(
+        "ROWLESS_LOG_FORMAT",
+        logs.CONSOLE,
+        "how the server writes its log: console, in columns for people, or json, for machines",
+        _one_of(logs.CONSOLE, logs.JSON),
+    ),
     "webhook_url": Setting(
         "ROWLESS_WEBHOOK_URL",
         webhook.OFF,
@@ -125,6 +141,7 @@ class Settings:
     slot_ms: int
     identity_days: int
     max_cells: int
+    log_format: str = logs.CONSOLE
     webhook_url: webhook.Address | None = field(default=None, repr=False)
     webhook_secret: bytes | None = field(default=None, repr=False)
 

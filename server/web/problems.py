@@ -1,7 +1,8 @@
 """Errors -> RFC 9457 problem documents. One table has the reply to each error.
 
 A problem's `code` is stable: clients should look at it. `detail` is for people, and `pointer` is a JSON pointer into
-the request. An error that is not in the table is a defect: it is logged, and the reply has one constant text.
+the request. `request_id` names the request. An error that is not in the table is a defect: it is logged, and the reply
+has one constant text.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from marshmallow.exceptions import SCHEMA
 from werkzeug.exceptions import HTTPException
 
 from budgets import errors as budget_errors
+from budgets.audit import origin
 from queries import errors as query_errors
 from server import errors as server_errors
 
@@ -166,6 +168,8 @@ def problem(kind: ProblemType, **members: Any) -> Response:
         "code": kind.code,
         **members,
     }
+    if (request_id := origin.request_id.get()) is not None:
+        document["request_id"] = request_id
     response = Response(json.dumps(document), status=kind.status, content_type=CONTENT_TYPE)
     if kind.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

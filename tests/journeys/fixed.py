@@ -332,7 +332,8 @@ def ward(folder: Path) -> Iterator[Ward]:
 # Its ledger
 
 # What is said in words, and the hashes that words go into: of an entry, of the one before, of an answer with its notes.
-SENTENCES = frozenset({"summary", "notes", "buys", "leaf_hash", "previous", "answer_sha256"})
+# And the id of the request, which is drawn anew each time.
+SENTENCES = frozenset({"request_id", "summary", "notes", "buys", "leaf_hash", "previous", "answer_sha256"})
 
 
 def ledger(home: Home) -> dict[str, list[str]]:

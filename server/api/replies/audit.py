@@ -21,6 +21,7 @@ class Entry(Schema):
     summary = fields.String(required=True)
     facts = fields.Dict(required=True)
     previous = fields.String(required=True)
+    request_id = fields.String(metadata={"description": "Of the request that wrote it, if there was one"})
     leaf_hash = fields.String(required=True)
 
 

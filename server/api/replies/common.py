@@ -25,6 +25,7 @@ class Problem(Schema):
     drowned = fields.Float()
     cost = fields.Nested(Loss)
     remaining = fields.Nested(Left)
+    request_id = fields.String(metadata={"description": "Also in the header X-Request-Id"})
 
 
 def page_of(schema: type[Schema]) -> type[Schema]:

@@ -85,6 +85,7 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         "ROWLESS_SLOT_MS": "0",
         "ROWLESS_IDENTITY_DAYS": "180",
         "ROWLESS_MAX_CELLS": "5",
+        "ROWLESS_LOG_FORMAT": "json",
         "ROWLESS_WEBHOOK_URL": "https://alerts.example.org:8443/in?token=x",
         "ROWLESS_WEBHOOK_SECRET": SECRET,
     }
@@ -102,6 +103,7 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         0,
         identity_days=180,
         max_cells=5,
+        log_format="json",
         webhook_url=address,
         webhook_secret=bytes(24),
     )
@@ -120,6 +122,7 @@ WRONG = {
     "ROWLESS_SLOT_MS": ["", "-1", "60001", "off"],
     "ROWLESS_IDENTITY_DAYS": ["", "0", "29", "36501", "a year"],
     "ROWLESS_MAX_CELLS": ["", "0", str(2**31), "1_000"],
+    "ROWLESS_LOG_FORMAT": ["", "JSON", "text", "json\n"],
     "ROWLESS_WEBHOOK_URL": [
         *("", "alerts.example.org", "ftp://h/", "file:///etc/passwd", "https://", "https:///path", "http://h:99999/"),
         *(

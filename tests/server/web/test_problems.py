@@ -10,7 +10,7 @@ from queries import errors as query_errors
 from server import errors as server_errors
 from server.runtime import health
 from server.web.problems import HTTP, INTERNAL, PROBLEMS
-from tests.serving import PATIENTS, PROBLEM, ask
+from tests.serving import PATIENTS, PROBLEM, REQUEST_ID, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +127,7 @@ def test_a_failure_of_the_server_says_nothing(place: Place, caplog: pytest.LogCa
             "title": INTERNAL.title,
             "status": 500,
             "code": "internal-error",
+            "request_id": REQUEST_ID,
         }
     assert "no such table: members" in caplog.text
 
