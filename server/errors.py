@@ -27,7 +27,23 @@ class Unauthenticated(ServerError):
 
 
 class Busy(ServerError):
-    """Too many scans are running. Nothing was charged."""
+    """There is too much to do, whoever asks. Nothing was charged."""
+
+
+class TooManyRequests(ServerError):
+    """A user or a study has as many requests in progress as one may have. Nothing was charged."""
+
+
+class Abandoned(ServerError):
+    """The client closed its connection before anything was charged."""
+
+
+class NotReady(ServerError):
+    """The server cannot serve now; `failed` names what it needs and cannot use."""
+
+    def __init__(self, failed: tuple[str, ...]) -> None:
+        super().__init__(f"cannot be used: {', '.join(failed)}")
+        self.failed = failed
 
 
 class StoreUnavailable(ServerError):

@@ -1,4 +1,4 @@
-"""gunicorn runs the application; `serve` first checks the signing key and closes open charges."""
+"""gunicorn and waitress run the application; `serve` first checks the signing key and closes open charges."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from budgets.errors import Unavailable
 from budgets.ledger import charges
 from server.app import create_app
 from server.errors import SettingsError
+from server.listening.worker import WaitressWorker
 from server.runtime import logs
 from server.runtime.dispatching import Dispatcher
+from server.runtime.gates import Gates
 from server.runtime.services import open_ledger
 from server.runtime.settings import SETTINGS
 
@@ -78,7 +80,7 @@ def recover(database: Database) -> int:
 
 
 class _Gunicorn(BaseApplication):
-    """gunicorn with one process and several threads: engine and kernel release the GIL, and threads share one cache."""
+    """gunicorn with one worker: engine and kernel release the GIL, and its threads share one cache."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -91,11 +93,10 @@ class _Gunicorn(BaseApplication):
         values: dict[str, Any] = {
             "bind": f"{self._settings.host}:{self._settings.port}",
             "workers": 1,
-            "worker_class": "gthread",
-            "threads": self._settings.threads,
+            "worker_class": WaitressWorker,
+            "threads": Gates.of_settings(self._settings).threads,
             "timeout": 60,
             "graceful_timeout": 30,
-            "keepalive": 5,
             "control_socket_disable": True,
             "proc_name": "rowless",
             "worker_exit": self._leave,
@@ -114,6 +115,11 @@ class _Gunicorn(BaseApplication):
             self._dispatcher.start()
         spare_the_collector()
         return app
+
+    def stopping(self) -> None:
+        """Refuse what waits, so that only what works is finished; the worker calls this when it is told to stop."""
+        if self._services is not None:
+            self._services.gates.close()
 
     def _leave(self, _arbiter: object, _worker: object) -> None:
         """Stop what a worker does beside its requests, when the worker stops."""

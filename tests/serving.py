@@ -16,7 +16,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from server.runtime.admission import Gate
     from server.runtime.services import Services
     from tests.processes import Process
 
@@ -54,6 +55,7 @@ PREFIX = "/api/v1"
 PROBLEM = "application/problem+json"
 START_SECONDS = 300  # on a machine that does much else
 SERVE = ("server.cli", "serve")
+CROWDED = {"share": "64", "waiting": "64", "queries": "64"}  # settings for races: one user may ask 64 things at once
 
 # name -> role. Ada is a member of every study that `open_study` opens; Ben is a researcher of none.
 USERS = {"admin": "admin", "dora": "dpo", "vera": "approver", "ada": "researcher", "ben": "researcher"}
@@ -546,6 +548,16 @@ EVERY_STATISTIC: dict[str, dict[str, Any]] = {  # over `years`
     "together": {"covariance": ["age", "visits"]},
     "alike": {"correlation": ["age", "visits"], "bounds": [[18, 65], [0, 20]], "where": ADULT},
 }
+
+
+@contextmanager
+def every_place_taken(gate: Gate) -> Iterator[None]:
+    """Hold every place of a gate, each for another user."""
+    with ExitStack() as holding:
+        for number in range(gate.limits.places):
+            entry = holding.enter_context(gate.entered(("user", f"user {number}")))
+            holding.enter_context(entry.place())
+        yield
 
 
 @contextmanager

@@ -87,6 +87,12 @@ class Database:
             finally:
                 transaction.rollback()
 
+    def require_writable(self) -> None:
+        """Raise Unavailable unless a transaction can write now. It waits for its turn, as writers do."""
+        with self.write() as transaction:
+            if not self._sqlite and transaction.exec_driver_sql("SHOW transaction_read_only").scalar() == "on":
+                raise Unavailable("the database is read-only")
+
     def shred(self, tables: Sequence[sa.Table]) -> bool:
         """Remove deleted rows of these tables from the database's files. Return whether that was done.
 

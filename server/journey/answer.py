@@ -37,7 +37,7 @@ from queries.execution import kernel, partition_selection
 from queries.planning import advice, drowning
 from queries.release import assembly, postprocessing
 from queries.spelling import json_writing, sql
-from server.errors import StoreUnavailable
+from server.errors import Abandoned, StoreUnavailable
 from server.journey import paid, refusals
 from server.journey.preparing import permit, prepare
 from server.runtime.slots import AHEAD, Slot
@@ -116,12 +116,10 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
     """
     with refusals.recorded(services.database, actor, study, "rehearsal"):
         prepared = prepare(services, actor, study, replace(request, key=None))
+    slot = Slot.start(services.fitting.of_rehearsal(prepared.plan))
     try:
-        # Rehearsals have places of their own, so that how long one waits reveals nothing about scans.
-        with services.rehearsal_places.one():
-            slot = Slot.start(services.fitting.of_rehearsal(prepared.plan))
-            body = compute(prepared.plan, services.stores.made_up(prepared.store))
-            slot.wait(AHEAD)
+        body = compute(prepared.plan, services.stores.made_up(prepared.store))
+        slot.wait(AHEAD)
     except EngineFailed as failure:
         logger.exception("a rehearsal failed")
         raise StoreUnavailable("the rehearsal failed; nothing was charged") from failure
@@ -129,6 +127,7 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
         summary = f"a query of {prepared.loss.text} was rehearsed on made-up data"
         QueryPurchase.of(services, actor, prepared).log(transaction, "rehearse", f"study:{study}", summary)
         budget = accounts.balance(transaction, accounts.STUDY, study)
+    slot.wait()
     return {
         "rehearsal": True,
         "id": None,
@@ -224,8 +223,11 @@ class QueryPurchase(paid.Purchase):
     def confirm(self, transaction: sa.Connection) -> Question:
         """Permit the query again, because the study may have been suspended or changed meanwhile.
 
-        Returns the question to which the client's key ties it. Raises NotFound, Forbidden, NotApproved, KeyConflict.
+        Returns the question to which the client's key ties it. Raises Abandoned if the client has left, NotFound,
+        Forbidden, NotApproved, KeyConflict.
         """
+        if self.prepared.has_left():
+            raise Abandoned("the client has left")
         study, key = self.prepared.study, self.prepared.key
         if permit(transaction, self.actor, study.id).terms != study.terms:
             raise NotApproved(f"the terms of study {study.id} have just been changed; send it again")

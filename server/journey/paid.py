@@ -8,7 +8,7 @@ Queries and contribution profiles take the same steps, and a `Purchase` has what
 7. noise     (`Purchase.compute`): whatever fails from here on, nothing is given back
 8. settle    a fifth of a slot before a beat, one transaction stores the release, settles the charge and appends the
              entry of the log. Not earlier, because lists, budgets, the log and certificates show when it was written
-9. slot      what was asked leaves at the beat. The place for a scan is freed shortly before it, with the settling
+9. slot      what was asked leaves at the beat. Only then the request leaves its place (`server/runtime/admission.py`)
 
 A failed scan may depend on data, and so may the time at which it ended. Therefore a failure is settled and leaves as an
 answer does, with one constant text. Only `open_store` gives a charge back: no event has been read by then.
@@ -106,19 +106,17 @@ def release(wanted: Purchase) -> Iterator[tuple[Release, bool]]:
     with ExitStack() as leaving:
         # The same question at the same time waits here for its answer, instead of a second scan.
         with services.turns.one(wanted.question):
-            with services.places.one():
-                with wanted.recording_refusals():
-                    found = replay_or_reserve(wanted)
-                slot = Slot.start(wanted.slot_seconds())
-                leaving.callback(slot.wait)  # from here on every end waits for the slot
-                if not isinstance(found, Release):
-                    open_store(wanted, found)
-                    made = scan(wanted, found)
-                    late = slot.overran()
-                    # The place is held until then: a request that waits for one must not learn when this scan ended.
-                    slot.wait(AHEAD)
-                    if late:
-                        services.count_overrun(wanted.question.dataset)
+            with wanted.recording_refusals():
+                found = replay_or_reserve(wanted)
+            slot = Slot.start(wanted.slot_seconds())
+            leaving.callback(slot.wait)  # from here on every end waits for the slot
+            if not isinstance(found, Release):
+                open_store(wanted, found)
+                made = scan(wanted, found)
+                late = slot.overran()
+                slot.wait(AHEAD)
+                if late:
+                    services.count_overrun(wanted.question.dataset)
             stored = found if isinstance(found, Release) else settle(wanted, found, made)
         yield stored, isinstance(found, Release)
 

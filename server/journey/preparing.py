@@ -17,14 +17,15 @@ from budgets.loss import Loss, epsilon_text
 from queries.binding import dates
 from queries.catalog import least_charge
 from queries.errors import InvalidQuery, OutsideProtocol
-from queries.language import nodes
+from queries.language import nodes, size
 from queries.language.templates import Template
 from queries.planning import fingerprint, planner, policy
 from queries.spelling import sql
+from server.runtime.admission import stays
 from server.runtime.stores import catalogs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import sqlalchemy as sa
 
@@ -42,7 +43,8 @@ class Request:
     """What a researcher sends: the query (read from SQL or JSON), what it may spend, and perhaps a key for retries.
 
     The question is query and privacy alone. `post` (how to show the answer), `notes` (how this spelling was understood)
-    and `drowned_max` (refuse if a larger share of the numbers is expected to drown) are not part of it.
+    and `drowned_max` (refuse if a larger share of the numbers is expected to drown) are not part of it. `has_left`
+    returns whether the client has closed its connection: then nothing is charged any more.
     """
 
     query: nodes.Query
@@ -52,6 +54,7 @@ class Request:
     post: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     drowned_max: float | None = None
+    has_left: Callable[[], bool] = stays
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,12 @@ class Prepared:
     plan: Plan
     loss: Loss
     question: Question
+    has_left: Callable[[], bool] = stays
 
 
 def prepare(services: Services, actor: Actor, study: str, request: Request) -> Prepared:
     """Permit and plan a request (steps 2 and 3). It reads the study and the catalog, and changes nothing."""
+    _require_size(request)
     with services.database.read() as transaction:
         present = permit(transaction, actor, study)
         # A retry stays on the edition of its first attempt, even if the data were imported anew in between.
@@ -95,7 +100,15 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
     cost = planned.cost
     question = Question(study, present.dataset, store.edition.number, digest)
     loss = Loss.of(cost.epsilon, cost.rho, cost.delta)
-    return Prepared(present, request.key, store, catalog, planned, loss, question)
+    return Prepared(present, request.key, store, catalog, planned, loss, question, request.has_left)
+
+
+def _require_size(request: Request) -> None:
+    """Raise InvalidQuery if the query is too large, with its place in the SQL if it was sent as SQL."""
+    try:
+        size.require(request.query)
+    except InvalidQuery as refusal:
+        raise (sql.located(refusal) if request.in_sql else refusal) from None
 
 
 def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:

@@ -1,8 +1,7 @@
-"""What all requests of a server share: the settings, the ledger, the open stores and the places for scans."""
+"""What all requests of a server share: the settings, the ledger, the open stores and the gates."""
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from budgets.governance import rules
 from budgets.identity import people
 from budgets.ledger import overruns
 from server.errors import Busy, NoHome, SettingsError
+from server.runtime.gates import Gates
+from server.runtime.readiness import Readiness
 from server.runtime.settings import SETTINGS
 from server.runtime.sign_ins import SignIns
 from server.runtime.slots import Fitting
@@ -28,28 +29,6 @@ if TYPE_CHECKING:
     from server.runtime.settings import Settings
 
 BUSY_SECONDS = 20.0
-REHEARSALS_MAX = 2  # each uses one thread of the engine; more would slow real scans down
-
-
-class Places:
-    """Limits how many scans run at once, because more would only compete for memory and cores.
-
-    A scan holds its place until shortly before its answer leaves. A request that waits for a place therefore does not
-    learn when the scan itself ended.
-    """
-
-    def __init__(self, places: int) -> None:
-        self._free = threading.BoundedSemaphore(places)
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Hold a place; wait up to BUSY_SECONDS for it. Raises Busy."""
-        if not self._free.acquire(timeout=BUSY_SECONDS):
-            raise Busy("too many queries are running; try again soon")
-        try:
-            yield
-        finally:
-            self._free.release()
 
 
 class Turns:
@@ -81,8 +60,8 @@ class Services:
     settings: Settings
     database: Database
     stores: Stores
-    places: Places = field(default_factory=lambda: Places(max(2, os.cpu_count() or 1)))
-    rehearsal_places: Places = field(default_factory=lambda: Places(REHEARSALS_MAX))
+    gates: Gates
+    readiness: Readiness = field(default_factory=Readiness)
     turns: Turns = field(default_factory=Turns)
     rates: Rates | None = None  # None in commands that run beside a server
 
@@ -107,7 +86,7 @@ class Services:
 
 def open_services(settings: Settings) -> Services:
     """Open the services over a home that `create_home` made. Raises NoHome, SchemaOutdated, SettingsError."""
-    return Services(settings, open_ledger(settings), Stores(settings))
+    return Services(settings, open_ledger(settings), Stores(settings), Gates.of_settings(settings))
 
 
 def open_ledger(settings: Settings) -> Database:

@@ -81,7 +81,25 @@ SETTINGS = {
     ),
     "host": Setting("ROWLESS_HOST", "127.0.0.1", "the address to listen on", _text),
     "port": Setting("ROWLESS_PORT", "8000", "the port to listen on", _whole(1, 65535)),
-    "threads": Setting("ROWLESS_THREADS", "8", "how many requests are served at once", _whole(1, 256)),
+    "queries": Setting("ROWLESS_QUERIES", "3", "how many queries are answered at once", _whole(1, 256)),
+    "share": Setting(
+        "ROWLESS_SHARE",
+        "2",
+        "how many queries of one user, and how many of one study, are answered at once",
+        _whole(1, 256),
+    ),
+    "waiting": Setting(
+        "ROWLESS_WAITING",
+        "8",
+        "how many more requests of one kind may wait, of one user and of one study; eight times as many in all",
+        _whole(1, 256),
+    ),
+    "threads": Setting(
+        "ROWLESS_THREADS",
+        "8",
+        "how many requests beside queries, estimates and rehearsals are served at once",
+        _whole(1, 256),
+    ),
     "memory_limit": Setting(
         "ROWLESS_MEMORY_LIMIT", "2GB", "how much memory the engine may use, for queries and for imports", _memory
     ),
@@ -135,6 +153,9 @@ class Settings:
     audit_key_file: Path
     host: str
     port: int
+    queries: int
+    share: int
+    waiting: int
     threads: int
     memory_limit: str
     query_seconds: int

@@ -11,6 +11,8 @@ from flask import current_app, g, request
 from budgets.errors import Forbidden, NotFound, Unavailable
 from budgets.identity import commitments, people, tokens
 from server.errors import Unauthenticated
+from server.runtime.gates import Work
+from server.web import admitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,11 +45,14 @@ def access() -> Access:
     return found
 
 
-def for_roles(*roles: str, beyond_a_study: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def for_roles(
+    *roles: str, beyond_a_study: bool = False, work: Work = Work.REST
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Guard a route: without a valid token it raises Unauthenticated, with another role or a limited token Forbidden.
 
     A token that is limited to a study gives access to the routes below that study, and to those that are
-    `beyond_a_study` because they show nothing of other studies to it. The OpenAPI document has the roles as `x-roles`.
+    `beyond_a_study` because they show nothing of other studies to it. Then the request is admitted as one of a kind of
+    work, or refused (`admitting.py`). The OpenAPI document has the roles as `x-roles`.
     """
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
@@ -56,7 +61,8 @@ def for_roles(*roles: str, beyond_a_study: bool = False) -> Callable[[Callable[P
             g.access = authenticate(request.headers.get("Authorization"))
             people.require_role(actor(), *roles)
             require_scope(access(), kwargs.get("study"), beyond_a_study=beyond_a_study)
-            return view(*args, **kwargs)
+            with admitting.entered(work, actor()):
+                return view(*args, **kwargs)
 
         described: Any = guarded
         described._apidoc = {

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, json, request
 from marshmallow.exceptions import SCHEMA
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import RoutingException
 
 from budgets import errors as budget_errors
 from budgets.audit import origin
@@ -49,8 +50,11 @@ class ProblemType:
 PROBLEMS: dict[type[Exception], ProblemType] = {
     server_errors.Malformed: ProblemType(400, "malformed", "The body cannot be read"),
     server_errors.Unauthenticated: ProblemType(401, "unauthenticated", "A valid token is needed"),
-    server_errors.Busy: ProblemType(503, "busy", "Too many queries are running"),
+    server_errors.Busy: ProblemType(503, "busy", "The server has too much to do"),
+    server_errors.TooManyRequests: ProblemType(429, "too-many-requests", "Your share of the server is in use"),
+    server_errors.Abandoned: ProblemType(503, "abandoned", "The client left before this was begun"),
     budget_errors.UnderWay: ProblemType(503, "busy", "The same query is being answered right now"),
+    server_errors.NotReady: ProblemType(503, "not-ready", "The server cannot serve now"),
     server_errors.StoreUnavailable: ProblemType(503, "unavailable", "The dataset cannot be used right now"),
     server_errors.QueryFailed: ProblemType(500, "query-failed", "The query failed"),
     query_errors.InvalidQuery: ProblemType(422, "invalid-query", "The query is not valid"),
@@ -76,9 +80,13 @@ HTTP = {
     404: ProblemType(404, "not-found", "This address does not exist"),
     405: ProblemType(405, "method-not-allowed", "This address does not allow this method"),
     406: ProblemType(406, "not-acceptable", "This is not available in the format that Accept names"),
+    408: ProblemType(408, "too-slow", "The request did not arrive in time"),
     413: ProblemType(413, "too-large", "The body is too large"),
+    414: ProblemType(414, "address-too-long", "The address is too long"),
     415: ProblemType(415, "unsupported-media-type", "The body must be JSON, with Content-Type: application/json"),
     422: ProblemType(422, "invalid-request", "A value is not valid"),
+    431: ProblemType(431, "headers-too-large", "The headers are too large"),
+    501: ProblemType(501, "not-implemented", "This transfer coding is not known here"),
 }
 INTERNAL = ProblemType(500, "internal-error", "The server failed; its log has the cause")
 
@@ -113,6 +121,9 @@ def _members(error: Exception) -> Iterator[tuple[str, Any]]:
         case query_errors.WouldDrown():
             yield "detail", str(error)
             yield "drowned", error.share
+        case server_errors.NotReady():
+            yield "detail", str(error)
+            yield "failed", list(error.failed)
         case budget_errors.Invalid():
             yield "detail", error.message
             yield "pointer", f"/{error.field}"
@@ -126,10 +137,15 @@ def _members(error: Exception) -> Iterator[tuple[str, Any]]:
 
 
 def _answer_http(error: HTTPException) -> Response:
-    known = HTTP.get(error.code or 500, INTERNAL)
+    # Werkzeug would redirect to an address that it makes of the Host header, which anybody can set.
+    known = HTTP[404] if isinstance(error, RoutingException) else HTTP.get(error.code or 500, INTERNAL)
     if known is INTERNAL:
         logger.error("unexpected error", exc_info=error)
     messages = getattr(error, "data", {}).get("messages")
+    if isinstance(error, MethodNotAllowed):
+        response = problem(known)
+        response.allow.update(error.valid_methods or ())
+        return response
     if known.status != 422 or not messages:
         return problem(known)
     # Marshmallow's findings are {location: {field: ...}}; the location is not part of the pointer.
@@ -159,18 +175,22 @@ def findings(messages: Any, pointer: str) -> Iterator[tuple[str, str]]:
         yield pointer, str(messages)
 
 
-def problem(kind: ProblemType, **members: Any) -> Response:
-    """Return a problem document."""
-    document = {
+def document(kind: ProblemType, **members: Any) -> dict[str, Any]:
+    """Return the members of a problem document."""
+    return {
         "type": f"urn:rowless:problem:{kind.code}",
         "title": kind.title,
         "status": kind.status,
         "code": kind.code,
         **members,
     }
+
+
+def problem(kind: ProblemType, **members: Any) -> Response:
+    """Return the reply with a problem document."""
     if (request_id := origin.request_id.get()) is not None:
-        document["request_id"] = request_id
-    response = Response(json.dumps(document), status=kind.status, content_type=CONTENT_TYPE)
+        members["request_id"] = request_id
+    response = Response(json.dumps(document(kind, **members)), status=kind.status, content_type=CONTENT_TYPE)
     if kind.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if kind.status in (429, 503):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.serving import Home, ask, make_home, serving, write_clinic
+from tests.serving import CROWDED, Home, ask, make_home, serving, write_clinic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def named(number: int, epsilon: float) -> dict[str, Any]:
 
 def test_the_last_tenth_of_a_budget_is_never_overspent(home: Home) -> None:
     """64 distinct queries race for what pays seven of them: seven are answered, the rest refused, not a nano more."""
-    with serving(home, threads="64") as server:
+    with serving(home, **CROWDED) as server:
         server.open_study("s", "clinic", epsilon=1.0)
         ada = server.client("ada")
         assert ada.post("/studies/s/queries", named(1000, 0.9)).status == 201
@@ -68,7 +68,7 @@ def test_the_last_tenth_of_a_budget_is_never_overspent(home: Home) -> None:
 
 def test_two_studies_never_pass_the_datasets_cap(capped: Home) -> None:
     """Two studies with the whole cap each race for it: together they get what the dataset has, and no more."""
-    with serving(capped, threads="64") as server:
+    with serving(capped, **CROWDED) as server:
         for study in ("one", "two"):
             server.open_study(study, "clinic", epsilon=1.0)
         ada = server.client("ada")
@@ -85,7 +85,7 @@ def test_two_studies_never_pass_the_datasets_cap(capped: Home) -> None:
 
 def test_one_question_from_many_clients_is_charged_once(home: Home) -> None:
     """64 clients with one question share one charge and one answer."""
-    with serving(home, threads="64") as server:
+    with serving(home, **CROWDED) as server:
         server.open_study("s", "clinic", epsilon=1.0)
         ada = server.client("ada")
         replies = race([(ada, "s", named(1, 0.5))] * CLIENTS)

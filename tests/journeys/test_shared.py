@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.serving import ask, serving
+from tests.serving import CROWDED, ask, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def named(number: int, epsilon: float) -> dict[str, Any]:
 def test_exactly_one_of_200_gets_the_last_unit(either_home: Home) -> None:
     """200 queries at four servers race for what pays one of them: one is answered, and the sums equal the rows."""
     home = either_home
-    with several(home, SERVERS, threads="64") as servers:
+    with several(home, SERVERS, **CROWDED) as servers:
         servers[0].open_study("s", "clinic", epsilon=1.0)
         clients = [server.client("ada") for server in servers]
         assert clients[1].post("/studies/s/queries", named(1000, 0.5)).status == 201
@@ -73,7 +73,7 @@ def test_exactly_one_of_200_gets_the_last_unit(either_home: Home) -> None:
 def test_one_question_at_four_servers_is_charged_once(either_home: Home) -> None:
     """One question asked of all servers at once is one charge, one release and one answer; later all replay it."""
     home = either_home
-    with several(home, SERVERS, threads="16") as servers:
+    with several(home, SERVERS, **CROWDED) as servers:
         servers[0].open_study("s", "clinic", epsilon=1.0)
         clients = [server.client("ada") for server in servers]
         replies = at_once([(clients[n % SERVERS], "s", named(1, 0.5)) for n in range(40)])

@@ -18,6 +18,8 @@ ALL_BUT_RESEARCHERS = EITHER | APPROVER
 # (method, path) -> roles; None is anyone without a token
 CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/health"): None,
+    ("GET", "/health/live"): None,
+    ("GET", "/health/ready"): None,
     ("GET", "/me"): EVERYONE,
     ("GET", "/datasets"): EVERYONE,
     ("GET", "/datasets/{name}"): EVERYONE,

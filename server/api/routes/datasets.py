@@ -10,7 +10,9 @@ from queries.catalog.schema import describe
 from server.api import replies
 from server.api.requests.schemas import NewProfileSchema
 from server.journey import profile
+from server.runtime.gates import Work
 from server.views.study import noted
+from server.web import admitting
 from server.web.auth import ROLES, actor, for_roles, services
 from server.web.bodies import Blueprint
 
@@ -42,12 +44,13 @@ def show_dataset(name: str) -> Any:
 
 
 @blueprint.route("/datasets/<name>/profile", methods=["POST"])
-@for_roles("admin")
+@for_roles("admin", work=Work.QUERY)
 @blueprint.arguments(NewProfileSchema)
 @blueprint.response(201, replies.BoughtProfile)
 def buy_profile(body: dict[str, Any], name: str) -> Any:
     """Buy a dataset's contribution profile from the dataset's budget. It is public. Repeating this is free."""
-    return noted(profile.buy(services(), actor(), name, body["epsilon_nano"]), body["notes"])
+    with admitting.place():
+        return noted(profile.buy(services(), actor(), name, body["epsilon_nano"]), body["notes"])
 
 
 def _head(store: Any) -> dict[str, Any]:

@@ -15,13 +15,6 @@ from server.web.bodies import Blueprint
 blueprint: Any = Blueprint("people", __name__, description="Users and tokens")
 
 
-@blueprint.route("/health")
-@blueprint.response(200, replies.Health)
-def health() -> Any:
-    """Return that the server is up."""
-    return {"status": "ok"}
-
-
 @blueprint.route("/me")
 @for_roles(*ROLES, beyond_a_study=True)
 @blueprint.response(200, replies.Me)

@@ -10,12 +10,15 @@ from budgets.audit import certificates
 from budgets.errors import Invalid
 from budgets.governance import studies
 from budgets.ledger import releases
+from queries.language import size
 from server.api import replies
 from server.api.requests.query import AskSchema, ViewSchema
 from server.api.requests.schemas import PageSchema
 from server.journey import answer, rereading
 from server.journey.preparing import Request
+from server.runtime.gates import Work
 from server.views import csv
+from server.web import admitting
 from server.web.auth import ROLES, actor, for_roles, services
 from server.web.bodies import Blueprint
 
@@ -35,35 +38,41 @@ def _request(body: dict[str, Any]) -> Request:
     if key is not None and not (1 <= len(key) <= KEY_MAX and key.isprintable()):
         raise Invalid("Idempotency-Key", f"must have from 1 to {KEY_MAX} printable characters")
     post, notes, drowned_max = body["post"], body["notes"], body["drowned_max"]
-    return Request(body["query"], body["privacy"], key, body["in_sql"], post, notes, drowned_max)
+    return Request(body["query"], body["privacy"], key, body["in_sql"], post, notes, drowned_max, admitting.has_left())
 
 
 @blueprint.route("/studies/<study>/estimates", methods=["POST"])
-@for_roles("researcher")
+@for_roles("researcher", work=Work.ESTIMATE)
 @blueprint.arguments(AskSchema)
 @blueprint.response(200, replies.Estimate)
 def estimate(body: dict[str, Any], study: str) -> Any:
     """Return what a query would cost and how exact its answer would be. It is free and reads no data."""
-    return answer.estimate(services(), actor(), study, _request(body))
+    asked = _request(body)
+    with admitting.place(large=size.of(asked.query).large):
+        return answer.estimate(services(), actor(), study, asked)
 
 
 @blueprint.route("/studies/<study>/rehearsals", methods=["POST"])
-@for_roles("researcher")
+@for_roles("researcher", work=Work.REHEARSAL)
 @blueprint.arguments(AskSchema)
 @blueprint.response(200, replies.Rehearsal)
 def rehearse(body: dict[str, Any], study: str) -> Any:
     """Answer a query on data made up from the catalog, in the shape of a release. It is free and reads no real data."""
-    return answer.rehearse(services(), actor(), study, _request(body))
+    asked = _request(body)
+    with admitting.place():
+        return answer.rehearse(services(), actor(), study, asked)
 
 
 @blueprint.route("/studies/<study>/queries", methods=["POST"])
-@for_roles("researcher")
+@for_roles("researcher", work=Work.QUERY)
 @blueprint.doc(parameters=[_KEY])
 @blueprint.arguments(AskSchema)
 @blueprint.response(201, replies.Release)
 def query(body: dict[str, Any], study: str) -> Any:
     """Answer a query with noise and charge it. The same query again gets the same answer for free."""
-    return answer.answer(services(), actor(), study, _request(body))
+    asked = _request(body)
+    with admitting.place():
+        return answer.answer(services(), actor(), study, asked)
 
 
 @blueprint.route("/studies/<study>/releases")

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from server.errors import Busy
 from server.journey import answer, paid
-from server.runtime import services, slots
+from server.runtime import admission, slots
 from server.runtime.slots import Slot
-from tests.serving import PATIENTS, Place, application, ask, make_home, write_clinic
+from tests.serving import PATIENTS, Place, application, ask, every_place_taken, make_home, write_clinic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from server.runtime.admission import Entry
     from tests.serving import Client, Home, Reply
 
 SLOT_MS = 250
@@ -318,17 +318,16 @@ def test_slot_0_turns_it_off(home: Home, monkeypatch: pytest.MonkeyPatch) -> Non
 # Who waits for a place
 
 
-def test_a_place_is_free_only_when_its_scan_is_settled(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scan keeps its place until the time it is settled at: who waits for the place learns no other end of it."""
+def test_place_is_free_only_when_the_answer_leaves(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query keeps its place until the beat of its answer: a request that waits for it learns no other end of the scan."""
     with application(home, slot_ms=str(SLOT_MS)) as place:
         place.open_study()
-        clock, held, given = StillClock(), place.services.places.one, []
+        gate = place.services.gates.query
+        clock, leave, given = StillClock(), gate.leave_place, []
 
-        @contextmanager
-        def watched() -> Iterator[None]:
-            with held():
-                yield
+        def watched(entry: Entry) -> None:
             given.append(clock.now - 1000.0)
+            leave(entry)
 
         def slowly(*arguments: Any) -> Any:
             clock.now += 0.0625
@@ -337,23 +336,19 @@ def test_a_place_is_free_only_when_its_scan_is_settled(home: Home, monkeypatch: 
         compute = answer.compute
         monkeypatch.setattr(slots, "time", clock)
         monkeypatch.setattr(answer, "compute", slowly)
-        monkeypatch.setattr(place.services.places, "one", watched)
+        monkeypatch.setattr(gate, "leave_place", watched)
         assert query(place.client("ada"), ask(PATIENTS)).status == 201
-        assert given == pytest.approx([0.2], abs=RESOLUTION)
+        assert given == pytest.approx([0.25], abs=RESOLUTION)
 
 
 def test_rehearsals_wait_for_no_scan(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every place for scans taken a rehearsal is answered at once, and with its own taken a query is."""
-    monkeypatch.setattr(services, "BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(admission, "BEATS", 0)
     with application(home) as place:
         place.open_study()
-        ada = place.client("ada")
+        ada, gates = place.client("ada"), place.services.gates
         for taken, free in (("queries", "rehearsals"), ("rehearsals", "queries")):
-            places = {"queries": place.services.places, "rehearsals": place.services.rehearsal_places}[taken]
-            with ExitStack() as holding:
-                with pytest.raises(Busy):
-                    while True:
-                        holding.enter_context(places.one())
+            with every_place_taken({"queries": gates.query, "rehearsals": gates.rehearsal}[taken]):
                 assert ada.post(f"/studies/flu/{taken}", ask(PATIENTS, 0.5)).code == "busy"
                 assert ada.post(f"/studies/flu/{free}", ask(PATIENTS, 0.25)).status in (200, 201)
 
@@ -365,7 +360,7 @@ def test_a_rehearsal_leaves_at_a_beat_too(home: Home, monkeypatch: pytest.Monkey
         clock = StillClock()
         monkeypatch.setattr(slots, "time", clock)
         assert place.client("ada").post("/studies/flu/rehearsals", ask(PATIENTS)).status == 200
-        assert sum(clock.slept) == pytest.approx(0.2, abs=RESOLUTION)
+        assert sum(clock.slept) == pytest.approx(0.25, abs=RESOLUTION)
 
 
 def test_the_same_question_at_once_is_scanned_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,9 @@ DEFAULTS = {
     "ROWLESS_DATABASE_URL": "sqlite:///HOME/ledger.sqlite",
     "ROWLESS_HOST": "127.0.0.1",
     "ROWLESS_PORT": "8000",
+    "ROWLESS_QUERIES": "3",
+    "ROWLESS_SHARE": "2",
+    "ROWLESS_WAITING": "8",
     "ROWLESS_THREADS": "8",
     "ROWLESS_MEMORY_LIMIT": "2GB",
     "ROWLESS_QUERY_SECONDS": "300",
@@ -67,7 +70,20 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     home = tmp_path / "rowless-home"
     ledger = f"sqlite:///{home}/ledger.sqlite"
     assert load_settings({}) == Settings(
-        home, ledger, home / "audit.key", "127.0.0.1", 8000, 8, "2GB", 300, 250, identity_days=365, max_cells=1_000_000
+        home,
+        ledger,
+        home / "audit.key",
+        "127.0.0.1",
+        8000,
+        3,
+        2,
+        8,
+        8,
+        "2GB",
+        300,
+        250,
+        identity_days=365,
+        max_cells=1_000_000,
     )
 
 
@@ -79,6 +95,9 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         "ROWLESS_AUDIT_KEY_FILE": str(tmp_path / "elsewhere"),
         "ROWLESS_HOST": "0.0.0.0",
         "ROWLESS_PORT": "65535",
+        "ROWLESS_QUERIES": "5",
+        "ROWLESS_SHARE": "4",
+        "ROWLESS_WAITING": "3",
         "ROWLESS_THREADS": "1",
         "ROWLESS_MEMORY_LIMIT": "1.5 GiB",
         "ROWLESS_QUERY_SECONDS": "7",
@@ -97,6 +116,9 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         key,
         "0.0.0.0",
         65535,
+        5,
+        4,
+        3,
         1,
         "1.5 GiB",
         7,
@@ -116,6 +138,9 @@ WRONG = {
     "ROWLESS_DATABASE_URL": [""],
     "ROWLESS_AUDIT_KEY_FILE": [""],
     "ROWLESS_PORT": ["", "0", "65536", "-1", "80.0", "eighty", "1e3", " 80", "0x50", "٨٠", "9" * 30],
+    "ROWLESS_QUERIES": ["", "0", "257", "many"],
+    "ROWLESS_SHARE": ["", "0", "257", "many"],
+    "ROWLESS_WAITING": ["", "0", "257", "many"],
     "ROWLESS_THREADS": ["", "0", "257", "many"],
     "ROWLESS_MEMORY_LIMIT": ["", "0GB", "2", "2G", "GB", "-1GB", "50%", "2GB; SET x = 1", "2GB\n"],
     "ROWLESS_QUERY_SECONDS": ["", "0", "86401", "1.5"],

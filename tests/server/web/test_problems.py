@@ -8,9 +8,9 @@ import pytest
 from budgets import errors as budget_errors
 from queries import errors as query_errors
 from server import errors as server_errors
-from server.runtime import health
+from server.runtime import admission, health
 from server.web.problems import HTTP, INTERNAL, PROBLEMS
-from tests.serving import PATIENTS, PROBLEM, REQUEST_ID, ask
+from tests.serving import PATIENTS, PROBLEM, REQUEST_ID, ask, every_place_taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,15 +158,11 @@ def test_an_over_budget_problem_says_what_is_left(place: Place) -> None:
 
 def test_busy_says_when_to_come_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every place for scans taken a query is refused with 503, Retry-After, and no charge."""
-    monkeypatch.setattr("server.runtime.services.BUSY_SECONDS", 0.05)
-    taken = []
-    while place.services.places._free.acquire(blocking=False):
-        taken.append(1)
-    reply = place.client("ada").post("/studies/flu/queries", ask(PATIENTS))
-    assert (reply.status, reply.code) == (503, "busy")
-    assert int(reply.headers["retry-after"]) > 0
-    assert place.home.charges() == []
-    assert place.client("ada").post("/studies/flu/estimates", ask(PATIENTS)).status == 200
-    for _ in taken:
-        place.services.places._free.release()
+    monkeypatch.setattr(admission, "BEATS", 0)
+    with every_place_taken(place.services.gates.query):
+        reply = place.client("ada").post("/studies/flu/queries", ask(PATIENTS))
+        assert (reply.status, reply.code) == (503, "busy")
+        assert int(reply.headers["retry-after"]) > 0
+        assert place.home.charges() == []
+        assert place.client("ada").post("/studies/flu/estimates", ask(PATIENTS)).status == 200
     assert place.client("ada").post("/studies/flu/queries", ask(PATIENTS)).status == 201

@@ -1,0 +1,70 @@
+"""The gates of a server: one for each kind of work, with the limits that its settings give it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from server.runtime.admission import Gate, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from server.runtime.settings import Settings
+
+QUEUES = 8  # the queue of a gate is so many times what one owner may have in it
+REHEARSALS = 2  # at once: each uses one thread of the engine, and more would slow real scans down
+ESTIMATES = 3  # at once, and
+LARGE_ESTIMATES = 1  # of them so many large ones: the planner is Python, of which only one thread runs at a time
+SPARE_THREADS = 16  # for what needs no place: health, wrong tokens, refusals
+
+
+class Work(StrEnum):
+    """A kind of work, as refusals and metrics name it."""
+
+    QUERY = "query"
+    REHEARSAL = "rehearsal"
+    ESTIMATE = "estimate"
+    REST = "rest"
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The gate of each kind of work."""
+
+    query: Gate
+    rehearsal: Gate
+    estimate: Gate
+    rest: Gate
+
+    @classmethod
+    def of_settings(cls, settings: Settings) -> Gates:
+        """Return new gates, in which nobody is."""
+        beat, share, waiting = settings.slot_ms / 1000, settings.share, settings.waiting
+        queue = QUEUES * waiting
+        return cls(
+            Gate(Work.QUERY, Limits(settings.queries, share, waiting, queue), beat),
+            Gate(Work.REHEARSAL, Limits(REHEARSALS, 1, waiting, queue), beat),
+            Gate(Work.ESTIMATE, Limits(ESTIMATES, 1, waiting, queue), beat, LARGE_ESTIMATES),
+            Gate(Work.REST, Limits(settings.threads, max(1, settings.threads // 2), 2 * waiting, 2 * queue), beat),
+        )
+
+    def of(self, work: Work) -> Gate:
+        """Return the gate of a kind of work."""
+        found: Gate = getattr(self, work.value)
+        return found
+
+    def __iter__(self) -> Iterator[Gate]:
+        """Yield every gate."""
+        return (self.of(work) for work in Work)
+
+    @property
+    def threads(self) -> int:
+        """Return how many threads are enough for everything that can be inside, and for refusing the rest at once."""
+        return sum(gate.limits.most for gate in self) + SPARE_THREADS
+
+    def close(self) -> None:
+        """Refuse what does not work yet, because the server stops."""
+        for gate in self:
+            gate.close()

@@ -1,0 +1,274 @@
+"""Admission: shares, queues, order, deadlines, and clients that leave."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.errors import Abandoned, Busy, TooManyRequests
+from server.runtime import admission
+from server.runtime.admission import Gate, Limits
+from server.runtime.gates import Gates, Work
+from server.runtime.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.runtime.admission import Owner
+
+SOON = 10.0  # seconds until something has happened that happens at once
+
+ADA, BEN, CAT = (("user", name) for name in ("ada", "ben", "cat"))
+FLU = ("study", "flu")
+
+
+class Asker(threading.Thread):
+    """A request of some owners: it enters, waits for its place, and keeps it until told to leave."""
+
+    def __init__(self, gate: Gate, *owners: Owner, has_left: Callable[[], bool] = admission.stays, large: bool = False):
+        super().__init__(daemon=True)
+        self.gate, self.owners, self.has_left, self.large = gate, owners, has_left, large
+        self.works, self.leaves = threading.Event(), threading.Event()
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Do what a request does."""
+        try:
+            with self.gate.entered(*self.owners) as entry, entry.place(self.has_left, large=self.large):
+                self.works.set()
+                self.leaves.wait()
+        except (Abandoned, Busy, TooManyRequests) as error:
+            self.error = error
+
+    def end(self) -> None:
+        """Leave."""
+        self.leaves.set()
+        self.join(SOON)
+        assert not self.is_alive()
+
+
+def waits(gate: Gate, working: int, waiting: int) -> None:
+    """Wait until so many work and so many wait."""
+    deadline = time.monotonic() + SOON
+    while gate.count() != (working, waiting):
+        assert time.monotonic() < deadline, gate.count()
+        time.sleep(0.001)
+
+
+def one_by_one(gate: Gate, *owners: tuple[Owner, ...]) -> list[Asker]:
+    """Return a request of each, which arrived in this order."""
+    found = []
+    for each in owners:
+        working, waiting = gate.count()
+        found.append(Asker(gate, *each))
+        deadline = time.monotonic() + SOON
+        while sum(gate.count()) == working + waiting:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+    return found
+
+
+def test_share_of_a_user_is_kept_while_places_are_free() -> None:
+    """Two of a user's three work although four places are free, and the third works when one has ended."""
+    gate = Gate("query", Limits(places=4, share=2, waiting=8, queue=64))
+    first, second, third = one_by_one(gate, (ADA,), (ADA,), (ADA,))
+    waits(gate, 2, 1)
+    assert not third.works.is_set()
+    first.end()
+    assert third.works.wait(SOON)
+    second.end()
+    third.end()
+    assert gate.count() == (0, 0)
+
+
+def test_share_of_a_study_is_kept_over_its_members() -> None:
+    """A study has its share, however many members ask; and another study is answered at once."""
+    gate = Gate("query", Limits(places=4, share=2, waiting=8, queue=64))
+    askers = one_by_one(gate, (ADA, FLU), (BEN, FLU), (CAT, FLU))
+    waits(gate, 2, 1)
+    other = Asker(gate, CAT, ("study", "cold"))
+    assert other.works.wait(SOON)
+    for one in (*askers, other):
+        one.end()
+
+
+def test_request_beyond_the_share_is_refused_at_once() -> None:
+    """With two at work and eight waiting, the eleventh of a user is refused; another user's is not."""
+    gate = Gate("query", Limits(places=2, share=2, waiting=8, queue=64))
+    askers = one_by_one(gate, *[(ADA,)] * 10)
+    with pytest.raises(TooManyRequests), gate.entered(ADA):
+        pytest.fail("it is refused before it does anything")
+    with gate.entered(BEN):
+        pass
+    for one in askers:
+        one.end()
+    with gate.entered(ADA) as entry, entry.place():
+        assert gate.count() == (1, 0)
+
+
+def test_request_beyond_the_queue_is_refused_as_busy() -> None:
+    """A full queue refuses whoever comes, and takes the next when one has left."""
+    gate = Gate("query", Limits(places=1, share=1, waiting=1, queue=2))
+    askers = one_by_one(gate, (ADA,), (BEN,), (CAT,))
+    with pytest.raises(Busy), gate.entered(("user", "dan")):
+        pytest.fail("it is refused before it does anything")
+    askers[0].end()
+    with gate.entered(("user", "dan")):
+        pass
+    for one in askers[1:]:
+        one.end()
+
+
+def test_other_users_come_before_one_who_was_just_served() -> None:
+    """Of eight that one user has waiting and one of another, the other's comes next, though it arrived last."""
+    gate = Gate("query", Limits(places=1, share=1, waiting=8, queue=64))
+    askers = one_by_one(gate, *[(ADA,)] * 9)
+    ben = one_by_one(gate, (BEN,))[0]
+    askers[0].end()
+    assert ben.works.wait(SOON)
+    assert not any(one.works.is_set() for one in askers[1:])
+    ben.end()
+    for one in askers[1:]:
+        assert one.works.wait(SOON), "in the order of arrival"
+        one.end()
+
+
+def test_nobody_starves_beside_users_who_ask_again_and_again() -> None:
+    """Of five users who come back as soon as they were served, none gets more than one turn beyond another's."""
+    gate = Gate("query", Limits(places=1, share=1, waiting=1, queue=64))
+    order: list[str] = []
+
+    def ask_again(name: str) -> None:
+        for _ in range(40):
+            with gate.entered(("user", name)) as entry, entry.place():
+                order.append(name)
+                time.sleep(0.0005)
+
+    with ExitStack() as held:
+        held.enter_context(held.enter_context(gate.entered(CAT)).place())
+        threads = [threading.Thread(target=ask_again, args=(f"u{number}",)) for number in range(5)]
+        for thread in threads:
+            thread.start()
+        waits(gate, 1, 5)
+    for thread in threads:
+        thread.join(SOON)
+    # The last turns are of those that are left.
+    counts = [order[:100].count(f"u{number}") for number in range(5)]
+    assert max(counts) - min(counts) <= 2, counts
+
+
+def test_large_requests_leave_places_to_small_ones() -> None:
+    """With one place for large ones, a second large one waits and a small one does not."""
+    gate = Gate("estimate", Limits(places=3, share=1, waiting=8, queue=64), large_places=1)
+    first = Asker(gate, ADA, large=True)
+    assert first.works.wait(SOON)
+    second, small = Asker(gate, BEN, large=True), Asker(gate, CAT)
+    assert small.works.wait(SOON)
+    waits(gate, 2, 1)
+    first.end()
+    assert second.works.wait(SOON)
+    second.end()
+    small.end()
+
+
+def test_request_of_a_client_that_left_is_dropped() -> None:
+    """A request that waits is dropped at the next beat after its client left, and one whose client left never works."""
+    gate = Gate("query", Limits(places=1, share=1, waiting=8, queue=64))
+    first, gone = Asker(gate, ADA), threading.Event()
+    assert first.works.wait(SOON)
+    second = Asker(gate, BEN, has_left=gone.is_set)
+    waits(gate, 1, 1)
+    gone.set()
+    second.join(SOON)
+    assert isinstance(second.error, Abandoned)
+    assert gate.count() == (1, 0)
+    first.end()
+    third = Asker(gate, BEN, has_left=lambda: True)
+    third.join(SOON)
+    assert isinstance(third.error, Abandoned)
+
+
+def test_wait_ends_after_so_many_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that found no place is refused as busy after its beats, and has left the queue."""
+    monkeypatch.setattr(admission, "BEATS", 2)
+    gate = Gate("query", Limits(places=1, share=1, waiting=8, queue=64))
+    first = Asker(gate, ADA)
+    assert first.works.wait(SOON)
+    began = time.monotonic()
+    second = Asker(gate, BEN)
+    second.join(SOON)
+    assert isinstance(second.error, Busy)
+    assert time.monotonic() - began >= 2 * admission.BEAT_SECONDS_LEAST
+    first.end()
+    assert gate.count() == (0, 0)
+
+
+def test_closing_refuses_what_waits_and_leaves_what_works() -> None:
+    """When the server stops, waiting requests are refused and working ones go on."""
+    gate = Gate("query", Limits(places=1, share=1, waiting=8, queue=64))
+    first, second = one_by_one(gate, (ADA,), (BEN,))
+    gate.close()
+    second.join(SOON)
+    assert isinstance(second.error, Busy)
+    assert first.works.is_set()
+    assert first.is_alive()
+    with pytest.raises(Busy), gate.entered(CAT):
+        pytest.fail("it is refused before it does anything")
+    first.end()
+
+
+def test_counts_hold_whatever_comes() -> None:
+    """A thousand requests of ten users and three studies at random: no limit is passed, and in the end nobody is inside."""
+    limits = Limits(places=3, share=2, waiting=4, queue=20)
+    gate = Gate("query", limits)
+    working: list[tuple[Owner, ...]] = []
+    passed: list[str] = []
+    ended: list[str] = []
+    lock = threading.Lock()
+
+    def run(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(50):
+            owners = (("user", f"u{chance.randrange(10)}"), ("study", f"s{chance.randrange(3)}"))
+            try:
+                with gate.entered(*owners) as entry, entry.place(lambda: chance.random() < 0.1):
+                    with lock:
+                        working.append(owners)
+                        if len(working) > limits.places:
+                            passed.append("places")
+                        passed.extend(
+                            str(one) for one in owners if sum(one in other for other in working) > limits.share
+                        )
+                    time.sleep(chance.random() * 0.002)
+                    with lock:
+                        working.remove(owners)
+                    ended.append("answered")
+            except (Abandoned, Busy, TooManyRequests) as error:
+                ended.append(type(error).__name__)
+
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert passed == []
+    assert len(ended) == 1000
+    assert {"answered", "Abandoned", "TooManyRequests"} <= set(ended)
+    assert gate.count() == (0, 0)
+    with ExitStack() as inside:
+        for number in range(limits.most):
+            inside.enter_context(gate.entered(("user", str(number))))
+
+
+def test_threads_are_enough_for_everything_that_can_be_inside() -> None:
+    """Every request inside a gate has a thread, and some threads are left for refusals and health."""
+    gates = Gates.of_settings(load_settings({"ROWLESS_QUERIES": "5", "ROWLESS_WAITING": "2"}))
+    assert gates.query.limits == Limits(places=5, share=2, waiting=2, queue=16)
+    assert gates.threads > sum(gate.limits.places + gate.limits.queue for gate in gates)
+    assert {gate.what for gate in gates} == set(Work)
