@@ -145,7 +145,16 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         # The good way
         admin.good("POST", "/datasets/rand-hie/profile", {"epsilon": 0.5})
         for client in (admin, dora, ada):
-            for path in ("/health", "/me", "/datasets", "/datasets/rand-hie", "/datasets/clinic", "/studies"):
+            for path in (
+                "/health",
+                "/health/live",
+                "/health/ready",
+                "/me",
+                "/datasets",
+                "/datasets/rand-hie",
+                "/datasets/clinic",
+                "/studies",
+            ):
                 client.good("GET", path)
         admin.good("POST", "/studies", {**NEW_STUDY, "name": "flu", "delta": 1e-7, "epsilon": 5})
         terms = {"starts": "2020-01-01", "ends": "2099-12-31"}
@@ -153,11 +162,12 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         protocol = {"tables": ["years"], "columns": columns, "statistics": list(registry.WORDS)}
         admin.good("PATCH", "/studies/flu", {**terms, "protocol": {**protocol, "max_epsilon": 2.5}})
         admin.good("PUT", "/studies/flu/members/ada")
-        for action in ("approve", "suspend", "resume"):
+        walked.client("vera").good("POST", "/studies/flu/approve", REASON)
+        for action in ("suspend", "resume"):
             dora.good("POST", f"/studies/flu/{action}", REASON)
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 6.0, **REASON})
         admin.good("GET", "/studies/flu")
-        place.client("vera").good("POST", "/studies/flu/budget/approve", REASON)
+        walked.client("vera").good("POST", "/studies/flu/budget/approve", REASON)
         statistics = {**PATIENTS, "v": {"sum": "visits"}, "m": {"mean": "visits", "bounds": [0, 20]}}
         every = ask(EVERY_STATISTIC, 0.25)
         for body in (ask(PATIENTS), ask(statistics, 0.5, group_by=["sex"]), ask({"n": {"count": "events"}}), every):
