@@ -99,6 +99,7 @@ class Channel(HTTPChannel):
     request: _Parser | None
     parser_class = _Parser
     error_task_class = _Refusal
+    close_when_flushed: bool
     refused = False
     lingers = False  # it sends no more, and what it reads is dropped
 
