@@ -17,6 +17,7 @@ from server.listening.worker import WaitressWorker
 from server.runtime import logs
 from server.runtime.dispatching import Dispatcher
 from server.runtime.gates import Gates
+from server.runtime.metrics import Exporter, require_port
 from server.runtime.services import open_ledger
 from server.runtime.settings import SETTINGS
 
@@ -36,6 +37,8 @@ def serve(settings: Settings) -> None:
         recover(database)
     finally:
         database.close()
+    if settings.metrics_port is not None:
+        require_port(settings.metrics_host, settings.metrics_port)
     logs.configure(settings.log_format)
     _Gunicorn(settings).run()
 
@@ -86,6 +89,7 @@ class _Gunicorn(BaseApplication):
         self._settings = settings
         self._dispatcher: Dispatcher | None = None
         self._services: Services | None = None
+        self._exporter: Exporter | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -113,6 +117,12 @@ class _Gunicorn(BaseApplication):
         if self._settings.webhook_url is not None and self._settings.webhook_secret is not None:
             self._dispatcher = Dispatcher(opened.database, self._settings.webhook_url, self._settings.webhook_secret)
             self._dispatcher.start()
+        if self._settings.metrics_port is not None:
+            host, port = self._settings.metrics_host, self._settings.metrics_port
+            opened.metrics.watch_ledger(opened.database)
+            opened.metrics.watch_gates(opened.gates)
+            self._exporter = Exporter(opened.metrics, host, port)
+            self._exporter.start()
         spare_the_collector()
         return app
 
@@ -125,5 +135,7 @@ class _Gunicorn(BaseApplication):
         """Stop what a worker does beside its requests, when the worker stops."""
         if self._dispatcher is not None:
             self._dispatcher.stop()
+        if self._exporter is not None:
+            self._exporter.stop()
         if self._services is not None:
             self._services.sign_ins.write_what_is_held(self._services.database)

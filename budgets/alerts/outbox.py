@@ -56,6 +56,11 @@ def due(transaction: sa.Connection) -> bool:
     return transaction.execute(_DUE.limit(1), {"now": clock.now()}).first() is not None
 
 
+def count(transaction: sa.Connection) -> int:
+    """Return how many alerts wait."""
+    return transaction.execute(sa.select(sa.func.count()).select_from(deliveries)).scalar_one()
+
+
 def claim(transaction: sa.Connection) -> Delivery | None:
     """Return the oldest alert that is due and postpone its next attempt. Give up alerts that waited too long."""
     now = clock.moment()

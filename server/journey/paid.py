@@ -140,11 +140,13 @@ def replay_or_reserve(wanted: Purchase) -> Release | Charge:
             else:
                 wanted.log(transaction, "reserve", charge.id, f"{charge.loss.text} was reserved")
             thresholds.after_charge(transaction, question.study, question.dataset)
-            return charge
     except (OverBudget, AttemptsSpent) as error:
         with wanted.services.database.write() as transaction:
             _record(transaction, wanted, error)
         raise
+    if not charge.resumed:
+        wanted.services.metrics.charged(wanted.name)
+    return charge
 
 
 def _record(transaction: sa.Connection, wanted: Purchase, error: OverBudget | AttemptsSpent) -> None:

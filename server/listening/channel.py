@@ -27,7 +27,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 
-from server.web import problems
+from server.web import problems, tracing
 from server.web.bodies import BODY_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -85,8 +85,9 @@ class _Refusal(ErrorTask):
         error: Error = self.request.error
         kind = problems.HTTP.get(error.code, problems.INTERNAL)
         self.status = f"{kind.status} {error.reason}"
-        body = json.dumps(problems.document(kind)).encode()
-        self.response_headers.extend([("Content-Type", problems.CONTENT_TYPE)])
+        request_id = tracing.refused(self.channel.server.application, kind.status, kind.code)
+        body = json.dumps(problems.document(kind, request_id=request_id)).encode()
+        self.response_headers.extend([("Content-Type", problems.CONTENT_TYPE), (tracing.HEADER, request_id)])
         self.set_close_on_finish()
         self.content_length = len(body)
         self.channel.refused = True

@@ -16,6 +16,7 @@ from budgets.identity import people
 from budgets.ledger import overruns
 from server.errors import Busy, NoHome, SettingsError
 from server.runtime.gates import Gates
+from server.runtime.metrics import Metrics
 from server.runtime.readiness import Readiness
 from server.runtime.settings import SETTINGS
 from server.runtime.sign_ins import SignIns
@@ -63,6 +64,7 @@ class Services:
     gates: Gates
     readiness: Readiness = field(default_factory=Readiness)
     turns: Turns = field(default_factory=Turns)
+    metrics: Metrics = field(default_factory=Metrics)
     rates: Rates | None = None  # None in commands that run beside a server
 
     @property

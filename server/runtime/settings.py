@@ -18,6 +18,7 @@ from server import webhook
 from server.errors import SettingsError
 from server.runtime import logs
 
+OFF = "off"
 MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
 
 
@@ -55,6 +56,13 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _port_or_off(text: str) -> int | None:
+    try:
+        return None if text == OFF else _whole(1, 65535)(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, or {OFF}") from None
 
 
 def _one_of(*words: str) -> Callable[[str], str]:
@@ -127,6 +135,10 @@ SETTINGS = {
         "how the server writes its log: console, in columns for people, or json, for machines",
         _one_of(logs.CONSOLE, logs.JSON),
     ),
+    "metrics_port": Setting(
+        "ROWLESS_METRICS_PORT", OFF, "the port on which Prometheus reads the metrics; off: none", _port_or_off
+    ),
+    "metrics_host": Setting("ROWLESS_METRICS_HOST", "127.0.0.1", "the address on which the metrics are read", _text),
     "webhook_url": Setting(
         "ROWLESS_WEBHOOK_URL",
         webhook.OFF,
@@ -163,6 +175,8 @@ class Settings:
     identity_days: int
     max_cells: int
     log_format: str = logs.CONSOLE
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
     webhook_url: webhook.Address | None = field(default=None, repr=False)
     webhook_secret: bytes | None = field(default=None, repr=False)
 

@@ -175,6 +175,12 @@ def findings(messages: Any, pointer: str) -> Iterator[tuple[str, str]]:
         yield pointer, str(messages)
 
 
+class Problem(Response):
+    """A reply that is a problem document. `code` is its problem's."""
+
+    code: str
+
+
 def document(kind: ProblemType, **members: Any) -> dict[str, Any]:
     """Return the members of a problem document."""
     return {
@@ -186,11 +192,12 @@ def document(kind: ProblemType, **members: Any) -> dict[str, Any]:
     }
 
 
-def problem(kind: ProblemType, **members: Any) -> Response:
+def problem(kind: ProblemType, **members: Any) -> Problem:
     """Return the reply with a problem document."""
     if (request_id := origin.request_id.get()) is not None:
         members["request_id"] = request_id
-    response = Response(json.dumps(document(kind, **members)), status=kind.status, content_type=CONTENT_TYPE)
+    response = Problem(json.dumps(document(kind, **members)), status=kind.status, content_type=CONTENT_TYPE)
+    response.code = kind.code
     if kind.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if kind.status in (429, 503):

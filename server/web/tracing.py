@@ -1,4 +1,4 @@
-"""A request's id, and its line in the server's log.
+"""A request's id, its line in the server's log, and its place in the metrics.
 
 A request has one id: in the reply's header `X-Request-Id`, in a problem document, in each line of the log that is
 written meanwhile, and in the entries of the audit log that it wrote. A client or a proxy may choose it
@@ -25,16 +25,19 @@ from typing import TYPE_CHECKING, Any
 from flask import g, request
 
 from budgets.audit import origin
+from server.web import auth, problems
 
 if TYPE_CHECKING:
     from flask import Flask, Response
+
+    from server.runtime.services import Services
 
 logger = logging.getLogger("rowless.access")
 
 HEADER = "X-Request-Id"
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 TIMED = frozenset({"GET", "HEAD"})
-OTHER = "other"
+OTHER, NO_ROUTE = "other", "none"
 
 
 def register(app: Flask) -> None:
@@ -44,9 +47,20 @@ def register(app: Flask) -> None:
     app.teardown_request(_forget)
 
 
+def refused(app: object, status: int, code: str) -> str:
+    """Give an id, a line and a place in the metrics to a request that never reached the application; return the id."""
+    request_id = origin.accepted(None)
+    services: Services | None = getattr(app, "extensions", {}).get("rowless")
+    line = {"method": OTHER, "route": NO_ROUTE, "status": status, "user": None, "request_id": request_id}
+    logger.info("request", extra=line)
+    if services is not None:
+        services.metrics.replied(OTHER, NO_ROUTE, status, code)
+    return request_id
+
+
 def route() -> str:
     """Return the template of the request's route, or "none" if no route is meant."""
-    return "none" if request.url_rule is None else request.url_rule.rule
+    return NO_ROUTE if request.url_rule is None else request.url_rule.rule
 
 
 def method() -> str:
@@ -71,6 +85,8 @@ def _end(response: Response) -> Response:
     if line["method"] in TIMED:
         line["duration_ms"] = round(1000 * (time.monotonic() - g.began))
     logger.info("request", extra=line)
+    code = response.code if isinstance(response, problems.Problem) else None
+    auth.services().metrics.replied(line["method"], line["route"], line["status"], code)
     return response
 
 

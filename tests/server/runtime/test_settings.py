@@ -105,6 +105,8 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         "ROWLESS_IDENTITY_DAYS": "180",
         "ROWLESS_MAX_CELLS": "5",
         "ROWLESS_LOG_FORMAT": "json",
+        "ROWLESS_METRICS_PORT": "9464",
+        "ROWLESS_METRICS_HOST": "0.0.0.0",
         "ROWLESS_WEBHOOK_URL": "https://alerts.example.org:8443/in?token=x",
         "ROWLESS_WEBHOOK_SECRET": SECRET,
     }
@@ -126,6 +128,8 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         identity_days=180,
         max_cells=5,
         log_format="json",
+        metrics_port=9464,
+        metrics_host="0.0.0.0",
         webhook_url=address,
         webhook_secret=bytes(24),
     )
@@ -147,6 +151,8 @@ WRONG = {
     "ROWLESS_SLOT_MS": ["", "-1", "60001", "off"],
     "ROWLESS_IDENTITY_DAYS": ["", "0", "29", "36501", "a year"],
     "ROWLESS_MAX_CELLS": ["", "0", str(2**31), "1_000"],
+    "ROWLESS_METRICS_PORT": ["", "0", "65536", "OFF", "on"],
+    "ROWLESS_METRICS_HOST": [""],
     "ROWLESS_LOG_FORMAT": ["", "JSON", "text", "json\n"],
     "ROWLESS_WEBHOOK_URL": [
         *("", "alerts.example.org", "ftp://h/", "file:///etc/passwd", "https://", "https:///path", "http://h:99999/"),

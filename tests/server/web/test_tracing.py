@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import socket
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -165,10 +166,18 @@ def test_for_people_a_line_has_columns() -> None:
 
 
 def test_a_server_writes_json(home: Home) -> None:
-    """`rowless serve` with ROWLESS_LOG_FORMAT=json writes one JSON object a line, and nothing else."""
+    """With ROWLESS_LOG_FORMAT=json each request has its line of JSON, also one that no route ever sees."""
     with serving(home, log_format="json") as server:
         reply = server.client("ada").get("/me")
-    found = [
-        json.loads(line) for line in home.path.with_suffix(".log").read_text().splitlines() if line.startswith("{")
-    ]
-    assert request_id(reply) in {line.get("request_id") for line in found}
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            connection.sendall(b"secret-word\r\n\r\n")
+            received = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, body = received.partition(b"\r\n\r\n")
+    (refused,) = re.findall(rb"\r\nX-Request-Id: ([0-9a-f]{32})", head)
+    assert json.loads(body)["request_id"] == refused.decode()
+    written = home.path.with_suffix(".log").read_text()
+    lines = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
+    found = {line.get("request_id"): line.get("status") for line in lines}
+    assert found[request_id(reply)] == 200
+    assert found[refused.decode()] == 400
+    assert "secret-word" not in written
