@@ -72,6 +72,8 @@ def opened(settings: Settings) -> Services:
     kernel.warm()
     partition_selection.warm()
     mechanisms.warm()
+    if services.issuer is not None:
+        services.issuer.keys.warm()
     if settings.slot_ms:  # after warming, because a cold machine would measure too slow
         services = replace(services, rates=rates.of_home(settings.home, settings.memory_limit))
     return services

@@ -26,6 +26,10 @@ class Unauthenticated(ServerError):
     """The request has no valid token."""
 
 
+class IssuerUnavailable(ServerError):
+    """The issuer's keys are needed and cannot be fetched now, so nobody can tell whether a token is good."""
+
+
 class Busy(ServerError):
     """There is too much to do, whoever asks. Nothing was charged."""
 

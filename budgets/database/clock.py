@@ -25,6 +25,12 @@ def days_ago(days: int) -> str:
     return text(moment() - dt.timedelta(days=days))
 
 
+def of_timestamp(seconds: float) -> str:
+    """Return a moment that is given in seconds since 1970, or the last one that can be written if it is later."""
+    latest = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+    return text(dt.datetime.fromtimestamp(min(seconds, latest.timestamp()), dt.UTC))
+
+
 def text(moment: dt.datetime) -> str:
     """Return a moment as text. It is in UTC, or without a zone and then taken as UTC."""
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

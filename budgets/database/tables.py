@@ -53,8 +53,10 @@ users = Table(
     Column("commitment", String(64), nullable=False),
     Column("created_at", String(32), nullable=False),
     Column("folded", String(127), server_default="-", nullable=False),  # the name without case (`names.py`)
+    Column("subject", String(64)),  # the digest of who they are at the issuer (`subjects.py`)
     Index(None, "commitment"),
     Index(None, "folded", unique=True),
+    Index(None, "subject", unique=True),
     CheckConstraint("role IN ('researcher', 'admin', 'dpo', 'approver')", name="role"),
 )
 

@@ -40,6 +40,7 @@ class User:
     user: str
     role: str
     created_at: str
+    by_issuer: bool
     tokens: int
 
     def to_json(self) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def every_user(transaction: sa.Connection, *, after: str | None = None, limit: i
     if after is not None:
         wanted = wanted.where(users.c.name > after)
     rows = transaction.execute(wanted.group_by(users.c.name).order_by(users.c.name).limit(limit))
-    return [User(row.name, row.role, row.created_at, row.alive) for row in rows]
+    return [User(row.name, row.role, row.created_at, row.subject is not None, row.alive) for row in rows]
 
 
 def new_token(transaction: sa.Connection, name: str, by: Actor, scope: access.Scope = DEFAULT_SCOPE) -> Token:

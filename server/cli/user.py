@@ -1,4 +1,4 @@
-"""`rowless user add`, `user list`, `user remove`, `token new`, `token list` and `token revoke`."""
+"""`rowless user add`, `user list`, `user remove`, `user unlink`, `token new`, `token list` and `token revoke`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from budgets.audit import log
 from budgets.governance import leaving
-from budgets.identity import people, tokens
+from budgets.identity import people, subjects, tokens
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 
@@ -89,6 +89,19 @@ def remove(leaver: str, name: str | None) -> Any:
         "removed": gone.name,
         "role": gone.role,
     }, f"{gone.name} is no user any more; no token of theirs opens anything"
+
+
+@user.command()
+@click.argument("tied", metavar="NAME")
+@as_option
+@with_json
+def unlink(tied: str, name: str | None) -> Any:
+    """End that a user can sign in by the issuer."""
+    with services() as opened, opened.database.write() as transaction:
+        by = acting(transaction, "admin", name)
+        people.require_role(by, "admin")
+        subjects.unlink(transaction, tied, by)
+    return {"unlinked": tied}, f"{tied} can no longer sign in by the issuer"
 
 
 @click.group()

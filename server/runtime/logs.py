@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 JSON, CONSOLE = "json", "console"
-QUIET = ("alembic",)  # their lines at INFO are of no use to an admin
+QUIET = ("alembic", "httpx")  # their lines at INFO are of no use to an admin
 
 
 def configure(shape: str) -> None:

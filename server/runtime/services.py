@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from queries.execution.scan_time import Rates
     from server.runtime.settings import Settings
+    from server.sign_in.issuer import Issuer
 
 BUSY_SECONDS = 20.0
 
@@ -78,6 +79,7 @@ class Services:
             overruns.add(transaction, dataset)
 
     sign_ins: SignIns = field(default_factory=SignIns)
+    issuer: Issuer | None = None
 
     def close(self) -> None:
         """Close the stores and the ledger. No query may be running."""
@@ -88,7 +90,8 @@ class Services:
 
 def open_services(settings: Settings) -> Services:
     """Open the services over a home that `create_home` made. Raises NoHome, SchemaOutdated, SettingsError."""
-    return Services(settings, open_ledger(settings), Stores(settings), Gates.of_settings(settings))
+    gates = Gates.of_settings(settings)
+    return Services(settings, open_ledger(settings), Stores(settings), gates, issuer=settings.issuer())
 
 
 def open_ledger(settings: Settings) -> Database:

@@ -17,6 +17,8 @@ from budgets.identity import commitments
 from server import webhook
 from server.errors import SettingsError
 from server.runtime import logs
+from server.sign_in import fetching
+from server.sign_in.issuer import Issuer
 
 OFF = "off"
 MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
@@ -47,6 +49,14 @@ def _memory(text: str) -> str:
     if not MEMORY.fullmatch(text):
         raise ValueError("must be a size, for example 512MB or 4GB")
     return text
+
+
+def _optional(text: str) -> str | None:
+    return None if _text(text) == OFF else text
+
+
+def _issuer(text: str) -> str | None:
+    return None if _text(text) == OFF else fetching.require_address(text)
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -139,6 +149,33 @@ SETTINGS = {
         "ROWLESS_METRICS_PORT", OFF, "the port on which Prometheus reads the metrics; off: none", _port_or_off
     ),
     "metrics_host": Setting("ROWLESS_METRICS_HOST", "127.0.0.1", "the address on which the metrics are read", _text),
+    "oidc_issuer": Setting(
+        "ROWLESS_OIDC_ISSUER",
+        OFF,
+        "the OpenID Connect issuer whose access tokens are taken, as it writes itself: an https URL",
+        _issuer,
+    ),
+    "oidc_audience": Setting(
+        "ROWLESS_OIDC_AUDIENCE", OFF, "the audience that its access tokens must have: this server", _optional
+    ),
+    "oidc_name_claim": Setting(
+        "ROWLESS_OIDC_NAME_CLAIM", "preferred_username", "the claim that new researchers get their name from", _text
+    ),
+    "oidc_role_claim": Setting(
+        "ROWLESS_OIDC_ROLE_CLAIM", "roles", "the claim that lists roles; dots lead into objects", _text
+    ),
+    "oidc_researcher": Setting(
+        "ROWLESS_OIDC_RESEARCHER",
+        OFF,
+        "the role in that claim that researchers need, and that makes new users researchers",
+        _optional,
+    ),
+    "oidc_client": Setting(
+        "ROWLESS_OIDC_CLIENT", OFF, "the public client at the issuer by which `rowless login` signs in", _optional
+    ),
+    "oidc_scope": Setting(
+        "ROWLESS_OIDC_SCOPE", "openid profile", "the scope that `rowless login` asks the issuer for", _text
+    ),
     "webhook_url": Setting(
         "ROWLESS_WEBHOOK_URL",
         webhook.OFF,
@@ -177,6 +214,13 @@ class Settings:
     log_format: str = logs.CONSOLE
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_name_claim: str = "preferred_username"
+    oidc_role_claim: str = "roles"
+    oidc_researcher: str | None = None
+    oidc_client: str | None = None
+    oidc_scope: str = "openid profile"
     webhook_url: webhook.Address | None = field(default=None, repr=False)
     webhook_secret: bytes | None = field(default=None, repr=False)
 
@@ -184,6 +228,20 @@ class Settings:
     def key_path(self) -> Path:
         """Return the file of the key that signs the audit log's checkpoints."""
         return self.audit_key_file
+
+    def issuer(self) -> Issuer | None:
+        """Return the issuer whose tokens are taken, with no key of it yet."""
+        if self.oidc_issuer is None or self.oidc_audience is None:
+            return None
+        return Issuer(
+            self.oidc_issuer,
+            self.oidc_audience,
+            self.oidc_client,
+            self.oidc_scope,
+            self.oidc_name_claim,
+            self.oidc_role_claim,
+            self.oidc_researcher,
+        )
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -198,6 +256,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         missing, given = ("url", "secret") if values["webhook_url"] is None else ("secret", "url")
         names = [SETTINGS[f"webhook_{one}"].name for one in (missing, given)]
         raise SettingsError(f"{names[0]}: must be set because {names[1]} is set; unsigned alerts are never sent")
+    if (values["oidc_issuer"] is None) != (values["oidc_audience"] is None):
+        names = [SETTINGS[f"oidc_{one}"].name for one in ("issuer", "audience")]
+        raise SettingsError(f"{' and '.join(names)}: set both, because a token for another audience is refused")
     return Settings(**values)
 
 

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flask import current_app, g, request
 
-from budgets.errors import Forbidden, NotFound, Unavailable
-from budgets.identity import commitments, people, tokens
+from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound, Unavailable
+from budgets.identity import commitments, people, subjects, tokens
+from budgets.identity.tokens import Access
 from server.errors import Unauthenticated
 from server.runtime.gates import Work
+from server.sign_in.issuer import is_one
 from server.web import admitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from budgets.actors import Actor
-    from budgets.identity.tokens import Access
     from server.runtime.services import Services
+    from server.sign_in.issuer import Claimed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -93,16 +95,62 @@ def authenticate(header: str | None) -> Access:
     sign_ins, database = services().sign_ins, services().database
     scheme, _, token = header.partition(" ")
     text = token.strip() if scheme.lower() == "bearer" else ""
+    try:
+        found = _vouched(text) if services().issuer is not None and is_one(text) else _own(text)
+    except Unauthenticated:
+        sign_ins.failed(database)
+        raise
+    sign_ins.write_what_is_due(database)
     days = services().settings.identity_days
     with database.read() as transaction:
+        worn = commitments.is_worn(transaction, found.actor, days)
+    return _noted(found, days, worn=worn) if worn or tokens.is_first_use_today(found) else found
+
+
+def _own(text: str) -> Access:
+    """Return the user of one of the server's own tokens. Raises Unauthenticated."""
+    with services().database.read() as transaction:
         found = tokens.authenticate(transaction, text)
-        worn = found is not None and commitments.is_worn(transaction, found.actor, days)
         expired = found is None and tokens.is_expired(transaction, text)
     if found is None:
-        sign_ins.failed(database)
         raise Unauthenticated(f"the token {'has expired' if expired else 'is wrong or was revoked'}")
-    sign_ins.write_what_is_due(database)
-    return _noted(found, days, worn=worn) if worn or tokens.is_first_use_today(found) else found
+    return found
+
+
+def _vouched(text: str) -> Access:
+    """Return the user of an access token of the issuer, and add a researcher whom it vouches for.
+
+    Raises Unauthenticated, IssuerUnavailable.
+    """
+    subject, claimed = vouched_for(text)
+    with services().database.read() as transaction:
+        actor = subjects.find(transaction, subject)
+    if actor is None:
+        actor = _admitted(subject, claimed)
+    elif actor.role == "researcher" and services().settings.oidc_researcher is not None and not claimed.is_researcher:
+        raise Unauthenticated("the issuer no longer names you as a researcher")
+    return Access(actor, claimed.expires_at)
+
+
+def vouched_for(text: str) -> tuple[str, Claimed]:
+    """Return the digest of the subject of an issuer's token, and what it claims. Raises what `Issuer.read` raises."""
+    issuer = services().issuer
+    if issuer is None or not is_one(text):
+        raise Unauthenticated("this server takes no tokens of an issuer, or this is none")
+    claimed = issuer.read(text)
+    return subjects.digest(issuer.issuer, claimed.subject), claimed
+
+
+def _admitted(subject: str, claimed: Claimed) -> Actor:
+    if not claimed.is_researcher or claimed.name is None:
+        raise Unauthenticated("the issuer's account is not tied to a user of this server")
+    try:
+        with services().database.write() as transaction:
+            return subjects.admit(transaction, claimed.name, subject)
+    except AlreadyExists:
+        raise Unauthenticated("another user has the name that the issuer gives you: tie your accounts first") from None
+    except Invalid as refusal:
+        raise Unauthenticated(f"the name that the issuer gives you cannot be a user's: {refusal.message}") from None
 
 
 def _noted(found: Access, days: int, *, worn: bool) -> Access:

@@ -50,6 +50,7 @@ class ProblemType:
 PROBLEMS: dict[type[Exception], ProblemType] = {
     server_errors.Malformed: ProblemType(400, "malformed", "The body cannot be read"),
     server_errors.Unauthenticated: ProblemType(401, "unauthenticated", "A valid token is needed"),
+    server_errors.IssuerUnavailable: ProblemType(503, "unavailable", "The issuer of the token cannot be reached"),
     server_errors.Busy: ProblemType(503, "busy", "The server has too much to do"),
     server_errors.TooManyRequests: ProblemType(429, "too-many-requests", "Your share of the server is in use"),
     server_errors.Abandoned: ProblemType(503, "abandoned", "The client left before this was begun"),

@@ -52,6 +52,9 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/audit/proofs/consistency"): DPO,
     ("GET", "/audit/identities"): DPO,
     ("POST", "/audit/identities/erase"): DPO,
+    ("GET", "/sign-in"): None,
+    ("PUT", "/me/account"): EVERYONE,
+    ("DELETE", "/users/{name}/account"): ADMIN,
     ("GET", "/users"): ADMIN,
     ("POST", "/users"): ADMIN,
     ("DELETE", "/users/{name}"): ADMIN,
@@ -111,6 +114,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/studies/{study}/estimates"): ask(PATIENTS),
     ("POST", "/studies/{study}/rehearsals"): ask(PATIENTS),
     ("POST", "/studies/{study}/queries"): ask(PATIENTS),
+    ("PUT", "/me/account"): {"token": "a.b.c"},
     ("POST", "/audit/identities/erase"): {"commitments": ["0" * 64]},
     ("POST", "/users"): {"name": "eve", "role": "researcher"},
 }

@@ -7,7 +7,7 @@ from server.api.replies.audit import Alert, Certificate, Checkpoint, Consistency
 from server.api.replies.common import Problem, page_of
 from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName
 from server.api.replies.losses import StudyBudget
-from server.api.replies.people import Erased, Health, Identity, ListedToken, ListedUser, Me, Token, User
+from server.api.replies.people import Erased, Health, Identity, ListedToken, ListedUser, Me, SignIn, Token, User
 from server.api.replies.queries import Estimate, Rehearsal, Release, ReleaseHead
 from server.api.replies.report import Report
 from server.api.replies.studies import Study
@@ -34,6 +34,7 @@ __all__ = [
     "Release",
     "ReleaseHead",
     "Report",
+    "SignIn",
     "Study",
     "StudyBudget",
     "Token",

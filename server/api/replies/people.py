@@ -22,12 +22,21 @@ class Me(Schema):
     reads_only = fields.Boolean(required=True, metadata={"description": "The token gives access to GET alone"})
 
 
+class SignIn(Schema):
+    """By which issuer people sign in; null if the server takes only its own tokens."""
+
+    issuer = fields.String(required=True, allow_none=True)
+    client = fields.String(required=True, allow_none=True, metadata={"description": "The command line's"})
+    scope = fields.String(required=True, allow_none=True)
+
+
 class ListedUser(Schema):
     """A user, as an admin sees them."""
 
     user = fields.String(required=True)
     role = fields.String(required=True)
     created_at = fields.String(required=True)
+    by_issuer = fields.Boolean(required=True, metadata={"description": "They can sign in by the issuer"})
     tokens = fields.Integer(required=True, metadata={"description": "How many of their tokens give access now"})
 
 

@@ -17,6 +17,7 @@ from queries.statistics import registry
 from server.api.requests.query import above_zero, offered, privacy_epsilon, roundings
 from server.api.requests.shapes import Built
 from server.api.requests.templates import parse_templates
+from server.sign_in.issuer import TOKEN_CHARACTERS_MAX
 
 COMMITMENT = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be a commitment from the list")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
@@ -112,6 +113,12 @@ class ReasonSchema(Schema):
     """The reason for a decision. The audit log keeps it."""
 
     reason = fields.String(required=True, validate=_text(10_000))
+
+
+class LinkedAccountSchema(Schema):
+    """An access token of the issuer: whose account it is."""
+
+    token = fields.String(required=True, validate=_text(TOKEN_CHARACTERS_MAX))
 
 
 class NewTokenSchema(Schema):

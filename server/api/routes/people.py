@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from budgets.audit import log
+from budgets.errors import Forbidden, Invalid
 from budgets.governance import leaving, studies
-from budgets.identity import people, tokens
+from budgets.identity import people, subjects, tokens
 from server.api import replies
-from server.api.requests.schemas import NewTokenSchema, NewUserSchema, PageSchema, TokensSchema
-from server.web.auth import ROLES, access, actor, for_roles, services
+from server.api.requests.schemas import LinkedAccountSchema, NewTokenSchema, NewUserSchema, PageSchema, TokensSchema
+from server.errors import Unauthenticated
+from server.web.auth import ROLES, access, actor, for_roles, services, vouched_for
 from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("people", __name__, description="Users and tokens")
@@ -31,6 +33,41 @@ def me() -> Any:
         "study": mine.study,
         "reads_only": mine.reads_only,
     }
+
+
+@blueprint.route("/sign-in")
+@blueprint.response(200, replies.SignIn)
+def sign_in() -> Any:
+    """Return by which issuer and client people sign in; null if the server takes only its own tokens."""
+    issuer = services().issuer
+    if issuer is None:
+        return {"issuer": None, "client": None, "scope": None}
+    return {"issuer": issuer.issuer, "client": issuer.client, "scope": issuer.scope}
+
+
+@blueprint.route("/me/account", methods=["PUT"])
+@for_roles(*ROLES)
+@blueprint.arguments(LinkedAccountSchema)
+@blueprint.response(204)
+def link_account(body: dict[str, str]) -> Any:
+    """Tie yourself to an account of the issuer, by a token of each. From then on the issuer's tokens are yours."""
+    if access().token is None:
+        raise Forbidden("send a token of this server in the header, and that of the issuer in the body")
+    try:
+        subject, _ = vouched_for(body["token"])
+    except Unauthenticated as refusal:
+        raise Invalid("token", str(refusal)) from None
+    with services().database.write() as transaction:
+        subjects.link(transaction, actor(), subject)
+
+
+@blueprint.route("/users/<name>/account", methods=["DELETE"])
+@for_roles("admin")
+@blueprint.response(204)
+def unlink_account(name: str) -> Any:
+    """End that a user can sign in by the issuer."""
+    with services().database.write() as transaction:
+        subjects.unlink(transaction, name, actor())
 
 
 @blueprint.route("/users")

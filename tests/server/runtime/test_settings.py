@@ -137,6 +137,9 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
 
 
 WRONG = {
+    "ROWLESS_OIDC_ISSUER": ["", "http://login.example.org", "login.example.org", "https://u:p@h/", "https://h/#x"],
+    **{key: [""] for key in (f"ROWLESS_OIDC_{one}" for one in ("AUDIENCE", "RESEARCHER", "CLIENT", "SCOPE"))},
+    **{key: [""] for key in (f"ROWLESS_OIDC_{one}_CLAIM" for one in ("NAME", "ROLE"))},
     "ROWLESS_HOME": [""],
     "ROWLESS_HOST": [""],
     "ROWLESS_DATABASE_URL": [""],

@@ -1,0 +1,200 @@
+"""An OpenID Connect provider for the tests, made of Authlib's own classes, as a server process of its own.
+
+Run as `python -m tests.server.sign_in.provider PORT`. It issues JWT access tokens (RFC 9068) by client credentials and
+by the device flow (RFC 8628), publishes its keys, and can be told at /test/... what to do next: rotate its keys, answer
+slowly, redirect. `/test/sign` signs any claims under any header, as a provider with a fault would.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.oauth2.rfc6749 import ClientMixin, grants
+from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant, DeviceCredentialDict
+from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
+from flask import Flask, jsonify, redirect, request
+from joserfc import jwt
+from joserfc.jwk import KeySet, RSAKey
+from werkzeug.serving import make_server
+
+AUDIENCE = "https://rowless.example"
+CLIENT = "rowless-cli"
+
+
+@dataclass
+class Person:
+    """Somebody with an account at the provider."""
+
+    subject: str
+    claims: dict[str, Any]
+
+    def get_user_id(self) -> str:
+        """Return the subject."""
+        return self.subject
+
+
+@dataclass
+class State:
+    """What the provider does now."""
+
+    keys: list[RSAKey] = field(default_factory=lambda: [new_key()])
+    fetches: int = 0
+    delay: float = 0.0
+    elsewhere: str | None = None
+    person: Person | None = None
+    devices: dict[str, DeviceCredentialDict] = field(default_factory=dict)
+
+
+class Client(ClientMixin):  # type: ignore[misc]
+    """The command line's client: a public one."""
+
+    def get_client_id(self) -> str:
+        """Return its id."""
+        return CLIENT
+
+    def get_default_redirect_uri(self) -> str:
+        """Return none: the device flow has no redirect."""
+        return ""
+
+    def get_allowed_scope(self, scope: str) -> str:
+        """Return the scope that was asked for."""
+        return scope
+
+    def check_client_secret(self, _secret: str) -> bool:
+        """Return that it has no secret."""
+        return False
+
+    def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
+        """Return whether the client is as public as it is."""
+        return method == "none"
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        """Return whether it may use the device flow."""
+        return grant_type == DeviceCodeGrant.GRANT_TYPE
+
+    def check_response_type(self, _response_type: str) -> bool:
+        """Return that it has no browser."""
+        return False
+
+    def check_redirect_uri(self, _uri: str) -> bool:
+        """Return that it has no browser."""
+        return False
+
+
+def new_key() -> RSAKey:
+    """Return a new key with an id."""
+    return RSAKey.generate_key(2048, auto_kid=True)
+
+
+def provider(issuer: str) -> Flask:
+    """Return the provider's application."""
+    app, state = Flask("provider"), State()
+    server = AuthorizationServer(app, query_client=lambda _id: Client(), save_token=lambda *_: None)
+
+    class Generator(JWTBearerTokenGenerator):  # type: ignore[misc]
+        def get_jwks(self) -> KeySet:
+            return KeySet([state.keys[-1]])
+
+        def get_audiences(self, *_: Any) -> str:
+            return AUDIENCE
+
+        def get_extra_claims(self, _client: Any, _grant: Any, user: Person, _scope: Any) -> dict[str, Any]:
+            return user.claims
+
+    class Device(DeviceAuthorizationEndpoint):  # type: ignore[misc]
+        INTERVAL = 1
+
+        def get_verification_uri(self) -> str:
+            return f"{issuer}/device"
+
+        def save_device_credential(self, client_id: str, scope: str, data: dict[str, Any]) -> None:
+            expires_at = int(time.time()) + data["expires_in"]
+            kept = {**data, "client_id": client_id, "scope": scope, "expires_at": expires_at}
+            state.devices[data["device_code"]] = DeviceCredentialDict(kept)
+
+    class Grant(DeviceCodeGrant):  # type: ignore[misc]
+        def query_device_credential(self, device_code: str) -> DeviceCredentialDict | None:
+            return state.devices.get(device_code)
+
+        def query_user_grant(self, _user_code: str) -> tuple[Person, bool] | None:
+            return None if state.person is None else (state.person, True)
+
+        def should_slow_down(self, _credential: Any) -> bool:
+            return False
+
+    server.register_token_generator("default", Generator(issuer))
+    server.register_endpoint(Device)
+    server.register_grant(Grant)
+    server.register_grant(grants.ClientCredentialsGrant)
+
+    @app.get("/.well-known/openid-configuration")
+    def discovery() -> Any:
+        return jsonify(
+            issuer=issuer,
+            jwks_uri=f"{issuer}/jwks",
+            token_endpoint=f"{issuer}/token",
+            device_authorization_endpoint=f"{issuer}/device_authorization",
+        )
+
+    @app.get("/jwks")
+    def jwks() -> Any:
+        state.fetches += 1
+        time.sleep(state.delay)
+        if state.elsewhere is not None:
+            return redirect(state.elsewhere)
+        return jsonify(KeySet(state.keys).as_dict(private=False))
+
+    @app.post("/device_authorization")
+    def device() -> Any:
+        return server.create_endpoint_response("device_authorization")
+
+    @app.post("/token")
+    def token() -> Any:
+        return server.create_token_response()
+
+    _controls(app, state)
+    return app
+
+
+def _controls(app: Flask, state: State) -> None:
+    @app.post("/test/person")
+    def person() -> Any:
+        body = request.get_json()
+        state.person = Person(body["subject"], body["claims"])
+        return jsonify({})
+
+    @app.post("/test/rotate")
+    def rotate() -> Any:
+        state.keys = [new_key()]
+        return jsonify({})
+
+    @app.post("/test/set")
+    def configure() -> Any:
+        for name, value in request.get_json().items():
+            setattr(state, name, value)
+        return jsonify({})
+
+    @app.get("/test/state")
+    def show() -> Any:
+        return jsonify(fetches=state.fetches, public=state.keys[-1].as_pem(private=False).decode())
+
+    @app.post("/test/sign")
+    def sign() -> Any:
+        body, key = request.get_json(), state.keys[-1]
+        header = {"alg": "RS256", "kid": key.kid, "typ": "at+jwt", **body.get("header", {})}
+        header = {name: value for name, value in header.items() if value is not None}
+        algorithm = header["alg"]
+        return jsonify(token=jwt.encode(header, body["claims"], key, algorithms=[algorithm], default_type=None))
+
+
+if __name__ == "__main__":
+    port = int(sys.argv[1])
+    running = make_server("127.0.0.1", port, provider(f"http://127.0.0.1:{port}"), threaded=True)
+    sys.stdout.write(json.dumps({"port": port}) + "\n")
+    sys.stdout.flush()
+    running.serve_forever()
