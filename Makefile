@@ -4,10 +4,10 @@ PORT ?= 8000
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types audit bench coverage clean
+.PHONY: help demo check test lint types audit bench coverage lock sbom audit-dependencies image clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Only one make installs at a time: a `make test` that begins while `make demo` installs waits for it.
 LOCKED := $(PYTHON) -c 'import fcntl, subprocess, sys; \
@@ -57,6 +57,39 @@ bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 millio
 coverage: .venv/installed-test ## the lines that no test reaches
 	$(BIN)/coverage run --source=server,budgets,queries -m pytest -q
 	$(BIN)/coverage report --skip-covered --show-missing
+
+TOOLS := .venv/tools/bin
+.venv/tools/installed: deploy/tools.txt
+	@$(PYTHON) -m venv .venv/tools
+	@$(TOOLS)/python -m pip install --quiet --disable-pip-version-check --requirement deploy/tools.txt
+	@touch $@
+
+# Neither file names an index, so each machine uses its own.
+COMPILE := $(TOOLS)/uv pip compile --quiet --no-config --universal --python-version=3.11 --generate-hashes \
+	--only-binary=:all: --no-annotate --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command='make lock'
+
+lock: .venv/tools/installed ## requirements.lock and requirements-build.lock anew: versions and hashes of all that the image installs
+	$(COMPILE) $(UPGRADE) --output-file=requirements.lock pyproject.toml
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(COMPILE) $(UPGRADE) --output-file=requirements-build.lock -
+
+sbom: .venv/tools/installed ## dist/rowless.cdx.json, the software bill of materials of requirements.lock, in CycloneDX
+	@mkdir -p dist
+	$(TOOLS)/cyclonedx-py requirements requirements.lock --pyproject=pyproject.toml --output-reproducible \
+		--output-format=JSON --output-file=dist/rowless.cdx.json
+
+# --strict, because without it a package that the service does not know, or does not answer for, counts as good.
+audit-dependencies: .venv/tools/installed ## known vulnerabilities of what requirements.lock names (asks a service on the network)
+	@$(TOOLS)/pip-audit --strict --disable-pip --require-hashes --progress-spinner=off --requirement=requirements.lock \
+		|| { echo "make audit-dependencies: a vulnerability is listed above, or the service of vulnerabilities could not be" \
+		"asked about every package. Nothing is known to be good." >&2; exit 1; }
+
+BASE ?= python:3.11-slim
+image: ## the container image rowless:local, on BASE by its present digest
+	docker pull --quiet $(BASE)
+	docker build --build-arg PYTHON_IMAGE="$(BASE)@$$(docker inspect --format='{{index .RepoDigests 0}}' $(BASE) | cut -d@ -f2)" \
+		--tag rowless:local .
 
 clean: ## delete the demonstration's home, caches and benchmark data (.venv stays)
 	rm -rf rowless-home benchmarks/data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist
