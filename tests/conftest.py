@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from hypothesis import settings
 
 from tests import ports
 from tests.databases import Postgresql, Sqlite
+from tests.laws import AUDIT
 from tests.postgres import MISSING, is_installed, postgres
 
 if TYPE_CHECKING:
@@ -33,11 +35,12 @@ QUICK = (
 # No deadline: the first example compiles the kernel or imports OpenDP, which takes seconds.
 settings.register_profile("rowless", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)
+settings.register_profile(AUDIT, deadline=None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switches of `make audit`, `make check` and continuous integration."""
-    parser.addoption("--audit", action="store_true", help="run the heavier statistics too")
+    parser.addoption("--audit", action="store_true", help="run the heavier statistics too, and more examples")
     parser.addoption("--quick", action="store_true", help="run the quick folders, without what is marked slow")
     parser.addoption("--require-postgresql", action="store_true", help="fail where PostgreSQL is missing, do not skip")
 
@@ -54,8 +57,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the tests away from the home, the port and the settings of the user, and choose how many examples they try."""
-    settings.load_profile("quick" if config.getoption("--quick") else "rowless")
+    audit = AUDIT if config.getoption("--audit") else "rowless"
+    settings.load_profile("quick" if config.getoption("--quick") else audit)
     ports.forget_settings()
+    # What the tests load, stays loaded: a full collection, which walks all of it, takes a third of a second.
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -68,6 +74,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name, skip in skipped.items():
             if skip is not None and item.get_closest_marker(name):
                 item.add_marker(skip)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was loaded and collected: it stays until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 Nothing is drawn, opened or started here: a fork would share it.
 """
 
+import gc
+
 from queries import mechanisms
 from queries.execution import kernel, partition_selection
 from server import serving
@@ -13,5 +15,6 @@ for command in COMMANDS.values():
 kernel.warm()
 partition_selection.warm()
 mechanisms.warm()
+gc.freeze()  # so that no fork's collector walks, and thereby copies, what all of them share
 
 __all__ = ["serving"]

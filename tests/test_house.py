@@ -93,3 +93,15 @@ def test_functions_are_short() -> None:
     assert len(lengths) > 1_000
     assert statistics.median(lengths.values()) < MEDIAN_MAX
     assert [name for name, lines in lengths.items() if lines > FUNCTION_MAX] == []
+
+
+def test_audit_runs_whatever_has_more_to_do() -> None:
+    """`make audit` names every module whose tests are marked `audit` or try more examples under --audit."""
+    recipe = (ROOT / "Makefile").read_text().partition("AUDITED := ")[2].partition("\n\n")[0]
+    audited = [ROOT / word for word in recipe.replace("\\", " ").split()]
+    assert all(path.exists() for path in audited)
+    words = ("mark.audit", "from tests.laws import", '("--audit")')
+    files = [file for file in (ROOT / "tests").rglob("test_*.py") if file != Path(__file__)]
+    more = [file for file in files if any(word in file.read_text() for word in words)]
+    assert len(more) > 5
+    assert [file for file in more if not any(path in (file, *file.parents) for path in audited)] == []

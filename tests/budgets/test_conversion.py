@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from budgets.conversion import epsilon_nano, rho_nano_max
 from budgets.ledger.accounts import Limits
 from budgets.loss import ATTO, EPSILON_MAX, NANO, Loss
+from tests.laws import tries
 
 dp.enable_features("contrib")
 
@@ -73,7 +74,7 @@ def least_epsilon(rho_nano: int, delta_atto: int) -> Decimal:
         return min(at_a, at_b)
 
 
-@settings(max_examples=40)
+@settings(max_examples=tries(15, audited=40))
 @given(st.integers(10**5, 10**3 * NANO), st.integers(10**5, 10**15))
 def test_the_conversion_is_rounded_up_by_less_than_a_billionth(rho: int, delta: int) -> None:
     """It is never below the exact epsilon, by no billionth's part, and less than one billionth above it."""
@@ -218,7 +219,7 @@ def test_the_zcdp_filter_is_opendps(losses: list[int]) -> None:
 STEP = 1e-4  # of the privacy loss, in the numerical distributions: each query adds at most one
 
 
-@settings(max_examples=40)
+@settings(max_examples=tries(15, audited=40))
 @given(
     st.lists(
         st.tuples(st.sampled_from([0.001, 0.03, 0.1, 0.4, 1.0]), st.booleans(), st.integers(1, 40)),

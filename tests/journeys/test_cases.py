@@ -9,8 +9,6 @@ import csv
 import datetime as dt
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from server.cli.main import main
+from tests import processes
 from tests.serving import ROOT, Home, Server, environment, make_home, serving
 
 if TYPE_CHECKING:
@@ -201,14 +200,8 @@ def test_days_do_not_hinge_on_the_shell(case: Case) -> None:
         for key, value in keys.items():
             text = text.replace('source = "v.parquet"', f'source = "v.parquet"\n{key} = "{value}"')
         case.manifest.write_text(text)
-        ended = subprocess.run(
-            [sys.executable, "-m", "server.cli", "import", str(case.manifest), "--json"],
-            env=environment(**{**case.home.environment(), "TZ": zone}),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        variables = environment(**{**case.home.environment(), "TZ": zone})
+        ended = processes.run("server.cli", "import", str(case.manifest), "--json", variables=variables)
         assert ended.returncode == 0, ended.stderr
         case.server.open_study(name, name, epsilon=5_000.0)
         wanted = ("2019-12-31", "2020-01-01", "2020-06-30", "2020-07-01")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import compileall
 import http.server
 import queue
 import re
@@ -43,6 +44,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = (checkout / "dist").iterdir()
     site = tmp_path_factory.mktemp("installed")
     zipfile.ZipFile(wheel).extractall(site)
+    compileall.compile_dir(site, quiet=2)  # as pip does when it installs
     return site
 
 

@@ -26,6 +26,7 @@ from queries.execution import kernel
 from queries.execution.duckdb import Engine
 from queries.language import nodes
 from queries.store import identity, persons
+from tests.laws import tries
 from tests.privacy.checks import cells_violate
 from tests.queries.clinic import planned
 from tests.queries.sources import Built, build
@@ -252,7 +253,7 @@ def two_files(first: str, second: str, spelling: int) -> World:
     return World(ids, (people, events), described=True)
 
 
-@settings(max_examples=12)
+@settings(max_examples=tries(6, audited=30))
 @given(worlds())
 @example(two_files("BIGINT", "DOUBLE", 0))
 @example(two_files("VARCHAR", "DECIMAL(9,3)", 2))

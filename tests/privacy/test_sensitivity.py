@@ -18,6 +18,7 @@ from queries.catalog.schema import PERSONS
 from queries.execution import kernel
 from queries.execution.duckdb import Engine
 from queries.language import nodes
+from tests.laws import tries
 from tests.privacy.checks import (
     cells_violate,
     everywhere,
@@ -213,7 +214,7 @@ def test_neighbouring_stores_stay_within_the_plan(tmp_path: Path) -> None:
     asked.append(planned(nodes.ByValue("sex"), table=PERSONS, people=nodes.Count("persons")))
     everyone = scanned(built, asked)
     moved: set[str] = set()
-    for person in range(13):
+    for person in range(13 - tries(4, audited=13), 13):  # the last one has the 10,000 events
         for one, here, there in zip(asked, everyone, scanned(without(built, person), asked), strict=True):
             assert cells_violate(one, here, there) == set(), one.query
             moved |= {name for name, _ in one.query.select if any(map(np.any, map(np.subtract, here, there)))}

@@ -25,6 +25,7 @@ from budgets.identity import commitments, people
 from budgets.identity import tokens as access
 from tests.budgets.world import ADMIN, ANNA, APPROVER, BEN, DPO, TERMS, actions, interrupted, log_problems
 from tests.databases import contents, file_of, is_sqlite, rows
+from tests.laws import tries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -525,12 +526,14 @@ def test_what_was_erased_is_in_no_file(people_only: World, later: Callable[[int]
     if not is_sqlite(world.url):
         pytest.skip("what PostgreSQL keeps of deleted rows is a matter of VACUUM")
     draw = random.Random(7)
-    people_ = ["".join(draw.choices(string.ascii_letters, k=draw.randint(12, 60))) for _ in range(400)]
+    people_ = [
+        "".join(draw.choices(string.ascii_letters, k=draw.randint(12, 60))) for _ in range(tries(160, audited=400))
+    ]
     with world.database.write() as transaction:
         for name in people_:
             people.add_user(transaction, name, "researcher", world.admin)
             people.new_token(transaction, name, world.admin)
-    leavers = draw.sample(people_, 250)
+    leavers = draw.sample(people_, len(people_) * 5 // 8)
     for start in range(0, len(leavers), 25):
         with world.database.write() as transaction:
             for name in leavers[start : start + 25]:
@@ -569,7 +572,7 @@ def test_shredding_leaves_nothing_of_deleted_rows(people_only: World) -> None:
     if not is_sqlite(people_only.url):
         pytest.skip("what PostgreSQL keeps of deleted rows is a matter of VACUUM")
     draw = random.Random(3)
-    for _ in range(5):
+    for _ in range(tries(2, audited=5)):
         drawn = ["".join(draw.choices(string.ascii_letters, k=draw.randint(12, 50))) for _ in range(300)]
         with people_only.database.write() as transaction:
             for name in drawn:

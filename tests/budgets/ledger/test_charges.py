@@ -33,6 +33,7 @@ from budgets.loss import NANO, Loss
 from tests.budgets.world import FLU, actions, add_edition, check, cost, interrupted, log_problems, make_world, question
 from tests.databases import is_sqlite
 from tests.databases import rows as read_rows
+from tests.laws import tries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -1047,6 +1048,9 @@ def test_the_ledger_does_what_its_model_says(databases: Databases) -> None:
     run_state_machine_as_test(
         lambda: LedgerMachine(databases),
         settings=settings(
-            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=tries(10, audited=40),
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from server.cli.main import main
 from server.demo.observatory import Shape, write_observatory
+from tests import processes
 from tests.serving import (
     PATIENTS,
     ROOT,
@@ -80,15 +81,7 @@ def refused(home: Home | Path, *arguments: str) -> str:
 
 def process(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command as a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "server.cli", *arguments],
-        env=environment(ROWLESS_HOME=str(home)),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return processes.run("server.cli", *arguments, variables=environment(ROWLESS_HOME=str(home)))
 
 
 # Every command
