@@ -138,4 +138,4 @@ class _Gunicorn(BaseApplication):
         if self._exporter is not None:
             self._exporter.stop()
         if self._services is not None:
-            self._services.sign_ins.write_what_is_held(self._services.database)
+            self._services.write_what_is_held()

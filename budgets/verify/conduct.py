@@ -251,6 +251,14 @@ class Conduct:
         elif entry["role"] == "researcher" and self._is_no_member(study, entry):
             yield f"it was read by somebody who is no member of the study {entry['study']}"
 
+    def _count(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        # It is written up to a minute late: the study may be suspended by then, and its actor no member any more.
+        yield from _by(entry, *COUNTED[entry["action"]])
+        if entry["study"] is not None and entry["study"] not in self.studies:
+            yield f"it counts acts under the study {entry['study']}, which the log did not open"
+        if not facts["count"] > 0:
+            yield f"it counts {facts['count']} acts"
+
     def _is_no_member(self, study: Study, entry: Mapping[str, Any]) -> bool:
         """Return whether an actor is certainly no member. One under a renewed commitment may be one."""
         actor = entry["actor"]
@@ -258,6 +266,13 @@ class Conduct:
             actor not in self._renewed and actor not in study.members and not _lately(study.renewed_at, entry["time"])
         )
 
+
+# Acts that were repeated within a minute: one entry has their number.
+COUNTED: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("query.estimate.count", "query.rehearse.count", "query.replay.count"), ("researcher",)),
+    "dataset.profile.replay.count": ("admin",),
+    "release.read.count": ROLES,
+}
 
 ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Iterator[str]]] = {
     "rules.begin": Conduct._begin,
@@ -274,6 +289,7 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
     "study.budget.approve": Conduct._approve_budget,
     **dict.fromkeys(("query.reserve", "query.resume", "query.replay"), Conduct._ask),
     "release.read": Conduct._read_release,
+    **dict.fromkeys(COUNTED, Conduct._count),
 }
 
 

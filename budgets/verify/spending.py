@@ -208,7 +208,7 @@ class Spending:
 
     def _replay(self, entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
         if entry["subject"] not in self._released:
-            verb = "reads" if entry["action"] == "release.read" else "replays"
+            verb = "reads" if entry["action"].startswith("release.read") else "replays"
             yield f"it {verb} the release {entry['subject']}, which was never made"
 
     def _settle(self, identifier: str, facts: Mapping[str, Any]) -> Iterator[str]:
@@ -237,7 +237,8 @@ ACTS = {
     **{f"{what}.void": Spending._void for what in ("query", "dataset.profile")},
     **{f"{what}.release": Spending._release for what in ("query", "dataset.profile")},
     **{f"{what}.replay": Spending._replay for what in ("query", "dataset.profile")},
-    "release.read": Spending._replay,
+    **{f"{what}.replay.count": Spending._replay for what in ("query", "dataset.profile")},
+    **dict.fromkeys(("release.read", "release.read.count"), Spending._replay),
     **{f"{what}.{how}": Spending._spend for what in ("query", "dataset.profile") for how in ("fail", "recover")},
     **{f"{what}.resume": Spending._resume for what in ("query", "dataset.profile")},
 }

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from queries.language import nodes
 
 STATISTICS_MAX = 64
-NODES_MAX = 1_000
-VALUES_MAX = 10_000
+NODES_MAX = 5_000
+VALUES_MAX = 20_000
 LARGE = 8  # a query of more statistics takes noticeable time to plan, and so does
 LARGE_NODES = 100  # one of more nodes, or
 LARGE_VALUES = 200  # of more values

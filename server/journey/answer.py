@@ -41,6 +41,7 @@ from server.errors import Abandoned, StoreUnavailable
 from server.journey import paid, refusals
 from server.journey.preparing import permit, prepare
 from server.runtime.slots import AHEAD, Slot
+from server.runtime.tallies import Act
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,9 +84,8 @@ def estimate(services: Services, actor: Actor, study: str, request: Request) -> 
     """Return what a query would cost and how exact it would be. Free; no data are touched."""
     with refusals.recorded(services.database, actor, study, "estimate"):
         prepared = prepare(services, actor, study, request)
-    with services.database.write() as transaction:
-        summary = f"a query of {prepared.loss.text} was estimated"
-        QueryPurchase.of(services, actor, prepared).log(transaction, "estimate", f"study:{study}", summary)
+    _record_free_act(services, actor, prepared, "estimate", "estimated")
+    with services.database.read() as transaction:
         ahead = forecast.of_study(transaction, prepared.study)
     queries_left = ahead.fit(prepared.loss).queries
     advised = advice.Asked(
@@ -123,9 +123,8 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
     except EngineFailed as failure:
         logger.exception("a rehearsal failed")
         raise StoreUnavailable("the rehearsal failed; nothing was charged") from failure
-    with services.database.write() as transaction:
-        summary = f"a query of {prepared.loss.text} was rehearsed on made-up data"
-        QueryPurchase.of(services, actor, prepared).log(transaction, "rehearse", f"study:{study}", summary)
+    _record_free_act(services, actor, prepared, "rehearse", "rehearsed on made-up data")
+    with services.database.read() as transaction:
         budget = accounts.balance(transaction, accounts.STUDY, study)
     slot.wait()
     return {
@@ -139,6 +138,16 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
         "replayed": False,
         "charged_at": None,
     }
+
+
+def _record_free_act(services: Services, actor: Actor, prepared: Prepared, verb: str, done: str) -> None:
+    """Write the entry of an estimate or a rehearsal, or count it if there was one a moment ago."""
+    study = prepared.study.id
+    subject = f"study:{study}"
+    if services.tallies.is_first(Act(actor, f"query.{verb}", subject, study, f"queries were {done}")):
+        with services.database.write() as transaction:
+            summary = f"a query of {prepared.loss.text} was {done}"
+            QueryPurchase.of(services, actor, prepared).log(transaction, verb, subject, summary)
 
 
 def compute(planned: Plan, store: OpenEdition) -> Json:

@@ -30,6 +30,7 @@ from budgets.ledger.charges import Charge, Question, Release
 from queries.errors import EngineFailed
 from server.errors import QueryFailed, StoreUnavailable
 from server.runtime.slots import AHEAD, Slot
+from server.runtime.tallies import Act
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +91,11 @@ class Purchase(ABC):
         """Return the context in which other refusals are recorded."""
         return nullcontext()
 
+    def replaying(self, stored: Release) -> Act:
+        """Return the act of asking again for a release."""
+        about = f"{self.actions}.replay", stored.id, stored.question.study
+        return Act(self.actor, *about, "readings of a stored release")
+
     def log(self, transaction: sa.Connection, action: str, subject: str, summary: str, **facts: Any) -> None:
         """Append an entry to the log."""
         action, study = f"{self.actions}.{action}", self.question.study
@@ -131,7 +137,8 @@ def replay_or_reserve(wanted: Purchase) -> Release | Charge:
             question = wanted.confirm(transaction)
             stored = charges.find_release(transaction, question)
             if stored is not None:
-                wanted.log(transaction, "replay", stored.id, "a stored release was read again")
+                if wanted.services.tallies.is_first(wanted.replaying(stored)):
+                    wanted.log(transaction, "replay", stored.id, "a stored release was read again")
                 return stored
             charge = wanted.reserve(transaction, question)
             if charge.resumed:

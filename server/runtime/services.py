@@ -22,6 +22,7 @@ from server.runtime.settings import SETTINGS
 from server.runtime.sign_ins import SignIns
 from server.runtime.slots import Fitting
 from server.runtime.stores import Stores
+from server.runtime.tallies import Tallies
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -80,10 +81,16 @@ class Services:
 
     sign_ins: SignIns = field(default_factory=SignIns)
     issuer: Issuer | None = None
+    tallies: Tallies = field(default_factory=Tallies)
+
+    def write_what_is_held(self) -> None:
+        """Write the entries of the log that are held back, when the server stops."""
+        self.sign_ins.write_what_is_held(self.database)
+        self.tallies.write_what_is_held(self.database)
 
     def close(self) -> None:
         """Close the stores and the ledger. No query may be running."""
-        self.sign_ins.write_what_is_held(self.database)
+        self.write_what_is_held()
         self.stores.close()
         self.database.close()
 

@@ -101,6 +101,7 @@ def authenticate(header: str | None) -> Access:
         sign_ins.failed(database)
         raise
     sign_ins.write_what_is_due(database)
+    services().tallies.write_what_is_due(database)
     days = services().settings.identity_days
     with database.read() as transaction:
         worn = commitments.is_worn(transaction, found.actor, days)

@@ -107,7 +107,7 @@ def list_releases(page: dict[str, Any], study: str) -> Any:
 @blueprint.alt_response(200, schema={"type": "string"}, content_type="text/csv", success=True)
 @blueprint.response(200, replies.Release)
 def show_release(view: dict[str, Any], study: str, release: str) -> Any:
-    """Return a release as JSON or as a table (Accept: text/csv), post-processed on request. Each call is logged."""
+    """Return a release as JSON or as a table (Accept: text/csv), post-processed on request. Calls are logged."""
     form = rereading.CSV if csv.wanted(request, "text/csv") == "text/csv" else rereading.JSON
     stored = rereading.read(services(), actor(), study, release, form, view["post"])
     with services().database.read() as transaction:
@@ -124,7 +124,7 @@ def show_certificate(study: str, release: str) -> Any:
     """Return a release as a signed document that a paper can cite. `rowless audit verify` verifies it offline.
 
     Keep the body byte for byte, because a paper cites its hash. The body stays the same as long as the log has the same
-    key. The audit log records each call.
+    key. The audit log records calls.
     """
     stored = rereading.read(services(), actor(), study, release, rereading.CERTIFICATE)
     text = certificates.certificate(services().database, services().settings.key_path, stored)

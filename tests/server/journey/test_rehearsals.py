@@ -112,7 +112,7 @@ def test_a_rehearsal_charges_and_stores_nothing(place: Place) -> None:
     body = ask(PATIENTS, 0.5, group_by=["sex"])
     for _ in range(3):
         rehearsed(ada, body)
-    assert place.home.actions(before) == ["query.rehearse"] * 3
+    assert place.home.actions(before) == ["query.rehearse"]  # and a count of the others
     assert place.home.charges() == []
     assert place.home.rows("SELECT * FROM releases") == place.home.rows("SELECT * FROM idempotency_keys") == []
     assert place.home.used_nano("study", "flu") == place.home.used_nano("dataset", "rand-hie") == 0
