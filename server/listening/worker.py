@@ -15,6 +15,7 @@ from server.listening import channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 POLL_SECONDS = 1.0
 LINGER_SECONDS = 0.1  # between looks at what is still being answered, while the worker stops
@@ -27,11 +28,20 @@ class WaitressWorker(Worker):
     gunicorn's setting `threads` has the number of threads. `worker_exit` is called after the last answer.
     """
 
+    _servers: tuple[channel.Server, ...] = ()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop on a signal, at once: a wait that a signal interrupts would otherwise go on to its end."""
+        super().handle_exit(sig, frame)
+        for server in self._servers:
+            server.pull_trigger()
+
     def run(self) -> None:
         """Serve until a signal, or until the master is gone."""
         _allow_handles(HANDLES)
         sockets = [one.sock for one in self.sockets]
         servers, threads, watched = channel.listen(self.wsgi, sockets, self.cfg.threads)
+        self._servers = tuple(servers)
         while self.alive and self.ppid == os.getppid():
             self.notify()
             _poll(watched, POLL_SECONDS)
