@@ -176,6 +176,7 @@ def some_leaves(count: int) -> list[bytes]:
     return [leaf_hash(str(number).encode()) for number in range(count)]
 
 
+@pytest.mark.slow
 def test_every_tree_of_up_to_a_thousand_leaves() -> None:
     """Roots are those of the other implementation for all sizes up to 1,000, and so are proofs of many entries each."""
     leaves = some_leaves(1000)

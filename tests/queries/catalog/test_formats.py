@@ -74,6 +74,7 @@ def test_marks_stand_where_they_belong(tmp_path: Path) -> None:
 DATE = 'type = "date"\nbounds = ["1930-01-01", "2020-12-31"]'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "texts", "codes"),
     [

@@ -171,6 +171,7 @@ def test_the_group_that_is_said_to_be_needed_is_enough(name: str) -> None:
             assert estimates.margin_at(output, needed, 0.95) <= 0.1 * 60 * 15 / 3
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(
     st.lists(st.sampled_from(sorted(EVERY)), min_size=1, max_size=4, unique=True),

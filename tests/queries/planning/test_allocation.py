@@ -71,6 +71,7 @@ def test_roots_are_exact(value: Fraction, degree: int) -> None:
 # The whole charge
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.sampled_from(sorted(EVERY)), min_size=1, max_size=6, unique=True),

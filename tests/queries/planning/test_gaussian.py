@@ -133,6 +133,7 @@ def test_another_price_is_another_question() -> None:
     assert len(texts) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistic", [nodes.Count("events"), nodes.Sum("balance"), nodes.Mean("balance")])
 @pytest.mark.parametrize("rho_nano", [NANO // 1000, NANO // 10])
 def test_margins_cover(statistic: nodes.Statistic, rho_nano: int) -> None:

@@ -68,6 +68,7 @@ TARGETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("gaussian", [False, True], ids=["laplace", "gaussian"])
 @pytest.mark.parametrize("confidence", [0.95, 0.8])
@@ -94,6 +95,7 @@ def test_the_margin_is_met_and_for_a_billionth_less_it_is_not(name: str, gaussia
     assert found(replace(alone, at=target.at), target, confidence) > target.margin
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     st.integers(1, 10**6).map(lambda n: n / 8),
@@ -173,6 +175,7 @@ def test_statistics_without_a_target_are_as_exact_as_the_least_exact_of_the_othe
     assert relative["people"] < relative["total"] == pytest.approx(relative["mean"], rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gaussian", [False, True])
 def test_the_same_request_is_the_same_question(gaussian: bool) -> None:
     """Asked again it has the same charges, and so the same canonical form; at another margin or confidence it has not."""

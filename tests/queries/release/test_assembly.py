@@ -93,6 +93,7 @@ def test_margins_of_counts_and_sums_cover(
     assert fewest(RELEASES) <= coverage(plan, cells(plan, exact), truth) <= most(RELEASES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("events", [5, 50, 5000])
 @pytest.mark.parametrize("mean_units", [9_000, 10_000, 11_500])
 def test_margins_of_means_cover_groups_of_any_size(events: int, mean_units: int) -> None:
@@ -106,6 +107,7 @@ def test_margins_of_means_cover_groups_of_any_size(events: int, mean_units: int)
     assert fewest(RELEASES) <= coverage(plan, exact, mean_units / 10) <= most(RELEASES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("events", [0, 1, 5, 50, 5000])
 @pytest.mark.parametrize("mean_units", [0, 10_000, 20_000])
 @pytest.mark.parametrize("epsilon_nano", [NANO // 10, 4 * NANO])

@@ -143,6 +143,7 @@ def test_what_noise_cannot_explain_is_left_alone() -> None:
     assert notes[0].startswith("n, h: differ by more than the noise explains")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mechanism", [LAPLACE, GAUSSIAN])
 @pytest.mark.parametrize("cells", [1, 10, 1_000])
 def test_noise_alone_is_hardly_ever_more_than_noise_explains(mechanism: str, cells: int) -> None:

@@ -111,6 +111,7 @@ def share_within(factors: list[float], scale: float, *, gaussian: bool, step: fl
     return float(np.mean(np.abs(total) <= quantile + 1e-9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gaussian", [False, True])
 @pytest.mark.parametrize("scale", SMALL_SCALES)
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def exactly(scales: list[float], confidence: float) -> float:
     return deviation * high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("confidence", [0.5, 0.7, 0.9, 0.95, 0.99, 0.999])
 @pytest.mark.parametrize(
     "scales",

@@ -52,6 +52,7 @@ def outcome(person: Person, edges: tuple[int, ...], end: int) -> int | None:
     return 2 * (len(edges) - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", [None, "2020-02-10", "2020-01-05"])
 def test_each_person_is_counted_once_by_what_became_of_them(tmp_path: Path, ends: str | None) -> None:
     """Event, end of follow-up or beyond, by interval: as plain Python says, whatever the store's ranges."""

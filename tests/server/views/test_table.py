@@ -214,6 +214,7 @@ def assert_csv(text: str, said: dict[str, Any]) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_the_same_everywhere(
     place: Place, answers: dict[str, dict[str, Any]], tmp_path: Path, form: str
@@ -307,6 +308,7 @@ def kaplan_meier(times: list[int | None], days: list[int]) -> list[float]:
     return [sum(time is None or time >= day for time in times) / len(times) for day in days]
 
 
+@pytest.mark.slow
 def test_a_survival_curve_is_kaplan_and_meiers_everywhere(tmp_path: Path) -> None:
     """Rossi's recidivism data, with next to no noise: four digits over HTTP, in the table and as CSV."""
     case = ROOT / "tests" / "cases" / "survival-rossi"
@@ -375,6 +377,7 @@ bodies = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(bodies)
 def test_no_release_is_too_odd_to_be_shown(body: dict[str, Any]) -> None:

@@ -456,6 +456,7 @@ def asked(place: Place, body: Any) -> Reply:
     return reply
 
 
+@pytest.mark.slow
 @ANYWHERE
 @given(body=ANYTHING)
 def test_any_body_is_answered(shared: Place, body: Any) -> None:
@@ -463,6 +464,7 @@ def test_any_body_is_answered(shared: Place, body: Any) -> None:
     asked(shared, body)
 
 
+@pytest.mark.slow
 @ANYWHERE
 @given(query=ANYTHING)
 def test_any_query_is_answered(shared: Place, query: Any) -> None:
@@ -470,6 +472,7 @@ def test_any_query_is_answered(shared: Place, query: Any) -> None:
     asked(shared, {"query": query, "privacy": {"epsilon": 1.0}})
 
 
+@pytest.mark.slow
 @ANYWHERE
 @given(part=st.sampled_from(["where", "group_by", "select", "bounds", "from"]), value=ANYTHING)
 def test_any_part_of_a_query_is_answered(shared: Place, part: str, value: Any) -> None:
@@ -477,6 +480,7 @@ def test_any_part_of_a_query_is_answered(shared: Place, part: str, value: Any) -
     asked(shared, q(**{part: value}))
 
 
+@pytest.mark.slow
 @ANYWHERE
 @given(epsilon=SCALARS)
 def test_any_epsilon_is_answered(shared: Place, epsilon: Any) -> None:
