@@ -86,7 +86,7 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
             for member in range(MEMBERS if number else 1):
                 people.add_user(transaction, f"{study}-{member}", "researcher", admin)
                 studies.add_member(transaction, study, f"{study}-{member}", admin)
-            studies.move(transaction, study, "approve", "to measure", approver)
+            studies.move(transaction, study, "approve", "to measure", approver, without_advice="to measure")
     append_queries(database, wanted)
     print(f"filled a log of {wanted:,} entries in {time.perf_counter() - began:.0f} s")
     return database

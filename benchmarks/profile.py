@@ -132,7 +132,7 @@ def prepare(folder: Path, persons: int) -> tuple[Path, Path]:
     )
     pq.write_table(pa.table({"person": who, "code": column}), source)
     shutil.rmtree(home, ignore_errors=True)
-    rowless(home, "init")
+    rowless(home, "init", "--dpo", "dpo", "--approver", "approver")
     rowless(home, "import", str(manifest))
     return home, source
 

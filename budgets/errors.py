@@ -37,14 +37,19 @@ class Forbidden(BudgetsError):
 class FourEyes(BudgetsError):
     """This needs a second person: nobody can approve what they proposed, whatever their role.
 
-    `action` is the refused action, as the audit log names it.
+    `action` is the refused action and `subject` what it is about, as the audit log names them.
     """
 
-    def __init__(self, study: str, action: str, by: Actor, rule: str) -> None:
+    def __init__(self, study: str | None, action: str, by: Actor, rule: str, subject: str | None = None) -> None:
         super().__init__(f"{rule}: somebody else has to")
         self.study = study
+        self.subject = f"study:{study}" if subject is None else subject
         self.action = action
         self.by = by
+
+
+class NeedsSecond(BudgetsError):
+    """One person cannot do this: an admin proposes it, and a DPO or an approver confirms."""
 
 
 class WrongState(BudgetsError):
@@ -53,6 +58,10 @@ class WrongState(BudgetsError):
 
 class NotApproved(BudgetsError):
     """The study may not ask now: it is not approved yet, suspended, closed, or outside its dates."""
+
+
+class NotAdvised(BudgetsError):
+    """An approval needs the DPO's advice on what it is about, or the reason why it goes without."""
 
 
 class OverBudget(BudgetsError):

@@ -16,7 +16,7 @@ from flask_smorest import Api
 from queries import mechanisms
 from queries.execution import kernel, partition_selection
 from server.api import openapi
-from server.api.routes import alerts, audit, datasets, health, identities, people, queries, reports, studies
+from server.api.routes import alerts, audit, datasets, health, identities, people, proposals, queries, reports, studies
 from server.runtime import rates
 from server.runtime.services import open_services
 from server.web import problems, tracing
@@ -95,6 +95,6 @@ def with_routes() -> Flask:
     problems.register(app)
     api: Any = _Api(app, spec_kwargs={"info": {"description": "Statistics of data that must not be seen."}})
     openapi.describe(api)
-    for module in (health, people, datasets, studies, queries, audit, alerts, identities, reports):
+    for module in (health, people, proposals, datasets, studies, queries, audit, alerts, identities, reports):
         api.register_blueprint(module.blueprint, url_prefix=PREFIX)
     return app

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from budgets.actors import SYSTEM
+from budgets.governance.founding import Founders
 from budgets.identity import people
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
@@ -59,6 +59,9 @@ CROWDED = {"share": "64", "waiting": "64", "queries": "64"}  # settings for race
 
 # name -> role. Ada is a member of every study that `open_study` opens; Ben is a researcher of none.
 USERS = {"admin": "admin", "dora": "dpo", "vera": "approver", "ada": "researcher", "ben": "researcher"}
+
+# What an approval says where no DPO was asked.
+UNADVISED = {"without_advice": "the DPO is away"}
 
 CLINIC = """\
 [dataset]
@@ -307,16 +310,15 @@ def assert_chain(entries: list[tuple[str, str]]) -> None:
 def make_home(path: Path, *manifest_files: Path, database: str | None = None) -> Home:
     """Make a home with the five users and import datasets into it."""
     settings = Home(path, {}, database).settings()
-    made = create_home(settings)
-    assert made.admin_token is not None
-    tokens = {"admin": made.admin_token}
+    made = create_home(settings, Founders("dora", "vera", "admin"))
+    tokens = {name: made.tokens[role] for name, role in USERS.items() if role in made.tokens}
     services = open_services(settings)
     try:
         with services.database.write() as transaction:
             admin = people.user(transaction, "admin")
             for name, role in USERS.items():
                 if name not in tokens:
-                    people.add_user(transaction, name, role, admin if role == "researcher" else SYSTEM)
+                    people.add_user(transaction, name, role, admin)
                     tokens[name] = people.new_token(transaction, name, admin).text
         for file in manifest_files:
             import_file(services, file)
@@ -434,7 +436,7 @@ def open_study(admin: Client, approver: Client, name: str, dataset: str, *, appr
     admin.good("POST", "/studies", {**body, **terms})
     admin.good("PUT", f"/studies/{name}/members/ada")
     if approve:
-        approver.good("POST", f"/studies/{name}/approve", {"reason": "it may"})
+        approver.good("POST", f"/studies/{name}/approve", {"reason": "it may", **UNADVISED})
     return name
 
 

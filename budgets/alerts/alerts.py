@@ -1,10 +1,12 @@
 """Alerts: what a data protection officer should not have to look for.
 
-An alert is an entry of the audit log (`alert.budget`, `alert.refusals`, `alert.sign-ins`), written in the transaction
-that causes it. There is no alert without its cause and no cause without its alert; a check of the log checks its
-alerts; and the one write lock decides every race. A second row waits for delivery to the webhook (`outbox.py`).
+An alert is an entry of the audit log (`alert.budget`, `alert.refusals`, `alert.sign-ins`, `alert.privileges`), written
+in the transaction that causes it. There is no alert without its cause and no cause without its alert; a check of the
+log checks its alerts; and the one write lock decides every race. A second row waits for delivery to the webhook
+(`outbox.py`).
 
-`thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do. All of them use
+`thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do;
+`budgets/governance/grants.py` raises one for each step that makes or removes a DPO or an approver. All of them use
 sums of budgets and entries of the log, and nothing from the data.
 """
 
@@ -25,8 +27,8 @@ from budgets.database.tables import audit_entries
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-BUDGET, REFUSALS, SIGN_INS = "budget", "refusals", "sign-ins"
-KINDS = (BUDGET, REFUSALS, SIGN_INS)
+BUDGET, REFUSALS, SIGN_INS, PRIVILEGES = "budget", "refusals", "sign-ins", "privileges"
+KINDS = (BUDGET, REFUSALS, SIGN_INS, PRIVILEGES)
 PREFIX = "alert."
 PAGE = 500
 

@@ -34,7 +34,8 @@ BATCH_ROWS = 50  # a release may be large, and only its description is used
 
 IMPORT = "dataset.import"
 APPROVALS = ("study.approve", "study.budget.approve")
-DECISIONS = ("study.open", "study.edit", *APPROVALS, "study.suspend", "study.resume", "study.close")
+ADVICE = ("study.advise", "study.budget.advise")
+DECISIONS = ("study.open", "study.edit", *ADVICE, *APPROVALS, "study.suspend", "study.resume", "study.close")
 JOINS, LEAVES = "study.member.add", "study.member.remove"
 
 

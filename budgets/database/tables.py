@@ -75,6 +75,25 @@ tokens = Table(
     Column("reads_only", Integer, server_default="0", nullable=False),
 )
 
+# Acts that wait for a second person (`grants.py`).
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("act", String(8), nullable=False),
+    Column("user", String(63), nullable=False),  # a name: no user has it yet if one is to be added
+    Column("role", String(16), nullable=False),
+    Column("proposed_by", String(64), nullable=False),  # a commitment
+    Column("proposed_at", String(32), nullable=False),
+    Column("first_part", String(64)),  # of the token that will be made; the second part does not exist yet
+    Column("days", Integer, nullable=False),
+    Column("study", String(63)),
+    Column("reads_only", Integer, nullable=False),
+    CheckConstraint("act IN ('add', 'remove', 'token')", name="act"),
+    CheckConstraint("role IN ('dpo', 'approver')", name="role"),
+    UniqueConstraint("act", "user"),
+)
+
 datasets = Table(
     "datasets",
     metadata,
@@ -115,6 +134,21 @@ studies = Table(
     Column("approved_by", String(64)),
     Column("raise_by", String(64)),  # who proposed the raise that waits
     CheckConstraint("state IN ('draft', 'approved', 'suspended', 'closed')", name="state"),
+)
+
+# The DPO's advice on what waits for an approval now (`advice.py`). A change of what it is about removes it.
+advice = Table(
+    "advice",
+    metadata,
+    Column("kind", String(8), nullable=False),
+    Column("owner", String(63), nullable=False),
+    Column("opinion", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("given_by", String(64), nullable=False),  # a commitment
+    Column("given_at", String(32), nullable=False),
+    PrimaryKeyConstraint("kind", "owner"),
+    CheckConstraint("kind IN ('study', 'raise', 'dataset', 'profile')", name="kind"),
+    CheckConstraint("opinion IN ('favourable', 'conditional', 'unfavourable')", name="opinion"),
 )
 
 members = Table(

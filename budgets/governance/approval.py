@@ -1,10 +1,10 @@
 """Four eyes: what one person proposed takes effect only after another person has agreed to it.
 
 A person who opened or edited a study cannot approve it, and a person who proposed a larger budget cannot approve that
-budget, whatever roles they have or get. Persons are compared by name, because their commitments change
-(`commitments.py`). Therefore the names behind a study that is not closed are never erased, and a person whose name is
-unknown counts as the one who wants to approve. All who ever edited a study count, not only the last one, because the
-text may still contain what the others wrote.
+budget, whatever roles they have or get. Nor can they advise on it as a DPO, and nobody approves on their own advice.
+Persons are compared by name, because their commitments change (`commitments.py`). Therefore the names behind a study
+that is not closed are never erased, and a person whose name is unknown counts as the one who wants to approve. All who
+ever edited a study count, not only the last one, because the text may still contain what the others wrote.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from budgets.alerts import bursts
 from budgets.audit import log
 from budgets.errors import FourEyes
+from budgets.governance import advice
 from budgets.identity import people
 from budgets.identity.names import folded
 from budgets.verify import canonical_json
@@ -29,19 +30,41 @@ if TYPE_CHECKING:
     from budgets.database.connection import Database
     from budgets.governance.study import Study
 
+VERBS = {"approve": "approve", "advise": "advise on"}
+
 
 def require_second(transaction: sa.Connection, present: Study, by: Actor) -> None:
-    """Raise FourEyes if the actor opened or edited the study."""
-    if _is_among(transaction, by, [present.opened_by]):
-        raise FourEyes(present.id, "study.approve", by, "nobody can approve a study that they opened")
-    if _is_among(transaction, by, present.edited_by):
-        raise FourEyes(present.id, "study.approve", by, "nobody can approve a study that they edited")
+    """Raise FourEyes if the actor opened or edited the study, or advised on it."""
+    require_no_hand(transaction, present, "study.approve", by)
+    _require_other_adviser(transaction, advice.STUDY, present, "study.approve", by)
 
 
 def require_second_for_raise(transaction: sa.Connection, present: Study, by: Actor) -> None:
-    """Raise FourEyes if the actor proposed the waiting raise."""
+    """Raise FourEyes if the actor proposed the waiting raise, or advised on it."""
+    require_not_proposed(transaction, present, "study.budget.approve", by)
+    _require_other_adviser(transaction, advice.RAISE, present, "study.budget.approve", by)
+
+
+def require_no_hand(transaction: sa.Connection, present: Study, action: str, by: Actor) -> None:
+    """Raise FourEyes if the actor, who wants to approve a study or to advise on it, opened or edited it."""
+    verb = VERBS[action.rpartition(".")[2]]
+    if _is_among(transaction, by, [present.opened_by]):
+        raise FourEyes(present.id, action, by, f"nobody can {verb} a study that they opened")
+    if _is_among(transaction, by, present.edited_by):
+        raise FourEyes(present.id, action, by, f"nobody can {verb} a study that they edited")
+
+
+def require_not_proposed(transaction: sa.Connection, present: Study, action: str, by: Actor) -> None:
+    """Raise FourEyes if the actor, who wants to approve a raise or to advise on it, proposed it."""
     if present.raise_by is not None and _is_among(transaction, by, [present.raise_by]):
-        raise FourEyes(present.id, "study.budget.approve", by, "nobody can approve a budget that they proposed")
+        verb = VERBS[action.rpartition(".")[2]]
+        raise FourEyes(present.id, action, by, f"nobody can {verb} a budget that they proposed")
+
+
+def _require_other_adviser(transaction: sa.Connection, kind: str, present: Study, action: str, by: Actor) -> None:
+    found = advice.standing(transaction, kind, present.id)
+    if found is not None and _is_among(transaction, by, [found.by]):
+        raise FourEyes(present.id, action, by, "nobody can approve on their own advice")
 
 
 def _is_among(transaction: sa.Connection, by: Actor, hands: Collection[str]) -> bool:
@@ -74,7 +97,7 @@ def deciding(database: Database) -> Iterator[sa.Connection]:
                 transaction,
                 refusal.by,
                 f"{refusal.action}.refuse",
-                f"study:{refusal.study}",
+                refusal.subject,
                 f"refused: {refusal}",
                 study=refusal.study,
             )

@@ -5,9 +5,9 @@ it. Erasing removes a row of `identities`, name and salt. Entries, charges and r
 every hash, proof and budget. What else could lead back to the name is removed too: the time when a user or a token was
 made (the log has an entry of that moment), and the mark by which the log knows a token.
 
-The names of those who opened, edited or approved a study that is not closed are kept in any case, because `approval.py`
-compares persons by name. Users who have not acted get a new commitment when names are erased. Otherwise their whole
-past would be kept each time that somebody names them, for example adds them to a study.
+The names of those who opened, edited, approved or advised on a study that is not closed are kept in any case, because
+`approval.py` compares persons by name. Users who have not acted get a new commitment when names are erased. Otherwise
+their whole past would be kept each time that somebody names them, for example adds them to a study.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from budgets.actors import Actor
 from budgets.audit import log
 from budgets.database import clock
-from budgets.database.tables import audit_entries, identities, members, studies, tokens, users
+from budgets.database.tables import advice, audit_entries, identities, members, proposals, studies, tokens, users
 from budgets.errors import Invalid, NotFound, WrongState
 from budgets.governance import approval
 from budgets.identity import commitments, people
@@ -127,7 +127,7 @@ def erase(database: Database, days: int, wanted: Sequence[str] | None, by: Actor
     with database.write() as transaction:
         gone = _erase(transaction, days, wanted, by)
     # Also if nothing was due: it removes what a removed user or an interrupted erasure left.
-    return Erased(gone, database.shred((tokens, members, identities, users)))
+    return Erased(gone, database.shred((tokens, members, identities, users, proposals)))
 
 
 def _erase(transaction: sa.Connection, days: int, wanted: Sequence[str] | None, by: Actor) -> tuple[str, ...]:
@@ -208,6 +208,10 @@ def _needed(transaction: sa.Connection) -> dict[str, set[str]]:
         hands = (row.opened_by, row.approved_by, row.raise_by, *approval.hands(row.edited_by))
         for commitment in filter(None, hands):
             found.setdefault(commitment, set()).add(f"study:{row.id}")
+    for row in transaction.execute(sa.select(advice)):
+        found.setdefault(row.given_by, set()).add(f"study:{row.owner}")
+    for row in transaction.execute(sa.select(proposals)):
+        found.setdefault(row.proposed_by, set()).add(f"proposal:{row.id}")
     # The log names tokens from before there were marks by their id, and the token leads to its owner.
     told = sa.select(identities.c.commitment, tokens.c.id).join_from(
         identities,

@@ -1,6 +1,7 @@
 """Removing a user: the user, their tokens and memberships go at once, the name stays for the log until it is erased.
 
-As long as names are kept (`erasure.py`), the DPO can still find out who acted.
+As long as names are kept (`erasure.py`), the DPO can still find out who acted. A DPO or an approver is removed by two
+persons (`grants.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from budgets.audit import log
-from budgets.database.tables import members, tokens, users
+from budgets.database.tables import members, proposals, tokens, users
 from budgets.errors import Forbidden, WrongState
 from budgets.governance import studies
 from budgets.identity import people
@@ -21,21 +22,20 @@ if TYPE_CHECKING:
 NEEDED_ROLES = ("admin", "dpo", "approver")  # without one of each, no decision is possible
 
 
-def remove_user(transaction: sa.Connection, name: str, by: Actor) -> Actor:
+def remove_user(transaction: sa.Connection, name: str, by: Actor, *, proposal: str | None = None) -> Actor:
     """Remove a user, whose tokens are invalid from now on. Returns the removed user.
 
-    Raises NotFound; Forbidden if users remove themselves, which another admin has to do; WrongState for the last admin,
-    DPO or approver.
+    `proposal` is what a second person confirmed. Raises NotFound, NeedsSecond, Forbidden, WrongState.
     """
-    people.require_role(by, "admin")
     leaving = people.user(transaction, name)
-    if leaving.name == by.name:
-        raise Forbidden("users cannot remove themselves: another admin has to")
-    if leaving.role in NEEDED_ROLES and len(people.users_of_role(transaction, leaving.role)) == 1:
-        raise WrongState(f"{name} is the only user of the role {leaving.role}: add another one first")
+    if proposal is None:
+        people.require_role(by, "admin")
+        people.require_second(leaving.role, by, proposal)
+    require_leavable(transaction, leaving, by)
     mine = sa.select(members.c.study).where(members.c.user == name).order_by(members.c.study)
     for study in transaction.execute(mine).scalars().all():
         studies.remove_member(transaction, study, name, by)
+    transaction.execute(sa.delete(proposals).where(proposals.c.user == name))
     transaction.execute(sa.delete(tokens).where(tokens.c.user == name))
     transaction.execute(sa.delete(users).where(users.c.name == name))
     log.append(
@@ -44,6 +44,14 @@ def remove_user(transaction: sa.Connection, name: str, by: Actor) -> Actor:
         "user.remove",
         f"user:{leaving.commitment}",
         f"a user of the role {leaving.role} was removed",
-        facts={"role": leaving.role},
+        facts={"role": leaving.role} if proposal is None else {"role": leaving.role, "proposal": proposal},
     )
     return leaving
+
+
+def require_leavable(transaction: sa.Connection, leaving: Actor, by: Actor) -> None:
+    """Raise Forbidden if users remove themselves, and WrongState for the last admin, DPO or approver."""
+    if leaving.name == by.name:
+        raise Forbidden("users cannot remove themselves: another admin has to")
+    if leaving.role in NEEDED_ROLES and len(people.users_of_role(transaction, leaving.role)) == 1:
+        raise WrongState(f"{leaving.name} is the only user of the role {leaving.role}: add another one first")

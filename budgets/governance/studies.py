@@ -23,7 +23,7 @@ from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import members, studies
 from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongState
-from budgets.governance import approval
+from budgets.governance import advice, approval
 from budgets.governance.study import APPROVED, CLOSED, DRAFT, MOVES, Study, Terms
 from budgets.identity import people
 from budgets.ledger import accounts
@@ -84,7 +84,7 @@ def open_study(
         "study.open",
         identifier,
         f"study {identifier} was opened on {dataset}",
-        {"dataset": dataset, "budget": {"epsilon_nano": epsilon_nano, "delta_atto": delta}, "terms": _facts(terms)},
+        {"dataset": dataset, "budget": {"epsilon_nano": epsilon_nano, "delta_atto": delta}, "terms": terms.facts()},
     )
     return study(transaction, identifier)
 
@@ -98,7 +98,7 @@ def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -
     present = study(transaction, identifier)
     if present.state == CLOSED:
         raise WrongState(f"study {identifier} is closed")
-    checked, before, after = _checked(terms), _facts(present.terms), _facts(terms)
+    checked, before, after = _checked(terms), present.terms.facts(), terms.facts()
     changed = [
         name for name, value in after.items() if canonical_json.dumps(value) != canonical_json.dumps(before[name])
     ]
@@ -109,6 +109,7 @@ def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -
         .where(studies.c.id == identifier)
         .values(**checked, state=DRAFT, approved_by=None, edited_by=approval.with_hand(present, by))
     )
+    advice.drop(transaction, advice.STUDY, identifier)
     returns = "" if present.state == DRAFT else f"; its state went from {present.state} back to {DRAFT}"
     _log(
         transaction,
@@ -127,8 +128,20 @@ def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -
     return study(transaction, identifier)
 
 
-def move(transaction: sa.Connection, identifier: str, action: str, reason: str, by: Actor) -> Study:
-    """Approve, suspend, resume or close a study. Raises NotFound, WrongState, Forbidden, FourEyes."""
+def move(
+    transaction: sa.Connection,
+    identifier: str,
+    action: str,
+    reason: str,
+    by: Actor,
+    *,
+    without_advice: str | None = None,
+) -> Study:
+    """Approve, suspend, resume or close a study.
+
+    An approval needs the DPO's advice on the present terms, or why it goes without. Raises NotFound, WrongState,
+    Forbidden, FourEyes, NotAdvised, Invalid.
+    """
     starts_from, leads_to, roles = MOVES[action]
     people.require_role(by, *roles)
     present = study(transaction, identifier)
@@ -142,7 +155,11 @@ def move(transaction: sa.Connection, identifier: str, action: str, reason: str, 
         # Exactly what was approved.
         limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
         budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
-        facts |= {"terms": _facts(present.terms), "budget": budget}
+        facts |= {"terms": present.terms.facts(), "budget": budget}
+        facts |= advice.heard(transaction, advice.STUDY, identifier, without_advice)
+    if action == "close":
+        for kind in (advice.STUDY, advice.RAISE):
+            advice.drop(transaction, kind, identifier)
     transaction.execute(sa.update(studies).where(studies.c.id == identifier).values(**moved))
     _log(
         transaction,
@@ -197,6 +214,9 @@ def set_budget(
     waits = present.state != DRAFT and raises
     pending = (epsilon_nano, delta, by.commitment) if waits else (None, None, None)
     # The budget of a draft is part of what will be approved.
+    advice.drop(transaction, advice.RAISE, identifier)
+    if present.state == DRAFT:
+        advice.drop(transaction, advice.STUDY, identifier)
     hand = {"edited_by": approval.with_hand(present, by)} if present.state == DRAFT else {}
     transaction.execute(
         sa.update(studies)
@@ -220,13 +240,20 @@ def set_budget(
     return study(transaction, identifier)
 
 
-def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by: Actor) -> Study:
-    """Put a waiting raise in force. Raises WrongState if none waits or it no longer fits; Forbidden, FourEyes."""
+def approve_budget(
+    transaction: sa.Connection, identifier: str, reason: str, by: Actor, *, without_advice: str | None = None
+) -> Study:
+    """Put a waiting raise in force.
+
+    Raises WrongState if none waits or it no longer fits; Forbidden, FourEyes, NotAdvised, Invalid.
+    """
     people.require_role(by, "approver")
     present = study(transaction, identifier)
     if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
         raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
     approval.require_second_for_raise(transaction, present, by)
+    heard = advice.heard(transaction, advice.RAISE, identifier, without_advice)
+    advice.drop(transaction, advice.RAISE, identifier)
     epsilon_nano, delta_atto = present.raise_to.epsilon_nano, present.raise_to.delta_atto
     _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta_atto)
     accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta_atto))
@@ -241,7 +268,7 @@ def approve_budget(transaction: sa.Connection, identifier: str, reason: str, by:
         "study.budget.approve",
         identifier,
         f"the larger budget of study {identifier} was approved",
-        {"epsilon_nano": epsilon_nano, "delta_atto": delta_atto, "reason": reason},
+        {"epsilon_nano": epsilon_nano, "delta_atto": delta_atto, "reason": reason, **heard},
     )
     thresholds.after_limits(transaction, accounts.STUDY, identifier)
     return study(transaction, identifier)
@@ -325,7 +352,7 @@ def _check_limits(
 
 def _checked(terms: Terms) -> dict[str, Any]:
     try:
-        canonical_json.dumps(_facts(terms)).encode()
+        canonical_json.dumps(terms.facts()).encode()
     except ValueError:  # a lone surrogate, or a number that JSON does not have
         raise Invalid("terms", "contain something that cannot be written as JSON in UTF-8") from None
     for name in ("title", "purpose", "legal_basis"):
@@ -337,7 +364,7 @@ def _checked(terms: Terms) -> dict[str, Any]:
             raise Invalid(name, "must be a day, as in 2026-12-31")
     if terms.starts is not None and terms.ends is not None and terms.starts > terms.ends:
         raise Invalid("ends", "must not be before it starts")
-    return {**_facts(terms), "protocol": canonical_json.dumps(terms.protocol)}
+    return {**terms.facts(), "protocol": canonical_json.dumps(terms.protocol)}
 
 
 def _is_day(text: str) -> bool:
@@ -345,17 +372,6 @@ def _is_day(text: str) -> bool:
         return dt.date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
-
-
-def _facts(terms: Terms) -> dict[str, Any]:
-    return {
-        "title": terms.title,
-        "purpose": terms.purpose,
-        "legal_basis": terms.legal_basis,
-        "protocol": dict(terms.protocol),
-        "starts": terms.starts,
-        "ends": terms.ends,
-    }
 
 
 def _study(row: sa.Row[Any], names: tuple[str, ...]) -> Study:

@@ -31,6 +31,10 @@ class Terms:
     starts: str | None = None
     ends: str | None = None
 
+    def facts(self) -> dict[str, Any]:
+        """Return them as the log has them."""
+        return {**vars(self), "protocol": dict(self.protocol)}
+
 
 @dataclass(frozen=True)
 class Study:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets.actors import Actor
+from budgets.actors import SYSTEM, Actor
 from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import tokens, users
-from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound
+from budgets.errors import AlreadyExists, Forbidden, Invalid, NeedsSecond, NotFound
 from budgets.identity import commitments
 from budgets.identity import names as user_names
 from budgets.identity import tokens as access
@@ -20,7 +20,8 @@ from budgets.identity import tokens as access
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-ROLES = ("researcher", "admin", "dpo", "approver")
+PRIVILEGED = ("dpo", "approver")  # who is made, removed or given a token only by two persons (`grants.py`)
+ROLES = ("researcher", "admin", *PRIVILEGED)
 DEFAULT_SCOPE = access.Scope()
 
 
@@ -48,24 +49,39 @@ class User:
         return asdict(self)
 
 
-def add_user(transaction: sa.Connection, name: str, role: str, by: Actor) -> Actor:
-    """Add a user. Raises Invalid, AlreadyExists."""
-    user_names.require_allowed(name)
+def add_user(transaction: sa.Connection, name: str, role: str, by: Actor, *, proposal: str | None = None) -> Actor:
+    """Add a user. `proposal` is what a second person confirmed. Raises Invalid, AlreadyExists, NeedsSecond."""
+    folded = require_addable(transaction, name)
     if role not in ROLES:
         raise Invalid("role", f"must be one of {', '.join(ROLES)}")
-    folded = user_names.folded(name)
-    present = transaction.execute(sa.select(users.c.name).where(users.c.folded == folded)).scalar()
-    if present is not None:
-        raise AlreadyExists(f"there is a user {present} already")
+    require_second(role, by, proposal)
     commitment = commitments.make(transaction, name)
     transaction.execute(
         sa.insert(users).values(name=name, folded=folded, role=role, commitment=commitment, created_at=clock.now())
     )
-    log.append(
-        transaction, by, "user.add", f"user:{commitment}", f"a user of the role {role} was added", facts={"role": role}
-    )
+    facts = {"role": role} if proposal is None else {"role": role, "proposal": proposal}
+    log.append(transaction, by, "user.add", f"user:{commitment}", f"a user of the role {role} was added", facts=facts)
     commitments.first_named(transaction, commitment)
     return Actor(name, role, commitment)
+
+
+def require_addable(transaction: sa.Connection, name: str) -> str:
+    """Return a new name as it is compared with others. Raises Invalid, AlreadyExists."""
+    user_names.require_allowed(name)
+    folded = user_names.folded(name)
+    present = transaction.execute(sa.select(users.c.name).where(users.c.folded == folded)).scalar()
+    if present is not None:
+        raise AlreadyExists(f"there is a user {present} already")
+    return folded
+
+
+def require_second(role: str, by: Actor, proposal: str | None) -> None:
+    """Raise NeedsSecond if an act about a user of a role was not confirmed by a second person.
+
+    The system makes the first of each role, when a home is made.
+    """
+    if role in PRIVILEGED and proposal is None and by != SYSTEM:
+        raise NeedsSecond(f"this is about the role {role}: an admin proposes it, and a DPO or an approver confirms")
 
 
 def user(transaction: sa.Connection, name: str) -> Actor:
@@ -87,6 +103,11 @@ def users_of_role(transaction: sa.Connection, role: str) -> list[Actor]:
     return [Actor(row.name, row.role, row.commitment) for row in rows]
 
 
+def has_users(transaction: sa.Connection) -> bool:
+    """Return whether there is any user. It works on the schema of every version."""
+    return transaction.execute(sa.select(users.c.name).limit(1)).first() is not None
+
+
 def every_user(transaction: sa.Connection, *, after: str | None = None, limit: int | None = None) -> list[User]:
     """Return all users, by name, each with the number of their tokens that give access now."""
     alive = sa.and_(tokens.c.user == users.c.name, tokens.c.revoked_at.is_(None), tokens.c.expires_at > clock.now())
@@ -97,11 +118,25 @@ def every_user(transaction: sa.Connection, *, after: str | None = None, limit: i
     return [User(row.name, row.role, row.created_at, row.subject is not None, row.alive) for row in rows]
 
 
-def new_token(transaction: sa.Connection, name: str, by: Actor, scope: access.Scope = DEFAULT_SCOPE) -> Token:
-    """Make a token for a user. Raises NotFound."""
+def new_token(
+    transaction: sa.Connection,
+    name: str,
+    by: Actor,
+    scope: access.Scope = DEFAULT_SCOPE,
+    *,
+    proposal: str | None = None,
+    text: str | None = None,
+) -> Token:
+    """Make a token for a user. `proposal` is what a second person confirmed, and `text` the token that was agreed on.
+
+    Raises NotFound, NeedsSecond.
+    """
     owner = user(transaction, name)
+    require_second(owner.role, by, proposal)
     access.require_study(transaction, scope)
-    identifier, secret, mark = secrets.token_hex(8), secrets.token_urlsafe(32), secrets.token_hex(16)
+    text = f"rowless_{secrets.token_hex(8)}_{secrets.token_urlsafe(32)}" if text is None else text
+    _, identifier, secret = text.split("_", 2)
+    mark = secrets.token_hex(16)
     ends = access.end_of(scope)
     transaction.execute(
         sa.insert(tokens).values(
@@ -117,14 +152,15 @@ def new_token(transaction: sa.Connection, name: str, by: Actor, scope: access.Sc
     )
     # Not its id, which leads to the owner for as long as the token is used.
     facts = {"token": mark, "days": scope.days, "limited_to": scope.study, "reads_only": scope.reads_only}
+    facts |= {} if proposal is None else {"proposal": proposal}
     log.append(transaction, by, "token.new", f"user:{owner.commitment}", "a token was made", facts=facts)
-    return Token(identifier, f"rowless_{identifier}_{secret}", ends)
+    return Token(identifier, text, ends)
 
 
-def revoke_token(transaction: sa.Connection, identifier: str, by: Actor) -> None:
-    """Revoke a token for good. Raises NotFound."""
+def revoke_token(transaction: sa.Connection, identifier: str, by: Actor) -> str:
+    """Revoke a token for good, and return its owner's role. Raises NotFound."""
     row = transaction.execute(
-        sa.select(tokens.c.mark, users.c.commitment)
+        sa.select(tokens.c.mark, users.c.commitment, users.c.role)
         .join_from(tokens, users)
         .where(tokens.c.id == identifier, tokens.c.revoked_at.is_(None))
     ).first()
@@ -133,6 +169,8 @@ def revoke_token(transaction: sa.Connection, identifier: str, by: Actor) -> None
     transaction.execute(sa.update(tokens).where(tokens.c.id == identifier).values(revoked_at=clock.now()))
     facts = {"token": row.mark or identifier}
     log.append(transaction, by, "token.revoke", f"user:{row.commitment}", "a token was revoked", facts=facts)
+    role: str = row.role
+    return role
 
 
 def require_role(actor: Actor, *roles: str) -> None:

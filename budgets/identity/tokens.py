@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TOKEN = re.compile(r"rowless_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+SECRET = 43  # the length of the secret part
 DAYS = 90
 DAYS_MAX = 365
 

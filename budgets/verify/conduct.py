@@ -5,10 +5,12 @@ changed so that it no longer refuses still leaves entries, and they show who did
 
 - time does not run backwards;
 - roles: an entry added each actor, the actor acts in that role, and everybody did only what is theirs to do;
+- nobody became a DPO or an approver alone, and no token was made for one alone (`privileges.py`);
 - states: a study was approved from draft, with the terms and budget that were last written. It asked only while it was
   approved and between its days, and nothing was done to it after it was closed. A larger budget waited for an
   approver;
-- four eyes: nobody approved what they opened, edited or proposed;
+- four eyes: nobody approved what they opened, edited or proposed, or on their own advice; an approval names the DPO's
+  advice that stands, or why it goes without (`decisions.py`);
 - a query was asked by a member, about the study's dataset and an edition that was imported, within the parts of the
   protocol that an entry shows (tables, statistics, the largest epsilon);
 - a release was read by a member of its study, an admin, a DPO or an approver.
@@ -28,10 +30,13 @@ membership names it.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from . import decisions
+from .decisions import APPROVED, CLOSED, DRAFT, SUSPENDED, Study, limits
+from .privileges import Privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +46,6 @@ OLD_ROLES = ("researcher", "admin", "dpo")
 FIXED = {"system": "system", "anonymous": "none"}  # actors without a commitment, and their roles
 COMMITMENT = re.compile(r"[0-9a-f]{64}")
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
-DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
 TERMS = ("title", "purpose", "legal_basis", "protocol", "starts", "ends")
 
 # action -> (the states it starts from, the state it leads to, the roles that may do it)
@@ -58,25 +62,13 @@ ROUNDED = 1_000  # billionths: charges are rounded up, so they may be a little m
 
 
 @dataclass
-class Study:
-    """A study, as far as the log was read. `hands` are the commitments of all who opened or edited it."""
-
-    dataset: str
-    terms: Mapping[str, Any]
-    budget: tuple[int, int]
-    hands: set[str]
-    state: str = DRAFT
-    members: set[str] = field(default_factory=set)
-    raise_by: str | None = None
-    renewed_at: str | None = None  # when somebody became a member under a renewed commitment
-
-
-@dataclass
 class Conduct:
     """The studies, people and editions, as far as the log was read."""
 
     studies: dict[str, Study] = field(default_factory=dict)
     rules: int = 1  # 2 from the entry `rules.begin` on
+    began_at: int | None = None  # the index of that entry
+    privileges: Privileges = field(default_factory=Privileges)
     _roles: dict[str, str] = field(default_factory=dict)  # commitment -> role
     _renewed: set[str] = field(default_factory=set)  # the commitments that are not the first of their person
     _editions: dict[str, int] = field(default_factory=dict)
@@ -114,6 +106,7 @@ class Conduct:
         if facts["rules"] != RULES or self.rules == RULES:
             yield f"it begins the rules {facts['rules']} after the rules {self.rules}"
         self.rules = RULES
+        self.began_at = entry["index"] if self.began_at is None else self.began_at
 
     def _approvers(self) -> tuple[str, ...]:
         return ("approver",) if self.rules > 1 else ("dpo",)
@@ -121,6 +114,11 @@ class Conduct:
     # People and data
 
     def _add_user(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from self._name(entry, facts)
+        yield from self.privileges.add(entry, facts, second=self.rules > 1)
+
+    def _name(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read a commitment and its role."""
         commitment = entry["subject"].removeprefix("user:")
         if facts["role"] not in (ROLES if self.rules > 1 else OLD_ROLES) or not COMMITMENT.fullmatch(commitment):
             yield f"it adds {commitment} in the role {facts['role']}"
@@ -129,8 +127,31 @@ class Conduct:
         self._roles[commitment] = facts["role"]
 
     def _renew(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from self._add_user(entry, facts)
+        yield from _by(entry, "system")
+        yield from self._name(entry, facts)
+        yield from self.privileges.renew(entry, facts)
         self._renewed.add(entry["subject"].removeprefix("user:"))
+
+    def _remove_user(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        role = self._roles.get(entry["subject"].removeprefix("user:"))
+        if facts["role"] != role:
+            yield f"it removes a user of the role {facts['role']}, who has the role {role}"
+        yield from self.privileges.remove(entry, facts, second=self.rules > 1)
+
+    def _make_token(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        if self.rules > 1:
+            role = self._roles.get(entry["subject"].removeprefix("user:"))
+            yield from self.privileges.token(entry, facts, role)
+
+    def _link(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        if entry["actor"] != entry["subject"].removeprefix("user:"):
+            yield f"it lets a user of the role {facts['role']} sign in by an account that another person chose"
+
+    def _propose(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from self.privileges.propose(entry, facts)
+
+    def _withdraw(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from self.privileges.withdraw(entry, facts)
 
     def _import(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         owner, edition = entry["subject"].removeprefix("dataset:"), facts["edition"]
@@ -145,14 +166,14 @@ class Conduct:
         if entry["study"] in self.studies:
             yield f"it opens the study {entry['study']}, which exists already"
         terms = {name: facts["terms"][name] for name in TERMS}
-        self.studies[entry["study"]] = Study(facts["dataset"], terms, _limits(facts["budget"]), {entry["actor"]})
+        self.studies[entry["study"]] = Study(facts["dataset"], terms, limits(facts["budget"]), {entry["actor"]})
 
     def _edit(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _by(entry, "admin")
         study = yield from self._living(entry)
         if study is not None:
             study.terms, study.state = {name: facts[name] for name in TERMS}, DRAFT
-            study.hands.add(entry["actor"])
+            study.written(entry["actor"])
 
     def _move(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         starts_from, leads_to, roles = MOVES[entry["action"]]
@@ -166,7 +187,7 @@ class Conduct:
         if (facts["from"], facts["to"]) != (study.state, leads_to):
             yield f"it reports that the study went from {facts['from']} to {facts['to']}"
         if leads_to == APPROVED and entry["action"] == "study.approve":
-            yield from _approves(study, entry, facts)
+            yield from decisions.approves(study, entry, facts, advised=self.rules > 1)
         study.state = leads_to
 
     def _add_member(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
@@ -193,26 +214,36 @@ class Conduct:
         study = yield from self._living(entry)
         if study is None:
             return
-        limits = _limits(facts)
+        wanted = limits(facts)
         if study.state == DRAFT:
-            study.hands.add(entry["actor"])
-        elif limits[0] > study.budget[0] or limits[1] > study.budget[1]:
+            study.written(entry["actor"])
+        elif wanted[0] > study.budget[0] or wanted[1] > study.budget[1]:
             yield f"it raises the budget of the study {entry['study']}, which is {study.state}, without an approval"
-        study.budget, study.raise_by = limits, None
+        study.budget = wanted
+        study.proposed(None, None)
 
-    def _ask_budget(self, entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
+    def _ask_budget(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _by(entry, "admin")
         study = yield from self._living(entry)
         if study is not None:
-            study.raise_by = entry["actor"]
+            study.proposed(entry["actor"], limits(facts))
 
     def _approve_budget(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _by(entry, *self._approvers())
         study = yield from self._living(entry)
         if study is not None:
-            if study.raise_by == entry["actor"]:
-                yield f"the person who proposed the larger budget of the study {entry['study']} approved it"
-            study.budget, study.raise_by = _limits(facts), None
+            yield from decisions.approves_raise(study, entry, facts, advised=self.rules > 1)
+            study.budget = limits(facts)
+            study.proposed(None, None)
+
+    # Advice
+
+    def _advise(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "dpo")
+        study = yield from self._living(entry)
+        if study is not None:
+            read = decisions.advises if entry["action"] == "study.advise" else decisions.advises_on_raise
+            yield from read(study, entry, facts)
 
     def _living(self, entry: Mapping[str, Any]) -> Any:
         """Return the study of an entry. Yield what is wrong if there is none or it is closed."""
@@ -278,6 +309,11 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
     "rules.begin": Conduct._begin,
     "user.add": Conduct._add_user,
     "identity.renew": Conduct._renew,
+    "user.link": Conduct._link,
+    "user.remove": Conduct._remove_user,
+    "token.new": Conduct._make_token,
+    "proposal.make": Conduct._propose,
+    "proposal.withdraw": Conduct._withdraw,
     "dataset.import": Conduct._import,
     "study.open": Conduct._open,
     "study.edit": Conduct._edit,
@@ -287,6 +323,7 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
     "study.budget.set": Conduct._set_budget,
     "study.budget.ask": Conduct._ask_budget,
     "study.budget.approve": Conduct._approve_budget,
+    **dict.fromkeys(("study.advise", "study.budget.advise"), Conduct._advise),
     **dict.fromkeys(("query.reserve", "query.resume", "query.replay"), Conduct._ask),
     "release.read": Conduct._read_release,
     **dict.fromkeys(COUNTED, Conduct._count),
@@ -296,16 +333,6 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
 def _by(entry: Mapping[str, Any], *roles: str) -> Iterator[str]:
     if entry["role"] not in roles:
         yield f"only the role {' or '.join(roles)} may do this, and its actor acts as {entry['role']}"
-
-
-def _approves(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-    if entry["actor"] in study.hands:
-        yield f"a person who opened or edited the study {entry['study']} approved it"
-    # Entries of earlier versions do not contain what was approved.
-    if "terms" in facts and _text(facts["terms"]) != _text(study.terms):
-        yield f"it approves other terms than those last written for the study {entry['study']}"
-    if "budget" in facts and _limits(facts["budget"]) != study.budget:
-        yield f"it approves another budget than the study {entry['study']} has"
 
 
 def _within_days(study: Study, time: str, *, still: bool) -> Iterator[str]:
@@ -338,11 +365,3 @@ def _outside(protocol: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[
         # The largest rho is what pure DP of the largest epsilon costs.
         if (epsilon is None or epsilon > most + ROUNDED) and 2 * (rho - ROUNDED) * NANO > most**2:
             yield f"more than epsilon {most / NANO:g}"
-
-
-def _limits(facts: Mapping[str, Any]) -> tuple[int, int]:
-    return int(facts["epsilon_nano"]), int(facts["delta_atto"])
-
-
-def _text(value: object) -> str:
-    return json.dumps(value, sort_keys=True)

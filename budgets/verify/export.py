@@ -194,6 +194,10 @@ def _checked(report: Report, notes: Sequence[Note], keys: Keys, spending: Spendi
         _several(keys.count, "signing key", "signing keys: whether each was signed for by the one before"),
         f"{charges} in {held}: whether the sums, added up again, are within the limits",
         f"{studies}: whether each act was allowed to the role and person, in the state and at the time",
+        "no entry begins the present rules: those of earlier versions were checked, by which a DPO approves"
+        if conduct.began_at is None
+        else f"since entry {conduct.began_at}: whether each approval had advice or says why not, and "
+        "whether two persons made each DPO and approver",
     ]
 
 

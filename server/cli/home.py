@@ -37,8 +37,8 @@ def settings() -> Settings:
     return load_settings()
 
 
-def acting(transaction: sa.Connection, role: str, name: str | None) -> Actor:
-    """Return the user that a command acts for: the one named by --as, or the only one of the role that it needs.
+def acting(transaction: sa.Connection, role: str | tuple[str, ...], name: str | None) -> Actor:
+    """Return the user that a command acts for: the one named by --as, or the only one of the roles that may do it.
 
     It needs a transaction that writes, because the user may be due for a new commitment.
     Everybody who can read the home can act as any of its users; the audit log keeps which user it was.
@@ -46,11 +46,12 @@ def acting(transaction: sa.Connection, role: str, name: str | None) -> Actor:
     days = settings().identity_days
     if name is not None:
         return commitments.in_force(transaction, people.user(transaction, name), days)
-    known = people.users_of_role(transaction, role)
+    roles = (role,) if isinstance(role, str) else role
+    known = [one for each in roles for one in people.users_of_role(transaction, each)]
     if len(known) == 1:
         return commitments.in_force(transaction, known[0], days)
     if not known:
-        raise NotFound(f"this needs a {role}, and there is none: rowless user add NAME --role {role}")
+        raise NotFound(f"this needs a {roles[0]}, and there is none: rowless user add NAME --role {roles[0]}")
     raise Invalid("--as", f"say on whose behalf: {', '.join(actor.name for actor in known)}")
 
 

@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 from budgets.actors import SYSTEM
 from budgets.amounts import offered, rounding
 from budgets.errors import Invalid
-from budgets.governance import approval, forecast, studies
+from budgets.governance import advice, advising, approval, forecast, studies
 from budgets.governance.study import MOVES, Terms
 from budgets.loss import Loss, epsilon_text
 from server.api.requests.schemas import ProtocolSchema, roundings_of
@@ -82,12 +82,21 @@ def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
         f"  {_profile_text(said['profile'])}",
         f"  opened by {said['opened_by'] or ERASED}; edited by {', '.join(said['edited_by']) or 'nobody'}",
     ]
+    lines += _advice_lines("advice", said["advice"])
     if one.approved_by:
         lines.append(f"  approved by {said['approved_by'] or ERASED}")
     if one.raise_to:
         proposer = said["raise_by"] or ERASED
         lines.append(f"  a raise to epsilon {one.raise_to.epsilon_text}, proposed by {proposer}, waits for an approver")
+        lines += _advice_lines("advice on the raise", said["raise_advice"])
     return said, "\n".join(lines)
+
+
+def _advice_lines(what: str, given: dict[str, Any] | None) -> list[str]:
+    """Return what stands of the DPO's advice, if there is any."""
+    if given is None:
+        return []
+    return [f"  {what}: {given['opinion']}, by {given['by'] or ERASED}: {_indented(given['reason'])}"]
 
 
 def _said_in_full(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
@@ -254,11 +263,18 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
 @click.option("--epsilon", help="The new limit.")
 @click.option("--delta", help="The new limit.")
 @click.option("--approve", is_flag=True, help="As an approver: put a raise that waits in force.")
+@click.option("--without-advice", help="As an approver: why the DPO's advice is not awaited; kept in the audit log.")
 @click.option("--reason", help="Why; kept in the audit log and needed for every change.")
 @as_option
 @with_json
 def budget(
-    identifier: str, epsilon: str | None, delta: str | None, approve: bool, reason: str | None, name: str | None
+    identifier: str,
+    epsilon: str | None,
+    delta: str | None,
+    approve: bool,
+    without_advice: str | None,
+    reason: str | None,
+    name: str | None,
 ) -> Any:
     """Show what a study's budget buys, or set it. After approval a raise waits for an approver."""
     if not approve and epsilon is delta is reason is None:
@@ -269,12 +285,13 @@ def budget(
         raise click.UsageError("give --epsilon to set a budget, or --approve to approve a raise")
     if reason is None:
         raise click.UsageError("give a --reason")
+    if without_advice is not None and not approve:
+        raise click.UsageError("--without-advice belongs to --approve")
     with services() as opened, approval.deciding(opened.database) as transaction:
         if epsilon is None:
-            return _said(
-                transaction,
-                studies.approve_budget(transaction, identifier, reason, acting(transaction, "approver", name)),
-            )
+            by = acting(transaction, "approver", name)
+            one = studies.approve_budget(transaction, identifier, reason, by, without_advice=without_advice)
+            return _said(transaction, one)
         limits = _Limits(epsilon=epsilon, delta=delta)
         by = acting(transaction, "admin", name)
         one = studies.set_budget(transaction, identifier, limits.epsilon_nano, limits.delta_atto, reason, by)
@@ -292,6 +309,34 @@ def member(identifier: str, user: str, remove: bool, name: str | None) -> Any:
     with services() as opened, opened.database.write() as transaction:
         act = studies.remove_member if remove else studies.add_member
         return _said(transaction, act(transaction, identifier, user, acting(transaction, "admin", name)))
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
+@click.option("--opinion", type=click.Choice(list(advice.OPINIONS)), required=True)
+@click.option("--raise", "on_raise", is_flag=True, help="Advise on the larger budget that waits, not on the terms.")
+@click.option("--reason", required=True, help="Why, with any conditions; kept in the audit log.")
+@as_option
+@with_json
+def advise(identifier: str, opinion: str, on_raise: bool, reason: str, name: str | None) -> Any:
+    """As a DPO: advise on a draft, or on a larger budget, before an approver decides."""
+    give = advising.advise_on_raise if on_raise else advising.advise
+    with services() as opened, approval.deciding(opened.database) as transaction:
+        return _said(transaction, give(transaction, identifier, opinion, reason, acting(transaction, "dpo", name)))
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
+@click.option("--reason", required=True, help="Why; kept in the audit log.")
+@click.option("--without-advice", help="Why the DPO's advice is not awaited; kept in the audit log.")
+@as_option
+@with_json
+def approve(identifier: str, reason: str, without_advice: str | None, name: str | None) -> Any:
+    """As an approver: approve a draft; its members may ask then."""
+    with services() as opened, approval.deciding(opened.database) as transaction:
+        by = acting(transaction, "approver", name)
+        one = studies.move(transaction, identifier, "approve", reason, by, without_advice=without_advice)
+        return _said(transaction, one)
 
 
 def _move(action: str) -> click.Command:
@@ -312,4 +357,5 @@ def _move(action: str) -> click.Command:
 
 
 for _action in MOVES:
-    _move(_action)
+    if _action != "approve":
+        _move(_action)

@@ -1,4 +1,7 @@
-"""`rowless user add`, `user list`, `user remove`, `user unlink`, `token new`, `token list` and `token revoke`."""
+"""`rowless user add, list, remove, unlink, proposals, confirm, withdraw` and `rowless token new, list, revoke`.
+
+What makes, removes or gives a token to a DPO or an approver is only proposed: a second person confirms it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from budgets.audit import log
-from budgets.governance import leaving
+from budgets.governance import approval, grants, leaving
 from budgets.identity import people, subjects, tokens
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
@@ -15,8 +18,17 @@ from server.cli.home import acting, as_option, services
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import sqlalchemy as sa
+
     from budgets.identity.people import Token
     from server.runtime.services import Services
+
+ERASED = "(a name that was erased)"
+DONE = {
+    grants.ADD: "{user} is a {role} now",
+    grants.REMOVE: "{user} is no user any more; no token of theirs opens anything",
+    grants.TOKEN: "{user} has another token",
+}
 
 
 def scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,9 +66,12 @@ def user() -> None:
 @as_option
 @with_json
 def add(new_name: str, role: str, days: int | None, study: str | None, name: str | None, *, reads_only: bool) -> Any:
-    """Add a user and print their first token, shown only now."""
+    """Add a user and print their first token, shown only now. A DPO or an approver is only proposed."""
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
+        if role in people.PRIVILEGED:
+            scope = _scope(opened, days, study, reads_only=reads_only)
+            return _proposed(transaction, grants.propose(transaction, grants.ADD, new_name, role, by, scope))
         added = people.add_user(transaction, new_name, role, by)
         token = people.new_token(transaction, added.name, by, _scope(opened, days, study, reads_only=reads_only))
     said = {"user": added.name, "role": added.role, **_made(token)}
@@ -82,9 +97,15 @@ def list_users(name: str | None) -> Any:
 @as_option
 @with_json
 def remove(leaver: str, name: str | None) -> Any:
-    """Remove a user, with their tokens and memberships. The name is kept until the DPO erases it."""
+    """Remove a user, with their tokens and memberships. The name is kept until the DPO erases it.
+
+    That of a DPO or an approver is only proposed.
+    """
     with services() as opened, opened.database.write() as transaction:
-        gone = leaving.remove_user(transaction, leaver, acting(transaction, "admin", name))
+        by = acting(transaction, "admin", name)
+        if people.user(transaction, leaver).role in people.PRIVILEGED:
+            return _proposed(transaction, grants.propose(transaction, grants.REMOVE, leaver, None, by))
+        gone = leaving.remove_user(transaction, leaver, by)
     return {
         "removed": gone.name,
         "role": gone.role,
@@ -104,6 +125,59 @@ def unlink(tied: str, name: str | None) -> Any:
     return {"unlinked": tied}, f"{tied} can no longer sign in by the issuer"
 
 
+@user.command("proposals")
+@with_json
+def list_proposals() -> Any:
+    """List what waits for a second person: what would make, remove or give a token to a DPO or an approver."""
+    with services() as opened, opened.database.read() as transaction:
+        found = grants.waiting(transaction)
+    lines = [
+        f"{one['id']}  {one['act']} {one['user']} ({one['role']})  proposed by {one['proposed_by'] or ERASED} "
+        f"on {one['proposed_at'][:10]}"
+        for one in found
+    ]
+    return {"items": found}, "\n".join(lines) or "Nothing waits for a second person"
+
+
+@user.command("confirm")
+@click.argument("proposal", metavar="PROPOSAL")
+@as_option
+@with_json
+def confirm(proposal: str, name: str | None) -> Any:
+    """As a DPO or an approver: confirm what an admin proposed. It is done at once."""
+    with services() as opened, approval.deciding(opened.database) as transaction:
+        done = grants.confirm(transaction, proposal, acting(transaction, grants.CONFIRMERS, name))
+        said = {**grants.shown(transaction, done.proposal), **done.token_json()}
+    lines = [DONE[done.proposal.act].format(**said)]
+    if done.token is not None:
+        until = done.token.expires_at[:10]
+        lines.append(f"Part 2 of the token {done.token.id}, shown only now, valid until {until}: {done.part}")
+        lines.append(f"Give it to {done.proposal.user} alone, who writes it right after part 1, which the admin has.")
+    return said, "\n".join(lines)
+
+
+@user.command("withdraw")
+@click.argument("proposal", metavar="PROPOSAL")
+@as_option
+@with_json
+def withdraw(proposal: str, name: str | None) -> Any:
+    """Withdraw a proposal, or refuse it: an admin, a DPO or an approver can."""
+    with services() as opened, opened.database.write() as transaction:
+        grants.withdraw(transaction, proposal, acting(transaction, grants.SEE, name))
+    return {"withdrawn": proposal}, f"Proposal {proposal} is withdrawn"
+
+
+def _proposed(transaction: sa.Connection, made: tuple[grants.Proposal, str | None]) -> tuple[dict[str, Any], str]:
+    """Return what a command says that proposed something."""
+    proposal, first = made
+    what = f"{proposal.act} {proposal.user} ({proposal.role})"
+    lines = [f"Proposed: {what}. A DPO or an approver confirms it: rowless user confirm {proposal.id}"]
+    if first is not None:
+        lines.append(f"Part 1 of the token, shown only now: {first}")
+        lines.append(f"Give it to {proposal.user} alone; part 2 is shown to who confirms.")
+    return {**grants.shown(transaction, proposal), "token_part": first}, "\n".join(lines)
+
+
 @click.group()
 def token() -> None:
     """Make, list and revoke access tokens."""
@@ -115,9 +189,12 @@ def token() -> None:
 @as_option
 @with_json
 def new(owner: str, days: int | None, study: str | None, name: str | None, *, reads_only: bool) -> Any:
-    """Make another token for a user, shown only now."""
+    """Make another token for a user, shown only now. One for a DPO or an approver is only proposed."""
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
+        if people.user(transaction, owner).role in people.PRIVILEGED:
+            scope = _scope(opened, days, study, reads_only=reads_only)
+            return _proposed(transaction, grants.propose(transaction, grants.TOKEN, owner, None, by, scope))
         made = people.new_token(transaction, owner, by, _scope(opened, days, study, reads_only=reads_only))
     return {"user": owner, **_made(made)}, f"Token {made.id}, {_shown(made)}"
 
@@ -144,5 +221,5 @@ def list_tokens(owner: str | None, name: str | None) -> Any:
 def revoke(token_id: str, name: str | None) -> Any:
     """Revoke a token by its id (the part between the underscores)."""
     with services() as opened, opened.database.write() as transaction:
-        people.revoke_token(transaction, token_id, acting(transaction, "admin", name))
+        grants.revoke_token(transaction, token_id, acting(transaction, "admin", name))
     return {"revoked": token_id}, f"Token {token_id} is revoked"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from budgets.amounts import epsilon_nano
 from budgets.errors import NotFound
-from budgets.governance import datasets, studies
+from budgets.governance import advising, datasets, grants, studies
+from budgets.governance.founding import Founders
 from budgets.governance.study import Terms
 from budgets.identity import people
 from budgets.identity import tokens as access
@@ -24,7 +25,7 @@ from server.journey.importing import import_dataset
 from server.runtime.services import create_home, open_services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import sqlalchemy as sa
 
@@ -76,12 +77,12 @@ def _require(file: Path) -> None:
 
 def set_up(settings: Settings, declared: Manifest, say: Callable[[str], None]) -> dict[str, str]:
     """Make the home, the data, the users and the studies where they are missing. Return the tokens by role."""
-    made = create_home(settings)
-    if made.admin_token:
+    made = create_home(settings, Founders(USERS["dpo"], USERS["approver"], USERS["admin"]))
+    if made.tokens:
         say(f"Made a home in {settings.home}")
     services = open_services(settings)
     try:
-        tokens = _add_users(services, settings.home / "demo-tokens.json", made.admin_token)
+        tokens = _add_users(services, settings.home / "demo-tokens.json", made.tokens)
         with services.database.read() as transaction:
             admin = people.user(transaction, USERS["admin"])
             known = datasets.names(transaction)
@@ -98,27 +99,32 @@ def set_up(settings: Settings, declared: Manifest, say: Callable[[str], None]) -
     return tokens
 
 
-def _add_users(services: Services, file: Path, admin_token: str | None) -> dict[str, str]:
+def _add_users(services: Services, file: Path, made: Mapping[str, str]) -> dict[str, str]:
     """Add the users that are missing, and keep a token of each in a file. Return the tokens by role."""
-    tokens = _read_tokens(file)
-    if admin_token is not None:
-        tokens["admin"] = admin_token
+    tokens = {**_read_tokens(file), **made}
     with services.database.write() as transaction:
-        admin = people.user(transaction, USERS["admin"])
-        for role, name in USERS.items():
-            # A token of another ledger, or one that was revoked or expired, opens nothing: it is replaced.
+        for role in ("admin", "dpo", "approver", "researcher"):
+            # A token of another ledger, or one that was revoked or has expired, gives no access: it is replaced.
             found = access.authenticate(transaction, tokens.get(role, ""))
-            if found is None or found.actor.name != name:
-                tokens[role] = _token(transaction, name, role, admin)
+            if found is None or found.actor.name != USERS[role]:
+                tokens[role] = _token(transaction, role)
     _write_tokens(file, tokens)
     return tokens
 
 
-def _token(transaction: sa.Connection, name: str, role: str, admin: Actor) -> str:
-    """Return a new token of a user, and add the user if it is missing."""
+def _token(transaction: sa.Connection, role: str) -> str:
+    """Return a new token of a user, and add the user if it is missing. It may take two persons, as it always does."""
+    name, admin = USERS[role], people.user(transaction, USERS["admin"])
     try:
         people.user(transaction, name)
+        act = grants.TOKEN
     except NotFound:
+        act = grants.ADD
+    if role in people.PRIVILEGED:
+        other = people.user(transaction, USERS["dpo" if role == "approver" else "approver"])
+        wanted, first = grants.propose(transaction, act, name, role, admin)
+        return f"{first}{grants.confirm(transaction, wanted.id, other).part}"
+    if act == grants.ADD:
         people.add_user(transaction, name, role, admin)
     return people.new_token(transaction, name, admin).text
 
@@ -163,7 +169,7 @@ def _silent(_what: str, _done: float) -> None:
 
 @dataclass(frozen=True)
 class _Studying:
-    """Opens studies that are missing, as an admin, and approves them, as the approver."""
+    """Opens studies that are missing, as an admin, lets the DPO advise on them, and approves them as the approver."""
 
     transaction: sa.Connection
     admin: Actor
@@ -177,6 +183,9 @@ class _Studying:
             limit = epsilon_nano(float(EPSILON))
             studies.open_study(self.transaction, name, dataset, terms, limit, None, self.admin)
             studies.add_member(self.transaction, name, USERS["researcher"], self.admin)
-            approver = people.user(self.transaction, USERS["approver"])
+            approver, dpo = (people.user(self.transaction, USERS[role]) for role in ("approver", "dpo"))
+            advising.advise(self.transaction, name, "favourable", "public or made-up data", dpo)
             studies.move(self.transaction, name, "approve", "a demonstration on public data", approver)
-            self.say(f"Opened the study {name} with a budget of epsilon {EPSILON}; the approver approved it")
+            self.say(
+                f"Opened the study {name} with a budget of epsilon {EPSILON}; the DPO advised, the approver approved it"
+            )

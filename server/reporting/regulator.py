@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from budgets.audit import history
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,7 +16,9 @@ LEFT_OUT = {
     "The admin, the machine and the ledger's database are trusted": (
         "A person who can read the server's home folder can read the data. The data, the ledger and the logs are "
         "personal data and must not leave the server; only releases may be published. Reading the folder directly "
-        "leaves no entry in the log. An admin can make access tokens; the log records each of them."
+        "leaves no entry in the log. An admin can make access tokens for researchers; the log "
+        "records each of them. A person who holds the machine and the signing key can also write what a second person "
+        "would have to write."
     ),
     "The source is what it says it is": (
         "A person with two identifiers in the source counts as two persons. Facts that several persons share, for "
@@ -93,7 +97,7 @@ def facts(document: dict[str, Any]) -> list[dict[str, Any]]:
                     "Measures",
                     "Noise, limits, approvals and a log, as above; see what the promise does not cover.",
                 ),
-                ("Advice of the data protection officer", TO_ADD),
+                ("Advice of the data protection officer", _advice(document)),
             ),
         },
     ]
@@ -105,6 +109,12 @@ def _asked(*pairs: tuple[str, str | None]) -> list[dict[str, str | None]]:
 
 def _decided(document: dict[str, Any]) -> str:
     return _listed(approvals(document), "Nobody has approved anything yet.")
+
+
+def _advice(document: dict[str, Any]) -> str | None:
+    """Return what DPOs advised before approvals. What they said elsewhere has to be added by hand."""
+    given = [act for act in document["history"] if act["action"] in history.ADVICE]
+    return "; ".join(f"{one['summary']}, {by(one)} on {one['time'][:10]}: {one['reason']}" for one in given) or TO_ADD
 
 
 def approvals(document: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from budgets.audit import log, signing
 from budgets.database.connection import Database
 from budgets.errors import BudgetsError, Unavailable
-from budgets.governance import datasets
+from budgets.governance import datasets, founding
 from budgets.ledger import accounts, charges, overruns
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
@@ -66,6 +66,7 @@ def examine(settings: Settings) -> list[Check]:
                 _audit(transaction),
                 _sums(transaction),
                 _recount(transaction),
+                _roles(transaction),
                 _open_charges(transaction),
                 _overruns(transaction),
                 *_stores(settings, transaction),
@@ -119,6 +120,12 @@ def _recount(transaction: sa.Connection) -> Check:
         not found,
         "; ".join(found[:3]) if found else "the log alone gives the same sums, and every step was in order",
     )
+
+
+def _roles(transaction: sa.Connection) -> Check:
+    """Check that there is somebody of each role without which nothing can be decided."""
+    missing = founding.advice_on(founding.missing_roles(transaction))
+    return Check("roles", missing is None, missing or "there is an admin, a DPO and an approver")
 
 
 def _open_charges(transaction: sa.Connection) -> Check:

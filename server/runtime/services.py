@@ -7,11 +7,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from budgets.actors import SYSTEM
 from budgets.audit import signing
 from budgets.database.connection import Database
 from budgets.errors import Unavailable
-from budgets.governance import rules
+from budgets.governance import founding
 from budgets.identity import people
 from budgets.ledger import overruns
 from server.errors import Busy, NoHome, SettingsError
@@ -25,8 +24,9 @@ from server.runtime.stores import Stores
 from server.runtime.tallies import Tallies
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Mapping
 
+    from budgets.governance.founding import Founders
     from queries.execution.scan_time import Rates
     from server.runtime.settings import Settings
     from server.sign_in.issuer import Issuer
@@ -117,26 +117,43 @@ def open_ledger(settings: Settings) -> Database:
 
 @dataclass(frozen=True)
 class NewHome:
-    """What `create_home` made; `admin_token` is None if an admin existed already."""
+    """What `create_home` made: tokens of first users by role, and what is still missing, in words."""
 
-    admin_token: str | None
+    tokens: Mapping[str, str]
     audit_key: str
+    missing: str | None
 
 
-def create_home(settings: Settings) -> NewHome:
-    """Make what is missing of: the home folder, the ledger, the signing key and the first admin."""
+def is_founded(settings: Settings) -> bool:
+    """Return whether a home has users already."""
+    try:
+        database = Database(settings.database_url)
+    except Unavailable:
+        return False
+    try:
+        if not settings.home.is_dir() or database.revisions()[0] is None:
+            return False
+        with database.read() as transaction:
+            return people.has_users(transaction)
+    except Unavailable:
+        return False
+    finally:
+        database.close()
+
+
+def create_home(settings: Settings, founders: Founders) -> NewHome:
+    """Make what is missing of: the home folder, the ledger, the signing key and the first users. Raises Invalid."""
+    if not is_founded(settings):
+        founders.require_all()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
     try:
         database.upgrade()
         path = settings.key_path
         audit_key = signing.verifier_key(path) if path.exists() else signing.create_key(path)
-        token = None
         with database.write() as transaction:
-            rules.begin(transaction)
-            if not people.users_of_role(transaction, "admin"):
-                admin = people.add_user(transaction, "admin", "admin", SYSTEM)
-                token = people.new_token(transaction, admin.name, SYSTEM).text
-        return NewHome(token, audit_key)
+            made = founding.found(transaction, founders, settings.identity_days)
+            missing = founding.advice_on(founding.missing_roles(transaction))
+        return NewHome(made, audit_key, missing)
     finally:
         database.close()

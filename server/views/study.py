@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from budgets.governance import advice
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
 from budgets.loss import NANO
@@ -13,13 +14,16 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from budgets.governance.advice import Advice
     from budgets.governance.study import Study
 
 
 def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
     """Return a study as it is sent."""
     terms = study.terms
-    hands = [study.opened_by, *study.edited_by, *filter(None, (study.approved_by, study.raise_by))]
+    advised = {kind: advice.standing(transaction, kind, study.id) for kind in (advice.STUDY, advice.RAISE)}
+    advisers = [one.by for one in advised.values() if one is not None]
+    hands = [study.opened_by, *study.edited_by, *filter(None, (study.approved_by, study.raise_by)), *advisers]
     known = people.names(transaction, hands)
     protocol = _shown_limits(terms.protocol)
     if "templates" in protocol:
@@ -42,10 +46,18 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "edited_by": sorted({known[one] for one in study.edited_by if one in known}),
         "approved_by": known.get(study.approved_by or ""),
         "raise_by": known.get(study.raise_by or ""),
+        "advice": _shown_advice(advised[advice.STUDY], known),
+        "raise_advice": _shown_advice(advised[advice.RAISE], known),
         "members": list(study.members),
         "budget": accounts.balance(transaction, accounts.STUDY, study.id).to_json(),
         "raise_to": study.raise_to.to_json() if study.raise_to else None,
     }
+
+
+def _shown_advice(given: Advice | None, known: Mapping[str, str]) -> dict[str, Any] | None:
+    if given is None:
+        return None
+    return {"opinion": given.opinion, "reason": given.reason, "by": known.get(given.by), "at": given.at}
 
 
 def noted(reply: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:

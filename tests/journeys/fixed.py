@@ -27,7 +27,7 @@ import pytest
 from budgets.database import clock as CLOCK  # noqa: N812  (`moment` is replaced)
 from queries import mechanisms as MECHANISMS  # noqa: N812  (`release` of its three classes is replaced)
 from queries.planning import fingerprint as FINGERPRINTS  # noqa: N812  (`of` is listened to)
-from tests.serving import application, import_file, make_home
+from tests.serving import UNADVISED, application, import_file, make_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -316,7 +316,7 @@ class Ward:
         body = {"name": name, "dataset": "ward", "title": "T", "purpose": "P", "legal_basis": "L", **terms}
         self.do("admin", "POST", "/studies", body)
         self.do("admin", "PUT", f"/studies/{name}/members/ada")
-        self.do("vera", "POST", f"/studies/{name}/approve", {"reason": "it may"})
+        self.do("vera", "POST", f"/studies/{name}/approve", {"reason": "it may", **UNADVISED})
 
 
 @contextmanager

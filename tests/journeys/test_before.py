@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -56,15 +57,25 @@ def home(tmp_path: Path) -> Home:
     shutil.copyfile(BEFORE / "manifest.toml", edition / "manifest.toml")
     (edition / "store.duckdb").write_bytes(gzip.decompress((BEFORE / "store.duckdb.gz").read_bytes()))
     made = Home(path, {})
-    said(made, "init")
+    assert "there is no approver" in said(made, "init")["missing"]
     return made
 
 
-def test_the_doctor_finds_nothing(home: Home) -> None:
-    """Schema, key, sums, log, tree and store are whole."""
-    found = said(home, "doctor")
-    assert [check for check in found["checks"] if not check["ok"]] == []
-    assert found["healthy"]
+def test_a_home_from_before_names_an_approver(home: Home) -> None:
+    """Nothing can be approved until an approver is named, with the DPO's consent; the doctor says so until then."""
+    assert "WRONG roles: there is no approver, so nothing can be approved" in said(home, "doctor", code=1)["error"]
+    wanted = said(home, "user", "add", "vera", "--role", "approver")
+    said(home, "user", "confirm", wanted["id"], "--as", "admin", code=1)
+    said(home, "user", "confirm", wanted["id"])
+    assert said(home, "init")["missing"] is None
+    assert said(home, "doctor")["healthy"]
+    home.assert_sound()
+
+
+def test_the_doctor_finds_nothing_but_a_missing_approver(home: Home) -> None:
+    """Schema, key, sums, log, tree and store are whole; only an approver is missing."""
+    found = said(home, "doctor", code=1)["error"]
+    assert re.findall("^WRONG ([^:]*):", found, re.MULTILINE) == ["roles"]
     home.assert_sound()
 
 
@@ -102,6 +113,7 @@ def test_the_export_verifies() -> None:
         found = verified(EXPORT, "--key", FIRST_KEY, *since)
         assert found["verdict"] == "ok"
         assert found["entries"] == len(EXPORT.read_text().splitlines())
+        assert any("rules" in line and "a DPO approves" in line for line in found["checked"])
     assert verified(EXPORT, "--key", LAST_KEY, code=1)["verdict"] != "ok"
 
 
@@ -144,4 +156,6 @@ def test_a_later_export_goes_on_from_the_earlier_one(home: Home, tmp_path: Path)
     said(home, "audit", "export", str(later), "--as", "dora")
     assert later.read_text().startswith(EXPORT.read_text())
     kept = ("--since", FIRST, "--since", BEFORE / "log.jsonl.checkpoint")
-    assert verified(later, "--key", FIRST_KEY, *kept, home=home)["verdict"] == "ok"
+    found = verified(later, "--key", FIRST_KEY, *kept, home=home)
+    assert found["verdict"] == "ok"
+    assert any(f"since entry {len(EXPORT.read_text().splitlines())}: " in line for line in found["checked"])

@@ -14,7 +14,7 @@ from server.runtime.services import open_services
 from tests import processes
 from tests.journeys.canaries import AGE, CODE, DAY, ORDINARY, PATIENT, Planted, plant, search
 from tests.journeys.leaking import LEAKS
-from tests.serving import PATIENTS, Home, ask, environment, import_file, serving
+from tests.serving import PATIENTS, UNADVISED, Home, ask, environment, import_file, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,7 +205,7 @@ def mixed_run(seen: Seen, server: Server) -> None:
         admin.request("PUT", "/studies/s/budget", {"epsilon": 1e-9, "reason": "less than spent"}),
         admin.request("PUT", "/studies/s/budget", {"epsilon": 5_000.0, "reason": "more"}),
         admin.post("/studies/s/budget/approve", {"reason": "mine"}),
-        server.client("vera").post("/studies/s/budget/approve", {"reason": "well"}),
+        server.client("vera").post("/studies/s/budget/approve", {"reason": "well", **UNADVISED}),
         admin.post("/datasets/clinic/profile", {"epsilon": 20.0}),
         admin.post("/datasets/clinic/profile", {"epsilon": 1e6}),
         dora.post("/studies/s/suspend", {"reason": "stop"}),

@@ -24,6 +24,7 @@ import pytest
 
 from tests.journeys import questions
 from tests.journeys.fixed import entry, ledger, short_sha256, ward, wordless
+from tests.serving import UNADVISED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,7 +152,7 @@ class Journey:
             self.estimate("small", f"running out {turn}", body)
             self.ask("small", f"running out {turn}", body)
         self.ward.do("admin", "PUT", "/studies/small/budget", {"epsilon": 2, "reason": "more"})
-        self.ward.do("vera", "POST", "/studies/small/budget/approve", {"reason": "yes"})
+        self.ward.do("vera", "POST", "/studies/small/budget/approve", {"reason": "yes", **UNADVISED})
         self.ask("small", "after the raise", small[1])
         for study in ("plain", "rho", "small"):
             self.answers[f"budget: {study}"] = self.recorded(self.ward.send("ada", "GET", f"/studies/{study}/budget"))

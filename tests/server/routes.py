@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.serving import PATIENTS, PREFIX, ask
+from tests.serving import PATIENTS, PREFIX, UNADVISED, ask
 
 if TYPE_CHECKING:
     from tests.serving import Place
@@ -31,12 +31,14 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("PATCH", "/studies/{study}"): ADMIN,
     ("PUT", "/studies/{study}/members/{user}"): ADMIN,
     ("DELETE", "/studies/{study}/members/{user}"): ADMIN,
+    ("POST", "/studies/{study}/advise"): DPO,
     ("POST", "/studies/{study}/approve"): APPROVER,
     ("POST", "/studies/{study}/suspend"): DPO,
     ("POST", "/studies/{study}/resume"): DPO,
     ("POST", "/studies/{study}/close"): EITHER,
     ("GET", "/studies/{study}/budget"): EVERYONE,
     ("PUT", "/studies/{study}/budget"): ADMIN,
+    ("POST", "/studies/{study}/budget/advise"): DPO,
     ("POST", "/studies/{study}/budget/approve"): APPROVER,
     ("GET", "/studies/{study}/report"): ALL_BUT_RESEARCHERS,
     ("POST", "/studies/{study}/estimates"): RESEARCHER,
@@ -59,6 +61,10 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("POST", "/users"): ADMIN,
     ("DELETE", "/users/{name}"): ADMIN,
     ("POST", "/users/{name}/tokens"): ADMIN,
+    ("GET", "/proposals"): ALL_BUT_RESEARCHERS,
+    ("POST", "/proposals"): ADMIN,
+    ("POST", "/proposals/{proposal}/confirm"): DPO | APPROVER,
+    ("DELETE", "/proposals/{proposal}"): ALL_BUT_RESEARCHERS,
     ("GET", "/tokens"): ADMIN,
     ("DELETE", "/tokens/{token_id}"): ADMIN,
 }
@@ -72,12 +78,14 @@ BY_STATE: dict[tuple[str, str], tuple[int, int, int, int]] = {
     ("PATCH", "/studies/{study}"): (200, 200, 200, 409),
     ("PUT", "/studies/{study}/members/{user}"): (200, 200, 200, 200),
     ("DELETE", "/studies/{study}/members/{user}"): (200, 200, 200, 200),
+    ("POST", "/studies/{study}/advise"): (200, 409, 409, 409),
     ("POST", "/studies/{study}/approve"): (200, 409, 409, 409),
     ("POST", "/studies/{study}/suspend"): (409, 200, 409, 409),
     ("POST", "/studies/{study}/resume"): (409, 409, 200, 409),
     ("POST", "/studies/{study}/close"): (200, 200, 200, 409),
     ("GET", "/studies/{study}/budget"): (200, 200, 200, 200),
     ("PUT", "/studies/{study}/budget"): (200, 200, 200, 409),
+    ("POST", "/studies/{study}/budget/advise"): (200, 200, 200, 409),
     ("POST", "/studies/{study}/budget/approve"): (200, 200, 200, 409),
     ("GET", "/studies/{study}/report"): (200, 200, 200, 200),
     ("POST", "/studies/{study}/estimates"): (403, 200, 403, 403),
@@ -92,6 +100,8 @@ CODES = {409: "wrong-state", 403: "not-approved"}
 
 METHODS = ("get", "post", "put", "patch", "delete")
 REASON = {"reason": "because"}
+PROPOSAL = {"act": "add", "user": "olga", "role": "dpo"}
+ADVICE = {"opinion": "favourable", **REASON}
 NEW_STUDY = {
     "name": "new",
     "dataset": "rand-hie",
@@ -105,18 +115,21 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/datasets/{name}/profile"): {"epsilon": 0.1},
     ("POST", "/studies"): NEW_STUDY,
     ("PATCH", "/studies/{study}"): {"title": "Another"},
-    ("POST", "/studies/{study}/approve"): REASON,
+    ("POST", "/studies/{study}/approve"): {**REASON, **UNADVISED},
+    ("POST", "/studies/{study}/advise"): ADVICE,
+    ("POST", "/studies/{study}/budget/advise"): ADVICE,
     ("POST", "/studies/{study}/suspend"): REASON,
     ("POST", "/studies/{study}/resume"): REASON,
     ("POST", "/studies/{study}/close"): REASON,
     ("PUT", "/studies/{study}/budget"): {"epsilon": 2.0, **REASON},
-    ("POST", "/studies/{study}/budget/approve"): REASON,
+    ("POST", "/studies/{study}/budget/approve"): {**REASON, **UNADVISED},
     ("POST", "/studies/{study}/estimates"): ask(PATIENTS),
     ("POST", "/studies/{study}/rehearsals"): ask(PATIENTS),
     ("POST", "/studies/{study}/queries"): ask(PATIENTS),
     ("PUT", "/me/account"): {"token": "a.b.c"},
     ("POST", "/audit/identities/erase"): {"commitments": ["0" * 64]},
     ("POST", "/users"): {"name": "eve", "role": "researcher"},
+    ("POST", "/proposals"): PROPOSAL,
 }
 
 
@@ -138,5 +151,13 @@ def operations(served: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
 
 def filled(path: str, **values: str) -> str:
     """Return a path with its parameters given."""
-    named = {"study": "flu", "user": "ada", "name": "rand-hie", "release": "0" * 32, "token_id": "0" * 16, **values}
+    named = {
+        "study": "flu",
+        "user": "ada",
+        "name": "rand-hie",
+        "release": "0" * 32,
+        "token_id": "0" * 16,
+        "proposal": "0" * 16,
+        **values,
+    }
     return path.format(**named)

@@ -182,7 +182,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("study", "show", "narrow"),
     ("study", "show", "nowhere"),
     ("study", "budget", "small"),
-    ("study", "approve", "flu", "--reason", "again"),
+    ("study", "approve", "flu", "--reason", "again", "--without-advice", "none was asked"),
     ("query", "flu", "--sql", "SELECT COUNT(*) FROM nowhere", "--epsilon", "1", "--estimate"),
     ("query", "flu", "--sql", "SELECT COUNT(*) AS n FROM visits", "--epsilon", "0.5", "--estimate"),
     ("release", "list", "flu"),

@@ -7,7 +7,20 @@ from server.api.replies.audit import Alert, Certificate, Checkpoint, Consistency
 from server.api.replies.common import Problem, page_of
 from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName
 from server.api.replies.losses import StudyBudget
-from server.api.replies.people import Erased, Health, Identity, ListedToken, ListedUser, Me, SignIn, Token, User
+from server.api.replies.people import (
+    ConfirmedProposal,
+    Erased,
+    Health,
+    Identity,
+    ListedToken,
+    ListedUser,
+    Me,
+    NewProposal,
+    Proposal,
+    SignIn,
+    Token,
+    User,
+)
 from server.api.replies.queries import Estimate, Rehearsal, Release, ReleaseHead
 from server.api.replies.report import Report
 from server.api.replies.studies import Study
@@ -17,6 +30,7 @@ __all__ = [
     "BoughtProfile",
     "Certificate",
     "Checkpoint",
+    "ConfirmedProposal",
     "Consistency",
     "Dataset",
     "DatasetName",
@@ -29,7 +43,9 @@ __all__ = [
     "ListedToken",
     "ListedUser",
     "Me",
+    "NewProposal",
     "Problem",
+    "Proposal",
     "Rehearsal",
     "Release",
     "ReleaseHead",

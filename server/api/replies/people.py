@@ -72,6 +72,34 @@ class Token(Schema):
     expires_at = fields.String(required=True)
 
 
+class Proposal(Schema):
+    """An act that waits for a second person: to add or remove a user, or to make a (limited) token."""
+
+    id = fields.String(required=True)
+    act = fields.String(required=True)
+    user = fields.String(required=True)
+    role = fields.String(required=True)
+    proposed_by = fields.String(required=True, allow_none=True)
+    proposed_at = fields.String(required=True)
+    days = fields.Integer(required=True)
+    study = fields.String(required=True, allow_none=True)
+    reads_only = fields.Boolean(required=True)
+
+
+class NewProposal(Proposal):
+    """A proposal that was just made. The first part of the token is shown only this once."""
+
+    token_part = fields.String(required=True, allow_none=True)
+
+
+class ConfirmedProposal(Proposal):
+    """A proposal that was done. The second part of the token, if there is one, is shown only this once."""
+
+    token_part = fields.String(required=True, allow_none=True)
+    token_id = fields.String(required=True, allow_none=True)
+    expires_at = fields.String(required=True, allow_none=True)
+
+
 class Identity(Schema):
     """A name that is kept, and the commitment that stands for it in the log."""
 

@@ -27,12 +27,21 @@ class StandingProfile(Schema):
     cost = fields.Nested(Loss, required=True)
 
 
+class GivenAdvice(Schema):
+    """What a DPO said of what waits for an approval: favourable, conditional or unfavourable, and the reason."""
+
+    opinion = fields.String(required=True)
+    reason = fields.String(required=True)
+    by = fields.String(required=True, allow_none=True)
+    at = fields.String(required=True)
+
+
 class Study(Schema):
     """A study. `raise` is a larger budget that `raise_by` proposed and that waits for an approver.
 
     `profile` is the dataset's contribution profile, or null if there is none. It is public, and an approver accepts it
     together with the dataset. The users who opened, edited and approved the study are named as long as their names are
-    kept.
+    kept. `advice` is the DPO's on the present terms and budget, `raise_advice` that on the raise; an edit removes it.
     """
 
     id = fields.String(required=True)
@@ -51,6 +60,8 @@ class Study(Schema):
     edited_by = fields.List(fields.String(), required=True)
     approved_by = fields.String(required=True, allow_none=True)
     raise_by = fields.String(required=True, allow_none=True)
+    advice = fields.Nested(GivenAdvice, required=True, allow_none=True)
+    raise_advice = fields.Nested(GivenAdvice, required=True, allow_none=True)
     members = fields.List(fields.String(), required=True)
     budget = fields.Nested(Budget, required=True)
     notes = fields.List(fields.String(), metadata=ROUNDED)

@@ -12,7 +12,8 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from budgets.alerts import alerts
 from budgets.database import clock
-from budgets.identity import tokens
+from budgets.governance import advice, grants
+from budgets.identity import people, tokens
 from queries.statistics import registry
 from server.api.requests.query import above_zero, offered, privacy_epsilon, roundings
 from server.api.requests.shapes import Built
@@ -121,6 +122,18 @@ class LinkedAccountSchema(Schema):
     token = fields.String(required=True, validate=_text(TOKEN_CHARACTERS_MAX))
 
 
+class ApprovalSchema(ReasonSchema):
+    """The reason for an approval and, if the DPO has not advised, the reason to go without the advice."""
+
+    without_advice = fields.String(load_default=None, validate=_text(10_000))
+
+
+class AdviceSchema(ReasonSchema):
+    """What a DPO advises, and why. Conditions stand in the reason."""
+
+    opinion = fields.String(required=True, validate=validate.OneOf(list(advice.OPINIONS)))
+
+
 class NewTokenSchema(Schema):
     """How long a new token lives, and what it is limited to."""
 
@@ -138,7 +151,15 @@ class NewUserSchema(NewTokenSchema):
     """A user to add, with a first token."""
 
     name = fields.String(required=True)
-    role = fields.String(required=True, validate=validate.OneOf(["researcher", "admin", "dpo", "approver"]))
+    role = fields.String(required=True, validate=validate.OneOf(people.ROLES))
+
+
+class ProposedActSchema(NewTokenSchema):
+    """An act that needs a second person. `role` is needed to add a user; the rest is about a token that is made."""
+
+    act = fields.String(required=True, validate=validate.OneOf(grants.ACTS))
+    user = fields.String(required=True, validate=_text(63))
+    role = fields.String(load_default=None, validate=validate.OneOf(people.PRIVILEGED))
 
 
 class _Limited(Schema):

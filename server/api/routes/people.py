@@ -6,7 +6,7 @@ from typing import Any
 
 from budgets.audit import log
 from budgets.errors import Forbidden, Invalid
-from budgets.governance import leaving, studies
+from budgets.governance import grants, leaving, studies
 from budgets.identity import people, subjects, tokens
 from server.api import replies
 from server.api.requests.schemas import LinkedAccountSchema, NewTokenSchema, NewUserSchema, PageSchema, TokensSchema
@@ -91,7 +91,7 @@ def list_users(page: dict[str, Any]) -> Any:
 @blueprint.arguments(NewUserSchema)
 @blueprint.response(201, replies.User)
 def add_user(body: dict[str, Any]) -> Any:
-    """Add a user and make their first token. The token is shown only now."""
+    """Add a researcher or an admin and make their first token, shown only now. For other roles see `/proposals`."""
     with services().database.write() as transaction:
         added = people.add_user(transaction, body["name"], body["role"], actor())
         token = people.new_token(transaction, added.name, actor(), _scope(body))
@@ -102,7 +102,7 @@ def add_user(body: dict[str, Any]) -> Any:
 @for_roles("admin")
 @blueprint.response(204)
 def remove_user(name: str) -> Any:
-    """Remove a user with their tokens and memberships. Nobody can remove themselves or the last of a role."""
+    """Remove a researcher or an admin, with tokens and memberships. Nobody removes themselves or the last admin."""
     with services().database.write() as transaction:
         leaving.remove_user(transaction, name, actor())
 
@@ -112,7 +112,7 @@ def remove_user(name: str) -> Any:
 @blueprint.arguments(NewTokenSchema, required=False)
 @blueprint.response(201, replies.Token)
 def new_token(body: dict[str, Any], name: str) -> Any:
-    """Make another token for a user, perhaps a limited one. It is shown only now."""
+    """Make another token for a researcher or an admin, perhaps a limited one. It is shown only now."""
     with services().database.write() as transaction:
         return _made(people.new_token(transaction, name, actor(), _scope(body)))
 
@@ -139,7 +139,7 @@ def list_tokens(page: dict[str, Any]) -> Any:
 def revoke_token(token_id: str) -> Any:
     """Revoke a token at once and for good."""
     with services().database.write() as transaction:
-        people.revoke_token(transaction, token_id, actor())
+        grants.revoke_token(transaction, token_id, actor())
 
 
 def _scope(body: dict[str, Any]) -> tokens.Scope:

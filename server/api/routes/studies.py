@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets.governance import approval, forecast, studies
+from budgets.governance import advising, approval, forecast, studies
 from budgets.governance.study import MOVES, Study, Terms
 from server.api import replies
-from server.api.requests.schemas import BudgetChangeSchema, NewStudySchema, PageSchema, ReasonSchema, TermsSchema
+from server.api.requests.schemas import (
+    AdviceSchema,
+    ApprovalSchema,
+    BudgetChangeSchema,
+    NewStudySchema,
+    PageSchema,
+    ReasonSchema,
+    TermsSchema,
+)
 from server.journey.preparing import require_askable
 from server.views.study import describe_study, noted
 from server.web.auth import ROLES, access, actor, for_roles, services
@@ -100,15 +108,28 @@ def _move(action: str) -> None:
     @blueprint.route(f"/studies/<study>/{action}", methods=["POST"], endpoint=action)
     @for_roles(*roles)
     @blueprint.doc(summary=f"{action.capitalize()} a study; it is {leads_to} afterwards")
-    @blueprint.arguments(ReasonSchema)
+    @blueprint.arguments(ApprovalSchema if action == "approve" else ReasonSchema)
     @blueprint.response(200, replies.Study)
-    def view(body: dict[str, str], study: str) -> Any:
+    def view(body: dict[str, Any], study: str) -> Any:
+        without = body.get("without_advice")
         with approval.deciding(services().database) as transaction:
-            return describe_study(transaction, studies.move(transaction, study, action, body["reason"], actor()))
+            moved = studies.move(transaction, study, action, body["reason"], actor(), without_advice=without)
+            return describe_study(transaction, moved)
 
 
 for _action in MOVES:
     _move(_action)
+
+
+@blueprint.route("/studies/<study>/advise", methods=["POST"])
+@for_roles("dpo")
+@blueprint.arguments(AdviceSchema)
+@blueprint.response(200, replies.Study)
+def advise(body: dict[str, str], study: str) -> Any:
+    """Advise on a draft, before an approver decides. An edit makes the advice void."""
+    with approval.deciding(services().database) as transaction:
+        advised = advising.advise(transaction, study, body["opinion"], body["reason"], actor())
+        return describe_study(transaction, advised)
 
 
 @blueprint.route("/studies/<study>/budget")
@@ -135,9 +156,22 @@ def set_budget(body: dict[str, Any], study: str) -> Any:
 
 @blueprint.route("/studies/<study>/budget/approve", methods=["POST"])
 @for_roles("approver")
-@blueprint.arguments(ReasonSchema)
+@blueprint.arguments(ApprovalSchema)
 @blueprint.response(200, replies.Study)
-def approve_budget(body: dict[str, str], study: str) -> Any:
+def approve_budget(body: dict[str, Any], study: str) -> Any:
     """Approve a raise that waits. The user who proposed it cannot approve it."""
+    without = body["without_advice"]
     with approval.deciding(services().database) as transaction:
-        return describe_study(transaction, studies.approve_budget(transaction, study, body["reason"], actor()))
+        raised = studies.approve_budget(transaction, study, body["reason"], actor(), without_advice=without)
+        return describe_study(transaction, raised)
+
+
+@blueprint.route("/studies/<study>/budget/advise", methods=["POST"])
+@for_roles("dpo")
+@blueprint.arguments(AdviceSchema)
+@blueprint.response(200, replies.Study)
+def advise_on_budget(body: dict[str, str], study: str) -> Any:
+    """Advise on a raise that waits, before an approver decides."""
+    with approval.deciding(services().database) as transaction:
+        advised = advising.advise_on_raise(transaction, study, body["opinion"], body["reason"], actor())
+        return describe_study(transaction, advised)

@@ -128,7 +128,7 @@ def test_refused_approvals_count(world: World) -> None:
     for number in range(20):
         assert len(raised(world, "refusals")) == 0, number
         with pytest.raises(FourEyes), approval.deciding(world.database) as transaction:
-            studies.move(transaction, "s", "approve", "because", world.approver)
+            studies.move(transaction, "s", "approve", "because", world.approver, without_advice="a test")
     (alert,) = raised(world, "refusals")
     assert (alert["study"], alert["facts"]["role"]) == ("s", "dpo")
 

@@ -139,7 +139,7 @@ def test_alerts_are_those_of_an_independent_count(world: World, seed: int) -> No
                         studies.set_budget(transaction, "s", wanted, None, "a test", world.admin)
                     if wanted > epsilon:
                         with world.database.write() as transaction:
-                            studies.approve_budget(transaction, "s", "a test", world.approver)
+                            studies.approve_budget(transaction, "s", "a test", world.approver, without_advice="a test")
                     epsilon = wanted
                     model.limits(STUDY)
                 except WrongState:

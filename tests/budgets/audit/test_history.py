@@ -39,7 +39,7 @@ def past(world: World) -> World:
     with world.database.write() as transaction:
         studies.add_member(transaction, "heart", ANNA, world.admin)
         studies.set_budget(transaction, "heart", 6 * NANO, None, "more", world.admin)
-        studies.approve_budget(transaction, "heart", "well", world.approver)
+        studies.approve_budget(transaction, "heart", "well", world.approver, without_advice="a test")
         charge = profiles.reserve(transaction, profiles.question(FLU, 2, uuid.uuid4().hex), cost(NANO // 2))
         charges.settle(transaction, charge, {"tables": {"visits": [1]}, "cost": 1})
     return world

@@ -62,13 +62,17 @@ ANNAS_TOKEN = "0123456789abcdef"
 
 # What is done, the action that its entry names, and who does it. Each needs only what `acting` has made.
 ACTS: dict[str, tuple[Act, str, str]] = {
-    "user": (lambda t, w: people.add_user(t, "new.person", "dpo", w.admin), "user.add", ADMIN),
+    "user": (lambda t, w: people.add_user(t, "new.person", "admin", w.admin), "user.add", ADMIN),
     "token": (lambda t, w: people.new_token(t, ANNA, w.admin), "token.new", ADMIN),
     "revoke": (lambda t, w: people.revoke_token(t, ANNAS_TOKEN, w.admin), "token.revoke", ADMIN),
     "import": (lambda t, w: add_edition(t, w.admin, 10, 10), "dataset.import", ADMIN),
     "open": (lambda t, w: studies.open_study(t, "new", FLU, TERMS, 1, 1, w.admin), "study.open", ADMIN),
     "edit": (lambda t, w: studies.edit(t, "draft", replace(TERMS, title="New"), w.admin), "study.edit", ADMIN),
-    "approve": (lambda t, w: studies.move(t, "draft", "approve", "a reason", w.approver), "study.approve", DPO),
+    "approve": (
+        lambda t, w: studies.move(t, "draft", "approve", "a reason", w.approver, without_advice="a test"),
+        "study.approve",
+        DPO,
+    ),
     "suspend": (lambda t, w: studies.move(t, "approved", "suspend", "a reason", w.dpo), "study.suspend", DPO),
     "resume": (lambda t, w: studies.move(t, "suspended", "resume", "a reason", w.dpo), "study.resume", DPO),
     "close": (lambda t, w: studies.move(t, "draft", "close", "a reason", w.admin), "study.close", ADMIN),
@@ -77,7 +81,11 @@ ACTS: dict[str, tuple[Act, str, str]] = {
     "set": (lambda t, w: studies.set_budget(t, "draft", 7, 1, "a reason", w.admin), "study.budget.set", ADMIN),
     "lower": (lambda t, w: studies.set_budget(t, "approved", 4, 1, "a reason", w.admin), "study.budget.set", ADMIN),
     "ask": (lambda t, w: studies.set_budget(t, "approved", 6, 1, "a reason", w.admin), "study.budget.ask", ADMIN),
-    "agree": (lambda t, w: studies.approve_budget(t, "asking", "a reason", w.approver), "study.budget.approve", DPO),
+    "agree": (
+        lambda t, w: studies.approve_budget(t, "asking", "a reason", w.approver, without_advice="a test"),
+        "study.budget.approve",
+        DPO,
+    ),
 }
 
 
@@ -129,14 +137,14 @@ def test_an_act_and_its_entry_stand_or_fall_together(acting: World, act: str) ->
 def test_a_refused_act_has_no_entry(acting: World) -> None:
     """What is refused leaves no entry of its own: the caller says what was refused, if it matters."""
     refused: list[Act] = [
-        lambda t, w: people.add_user(t, ANNA, "dpo", w.admin),
+        lambda t, w: people.add_user(t, ANNA, "admin", w.admin),
         lambda t, w: people.revoke_token(t, "nothing", w.admin),
         lambda t, w: add_edition(t, w.admin, 11, 10),
         lambda t, w: studies.open_study(t, "draft", FLU, TERMS, 1, 1, w.admin),
-        lambda t, w: studies.move(t, "approved", "approve", "a reason", w.approver),
+        lambda t, w: studies.move(t, "approved", "approve", "a reason", w.approver, without_advice="a test"),
         lambda t, w: studies.add_member(t, "draft", DPO, w.admin),
         lambda t, w: studies.set_budget(t, "draft", 11, 1, "a reason", w.admin),
-        lambda t, w: studies.approve_budget(t, "draft", "a reason", w.approver),
+        lambda t, w: studies.approve_budget(t, "draft", "a reason", w.approver, without_advice="a test"),
     ]
     before = acting.everything()
     with acting.database.write() as transaction:

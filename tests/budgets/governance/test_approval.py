@@ -38,13 +38,13 @@ def second_admin(world: World) -> Actor:
 def approve(world: World, by: Actor) -> Study:
     """Approve the study, as the server does."""
     with approval.deciding(world.database) as transaction:
-        return studies.move(transaction, "hearts", "approve", "a reason", by)
+        return studies.move(transaction, "hearts", "approve", "a reason", by, without_advice="a test")
 
 
 def approve_raise(world: World, by: Actor) -> Study:
     """Approve the larger budget, as the server does."""
     with approval.deciding(world.database) as transaction:
-        return studies.approve_budget(transaction, "hearts", "a reason", by)
+        return studies.approve_budget(transaction, "hearts", "a reason", by, without_advice="a test")
 
 
 def edit(world: World, title: str, by: Actor) -> None:
@@ -125,7 +125,7 @@ def test_a_refusal_leaves_an_entry_and_nothing_else(world: World) -> None:
     assert (said["action"], said["actor"], said["role"]) == ("study.approve.refuse", world.admin.commitment, "approver")
     assert (said["study"], said["subject"]) == ("hearts", "study:hearts")
     with world.database.write() as transaction:
-        studies.move(transaction, "hearts", "approve", "a reason", world.approver)
+        studies.move(transaction, "hearts", "approve", "a reason", world.approver, without_advice="a test")
         studies.set_budget(transaction, "hearts", 200, None, "a reason", world.admin)
     with pytest.raises(FourEyes):
         approve_raise(world, as_approver(world.admin))

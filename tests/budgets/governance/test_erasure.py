@@ -20,7 +20,7 @@ from budgets.database import clock, connection
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, audit_nodes, identities, members, tokens, users
 from budgets.errors import Forbidden, FourEyes, Invalid, NotFound, WrongState
-from budgets.governance import approval, erasure, leaving, studies
+from budgets.governance import approval, erasure, grants, leaving, studies
 from budgets.identity import commitments, people
 from budgets.identity import tokens as access
 from tests.budgets.world import ADMIN, ANNA, APPROVER, BEN, DPO, TERMS, actions, interrupted, log_problems
@@ -371,7 +371,9 @@ def test_a_new_commitment_does_not_make_a_second_person(world: World, later: Cal
         assert renewed.commitment != other.commitment
         erase(world)
         with pytest.raises(FourEyes), world.database.write() as transaction:
-            studies.move(transaction, "hearts", "approve", "a reason", replace(renewed, role="approver"))
+            studies.move(
+                transaction, "hearts", "approve", "a reason", replace(renewed, role="approver"), without_advice="a test"
+            )
     present = {one.commitment: one for one in kept(world)}
     assert present[other.commitment].needed_by == ("study:hearts",)
     assert not present[other.commitment].is_due
@@ -379,7 +381,14 @@ def test_a_new_commitment_does_not_make_a_second_person(world: World, later: Cal
         erase(world, other)
     with world.database.write() as transaction:
         assert (
-            studies.move(transaction, "hearts", "approve", "a reason", act_in(transaction, world.approver)).state
+            studies.move(
+                transaction,
+                "hearts",
+                "approve",
+                "a reason",
+                act_in(transaction, world.approver),
+                without_advice="a test",
+            ).state
             == "approved"
         )
 
@@ -399,11 +408,15 @@ def test_a_new_commitment_does_not_approve_its_own_raise(world: World, later: Ca
     renewed = act(world, second)
     erase(world)
     with pytest.raises(FourEyes), approval.deciding(world.database) as transaction:
-        studies.approve_budget(transaction, "hearts", "a reason", replace(renewed, role="approver"))
+        studies.approve_budget(
+            transaction, "hearts", "a reason", replace(renewed, role="approver"), without_advice="a test"
+        )
     assert world.balance("hearts").limits.epsilon_nano == 100
     assert entries(world)[-1]["action"] == "study.budget.approve.refuse"
     with approval.deciding(world.database) as transaction:
-        studies.approve_budget(transaction, "hearts", "a reason", act_in(transaction, world.approver))
+        studies.approve_budget(
+            transaction, "hearts", "a reason", act_in(transaction, world.approver), without_advice="a test"
+        )
     assert world.balance("hearts").limits.epsilon_nano == 200
 
 
@@ -412,7 +425,7 @@ def test_nobody_is_a_second_person_to_one_unknown(world: World) -> None:
     world.open_study("hearts", 100, state="draft")
     world.edit(f"DELETE FROM identities WHERE name = '{ADMIN}'")
     with pytest.raises(FourEyes), world.database.write() as transaction:
-        studies.move(transaction, "hearts", "approve", "a reason", world.approver)
+        studies.move(transaction, "hearts", "approve", "a reason", world.approver, without_advice="a test")
 
 
 def test_names_of_a_closed_study_can_be_erased(world: World, later: Callable[[int], None]) -> None:
@@ -512,9 +525,11 @@ def test_who_left_and_came_back_is_the_same_person(world: World) -> None:
     with world.database.write() as transaction:
         second = people.add_user(transaction, "second.admin", "admin", world.admin)
         leaving.remove_user(transaction, ADMIN, second)
-        back = people.add_user(transaction, ADMIN, "approver", second)
+        wanted, _ = grants.propose(transaction, grants.ADD, ADMIN, "approver", second)
+        grants.confirm(transaction, wanted.id, world.dpo)
+        back = people.user(transaction, ADMIN)
     with pytest.raises(FourEyes), world.database.write() as transaction:
-        studies.move(transaction, "hearts", "approve", "a reason", back)
+        studies.move(transaction, "hearts", "approve", "a reason", back, without_advice="a test")
 
 
 # Gone from the files

@@ -92,7 +92,7 @@ def set_budget(world: World, epsilon: int, delta: int | None = None, name: str =
 
 def approve_budget(world: World, name: str = "hearts") -> Study:
     """Approve a study's larger budget as the DPO."""
-    return do(world, lambda t: studies.approve_budget(t, name, "it is needed", world.approver))
+    return do(world, lambda t: studies.approve_budget(t, name, "it is needed", world.approver, without_advice="a test"))
 
 
 def refused(world: World, error: type[Exception], work: Callable[[], object]) -> Exception:
@@ -215,7 +215,8 @@ def test_every_move(world: World, state: str, action: str, role: str) -> None:
     assert world.study("hearts").state == state
 
     def move() -> Study:
-        return do(world, lambda t: studies.move(t, "hearts", action, "a reason", actor(world, role)))
+        by = actor(world, role)
+        return do(world, lambda t: studies.move(t, "hearts", action, "a reason", by, without_advice="a test"))
 
     if role not in MAY[action]:
         refused(world, Forbidden, move)
@@ -240,7 +241,12 @@ def test_an_edit_leads_back_to_draft(world: World, state: str) -> None:
         assert edit().terms == world.study("hearts").terms == terms
         assert world.study("hearts").state == "draft"
         assert world.study("hearts").approved_by is None
-        assert do(world, lambda t: studies.move(t, "hearts", "approve", "again", world.approver)).state == "approved"
+        assert (
+            do(
+                world, lambda t: studies.move(t, "hearts", "approve", "again", world.approver, without_advice="a test")
+            ).state
+            == "approved"
+        )
 
 
 @pytest.mark.parametrize("state", ["draft", "approved", "suspended"])
@@ -268,7 +274,9 @@ def test_the_log_keeps_what_was_approved(world: World) -> None:
     """The entry of an approval has the terms and the budget as they were approved."""
     terms = replace(TERMS, protocol={"tables": ["visits"]})
     open_study(world, terms=terms, epsilon=70, delta=7)
-    approved = do(world, lambda t: studies.move(t, "hearts", "approve", "a reason", world.approver))
+    approved = do(
+        world, lambda t: studies.move(t, "hearts", "approve", "a reason", world.approver, without_advice="a test")
+    )
     assert approved.approved_by == world.approver.commitment
     facts = last_entry(world)["facts"]
     assert facts["budget"] == {"epsilon_nano": 70, "delta_atto": 7}
@@ -310,7 +318,9 @@ def test_a_study_asks_within_its_days(world: World, starts: int | None, ends: in
         return None if after is None else (today + dt.timedelta(days=after)).isoformat()
 
     open_study(world, terms=replace(TERMS, starts=day(starts), ends=day(ends)))
-    present = do(world, lambda t: studies.move(t, "hearts", "approve", "a reason", world.approver))
+    present = do(
+        world, lambda t: studies.move(t, "hearts", "approve", "a reason", world.approver, without_advice="a test")
+    )
     if may_ask:
         studies.require_open(present)
     else:
@@ -344,7 +354,7 @@ def test_each_role_has_its_work(world: World, work: str, role: str) -> None:
         "add": lambda t: studies.add_member(t, "hearts", BEN, by),
         "remove": lambda t: studies.remove_member(t, "hearts", ANNA, by),
         "set": lambda t: studies.set_budget(t, "hearts", 50, None, "a reason", by),
-        "approve": lambda t: studies.approve_budget(t, "hearts", "a reason", by),
+        "approve": lambda t: studies.approve_budget(t, "hearts", "a reason", by, without_advice="a test"),
     }
     refused(world, Forbidden, lambda: do(world, calls[work]))
 
@@ -355,11 +365,11 @@ def test_nothing_is_done_to_a_study_that_is_not_there(world: World) -> None:
         lambda t: studies.study(t, "nowhere"),
         lambda t: studies.visible(t, "nowhere", world.admin),
         lambda t: studies.edit(t, "nowhere", TERMS, world.admin),
-        lambda t: studies.move(t, "nowhere", "approve", "a reason", world.approver),
+        lambda t: studies.move(t, "nowhere", "approve", "a reason", world.approver, without_advice="a test"),
         lambda t: studies.add_member(t, "nowhere", ANNA, world.admin),
         lambda t: studies.remove_member(t, "nowhere", ANNA, world.admin),
         lambda t: studies.set_budget(t, "nowhere", 50, None, "a reason", world.admin),
-        lambda t: studies.approve_budget(t, "nowhere", "a reason", world.approver),
+        lambda t: studies.approve_budget(t, "nowhere", "a reason", world.approver, without_advice="a test"),
     ]
     for call in calls:
         refused(world, NotFound, lambda call=call: do(world, call))  # type: ignore[misc]

@@ -56,11 +56,11 @@ def authenticate(world: World, text: str) -> Actor | None:
 
 def test_a_token_tells_who_comes(world: World) -> None:
     """A token gives its user with the role, each of several tokens, and no other user's."""
-    anna, again, dpo = make_token(world), make_token(world), make_token(world, DPO)
-    assert len({anna.text, again.text, dpo.text}) == 3
+    anna, again, ben = make_token(world), make_token(world), make_token(world, BEN)
+    assert len({anna.text, again.text, ben.text}) == 3
     assert authenticate(world, anna.text) == world.anna
     assert authenticate(world, again.text) == world.anna
-    assert authenticate(world, dpo.text) == world.dpo
+    assert authenticate(world, ben.text) == world.ben
 
 
 def test_only_the_hash_of_a_token_is_kept(world: World) -> None:
@@ -152,15 +152,15 @@ def test_odd_names_are_refused(world: World, name: str) -> None:
 def test_usual_names_are_taken(world: World, name: str) -> None:
     """A user has the name and role that were given, and is found by the name."""
     with world.database.write() as transaction:
-        made = people.add_user(transaction, name, "dpo", world.admin)
-    assert (made.name, made.role) == (name, "dpo")
+        made = people.add_user(transaction, name, "admin", world.admin)
+    assert (made.name, made.role) == (name, "admin")
     with world.database.read() as transaction:
         assert people.user(transaction, name) == made
 
 
 @pytest.mark.parametrize("role", ["", "Admin", "system", "none", "root"])
 def test_odd_roles_are_refused(world: World, role: str) -> None:
-    """There are no roles but researcher, admin and dpo."""
+    """There are no roles but researcher, admin, dpo and approver."""
     before = world.everything()
     with pytest.raises(Invalid) as refused, world.database.write() as transaction:
         people.add_user(transaction, "new", role, world.admin)
@@ -245,7 +245,7 @@ def test_tokens_are_listed(world: World) -> None:
     with world.database.write() as transaction:
         made = people.new_token(transaction, ANNA, world.admin, tokens.Scope(5, "hearts", reads_only=True))
         gone = people.new_token(transaction, ANNA, world.admin)
-        other = people.new_token(transaction, DPO, world.admin)
+        other = people.new_token(transaction, BEN, world.admin)
         people.revoke_token(transaction, gone.id, world.admin)
         found = tokens.authenticate(transaction, made.text)
         assert found is not None
@@ -257,12 +257,12 @@ def test_tokens_are_listed(world: World) -> None:
         assert set(listed) == {made.id, other.id}
         assert (listed[made.id].used_on, listed[other.id].used_on) == (clock.today(), None)
         assert (listed[made.id].study, listed[made.id].reads_only, listed[made.id].user) == ("hearts", True, ANNA)
-        assert [one.id for one in tokens.listed(transaction, user=DPO)] == [other.id]
+        assert [one.id for one in tokens.listed(transaction, user=BEN)] == [other.id]
         assert {one.user: one.tokens for one in people.every_user(transaction)} == {
             ADMIN: 0,
             ANNA: 1,
-            BEN: 0,
-            DPO: 1,
+            BEN: 1,
+            DPO: 0,
             APPROVER: 0,
         }
 

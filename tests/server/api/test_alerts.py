@@ -18,7 +18,7 @@ from server.cli.main import main
 from server.journey.refusals import CODES
 from server.runtime.sign_ins import SignIns
 from server.web.problems import PROBLEMS
-from tests.serving import PATIENTS, Client, Place, ask, through_app
+from tests.serving import PATIENTS, UNADVISED, Client, Place, ask, through_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def test_a_profile_and_a_lower_cap_are_told_of_the_dataset(place: Place) -> None
     admin.good("PUT", "/studies/small/budget", {"epsilon": 1.5, "reason": "less"})
     admin.good("PUT", "/studies/small/budget", {"epsilon": 1.5, "reason": "the same"})
     admin.good("PUT", "/studies/small/budget", {"epsilon": 4, "reason": "more"})
-    place.client("vera").good("POST", "/studies/small/budget/approve", {"reason": "more"})
+    place.client("vera").good("POST", "/studies/small/budget/approve", {"reason": "more", **UNADVISED})
     assert spend(place, 1.0, group_by=["sex"]).status == 201
     said = [(one["study"], one["facts"]["threshold"], one["facts"]["cause"]) for one in told(place)]
     assert said == [(None, 50, "charge"), ("small", 50, "limits"), ("small", 50, "charge")]

@@ -16,8 +16,8 @@ from budgets.verify.checkpoint import Verifier, open_note
 from budgets.verify.merkle import Frontier, verify_consistency, verify_inclusion
 from tests import comments
 from tests.databases import change
-from tests.server.routes import NEW_STUDY, REASON
-from tests.serving import EVERY_STATISTIC, PATIENTS, ask, assert_chain
+from tests.server.routes import ADVICE, NEW_STUDY, REASON
+from tests.serving import EVERY_STATISTIC, PATIENTS, UNADVISED, ask, assert_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,24 +79,24 @@ def test_users_and_tokens(place: Place) -> None:
     assert admin.request("DELETE", f"/tokens/{made['token_id']}").status == 204
     assert [client.get("/me").status for client in clients] == [401, 200]
     is_refused(admin.request("DELETE", f"/tokens/{made['token_id']}"), 404, "not-found")
-    is_refused(admin.post("/users", {"name": "eve", "role": "dpo"}), 409, "already-exists")
+    is_refused(admin.post("/users", {"name": "eve", "role": "admin"}), 409, "already-exists")
     is_refused(admin.post("/users/nobody/tokens"), 404, "not-found")
 
 
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
-        ({"name": "", "role": "dpo"}, "/name"),
-        ({"name": "a b", "role": "dpo"}, "/name"),
-        ({"name": "a" * 64, "role": "dpo"}, "/name"),
-        ({"name": "system", "role": "dpo"}, "/name"),
-        ({"name": "anonymous", "role": "dpo"}, "/name"),
-        ({"name": "x\n", "role": "dpo"}, "/name"),
-        ({"name": 1, "role": "dpo"}, "/name"),
-        ({"role": "dpo"}, "/name"),
+        ({"name": "", "role": "admin"}, "/name"),
+        ({"name": "a b", "role": "admin"}, "/name"),
+        ({"name": "a" * 64, "role": "admin"}, "/name"),
+        ({"name": "system", "role": "admin"}, "/name"),
+        ({"name": "anonymous", "role": "admin"}, "/name"),
+        ({"name": "x\n", "role": "admin"}, "/name"),
+        ({"name": 1, "role": "admin"}, "/name"),
+        ({"role": "admin"}, "/name"),
         ({"name": "x", "role": "root"}, "/role"),
         ({"name": "x"}, "/role"),
-        ({"name": "x", "role": "dpo", "token": "t"}, "/token"),
+        ({"name": "x", "role": "admin", "token": "t"}, "/token"),
     ],
 )
 def test_a_user_that_cannot_be(shared: Place, body: Any, pointer: str) -> None:
@@ -123,13 +123,18 @@ def test_the_life_of_a_study(place: Place) -> None:
     is_refused(dora.post("/studies/new/suspend", REASON), 409, "wrong-state")
     is_refused(admin.post("/studies/new/approve", REASON), 403, "forbidden")
     is_refused(place.client("vera").post("/studies/new/approve", {}), 422, "invalid-request", "/reason")
-    is_refused(place.client("vera").post("/studies/new/approve", {"reason": ""}), 422, "invalid-request", "/reason")
-    assert place.client("vera").good("POST", "/studies/new/approve", REASON)["state"] == "approved"
-    is_refused(place.client("vera").post("/studies/new/approve", REASON), 409, "wrong-state")
+    is_refused(
+        place.client("vera").post("/studies/new/approve", {"reason": "", **UNADVISED}),
+        422,
+        "invalid-request",
+        "/reason",
+    )
+    assert place.client("vera").good("POST", "/studies/new/approve", {**REASON, **UNADVISED})["state"] == "approved"
+    is_refused(place.client("vera").post("/studies/new/approve", {**REASON, **UNADVISED}), 409, "wrong-state")
     again = admin.good("PATCH", "/studies/new", {"title": "Too late"})
     assert (again["state"], again["approved_by"], again["edited_by"]) == ("draft", None, ["admin"])
     is_refused(ada.post("/studies/new/queries", ask(PATIENTS)), 403, "not-approved")
-    again = place.client("vera").good("POST", "/studies/new/approve", REASON)
+    again = place.client("vera").good("POST", "/studies/new/approve", {**REASON, **UNADVISED})
     assert (again["opened_by"], again["approved_by"]) == ("admin", "vera")
     assert dora.good("POST", "/studies/new/suspend", REASON)["state"] == "suspended"
     is_refused(ada.post("/studies/new/queries", ask(PATIENTS)), 403, "not-approved")
@@ -214,12 +219,12 @@ def test_a_raise_waits_for_an_approver(place: Place) -> None:
     """After approval a raise is in force only when an approver approved it; a lower limit is at once, not below the spend."""
     place.open_study("s", epsilon=1.0)
     admin, ada = map(place.client, ("admin", "ada"))
-    is_refused(place.client("vera").post("/studies/s/budget/approve", REASON), 409, "wrong-state")
+    is_refused(place.client("vera").post("/studies/s/budget/approve", {**REASON, **UNADVISED}), 409, "wrong-state")
     asked = admin.good("PUT", "/studies/s/budget", {"epsilon": 2.0, **REASON})
     assert (asked["budget"]["epsilon"], asked["raise"]["epsilon"]) == (1.0, 2.0)
     is_refused(ada.post("/studies/s/queries", ask(PATIENTS, 1.5)), 409, "budget-exceeded")
     is_refused(admin.post("/studies/s/budget/approve", REASON), 403, "forbidden")
-    granted = place.client("vera").good("POST", "/studies/s/budget/approve", REASON)
+    granted = place.client("vera").good("POST", "/studies/s/budget/approve", {**REASON, **UNADVISED})
     assert (granted["budget"]["epsilon"], granted["raise"]) == (2.0, None)
     assert ada.post("/studies/s/queries", ask(PATIENTS, 1.5)).status == 201
     is_refused(admin.request("PUT", "/studies/s/budget", {"epsilon": 1.4, **REASON}), 409, "wrong-state")
@@ -241,6 +246,74 @@ def test_the_budget_of_a_study(place: Place) -> None:
         assert (budget["reserved"]["epsilon"], budget["remaining"]["epsilon"]) == (0.0, 999.75)
 
 
+@pytest.mark.parametrize("role", ["dpo", "approver"])
+def test_two_persons_give_a_role(place: Place, role: str) -> None:
+    """An admin proposes, another person confirms; the two parts of the token work together alone."""
+    admin, dora, vera = map(place.client, ("admin", "dora", "vera"))
+    is_refused(admin.post("/users", {"name": "olga", "role": role}), 409, "needs-second")
+    for name in ("dora", "vera"):
+        is_refused(admin.post(f"/users/{name}/tokens"), 409, "needs-second")
+        is_refused(admin.request("DELETE", f"/users/{name}"), 409, "needs-second")
+        is_refused(admin.post("/proposals", {"act": "remove", "user": name}), 409, "wrong-state")
+    wanted = {"act": "add", "user": "olga", "role": role}
+    for wrong, pointer in (({"act": "make"}, "/act"), ({"role": "admin"}, "/role"), ({"days": 9999}, "/days")):
+        is_refused(admin.post("/proposals", {**wanted, **wrong}), 422, "invalid-request", pointer)
+    made = admin.good("POST", "/proposals", wanted)
+    assert dora.good("GET", "/proposals")["items"] == [{k: v for k, v in made.items() if k != "token_part"}]
+    is_refused(admin.post("/proposals", wanted), 409, "already-exists")
+    is_refused(admin.post(f"/proposals/{made['id']}/confirm"), 403, "forbidden")
+    change(place.home.ledger, "UPDATE users SET role = 'approver' WHERE name = 'admin'")
+    is_refused(admin.post(f"/proposals/{made['id']}/confirm"), 403, "forbidden")
+    assert place.home.actions()[-1] == "proposal.confirm.refuse"
+    change(place.home.ledger, "UPDATE users SET role = 'admin' WHERE name = 'admin'")
+    done = vera.good("POST", f"/proposals/{made['id']}/confirm")
+    is_refused(vera.post(f"/proposals/{made['id']}/confirm"), 404, "not-found")
+    for token, status in (
+        (made["token_part"], 401),
+        (done["token_part"], 401),
+        (made["token_part"] + done["token_part"], 200),
+    ):
+        assert type(admin)(admin.send, token).get("/me").status == status
+    steps = [one["facts"]["step"] for one in dora.good("GET", "/alerts?kind=privileges")["items"]]
+    assert steps == ["proposed", "confirmed"]
+
+
+def test_an_approval_needs_advice(place: Place) -> None:
+    """Without the DPO's advice an approval says why; an edit makes advice void; the study shows what stands."""
+    admin, dora, vera = map(place.client, ("admin", "dora", "vera"))
+    place.open_study("s", approve=False)
+    is_refused(vera.post("/studies/s/approve", REASON), 409, "not-advised")
+    for who in (admin, vera, place.client("ada")):
+        is_refused(who.post("/studies/s/advise", ADVICE), 403, "forbidden")
+    for wrong, pointer in (({"opinion": "fine"}, "/opinion"), ({"reason": ""}, "/reason"), ({"why": "x"}, "/why")):
+        is_refused(dora.post("/studies/s/advise", {**ADVICE, **wrong}), 422, "invalid-request", pointer)
+    advised = dora.good("POST", "/studies/s/advise", {"opinion": "conditional", "reason": "only counts"})["advice"]
+    assert (advised["opinion"], advised["reason"], advised["by"]) == ("conditional", "only counts", "dora")
+    is_refused(vera.post("/studies/s/approve", {**REASON, **UNADVISED}), 409, "wrong-state")
+    assert admin.good("PATCH", "/studies/s", {"title": "New"})["advice"] is None
+    is_refused(vera.post("/studies/s/approve", REASON), 409, "not-advised")
+    is_refused(
+        vera.post("/studies/s/approve", {**REASON, "without_advice": ""}), 422, "invalid-request", "/without_advice"
+    )
+    dora.good("POST", "/studies/s/advise", ADVICE)
+    approved = vera.good("POST", "/studies/s/approve", REASON)
+    assert (approved["state"], approved["advice"]["opinion"]) == ("approved", "favourable")
+    is_refused(dora.post("/studies/s/advise", ADVICE), 409, "wrong-state")
+    is_refused(dora.post("/studies/s/budget/advise", ADVICE), 409, "wrong-state")
+    admin.good("PUT", "/studies/s/budget", {"epsilon": 2000.0, **REASON})
+    is_refused(vera.post("/studies/s/budget/approve", REASON), 409, "not-advised")
+    assert dora.good("POST", "/studies/s/budget/advise", ADVICE)["raise_advice"]["by"] == "dora"
+    assert vera.good("POST", "/studies/s/budget/approve", REASON)["raise_advice"] is None
+    told = fact_of(dora.good("GET", "/studies/s/report"), "Advice of the data protection officer")
+    assert told.count("dora (dpo)") == 3
+
+
+def fact_of(report: dict[str, Any], question: str) -> str:
+    """Return a report's answer to a regulator's question."""
+    (answer,) = (one["answer"] for part in report["regulation"] for one in part["facts"] if one["question"] == question)
+    return str(answer)
+
+
 def test_nobody_approves_what_they_proposed(place: Place) -> None:
     """An admin who became an approver is 403 for their own study and raise, with an entry; another approver is not."""
     admin, dora = place.client("admin"), place.client("dora")
@@ -257,8 +330,8 @@ def test_nobody_approves_what_they_proposed(place: Place) -> None:
         entry = dora.good("GET", f"/audit/entries?cursor={before + 1}&limit=1")["items"][0]
         assert (entry["actor_name"], entry["role"]) == ("admin", "approver")
     assert dora.good("GET", "/studies/mine")["state"] == "draft"
-    assert place.client("vera").good("POST", "/studies/mine/approve", REASON)["approved_by"] == "vera"
-    granted = place.client("vera").good("POST", "/studies/raised/budget/approve", REASON)
+    assert place.client("vera").good("POST", "/studies/mine/approve", {**REASON, **UNADVISED})["approved_by"] == "vera"
+    granted = place.client("vera").good("POST", "/studies/raised/budget/approve", {**REASON, **UNADVISED})
     assert (granted["raise_by"], granted["budget"]["epsilon"]) == (None, 2.0)
 
 

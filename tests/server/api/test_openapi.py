@@ -12,7 +12,7 @@ from budgets.actors import SYSTEM
 from budgets.audit import signing
 from queries.statistics import registry
 from tests.server.api.requests.test_schemas import WRONG
-from tests.server.routes import BODIES, NEW_STUDY, REASON, document, filled, operations
+from tests.server.routes import ADVICE, BODIES, NEW_STUDY, PROPOSAL, REASON, document, filled, operations
 from tests.serving import (
     EVERY_STATISTIC,
     PATIENTS,
@@ -162,12 +162,16 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         protocol = {"tables": ["years"], "columns": columns, "statistics": list(registry.WORDS)}
         admin.good("PATCH", "/studies/flu", {**terms, "protocol": {**protocol, "max_epsilon": 2.5}})
         admin.good("PUT", "/studies/flu/members/ada")
-        walked.client("vera").good("POST", "/studies/flu/approve", REASON)
+        vera = walked.client("vera")
+        dora.good("POST", "/studies/flu/advise", ADVICE)
+        vera.good("POST", "/studies/flu/approve", REASON)
         for action in ("suspend", "resume"):
             dora.good("POST", f"/studies/flu/{action}", REASON)
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 6.0, **REASON})
         admin.good("GET", "/studies/flu")
-        walked.client("vera").good("POST", "/studies/flu/budget/approve", REASON)
+        dora.good("POST", "/studies/flu/budget/advise", ADVICE)
+        dora.post("/studies/flu/budget/advise", {**ADVICE, "opinion": "none"})
+        vera.good("POST", "/studies/flu/budget/approve", REASON)
         statistics = {**PATIENTS, "v": {"sum": "visits"}, "m": {"mean": "visits", "bounds": [0, 20]}}
         every = ask(EVERY_STATISTIC, 0.25)
         for body in (ask(PATIENTS), ask(statistics, 0.5, group_by=["sex"]), ask({"n": {"count": "events"}}), every):
@@ -193,10 +197,17 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
             dora.get("/audit/checkpoint", Accept=accept)
         for asked in ("inclusion?index=3", "inclusion?index=3&size=9", "consistency?from=3", "consistency?from=3&to=9"):
             dora.good("GET", f"/audit/proofs/{asked}")
-        admin.good("POST", "/users", {"name": "eve", "role": "dpo"})
+        admin.good("POST", "/users", {"name": "eve", "role": "admin"})
         token = admin.good("POST", "/users/eve/tokens")
         admin.good("DELETE", f"/tokens/{token['token_id']}")
         admin.good("DELETE", "/users/eve")
+        for proposal in (PROPOSAL, {"act": "token", "user": "dora"}):
+            made = admin.good("POST", "/proposals", proposal)
+            for client in (admin, dora, vera):
+                client.good("GET", "/proposals")
+            vera.good("POST", f"/proposals/{made['id']}/confirm")
+        made = admin.good("POST", "/proposals", {"act": "remove", "user": PROPOSAL["user"]})
+        dora.good("DELETE", f"/proposals/{made['id']}")
         for asked in ("", "?due=true", "?limit=1"):
             dora.good("GET", f"/audit/identities{asked}")
         dora.good("POST", "/audit/identities/erase", {})
@@ -230,7 +241,11 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         admin.post("/studies", {**NEW_STUDY, "name": "flu"})
         admin.good("POST", "/studies/flu/close", REASON)
         ada.post("/studies/flu/queries", ask(PATIENTS))
-        for path in ("approve", "suspend", "resume", "close"):
+        dora.post("/studies/flu/advise", ADVICE)
+        dora.post("/studies/flu/budget/advise", ADVICE)
+        vera.post("/studies/flu/approve", REASON)
+        vera.post("/studies/flu/budget/approve", REASON)
+        for path in ("suspend", "resume", "close"):
             dora.post(f"/studies/flu/{path}", REASON)
         yield walked
     logging.disable(logging.NOTSET)

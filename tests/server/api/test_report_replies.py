@@ -254,13 +254,14 @@ class Life:
 
     def live(self, transaction: sa.Connection, step: str, value: Any) -> None:
         """Take a step."""
-        admin, dora = people.user(transaction, "admin"), people.user(transaction, "dora")
+        admin, dora, vera = (people.user(transaction, name) for name in ("admin", "dora", "vera"))
         match step:
             case "approve" | "suspend" | "resume" | "close":
-                studies.move(transaction, self.name, step, self.reason, dora)
+                by = vera if step == "approve" else dora
+                studies.move(transaction, self.name, step, self.reason, by, without_advice="a test")
                 self.approved += step == "approve"
             case "agree":
-                studies.approve_budget(transaction, self.name, self.reason, dora)
+                studies.approve_budget(transaction, self.name, self.reason, vera, without_advice="a test")
                 self.approved += 1
             case "edit":
                 studies.edit(transaction, self.name, Terms("Another", "P", "L", {}), admin)
@@ -273,7 +274,7 @@ class Life:
                 studies.set_budget(transaction, self.name, value[0], value[1], self.reason, admin)
             case "renew":
                 # Names of the past are erased; each goes on by a new commitment.
-                for user in ("admin", "dora", "ada", "ben"):
+                for user in ("admin", "dora", "vera", "ada", "ben"):
                     present = people.user(transaction, user)
                     commitments.renew(transaction, present)
                     transaction.execute(sa.delete(identities).where(identities.c.commitment == present.commitment))

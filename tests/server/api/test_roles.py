@@ -59,7 +59,7 @@ def stage(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @contextmanager
 def as_it_was(home: Home) -> Iterator[None]:
     """Bring back, behind the product's back, what a request changes of the studies, so that the next finds it anew."""
-    tables = ("studies", "members", "accounts")
+    tables = ("studies", "members", "accounts", "advice")
     kept = {table: rows(home.ledger, f"SELECT * FROM {table}") for table in tables}
     yield
     statements = ["PRAGMA foreign_keys = OFF"]

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from server.cli.main import main
-from tests.serving import PATIENTS, Home, Place, ask
+from tests.serving import PATIENTS, UNADVISED, Home, Place, ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ def test_budgets_and_limits_are_rounded_down(place: Place) -> None:
     edited = admin.good("PATCH", "/studies/small", {"protocol": {"max_epsilon": SUM}})
     assert edited["notes"] == [f"protocol/max_epsilon: {NOTE}"]
     place.client("admin").good("PUT", "/studies/small/members/ada")
-    place.client("vera").good("POST", "/studies/small/approve", {"reason": "it may"})
+    place.client("vera").good("POST", "/studies/small/approve", {"reason": "it may", **UNADVISED})
     refused = ada.post("/studies/small/estimates", ask(PATIENTS, 0.300000001))
     assert (refused.status, refused.code) == (403, "outside-protocol")
     assert ada.good("POST", "/studies/small/queries", ask(PATIENTS, SUM))["budget"]["remaining"]["epsilon"] == 0

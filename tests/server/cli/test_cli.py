@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import os
+import pty
 import re
 import signal
 import sqlite3
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 WORDS = ("--title", "T", "--purpose", "P", "--legal-basis", "L")
+INIT = ("init", "--dpo", "dora", "--approver", "vera")
+UNADVISED = ("--without-advice", "the DPO is away")
 
 
 @pytest.fixture(autouse=True)
@@ -154,29 +157,69 @@ def test_misuse_is_exit_code_2(home: Home, arguments: list[str]) -> None:
 def test_init_makes_a_home_once(tmp_path: Path) -> None:
     """`rowless init` prints the home, the first admin's token and the verifier key; again it makes neither anew."""
     home = tmp_path / "deep" / "home"
-    first = said(home, "init")
-    assert set(first) == {"home", "admin_token", "audit_key"}
-    assert first["home"] == str(home)
-    assert first["admin_token"].startswith("rowless_")
+    first = said(home, *INIT, "--admin", "ann")
+    tokens = {"admin_token", "dpo_token", "approver_token"}
+    assert set(first) == {"home", "audit_key", "missing", *tokens}
+    assert (first["home"], first["missing"]) == (str(home), None)
+    assert len({first[one] for one in tokens}) == 3
+    assert all(first[one].startswith("rowless_") for one in tokens)
+    listed = {one["user"]: one["role"] for one in said(home, "user", "list")["items"]}
+    assert listed == {"ann": "admin", "dora": "dpo", "vera": "approver"}
+    assert said(home, "doctor")["healthy"]
     assert first["audit_key"].startswith("rowless-")
     assert (home / "audit.key").stat().st_mode & 0o777 == 0o600
     assert home.stat().st_mode & 0o777 == 0o700
     assert first["audit_key"].rsplit("+", 1)[1] not in (home / "audit.key").read_text()
-    assert said(home, "init") == {**first, "admin_token": None}
+    for again in (("init",), INIT, ("init", "--dpo", "eve", "--approver", "eva")):
+        assert said(home, *again) == {**first, **dict.fromkeys(tokens)}
     assert "only now" not in run(home, "init").output
+    assert {one["user"] for one in said(home, "user", "list")["items"]} == set(listed)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ((), "dpo: a new home needs its first dpo"),
+        (("--dpo", "dora"), "approver: a new home needs its first approver"),
+        (("--dpo", "dora", "--approver", "DORA"), "give three names"),
+        (("--dpo", "admin", "--approver", "vera"), "give three names"),
+        (("--dpo", "a b", "--approver", "vera"), "dpo: use letters"),
+        (("--dpo", "dora", "--approver", "system"), "approver: "),
+    ],
+)
+def test_a_new_home_needs_three_persons(tmp_path: Path, given: tuple[str, ...], says: str) -> None:
+    """Without a DPO and an approver of other names nothing is made, and the refusal says what is missing."""
+    home = tmp_path / "home"
+    assert says in refused(home, "init", *given)
+    assert not home.exists()
+
+
+def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
+    """The names that were not given are asked for, and a token of each is printed."""
+    ours, its = pty.openpty()
+    command = [sys.executable, "-m", "server.cli", "init", "--dpo", "dora"]
+    variables = environment(ROWLESS_HOME=str(tmp_path / "home"))
+    with subprocess.Popen(command, stdin=its, stdout=subprocess.PIPE, env=variables, cwd=ROOT, text=True) as process:
+        os.write(ours, b"vera\n")
+        printed, _ = process.communicate(timeout=300)
+    os.close(its)
+    os.close(ours)
+    assert process.returncode == 0
+    for who in ("admin admin", "dpo dora", "approver vera"):
+        assert f"Token of the {who}, shown only now: rowless_" in printed
 
 
 def test_a_home_of_someone_else_cannot_read_the_ledger(tmp_path: Path) -> None:
     """The ledger and the key lie in a folder that only its owner may enter."""
-    said(tmp_path / "home", "init")
+    said(tmp_path / "home", *INIT)
     assert (tmp_path / "home").stat().st_mode & 0o077 == 0
 
 
 def test_users_and_tokens(home: Home) -> None:
     """A user added on the command line has a token that HTTP takes until it is revoked."""
-    made = said(home, "user", "add", "eve", "--role", "dpo")
+    made = said(home, "user", "add", "eve", "--role", "researcher")
     assert set(made) >= {"user", "role", "token"}
-    assert (made["user"], made["role"]) == ("eve", "dpo")
+    assert (made["user"], made["role"]) == ("eve", "researcher")
     other = said(home, "token", "new", "eve")
     with application(home) as place:
         clients = [type(c)(c.send, one["token"]) for c in [place.client(None)] for one in (made, other)]
@@ -188,33 +231,63 @@ def test_users_and_tokens(home: Home) -> None:
     assert set(listed) == {made["token_id"], limited["token_id"]}
     assert listed[limited["token_id"]]["reads_only"]
     assert listed[limited["token_id"]]["expires_at"] == limited["expires_at"] < made["expires_at"]
-    assert {one["user"]: one["role"] for one in said(home, "user", "list")["items"]}["eve"] == "dpo"
+    assert {one["user"]: one["role"] for one in said(home, "user", "list")["items"]}["eve"] == "researcher"
     assert "only reading" in run(home, "token", "list").stdout
     assert "nowhere" in refused(home, "token", "new", "eve", "--study", "nowhere")
-    assert "eve already" in refused(home, "user", "add", "Eve", "--role", "dpo")
+    assert "eve already" in refused(home, "user", "add", "Eve", "--role", "researcher")
     assert "nobody" in refused(home, "token", "new", "nobody")
     assert refused(home, "token", "revoke", other["token_id"])
-    assert "letters" in refused(home, "user", "add", "a b", "--role", "dpo")
+    assert "letters" in refused(home, "user", "add", "a b", "--role", "researcher")
+
+
+def test_two_persons_on_the_command_line(home: Home) -> None:
+    """An admin's command only proposes; a DPO or an approver confirms, and whoever proposed cannot."""
+    made = said(home, "user", "add", "olga", "--role", "dpo")
+    assert (made["act"], made["user"], made["role"], made["proposed_by"]) == ("add", "olga", "dpo", "admin")
+    assert [one["id"] for one in said(home, "user", "proposals")["items"]] == [made["id"]]
+    assert "add olga (dpo)  proposed by admin" in run(home, "user", "proposals").stdout
+    assert "role dpo or approver" in refused(home, "user", "confirm", made["id"], "--as", "admin")
+    assert "role dpo or approver" in refused(home, "user", "confirm", made["id"], "--as", "ada")
+    assert "on whose behalf: dora, vera" in refused(home, "user", "confirm", made["id"])
+    done = said(home, "user", "confirm", made["id"], "--as", "vera")
+    with application(home) as place:
+        client = place.client("ada")
+        joined = type(client)(client.send, made["token_part"] + done["token_part"])
+        assert joined.good("GET", "/me")["role"] == "dpo"
+    for what in (("token", "new", "olga"), ("user", "remove", "olga")):
+        words = run(home, *what).stdout
+        (proposal,) = (one["id"] for one in said(home, "user", "proposals")["items"])
+        assert proposal in words
+        assert ("Part 1 of the token" in words) == (what[0] == "token")
+        words = run(home, "user", "confirm", proposal, "--as", "dora").stdout
+        assert ("Part 2 of the token" in words) == (what[0] == "token")
+    assert "only user of the role dpo" in refused(home, "user", "remove", "dora")
+    proposal = said(home, "token", "new", "dora")["id"]
+    assert said(home, "user", "withdraw", proposal, "--as", "dora") == {"withdrawn": proposal}
+    assert said(home, "user", "proposals") == {"items": []}
+    alerts = said(home, "audit", "alerts", "--kind", "privileges", "--as", "dora")["items"]
+    assert [one["facts"]["step"] for one in alerts] == [*["proposed", "confirmed"] * 3, "proposed"]
+    home.assert_sound()
 
 
 def test_on_whose_behalf(home: Home) -> None:
     """With two admins a command asks on whose behalf it acts; --as says it, and the log keeps it."""
     said(home, "user", "add", "rita", "--role", "admin")
-    assert "on whose behalf: admin, rita" in refused(home, "user", "add", "eve", "--role", "dpo")
-    said(home, "user", "add", "eve", "--role", "dpo", "--as", "rita")
+    assert "on whose behalf: admin, rita" in refused(home, "user", "add", "eve", "--role", "researcher")
+    said(home, "user", "add", "eve", "--role", "researcher", "--as", "rita")
     ((name,),) = home.rows(
         "SELECT i.name FROM audit_entries a JOIN identities i ON i.commitment = a.actor "
         "WHERE a.action = 'user.add' ORDER BY a.position DESC LIMIT 1"
     )
     assert name == "rita"
-    assert "nobody" in refused(home, "user", "add", "eva", "--role", "dpo", "--as", "nobody")
+    assert "nobody" in refused(home, "user", "add", "eva", "--role", "admin", "--as", "nobody")
     assert "dpo" in refused(home, "study", "new", "x", "--dataset", "clinic", "--epsilon", "1", *WORDS, "--as", "dora")
 
 
 def test_without_a_home_nothing_works(tmp_path: Path) -> None:
     """Every command that needs a home says so with exit code 1 when there is none, and makes nothing."""
     for arguments in (
-        *(["study", "list"], ["user", "add", "eve", "--role", "dpo"], ["recover"], ["doctor"], ["serve"]),
+        *(["study", "list"], ["user", "add", "eve", "--role", "admin"], ["recover"], ["doctor"], ["serve"]),
         ["audit", "export", str(tmp_path / "log")],
         ["import", str(write_clinic(tmp_path))],
     ):
@@ -244,9 +317,9 @@ def test_the_protocol_of_a_study(home: Home, tmp_path: Path) -> None:
     changed = said(home, "study", "protocol", "s", str(file))
     assert (changed["state"], changed["protocol"], changed["approved_by"]) == ("draft", protocol, None)
     assert json.loads(run(home, "study", "protocol", "s").stdout) == protocol
-    words = run(home, "study", "approve", "s", "--reason", "r").stdout
+    words = run(home, "study", "approve", "s", "--reason", "r", *UNADVISED).stdout
     assert "opened by admin; edited by admin" in words
-    assert "approved by dora" in words
+    assert "approved by vera" in words
     file.write_text(json.dumps({**protocol, "strict": "yes"}))
     assert "/strict: must be true or false" in refused(home, "study", "protocol", "s", str(file))
     file.write_text(json.dumps([]))
@@ -257,15 +330,34 @@ def test_the_protocol_of_a_study(home: Home, tmp_path: Path) -> None:
     assert said(home, "study", "show", "s")["state"] == "approved"
 
 
+def test_advice_on_the_command_line(home: Home) -> None:
+    """A DPO advises, an approver approves with the advice or says why not; both are shown."""
+    with application(home) as place:
+        place.open_study("s", approve=False)
+    assert "has not advised" in refused(home, "study", "approve", "s", "--reason", "r")
+    advise = ("study", "advise", "s", "--reason", "only counts")
+    assert "role dpo" in refused(home, *advise, "--opinion", "favourable", "--as", "vera")
+    assert said(home, *advise, "--opinion", "conditional")["advice"]["by"] == "dora"
+    assert "has advised" in refused(home, "study", "approve", "s", "--reason", "r", *UNADVISED)
+    assert "advice: conditional, by dora: only counts" in run(home, "study", "show", "s").stdout
+    assert said(home, "study", "approve", "s", "--reason", "r")["state"] == "approved"
+    said(home, "study", "budget", "s", "--epsilon", "2000", "--reason", "r")
+    assert "has not advised" in refused(home, "study", "budget", "s", "--approve", "--reason", "r")
+    assert said(home, *advise, "--opinion", "favourable", "--raise")["raise_advice"]["opinion"] == "favourable"
+    assert "advice on the raise: favourable" in run(home, "study", "show", "s").stdout
+    assert said(home, "study", "budget", "s", "--approve", "--reason", "r")["budget"]["epsilon"] == 2000
+    assert run(home, "study", "budget", "s", "--epsilon", "1", "--reason", "r", *UNADVISED).exit_code == 2
+
+
 def test_nobody_approves_their_own_on_the_command_line(home: Home) -> None:
-    """Four eyes hold for commands too: an admin who became a DPO approves neither their study nor their raise."""
+    """Four eyes hold for commands too: an admin who became an approver approves neither their study nor their raise."""
     with application(home) as place:
         place.open_study("s", approve=False)
     with closing(sqlite3.connect(home.path / "ledger.sqlite")) as ledger, ledger:
-        ledger.execute("UPDATE users SET role = 'dpo' WHERE name = 'admin'")
-    assert "opened" in refused(home, "study", "approve", "s", "--reason", "r", "--as", "admin")
+        ledger.execute("UPDATE users SET role = 'approver' WHERE name = 'admin'")
+    assert "opened" in refused(home, "study", "approve", "s", "--reason", "r", *UNADVISED, "--as", "admin")
     assert home.actions()[-1] == "study.approve.refuse"
-    assert said(home, "study", "approve", "s", "--reason", "r", "--as", "dora")["approved_by"] == "dora"
+    assert said(home, "study", "approve", "s", "--reason", "r", *UNADVISED, "--as", "vera")["approved_by"] == "vera"
 
 
 def test_a_study_from_new_to_close(home: Home, tmp_path: Path) -> None:
@@ -278,7 +370,7 @@ def test_a_study_from_new_to_close(home: Home, tmp_path: Path) -> None:
     file = tmp_path / "ask.json"
     file.write_text(json.dumps(ask(PATIENTS, 0.5)))
     assert "draft" in refused(home, "query", "s", str(file))
-    assert said(home, "study", "approve", "s", "--reason", "r")["state"] == "approved"
+    assert said(home, "study", "approve", "s", "--reason", "r", *UNADVISED)["state"] == "approved"
     estimate = said(home, "query", "s", str(file), "--estimate")
     assert estimate["cost"]["epsilon"] == 0.5
     assert home.charges() == []
@@ -304,7 +396,7 @@ def test_a_study_from_new_to_close(home: Home, tmp_path: Path) -> None:
     file.write_text(json.dumps(ask(PATIENTS, 0.7)))
     assert "epsilon 0.25 or rho" in refused(home, "query", "s", str(file))
     assert said(home, "study", "budget", "s", "--epsilon", "3", "--reason", "r")["raise"]["epsilon"] == 3.0
-    assert said(home, "study", "budget", "s", "--approve", "--reason", "r")["budget"]["epsilon"] == 3.0
+    assert said(home, "study", "budget", "s", "--approve", "--reason", "r", *UNADVISED)["budget"]["epsilon"] == 3.0
     assert said(home, "study", "suspend", "s", "--reason", "r")["state"] == "suspended"
     assert "suspended" in refused(home, "query", "s", str(file))
     assert said(home, "study", "resume", "s", "--reason", "r")["state"] == "approved"
@@ -631,7 +723,7 @@ def test_demo_data_can_be_imported(home: Home, tmp_path: Path) -> None:
 def test_commands_as_processes(tmp_path: Path) -> None:
     """As processes of their own the commands keep to exit codes and streams: init, import, doctor, a refusal, misuse."""
     home = tmp_path / "home"
-    made = process(home, "init", "--json")
+    made = process(home, *INIT, "--json")
     assert (made.returncode, made.stderr) == (0, "")
     assert json.loads(made.stdout)["home"] == str(home)
     imported = process(home, "import", str(write_demo_manifest(tmp_path)), "--json")

@@ -14,7 +14,7 @@ from budgets.verify.spending import Spending
 from queries.planning import policy
 from server.journey import answer, preparing
 from tests.server.cli.test_verify import asked, position, rechained, rewrite, run
-from tests.serving import PATIENTS, Home, application, ask
+from tests.serving import PATIENTS, UNADVISED, Home, application, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +46,7 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         place.open_study(epsilon=5.0, protocol=PROTOCOL, starts="2020-01-01", ends=clock.today(), approve=False)
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 6.0, "reason": "a draft's"})
         admin.good("PATCH", "/studies/flu", {"title": "Flu"})
+        dora.good("POST", "/studies/flu/advise", {"opinion": "conditional", "reason": "no more than this"})
         place.client("vera").good("POST", "/studies/flu/approve", {"reason": "good"})
         asked(place, 2.0)
         asked(place, 2.0)
@@ -56,14 +57,24 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         dora.good("POST", "/studies/flu/resume", {"reason": "answered"})
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 5.0, "reason": "less"})
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 7.0, "reason": "more"})
+        dora.good("POST", "/studies/flu/budget/advise", {"opinion": "favourable", "reason": "it is needed"})
         place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well"})
         asked(place, 0.5)
         (first, *_) = place.client("ada").good("GET", "/studies/flu/releases")["items"]
         for name in ("ada", "dora", "admin"):
             place.client(name).good("GET", f"/studies/flu/releases/{first['id']}")
+        for proposal, second in (
+            ({"act": "add", "user": "olga", "role": "dpo"}, "vera"),
+            ({"act": "token", "user": "dora"}, "vera"),
+            ({"act": "remove", "user": "olga"}, "dora"),
+        ):
+            made = admin.good("POST", "/proposals", proposal)
+            place.client(second).good("POST", f"/proposals/{made['id']}/confirm")
+        made = admin.good("POST", "/proposals", {"act": "token", "user": "vera"})
+        dora.good("DELETE", f"/proposals/{made['id']}")
         admin.good("PATCH", "/studies/flu", {"title": "Flu and the heart", "ends": None})
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 8.0, "reason": "a draft again"})
-        place.client("vera").good("POST", "/studies/flu/approve", {"reason": "good again"})
+        place.client("vera").good("POST", "/studies/flu/approve", {"reason": "good again", **UNADVISED})
         admin.good("DELETE", "/studies/flu/members/ada")
         admin.good("PUT", "/studies/flu/members/ada")
         asked(place, 0.25)
@@ -75,7 +86,16 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
 def test_an_honest_log_is_in_order(lived: Home) -> None:
     """Everything that a server allows is in order."""
     log = entries(lived)
-    acts = {"study.edit", "study.budget.ask", "study.budget.approve", "study.suspend", "query.reserve", "query.replay"}
+    acts = {
+        "study.edit",
+        "study.advise",
+        "study.budget.advise",
+        "study.budget.ask",
+        "study.budget.approve",
+        "study.suspend",
+        "query.reserve",
+        "query.replay",
+    }
     assert acts | {"release.read"} <= {entry["action"] for entry in log}
     assert found(log) == []
 
@@ -165,7 +185,7 @@ def test_a_role_that_was_changed_behind_the_server_is_found(home: Home, monkeypa
         home.change("UPDATE users SET role = 'approver' WHERE name = 'admin'")
         assert place.client("admin").post("/studies/flu/approve", {"reason": "mine"}).status == 403
         monkeypatch.setattr(approval, "require_second", lambda *_: None)
-        place.client("admin").good("POST", "/studies/flu/approve", {"reason": "mine"})
+        place.client("admin").good("POST", "/studies/flu/approve", {"reason": "mine", **UNADVISED})
     said = found(entries(home))
     assert said.count("its actor acts as approver, but has the role admin") == 2
     assert said[-1] == "a person who opened or edited the study flu approved it"
@@ -200,6 +220,16 @@ def by_the_same(action: str, first: str) -> Callable[[Entries], None]:
     return lambda log: log[position(log, action)].update(actor=log[position(log, first)]["actor"])
 
 
+def both(*works: Callable[[Entries], None]) -> Callable[[Entries], None]:
+    """Return what makes several changes."""
+
+    def work(log: Entries) -> None:
+        for one in works:
+            one(log)
+
+    return work
+
+
 def by_ben(action: str) -> Callable[[Entries], None]:
     """Return what lets Ben, who is a researcher of no study, have done it: he was added last."""
     return lambda log: log[position(log, action)].update(actor=log[position(log, "user.add", 4)]["subject"][5:])
@@ -210,6 +240,36 @@ def without(action: str, number: int = 0) -> Callable[[Entries], None]:
     return lambda log: log.pop(position(log, action, number)) and None
 
 
+def after_all(
+    action: str, number: int, subject: str | int | None = None, proposal_of: tuple[str, int] | None = None, **parts: Any
+) -> Callable[[Entries], None]:
+    """Return what puts an entry like another at the end. A subject that is a number is that of a `user.add`."""
+
+    def work(log: Entries) -> None:
+        entry = json.loads(json.dumps(log[position(log, action, number)]))
+        entry["facts"] |= parts.get("facts", {})
+        if isinstance(subject, int):
+            entry["subject"] = log[position(log, "user.add", subject)]["subject"]
+        elif subject is not None:
+            entry["subject"] = subject
+        if proposal_of is not None:
+            entry["facts"]["proposal"] = log[position(log, *proposal_of)]["facts"]["proposal"]
+        entry["action"] = parts.get("renamed", action)
+        log.append({**entry, "time": log[-1]["time"]})
+
+    return work
+
+
+def as_the_admin(action: str, number: int) -> Callable[[Entries], None]:
+    """Return what lets an admin alone have done it."""
+
+    def work(log: Entries) -> None:
+        log[position(log, action, number)].update(actor=log[position(log, "study.open")]["actor"], role="admin")
+
+    return work
+
+
+OLGA = 5  # the place of Olga's among the entries that add a user, and of her token among those that make one
 WHOLE = 10**9
 OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "the opener approves": (
@@ -257,6 +317,128 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "another budget is approved": (
         change("study.approve", facts={"budget": {"epsilon_nano": 1, "delta_atto": 0}}),
         "it approves another budget than the study flu has",
+    ),
+    "approved without advice": (without("study.advise"), "it names advice of the DPO that does not stand"),
+    "approved without advice or a reason": (
+        both(without("study.advise"), change("study.approve", facts={"advice": None})),
+        "it approves without the DPO's advice, and does not say why",
+    ),
+    "an empty reason to go without advice": (
+        change("study.approve", 1, facts={"without_advice": " "}),
+        "it approves without the DPO's advice, and does not say why",
+    ),
+    "advice is passed over": (
+        change("study.approve", facts={"advice": None, "without_advice": "nobody was asked"}),
+        "it does not name the DPO's advice that stands",
+    ),
+    "advice is turned around": (
+        change("study.advise", facts={"opinion": "unfavourable"}),
+        "it does not name the DPO's advice that stands",
+    ),
+    "advice of before an edit": (
+        change("study.approve", 1, facts={"advice": {"opinion": "conditional", "by": "e" * 64}}),
+        "it names advice of the DPO that does not stand",
+    ),
+    "no word of advice": (
+        lambda log: log[position(log, "study.approve")]["facts"].pop("advice"),
+        "it does not have the form of entries of study.approve",
+    ),
+    "an admin advises": (
+        change("study.advise", role="admin"),
+        "only the role dpo may do this, and its actor acts as admin",
+    ),
+    "the opener advises": (
+        by_the_same("study.advise", "study.open"),
+        "a person who opened or edited the study flu advised",
+    ),
+    "the adviser approves": (by_the_same("study.approve", "study.advise"), "a person approved on their own advice"),
+    "advice on other terms": (
+        change("study.advise", facts={"terms": {"title": "Harmless"}}),
+        "it advises on other terms than those last written",
+    ),
+    "advice on another budget": (
+        change("study.advise", facts={"budget": {"epsilon_nano": 1, "delta_atto": 0}}),
+        "it advises on another budget than the study flu has",
+    ),
+    "advice without a reason": (change("study.advise", facts={"reason": ""}), "it advises without a reason"),
+    "an opinion that is none": (change("study.advise", facts={"opinion": "fine"}), "its opinion, 'fine', is none"),
+    "advice on what is approved": (once_more("study.advise"), "it advises on the study flu, which is approved"),
+    "a raise without advice": (without("study.budget.advise"), "it names advice of the DPO that does not stand"),
+    "advice on another raise": (
+        change("study.budget.advise", facts={"epsilon_nano": 1}),
+        "it advises on a budget of the study flu that does not wait",
+    ),
+    "the proposer advises": (
+        by_the_same("study.budget.advise", "study.budget.ask"),
+        "the person who proposed the larger budget of the study flu advised on it",
+    ),
+    "a DPO approves": (change("study.approve", role="dpo"), "only the role approver may do this"),
+    "a DPO approves a raise": (change("study.budget.approve", role="dpo"), "only the role approver may do this"),
+    "the rules begin by a person": (change("rules.begin", role="admin"), "only the role system may do this"),
+    "the rules begin twice": (once_more("rules.begin"), "it begins the rules 2 after the rules 2"),
+    "the old rules come back": (once_more("rules.begin", rules=1), "it begins the rules 1 after the rules 2"),
+    "an approver under the old rules": (without("rules.begin"), "in the role approver"),
+    "an admin makes an approver": (
+        after_all("user.add", 3, subject=f"user:{NEW}", facts={"role": "approver"}),
+        "no second person confirmed it: its actor acts as admin",
+    ),
+    "an admin makes a DPO, as proposed": (
+        as_the_admin("user.add", OLGA),
+        "no second person confirmed it: its actor acts as admin",
+    ),
+    "who proposed confirms": (
+        lambda log: log[position(log, "user.add", OLGA)].update(actor=log[position(log, "proposal.make")]["actor"]),
+        "the same person proposed and confirmed it",
+    ),
+    "nobody proposed a DPO": (without("proposal.make"), "no admin proposed it, or its proposal was used up"),
+    "a DPO proposes": (change("proposal.make", role="dpo"), "only the role admin may propose this"),
+    "another act was proposed": (
+        change("proposal.make", facts={"act": "token"}),
+        "its proposal was another: token of the role dpo",
+    ),
+    "another role was proposed": (
+        change("proposal.make", facts={"role": "approver"}),
+        "its proposal was another: add of the role approver",
+    ),
+    "a token for somebody else": (
+        change("proposal.make", 1, facts={"user": "e" * 64}),
+        "its proposal was about somebody else",
+    ),
+    "two tokens of one proposal": (
+        once_more("token.new", OLGA + 1),
+        "no admin proposed it, or its proposal was used up",
+    ),
+    "an admin makes a token for a DPO": (
+        as_the_admin("token.new", OLGA + 1),
+        "no second person confirmed it: its actor acts as admin",
+    ),
+    "the system adds a second approver": (
+        after_all("user.add", 2, subject=f"user:{NEW}"),
+        "the system adds a user of the role approver, and it is not the first",
+    ),
+    "the system makes another token": (
+        after_all("token.new", 2),
+        "the system makes a token for a user of the role approver, and it is not the first",
+    ),
+    "an admin removes a DPO": (
+        as_the_admin("user.remove", 0),
+        "no second person confirmed it: its actor acts as admin",
+    ),
+    "the last approver is removed": (
+        after_all("user.remove", 0, subject=2, facts={"role": "approver"}),
+        "it removes the last user of the role approver",
+    ),
+    "a user is removed as of another role": (
+        change("user.remove", facts={"role": "researcher"}),
+        "it removes a user of the role researcher, who has the role dpo",
+    ),
+    "a withdrawn proposal is done": (
+        after_all("token.new", OLGA + 1, proposal_of=("proposal.withdraw", 0)),
+        "no admin proposed it, or its proposal was used up",
+    ),
+    "a person renews their commitment": (
+        after_all("user.add", 3, renamed="identity.renew", subject=f"user:{NEW}", facts={"role": "approver"}),
+        "only the role system may do this",
     ),
     "approved twice": (once_more("study.approve"), "the study flu was approved, not draft"),
     "resumed from nothing": (without("study.suspend"), "the study flu was approved, not suspended"),
@@ -371,3 +553,49 @@ def test_the_command_says_it(lived: Home, tmp_path: Path) -> None:
     assert f"entry {place}: the person who proposed the larger budget of the study flu approved it" in said["problems"]
     assert all(problem.startswith(f"entry {place}: ") for problem in said["problems"])
     assert any("2 studies: whether each act" in line for line in said["checked"])
+
+
+def test_a_log_of_before_is_checked_by_its_rules(lived: Home) -> None:
+    """Where a DPO approved before the present rules began, that was in order; after them it no longer is.
+
+    Nothing turns the log back: what a DPO approves later is found, and so is an approver from before.
+    """
+    advice = ("study.advise", "study.budget.advise")
+    log = [one for one in entries(lived) if one["action"] not in advice and "proposal" not in one["facts"]]
+    begin, dora = log.pop(position(log, "rules.begin")), log[position(log, "study.suspend")]["actor"]
+    vera = log[position(log, "study.approve")]["actor"]
+    log = [one for one in log if one["subject"] != f"user:{vera}"]
+    for one in log:
+        if one["action"] in ("study.approve", "study.budget.approve"):
+            one.update(actor=dora, role="dpo")
+            for new in ("advice", "without_advice"):
+                one["facts"].pop(new)
+    log = [one for one in log if one["actor"] != vera]
+    assert found(log) == []
+    last = position(log, "study.approve", 1)
+    for place, count in ((last + 1, 0), (last, 2), (0, 6)):
+        late = [*log[:place], {**begin, "time": log[place]["time"]}, *log[place:]]
+        problems = [what for what in found(late) if "role approver" in what or "form" in what]
+        assert len(problems) == count, (place, problems)
+
+
+def test_a_role_that_nobody_has_is_not_renewed(lived: Home) -> None:
+    """A new commitment cannot be a way to a role that was never given."""
+    log = entries(lived)[:2]
+    renewed = {**log[1], "action": "identity.renew", "subject": f"user:{NEW}", "facts": {"role": "approver"}}
+    assert [one["action"] for one in log] == ["rules.begin", "user.add"]
+    assert found([*log, renewed]) == ["it renews a commitment of the role approver, which nobody has"]
+
+
+def test_the_system_adds_nobody_where_somebody_could_confirm(lived: Home) -> None:
+    """In a log that began under the old rules, with a DPO whom an admin added, the system makes no approver."""
+    first = entries(lived)[0]
+    log = [{**one, "time": first["time"]} for one in entries(lived)]
+    begin, admin, dora, vera = (log[position(log, "rules.begin")], *log[1:7:2][:3])
+    assert [one["facts"]["role"] for one in (admin, dora, vera)] == ["admin", "dpo", "approver"]
+    by_admin = {"actor": admin["subject"].removeprefix("user:"), "role": "admin"}
+    old = [admin, {**dora, **by_admin}]
+    assert found([*old, begin]) == []
+    said = found([*old, begin, vera])
+    assert said == ["the system adds a user of the role approver, though somebody could have confirmed it"]
+    assert found([admin, begin, dora, vera]) == []

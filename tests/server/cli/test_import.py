@@ -27,7 +27,7 @@ CASES = ROOT / "tests" / "cases"
 def home(tmp_path: Path) -> Path:
     """Return a home that was just made."""
     home = tmp_path / "home"
-    assert run(home, "init").exit_code == 0
+    assert run(home, "init", "--dpo", "dora", "--approver", "vera").exit_code == 0
     return home
 
 

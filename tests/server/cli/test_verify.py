@@ -20,7 +20,7 @@ from budgets.verify.canonical_json import dumps
 from budgets.verify.merkle import Frontier, leaf_hash
 from server.cli.main import main
 from tests.empty_machine import on_an_empty_machine
-from tests.serving import PATIENTS, ROOT, Home, application, ask
+from tests.serving import PATIENTS, ROOT, UNADVISED, Home, application, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tests.serving import Place
 
 Entries = list[dict[str, Any]]
+INIT = ("init", "--dpo", "dora", "--approver", "vera")
 
 
 def run(home: Home, *arguments: str) -> Any:
@@ -88,7 +89,7 @@ def log(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Log:
         asked(place, 1.5)
         asked(place, 4.5, status=409)
         place.client("admin").good("PUT", "/studies/flu/budget", {"epsilon": 6.0, "reason": "more"})
-        place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well"})
+        place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well", **UNADVISED})
         asked(place, 2.5)
     key = run(home, "audit", "key")["audit_key"]
     assert run(home, "audit", "export", str(export))["exit"] == 0
@@ -447,7 +448,7 @@ def test_spending_that_does_not_add_up_is_found(log: Log, tmp_path: Path, proble
 def test_another_key_is_found(log: Log, tmp_path: Path) -> None:
     """A checkpoint that another key signed is none of this log's, whatever it says; nor is a damaged key one."""
     other = tmp_path / "other"
-    made = run(Home(other, {}), "init")["audit_key"]
+    made = run(Home(other, {}), *INIT)["audit_key"]
     found = run(log.home, "audit", "verify", str(log.export), "--key", made)
     assert (found["exit"], found["verdict"]) == (1, "failed")
     found = run(log.home, "audit", "verify", str(log.export), "--key", log.key[:-2])
@@ -584,7 +585,7 @@ def test_a_key_that_the_old_one_did_not_sign_for_is_found(log: Log, tmp_path: Pa
     run(home, "audit", "export", str(tmp_path / "log"))
     bodies = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     handed = position(bodies, "audit.key.sign")
-    stranger = run(Home(tmp_path / "other", {}), "init")["audit_key"].split("+", 1)
+    stranger = run(Home(tmp_path / "other", {}), *INIT)["audit_key"].split("+", 1)
     named = bodies[handed - 1]["facts"]["key"].partition("+")[0]
     for facts, number in (({"checkpoint": "nothing"}, handed), ({"key": f"{named}+{stranger[1]}"}, handed - 1)):
         changed = json.loads(json.dumps(bodies))

@@ -22,6 +22,7 @@ from tests.server.journey.test_slot import RealClock
 from tests.serving import (
     PATIENTS,
     REQUEST_ID,
+    UNADVISED,
     application,
     ask,
     damaged,
@@ -370,7 +371,7 @@ def test_a_change_of_terms_in_between_is_honoured(place: Place) -> None:
     """What was planned under a protocol that was replaced, and the new one approved, before the charge is not charged."""
     ready = prepared(place, ask(PATIENTS))
     place.client("admin").good("PATCH", "/studies/flu", {"protocol": {"tables": ["persons"]}})
-    place.client("vera").good("POST", "/studies/flu/approve", {"reason": "less"})
+    place.client("vera").good("POST", "/studies/flu/approve", {"reason": "less", **UNADVISED})
     with pytest.raises(NotApproved, match="changed"):
         paid.replay_or_reserve(ready)
     assert place.home.charges() == []

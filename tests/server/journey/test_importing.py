@@ -207,7 +207,7 @@ def test_the_approver_is_told_of_it(bare: Home, tmp_path: Path) -> None:
         assert shown["edition"] == 1
         assert shown["cost"]["epsilon"] == wanted["cost"]["epsilon"]  # type: ignore[index]
         assert place.client("ada").good("GET", "/studies/s")["profile"] == shown
-    ended = run(bare, "study", "approve", "s", "--reason", "good")
+    ended = run(bare, "study", "approve", "s", "--reason", "good", "--without-advice", "a test")
     assert "the dataset's contribution profile (edition 1) cost epsilon 0.5" in ended.stdout, ended.output
     told = json.loads(run(bare, "study", "show", "s", "--json").stdout)
     assert told["profile"] == shown

@@ -19,7 +19,7 @@ from budgets.verify.checkpoint import Verifier, open_note
 from server.cli.main import main
 from server.reporting import attack_odds, guarantee, page, regulator
 from server.reporting.attack_odds import Guarantee
-from tests.serving import PATIENTS, ROOT, Place, ask
+from tests.serving import PATIENTS, ROOT, UNADVISED, Place, ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +129,7 @@ def test_hostile_texts_are_texts(place: Place) -> None:
     """Titles, purposes, bases and reasons are shown as they are written, and never become elements or templates."""
     terms = dict.fromkeys(("title", "purpose", "legal_basis"), HOSTILE)
     place.open_study("evil", approve=False, **terms)
-    place.client("vera").good("POST", "/studies/evil/approve", {"reason": HOSTILE})
+    place.client("vera").good("POST", "/studies/evil/approve", {"reason": HOSTILE, **UNADVISED})
     for path in ("/studies/evil/report", "/datasets/rand-hie/report"):
         found = Elements(page_of(place, path))
         assert not {"script", "img", "iframe", "object"} & {tag for tag, _ in found.elements}
@@ -189,7 +189,7 @@ def test_what_is_approved_and_what_no_longer_is(place: Place) -> None:
     for action in ("suspend", "resume"):
         dora.good("POST", f"/studies/flu/{action}", {"reason": "looked into"})
     admin.good("PUT", "/studies/flu/budget", {"epsilon": 1500.0, "reason": "more"})
-    place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well"})
+    place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well", **UNADVISED})
     by = f"vera (approver) on {clock.today()}"
     told = f"study flu: {by}; a larger budget of study flu (epsilon 1500): {by}"
     for path in ("/studies/flu/report", "/datasets/rand-hie/report"):

@@ -8,7 +8,7 @@ from marshmallow import ValidationError
 from server.api.requests.templates import parse_templates
 from server.web.problems import findings
 from tests.server.routes import NEW_STUDY, REASON
-from tests.serving import PATIENTS, PROBLEM, ask
+from tests.serving import PATIENTS, PROBLEM, UNADVISED, ask
 
 if TYPE_CHECKING:
     from tests.serving import Place
@@ -213,7 +213,7 @@ def test_a_new_protocol_holds_once_it_is_approved(place: Place) -> None:
     refused = ada.post("/studies/s/queries", ask(PATIENTS))
     assert (refused.status, refused.code) == (403, "not-approved")
     assert ada.good("GET", f"/studies/s/releases/{release}")["id"] == release
-    place.client("vera").good("POST", "/studies/s/approve", REASON)
+    place.client("vera").good("POST", "/studies/s/approve", {**REASON, **UNADVISED})
     refused = ada.post("/studies/s/queries", ask(PATIENTS))
     assert (refused.status, refused.code) == (403, "outside-protocol")
     assert ada.good("GET", f"/studies/s/releases/{release}")["id"] == release

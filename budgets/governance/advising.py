@@ -1,0 +1,62 @@
+"""How a DPO advises on a study that waits for approval, or on a larger budget that does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from budgets.audit import log
+from budgets.errors import WrongState
+from budgets.governance import advice, approval, studies
+from budgets.governance.study import CLOSED, DRAFT
+from budgets.identity import people
+from budgets.ledger import accounts
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from budgets.actors import Actor
+    from budgets.governance.study import Study
+
+
+def advise(transaction: sa.Connection, identifier: str, opinion: str, reason: str, by: Actor) -> Study:
+    """Advise on the terms and the budget of a draft. Raises NotFound, WrongState, Invalid, Forbidden, FourEyes."""
+    people.require_role(by, "dpo")
+    present = studies.study(transaction, identifier)
+    if present.state != DRAFT:
+        raise WrongState(f"study {identifier} is {present.state}; advice is about what waits for approval, a draft")
+    approval.require_no_hand(transaction, present, "study.advise", by)
+    advice.keep(transaction, advice.STUDY, identifier, opinion, reason, by)
+    limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
+    budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
+    log.append(
+        transaction,
+        by,
+        "study.advise",
+        f"study:{identifier}",
+        f"the DPO advised {advice.OPINIONS[opinion]} on study {identifier}",
+        study=identifier,
+        # Exactly what the advice is about.
+        facts={"opinion": opinion, "reason": reason, "terms": present.terms.facts(), "budget": budget},
+    )
+    return studies.study(transaction, identifier)
+
+
+def advise_on_raise(transaction: sa.Connection, identifier: str, opinion: str, reason: str, by: Actor) -> Study:
+    """Advise on a larger budget that waits. Raises NotFound, WrongState, Invalid, Forbidden, FourEyes."""
+    people.require_role(by, "dpo")
+    present = studies.study(transaction, identifier)
+    if present.raise_to is None or present.state == CLOSED:
+        raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
+    approval.require_not_proposed(transaction, present, "study.budget.advise", by)
+    advice.keep(transaction, advice.RAISE, identifier, opinion, reason, by)
+    wanted = {"epsilon_nano": present.raise_to.epsilon_nano, "delta_atto": present.raise_to.delta_atto}
+    log.append(
+        transaction,
+        by,
+        "study.budget.advise",
+        f"study:{identifier}",
+        f"the DPO advised {advice.OPINIONS[opinion]} on the larger budget of study {identifier}",
+        study=identifier,
+        facts={"opinion": opinion, "reason": reason, **wanted},
+    )
+    return studies.study(transaction, identifier)

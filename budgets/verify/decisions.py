@@ -1,0 +1,133 @@
+"""Whether an approval was as it must be: part of the check of conduct (`conduct.py`), which has the rest.
+
+Nobody approved what they opened, edited or proposed. What was approved is what was last written. From the present rules
+on, an approval names the DPO's advice that stands, or why it goes without one. Advice stands for the terms and the
+budget that it was given on: an edit, a new budget or a new proposal ends it. Who gave it had no hand in what it is
+about, and does not approve it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
+OPINIONS = ("favourable", "conditional", "unfavourable")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Advice that stands: the opinion, and the commitment of the DPO."""
+
+    opinion: str
+    by: str
+
+
+@dataclass
+class Study:
+    """A study, as far as the log was read. `hands` are the commitments of all who opened or edited it."""
+
+    dataset: str
+    terms: Mapping[str, Any]
+    budget: tuple[int, int]
+    hands: set[str]
+    state: str = DRAFT
+    members: set[str] = field(default_factory=set)
+    raise_by: str | None = None
+    raise_to: tuple[int, int] | None = None
+    advice: Advice | None = None
+    raise_advice: Advice | None = None
+    renewed_at: str | None = None  # when somebody became a member under a renewed commitment
+
+    def written(self, hand: str) -> None:
+        """Keep who wrote a part of the draft. Advice on what stood there before is void."""
+        self.hands.add(hand)
+        self.advice = None
+
+    def proposed(self, by: str | None, limits: tuple[int, int] | None) -> None:
+        """Keep which raise waits now, if one does."""
+        self.raise_by, self.raise_to, self.raise_advice = by, limits, None
+
+
+def advises(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+    """Read advice on a draft."""
+    if study.state != DRAFT:
+        yield f"it advises on the study {entry['study']}, which is {study.state}, not {DRAFT}"
+    if entry["actor"] in study.hands:
+        yield f"a person who opened or edited the study {entry['study']} advised on it"
+    if _text(facts["terms"]) != _text(study.terms):
+        yield f"it advises on other terms than those last written for the study {entry['study']}"
+    if limits(facts["budget"]) != study.budget:
+        yield f"it advises on another budget than the study {entry['study']} has"
+    yield from _formed(facts)
+    study.advice = Advice(facts["opinion"], entry["actor"])
+
+
+def advises_on_raise(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+    """Read advice on a larger budget."""
+    if study.raise_to is None or limits(facts) != study.raise_to:
+        yield f"it advises on a budget of the study {entry['study']} that does not wait for approval"
+    if entry["actor"] == study.raise_by:
+        yield f"the person who proposed the larger budget of the study {entry['study']} advised on it"
+    yield from _formed(facts)
+    study.raise_advice = Advice(facts["opinion"], entry["actor"])
+
+
+def _formed(facts: Mapping[str, Any]) -> Iterator[str]:
+    if facts["opinion"] not in OPINIONS:
+        yield f"its opinion, {facts['opinion']!r}, is none"
+    if not _is_said(facts["reason"]):
+        yield "it advises without a reason"
+
+
+def approves(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], *, advised: bool) -> Iterator[str]:
+    """Read the approval of a draft. `advised`: the rules that are in force ask for advice."""
+    if entry["actor"] in study.hands:
+        yield f"a person who opened or edited the study {entry['study']} approved it"
+    # Entries of earlier versions do not contain what was approved.
+    if ("terms" in facts or advised) and _text(facts["terms"]) != _text(study.terms):
+        yield f"it approves other terms than those last written for the study {entry['study']}"
+    if ("budget" in facts or advised) and limits(facts["budget"]) != study.budget:
+        yield f"it approves another budget than the study {entry['study']} has"
+    if advised:
+        yield from _heard(study.advice, entry, facts)
+
+
+def approves_raise(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], *, advised: bool) -> Iterator[str]:
+    """Read the approval of a larger budget."""
+    if study.raise_by == entry["actor"]:
+        yield f"the person who proposed the larger budget of the study {entry['study']} approved it"
+    if advised:
+        yield from _heard(study.raise_advice, entry, facts)
+
+
+def _heard(advice: Advice | None, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with how an approval names the advice that stands."""
+    told, without = facts["advice"], facts["without_advice"]
+    if advice is None:
+        if told is not None:
+            yield "it names advice of the DPO that does not stand"
+        elif not _is_said(without):
+            yield "it approves without the DPO's advice, and does not say why"
+        return
+    if told != {"opinion": advice.opinion, "by": advice.by} or without is not None:
+        yield "it does not name the DPO's advice that stands"
+    if advice.by == entry["actor"]:
+        yield "a person approved on their own advice"
+
+
+def limits(facts: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the limits that facts have."""
+    return int(facts["epsilon_nano"]), int(facts["delta_atto"])
+
+
+def _is_said(text: object) -> bool:
+    return isinstance(text, str) and bool(text.strip())
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
