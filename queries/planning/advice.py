@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from queries.plan import Output, Plan
 
 GROUP = 1_000  # of events (or persons), for which margins are compared
+EACH_MAX = 16  # statistics of a query on each of which advice is given
 WORTH_SAYING = 0.9  # a margin that would be narrower by less is not spoken of
 
 
@@ -73,7 +74,7 @@ def advise(asked: Asked) -> list[str]:
     return [
         *unknown,
         *_on_follow_up(asked.plan),
-        *(f"{output.name}: {_about(asked, output)}" for output in asked.plan.outputs),
+        *_on_each(asked),
         *_on_rho(asked),
         *filter(None, [drowning.sentence(asked.plan, asked.dataset)]),
         *_on_group_sizes(asked),
@@ -82,6 +83,19 @@ def advise(asked: Asked) -> list[str]:
 
 
 # One statistic
+
+
+def _on_each(asked: Asked) -> Iterator[str]:
+    """Yield advice on each statistic. A query of many gets none, because each is planned anew by itself."""
+    outputs = asked.plan.outputs
+    if len(outputs) > EACH_MAX:
+        yield (
+            f"The query has {len(outputs)} statistics, and advice on each is given for at most {EACH_MAX}: "
+            "estimate fewer at a time."
+        )
+        return
+    for output in outputs:
+        yield f"{output.name}: {_about(asked, output)}"
 
 
 def _about(asked: Asked, output: Output) -> str:

@@ -53,6 +53,15 @@ def test_many_cells_per_person() -> None:
     ]
 
 
+def test_query_of_many_statistics_gets_no_advice_on_each() -> None:
+    """Up to 16 statistics each get their advice; of 17 none does, and one sentence tells why."""
+    few = {f"n{number}": EVERY["people"] for number in range(advice.EACH_MAX)}
+    assert [said.partition(":")[0] for said in advised(HALF, SEX, **few)][: len(few)] == list(few)
+    said = advised(HALF, SEX, **few, one_more=EVERY["people"])
+    assert "17 statistics" in said[0]
+    assert not any(one.startswith("n0:") for one in said)
+
+
 def test_gaussian_noise_grows_with_the_square_root_of_the_cells() -> None:
     """With rho half the cells are the 0.71st part of the noise, and the advice says so."""
     (first, _) = advised(Privacy(rho_nano=NANO // 1000), UNIT, cells=10, n=EVERY["people"])
