@@ -31,7 +31,9 @@ class AlreadyExists(BudgetsError):
 
 
 class Forbidden(BudgetsError):
-    """The actor's role does not include this."""
+    """The actor's role does not include this. `is_recorded`: the log has it already."""
+
+    is_recorded = False
 
 
 class FourEyes(BudgetsError):

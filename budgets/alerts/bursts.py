@@ -51,6 +51,12 @@ def after_refusal(transaction: sa.Connection, actor: Actor) -> None:
     )
 
 
+def of_refusals_lasts(transaction: sa.Connection, actor: Actor) -> bool:
+    """Return whether a burst of refusals of the actor raised its alert and still goes on."""
+    mine = sa.and_(bursts.c.kind == alerts.REFUSALS, bursts.c.actor == actor.commitment)
+    return _goes_on(transaction.execute(sa.select(bursts).where(mine)).first())
+
+
 def after_failed_sign_in(transaction: sa.Connection) -> bool:
     """Raise an alert if the failure that was just written begins a burst. Return whether a burst goes on now.
 
@@ -85,13 +91,17 @@ def _begins(transaction: sa.Connection, kind: str, actor: str, *, full: bool) ->
     """Return True if a burst begins now, None if one goes on, False if there is none. Updates the actor's row."""
     mine = sa.and_(bursts.c.kind == kind, bursts.c.actor == actor)
     known = transaction.execute(sa.select(bursts).where(mine)).first()
-    goes_on = known is not None and bool(known.told) and known.last_at > _ago()
+    goes_on = _goes_on(known)
     state = {"last_at": clock.now(), "told": int(goes_on or full)}
     if known is None:
         transaction.execute(sa.insert(bursts).values(kind=kind, actor=actor, **state))
     else:
         transaction.execute(sa.update(bursts).where(mine).values(**state))
     return None if goes_on else full
+
+
+def _goes_on(known: sa.Row[Any] | None) -> bool:
+    return known is not None and bool(known.told) and known.last_at > _ago()
 
 
 def _ago() -> str:

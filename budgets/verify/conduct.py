@@ -302,7 +302,7 @@ class Conduct:
 COUNTED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("query.estimate.count", "query.rehearse.count", "query.replay.count"), ("researcher",)),
     "dataset.profile.replay.count": ("admin",),
-    "release.read.count": ROLES,
+    **dict.fromkeys(("release.read.count", "call.refuse.count"), ROLES),
 }
 
 ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Iterator[str]]] = {

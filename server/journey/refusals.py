@@ -50,6 +50,8 @@ def recorded(database: Database, actor: Actor, study: str, asked: str) -> Iterat
                 transaction, actor, "query.refuse", subject, f"a {asked} was refused: {code}", study=known, facts=facts
             )
             bursts.after_refusal(transaction, actor)
+        if isinstance(refusal, Forbidden):
+            refusal.is_recorded = True
         raise
 
 

@@ -14,7 +14,7 @@ from budgets.identity.tokens import Access
 from server.errors import Unauthenticated
 from server.runtime.gates import Work
 from server.sign_in.issuer import is_one
-from server.web import admitting
+from server.web import admitting, forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,10 +61,11 @@ def for_roles(
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             g.access = authenticate(request.headers.get("Authorization"))
-            people.require_role(actor(), *roles)
-            require_scope(access(), kwargs.get("study"), beyond_a_study=beyond_a_study)
-            with admitting.entered(work, actor()):
-                return view(*args, **kwargs)
+            with forbidden.recorded(services(), actor()):
+                people.require_role(actor(), *roles)
+                require_scope(access(), kwargs.get("study"), beyond_a_study=beyond_a_study)
+                with admitting.entered(work, actor()):
+                    return view(*args, **kwargs)
 
         described: Any = guarded
         described._apidoc = {
