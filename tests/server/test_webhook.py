@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import hashlib
-import ipaddress
 import json
 import socket
 import ssl
@@ -16,10 +14,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from budgets.alerts import alerts, outbox
 from budgets.alerts.outbox import Delivery
@@ -27,6 +21,7 @@ from server import webhook
 from server.runtime.dispatching import Dispatcher
 from server.webhook import Address
 from tests.budgets.world import make_world
+from tests.certificates import certify
 from tests.receiver import SECRET, Sent, receiving
 
 if TYPE_CHECKING:
@@ -171,30 +166,6 @@ def test_only_a_good_certificate_is_spoken_to(tmp_path: Path, monkeypatch: pytes
         assert send(receiver, url) is None
         assert receiver.wait_for(1)[0].verified()["data"]["index"] == 41
         assert send(receiver, url.replace("127.0.0.1", "localhost")) == webhook.UNTRUSTED
-
-
-def certify(folder: Path) -> tuple[Path, Path]:
-    """Write a key and a certificate that it signs itself, for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "receiver")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "key.pem", folder / "certificate.pem"
-    files[0].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    files[1].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return files
 
 
 def test_an_answer_that_does_not_come_is_a_failure(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
