@@ -10,9 +10,10 @@ advisory lock that ends with the transaction. A commit is on disk when `write` r
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,28 @@ class Database:
         with self.write() as transaction:
             if not self._sqlite and transaction.exec_driver_sql("SHOW transaction_read_only").scalar() == "on":
                 raise Unavailable("the database is read-only")
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[bool]:
+        """Hold the ledger's lock of this name, over all hosts. Yield False if it is taken. Others do not wait for it.
+
+        A ledger in SQLite serves one host, where files can be locked: there it is always free. The database frees the
+        lock when the connection ends in any way, so it is no proof that nobody else works.
+        """
+        if self._sqlite:
+            yield True
+            return
+        number = int.from_bytes(hashlib.sha256(f"rowless {what}".encode()).digest()[:8], signed=True)
+        with _in_words():
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection.detach()  # closed at the end, and not put back into the pool with the lock
+        try:
+            with _in_words():
+                free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({number})").scalar()
+            yield bool(free)
+        finally:
+            with suppress(sa.exc.DBAPIError):  # it was lost meanwhile
+                connection.close()
 
     def shred(self, tables: Sequence[sa.Table]) -> bool:
         """Remove deleted rows of these tables from the database's files. Return whether that was done.

@@ -100,6 +100,14 @@ def names(transaction: sa.Connection) -> list[str]:
     return list(transaction.execute(sa.select(datasets.c.name).order_by(datasets.c.name)).scalars())
 
 
+def title(transaction: sa.Connection, dataset: str) -> str:
+    """Return a dataset's title. Raises NotFound."""
+    found: str | None = transaction.execute(sa.select(datasets.c.title).where(datasets.c.name == dataset)).scalar()
+    if found is None:
+        raise NotFound(f"there is no dataset {dataset}")
+    return found
+
+
 def current(transaction: sa.Connection, dataset: str) -> Edition:
     """Return the edition in service. Raises NotFound."""
     return _one(

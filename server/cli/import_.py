@@ -38,7 +38,7 @@ def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) 
             by = acting(transaction, "admin", name)
         if check:
             with progress() as shown:
-                report, found = stores.check_manifest(opened.settings, declared, shown)
+                report, found = stores.check_manifest(opened.settings, opened.database, declared, shown)
             words = _report(f"Checked {declared.dataset.name}, nothing was changed", report)
             stops = bool(found) and not accept_losses
             if found:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from budgets.audit import history, log, signing
 from budgets.database import clock
-from budgets.errors import NotFound
 from budgets.governance import datasets, studies
 from budgets.identity import people
 from budgets.ledger import accounts
+from server.errors import StoreUnavailable
 from server.reporting import guarantee, regulator
 from server.views.study import describe_study
 
@@ -123,11 +123,11 @@ def _dataset(services: Services, transaction: sa.Connection, name: str) -> dict[
 
 
 def _catalog(services: Services, transaction: sa.Connection, name: str) -> Dataset | None:
-    """Return the public schema; None if the store was deleted, because the report is still available then."""
+    """Return the public schema; None if the store cannot be opened, because the report is still available then."""
     edition = datasets.current(transaction, name)
     try:
         return services.stores.edition(edition).dataset
-    except NotFound:
+    except StoreUnavailable:
         return None
 
 

@@ -16,7 +16,8 @@ from budgets.ledger import accounts, charges, overruns
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
 from queries.errors import QueriesError
-from server.errors import ServerError
+from server.errors import ServerError, StoreUnavailable
+from server.runtime import building
 from server.runtime.stores import Stores
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def examine(settings: Settings) -> list[Check]:
                 _roles(transaction),
                 _open_charges(transaction),
                 _overruns(transaction),
+                _unfinished(settings, transaction),
                 *_stores(settings, transaction),
             ]
     finally:
@@ -140,6 +142,16 @@ def _overruns(transaction: sa.Connection) -> Check:
     return Check("slots", True, f"scans that ended after their first slot in the last {OVERRUN_DAYS} days: {counts}")
 
 
+def _unfinished(settings: Settings, transaction: sa.Connection) -> Check:
+    found = building.unfinished(transaction, settings.home)
+    running = [str(one.folder) for one in found if one.alive]
+    left = [str(one.folder) for one in found if not one.alive]
+    if left:
+        words = f"killed imports left behind {', '.join(left)}; the next import of the dataset deletes it"
+        return Check("imports", False, words)
+    return Check("imports", True, f"under way in {', '.join(running)}" if running else "none was left unfinished")
+
+
 def _stores(settings: Settings, transaction: sa.Connection) -> Iterator[Check]:
     stores = Stores(settings)
     for name in datasets.names(transaction):
@@ -161,6 +173,8 @@ def _store(opened: OpenEdition) -> str:
 def _try(name: str, check: Callable[[], str]) -> Check:
     try:
         return Check(name, True, check())
+    except StoreUnavailable as error:
+        return Check(name, False, f"{error}; run rowless import with its manifest again: no budget is lost by that")
     except (BudgetsError, QueriesError, OSError, ValueError) as error:
         cause = f": {error.__cause__}" if error.__cause__ else ""
         return Check(name, False, f"{error}{cause}")

@@ -17,6 +17,7 @@ from server.errors import Busy, NoHome, SettingsError
 from server.runtime.gates import Gates
 from server.runtime.metrics import Metrics
 from server.runtime.readiness import Readiness
+from server.runtime import building
 from server.runtime.settings import SETTINGS
 from server.runtime.sign_ins import SignIns
 from server.runtime.slots import Fitting
@@ -146,6 +147,7 @@ def create_home(settings: Settings, founders: Founders) -> NewHome:
     if not is_founded(settings):
         founders.require_all()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    building.home_of(settings.home).mkdir(mode=0o700, exist_ok=True)
     database = Database(settings.database_url)
     try:
         database.upgrade()

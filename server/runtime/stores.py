@@ -6,27 +6,24 @@ import deletes what an interrupted import left behind.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import secrets
 import shutil
 import threading
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from budgets.amounts import delta_atto, epsilon_nano
-from budgets.errors import NotFound
 from budgets.governance import datasets
 from budgets.ledger import profiles
 from queries.catalog.manifest import read_manifest
 from queries.contribution import profile
-from queries.errors import ImportFailed, TooMuchLost
+from queries.errors import ImportFailed, ManifestError, TooMuchLost
 from queries.execution.duckdb import Engine
 from queries.store import ingest, losses, rehearsal
+from server.errors import StoreUnavailable
+from server.runtime import building
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import sqlalchemy as sa
@@ -70,7 +67,7 @@ class Stores:
             self._made_up.clear()
 
     def current(self, transaction: sa.Connection, dataset: str) -> OpenEdition:
-        """Return the edition in service; open it on first use. Raises NotFound."""
+        """Return the edition in service; open it on first use. Raises NotFound, StoreUnavailable."""
         return self.edition(datasets.current(transaction, dataset))
 
     def keeps(self, edition: Edition) -> bool:
@@ -78,7 +75,7 @@ class Stores:
         return (folder_of(self._settings.home, edition.dataset, edition.folder) / ingest.STORE).is_file()
 
     def edition(self, edition: Edition) -> OpenEdition:
-        """Return an edition; open it on first use. Raises NotFound if its store was deleted."""
+        """Return an edition; open it on first use. Raises StoreUnavailable if it cannot be opened."""
         with self._lock:
             present = self._open.get(edition.folder)
             if present is None:
@@ -87,6 +84,14 @@ class Stores:
                 self._open = {f: o for f, o in self._open.items() if o.edition.dataset != edition.dataset}
                 self._open[edition.folder] = present
             return present
+
+    def opens(self, edition: Edition) -> bool:
+        """Return whether an edition can be opened."""
+        try:
+            self.edition(edition)
+        except StoreUnavailable:
+            return False
+        return True
 
     def made_up(self, store: OpenEdition) -> OpenEdition:
         """Return an edition with data made up from its catalog instead of its own; make it on first use.
@@ -110,9 +115,13 @@ class Stores:
 
     def _open_edition(self, edition: Edition) -> OpenEdition:
         folder = folder_of(self._settings.home, edition.dataset, edition.folder)
+        where = f"edition {edition.number} of {edition.dataset}"
         if not self.keeps(edition):
-            raise NotFound(f"edition {edition.number} of {edition.dataset} is no longer kept")
-        dataset = read_manifest(folder / ingest.MANIFEST).dataset
+            raise StoreUnavailable(f"the store of {where} is missing")
+        try:
+            dataset = read_manifest(folder / ingest.MANIFEST).dataset
+        except (ManifestError, OSError) as error:
+            raise StoreUnavailable(f"the store of {where} cannot be opened") from error
         engine = Engine(
             folder / ingest.STORE,
             memory_limit=self._settings.memory_limit,
@@ -134,7 +143,7 @@ def catalogs(transaction: sa.Connection, opened: OpenEdition) -> list[Dataset]:
 
 def folder_of(home: Path, dataset: str, folder: str) -> Path:
     """Return the folder of an edition's files."""
-    return home / "datasets" / dataset / folder
+    return building.home_of(home) / dataset / folder
 
 
 def import_manifest(
@@ -152,11 +161,13 @@ def import_manifest(
     WrongState (the cap cannot be raised).
     """
     declared = manifest.dataset
-    with _building(settings.home, declared.name) as folder:
+    building.delete_unfinished(database, settings.home)
+    with building.new_folder(settings.home, database, declared.name) as folder:
         report = _build(settings, manifest, folder, progress)
         if not accept_losses:
             _require_few_losses(manifest, report)
         with database.write() as transaction:
+            _require_store(folder)
             edition = datasets.add_edition(
                 transaction,
                 dataset=declared.name,
@@ -168,9 +179,18 @@ def import_manifest(
                 by=by,
             )
         with database.read() as transaction:
-            kept = datasets.folders(transaction, declared.name)
-        _delete_others(folder.parent, kept[:EDITIONS_KEPT])
+            old = datasets.folders(transaction, declared.name)[EDITIONS_KEPT:]
+        for name in old:
+            building.delete(folder.parent / name)
+        building.delete_unnamed(database, settings.home, declared.name)
     return edition, report
+
+
+def _require_store(folder: Path) -> None:
+    """Raise ImportFailed if an edition is not whole on disk, so that the ledger never names one that is not."""
+    for file in (ingest.STORE, ingest.MANIFEST):
+        if not (folder / file).is_file():
+            raise ImportFailed(f"{folder / file} was deleted while the import ran; nothing was changed, start it again")
 
 
 def _require_few_losses(manifest: Manifest, report: ImportReport) -> None:
@@ -182,12 +202,14 @@ def _require_few_losses(manifest: Manifest, report: ImportReport) -> None:
         )
 
 
-def check_manifest(settings: Settings, manifest: Manifest, progress: Progress) -> tuple[ImportReport, list[str]]:
+def check_manifest(
+    settings: Settings, database: Database, manifest: Manifest, progress: Progress
+) -> tuple[ImportReport, list[str]]:
     """Run an import and keep nothing. Return its report, and the losses for which an import would stop.
 
     Raises ManifestError, ImportFailed.
     """
-    with _building(settings.home, manifest.dataset.name) as folder:
+    with building.new_folder(settings.home, database, manifest.dataset.name) as folder:
         report = _build(settings, manifest, folder, progress)
         shutil.rmtree(folder)
     return report, losses.excessive(manifest, report)
@@ -197,57 +219,3 @@ def _build(settings: Settings, manifest: Manifest, folder: Path, progress: Progr
     return ingest.build(
         manifest, folder, memory_limit=settings.memory_limit, threads=os.cpu_count() or 1, progress=progress
     )
-
-
-@contextmanager
-def _building(home: Path, dataset: str) -> Iterator[Path]:
-    """Make a folder for a new edition, locked against other imports. On failure nothing is left behind."""
-    parent = home / "datasets" / dataset
-    new = [folder for folder in (parent, parent.parent) if not folder.exists()]
-    parent.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with _alone(parent.parent / f".{dataset}.importing", dataset):
-            folder = folder_of(home, dataset, secrets.token_hex(8))
-            try:
-                folder.mkdir(parents=True)
-                yield folder
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
-            finally:
-                if parent.exists() and not any(parent.iterdir()):
-                    parent.rmdir()
-    finally:
-        for made in new[1:]:
-            with suppress(OSError):  # not empty: others put something there, and it stays
-                made.rmdir()
-
-
-@contextmanager
-def _alone(path: Path, dataset: str) -> Iterator[None]:
-    """Hold a lock that the system frees when this process ends in any way. Raises ImportFailed if it is taken."""
-    while True:
-        with path.open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ImportFailed(
-                    f"another import or check of {dataset} is running; start this one again after it has ended"
-                ) from None
-            try:
-                same = os.path.samestat(os.fstat(lock.fileno()), path.stat())
-            except FileNotFoundError:
-                same = False
-            if not same:
-                continue  # the process that held the lock deleted the file in between
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-def _delete_others(parent: Path, kept: Sequence[str]) -> None:
-    for old in parent.iterdir():
-        if old.name not in kept:
-            shutil.rmtree(old, ignore_errors=True)

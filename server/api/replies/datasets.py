@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from server.api.replies.common import ROUNDED
 from server.api.replies.losses import Budget, Loss
@@ -78,8 +78,9 @@ class Dataset(Schema):
 
 
 class DatasetName(Schema):
-    """A dataset in a list."""
+    """A dataset in a list. It is `unavailable` while its store is missing or damaged, until it is imported again."""
 
     name = fields.String(required=True)
     title = fields.String(required=True)
     edition = fields.Integer(required=True)
+    state = fields.String(required=True, validate=validate.OneOf(("ready", "unavailable")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from budgets.governance import datasets
 from budgets.ledger import accounts
@@ -16,6 +16,9 @@ from server.web import admitting
 from server.web.auth import ROLES, actor, for_roles, services
 from server.web.bodies import Blueprint
 
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
 blueprint: Any = Blueprint("datasets", __name__, description="The catalog")
 
 
@@ -25,7 +28,7 @@ blueprint: Any = Blueprint("datasets", __name__, description="The catalog")
 def list_datasets() -> Any:
     """List the datasets."""
     with services().database.read() as transaction:
-        found = [_head(services().stores.current(transaction, name)) for name in datasets.names(transaction)]
+        found = [_head(transaction, name) for name in datasets.names(transaction)]
     return {"items": found, "next": None}
 
 
@@ -53,5 +56,12 @@ def buy_profile(body: dict[str, Any], name: str) -> Any:
         return noted(profile.buy(services(), actor(), name, body["epsilon_nano"]), body["notes"])
 
 
-def _head(store: Any) -> dict[str, Any]:
-    return {"name": store.dataset.name, "title": store.dataset.title, "edition": store.edition.number}
+def _head(transaction: sa.Connection, name: str) -> dict[str, Any]:
+    """Return a dataset for the list. One whose store is missing or damaged must not hide the others."""
+    edition = datasets.current(transaction, name)
+    return {
+        "name": name,
+        "title": datasets.title(transaction, name),
+        "edition": edition.number,
+        "state": "ready" if services().stores.opens(edition) else "unavailable",
+    }
