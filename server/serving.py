@@ -15,6 +15,7 @@ from server.app import create_app
 from server.errors import SettingsError
 from server.listening.worker import WaitressWorker
 from server.runtime import logs
+from server.runtime import logs, permissions
 from server.runtime.dispatching import Dispatcher
 from server.runtime.gates import Gates
 from server.runtime.metrics import Exporter, require_port
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 def serve(settings: Settings) -> None:
     """Close open charges, then serve until stopped. Raises NoHome, SchemaOutdated, SettingsError."""
+    permissions.require_private(settings)
     database = open_ledger(settings)
     try:
         _require_key(database, settings)

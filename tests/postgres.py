@@ -153,6 +153,8 @@ def _programs(folder: Path) -> Path:
         assert found is not None, MISSING
         return found
     # Copied, because the user that runs the server may not be able to reach the virtual environment.
+    (folder / "pgserver").mkdir()
+    (folder / "pgserver").chmod(0o755)  # whatever the umask is
     shutil.copytree(package / "pginstall", folder / "pgserver" / "pginstall", symlinks=True)
     shutil.copytree(package.with_name("pgserver.libs"), folder / "pgserver.libs")
     return folder / "pgserver" / "pginstall" / "bin"

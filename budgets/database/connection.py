@@ -170,6 +170,17 @@ class Database:
             raise SchemaOutdated(f"the ledger's schema is {present or 'missing'}; run `rowless init` to bring it up")
 
 
+def file_of(url: str) -> Path | None:
+    """Return the file of a ledger in SQLite; None if the address is of something else."""
+    try:
+        address = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        return None
+    if address.get_backend_name() != "sqlite" or address.database in {None, "", ":memory:"}:
+        return None
+    return Path(str(address.database)).absolute()
+
+
 def _refuse_later(present: str | None) -> None:
     """Raise SchemaOutdated if this version does not know the schema, because it cannot migrate that one."""
     try:

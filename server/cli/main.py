@@ -5,6 +5,8 @@ This is the list of its commands. Each is imported when it is called.
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from server.cli.lazy import Lazy, LazyGroup
@@ -45,3 +47,4 @@ COMMANDS = {
 @click.version_option(package_name="rowless", prog_name="rowless")
 def main() -> None:
     """Answer statistics queries about data that must not be seen."""
+    os.umask(0o077)  # whatever a command writes is its user's own

@@ -16,8 +16,8 @@ from budgets.ledger import accounts, charges, overruns
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
 from queries.errors import QueriesError
-from server.errors import ServerError, StoreUnavailable
-from server.runtime import building
+from server.errors import ServerError, SettingsError, StoreUnavailable
+from server.runtime import building, permissions
 from server.runtime.stores import Stores
 
 if TYPE_CHECKING:
@@ -49,6 +49,15 @@ def examine(settings: Settings) -> list[Check]:
     """Run every check. If the schema is outdated, stop there, because the later checks need it."""
     if not settings.home.is_dir():
         return [Check("home", False, f"there is no folder {settings.home}; run rowless init")]
+    permissions.keep_new_files_private()
+    try:
+        permissions.require_own(settings.home)
+    except SettingsError as error:  # files that another user writes beside the ledger would stop the server
+        return [Check("home", False, str(error))]
+    return [_home(settings), *_examine_ledger(settings)]  # opening the ledger makes and deletes files beside it
+
+
+def _examine_ledger(settings: Settings) -> list[Check]:
     try:
         database = Database(settings.database_url)
         present, wanted = database.revisions()
@@ -75,6 +84,13 @@ def examine(settings: Settings) -> list[Check]:
             ]
     finally:
         database.close()
+
+
+def _home(settings: Settings) -> Check:
+    found = list(permissions.problems(settings))
+    if found:
+        return Check("home", False, f"{'; '.join(permissions.shown(found))}. rowless init makes the home private")
+    return Check("home", True, f"only its owner can read {settings.home}")
 
 
 def _key(settings: Settings) -> Check:

@@ -18,6 +18,7 @@ from server.runtime.gates import Gates
 from server.runtime.metrics import Metrics
 from server.runtime.readiness import Readiness
 from server.runtime import building
+from server.runtime import building, permissions
 from server.runtime.settings import SETTINGS
 from server.runtime.sign_ins import SignIns
 from server.runtime.slots import Fitting
@@ -104,8 +105,10 @@ def open_services(settings: Settings) -> Services:
 
 def open_ledger(settings: Settings) -> Database:
     """Open a home's ledger if its schema is current. Raises NoHome, SchemaOutdated, SettingsError."""
+    permissions.keep_new_files_private()
     if not settings.home.is_dir():
         raise NoHome(f"there is no home in {settings.home}; create it with `rowless init`")
+    permissions.require_own(settings.home)
     try:
         database = Database(settings.database_url)
         database.require_current()
@@ -146,7 +149,14 @@ def create_home(settings: Settings, founders: Founders) -> NewHome:
     """Make what is missing of: the home folder, the ledger, the signing key and the first users. Raises Invalid."""
     if not is_founded(settings):
         founders.require_all()
+def create_home(settings: Settings) -> NewHome:
+    """Make what is missing of: the home folder, the ledger, the signing key and the first admin.
+
+    What is there becomes private. Raises SettingsError if the folder is not this user's own.
+    """
+    permissions.keep_new_files_private()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    permissions.make_private(settings.home)
     building.home_of(settings.home).mkdir(mode=0o700, exist_ok=True)
     database = Database(settings.database_url)
     try:
