@@ -98,7 +98,7 @@ def questions(database: Database) -> Iterator[tuple[str, Callable[[int], Any]]]:
         study = STUDIES[turn % 4]
         asked = Question(study, DATASET, 1, fingerprint(f"asked {turn} {key}"))
         with database.write() as transaction:
-            studies.require_open(replace(studies.study(transaction, study), state="approved"))
+            studies.require_open(transaction, replace(studies.study(transaction, study), state="approved"))
             if key is not None:
                 releases.bind_key(transaction, asked, key)
             charges.find_release(transaction, asked)

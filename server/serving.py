@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 
 from budgets.actors import SYSTEM
+from budgets.alerts import clocks
 from budgets.audit import log, signing
 from budgets.errors import Unavailable
 from budgets.ledger import charges
@@ -69,6 +70,7 @@ def recover(database: Database) -> int:
     that is still running can still store its release.
     """
     with database.write() as transaction:
+        clocks.check(transaction)
         left = charges.unresolved(transaction)
         for charge in left:
             charges.settle(transaction, charge, None)

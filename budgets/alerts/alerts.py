@@ -7,6 +7,8 @@ log checks its alerts; and the one write lock decides every race. A second row w
 
 `thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do;
 `budgets/governance/grants.py` raises one for each step that makes or removes a DPO or an approver. All of them use
+`thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do, and `clocks.py`
+when the clock does. All of them use
 sums of budgets and entries of the log, and nothing from the data.
 """
 
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
 BUDGET, REFUSALS, SIGN_INS, PRIVILEGES = "budget", "refusals", "sign-ins", "privileges"
 KINDS = (BUDGET, REFUSALS, SIGN_INS, PRIVILEGES)
+BUDGET, REFUSALS, SIGN_INS = "budget", "refusals", "sign-ins"
+KINDS = (BUDGET, REFUSALS, SIGN_INS)
+    import sqlalchemy as sa
+
+BUDGET, REFUSALS, SIGN_INS, CLOCK = "budget", "refusals", "sign-ins", "clock"
+KINDS = (BUDGET, REFUSALS, SIGN_INS, CLOCK)
 PREFIX = "alert."
 PAGE = 500
 

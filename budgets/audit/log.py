@@ -138,6 +138,20 @@ def _grow_tree(transaction: sa.Connection, position: int, leaf: bytes) -> None:
             raise Unavailable("the audit log is damaged: its tree has more entries than the log") from error
 
 
+def last_at(transaction: sa.Connection) -> str | None:
+    """Return the time of the last entry, or None if the log is empty."""
+    last = transaction.execute(_FIND_LAST).first()
+    return None if last is None else last.at
+
+
+def now(transaction: sa.Connection) -> str:
+    """Return the present moment, or that of the last entry if the clock was turned back.
+
+    What has an end is compared with it, so that no clock opens it again.
+    """
+    return max(clock.now(), last_at(transaction) or "")
+
+
 def size(transaction: sa.Connection) -> int:
     """Return how many entries the log has."""
     last = transaction.execute(_FIND_LAST).first()

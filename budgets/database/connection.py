@@ -25,6 +25,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
+from budgets.database.files import LedgerFile
 from budgets.errors import SchemaOutdated, Unavailable
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ WAIT_MS = 30_000  # for the lock; a transaction that holds it longer is stuck
 SHRED_WAIT_MS = 5_000  # for readers; writers have to wait meanwhile
 IDLE_MS = 60_000  # a server that stops within a transaction delays the others no longer than this
 
+FILES = "rowless_files"
 POSTGRESQL = "postgresql+psycopg"
 WRITERS_LOCK = int.from_bytes(b"rowless", "big")
 # Our own defects: wrong SQL, a broken constraint, a value that does not fit. All other errors are the database's state.
@@ -61,8 +63,14 @@ class Database:
         # Only one writer can run at a time. Within a process they queue here, without a connection each.
         self._turn = threading.Lock()
         self._sqlite = self._engine.dialect.name == "sqlite"
+        path = file_of(url)
+        self._file = None if path is None else LedgerFile(path)
         if self._sqlite:
+            if self._file is not None:
+                sa.event.listen(self._engine, "do_connect", self._require_same_file)
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
+            if self._file is not None:
+                sa.event.listen(self._engine, "connect", self._remember_files)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         else:
             sa.event.listen(self._engine, "connect", _set_up_postgresql)
@@ -72,9 +80,20 @@ class Database:
     def write(self) -> Iterator[sa.Connection]:
         """Open a transaction that commits when the block ends and leaves no trace when it raises."""
         with self._turn, _in_words(), self._engine.connect() as connection:
+            if self._file is not None:
+                self._file.require_in_place(connection.info[FILES])
             connection = connection.execution_options(rowless_write=True)
             with connection.begin():
                 yield connection
+
+    def _require_same_file(self, *_: object) -> None:
+        assert self._file is not None
+        self._file.require_same()
+
+    def _remember_files(self, connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry) -> None:
+        assert self._file is not None
+        connection.execute("SELECT count(*) FROM sqlite_master")  # opens the write-ahead log
+        record.info[FILES] = self._file.opened()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

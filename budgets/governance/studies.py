@@ -309,11 +309,11 @@ def studies_of(
     return [study(transaction, row.id) for row in transaction.execute(wanted.limit(limit)).all()]
 
 
-def require_open(present: Study) -> None:
+def require_open(transaction: sa.Connection, present: Study) -> None:
     """Raise NotApproved unless the study may ask today."""
     if present.state != APPROVED:
         raise NotApproved(f"study {present.id} is {present.state}; it may ask only while it is approved")
-    today = clock.today()
+    today = log.now(transaction)[:10]
     if present.terms.starts is not None and today < present.terms.starts:
         raise NotApproved(f"study {present.id} starts on {present.terms.starts}")
     if present.terms.ends is not None and today > present.terms.ends:

@@ -110,7 +110,9 @@ def has_users(transaction: sa.Connection) -> bool:
 
 def every_user(transaction: sa.Connection, *, after: str | None = None, limit: int | None = None) -> list[User]:
     """Return all users, by name, each with the number of their tokens that give access now."""
-    alive = sa.and_(tokens.c.user == users.c.name, tokens.c.revoked_at.is_(None), tokens.c.expires_at > clock.now())
+    alive = sa.and_(
+        tokens.c.user == users.c.name, tokens.c.revoked_at.is_(None), tokens.c.expires_at > log.now(transaction)
+    )
     wanted = sa.select(users, sa.func.count(tokens.c.id).label("alive")).join_from(users, tokens, alive, isouter=True)
     if after is not None:
         wanted = wanted.where(users.c.name > after)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets.actors import Actor
+from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import studies, tokens, users
 from budgets.errors import Invalid, NotFound
@@ -98,13 +99,13 @@ def require_study(transaction: sa.Connection, wanted: Scope) -> None:
 def authenticate(transaction: sa.Connection, text: str) -> Access | None:
     """Return whose token this is and what it may do, or None if it is wrong, revoked or expired."""
     row = _row(transaction, text)
-    return None if row is None or row.expires_at <= clock.now() else _access(row)
+    return None if row is None or row.expires_at <= log.now(transaction) else _access(row)
 
 
 def is_expired(transaction: sa.Connection, text: str) -> bool:
     """Return whether a token that gives no access would do so if it had not expired."""
     row = _row(transaction, text)
-    return row is not None and row.expires_at <= clock.now()
+    return row is not None and row.expires_at <= log.now(transaction)
 
 
 def is_first_use_today(access: Access) -> bool:
@@ -126,7 +127,7 @@ def listed(
         wanted = wanted.where(tokens.c.user == user)
     if after is not None:
         wanted = wanted.where(tokens.c.id > after)
-    now = clock.now()
+    now = log.now(transaction)
     return [
         Listed(
             row.id,

@@ -116,7 +116,7 @@ def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:
     present = studies.visible(transaction, study, actor)
     if actor.name not in present.members:
         raise Forbidden("only the study's members may ask")
-    studies.require_open(present)
+    studies.require_open(transaction, present)
     return present
 
 

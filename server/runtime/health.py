@@ -8,8 +8,10 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from budgets.alerts import clocks
 from budgets.audit import log, signing
-from budgets.database.connection import Database
+from budgets.database import clock
+from budgets.database.connection import Database, file_of
 from budgets.errors import BudgetsError, Unavailable
 from budgets.governance import datasets, founding
 from budgets.ledger import accounts, charges, overruns
@@ -18,6 +20,7 @@ from budgets.verify.spending import Spending
 from queries.errors import QueriesError
 from server.errors import ServerError, SettingsError, StoreUnavailable
 from server.runtime import building, permissions
+from server.runtime.services import LOST
 from server.runtime.stores import Stores
 
 if TYPE_CHECKING:
@@ -58,11 +61,14 @@ def examine(settings: Settings) -> list[Check]:
 
 
 def _examine_ledger(settings: Settings) -> list[Check]:
+    file = file_of(settings.database_url)
+    if file is not None and not (file.exists() and file.stat().st_size):
+        return [Check("ledger", False, f"{file} is missing or empty. {LOST}")]
     try:
         database = Database(settings.database_url)
         present, wanted = database.revisions()
     except Unavailable as error:
-        return [Check("ledger", False, f"its database cannot be used: {error}")]
+        return [Check("ledger", False, f"its database cannot be used: {error}. {LOST}")]
     try:
         schema = Check(
             "schema", present == wanted, f"revision {present or 'none'}, wanted {wanted}; rowless init upgrades it"
@@ -79,6 +85,7 @@ def _examine_ledger(settings: Settings) -> list[Check]:
                 _roles(transaction),
                 _open_charges(transaction),
                 _overruns(transaction),
+                _clock(transaction),
                 _unfinished(settings, transaction),
                 *_stores(settings, transaction),
             ]
@@ -156,6 +163,25 @@ def _overruns(transaction: sa.Connection) -> Check:
     found = overruns.counts(transaction, since)
     counts = ", ".join(f"{count} of {dataset}" for dataset, count in found.items()) or "none"
     return Check("slots", True, f"scans that ended after their first slot in the last {OVERRUN_DAYS} days: {counts}")
+
+
+def _clock(transaction: sa.Connection) -> Check:
+    behind = clocks.behind_seconds(transaction)
+    if behind > clocks.TOLERATED_SECONDS:
+        return Check(
+            "clock",
+            False,
+            f"it is {clocks.in_words(behind)} behind the log's last entry, of {log.last_at(transaction)}. If it is "
+            "wrong, set it. If it was ahead when that entry was written, the log dates nothing earlier than that, and "
+            "what ends is over by then: make new tokens, and give studies new dates",
+        )
+    jump = clocks.last_jump(transaction, clock.days_ago(1))
+    if jump is not None:
+        moved = f"{jump['how']} by {clocks.in_words(jump['seconds'])}"
+        return Check(
+            "clock", False, f"it moved {moved} at {jump['time']}; see that a time service sets it, and only that"
+        )
+    return Check("clock", True, "it is not behind the log's last entry")
 
 
 def _unfinished(settings: Settings, transaction: sa.Connection) -> Check:

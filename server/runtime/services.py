@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from budgets.audit import signing
-from budgets.database.connection import Database
+from budgets.database.connection import Database, file_of
 from budgets.errors import Unavailable
 from budgets.governance import founding
 from budgets.identity import people
@@ -19,6 +19,7 @@ from server.runtime.metrics import Metrics
 from server.runtime.readiness import Readiness
 from server.runtime import building
 from server.runtime import building, permissions
+from server.runtime.clock_watch import ClockWatch
 from server.runtime.settings import SETTINGS
 from server.runtime.sign_ins import SignIns
 from server.runtime.slots import Fitting
@@ -34,6 +35,29 @@ if TYPE_CHECKING:
     from server.sign_in.issuer import Issuer
 
 BUSY_SECONDS = 20.0
+LOST = "If it was lost, put a backup in its place (docs/operations.md, Backup); a new home begins with `rowless init`"
+REHEARSALS_MAX = 2  # each uses one thread of the engine; more would slow real scans down
+
+
+class Places:
+    """Limits how many scans run at once, because more would only compete for memory and cores.
+
+    A scan holds its place until shortly before its answer leaves. A request that waits for a place therefore does not
+    learn when the scan itself ended.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._free = threading.BoundedSemaphore(places)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Hold a place; wait up to BUSY_SECONDS for it. Raises Busy."""
+        if not self._free.acquire(timeout=BUSY_SECONDS):
+            raise Busy("too many queries are running; try again soon")
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 class Turns:
@@ -89,6 +113,7 @@ class Services:
         """Write the entries of the log that are held back, when the server stops."""
         self.sign_ins.write_what_is_held(self.database)
         self.tallies.write_what_is_held(self.database)
+    clock_watch: ClockWatch = field(default_factory=ClockWatch)
 
     def close(self) -> None:
         """Close the stores and the ledger. No query may be running."""
@@ -109,6 +134,9 @@ def open_ledger(settings: Settings) -> Database:
     if not settings.home.is_dir():
         raise NoHome(f"there is no home in {settings.home}; create it with `rowless init`")
     permissions.require_own(settings.home)
+    file = file_of(settings.database_url)
+    if file is not None and not file.exists():  # SQLite would make an empty one
+        raise NoHome(f"the home {settings.home} has no ledger: there is no {file}. {LOST}")
     try:
         database = Database(settings.database_url)
         database.require_current()
@@ -158,10 +186,12 @@ def create_home(settings: Settings) -> NewHome:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     permissions.make_private(settings.home)
     building.home_of(settings.home).mkdir(mode=0o700, exist_ok=True)
+    path = settings.key_path
+    if path.exists():
+        _require_ledger(settings)
     database = Database(settings.database_url)
     try:
         database.upgrade()
-        path = settings.key_path
         audit_key = signing.verifier_key(path) if path.exists() else signing.create_key(path)
         with database.write() as transaction:
             made = founding.found(transaction, founders, settings.identity_days)
@@ -169,3 +199,20 @@ def create_home(settings: Settings) -> NewHome:
         return NewHome(made, audit_key, missing)
     finally:
         database.close()
+
+
+def _require_ledger(settings: Settings) -> None:
+    """Raise SettingsError if a home that was in use lost its ledger, because a new one would forget what was spent."""
+    file = file_of(settings.database_url)
+    if file is None:
+        database = Database(settings.database_url)
+        present, _ = database.revisions()
+        database.close()
+        lost = present is None
+    else:
+        lost = not file.exists() or file.stat().st_size == 0
+    if lost:
+        raise SettingsError(
+            f"{settings.home} has a signing key but no ledger, and a new ledger would forget what was spent. {LOST} in "
+            "another folder"
+        )

@@ -16,6 +16,7 @@ from flask import request
 
 from budgets.errors import Invalid, NotFound
 from server.errors import Malformed
+from server.web.auth import services
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -31,6 +32,7 @@ HEADERS = {
 def register(app: Flask) -> None:
     """Guard every request and reply of the application."""
     app.before_request(_refuse_unstorable)
+    app.before_request(_look_at_the_clock)
     app.after_request(_protect)
 
 
@@ -45,6 +47,11 @@ def _refuse_unstorable() -> None:
             )
     if not all(_is_storable(value) for _, value in request.headers.items()):
         raise Malformed("a header contains the character U+0000, which is not allowed")
+
+
+def _look_at_the_clock() -> None:
+    """Do once a minute what has no thread of its own."""
+    services().clock_watch.look(services().database)
 
 
 def _is_storable(text: str) -> bool:

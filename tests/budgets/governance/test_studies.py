@@ -290,10 +290,10 @@ def test_only_an_approved_study_may_ask(world: World, state: str) -> None:
     world.open_study("hearts", 100, state=state)
     present = world.study("hearts")
     if state == "approved":
-        studies.require_open(present)
+        do(world, lambda t: studies.require_open(t, present))
     else:
         with pytest.raises(NotApproved, match=state):
-            studies.require_open(present)
+            do(world, lambda t: studies.require_open(t, present))
 
 
 @pytest.mark.parametrize(
@@ -322,10 +322,10 @@ def test_a_study_asks_within_its_days(world: World, starts: int | None, ends: in
         world, lambda t: studies.move(t, "hearts", "approve", "a reason", world.approver, without_advice="a test")
     )
     if may_ask:
-        studies.require_open(present)
+        do(world, lambda t: studies.require_open(t, present))
     else:
         with pytest.raises(NotApproved):
-            studies.require_open(present)
+            do(world, lambda t: studies.require_open(t, present))
 
 
 # Roles

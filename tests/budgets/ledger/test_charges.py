@@ -861,7 +861,7 @@ class LedgerMachine(RuleBasedStateMachine):
         first = asked if key is None else self.keys.get((study, key), asked)
         try:
             with self.world.database.write() as transaction:
-                studies.require_open(studies.study(transaction, study))
+                studies.require_open(transaction, studies.study(transaction, study))
                 bound = asked if key is None else releases.bind_key(transaction, asked, key)
                 charge = charges.reserve(transaction, bound, loss)
         except NotApproved:
