@@ -144,11 +144,19 @@ def book_of(question: Question) -> Book:
     return PROFILES if question.study is None else QUERIES
 
 
-def reserve(transaction: sa.Connection, question: Question, loss: Loss, *, scan_seconds: float = 0) -> Charge:
+def reserve(
+    transaction: sa.Connection,
+    question: Question,
+    loss: Loss,
+    *,
+    scan_seconds: float = 0,
+    identifier: str | None = None,
+) -> Charge:
     """Charge a question to its accounts, or resume (and spend) the charge it has.
 
-    `scan_seconds` is how long an attempt may take. Raises OverBudget, AttemptsSpent, and UnderWay if all attempts were
-    begun and one of them may still store the answer.
+    `scan_seconds` is how long an attempt may take. `identifier` is that of a new charge; by default a random one is
+    drawn. Raises OverBudget, AttemptsSpent, and UnderWay if all attempts were begun and one of them may still store the
+    answer.
     """
     present = find_standing(transaction, question)
     if present is not None:
@@ -156,7 +164,7 @@ def reserve(transaction: sa.Connection, question: Question, loss: Loss, *, scan_
         _spend(transaction, present)
         return replace(present, attempt=attempt)
     accounts.admit(transaction, question.study, question.dataset, loss)
-    charge = Charge(uuid.uuid4().hex, question, loss, clock.now(), resumed=False)
+    charge = Charge(identifier or uuid.uuid4().hex, question, loss, clock.now(), resumed=False)
     _write(transaction, charge, RESERVE, charge.id, None, charge.reserved_at)
     return charge
 

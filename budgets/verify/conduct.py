@@ -256,6 +256,11 @@ class Conduct:
 
     # Queries. A release or failure may be written after the study was suspended, because it was reserved before.
 
+    def _respend(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from _by(entry, "admin")
+        if facts["dataset"] not in self._editions:
+            yield f"it charges the dataset {facts['dataset']}, which was not imported"
+
     def _ask(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _by(entry, "researcher")
         study = self.studies.get(entry["study"])
@@ -327,6 +332,7 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
     **dict.fromkeys(("query.reserve", "query.resume", "query.replay"), Conduct._ask),
     "release.read": Conduct._read_release,
     **dict.fromkeys(COUNTED, Conduct._count),
+    "ledger.respend": Conduct._respend,
 }
 
 

@@ -169,6 +169,23 @@ class Spending:
             if within and not account.holds():
                 yield f"it overspends the budget of the {account.kind} {account.owner}"
 
+    def _respend(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read a charge that a restored ledger took over from a later export of its log."""
+        identifier, study = entry["subject"].removeprefix("charge:"), entry["study"]
+        owners = [("dataset", facts["dataset"]), *([("study", study)] if study is not None else [])]
+        accounts = tuple(self.accounts[owner] for owner in owners if owner in self.accounts)
+        if len(accounts) != len(owners):
+            yield f"it charges {' and '.join(map(' '.join, owners))}, but the log opened {len(accounts)} of these"
+        if identifier in self._charges:
+            yield f"the charge {identifier} appears twice"
+        loss = _loss(facts["loss"])
+        self._charges[identifier] = Charge(accounts, loss, b"", SPENT)
+        self.charged += 1
+        for account in accounts:
+            account.add(loss, 1)
+            if not account.holds():
+                yield f"it overspends the budget of the {account.kind} {account.owner}"
+
     def _spend(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         identifier = entry["subject"].removeprefix("charge:")
         yield from self._settle(identifier, facts)
@@ -239,6 +256,8 @@ ACTS = {
     **{f"{what}.replay": Spending._replay for what in ("query", "dataset.profile")},
     **{f"{what}.replay.count": Spending._replay for what in ("query", "dataset.profile")},
     **dict.fromkeys(("release.read", "release.read.count"), Spending._replay),
+    "release.read": Spending._replay,
+    "ledger.respend": Spending._respend,
     **{f"{what}.{how}": Spending._spend for what in ("query", "dataset.profile") for how in ("fail", "recover")},
     **{f"{what}.resume": Spending._resume for what in ("query", "dataset.profile")},
 }

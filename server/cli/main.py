@@ -17,6 +17,7 @@ COMMANDS = {
     "import": Lazy("server.cli.import_:import_", "Import a dataset's sources as its next edition."),
     "serve": Lazy("server.cli.serve:serve", "Serve the API until stopped."),
     "recover": Lazy("server.cli.serve:recover", "Close the charges that a crash left open, as spent."),
+    "ledger": Lazy("server.cli.ledger:ledger", "Mend a ledger that was restored from a backup."),
     "doctor": Lazy(
         "server.cli.doctor:doctor", "Check the home: its schema, key, stores, sums and the chain of the audit log."
     ),

@@ -136,7 +136,7 @@ def open_ledger(settings: Settings) -> Database:
     permissions.require_own(settings.home)
     file = file_of(settings.database_url)
     if file is not None and not file.exists():  # SQLite would make an empty one
-        raise NoHome(f"the home {settings.home} has no ledger: there is no {file}. {LOST}")
+        raise SettingsError(f"{SETTINGS['database_url'].name}: there is no ledger {file}. {LOST}")
     try:
         database = Database(settings.database_url)
         database.require_current()
