@@ -16,9 +16,9 @@ from server.app import create_app
 from server.errors import SettingsError
 from server.listening.worker import WaitressWorker
 from server.runtime import logs
-from server.runtime import logs, permissions
 from server.runtime.dispatching import Dispatcher
 from server.runtime.gates import Gates
+from server.runtime.home import permissions
 from server.runtime.metrics import Exporter, require_port
 from server.runtime.services import open_ledger
 from server.runtime.settings import SETTINGS

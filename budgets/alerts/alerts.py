@@ -3,13 +3,15 @@
 An alert is an entry of the audit log (`alert.budget`, `alert.refusals`, `alert.sign-ins`, `alert.privileges`), written
 in the transaction that causes it. There is no alert without its cause and no cause without its alert; a check of the
 log checks its alerts; and the one write lock decides every race. A second row waits for delivery to the webhook
+An alert is an entry of the audit log (`alert.budget`, `alert.refusals`, `alert.sign-ins`, `alert.clock`), written in
+the transaction that causes it. There is no alert without its cause and no cause without its alert; a check of the log
+checks its alerts; and the one write lock decides every race. A second row waits for delivery to the webhook
 (`outbox.py`).
 
 `thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do;
 `budgets/governance/grants.py` raises one for each step that makes or removes a DPO or an approver. All of them use
 `thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do, and `clocks.py`
-when the clock does. All of them use
-sums of budgets and entries of the log, and nothing from the data.
+when the clock does. All of them use sums of budgets, entries of the log and the time, and nothing from the data.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
 from queries.errors import QueriesError
 from server.errors import ServerError, SettingsError, StoreUnavailable
-from server.runtime import building, permissions
+from server.runtime.home import building, permissions
 from server.runtime.services import LOST
 from server.runtime.stores import Stores
 

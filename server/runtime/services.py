@@ -15,11 +15,10 @@ from budgets.identity import people
 from budgets.ledger import overruns
 from server.errors import Busy, NoHome, SettingsError
 from server.runtime.gates import Gates
+from server.runtime.home import building, permissions
+from server.runtime.home.clock_watch import ClockWatch
 from server.runtime.metrics import Metrics
 from server.runtime.readiness import Readiness
-from server.runtime import building
-from server.runtime import building, permissions
-from server.runtime.clock_watch import ClockWatch
 from server.runtime.settings import SETTINGS
 from server.runtime.sign_ins import SignIns
 from server.runtime.slots import Fitting
@@ -36,28 +35,6 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 20.0
 LOST = "If it was lost, put a backup in its place (docs/operations.md, Backup); a new home begins with `rowless init`"
-REHEARSALS_MAX = 2  # each uses one thread of the engine; more would slow real scans down
-
-
-class Places:
-    """Limits how many scans run at once, because more would only compete for memory and cores.
-
-    A scan holds its place until shortly before its answer leaves. A request that waits for a place therefore does not
-    learn when the scan itself ended.
-    """
-
-    def __init__(self, places: int) -> None:
-        self._free = threading.BoundedSemaphore(places)
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Hold a place; wait up to BUSY_SECONDS for it. Raises Busy."""
-        if not self._free.acquire(timeout=BUSY_SECONDS):
-            raise Busy("too many queries are running; try again soon")
-        try:
-            yield
-        finally:
-            self._free.release()
 
 
 class Turns:

@@ -21,7 +21,7 @@ from queries.errors import ImportFailed, ManifestError, TooMuchLost
 from queries.execution.duckdb import Engine
 from queries.store import ingest, losses, rehearsal
 from server.errors import StoreUnavailable
-from server.runtime import building
+from server.runtime.home import building
 
 if TYPE_CHECKING:
     from pathlib import Path

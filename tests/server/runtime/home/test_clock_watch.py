@@ -12,8 +12,8 @@ from budgets.alerts import alerts, clocks
 from budgets.database import clock
 from budgets.database.connection import Database
 from budgets.identity import people
-from server.runtime.clock_watch import EVERY_SECONDS, ClockWatch
 from server.runtime.health import examine
+from server.runtime.home.clock_watch import EVERY_SECONDS, ClockWatch
 from tests.serving import PATIENTS, Home, application, ask, serving
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from server.cli.main import main
 from server.errors import SettingsError
-from server.runtime import permissions
 from server.runtime.health import examine
+from server.runtime.home import permissions
 from server.runtime.services import create_home, open_services
 from server.serving import serve
 from tests.serving import Home, write_clinic

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from budgets.database.connection import Database
-from server.runtime import building
+from server.runtime.home import building
 from tests import processes
 from tests.serving import Home, application, environment, make_home, write_clinic
 
