@@ -17,7 +17,7 @@ from budgets.governance import datasets, founding
 from budgets.ledger import accounts, charges, overruns
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
-from queries.errors import QueriesError
+from queries.errors import EngineFailed, QueriesError
 from server.errors import ServerError, SettingsError, StoreUnavailable
 from server.runtime.home import building, permissions
 from server.runtime.services import LOST
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 OVERRUN_DAYS = 30
+DAMAGED = "Stop the servers, keep a copy for the DPO, and restore a backup (docs/operations.md, Backup)"
 
 
 class Unhealthy(ServerError):
@@ -113,12 +114,13 @@ def _key(settings: Settings) -> Check:
 def _audit(transaction: sa.Connection) -> Check:
     found = [*log.problems(transaction), *log.tree_problems(transaction)]
     good = "every entry follows the one before, and the tree matches the entries"
-    return Check("audit log", not found, "; ".join(found[:3]) if found else good)
+    return Check("audit log", not found, f"{'; '.join(found[:3])}. {DAMAGED}" if found else good)
 
 
 def _sums(transaction: sa.Connection) -> Check:
     found = list(accounts.discrepancies(transaction))
-    return Check("accounts", not found, "; ".join(found) if found else "every sum equals its charges")
+    words = f"{'; '.join(found)}. {DAMAGED}" if found else "every sum equals its charges"
+    return Check("accounts", not found, words)
 
 
 def _recount(transaction: sa.Connection) -> Check:
@@ -143,7 +145,9 @@ def _recount(transaction: sa.Connection) -> Check:
     return Check(
         "recount",
         not found,
-        "; ".join(found[:3]) if found else "the log alone gives the same sums, and every step was in order",
+        f"{'; '.join(found[:3])}. {DAMAGED}"
+        if found
+        else "the log alone gives the same sums, and every step was in order",
     )
 
 
@@ -215,8 +219,9 @@ def _store(opened: OpenEdition) -> str:
 def _try(name: str, check: Callable[[], str]) -> Check:
     try:
         return Check(name, True, check())
-    except StoreUnavailable as error:
-        return Check(name, False, f"{error}; run rowless import with its manifest again: no budget is lost by that")
+    except (StoreUnavailable, EngineFailed) as error:
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        return Check(name, False, f"{error}{cause}. Run rowless import again: the budget stays as it was")
     except (BudgetsError, QueriesError, OSError, ValueError) as error:
         cause = f": {error.__cause__}" if error.__cause__ else ""
         return Check(name, False, f"{error}{cause}")

@@ -102,10 +102,25 @@ def test_no_command_begins_a_new_ledger_in_a_home_that_was_in_use(tmp_path: Path
     if left is None:
         with pytest.raises(SettingsError, match="put a backup in its place"):
             open_ledger(home.settings())
+    assert_doctor_names_a_backup(home)
+    assert (ledger.read_bytes() if ledger.exists() else None) == left
+
+
+def test_doctor_says_what_to_do_about_a_damaged_ledger(tmp_path: Path) -> None:
+    """A file that is no database any more, and one that was cut off."""
+    home = make_home(tmp_path / "home")
+    ledger = home.path / "ledger.sqlite"
+    whole = ledger.read_bytes()
+    for damaged in (b"no ledger" * 1_000, whole[: len(whole) // 2]):
+        ledger.write_bytes(damaged)
+        assert_doctor_names_a_backup(home)
+
+
+def assert_doctor_names_a_backup(home: Home) -> None:
+    """Assert that a check of the ledger failed and says to restore a backup."""
     (found,) = [check for check in examine(home.settings()) if check.name == "ledger"]
     assert not found.ok
     assert "put a backup in its place" in found.finding
-    assert (ledger.read_bytes() if ledger.exists() else None) == left
 
 
 def test_no_new_ledger_is_begun_in_an_empty_database(

@@ -200,6 +200,15 @@ def test_another_machines_import_is_dead_after_an_hour_of_silence(
     assert not mark.exists()
 
 
+def test_doctor_says_what_to_do_about_a_damaged_store(home: Home, tmp_path: Path) -> None:
+    """A store that does not open any more is imported again."""
+    assert run(home, "import", str(write_clinic(tmp_path)), "--accept-losses").returncode == 0
+    home.store("clinic").write_bytes(b"no store")
+    found, words = checks(home)["dataset clinic"]
+    assert found == "WRONG"
+    assert "Run rowless import" in words
+
+
 @pytest.mark.parametrize("lost", ["store.duckdb", "manifest.toml"])
 def test_a_dataset_without_its_store_does_not_hide_the_others(home: Home, tmp_path: Path, lost: str) -> None:
     """The list has its state, its own routes are 503, doctor says what to do, and the report is still there."""
@@ -222,4 +231,4 @@ def test_a_dataset_without_its_store_does_not_hide_the_others(home: Home, tmp_pa
     found = checks(home)
     assert found["dataset another"][0] == "ok"
     assert found["dataset clinic"][0] == "WRONG"
-    assert "run rowless import" in found["dataset clinic"][1]
+    assert "Run rowless import" in found["dataset clinic"][1]
