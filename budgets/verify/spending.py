@@ -256,7 +256,6 @@ ACTS = {
     **{f"{what}.replay": Spending._replay for what in ("query", "dataset.profile")},
     **{f"{what}.replay.count": Spending._replay for what in ("query", "dataset.profile")},
     **dict.fromkeys(("release.read", "release.read.count"), Spending._replay),
-    "release.read": Spending._replay,
     "ledger.respend": Spending._respend,
     **{f"{what}.{how}": Spending._spend for what in ("query", "dataset.profile") for how in ("fail", "recover")},
     **{f"{what}.resume": Spending._resume for what in ("query", "dataset.profile")},

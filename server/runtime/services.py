@@ -70,6 +70,7 @@ class Services:
     readiness: Readiness = field(default_factory=Readiness)
     turns: Turns = field(default_factory=Turns)
     metrics: Metrics = field(default_factory=Metrics)
+    clock_watch: ClockWatch = field(default_factory=ClockWatch)
     rates: Rates | None = None  # None in commands that run beside a server
 
     @property
@@ -90,7 +91,6 @@ class Services:
         """Write the entries of the log that are held back, when the server stops."""
         self.sign_ins.write_what_is_held(self.database)
         self.tallies.write_what_is_held(self.database)
-    clock_watch: ClockWatch = field(default_factory=ClockWatch)
 
     def close(self) -> None:
         """Close the stores and the ledger. No query may be running."""
