@@ -1,17 +1,12 @@
 """Alerts: what a data protection officer should not have to look for.
 
-An alert is an entry of the audit log (`alert.budget`, `alert.refusals`, `alert.sign-ins`, `alert.privileges`), written
-in the transaction that causes it. There is no alert without its cause and no cause without its alert; a check of the
-log checks its alerts; and the one write lock decides every race. A second row waits for delivery to the webhook
-An alert is an entry of the audit log (`alert.budget`, `alert.refusals`, `alert.sign-ins`, `alert.clock`), written in
-the transaction that causes it. There is no alert without its cause and no cause without its alert; a check of the log
-checks its alerts; and the one write lock decides every race. A second row waits for delivery to the webhook
-(`outbox.py`).
+An alert is an entry of the audit log (its action is `alert.` and one of KINDS), written in the transaction that causes
+it. There is no alert without its cause and no cause without its alert; a check of the log checks its alerts; and the
+one write lock decides every race. A second row waits for delivery to the webhook (`outbox.py`).
 
-`thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do;
-`budgets/governance/grants.py` raises one for each step that makes or removes a DPO or an approver. All of them use
-`thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do, and `clocks.py`
-when the clock does. All of them use sums of budgets, entries of the log and the time, and nothing from the data.
+`thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do, `clocks.py`
+when the clock does; `budgets/governance/grants.py` raises one for each step that makes or removes a DPO or an approver.
+All of them use sums of budgets, entries of the log and the time, and nothing from the data.
 """
 
 from __future__ import annotations
@@ -31,14 +26,8 @@ from budgets.database.tables import audit_entries
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-BUDGET, REFUSALS, SIGN_INS, PRIVILEGES = "budget", "refusals", "sign-ins", "privileges"
-KINDS = (BUDGET, REFUSALS, SIGN_INS, PRIVILEGES)
-BUDGET, REFUSALS, SIGN_INS = "budget", "refusals", "sign-ins"
-KINDS = (BUDGET, REFUSALS, SIGN_INS)
-    import sqlalchemy as sa
-
-BUDGET, REFUSALS, SIGN_INS, CLOCK = "budget", "refusals", "sign-ins", "clock"
-KINDS = (BUDGET, REFUSALS, SIGN_INS, CLOCK)
+BUDGET, REFUSALS, SIGN_INS, PRIVILEGES, CLOCK = "budget", "refusals", "sign-ins", "privileges", "clock"
+KINDS = (BUDGET, REFUSALS, SIGN_INS, PRIVILEGES, CLOCK)
 PREFIX = "alert."
 PAGE = 500
 

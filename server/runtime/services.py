@@ -134,13 +134,19 @@ class NewHome:
 
 
 def is_founded(settings: Settings) -> bool:
-    """Return whether a home has users already."""
+    """Return whether a home has users already. Raises SettingsError if it has lost its ledger."""
+    permissions.keep_new_files_private()
+    if settings.key_path.exists():
+        _require_ledger(settings)
+    file = file_of(settings.database_url)
+    if not settings.home.is_dir() or (file is not None and not file.exists()):  # SQLite would make an empty one
+        return False
     try:
         database = Database(settings.database_url)
     except Unavailable:
         return False
     try:
-        if not settings.home.is_dir() or database.revisions()[0] is None:
+        if database.revisions()[0] is None:
             return False
         with database.read() as transaction:
             return people.has_users(transaction)
@@ -151,21 +157,17 @@ def is_founded(settings: Settings) -> bool:
 
 
 def create_home(settings: Settings, founders: Founders) -> NewHome:
-    """Make what is missing of: the home folder, the ledger, the signing key and the first users. Raises Invalid."""
+    """Make what is missing of: the home folder, the ledger, the signing key and the first users.
+
+    What is there becomes private. Raises Invalid, and SettingsError if the folder is not this user's own, or has lost
+    its ledger.
+    """
     if not is_founded(settings):
         founders.require_all()
-def create_home(settings: Settings) -> NewHome:
-    """Make what is missing of: the home folder, the ledger, the signing key and the first admin.
-
-    What is there becomes private. Raises SettingsError if the folder is not this user's own.
-    """
-    permissions.keep_new_files_private()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     permissions.make_private(settings.home)
     building.home_of(settings.home).mkdir(mode=0o700, exist_ok=True)
     path = settings.key_path
-    if path.exists():
-        _require_ledger(settings)
     database = Database(settings.database_url)
     try:
         database.upgrade()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from budgets.governance.founding import Founders
 from server.errors import SettingsError
 from server.runtime.health import examine
 from server.runtime.services import create_home, open_ledger
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.postgres import Postgres
+
+
+FOUNDERS = Founders("dora", "vera", "admin")
 
 
 def delete(ledger: Path) -> None:
@@ -98,7 +102,7 @@ def test_no_command_begins_a_new_ledger_in_a_home_that_was_in_use(tmp_path: Path
     if left is not None:
         ledger.write_bytes(left)
     with pytest.raises(SettingsError, match="put a backup in its place"):
-        create_home(home.settings())
+        create_home(home.settings(), FOUNDERS)
     if left is None:
         with pytest.raises(SettingsError, match="put a backup in its place"):
             open_ledger(home.settings())
@@ -130,5 +134,5 @@ def test_no_new_ledger_is_begun_in_an_empty_database(
     empty = postgres_server.create()
     home = shared_template.copy(tmp_path / "home", empty)
     with pytest.raises(SettingsError, match="would forget what was spent"):
-        create_home(home.settings())
+        create_home(home.settings(), FOUNDERS)
     postgres_server.drop(empty)

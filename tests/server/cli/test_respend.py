@@ -188,7 +188,7 @@ def test_only_a_good_export_of_the_same_log_counts(past: Past, tmp_path: Path, t
     (other.path / "audit.key").unlink()
     for file in other.path.glob("ledger.sqlite*"):
         file.unlink()
-    assert run(other, "init")[0] == 0
+    assert run(other, "init", "--dpo", "dora", "--approver", "vera")[0] == 0
     code, said = respend(other, past.later)
     assert (code, "Do not rely on this log" in said["error"]) == (1, True)
     shutil.copy(restored.path / "audit.key", other.path / "audit.key")

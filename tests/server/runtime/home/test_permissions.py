@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from budgets.governance.founding import Founders
 from server.cli.main import main
 from server.errors import SettingsError
 from server.runtime.health import examine
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from server.runtime.settings import Settings
+
+FOUNDERS = Founders("dora", "vera", "admin")
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 
 
@@ -30,6 +34,11 @@ def umask() -> Iterator[None]:
     before = os.umask(0o000)
     yield
     os.umask(before)
+
+
+def begin(settings: Settings) -> None:
+    """Make a home."""
+    create_home(settings, FOUNDERS)
 
 
 def modes(home: Path) -> set[str]:
@@ -55,7 +64,7 @@ def test_every_file_of_a_new_home_is_private(tmp_path: Path, umask: None) -> Non
     home.mkdir()
     home.chmod(0o777)
     (home / "notes.txt").touch(mode=0o666)
-    assert run(home, "init") == 0
+    assert run(home, "init", "--dpo", "dora", "--approver", "vera") == 0
     os.umask(0)
     assert run(home, "import", str(write_clinic(tmp_path)), "--accept-losses") == 0
     os.umask(0)
@@ -82,7 +91,7 @@ def test_serve_refuses_and_doctor_names_what_others_can_use(tmp_path: Path, umas
     """A single bit for the group or others is enough; init takes it away."""
     home = tmp_path / "home"
     settings = Home(home, {}).settings()
-    create_home(settings)
+    create_home(settings, FOUNDERS)
     path = home / loose
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -95,7 +104,7 @@ def test_serve_refuses_and_doctor_names_what_others_can_use(tmp_path: Path, umas
     ok, words = home_check(home)
     assert not ok
     assert f"{path} has mode {mode:o}" in words
-    create_home(settings)
+    create_home(settings, FOUNDERS)
     assert home_check(home)[0]
     assert not path.exists() or not path.stat().st_mode & 0o077
 
@@ -104,7 +113,7 @@ def test_a_ledger_outside_of_the_home_is_checked_too(tmp_path: Path) -> None:
     """Its file is personal data wherever it lies."""
     home, file = tmp_path / "home", tmp_path / "elsewhere.sqlite"
     settings = Home(home, {}, f"sqlite:///{file}").settings()
-    create_home(settings)
+    create_home(settings, FOUNDERS)
     file.chmod(0o644)
     assert [problem for problem in permissions.problems(settings) if str(file) in problem]
     with pytest.raises(SettingsError, match="has mode 644"):
@@ -114,9 +123,9 @@ def test_a_ledger_outside_of_the_home_is_checked_too(tmp_path: Path) -> None:
 def test_a_link_is_no_home(tmp_path: Path) -> None:
     """Whoever can change the link would choose the home."""
     home, link = tmp_path / "home", tmp_path / "link"
-    create_home(Home(home, {}).settings())
+    create_home(Home(home, {}).settings(), FOUNDERS)
     link.symlink_to(home)
-    for act in (create_home, open_services, serve):
+    for act in (begin, open_services, serve):
         with pytest.raises(SettingsError, match="symbolic link"):
             act(Home(link, {}).settings())
     assert "symbolic link" in home_check(link)[1]
@@ -126,7 +135,7 @@ def test_a_link_in_a_home_leads_to_what_is_private(tmp_path: Path) -> None:
     """Stores on another disk are private there."""
     home, disk = tmp_path / "home", tmp_path / "disk"
     settings = Home(home, {}).settings()
-    create_home(settings)
+    create_home(settings, FOUNDERS)
     (home / "datasets").rename(disk)
     (home / "datasets").symlink_to(disk)
     assert list(permissions.problems(settings)) == []
@@ -139,9 +148,9 @@ def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
     """No command runs over it, because files of two users beside one ledger stop the server later."""
     home = tmp_path / "home"
     settings = Home(home, {}).settings()
-    create_home(settings)
+    create_home(settings, FOUNDERS)
     os.chown(home, 12345, -1)
-    for act in (create_home, open_services, serve):
+    for act in (begin, open_services, serve):
         with pytest.raises(SettingsError, match="belongs to the user 12345, and this runs as root"):
             act(settings)
     assert "run it as the user 12345" in home_check(home)[1]
@@ -152,7 +161,7 @@ def test_a_file_of_another_user_is_named(tmp_path: Path) -> None:
     """Such as a write-ahead log that root made."""
     home = tmp_path / "home"
     settings = Home(home, {}).settings()
-    create_home(settings)
+    create_home(settings, FOUNDERS)
     os.chown(home / "audit.key", 12345, -1)
     with pytest.raises(SettingsError, match="audit.key belongs to the user 12345"):
         serve(settings)
@@ -165,5 +174,5 @@ def test_a_folder_that_users_share_is_no_home(tmp_path: Path) -> None:
     shared.mkdir()
     shared.chmod(0o1777)
     with pytest.raises(SettingsError, match="several users share"):
-        create_home(Home(shared, {}).settings())
+        create_home(Home(shared, {}).settings(), FOUNDERS)
     assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
