@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     MANIFEST.with_name("ORIGIN.md"),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
@@ -315,7 +316,7 @@ def test_every_target_has_its_line_of_help() -> None:
     """`make help` lists every target that people call."""
     targets = re.findall(r"^\.PHONY: (.*)$", text_of("Makefile"), re.MULTILINE)[0].split()
     told = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True).stdout
-    listed = re.findall(r"^  make (\w+) +\S", told, re.MULTILINE)
+    listed = re.findall(r"^  make ([\w-]+) +\S", told, re.MULTILINE)
     assert sorted(listed) == sorted(targets)
 
 
