@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests import ports
+from tests import folders, ports
 from tests.databases import Postgresql, Sqlite
 from tests.laws import AUDIT
 from tests.postgres import MISSING, is_installed, postgres
@@ -56,10 +56,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the tests away from the home, the port and the settings of the user, and choose how many examples they try."""
+    """Keep the tests away from the user's home, port and settings; choose their folder and how many examples they try."""
     audit = AUDIT if config.getoption("--audit") else "rowless"
     settings.load_profile("quick" if config.getoption("--quick") else audit)
     ports.forget_settings()
+    folders.choose()
     # What the tests load, stays loaded: a full collection, which walks all of it, takes a third of a second.
     gc.set_threshold(50_000, 20, 20)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from budgets.database import tables
 from budgets.database.connection import WAIT_MS, Database
 from budgets.errors import SchemaOutdated
 from tests.budgets.world import interrupted
@@ -166,7 +167,8 @@ def test_every_connection_is_set_up(database: Database, address: str) -> None:
 def test_foreign_keys_are_kept(database: Database) -> None:
     """A row that points at nothing is refused."""
     with pytest.raises(sa.exc.IntegrityError, match="(?i)foreign key"), database.write() as transaction:
-        transaction.exec_driver_sql("INSERT INTO tokens VALUES ('id', 'nobody', 'hash', 'now', NULL, NULL)")
+        row = {"id": "id", "user": "nobody", "hash": "hash", "created_at": "now"}
+        transaction.execute(sa.insert(tables.tokens).values(**row))
 
 
 def test_the_schema_is_current_after_an_upgrade(database: Database) -> None:
