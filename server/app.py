@@ -19,7 +19,7 @@ from server.api import openapi
 from server.api.routes import alerts, audit, datasets, health, identities, people, proposals, queries, reports, studies
 from server.runtime import rates
 from server.runtime.services import open_services
-from server.web import guard, problems, tracing
+from server.web import guard, problems, throttling, tracing
 from server.web.bodies import BODY_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def with_routes() -> Flask:
     )
     app.json = _Json(app)
     tracing.register(app)
+    throttling.register(app)
     problems.register(app)
     guard.register(app)
     api: Any = _Api(app, spec_kwargs={"info": {"description": "Statistics of data that must not be seen."}})

@@ -38,6 +38,14 @@ class TooManyRequests(ServerError):
     """A user or a study has as many requests in progress as one may have. Nothing was charged."""
 
 
+class TooFast(ServerError):
+    """A token or an address sends requests faster than it may. `retry_seconds` is when it may send one again."""
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
 class Abandoned(ServerError):
     """The client closed its connection before anything was charged."""
 

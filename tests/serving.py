@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from budgets.actors import SYSTEM
 from budgets.governance.founding import Founders
-from budgets.identity import people
+from budgets.identity import people, tokens
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
 from queries.catalog.manifest import read_manifest
@@ -189,6 +190,8 @@ class Home:
             "ROWLESS_HOME": str(self.path),
             "ROWLESS_DATABASE_URL": self.ledger,
             "ROWLESS_SLOT_MS": "0",
+            "ROWLESS_TOKEN_RATE": "off",  # tests call faster than people
+            "ROWLESS_ADDRESS_RATE": "off",
             **named,
         }
 
@@ -394,6 +397,11 @@ class Place:
     def open_study(self, name: str = "flu", dataset: str = "rand-hie", **terms: Any) -> str:
         """Open a study, make Ada a member and have Vera approve it."""
         return open_study(self.client("admin"), self.client("vera"), name, dataset, **terms)
+
+    def new_token(self, user: str, **limits: Any) -> str:
+        """Make a token of a user of any role, perhaps a limited one, with no second person."""
+        with self.services.database.write() as transaction:
+            return people.new_token(transaction, user, SYSTEM, tokens.Scope(**limits)).text
 
 
 _closed: list[Flask] = []

@@ -24,6 +24,7 @@ from server.runtime.sign_ins import SignIns
 from server.runtime.slots import Fitting
 from server.runtime.stores import Stores
 from server.runtime.tallies import Tallies
+from server.sign_in.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -85,6 +86,7 @@ class Services:
 
     sign_ins: SignIns = field(default_factory=SignIns)
     issuer: Issuer | None = None
+    throttle: Throttle = field(default_factory=lambda: Throttle(None, None))
     tallies: Tallies = field(default_factory=Tallies)
 
     def write_what_is_held(self) -> None:
@@ -102,7 +104,14 @@ class Services:
 def open_services(settings: Settings) -> Services:
     """Open the services over a home that `create_home` made. Raises NoHome, SchemaOutdated, SettingsError."""
     gates = Gates.of_settings(settings)
-    return Services(settings, open_ledger(settings), Stores(settings), gates, issuer=settings.issuer())
+    return Services(
+        settings,
+        open_ledger(settings),
+        Stores(settings),
+        gates,
+        issuer=settings.issuer(),
+        throttle=Throttle.of(settings.token_rate, settings.address_rate),
+    )
 
 
 def open_ledger(settings: Settings) -> Database:

@@ -17,10 +17,11 @@ from budgets.identity import commitments
 from server import webhook
 from server.errors import SettingsError
 from server.runtime import logs
-from server.sign_in import fetching
+from server.sign_in import fetching, throttle
 from server.sign_in.issuer import Issuer
 
 OFF = "off"
+TOKEN_RATE, ADDRESS_RATE = "600/minute", "6000/minute"
 MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
 
 
@@ -53,6 +54,11 @@ def _memory(text: str) -> str:
 
 def _optional(text: str) -> str | None:
     return None if _text(text) == OFF else text
+
+
+def _rate(text: str) -> str:
+    throttle.parse_rate(text)
+    return text
 
 
 def _issuer(text: str) -> str | None:
@@ -149,6 +155,12 @@ SETTINGS = {
         "ROWLESS_METRICS_PORT", OFF, "the port on which Prometheus reads the metrics; off: none", _port_or_off
     ),
     "metrics_host": Setting("ROWLESS_METRICS_HOST", "127.0.0.1", "the address on which the metrics are read", _text),
+    "token_rate": Setting(
+        "ROWLESS_TOKEN_RATE", TOKEN_RATE, "how many requests one token may send; off: any number", _rate
+    ),
+    "address_rate": Setting(
+        "ROWLESS_ADDRESS_RATE", ADDRESS_RATE, "how many requests one address may send; off: any number", _rate
+    ),
     "oidc_issuer": Setting(
         "ROWLESS_OIDC_ISSUER",
         OFF,
@@ -214,6 +226,8 @@ class Settings:
     log_format: str = logs.CONSOLE
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
+    token_rate: str = TOKEN_RATE
+    address_rate: str = ADDRESS_RATE
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_name_claim: str = "preferred_username"

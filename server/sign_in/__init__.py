@@ -1,1 +1,1 @@
-"""Signing in by an OpenID Connect issuer: its keys, its access tokens and what they claim."""
+"""Who comes in and how often: an OpenID Connect issuer with its keys and access tokens, and rates of requests."""

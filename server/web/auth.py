@@ -14,7 +14,7 @@ from budgets.identity.tokens import Access
 from server.errors import Unauthenticated
 from server.runtime.gates import Work
 from server.sign_in.issuer import is_one
-from server.web import admitting, forbidden
+from server.web import admitting, forbidden, throttling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +61,7 @@ def for_roles(
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             g.access = authenticate(request.headers.get("Authorization"))
+            throttling.count(access())
             with forbidden.recorded(services(), actor()):
                 people.require_role(actor(), *roles)
                 require_scope(access(), kwargs.get("study"), beyond_a_study=beyond_a_study)

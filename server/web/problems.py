@@ -53,6 +53,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     server_errors.IssuerUnavailable: ProblemType(503, "unavailable", "The issuer of the token cannot be reached"),
     server_errors.Busy: ProblemType(503, "busy", "The server has too much to do"),
     server_errors.TooManyRequests: ProblemType(429, "too-many-requests", "Your share of the server is in use"),
+    server_errors.TooFast: ProblemType(429, "too-many-requests", "Requests come too fast"),
     server_errors.Abandoned: ProblemType(503, "abandoned", "The client left before this was begun"),
     budget_errors.UnderWay: ProblemType(503, "busy", "The same query is being answered right now"),
     server_errors.NotReady: ProblemType(503, "not-ready", "The server cannot serve now"),
@@ -107,7 +108,10 @@ def _answer(error: Exception) -> Response:
     if known is None:
         logger.error("unexpected error", exc_info=error)
         return problem(INTERNAL)
-    return problem(known, **dict(_members(error)))
+    reply = problem(known, **dict(_members(error)))
+    if isinstance(error, server_errors.TooFast):
+        reply.headers["Retry-After"] = str(error.retry_seconds)
+    return reply
 
 
 def _members(error: Exception) -> Iterator[tuple[str, Any]]:

@@ -137,6 +137,8 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
 
 
 WRONG = {
+    "ROWLESS_TOKEN_RATE": ["", "0/minute", "fast", "-1/minute", "10"],
+    "ROWLESS_ADDRESS_RATE": ["", "0/second", "10/fortnight"],
     "ROWLESS_OIDC_ISSUER": ["", "http://login.example.org", "login.example.org", "https://u:p@h/", "https://h/#x"],
     **{key: [""] for key in (f"ROWLESS_OIDC_{one}" for one in ("AUDIENCE", "RESEARCHER", "CLIENT", "SCOPE"))},
     **{key: [""] for key in (f"ROWLESS_OIDC_{one}_CLAIM" for one in ("NAME", "ROLE"))},

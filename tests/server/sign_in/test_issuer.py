@@ -164,7 +164,7 @@ def test_users_tie_themselves_to_their_account(place: Place, provider: Provider)
 def test_a_limited_token_ties_nobody(place: Place, provider: Provider) -> None:
     """Who holds a token that only reads, or that is for one study, cannot make lasting access of it."""
     for limits in ({"reads_only": True}, {"study": "flu"}):
-        made = place.client("admin").good("POST", "/users/dora/tokens", limits)["token"]
+        made = place.new_token("dora", **limits)
         reply = sent(place, made).request("PUT", "/me/account", {"token": provider.token("s-mallory")})
         assert (reply.status, reply.code) == (403, "forbidden")
 

@@ -27,9 +27,8 @@ def test_every_route_says_who_it_is_for(shared: Place) -> None:
 @pytest.mark.parametrize("role", sorted(set(USERS.values())))
 def test_a_route_is_for_its_roles_alone(place: Place, role: str) -> None:
     """A user of a role outside a route's gets 403 forbidden there, and of a role within it neither 401 nor 403."""
-    place.client("admin").good("POST", "/users", {"name": "one", "role": role})
-    token = place.client("admin").good("POST", "/users/one/tokens")["token"]
-    client = Client(through_app(place.app), token)
+    user = next(name for name, held in USERS.items() if held == role)
+    client = Client(through_app(place.app), place.new_token(user))
     for (method, path), operation in operations(document(place)).items():
         reply = client.request(method, filled(path), {"not": "a body"} if method in ("POST", "PUT", "PATCH") else None)
         if role in operation.get("x-roles", [role]):
@@ -174,8 +173,7 @@ def test_budgets_of_datasets_are_not_for_researchers(place: Place) -> None:
 
 def limited(place: Place, user: str, **limits: object) -> Client:
     """Return a client with a new, limited token of a user."""
-    token = place.client("admin").good("POST", f"/users/{user}/tokens", limits)["token"]
-    return Client(through_app(place.app), token)
+    return Client(through_app(place.app), place.new_token(user, **limits))
 
 
 def test_a_token_that_only_reads_changes_nothing(place: Place) -> None:
