@@ -11,11 +11,26 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ID = re.compile(r"[0-9a-fA-F-]{8,64}")
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+@contextmanager
+def of_no_request() -> Iterator[None]:
+    """Leave the current request's id out of entries that it only happens to write, because they are about others."""
+    token = request_id.set(None)
+    try:
+        yield
+    finally:
+        request_id.reset(token)
 
 
 def accepted(offered: str | None) -> str:

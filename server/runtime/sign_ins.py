@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from budgets.actors import ANONYMOUS
 from budgets.alerts import bursts
-from budgets.audit import log
+from budgets.audit import log, origin
 from budgets.database import clock
 from budgets.errors import Unavailable
 
@@ -86,7 +86,8 @@ class SignIns:
             before, self._until = self._until, self._seconds() + HELD_SECONDS
         burst = False
         try:
-            with database.write() as transaction:
+            own = in_time and taken.count == 1
+            with nullcontext() if own else origin.of_no_request(), database.write() as transaction:
                 _append(transaction, taken)
                 # Held-back failures belong to a burst that has its alert; only a new failure shows whether it goes on.
                 burst = in_time and bursts.after_failed_sign_in(transaction)

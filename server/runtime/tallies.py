@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,6 @@ from budgets.database import clock
 from budgets.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from budgets.actors import Actor
     from budgets.database.connection import Database
 
@@ -42,16 +40,6 @@ class Act:
     subject: str
     study: str | None
     what: str  # in the plural, for the summary
-
-
-@contextmanager
-def _of_no_request() -> Iterator[None]:
-    """Leave the current request's id out of the entries: they are about others, too."""
-    token = origin.request_id.set(None)
-    try:
-        yield
-    finally:
-        origin.request_id.reset(token)
 
 
 @dataclass
@@ -112,7 +100,7 @@ class Tallies:
         if not taken:
             return
         try:
-            with _of_no_request(), database.write() as transaction:
+            with origin.of_no_request(), database.write() as transaction:
                 for act, count in taken:
                     log.append(
                         transaction,

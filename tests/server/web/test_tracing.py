@@ -13,6 +13,7 @@ import pytest
 
 from budgets.audit import origin
 from server.runtime import logs
+from server.runtime.sign_ins import SignIns
 from server.web import tracing
 from tests.serving import ADULT, PATIENTS, PREFIX, ask, serving
 
@@ -94,6 +95,30 @@ def test_entries_have_the_id_of_their_request(place: Place) -> None:
     assert shown["request_id"] == OFFERED
     assert origin.request_id.get() is None, "no id is left for what the thread does next"
     place.home.assert_sound()
+
+
+def test_an_entry_about_others_has_no_id(place: Place) -> None:
+    """A failed sign-in has its own request's id; failures that were held back do not get the id of who writes them later."""
+    now = [0.0]
+    sign_ins = SignIns(lambda: now[0])
+    before = place.home.last_entry()
+    for number in range(8):
+        origin.request_id.set(f"{number}" * 8)
+        sign_ins.failed(place.services.database)
+    now[0] += 61
+    origin.request_id.set(OFFERED)
+    sign_ins.write_what_is_due(place.services.database)
+    origin.request_id.set(None)
+    rows = place.home.rows("SELECT body FROM audit_entries WHERE position > ? ORDER BY position", before)
+    found = [
+        (body["action"], body["facts"].get("count"), body.get("request_id"))
+        for (text,) in rows
+        for body in [json.loads(text)]
+    ]
+    assert [one for one in found if one[0] == "sign-in.fail"] == [
+        *(("sign-in.fail", None, f"{number}" * 8) for number in range(5)),
+        ("sign-in.fail", 3, None),
+    ]
 
 
 def test_a_request_has_one_line_without_what_was_sent(place: Place, lines: list[dict[str, Any]]) -> None:
