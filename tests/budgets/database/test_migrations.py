@@ -375,3 +375,28 @@ def _copy_to_first(world: World, to: Database) -> dict[str, list[dict[str, Any]]
             if copied[table.name]:
                 writing.execute(sa.insert(table), copied[table.name])
     return copied
+
+
+def test_what_was_approved_before_there_was_advice_stays(
+    fresh: Database, address: str, declared: dict[str, set[str]]
+) -> None:
+    """A study that was approved, and a raise that waits, stay as they are; there is no advice and nothing proposed."""
+    config = connection._alembic()
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0013")
+    study = "'flu', 'T', 'P', 'L', 'flu', '{}', NULL, NULL, 'approved', 'a', 'then', 9, 9, '[\"a\"]', 'd', 'a'"
+    with fresh.write() as transaction:
+        transaction.exec_driver_sql("INSERT INTO datasets VALUES ('flu', 'Flu', 1, 'then')")
+        transaction.exec_driver_sql(f"INSERT INTO studies VALUES ({study})")
+    with fresh.read() as transaction:
+        before = transaction.exec_driver_sql("SELECT * FROM studies").all()
+    fresh.upgrade()
+    with fresh.write() as transaction:
+        assert transaction.exec_driver_sql("SELECT * FROM studies").all() == before
+        for table in ("advice", "proposals"):
+            assert transaction.execute(sa.select(metadata.tables[table])).all() == []
+    for wrong in ("'poem', 'flu', 'favourable'", "'study', 'flu', 'fine'"):
+        with pytest.raises(sa.exc.IntegrityError, match="ck_advice_"), fresh.write() as transaction:
+            transaction.exec_driver_sql(f"INSERT INTO advice VALUES ({wrong}, 'r', 'd', 'now')")
+    assert schema(address) == declared

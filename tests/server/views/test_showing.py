@@ -40,7 +40,12 @@ FLU: dict[str, Any] = {
 
 def shown(home: Home, *arguments: str) -> str:
     """Return what `rowless study show` prints."""
-    ended = CliRunner().invoke(main, ["study", "show", *arguments], env=home.environment())
+    return printed(home, "study", "show", *arguments)
+
+
+def printed(home: Home, *arguments: str) -> str:
+    """Return what a command prints."""
+    ended = CliRunner().invoke(main, list(arguments), env=home.environment())
     assert ended.exit_code == 0, ended.output
     return ended.stdout
 
@@ -52,6 +57,23 @@ def test_the_page_shows_what_the_command_prints(home: Home) -> None:
     page = (ROOT / "docs" / "dpo.md").read_text(encoding="utf-8")
     example = re.findall(r"^```text\n(Study flu.*?)^```", page, re.DOTALL | re.MULTILINE)
     assert example == [shown(home, "flu")]
+
+
+def test_the_approvers_page_shows_what_the_commands_print(home: Home) -> None:
+    """The examples in docs/approver.md are what `study approve` and `user confirm` print, but for what is random."""
+    with application(home) as place:
+        place.open_study("flu", approve=False, **FLU)
+        reason = "only with a margin of 5; two patients' associations were heard"
+        place.client("dora").good("POST", "/studies/flu/advise", {"opinion": "conditional", "reason": reason})
+        wanted = place.client("admin").good("POST", "/proposals", {"act": "add", "user": "olga", "role": "dpo"})["id"]
+    page = (ROOT / "docs" / "approver.md").read_text(encoding="utf-8")
+    approved, confirmed = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert approved == printed(home, "study", "approve", "flu", "--reason", "the committee agreed")
+    known = printed(home, "user", "confirm", wanted, "--as", "vera")
+    assert [RANDOM.sub("", part) for part in (confirmed, known)] == [RANDOM.sub("", known)] * 2
+
+
+RANDOM = re.compile(r"[0-9a-f]{16}|[0-9]{4}-[0-9]{2}-[0-9]{2}|: [A-Za-z0-9_-]{21}$", re.MULTILINE)
 
 
 def test_all_of_a_study_is_shown(home: Home) -> None:
