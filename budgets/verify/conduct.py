@@ -103,8 +103,10 @@ class Conduct:
 
     def _begin(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _by(entry, "system")
-        if facts["rules"] != RULES or self.rules == RULES:
-            yield f"it begins the rules {facts['rules']} after the rules {self.rules}"
+        if self.rules == RULES:
+            yield "it begins the present rules, which began before"
+        elif facts["rules"] != RULES:
+            yield "it begins rules that this check does not know"
         self.rules = RULES
         self.began_at = entry["index"] if self.began_at is None else self.began_at
 

@@ -375,8 +375,9 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "a DPO approves": (change("study.approve", role="dpo"), "only the role approver may do this"),
     "a DPO approves a raise": (change("study.budget.approve", role="dpo"), "only the role approver may do this"),
     "the rules begin by a person": (change("rules.begin", role="admin"), "only the role system may do this"),
-    "the rules begin twice": (once_more("rules.begin"), "it begins the rules 2 after the rules 2"),
-    "the old rules come back": (once_more("rules.begin", rules=1), "it begins the rules 1 after the rules 2"),
+    "the rules begin twice": (once_more("rules.begin"), "it begins the present rules, which began before"),
+    "rules to come": (change("rules.begin", facts={"rules": 3}), "it begins rules that this check does not know"),
+    "the old rules come back": (once_more("rules.begin", rules=1), "it begins the present rules, which began before"),
     "an approver under the old rules": (without("rules.begin"), "in the role approver"),
     "an admin makes an approver": (
         after_all("user.add", 3, subject=f"user:{NEW}", facts={"role": "approver"}),
