@@ -6,6 +6,9 @@ QUERY_FAILED = (
 )
 
 
+CANCELLED = "It was charged. Send the same request again: it resumes without a new charge, up to twice."
+
+
 class ServerError(Exception):
     """Root of the tree."""
 
@@ -60,6 +63,10 @@ class NotReady(ServerError):
 
 class StoreUnavailable(ServerError):
     """A dataset's store cannot be opened, or a made-up store failed. No data were read; the charge was given back."""
+
+
+class Cancelled(ServerError):
+    """Its asker cancelled the query after it was charged. The same request resumes it."""
 
 
 class QueryFailed(ServerError):

@@ -17,7 +17,6 @@ from server.errors import SettingsError
 from server.listening.worker import WaitressWorker
 from server.runtime import logs
 from server.runtime.dispatching import Dispatcher
-from server.runtime.gates import Gates
 from server.runtime.home import permissions
 from server.runtime.metrics import Exporter, require_port
 from server.runtime.services import open_ledger
@@ -102,7 +101,7 @@ class _Gunicorn(BaseApplication):
             "bind": f"{self._settings.host}:{self._settings.port}",
             "workers": 1,
             "worker_class": WaitressWorker,
-            "threads": Gates.of_settings(self._settings).threads,
+            "threads": self._settings.gates.threads,
             "timeout": 60,
             "graceful_timeout": 30,
             "control_socket_disable": True,

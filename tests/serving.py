@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from server.runtime.admission import Gate
+    from server.admission.gate import Gate
     from server.runtime.services import Services
     from tests.processes import Process
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -17,6 +17,7 @@ from sqlglot import exp
 from queries.catalog.schema import PERSONS, PERSONS_MAX
 from queries.errors import EngineFailed
 from queries.execution import scan as scans
+from queries.execution.stopping import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,11 +110,11 @@ class Engine:
         return self._persons
 
     def stream(
-        self, plan: Plan, persons: range | None = None
+        self, plan: Plan, persons: range | None = None, stop: Stop | None = None
     ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
         """Yield the events of a range of persons in person order, as (person numbers, codes of each column).
 
-        Raises EngineFailed: out of memory, out of time, a damaged store.
+        Raises EngineFailed: out of memory, out of time, a damaged store, told to stop.
         """
 
         def select(cursor: duckdb.DuckDBPyConnection) -> exp.Select:
@@ -122,7 +123,7 @@ class Engine:
 
             return scans.scan(plan, look_up, persons)
 
-        return self._batches(scans.columns(plan), select)
+        return self._batches(scans.columns(plan), select, stop)
 
     def everybody(self) -> int:
         """Return the number of persons. Raises EngineFailed."""
@@ -135,15 +136,23 @@ class Engine:
         return self._batches(names, lambda _: scans.whole(table.name, names, persons))
 
     def _batches(
-        self, names: Sequence[str], select_of: Callable[[duckdb.DuckDBPyConnection], exp.Select]
+        self,
+        names: Sequence[str],
+        select_of: Callable[[duckdb.DuckDBPyConnection], exp.Select],
+        stop: Stop | None = None,
     ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
         # One cursor per thread: a shared connection returned wrong rows (DuckDB 2.0).
         cursor = self._connection().cursor()
+        own = Stop()
+        stops = [own] if stop is None else [own, stop]
         try:
-            with _time_limit(cursor, self._query_seconds) as over:
+            with ExitStack() as watching:
+                for one in stops:
+                    watching.enter_context(one.interrupting(cursor.interrupt))
+                watching.enter_context(_time_limit(own, self._query_seconds))
                 for batch in cursor.sql(select_of(cursor).sql("duckdb")).to_arrow_reader(BATCH_ROWS):
                     # An interrupt between two batches stops nothing, so check as well.
-                    if over.is_set():
+                    if any(one.is_told() for one in stops):
                         raise EngineFailed("the engine failed")
                     arrays = [column.to_numpy(zero_copy_only=True) for column in batch.columns]
                     yield arrays[0], dict(zip(names, arrays[1:], strict=True))
@@ -230,18 +239,12 @@ def _is_utf8(text: str) -> bool:
 
 
 @contextmanager
-def _time_limit(cursor: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[threading.Event]:
-    """Interrupt the cursor's query when its time is over, and set the event that is yielded."""
-    over = threading.Event()
-
-    def stop() -> None:
-        over.set()
-        cursor.interrupt()
-
-    timer = threading.Timer(seconds, stop)
+def _time_limit(stop: Stop, seconds: float) -> Iterator[None]:
+    """Tell a scan to stop when its time is over."""
+    timer = threading.Timer(seconds, stop.tell)
     timer.daemon = True
     timer.start()
     try:
-        yield over
+        yield
     finally:
         timer.cancel()

@@ -24,7 +24,8 @@ one constant text, and the same request resumes on the charge that was paid, twi
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from budgets.errors import AttemptsSpent, NotApproved, NotFound, OverBudget
@@ -34,6 +35,7 @@ from budgets.loss import Loss
 from queries.contribution import truncation
 from queries.errors import EngineFailed
 from queries.execution import kernel, partition_selection
+from queries.execution.stopping import Stop
 from queries.planning import advice, drowning
 from queries.release import assembly, postprocessing
 from queries.spelling import json_writing, sql
@@ -150,11 +152,12 @@ def _record_free_act(services: Services, actor: Actor, prepared: Prepared, verb:
             QueryPurchase.of(services, actor, prepared).log(transaction, verb, subject, summary)
 
 
-def compute(planned: Plan, store: OpenEdition) -> Json:
-    """Return the body of a new release: the only place where data become an answer."""
+def compute(planned: Plan, store: OpenEdition, stop: Stop | None = None) -> Json:
+    """Return the body of a new release: the only place where data become an answer. Raises EngineFailed."""
     engine = store.engine
-    planned = partition_selection.name_values(planned, engine.ranges(), engine.stream, engine.texts)
-    exact = kernel.bound_in_parts(planned, engine.ranges(), engine.stream)
+    stream = partial(engine.stream, stop=stop)
+    planned = partition_selection.name_values(planned, engine.ranges(), stream, engine.texts)
+    exact = kernel.bound_in_parts(planned, engine.ranges(), stream)
     noisy = assembly.add_noise(planned, exact)
     rows = assembly.rows(planned, noisy)
     described = _described(planned)
@@ -205,6 +208,7 @@ class QueryPurchase(paid.Purchase):
     certified = True
 
     prepared: Prepared
+    stop: Stop = field(default_factory=Stop)
 
     @classmethod
     def of(cls, services: Services, actor: Actor, prepared: Prepared) -> QueryPurchase:
@@ -251,7 +255,18 @@ class QueryPurchase(paid.Purchase):
 
     def compute(self) -> Json:
         """Return the body of a new release."""
-        return compute(self.prepared.plan, self.store)
+        return compute(self.prepared.plan, self.store, self.stop)
+
+    def cancellable(self) -> AbstractContextManager[None]:
+        """Let its asker cancel it by the key of its request."""
+        key = self.prepared.key
+        name = None if key is None else (self.prepared.study.id, self.actor.name, key)
+        return self.services.cancels.possible(name, self.stop)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Return whether its asker has cancelled it."""
+        return self.stop.is_told()
 
     def refusal(self, error: OverBudget | AttemptsSpent) -> tuple[str, Json]:
         """Return the account that has too little left, or the study whose question was tried too often."""

@@ -8,10 +8,11 @@ Queries and contribution profiles take the same steps, and a `Purchase` has what
 7. noise     (`Purchase.compute`): whatever fails from here on, nothing is given back
 8. settle    a fifth of a slot before a beat, one transaction stores the release, settles the charge and appends the
              entry of the log. Not earlier, because lists, budgets, the log and certificates show when it was written
-9. slot      what was asked leaves at the beat. Only then the request leaves its place (`server/runtime/admission.py`)
+9. slot      what was asked leaves at the beat. Only then the request leaves its place (`server/admission/gate.py`)
 
 A failed scan may depend on data, and so may the time at which it ended. Therefore a failure is settled and leaves as an
-answer does, with one constant text. Only `open_store` gives a charge back: no event has been read by then.
+answer does, with one constant text. Until it is settled its asker may cancel it (`server/admission/cancels.py`). Only
+`open_store` gives a charge back: no event has been read by then.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from budgets.errors import AttemptsSpent, OverBudget, Unavailable
 from budgets.ledger import accounts, charges
 from budgets.ledger.charges import Charge, Question, Release
 from queries.errors import EngineFailed
-from server.errors import QueryFailed, StoreUnavailable
+from server.errors import Cancelled, QueryFailed, StoreUnavailable
 from server.runtime.slots import AHEAD, Slot
 from server.runtime.tallies import Act
 
@@ -87,6 +88,15 @@ class Purchase(ABC):
     def refusal(self, error: OverBudget | AttemptsSpent) -> tuple[str, Json]:
         """Return the subject of the entry that records a refusal, and the facts that it adds."""
 
+    def cancellable(self) -> AbstractContextManager[None]:
+        """Return the context in which its asker can cancel it."""
+        return nullcontext()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Return whether its asker has cancelled it."""
+        return False
+
     def recording_refusals(self) -> AbstractContextManager[None]:
         """Return the context in which other refusals are recorded."""
         return nullcontext()
@@ -117,10 +127,11 @@ def release(wanted: Purchase) -> Iterator[tuple[Release, bool]]:
             slot = Slot.start(wanted.slot_seconds())
             leaving.callback(slot.wait)  # from here on every end waits for the slot
             if not isinstance(found, Release):
-                open_store(wanted, found)
-                made = scan(wanted, found)
-                late = slot.overran()
-                slot.wait(AHEAD)
+                with wanted.cancellable():
+                    open_store(wanted, found)
+                    made = scan(wanted, found)
+                    late = slot.overran()
+                    slot.wait(AHEAD)
                 if late:
                     services.count_overrun(wanted.question.dataset)
             stored = found if isinstance(found, Release) else settle(wanted, found, made)
@@ -199,10 +210,14 @@ def scan(wanted: Purchase, charge: Charge) -> Made | None:
 
 
 def settle(wanted: Purchase, charge: Charge, made: Made | None) -> Release:
-    """Store a release and spend its charge (step 8). Raises QueryFailed, and then nothing is given back."""
+    """Store a release and spend its charge (step 8).
+
+    Raises QueryFailed, and Cancelled if its asker has cancelled it, whether or not its scan had ended. Then nothing is
+    given back.
+    """
     stored = None
     try:
-        if made is not None:
+        if made is not None and not wanted.is_cancelled:
             stored = _store(wanted, charge, made)
     except Exception:
         logger.exception("the %s of charge %s could not be stored", wanted.name, charge.id)
@@ -210,8 +225,9 @@ def settle(wanted: Purchase, charge: Charge, made: Made | None) -> Release:
         with suppress(Unavailable), wanted.services.database.write() as transaction:
             # If even this cannot be written, the charge stays reserved, which counts as gone until it is resumed.
             charges.settle(transaction, charge, None)
-            wanted.log(transaction, "fail", charge.id, f"a {wanted.name} failed; its charge is spent")
-        raise QueryFailed
+            what = "was cancelled" if wanted.is_cancelled else "failed"
+            wanted.log(transaction, "fail", charge.id, f"a {wanted.name} {what}; its charge is spent")
+        raise Cancelled if wanted.is_cancelled else QueryFailed
     return stored
 
 

@@ -21,7 +21,7 @@ from queries.language import nodes, size
 from queries.language.templates import Template
 from queries.planning import fingerprint, planner, policy
 from queries.spelling import sql
-from server.runtime.admission import stays
+from server.admission.gate import stays
 from server.runtime.stores import catalogs
 
 if TYPE_CHECKING:

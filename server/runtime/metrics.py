@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from budgets.database.connection import Database
-    from server.runtime.gates import Gates
+    from server.admission.gates import Gates
 
 REQUESTS, REFUSALS, CHARGES = "rowless_requests", "rowless_refusals", "rowless_charges"
 ALERTS, WAITING, LEDGER = "rowless_alerts", "rowless_alerts_waiting", "rowless_ledger_up"

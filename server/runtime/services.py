@@ -13,8 +13,9 @@ from budgets.errors import Unavailable
 from budgets.governance import founding
 from budgets.identity import people
 from budgets.ledger import overruns
+from server.admission.cancels import Cancels
+from server.admission.gates import Gates
 from server.errors import Busy, NoHome, SettingsError
-from server.runtime.gates import Gates
 from server.runtime.home import building, permissions
 from server.runtime.home.clock_watch import ClockWatch
 from server.runtime.metrics import Metrics
@@ -69,6 +70,7 @@ class Services:
     stores: Stores
     gates: Gates
     readiness: Readiness = field(default_factory=Readiness)
+    cancels: Cancels = field(default_factory=Cancels)
     turns: Turns = field(default_factory=Turns)
     metrics: Metrics = field(default_factory=Metrics)
     clock_watch: ClockWatch = field(default_factory=ClockWatch)
@@ -103,12 +105,11 @@ class Services:
 
 def open_services(settings: Settings) -> Services:
     """Open the services over a home that `create_home` made. Raises NoHome, SchemaOutdated, SettingsError."""
-    gates = Gates.of_settings(settings)
     return Services(
         settings,
         open_ledger(settings),
         Stores(settings),
-        gates,
+        settings.gates,
         issuer=settings.issuer(),
         throttle=Throttle.of(settings.token_rate, settings.address_rate),
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 from budgets.identity import commitments
 from server import webhook
+from server.admission.gates import Gates
 from server.errors import SettingsError
 from server.runtime import logs
 from server.sign_in import fetching, throttle
@@ -237,6 +238,17 @@ class Settings:
     oidc_scope: str = "openid profile"
     webhook_url: webhook.Address | None = field(default=None, repr=False)
     webhook_secret: bytes | None = field(default=None, repr=False)
+
+    @property
+    def gates(self) -> Gates:
+        """Return new gates with these settings' limits."""
+        return Gates.with_limits(
+            queries=self.queries,
+            share=self.share,
+            waiting=self.waiting,
+            threads=self.threads,
+            slot_ms=self.slot_ms,
+        )
 
     @property
     def key_path(self) -> Path:

@@ -1,4 +1,4 @@
-"""Admission of the current request (`server/runtime/admission.py`): counted in after sign-in, before its body is read.
+"""Admission of the current request (`server/admission/gate.py`): counted in after sign-in, before its body is read.
 
 A route that only reads or writes the ledger works at once, or waits for its place, before anything else. A route that
 plans or scans takes its place with `place`, after its body was read, because the body tells how large the work is.
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from flask import current_app, g, request
 
-from server.runtime.admission import stays
-from server.runtime.gates import Work
+from server.admission.gate import stays
+from server.admission.gates import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from budgets.actors import Actor
-    from server.runtime.admission import Entry
+    from server.admission.gate import Entry
     from server.runtime.services import Services
 
 

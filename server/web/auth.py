@@ -11,8 +11,8 @@ from flask import current_app, g, request
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound, Unavailable
 from budgets.identity import commitments, people, subjects, tokens
 from budgets.identity.tokens import Access
+from server.admission.gates import Work
 from server.errors import Unauthenticated
-from server.runtime.gates import Work
 from server.sign_in.issuer import is_one
 from server.web import admitting, forbidden, throttling
 

@@ -58,6 +58,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     budget_errors.UnderWay: ProblemType(503, "busy", "The same query is being answered right now"),
     server_errors.NotReady: ProblemType(503, "not-ready", "The server cannot serve now"),
     server_errors.StoreUnavailable: ProblemType(503, "unavailable", "The dataset cannot be used right now"),
+    server_errors.Cancelled: ProblemType(409, "cancelled", "The query was cancelled"),
     server_errors.QueryFailed: ProblemType(500, "query-failed", "The query failed"),
     query_errors.InvalidQuery: ProblemType(422, "invalid-query", "The query is not valid"),
     query_errors.WouldDrown: ProblemType(422, "would-drown", "Too many of the numbers would drown in their noise"),
@@ -119,6 +120,8 @@ def _members(error: Exception) -> Iterator[tuple[str, Any]]:
     match error:
         case server_errors.QueryFailed():
             yield "detail", server_errors.QUERY_FAILED
+        case server_errors.Cancelled():
+            yield "detail", server_errors.CANCELLED
         case budget_errors.Unavailable():
             logger.error("the ledger's database failed", exc_info=error)
             yield "detail", "Nothing was partly written. Try again soon."

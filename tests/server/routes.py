@@ -44,6 +44,7 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("POST", "/studies/{study}/estimates"): RESEARCHER,
     ("POST", "/studies/{study}/rehearsals"): RESEARCHER,
     ("POST", "/studies/{study}/queries"): RESEARCHER,
+    ("DELETE", "/studies/{study}/queries"): RESEARCHER,
     ("GET", "/studies/{study}/releases"): EVERYONE,
     ("GET", "/studies/{study}/releases/{release}"): EVERYONE,
     ("GET", "/studies/{study}/releases/{release}/certificate"): EVERYONE,

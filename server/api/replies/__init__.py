@@ -21,13 +21,14 @@ from server.api.replies.people import (
     Token,
     User,
 )
-from server.api.replies.queries import Estimate, Rehearsal, Release, ReleaseHead
+from server.api.replies.queries import Cancelling, Estimate, Rehearsal, Release, ReleaseHead
 from server.api.replies.report import Report
 from server.api.replies.studies import Study
 
 __all__ = [
     "Alert",
     "BoughtProfile",
+    "Cancelling",
     "Certificate",
     "Checkpoint",
     "ConfirmedProposal",

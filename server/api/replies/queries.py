@@ -99,6 +99,12 @@ class _Answer(Schema):
     replayed = fields.Boolean(required=True)
 
 
+class Cancelling(Schema):
+    """A query is being cancelled."""
+
+    cancelling = fields.Boolean(required=True)
+
+
 class Release(_Answer):
     """A stored answer."""
 

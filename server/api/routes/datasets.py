@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from budgets.governance import datasets
 from budgets.ledger import accounts
 from queries.catalog.schema import describe
+from server.admission.gates import Work
 from server.api import replies
 from server.api.requests.schemas import NewProfileSchema
 from server.journey import profile
-from server.runtime.gates import Work
 from server.views.study import noted
 from server.web import admitting
 from server.web.auth import ROLES, actor, for_roles, services

@@ -7,16 +7,16 @@ from typing import Any
 from flask import Response, request
 
 from budgets.audit import certificates
-from budgets.errors import Invalid
+from budgets.errors import Invalid, NotFound
 from budgets.governance import studies
 from budgets.ledger import releases
 from queries.language import size
+from server.admission.gates import Work
 from server.api import replies
 from server.api.requests.query import AskSchema, ViewSchema
 from server.api.requests.schemas import PageSchema
 from server.journey import answer, rereading
 from server.journey.preparing import Request
-from server.runtime.gates import Work
 from server.views import csv
 from server.web import admitting
 from server.web.auth import ROLES, actor, for_roles, services
@@ -33,10 +33,15 @@ _KEY = {
 }
 
 
-def _request(body: dict[str, Any]) -> Request:
+def _key() -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= KEY_MAX and key.isprintable()):
         raise Invalid("Idempotency-Key", f"must have from 1 to {KEY_MAX} printable characters")
+    return key
+
+
+def _request(body: dict[str, Any]) -> Request:
+    key = _key()
     post, notes, drowned_max = body["post"], body["notes"], body["drowned_max"]
     return Request(body["query"], body["privacy"], key, body["in_sql"], post, notes, drowned_max, admitting.has_left())
 
@@ -73,6 +78,20 @@ def query(body: dict[str, Any], study: str) -> Any:
     asked = _request(body)
     with admitting.place():
         return answer.answer(services(), actor(), study, asked)
+
+
+@blueprint.route("/studies/<study>/queries", methods=["DELETE"])
+@for_roles("researcher")
+@blueprint.doc(parameters=[{**_KEY, "required": True, "description": "The key that the query was sent with"}])
+@blueprint.response(202, replies.Cancelling)
+def cancel(study: str) -> Any:
+    """Cancel one's own query in progress. It stays charged, and its reply leaves at its beat, as 409 `cancelled`."""
+    key = _key()
+    if key is None:
+        raise Invalid("Idempotency-Key", "is missing: a query is cancelled by the key that it was sent with")
+    if not services().cancels.cancel((study, actor().name, key)):
+        raise NotFound("no query of yours with this key is in progress on this server")
+    return {"cancelling": True}
 
 
 @blueprint.route("/studies/<study>/releases")

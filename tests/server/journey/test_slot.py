@@ -15,8 +15,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from server.admission import gate as admission
 from server.journey import answer, paid
-from server.runtime import admission, slots
+from server.runtime import slots
 from server.runtime.slots import Slot
 from tests.serving import PATIENTS, Place, application, ask, every_place_taken, make_home, write_clinic
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from server.runtime.admission import Entry
+    from server.admission.gate import Entry
     from tests.serving import Client, Home, Reply
 
 SLOT_MS = 250

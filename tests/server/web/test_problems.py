@@ -8,7 +8,8 @@ import pytest
 from budgets import errors as budget_errors
 from queries import errors as query_errors
 from server import errors as server_errors
-from server.runtime import admission, health
+from server.admission import gate as admission
+from server.runtime import health
 from server.web.problems import HTTP, INTERNAL, PROBLEMS
 from tests.serving import PATIENTS, PROBLEM, REQUEST_ID, ask, every_place_taken
 

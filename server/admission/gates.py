@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from server.runtime.admission import Gate, Limits
+from server.admission.gate import Gate, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from server.runtime.settings import Settings
 
 QUEUES = 8  # the queue of a gate is so many times what one owner may have in it
 REHEARSALS = 2  # at once: each uses one thread of the engine, and more would slow real scans down
@@ -39,15 +37,15 @@ class Gates:
     rest: Gate
 
     @classmethod
-    def of_settings(cls, settings: Settings) -> Gates:
-        """Return new gates, in which nobody is."""
-        beat, share, waiting = settings.slot_ms / 1000, settings.share, settings.waiting
+    def with_limits(cls, *, queries: int, share: int, waiting: int, threads: int, slot_ms: int) -> Gates:
+        """Return new gates, in which nobody is. docs/operations.md describes what the settings are."""
+        beat = slot_ms / 1000
         queue = QUEUES * waiting
         return cls(
-            Gate(Work.QUERY, Limits(settings.queries, share, waiting, queue), beat),
+            Gate(Work.QUERY, Limits(queries, share, waiting, queue), beat),
             Gate(Work.REHEARSAL, Limits(REHEARSALS, 1, waiting, queue), beat),
             Gate(Work.ESTIMATE, Limits(ESTIMATES, 1, waiting, queue), beat, LARGE_ESTIMATES),
-            Gate(Work.REST, Limits(settings.threads, max(1, settings.threads // 2), 2 * waiting, 2 * queue), beat),
+            Gate(Work.REST, Limits(threads, max(1, threads // 2), 2 * waiting, 2 * queue), beat),
         )
 
     def of(self, work: Work) -> Gate:

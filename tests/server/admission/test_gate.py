@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.admission import gate as admission
+from server.admission.gate import Gate, Limits
+from server.admission.gates import Work
 from server.errors import Abandoned, Busy, TooManyRequests
-from server.runtime import admission
-from server.runtime.admission import Gate, Limits
-from server.runtime.gates import Gates, Work
 from server.runtime.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.runtime.admission import Owner
+    from server.admission.gate import Owner
 
 SOON = 10.0  # seconds until something has happened that happens at once
 
@@ -268,7 +268,7 @@ def test_counts_hold_whatever_comes() -> None:
 
 def test_threads_are_enough_for_everything_that_can_be_inside() -> None:
     """Every request inside a gate has a thread, and some threads are left for refusals and health."""
-    gates = Gates.of_settings(load_settings({"ROWLESS_QUERIES": "5", "ROWLESS_WAITING": "2"}))
+    gates = load_settings({"ROWLESS_QUERIES": "5", "ROWLESS_WAITING": "2"}).gates
     assert gates.query.limits == Limits(places=5, share=2, waiting=2, queue=16)
     assert gates.threads > sum(gate.limits.places + gate.limits.queue for gate in gates)
     assert {gate.what for gate in gates} == set(Work)
