@@ -50,7 +50,9 @@ def _refuse_unstorable() -> None:
 
 
 def _look_at_the_clock() -> None:
-    """Do once a minute what has no thread of its own."""
+    """Do once a minute what has no thread of its own. Whoever asks whether the server lives does not wait for it."""
+    if "Authorization" not in request.headers:
+        return
     services().clock_watch.look(services().database)
 
 

@@ -41,9 +41,9 @@ class ClockWatch:
         if self._steady() - self._looked_at < EVERY_SECONDS or not self._looking.acquire(blocking=False):
             return
         try:
+            self._looked_at = self._steady()
             with suppress(Unavailable):  # the next minute sees the same clock
                 self._look(database)
-                self._looked_at = self._steady()
         finally:
             self._looking.release()
 
