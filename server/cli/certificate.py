@@ -11,6 +11,7 @@ import click
 from budgets.audit import certificates
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
+from server.cli.remote import remote, segment
 from server.journey import rereading
 
 
@@ -25,12 +26,19 @@ def certificate(study: str, release: str, file: Path, name: str | None) -> Any:
 
     It is a signed document to cite, which anyone can verify.
     """
-    with services() as opened:
-        with opened.database.write() as transaction:
-            by = acting(transaction, "admin", name)
-        stored = rereading.read(opened, by, study, release, rereading.CERTIFICATE)
-        text = certificates.certificate(opened.database, opened.settings.key_path, stored)
+    if (server := remote(name)) is not None:
+        text = server.call("GET", f"/studies/{segment(study)}/releases/{segment(release)}/certificate")
+    else:
+        text = _of_home(study, release, name)
     file.write_text(text, encoding="utf-8", newline="\n")
     digest = hashlib.sha256(text.encode()).hexdigest()
     said = {"file": str(file), "release": release, "sha256": digest}
     return said, f"the certificate of release {release} was written to {file}; its SHA-256 is\n{digest}"
+
+
+def _of_home(study: str, release: str, name: str | None) -> str:
+    with services() as opened:
+        with opened.database.write() as transaction:
+            by = acting(transaction, "admin", name)
+        stored = rereading.read(opened, by, study, release, rereading.CERTIFICATE)
+        return certificates.certificate(opened.database, opened.settings.key_path, stored)

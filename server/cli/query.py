@@ -1,4 +1,4 @@
-"""`rowless query`: ask as a member of a study, on the machine that has the home."""
+"""`rowless query`: ask as a member of a study, over HTTP or on the machine that has the home."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from queries.errors import InvalidQuery
 from server.api.requests.query import NOISES, AskSchema
 from server.cli.common import with_json
 from server.cli.home import acting, services
+from server.cli.remote import remote, segment
+from server.errors import ServerError
 from server.journey import answer
 from server.journey.preparing import Request
 from server.views.table import caveat
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.actors import Actor
+    from server.cli.remote import Remote
     from server.runtime.services import Services
 
 MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?P<events>events))?")
@@ -117,6 +120,8 @@ def query(**values: Any) -> Any:
     """
     options = Options(**values)
     request = read_request(options)
+    if (server := remote(options.name)) is not None:
+        return _asked(server, options)
     with services() as opened:
         with opened.database.write() as transaction:
             by = asker(transaction, options.study, options.name)
@@ -129,6 +134,20 @@ def query(**values: Any) -> Any:
         said = answer.answer(opened, by, options.study, request)
         # The answer is paid for: nothing after this line may keep it from being printed.
         return said, f"{as_table(said)}\n\n{_paid_text(opened, options.study, said)}{notes_text(said)}"
+
+
+def _asked(server: Remote, options: Options) -> Any:
+    """Ask over HTTP. Raises RemoteRefused."""
+    kind = "estimates" if options.estimate else "rehearsals" if options.rehearse else "queries"
+    said = server.json("POST", f"/studies/{segment(options.study)}/{kind}", _body(options))
+    if options.estimate:
+        return said, _estimate_text(said)
+    if options.rehearse:
+        return said, f"{as_table(said)}{notes_text(said)}"
+    buys = None
+    with suppress(ServerError):  # the answer is paid for, and is printed whatever happens
+        buys = server.json("GET", f"/studies/{segment(options.study)}/budget")["buys"]
+    return said, f"{as_table(said)}\n\n{_paid_words(options.study, said, buys)}{notes_text(said)}"
 
 
 def read_request(options: Options) -> Request:
@@ -174,10 +193,16 @@ def asker(transaction: sa.Connection, study: str, name: str | None) -> Actor:
 
 def _paid_text(opened: Services, study: str, said: Mapping[str, Any]) -> str:
     """Return what an answer cost, what is left and how to read it again."""
+    buys = None
+    with suppress(BudgetsError), opened.database.read() as transaction:
+        buys = forecast.of_study(transaction, studies.study(transaction, study)).words
+    return _paid_words(study, said, buys)
+
+
+def _paid_words(study: str, said: Mapping[str, Any], buys: str | None) -> str:
     remaining = said["budget"]["remaining"]
     left = f"epsilon {_exact(remaining['epsilon'])} or rho {_exact(remaining['rho'])}"
-    with suppress(BudgetsError), opened.database.read() as transaction:
-        left = f"{left}, {forecast.of_study(transaction, studies.study(transaction, study)).words}"
+    left += "" if buys is None else f", {buys}"
     paid = "read again, free" if said["replayed"] else f"cost {cost_text(said['cost'])}"
     return f"{paid}; left: {left}\nto read it again, free: rowless release show {study} {said['id']}"
 

@@ -14,11 +14,14 @@ from server.api.requests.query import parse_post
 from server.cli.common import with_json
 from server.cli.home import services
 from server.cli.query import asker, cost_text, notes_text
+from server.cli.remote import remote, segment
 from server.journey import answer, rereading
 from server.views import csv
 from server.views.terminal import as_table, label_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from budgets.ledger.charges import Release
 
 
@@ -39,6 +42,9 @@ def _as_option(command: Any) -> Any:
 @with_json
 def list_(study: str, limit: int, cursor: str | None, name: str | None) -> Any:
     """List a study's releases, oldest first."""
+    if (server := remote(name)) is not None:
+        page = server.json("GET", f"/studies/{segment(study)}/releases", limit=limit, cursor=cursor)
+        return page, _list_words(study, page["items"], page["next"])
     time, _, last = (cursor or "").partition("~")
     after = None if cursor is None else (time, last)
     with services() as opened:
@@ -49,11 +55,15 @@ def list_(study: str, limit: int, cursor: str | None, name: str | None) -> Any:
             found = releases.of_study(transaction, study, after=after, limit=limit + 1)
     items = [_head(one) for one in found[:limit]]
     following = f"{items[-1]['charged_at']}~{items[-1]['id']}" if len(found) > limit else None
+    return {"items": items, "next": following}, _list_words(study, items, following)
+
+
+def _list_words(study: str, items: Sequence[Mapping[str, Any]], following: str | None) -> str:
     lines = [
         f"{one['id']}  {one['charged_at'][:19]}  {cost_text(one['cost'])}  {label_text(one['sql'])}" for one in items
     ]
     lines += [] if following is None else [f"more with --cursor {following}"]
-    return {"items": items, "next": following}, "\n".join(lines) or f"Nothing was released of study {study} yet"
+    return "\n".join(lines) or f"Nothing was released of study {study} yet"
 
 
 def _head(one: Release) -> dict[str, Any]:
@@ -82,6 +92,12 @@ def show(study: str, identifier: str, post: str | None, name: str | None, *, as_
         words = parse_post([] if post is None else post.split(","))
     except ValidationError:
         raise Invalid("--post", "must be any of consistent, round, clamp, with commas between") from None
+    if (server := remote(name)) is not None:
+        address = f"/studies/{segment(study)}/releases/{segment(identifier)}"
+        if as_csv:  # the table as the server writes it, so that a reading is one entry of its form
+            text = server.call("GET", address, accept="text/csv", post=post)
+            return {"csv": text}, text.removesuffix("\n")
+        return _shown(server.json("GET", address, post=post))
     with services() as opened:
         with opened.database.write() as transaction:
             by = asker(transaction, study, name)
@@ -90,4 +106,8 @@ def show(study: str, identifier: str, post: str | None, name: str | None, *, as_
             said = answer.show(transaction, stored, words, replayed=True)
     if as_csv:
         return said, csv.release_csv(said).removesuffix("\n")
+    return _shown(said)
+
+
+def _shown(said: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     return said, f"{as_table(said)}\n\nit cost {cost_text(said['cost'])} when it was made{notes_text(said)}"

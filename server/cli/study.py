@@ -16,12 +16,14 @@ from budgets.amounts import offered, rounding
 from budgets.errors import Invalid
 from budgets.governance import advice, advising, approval, forecast, studies
 from budgets.governance.study import MOVES, Terms
-from budgets.loss import Loss, epsilon_text
+from budgets.loss import epsilon_text
 from server.api.requests.schemas import ProtocolSchema, roundings_of
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
+from server.cli.remote import remote
+from server.cli.studies_remote import decided, listed, shown
+from server.cli.study_words import in_full, summary
 from server.journey.preparing import require_askable
-from server.reporting import regulator
 from server.views.study import describe_study, noted
 from server.web.bodies import read_json
 from server.web.problems import findings
@@ -33,9 +35,6 @@ if TYPE_CHECKING:
 
     from budgets.governance.forecast import Forecast
     from budgets.governance.study import Study
-
-
-ERASED = "(a name that was erased)"
 
 
 class _Limits:
@@ -68,63 +67,14 @@ def _noted(said: tuple[dict[str, Any], str], notes: Sequence[str]) -> tuple[dict
 
 
 def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
+    said = _described(transaction, one)
+    return said, summary(said, forecast.of_study(transaction, one).words)
+
+
+def _described(transaction: sa.Connection, one: Study) -> dict[str, Any]:
     said = describe_study(transaction, one)
     said["raise"] = said.pop("raise_to")
-    ahead = forecast.of_study(transaction, one)
-    limits = ahead.study.limits
-    limit = epsilon_text(limits.epsilon_nano)
-    if limits.delta_atto:
-        limit += f" and delta {Loss(None, 0, limits.delta_atto).delta_text}"
-    lines = [
-        f"Study {one.id} ({one.state}) on {one.dataset}: {one.terms.title}",
-        f"  budget: epsilon {limit}, left: {ahead.study.left.alternatives}; {ahead.words}",
-        f"  members: {', '.join(one.members) or 'none'}",
-        f"  {_profile_text(said['profile'])}",
-        f"  opened by {said['opened_by'] or ERASED}; edited by {', '.join(said['edited_by']) or 'nobody'}",
-    ]
-    lines += _advice_lines("advice", said["advice"])
-    if one.approved_by:
-        lines.append(f"  approved by {said['approved_by'] or ERASED}")
-    if one.raise_to:
-        proposer = said["raise_by"] or ERASED
-        lines.append(f"  a raise to epsilon {one.raise_to.epsilon_text}, proposed by {proposer}, waits for an approver")
-        lines += _advice_lines("advice on the raise", said["raise_advice"])
-    return said, "\n".join(lines)
-
-
-def _advice_lines(what: str, given: dict[str, Any] | None) -> list[str]:
-    """Return what stands of the DPO's advice, if there is any."""
-    if given is None:
-        return []
-    return [f"  {what}: {given['opinion']}, by {given['by'] or ERASED}: {_indented(given['reason'])}"]
-
-
-def _said_in_full(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
-    """Return a study with everything that an approver reads before they approve it (docs/dpo.md has an example)."""
-    said, short = _said(transaction, one)
-    head, *rest = short.split("\n")
-    allowed = regulator.limits_of_use(said["protocol"]) or ["all that the catalog has"]
-    lines = [
-        head,
-        f"  purpose: {_indented(one.terms.purpose)}",
-        f"  legal basis: {_indented(one.terms.legal_basis)}",
-        f"  days: from {one.terms.starts or 'its approval'} to {one.terms.ends or 'its closing'}",
-        *(f"  may ask: {_indented(part)}" for part in allowed),
-        *(f"  template {each['name']}: {json.dumps(each['query'])}" for each in said["protocol"].get("templates", ())),
-    ]
-    return said, "\n".join([*lines, *rest])
-
-
-def _indented(text: str) -> str:
-    return "\n    ".join(text.splitlines())
-
-
-def _profile_text(profile: dict[str, Any] | None) -> str:
-    """Return what the profile of the study's dataset cost."""
-    if profile is None:
-        return "the dataset has no contribution profile: what bounds cut off is unknown"
-    cost = f"{profile['cost']['epsilon']:g}"
-    return f"the dataset's contribution profile (edition {profile['edition']}) cost epsilon {cost}; it is public"
+    return said
 
 
 def _forecast_text(ahead: Forecast) -> str:
@@ -214,6 +164,8 @@ def new(**values: Any) -> Any:
 @with_json
 def list_() -> Any:
     """List every study."""
+    if (server := remote()) is not None:
+        return listed(server)
     with services() as opened, opened.database.read() as transaction:
         found = studies.studies_of(transaction, SYSTEM)
         said = [_said(transaction, one) for one in found]
@@ -225,8 +177,12 @@ def list_() -> Any:
 @with_json
 def show(identifier: str) -> Any:
     """Show a study: its purpose, what it may ask, its budget, and who opened, edited and approved it."""
+    if (server := remote()) is not None:
+        return shown(server, identifier)
     with services() as opened, opened.database.read() as transaction:
-        return _said_in_full(transaction, studies.study(transaction, identifier))
+        one = studies.study(transaction, identifier)
+        said = _described(transaction, one)
+        return said, in_full(said, forecast.of_study(transaction, one).words)
 
 
 @study.command()
@@ -287,6 +243,9 @@ def budget(
         raise click.UsageError("give a --reason")
     if without_advice is not None and not approve:
         raise click.UsageError("--without-advice belongs to --approve")
+    if approve and (server := remote(name)) is not None:
+        given = {"reason": reason} | ({} if without_advice is None else {"without_advice": without_advice})
+        return decided(server, identifier, "budget/approve", given)
     with services() as opened, approval.deciding(opened.database) as transaction:
         if epsilon is None:
             by = acting(transaction, "approver", name)
@@ -320,6 +279,9 @@ def member(identifier: str, user: str, remove: bool, name: str | None) -> Any:
 @with_json
 def advise(identifier: str, opinion: str, on_raise: bool, reason: str, name: str | None) -> Any:
     """As a DPO: advise on a draft, or on a larger budget, before an approver decides."""
+    if (server := remote(name)) is not None:
+        where = "budget/advise" if on_raise else "advise"
+        return decided(server, identifier, where, {"opinion": opinion, "reason": reason})
     give = advising.advise_on_raise if on_raise else advising.advise
     with services() as opened, approval.deciding(opened.database) as transaction:
         return _said(transaction, give(transaction, identifier, opinion, reason, acting(transaction, "dpo", name)))
@@ -333,6 +295,9 @@ def advise(identifier: str, opinion: str, on_raise: bool, reason: str, name: str
 @with_json
 def approve(identifier: str, reason: str, without_advice: str | None, name: str | None) -> Any:
     """As an approver: approve a draft; its members may ask then."""
+    if (server := remote(name)) is not None:
+        given = {"reason": reason} | ({} if without_advice is None else {"without_advice": without_advice})
+        return decided(server, identifier, "approve", given)
     with services() as opened, approval.deciding(opened.database) as transaction:
         by = acting(transaction, "approver", name)
         one = studies.move(transaction, identifier, "approve", reason, by, without_advice=without_advice)
@@ -349,6 +314,8 @@ def _move(action: str) -> click.Command:
     @as_option
     @with_json
     def run(identifier: str, reason: str, name: str | None) -> Any:
+        if (server := remote(name)) is not None:
+            return decided(server, identifier, action, {"reason": reason})
         with services() as opened, approval.deciding(opened.database) as transaction:
             by = acting(transaction, roles[0], name)
             return _said(transaction, studies.move(transaction, identifier, action, reason, by))

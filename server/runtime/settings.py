@@ -62,6 +62,10 @@ def _rate(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str | None:
+    return None if _text(text) == OFF else fetching.require_address(text).rstrip("/")
+
+
 def _issuer(text: str) -> str | None:
     return None if _text(text) == OFF else fetching.require_address(text)
 
@@ -162,6 +166,13 @@ SETTINGS = {
     "address_rate": Setting(
         "ROWLESS_ADDRESS_RATE", ADDRESS_RATE, "how many requests one address may send; off: any number", _rate
     ),
+    "url": Setting(
+        "ROWLESS_URL", OFF, "the server that commands call over HTTP, instead of working on the home", _address
+    ),
+    "token": Setting("ROWLESS_TOKEN", OFF, "the token with which commands call that server", _optional, secret=True),
+    "client_folder": Setting(
+        "ROWLESS_CLIENT_FOLDER", "~/.config", "the folder in which `rowless login` keeps its token", _path
+    ),
     "oidc_issuer": Setting(
         "ROWLESS_OIDC_ISSUER",
         OFF,
@@ -229,6 +240,9 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     token_rate: str = TOKEN_RATE
     address_rate: str = ADDRESS_RATE
+    url: str | None = None
+    token: str | None = field(default=None, repr=False)
+    client_folder: Path = field(default_factory=lambda: Path("~/.config").expanduser().absolute())
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_name_claim: str = "preferred_username"

@@ -45,7 +45,7 @@ def get_json(address: str) -> dict[str, Any]:
 def post_form(address: str, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON object that answers a form. Raises FetchFailed."""
     status, content = _read("POST", address, form)
-    return status, _object((200, content))
+    return status, _object((200, content))  # what went wrong is in the object, too
 
 
 def _read(method: str, address: str, form: dict[str, str] | None) -> tuple[int, bytes]:

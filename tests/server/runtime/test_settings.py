@@ -137,6 +137,9 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
 
 
 WRONG = {
+    "ROWLESS_URL": ["", "http://rowless.example.org", "rowless.example.org"],
+    "ROWLESS_TOKEN": [""],
+    "ROWLESS_CLIENT_FOLDER": [""],
     "ROWLESS_TOKEN_RATE": ["", "0/minute", "fast", "-1/minute", "10"],
     "ROWLESS_ADDRESS_RATE": ["", "0/second", "10/fortnight"],
     "ROWLESS_OIDC_ISSUER": ["", "http://login.example.org", "login.example.org", "https://u:p@h/", "https://h/#x"],

@@ -1,0 +1,77 @@
+"""A study in words, from its JSON: the same words whether it comes from a home or over HTTP."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from budgets.loss import ATTO, NANO, Loss, epsilon_text
+from server.reporting import regulator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+APPROVED = ("approved", "suspended")  # whoever approved it may have an erased name
+ERASED = "(a name that was erased)"
+
+
+def summary(said: Mapping[str, Any], buys: str) -> str:
+    """Return a study in words. `buys` is what its remaining budget buys."""
+    budget, remaining = said["budget"], said["budget"]["remaining"]
+    limit = _epsilon(budget["epsilon"])
+    if budget["delta"]:
+        limit += f" and delta {Loss(None, 0, round(budget['delta'] * ATTO)).delta_text}"
+    left = f"epsilon {_epsilon(remaining['epsilon'])} or rho {_epsilon(remaining['rho'])}"
+    lines = [
+        f"Study {said['id']} ({said['state']}) on {said['dataset']}: {said['title']}",
+        f"  budget: epsilon {limit}, left: {left}; {buys}",
+        f"  members: {', '.join(said['members']) or 'none'}",
+        f"  {_profile_text(said['profile'])}",
+        f"  opened by {said['opened_by'] or ERASED}; edited by {', '.join(said['edited_by']) or 'nobody'}",
+    ]
+    lines += _advice_lines("advice", said["advice"])
+    if said["approved_by"] or said["state"] in APPROVED:
+        lines.append(f"  approved by {said['approved_by'] or ERASED}")
+    if said["raise"]:
+        proposer, wanted = said["raise_by"] or ERASED, _epsilon(said["raise"]["epsilon"])
+        lines.append(f"  a raise to epsilon {wanted}, proposed by {proposer}, waits for an approver")
+        lines += _advice_lines("advice on the raise", said["raise_advice"])
+    return "\n".join(lines)
+
+
+def in_full(said: Mapping[str, Any], buys: str) -> str:
+    """Return a study with everything that an approver reads before they approve it (docs/dpo.md has an example)."""
+    head, *rest = summary(said, buys).split("\n")
+    allowed = regulator.limits_of_use(said["protocol"]) or ["all that the catalog has"]
+    lines = [
+        head,
+        f"  purpose: {_indented(said['purpose'])}",
+        f"  legal basis: {_indented(said['legal_basis'])}",
+        f"  days: from {said['starts'] or 'its approval'} to {said['ends'] or 'its closing'}",
+        *(f"  may ask: {_indented(part)}" for part in allowed),
+        *(f"  template {each['name']}: {json.dumps(each['query'])}" for each in said["protocol"].get("templates", ())),
+    ]
+    return "\n".join([*lines, *rest])
+
+
+def _advice_lines(what: str, given: Mapping[str, Any] | None) -> list[str]:
+    """Return what stands of the DPO's advice, if there is any."""
+    if given is None:
+        return []
+    return [f"  {what}: {given['opinion']}, by {given['by'] or ERASED}: {_indented(given['reason'])}"]
+
+
+def _indented(text: str) -> str:
+    return "\n    ".join(text.splitlines())
+
+
+def _profile_text(profile: Mapping[str, Any] | None) -> str:
+    """Return what the profile of the study's dataset cost."""
+    if profile is None:
+        return "the dataset has no contribution profile: what bounds cut off is unknown"
+    cost = f"{profile['cost']['epsilon']:g}"
+    return f"the dataset's contribution profile (edition {profile['edition']}) cost epsilon {cost}; it is public"
+
+
+def _epsilon(number: float) -> str:
+    return epsilon_text(round(number * NANO))
