@@ -137,7 +137,9 @@ def test_it_runs_as_user_1000_with_a_read_only_root(namespaces: None, tmp_path: 
     """`init` and `serve` work as the image starts them, where only /data and /tmp can be written; the health check passes."""
     port = free_port()
     with container(
-        tmp_path, port, "id -u; touch /opt/x 2>/dev/null || echo read-only; rowless-container init --json"
+        tmp_path,
+        port,
+        "id -u; touch /opt/x 2>/dev/null || echo read-only; rowless-container init --dpo dora --approver vera --json",
     ) as process:
         assert process.wait(600) == 0, (tmp_path / "log").read_text()
     uid, refused, made = (tmp_path / "log").read_text().splitlines()[:3]
