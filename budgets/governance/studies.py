@@ -26,7 +26,7 @@ from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongS
 from budgets.governance import advice, approval
 from budgets.governance.study import APPROVED, CLOSED, DRAFT, MOVES, Study, Terms
 from budgets.identity import people
-from budgets.ledger import accounts
+from budgets.ledger import accounts, profiles
 from budgets.ledger.accounts import Limits, overcommit
 from budgets.loss import Loss, epsilon_text
 from budgets.verify import canonical_json
@@ -156,6 +156,7 @@ def move(
         limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
         budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
         facts |= {"terms": present.terms.facts(), "budget": budget}
+        facts["dataset"] = _dataset_facts(transaction, present.dataset)
         facts |= advice.heard(transaction, advice.STUDY, identifier, without_advice)
     if action == "close":
         for kind in (advice.STUDY, advice.RAISE):
@@ -170,6 +171,16 @@ def move(
         facts,
     )
     return study(transaction, identifier)
+
+
+def _dataset_facts(transaction: sa.Connection, dataset: str) -> dict[str, Any]:
+    """Return what an approval accepts with the dataset: its cap, and the profile that everybody can see."""
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
+    profile = profiles.charged(transaction, dataset)
+    return {
+        "cap": {"epsilon_nano": cap.epsilon_nano, "delta_atto": cap.delta_atto},
+        "profile": None if profile is None else {"edition": profile[0], "epsilon_nano": profile[1].epsilon_nano},
+    }
 
 
 def add_member(transaction: sa.Connection, identifier: str, name: str, by: Actor) -> Study:

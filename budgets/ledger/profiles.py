@@ -73,6 +73,12 @@ def in_use(transaction: sa.Connection, dataset: str, edition: int) -> list[Relea
 
 def standing(transaction: sa.Connection, dataset: str) -> dict[str, Any] | None:
     """Return the edition and the cost of the profile that a dataset uses, for the person who approves its studies."""
+    found = charged(transaction, dataset)
+    return None if found is None else {"edition": found[0], "cost": found[1].to_json()}
+
+
+def charged(transaction: sa.Connection, dataset: str) -> tuple[int, Loss] | None:
+    """Return the edition of the profile that a dataset uses, and what it took of the dataset's cap."""
     row = transaction.execute(
         sa.select(profile_charges)
         .select_from(_with_charge)
@@ -80,9 +86,7 @@ def standing(transaction: sa.Connection, dataset: str) -> dict[str, Any] | None:
         .order_by(profiles.c.edition.desc(), profile_charges.c.epsilon_nano.desc())
         .limit(1)
     ).first()
-    if row is None:
-        return None
-    return {"edition": row.edition, "cost": Loss(row.epsilon_nano, row.rho_nano, row.delta_atto).to_json()}
+    return None if row is None else (row.edition, Loss(row.epsilon_nano, row.rho_nano, row.delta_atto))
 
 
 def ever_charged(transaction: sa.Connection, dataset: str) -> bool:

@@ -6,7 +6,8 @@ changed so that it no longer refuses still leaves entries, and they show who did
 - time does not run backwards;
 - roles: an entry added each actor, the actor acts in that role, and everybody did only what is theirs to do;
 - nobody became a DPO or an approver alone, and no token was made for one alone (`privileges.py`);
-- states: a study was approved from draft, with the terms and budget that were last written. It asked only while it was
+- states: a study was approved from draft, with the terms and budget that were last written, and with the
+  cap and the profile that its dataset had. It asked only while it was
   approved and between its days, and nothing was done to it after it was closed. A larger budget waited for an
   approver;
 - four eyes: nobody approved what they opened, edited or proposed, or on their own advice; an approval names the DPO's
@@ -71,6 +72,7 @@ class Conduct:
     privileges: Privileges = field(default_factory=Privileges)
     _roles: dict[str, str] = field(default_factory=dict)  # commitment -> role
     _renewed: set[str] = field(default_factory=set)  # the commitments that are not the first of their person
+    _accepted: dict[str, dict[str, Any]] = field(default_factory=dict)  # dataset -> its cap and its profile
     _editions: dict[str, int] = field(default_factory=dict)
     _time: str = ""
     _still: bool = False  # time stands still in the log, so the clock may have been set back
@@ -160,6 +162,15 @@ class Conduct:
         if edition != self._editions.get(owner, 0) + 1:
             yield f"it imports edition {edition} of {owner} after edition {self._editions.get(owner, 0)}"
         self._editions[owner] = max(edition, self._editions.get(owner, 0))
+        self._accepted.setdefault(owner, {"cap": None, "profile": None})["cap"] = facts["cap"]
+
+    def _profile(self, _entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read that a dataset has a profile: the one in use is of the latest edition, and the most exact of it."""
+        made = {"edition": facts["edition"], "epsilon_nano": facts["loss"]["epsilon_nano"]}
+        known = self._accepted.setdefault(facts["dataset"], {"cap": None, "profile": None})
+        if known["profile"] is None or tuple(known["profile"].values()) < tuple(made.values()):
+            known["profile"] = made
+        yield from ()
 
     # Studies
 
@@ -190,6 +201,8 @@ class Conduct:
             yield f"it reports that the study went from {facts['from']} to {facts['to']}"
         if leads_to == APPROVED and entry["action"] == "study.approve":
             yield from decisions.approves(study, entry, facts, advised=self.rules > 1)
+            if self.rules > 1 and facts["dataset"] != self._accepted.get(study.dataset):
+                yield f"it accepts another cap or profile than the dataset {study.dataset} has"
         study.state = leads_to
 
     def _add_member(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
@@ -322,6 +335,7 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
     "proposal.make": Conduct._propose,
     "proposal.withdraw": Conduct._withdraw,
     "dataset.import": Conduct._import,
+    "dataset.profile.release": Conduct._profile,
     "study.open": Conduct._open,
     "study.edit": Conduct._edit,
     **dict.fromkeys(MOVES, Conduct._move),

@@ -19,7 +19,7 @@ from budgets.audit import log, search
 from budgets.database import clock, connection
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, audit_nodes, identities, members, tokens, users
-from budgets.errors import Forbidden, FourEyes, Invalid, NotFound, WrongState
+from budgets.errors import Forbidden, FourEyes, Invalid, NeedsSecond, NotFound, WrongState
 from budgets.governance import approval, erasure, grants, leaving, studies
 from budgets.identity import commitments, people
 from budgets.identity import tokens as access
@@ -498,14 +498,14 @@ def test_a_user_who_leaves_is_gone_but_for_the_log(world: World, later: Callable
 
 
 def test_who_cannot_be_removed(people_only: World) -> None:
-    """Nobody removes themselves, nor the last DPO or admin; only an admin removes; and nothing is changed."""
+    """Nobody removes themselves, nor a DPO alone; only an admin removes; and nothing is changed."""
     world = people_only
     with world.database.write() as transaction:
         second = people.add_user(transaction, "second.admin", "admin", world.admin)
     before = world.everything()
     for name, by, error in (
         (ADMIN, world.admin, Forbidden),
-        (DPO, world.admin, WrongState),
+        (DPO, world.admin, NeedsSecond),
         (ANNA, world.dpo, Forbidden),
         (ANNA, world.anna, Forbidden),
         ("nobody", world.admin, NotFound),

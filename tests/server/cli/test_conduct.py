@@ -72,6 +72,8 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
             place.client(second).good("POST", f"/proposals/{made['id']}/confirm")
         made = admin.good("POST", "/proposals", {"act": "token", "user": "vera"})
         dora.good("DELETE", f"/proposals/{made['id']}")
+        for epsilon in (0.25, 0.5):
+            admin.good("POST", "/datasets/rand-hie/profile", {"epsilon": epsilon})
         admin.good("PATCH", "/studies/flu", {"title": "Flu and the heart", "ends": None})
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 8.0, "reason": "a draft again"})
         place.client("vera").good("POST", "/studies/flu/approve", {"reason": "good again", **UNADVISED})
@@ -317,6 +319,14 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "another budget is approved": (
         change("study.approve", facts={"budget": {"epsilon_nano": 1, "delta_atto": 0}}),
         "it approves another budget than the study flu has",
+    ),
+    "another cap is accepted": (
+        change("study.approve", facts={"dataset": {"cap": {"epsilon_nano": 1, "delta_atto": 0}, "profile": None}}),
+        "it accepts another cap or profile than the dataset rand-hie has",
+    ),
+    "a profile is not told of": (
+        lambda log: log[position(log, "study.approve", 1)]["facts"]["dataset"].update(profile=None),
+        "it accepts another cap or profile than the dataset rand-hie has",
     ),
     "approved without advice": (without("study.advise"), "it names advice of the DPO that does not stand"),
     "approved without advice or a reason": (
