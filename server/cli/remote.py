@@ -65,6 +65,16 @@ class Remote:
         except ValueError:
             raise RemoteRefused(f"{self.url} did not answer with JSON: is it a server of Rowless?") from None
 
+    def pages(self, path: str, **query: Any) -> list[Any]:
+        """Return every item of a list. Raises RemoteRefused."""
+        items: list[Any] = []
+        cursor = None
+        while True:
+            page = self.json("GET", path, limit=1000, cursor=cursor, **query)
+            items += page["items"]
+            if (cursor := page["next"]) is None:
+                return items
+
 
 def remote(name: str | None = None) -> Remote | None:
     """Return the server that ROWLESS_URL names, or None if commands work on the home.

@@ -10,11 +10,14 @@ import click
 from server.api import replies
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
+from server.cli.remote import remote, segment
 from server.reporting import page, regulator
 from server.reporting.report import DATASET, STUDY, assemble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from server.cli.remote import Remote
 
 
 @click.group()
@@ -33,6 +36,8 @@ def _command(kind: str) -> None:
     @as_option
     @with_json
     def run(subject: str, file: Path | None, name: str | None) -> Any:
+        if (server := remote(name)) is not None:
+            return _over_http(server, kind, subject, file)
         with services() as opened:
             with opened.database.write() as transaction:
                 by = acting(transaction, "dpo", name)
@@ -41,6 +46,15 @@ def _command(kind: str) -> None:
             file.write_text(page.html(document), encoding="utf-8")
             return {"file": str(file)}, f"The report was written to {file}"
         return replies.Report().dump(document), _words(document)
+
+
+def _over_http(server: Remote, kind: str, subject: str, file: Path | None) -> tuple[dict[str, Any], str]:
+    address = f"/{'studies' if kind == STUDY else 'datasets'}/{segment(subject)}/report"
+    if file is None:
+        found = server.json("GET", address)
+        return found, _words(found)
+    file.write_text(server.call("GET", address, accept="text/html"), encoding="utf-8")
+    return {"file": str(file)}, f"The report was written to {file}"
 
 
 for _kind in (STUDY, DATASET):

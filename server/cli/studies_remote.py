@@ -23,13 +23,7 @@ def shown(server: Remote, study: str) -> Said:
 
 def listed(server: Remote) -> Said:
     """Return every study that the token's user may know of."""
-    found: list[dict[str, Any]] = []
-    cursor = None
-    while True:
-        page = server.json("GET", "/studies", limit=1000, cursor=cursor)
-        found += page["items"]
-        if (cursor := page["next"]) is None:
-            break
+    found = server.pages("/studies")
     words = [summary(one, _buys(server, one["id"])) for one in found]
     return {"studies": found}, "\n".join(words) or "There are no studies yet"
 

@@ -14,9 +14,10 @@ from budgets.identity import people
 from server.api.requests.schemas import Moment
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
+from server.cli.remote import remote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @click.command()
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 def alerts(kind: str | None, study: str | None, since: str | None, limit: int, name: str | None) -> Any:
     """List alerts, oldest first: budgets used up, bursts of refusals, failed sign-ins."""
     moment = None if since is None else _moment(since)
+    if (server := remote(name)) is not None:
+        items = server.pages("/alerts", kind=kind, study=study, **{"from": moment})
+        return _said(items, limit)
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "dpo", name)
         people.require_role(by, "dpo")
@@ -38,16 +42,19 @@ def alerts(kind: str | None, study: str | None, since: str | None, limit: int, n
         kinds = KINDS if kind is None else (kind,)
         found = listed(transaction, kinds=kinds, study=study, since=moment, limit=None)
         known = people.names(transaction, {one["facts"].get("actor", "") for one in found})
+    return _said([{**alert, "about": known.get(alert["facts"].get("actor", ""))} for alert in found], limit)
+
+
+def _said(found: Sequence[Mapping[str, Any]], limit: int) -> tuple[dict[str, Any], str]:
     shown, earlier = found[-limit:], max(0, len(found) - limit)
-    lines = [_line(alert, known) for alert in shown] or ["There are no such alerts."]
+    lines = [_line(alert) for alert in shown] or ["There are no such alerts."]
     if earlier:
         lines.insert(0, f"({earlier} earlier alerts are left out: --limit)")
-    items = [{**alert, "about": known.get(alert["facts"].get("actor", ""))} for alert in shown]
-    return {"items": items, "earlier": earlier}, "\n".join(lines)
+    return {"items": shown, "earlier": earlier}, "\n".join(lines)
 
 
-def _line(alert: Mapping[str, Any], known: Mapping[str, str]) -> str:
-    about = known.get(alert["facts"].get("actor", ""))
+def _line(alert: Mapping[str, Any]) -> str:
+    about = alert["about"]
     return f"{alert['time']}  {alert['kind']:<8}  {alert['summary']}{f': {about}' if about else ''}"
 
 

@@ -10,6 +10,7 @@ from budgets.audit import log
 from budgets.governance import erasure
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
+from server.cli.remote import remote
 
 if TYPE_CHECKING:
     from budgets.governance.erasure import Identity
@@ -42,14 +43,19 @@ def erase(commitments: tuple[str, ...], name: str | None) -> Any:
     `rowless audit identities --due` lists the names that are due. They cannot be brought back. Every entry of the log
     and every budget stays as it is.
     """
-    with services() as opened:
-        with opened.database.write() as transaction:
-            by = acting(transaction, "dpo", name)
-        done = erasure.erase(opened.database, opened.settings.identity_days, list(commitments) or None, by)
-    words = f"{len(done.commitments)} names were erased"
-    if not done.is_shredded:
+    if (server := remote(name)) is not None:
+        body = {"commitments": list(commitments)} if commitments else {}
+        said = server.json("POST", "/audit/identities/erase", body)
+    else:
+        with services() as opened:
+            with opened.database.write() as transaction:
+                by = acting(transaction, "dpo", name)
+            done = erasure.erase(opened.database, opened.settings.identity_days, list(commitments) or None, by)
+        said = {"erased": list(done.commitments), "shredded": done.is_shredded}
+    words = f"{len(said['erased'])} names were erased"
+    if not said["shredded"]:
         words += "; the database's files may hold remains of them: see docs/operations.md, When a name was erased"
-    return {"erased": list(done.commitments), "shredded": done.is_shredded}, words
+    return said, words
 
 
 def _line(one: Identity) -> str:

@@ -14,6 +14,7 @@ from budgets.verify import checkpoint
 from server.api.requests.schemas import Moment
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
+from server.cli.remote import remote
 from server.views.csv import write_entries_csv
 from server.views.entries import page
 
@@ -42,6 +43,12 @@ def moment(_context: click.Context, _option: click.Parameter, given: str | None)
 @with_json
 def entries(name: str | None, cursor: int | None, limit: int, oldest_first: bool, **filters: str | None) -> Any:
     """Show entries of the log, the newest first."""
+    if (server := remote(name)) is not None:
+        order = "oldest" if oldest_first else "newest"
+        asked = {"from": filters.pop("since"), "to": filters.pop("until"), **filters}
+        found = server.json("GET", "/audit/entries", cursor=cursor, limit=limit, order=order, **asked)
+        following = None if found["next"] is None else int(found["next"])
+        return {**found, "next": following}, _table(found["items"], following)
     with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)

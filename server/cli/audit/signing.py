@@ -11,6 +11,7 @@ from budgets.audit import signing
 from budgets.verify.checkpoint import read
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
+from server.cli.remote import remote
 
 
 @click.command()
@@ -21,8 +22,11 @@ def checkpoint(file: Path | None) -> Any:
 
     Keep it: a later log that does not continue this one fails the check against it.
     """
-    with services() as opened:
-        note = signing.sign(opened.database, opened.settings.key_path)
+    if (server := remote()) is not None:
+        note = server.call("GET", "/audit/checkpoint", accept="text/plain")
+    else:
+        with services() as opened:
+            note = signing.sign(opened.database, opened.settings.key_path)
     said = read(note)
     if file is None:
         words = note.removesuffix("\n")
@@ -36,6 +40,9 @@ def checkpoint(file: Path | None) -> Any:
 @with_json
 def key() -> Any:
     """Print the verifier key of the checkpoints: the DPO keeps it."""
+    if (server := remote()) is not None:
+        found = server.json("GET", "/audit/checkpoint")["key"]
+        return {"audit_key": found}, found
     with services() as opened:
         found = signing.key_in_force(opened.database, opened.settings.key_path)
     return {"audit_key": found}, found

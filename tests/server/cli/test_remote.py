@@ -169,3 +169,27 @@ def test_login_ties_a_user_to_their_account(server: Server, provider: Provider, 
     assert ended.exit_code == 0, ended.output
     assert "signed in as dora (dpo)" in ended.stdout
     assert run(server, None, tmp_path, "study", "list").exit_code == 0
+
+
+def test_a_dpo_reads_and_checks_over_http(server: Server, tmp_path: Path) -> None:
+    """Entries, alerts, checkpoint, key, erasure and reports go over HTTP, with the words of the home."""
+    dora = server.home.tokens["dora"]
+    entries = run(server, dora, tmp_path, "audit", "entries", "--action", "study.open", "--from", "2020-01-01")
+    assert entries.exit_code == 0, entries.output
+    assert entries.stdout == over_the_home(server, "audit", "entries", "--action", "study.open", "--from", "2020-01-01")
+    first = said(server, "dora", tmp_path, "audit", "entries", "--limit", "1", "--oldest-first")
+    assert (len(first["items"]), first["next"]) == (1, 1)
+    assert run(server, dora, tmp_path, "audit", "alerts").stdout == over_the_home(server, "audit", "alerts")
+    assert run(server, dora, tmp_path, "audit", "key").stdout == over_the_home(server, "audit", "key")
+    kept = tmp_path / "kept.checkpoint"
+    size = said(server, "dora", tmp_path, "audit", "checkpoint", str(kept))["size"]
+    assert kept.read_text().split("\n")[1] == str(size)
+    assert said(server, "dora", tmp_path, "audit", "erase") == {"erased": [], "shredded": True}
+    reported = run(server, dora, tmp_path, "report", "study", "flu")
+    assert reported.exit_code == 0, reported.output
+    alike = over_the_home(server, "report", "study", "flu")
+    assert reported.stdout.split("The audit log has")[0] == alike.split("The audit log has")[0]
+    page = tmp_path / "report.html"
+    said(server, "dora", tmp_path, "report", "study", "flu", "--html", str(page))
+    assert page.read_text().lower().startswith("<!doctype html")
+    assert run(server, server.home.tokens["ada"], tmp_path, "audit", "entries").exit_code == 1
