@@ -124,6 +124,9 @@ def test_the_pods_know_their_settings(name: str) -> None:
     }
     assert not any(known.get(variable) for variable in variables), "a secret is in the environment"
     assert variables["ROWLESS_HOME"] == "/data/home"
+    assert variables.get("ROWLESS_ADDRESS_RATE") == ("off" if name == "all" else None), (
+        "behind an ingress all share an address"
+    )
 
 
 def test_maintenance_serves_nothing() -> None:

@@ -77,15 +77,24 @@ def proxying(folder: Path, upstream: int) -> Iterator[Proxy]:
     }
     file = folder / "nginx.conf"
     file.write_text(changed(CONFIGURATION.read_text(), folder, changes))
-    process = subprocess.Popen([NGINX, "-e", str(folder / "error"), "-c", str(file), "-g", "daemon off;"])
+    proxy = Proxy(port, certificate, folder)
+    with running(proxy):
+        yield proxy
+
+
+@contextmanager
+def running(proxy: Proxy) -> Iterator[None]:
+    """Run nginx on a proxy's configuration until the block ends."""
+    assert NGINX is not None
+    error = proxy.folder / "error"
+    process = subprocess.Popen([NGINX, "-e", str(error), "-c", str(proxy.folder / "nginx.conf"), "-g", "daemon off;"])
     try:
-        proxy = Proxy(port, certificate, folder)
         end = time.monotonic() + 60
         while not answers(proxy):
-            assert process.poll() is None, (folder / "error").read_text()
+            assert process.poll() is None, error.read_text()
             assert time.monotonic() < end
             time.sleep(0.05)
-        yield proxy
+        yield
     finally:
         process.terminate()
         process.wait(60)
@@ -127,6 +136,21 @@ def test_requests_reach_the_server_through_the_proxy(tmp_path: Path) -> None:
     found = [json.loads(line) for line in log if asked.headers["x-request-id"] in line]
     assert [line["status"] for line in found if line["event"] == "request"] == [201]
     home.assert_sound()
+
+
+def test_one_client_has_a_rate(tmp_path: Path) -> None:
+    """A client beyond the rate and its burst gets 429 with a problem document at once, before anything reaches the server."""
+    with proxying(tmp_path / "nginx", free_port()) as proxy:
+        configuration = proxy.folder / "nginx.conf"
+        text = configuration.read_text()
+        slower = text.replace("rate=100r/s", "rate=1r/m").replace("burst=200", "burst=1")
+        assert slower != text
+        configuration.write_text(slower)
+    with running(proxy):
+        replies = [Client(proxy.send).get("/me") for _ in range(4)]
+    assert [reply.status for reply in replies][-1] == 429
+    assert replies[-1].code == "too-many-requests"
+    assert int(replies[-1].headers["retry-after"]) > 0
 
 
 def test_without_a_server_the_proxy_says_so(tmp_path: Path) -> None:
