@@ -14,12 +14,17 @@ from budgets.verify import checkpoint
 from server.api.requests.schemas import Moment
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
-from server.cli.remote import remote
+from server.cli.remote import RemoteRefused, remote
 from server.views.csv import write_entries_csv
 from server.views.entries import page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from server.cli.remote import Remote
+
+
+PAGE = 1000  # as many as the server sends at once
 
 
 def moment(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
@@ -79,6 +84,10 @@ def export(file: Path, name: str | None, *, as_csv: bool) -> Any:
     a table to read, with the names that are known and each entry's hash, and without the facts.
     """
     covering = file.with_name(f"{file.name}.checkpoint")
+    if (server := remote(name)) is not None:
+        if as_csv:
+            raise click.UsageError("--csv is for the home: over HTTP ask GET /audit/entries with Accept: text/csv")
+        return _exported(file, covering, _over_http(server, file, covering))
     with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)
@@ -91,5 +100,26 @@ def export(file: Path, name: str | None, *, as_csv: bool) -> Any:
             else:
                 lines.writelines(f"{body}\n" for body in log.every_body(transaction, size))
         covering.write_text(note, encoding="utf-8", newline="\n")
+    return _exported(file, covering, size)
+
+
+def _over_http(server: Remote, file: Path, covering: Path) -> int:
+    """Write the entries that a checkpoint covers, page by page. Return how many they are. Raises RemoteRefused."""
+    # The checkpoint comes first: the log may only grow after it, so its first entries stay those that it covers.
+    note = server.call("GET", "/audit/checkpoint", accept="text/plain")
+    size, written = checkpoint.read(note).size, 0
+    with file.open("w", encoding="utf-8", newline="\n") as lines:
+        while written < size:
+            asked = {"order": "oldest", "cursor": written, "limit": min(PAGE, size - written)}
+            page = server.call("GET", "/audit/entries", accept="application/jsonl", **asked)
+            if not page:
+                raise RemoteRefused("the server's log ends before the entries that its checkpoint covers")
+            lines.write(page)
+            written += page.count("\n")
+    covering.write_text(note, encoding="utf-8", newline="\n")
+    return size
+
+
+def _exported(file: Path, covering: Path, size: int) -> tuple[dict[str, Any], str]:
     said = {"file": str(file), "checkpoint": str(covering), "entries": size}
     return said, f"{size} entries were written to {file}, and the checkpoint that covers them to {covering}"

@@ -184,6 +184,13 @@ def test_a_dpo_reads_and_checks_over_http(server: Server, tmp_path: Path) -> Non
     kept = tmp_path / "kept.checkpoint"
     size = said(server, "dora", tmp_path, "audit", "checkpoint", str(kept))["size"]
     assert kept.read_text().split("\n")[1] == str(size)
+    exported = tmp_path / "log.jsonl"
+    wrote = said(server, "dora", tmp_path, "audit", "export", str(exported))
+    assert exported.read_text().count("\n") == wrote["entries"] >= size
+    key = said(server, "dora", tmp_path, "audit", "key")["audit_key"]
+    checked = CliRunner().invoke(main, ["audit", "verify", str(exported), "--key", key, "--since", str(kept)])
+    assert checked.exit_code == 0, checked.output
+    assert run(server, dora, tmp_path, "audit", "export", str(exported), "--csv").exit_code == 2
     assert said(server, "dora", tmp_path, "audit", "erase") == {"erased": [], "shredded": True}
     reported = run(server, dora, tmp_path, "report", "study", "flu")
     assert reported.exit_code == 0, reported.output
