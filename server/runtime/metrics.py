@@ -9,7 +9,7 @@ A scrape must tell nothing that depends on data beyond what answers told at thei
 - A charge is counted when it is made, before its scan: it depends on the request and the budgets alone.
 - Alerts are counted in the log. They depend on budgets and refusals alone.
 - A gauge is read at each scrape. `Metrics.gauge` may only be given a number that changes at requests and at beats, not
-  when a scan ends. Those of the gates do, because a request for data keeps its place until its beat (`admission.py`).
+  when a scan ends. Those of the gates do, because a request for data keeps its place until its beat (`gate.py`).
   How many scans missed their beat is not here: `rowless doctor` has it.
 
 Labels have words of the program only: no study, no dataset, no user. Prometheus keeps what it once read, and who may

@@ -1,7 +1,7 @@
 """How often a token and an address may call: `limits` counts in sliding windows, in the memory of this process.
 
 A rate is a backstop against programs that run wild. What a request may take of the machine is decided by admission
-(`admission.py`). A token is counted by its id, and an account of the issuer by its user. An IPv6 address is counted by
+(`gate.py`). A token is counted by its id, and an account of the issuer by its user. An IPv6 address is counted by
 its network of 64 bits, because whoever has one address of it has all.
 """
 
