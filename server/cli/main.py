@@ -13,7 +13,9 @@ from server.cli.lazy import Lazy, LazyGroup
 
 COMMANDS = {
     # The home
-    "init": Lazy("server.cli.init:init", "Make a home: its folder, ledger, signing key and first users."),
+    "init": Lazy(
+        "server.cli.init:init", "Make a home: its folder, ledger, signing key, and the first admin, DPO and approver."
+    ),
     "import": Lazy("server.cli.import_:import_", "Import a dataset's sources as its next edition."),
     "serve": Lazy("server.cli.serve:serve", "Serve the API until stopped."),
     "recover": Lazy("server.cli.serve:recover", "Close the charges that a crash left open, as spent."),
