@@ -27,7 +27,9 @@ COMMANDS = {
         "server.cli.demo:demo", "Set up a home with demonstration data, serve it, ask one query and show the answer."
     ),
     "demo-data": Lazy("server.cli.demo_data:demo_data", "Write a made-up observatory of general practice into FOLDER."),
-    "login": Lazy("server.cli.login:login", "Sign in with your own account, at the issuer of a server."),
+    "login": Lazy(
+        "server.cli.login:login", "Sign in with your own account, at the issuer of the server that ROWLESS_URL names."
+    ),
     # People, datasets and studies
     "user": Lazy("server.cli.user:user", "Add, list and remove users, each with a role."),
     "token": Lazy("server.cli.user:token", "Make, list and revoke access tokens."),
