@@ -197,7 +197,9 @@ def file_of(url: str) -> Path | None:
         return None
     if address.get_backend_name() != "sqlite" or address.database in {None, "", ":memory:"}:
         return None
-    return Path(str(address.database)).absolute()
+    named = str(address.database)
+    # SQLAlchemy also takes the address of a file as SQLite writes it: file:PATH, with options after it.
+    return Path(named.removeprefix("file:") if "uri" in address.query else named).absolute()
 
 
 def _refuse_later(present: str | None) -> None:

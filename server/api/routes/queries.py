@@ -86,6 +86,8 @@ def query(body: dict[str, Any], study: str) -> Any:
 @blueprint.response(202, replies.Cancelling)
 def cancel(study: str) -> Any:
     """Cancel one's own query in progress. It stays charged, and its reply leaves at its beat, as 409 `cancelled`."""
+    with services().database.read() as transaction:
+        studies.visible(transaction, study, actor())
     key = _key()
     if key is None:
         raise Invalid("Idempotency-Key", "is missing: a query is cancelled by the key that it was sent with")

@@ -124,13 +124,13 @@ def test_ten_quiet_minutes_end_a_burst(people_only: World, time: _Clock) -> None
 def test_refused_approvals_count(world: World) -> None:
     """Refusals for want of a second person are refusals, with an alert in the transaction of the 20th."""
     world.open_study("s", NANO, state="draft")
-    world.edit(f"UPDATE studies SET opened_by = '{world.dpo.commitment}'")
+    world.edit(f"UPDATE studies SET opened_by = '{world.approver.commitment}'")
     for number in range(20):
         assert len(raised(world, "refusals")) == 0, number
         with pytest.raises(FourEyes), approval.deciding(world.database) as transaction:
             studies.move(transaction, "s", "approve", "because", world.approver, without_advice="a test")
     (alert,) = raised(world, "refusals")
-    assert (alert["study"], alert["facts"]["role"]) == ("s", "dpo")
+    assert (alert["study"], alert["facts"]["role"]) == ("s", "approver")
 
 
 def test_five_failed_sign_ins_are_a_burst(people_only: World, time: _Clock) -> None:

@@ -16,7 +16,7 @@ from budgets.governance.study import Terms
 from budgets.identity import commitments
 from budgets.ledger import accounts, charges, profiles
 from budgets.loss import NANO, Loss
-from tests.budgets.world import ADMIN, ANNA, BEN, DPO, FLU, cost
+from tests.budgets.world import ADMIN, ANNA, APPROVER, BEN, FLU, cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,10 +51,10 @@ def test_what_was_decided_of_a_study(past: World) -> None:
         acts = history.acts_of_study(transaction, "heart")
     assert [(act.action, act.name) for act in acts] == [
         ("study.open", ADMIN),
-        ("study.approve", DPO),
+        ("study.approve", APPROVER),
         ("study.member.add", ADMIN),
         ("study.budget.ask", ADMIN),
-        ("study.budget.approve", DPO),
+        ("study.budget.approve", APPROVER),
     ]
     assert [act.index for act in acts] == sorted(act.index for act in acts)
     limits = [act.limits.epsilon_nano for act in acts if act.limits is not None]
@@ -109,7 +109,7 @@ def test_who_ever_was_a_member(past: World) -> None:
 
 
 def test_going_on_is_no_approval(past: World) -> None:
-    """A DPO's approvals are of terms and of larger budgets; to resume what was suspended is none, but is told."""
+    """Approvals are of terms and of larger budgets; to resume what was suspended is none, but is told."""
     with past.database.write() as transaction:
         studies.move(transaction, "heart", "suspend", "a question", past.dpo)
         studies.move(transaction, "heart", "resume", "answered", past.dpo)
@@ -125,7 +125,7 @@ def test_erased_names_are_none(past: World) -> None:
         transaction.execute(sa.delete(identities).where(identities.c.name == ADMIN))
     with past.database.read() as transaction:
         acts = history.acts_of_study(transaction, "heart")
-    assert [act.name for act in acts] == [None, DPO, None, None, DPO]
+    assert [act.name for act in acts] == [None, APPROVER, None, None, APPROVER]
 
 
 def test_what_was_released(past: World) -> None:

