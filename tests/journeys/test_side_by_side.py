@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PORT, HOME = SETTINGS["port"].default, SETTINGS["home"].default.removeprefix("./")
 # The tests of the defaults, of the pages that name them, and of a checkout that is a copy.
 NAMED_BY = {
-    PORT: {"server/runtime/test_settings.py", "journeys/test_docs.py", "ports.py"},
+    PORT: {"server/runtime/test_settings.py", "deploy/test_proxy.py", "journeys/test_docs.py", "ports.py"},
     HOME: {"server/runtime/test_settings.py", "journeys/test_demo.py", "ports.py"},
 }
 
