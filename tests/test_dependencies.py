@@ -18,7 +18,17 @@ OURS = {*PACKAGES, "tests", "benchmarks"}
 # It was run once, in an environment of its own, as its docstring says.
 RUN_ONCE = ROOT / "server" / "demo" / "data" / "convert_rand_hie.py"
 # Programs of the test extra that are run and not imported.
-PROGRAMS = {"pytest-xdist", "pgserver", "ruff", "mypy", "import-linter", "coverage", "hatchling", "check-jsonschema"}
+PROGRAMS = {
+    "pytest-xdist",
+    "pgserver",
+    "ruff",
+    "mypy",
+    "import-linter",
+    "coverage",
+    "hatchling",
+    "check-jsonschema",
+    "schemathesis",
+}
 LINE = re.compile(r'  "(?P<name>[a-z][\w.-]*)(?:\[\w+\])?(?P<range>[^";]*)(?:;[^"]*)?",(?: *# (?P<reason>.+))?')
 
 

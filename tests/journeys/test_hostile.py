@@ -143,7 +143,9 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def state(home: Home) -> tuple[Any, ...]:
     """Return what must not change: charges, releases, users, studies, members, datasets, accounts and tokens."""
     tables = ("charges", "releases", "users", "studies", "members", "datasets", "editions", "accounts")
-    tokens = "id, hash, revoked_at, expires_at, study, reads_only FROM tokens ORDER BY id"  # the day of the last use may
+    tokens = (
+        "id, hash, revoked_at, expires_at, study, reads_only FROM tokens ORDER BY id"  # the day of the last use may
+    )
     return tuple(home.rows(f"SELECT {rest}") for rest in (*(f"* FROM {table}" for table in tables), tokens))
 
 

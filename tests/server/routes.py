@@ -92,6 +92,7 @@ BY_STATE: dict[tuple[str, str], tuple[int, int, int, int]] = {
     ("POST", "/studies/{study}/estimates"): (403, 200, 403, 403),
     ("POST", "/studies/{study}/rehearsals"): (403, 200, 403, 403),
     ("POST", "/studies/{study}/queries"): (403, 201, 403, 403),
+    ("DELETE", "/studies/{study}/queries"): (422, 422, 422, 422),  # without a key
     ("GET", "/studies/{study}/releases"): (200, 200, 200, 200),
     ("GET", "/studies/{study}/releases/{release}"): (200, 200, 200, 200),
     ("GET", "/studies/{study}/releases/{release}/certificate"): (200, 200, 200, 200),

@@ -527,7 +527,7 @@ def test_a_killed_import_leaves_the_edition_in_service(home: Home, tmp_path: Pat
     (small / "observatory.toml").write_text(text.replace("persons_max = 1000", "persons_max = 1000000"))
     assert said(home, "import", str(small / "observatory.toml"))["edition"] == 1
     folder = home.path / "datasets" / "observatory"
-    for turn, delay_ms in enumerate((0, 300, 700), start=1):
+    for turn, delay_ms in enumerate((0, 100, 300), start=1):
         kept = set(folder.iterdir())
         store = home.store("observatory").read_bytes()
         log = home.last_entry()
