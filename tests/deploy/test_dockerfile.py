@@ -71,14 +71,14 @@ CONTAINER = """
 set -eu
 root=$1; home=$2; compiled=$3; port=$4; shift 4
 mount -t tmpfs -o mode=755 tmpfs "$root"
+mkdir -p "$root/tmp"; mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"  # first: what is tested may lie in /tmp itself
 for path in /bin /sbin /lib /lib64 /usr /etc "$@"; do
     if [ -L "$path" ]; then cp -P "$path" "$root$path"; continue; fi
     [ -e "$path" ] || continue
     mkdir -p "$root$path"; mount --bind "$path" "$root$path"; mount -o remount,bind,ro "$root$path"
 done
-mkdir -p "$root/proc" "$root/dev" "$root/data" "$root/tmp" "$root/opt/rowless/numba" "$root/opt/bin"
+mkdir -p "$root/proc" "$root/dev" "$root/data" "$root/opt/rowless/numba" "$root/opt/bin"
 mount --rbind /proc "$root/proc"; mount --rbind /dev "$root/dev"
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount --bind "$home" "$root/data"
 cp -R "$compiled/." "$root/opt/rowless/numba"
 cp "$ENTRYPOINT" "$root/opt/bin/rowless-container"
