@@ -120,13 +120,18 @@ class Channel(HTTPChannel):
 
     def handle_write(self) -> None:
         """Send what waits; after a refusal end the sending side first."""
-        if self.refused and self.close_when_flushed and not self.total_outbufs_len and not self.lingers:
+        if not (self.refused and self.close_when_flushed):
+            super().handle_write()
+            return
+        if self.total_outbufs_len:
+            self._flush_exception(self._flush_some)
+        if self.will_close:  # sending has failed
+            self.handle_close()
+        elif not self.total_outbufs_len:
             self.close_when_flushed = False
             self.lingers = True
             with suppress(OSError):
                 self.socket.shutdown(socket.SHUT_WR)
-            return
-        super().handle_write()
 
     def handle_read(self) -> None:
         """Read what came; after a refusal drop it. At its end the connection is closed."""
