@@ -32,6 +32,7 @@ NEVER_SENT = {
     "NoData",  # demo
     "NotServing",  # demo
     "NotAnswered",  # demo
+    "RemoteRefused",  # commands that call a server
 }
 
 
