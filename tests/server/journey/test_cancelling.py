@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from budgets.identity import people
 from queries.errors import EngineFailed
 from queries.execution.stopping import Stop
+from queries.language import nodes
+from server.errors import Abandoned
 from server.journey import answer
+from server.journey.preparing import Request
 from tests.serving import PATIENTS, application, ask
 
 if TYPE_CHECKING:
@@ -37,19 +41,21 @@ def cancel(place: Place, user: str = "ada", key: str = "k") -> Reply:
     return place.client(user).request("DELETE", PATH, headers={"Idempotency-Key": key})
 
 
-def cancelled(place: Place, monkeypatch: pytest.MonkeyPatch, scan: Callable[..., Any]) -> Reply:
-    """Return the reply to a query whose scan goes as told, and which is cancelled during its scan."""
+def cancelled(place: Place, monkeypatch: pytest.MonkeyPatch, scan: Callable[..., Any], *, ended: bool = False) -> Reply:
+    """Return the reply to a query whose scan goes as told, and which is cancelled during its scan or after its end."""
     scans, compute = threading.Event(), answer.compute
 
     def told(*arguments: Any) -> Any:
+        if not ended:
+            scans.set()
+        found = scan(compute, *arguments)
         scans.set()
-        return scan(compute, *arguments)
+        return found
 
     monkeypatch.setattr(answer, "compute", told)
     with ThreadPoolExecutor(1) as client:
         asked = client.submit(place.client("ada").post, PATH, ask(PATIENTS), Idempotency_Key="k")
         assert scans.wait(SOON)
-        time.sleep(0.2)  # a scan that ends at once has ended
         reply = cancel(place)
         assert (reply.status, reply.json()) == (202, {"cancelling": True})
         found = asked.result()
@@ -83,7 +89,7 @@ def test_cancelled_scan_stops_and_stays_charged(place: Place, monkeypatch: pytes
 
 def test_scan_that_had_ended_is_thrown_away_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A query whose scan ended before it was cancelled is cancelled all the same: it tells nothing of when that was."""
-    reply = cancelled(place, monkeypatch, lambda compute, *arguments: compute(*arguments))
+    reply = cancelled(place, monkeypatch, lambda compute, *arguments: compute(*arguments), ended=True)
     assert (reply.status, reply.code) == (409, "cancelled")
     assert place.home.rows("SELECT id FROM releases") == []
     assert place.home.actions().count("query.fail") == 1
@@ -133,3 +139,14 @@ def test_a_stop_interrupts_what_runs_and_what_begins_later() -> None:
         pass
     assert calls == ["runs", "later"]
     assert stop.is_told()
+
+
+def test_query_of_a_client_that_left_is_not_charged(place: Place) -> None:
+    """A client that leaves while its query is planned, after it got its place, is charged nothing."""
+    with place.services.database.read() as transaction:
+        ada = people.user(transaction, "ada")
+    query = nodes.Query("years", (("patients", nodes.Count("persons")),))
+    asked = Request(query, nodes.Privacy(epsilon_nano=1_000_000_000), has_left=lambda: True)
+    with pytest.raises(Abandoned):
+        answer.answer(place.services, ada, "flu", asked)
+    assert place.home.charges() == []
