@@ -41,11 +41,16 @@ def connected(server: Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE)
 
 
+def received(connection: socket.socket) -> bytes:
+    """Return what comes until the server ends the connection: head and body may come apart."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 def sent(server: Server, data: bytes) -> tuple[int, dict[str, str], bytes]:
     """Return the status, headers and body that come back for some bytes, after which the connection ends."""
     with closing(connected(server)) as connection:
         connection.sendall(data)
-        reply = b"".join(iter(lambda: connection.recv(65536), b""))
+        reply = received(connection)
     head, _, body = reply.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
@@ -111,7 +116,7 @@ def test_request_that_never_ends_is_refused(server: Server, data: bytes) -> None
         thread = threading.Thread(target=trickle)
         thread.start()
         try:
-            reply = connection.recv(65536)
+            reply = received(connection)
         finally:
             ended.set()
             thread.join()
