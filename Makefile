@@ -49,7 +49,7 @@ types: .venv/installed-test ## mypy --strict
 	$(BIN)/mypy
 
 # Every module of tests that has more to do under --audit. tests/test_house.py checks that none is missing.
-AUDITED := tests/privacy tests/queries/execution/test_pathways.py tests/journeys/test_faults.py tests/journeys/test_schemathesis.py \
+AUDITED := tests/privacy tests/queries tests/journeys/test_faults.py tests/journeys/test_hostile.py tests/journeys/test_schemathesis.py \
 	tests/budgets/ledger/test_charges.py tests/budgets/test_conversion.py tests/budgets/verify/test_merkle.py tests/budgets/governance/test_erasure.py
 
 audit: .venv/installed-test ## the heavier statistics: noise, coverage, neighbours through the engine; laws with more examples

@@ -14,6 +14,7 @@ import hashlib
 import sqlite3
 import threading
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +180,7 @@ class Database:
         """Return the schema's revision and the one that this version works with."""
         with self.read() as connection:
             present = MigrationContext.configure(connection).get_current_revision()
-        return present, ScriptDirectory.from_config(_alembic()).get_current_head()
+        return present, _migrations().get_current_head()
 
     def require_current(self) -> None:
         """Raise SchemaOutdated unless the schema is this version's."""
@@ -205,7 +206,7 @@ def file_of(url: str) -> Path | None:
 def _refuse_later(present: str | None) -> None:
     """Raise SchemaOutdated if this version does not know the schema, because it cannot migrate that one."""
     try:
-        ScriptDirectory.from_config(_alembic()).get_revisions(present or ())
+        _migrations().get_revisions(present or ())
     except CommandError as error:
         raise SchemaOutdated(
             f"the ledger's schema is {present}, which this version of Rowless does not know, because a later "
@@ -265,6 +266,12 @@ def _alembic() -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     return config
+
+
+@cache
+def _migrations() -> ScriptDirectory:
+    """Return this version's migrations. To read them takes longer than to open a ledger."""
+    return ScriptDirectory.from_config(_alembic())
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

@@ -68,7 +68,7 @@ def settings() -> dict[str, str]:
 
 # What a container engine does: a root of its own, to which nobody can write; /data and /tmp; and user 1000.
 CONTAINER = """
-set -eu
+set -eu; umask 022  # whatever the tests before it chose
 root=$1; home=$2; compiled=$3; port=$4; shift 4
 mount -t tmpfs -o mode=755 tmpfs "$root"
 mkdir -p "$root/tmp"; mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"  # first: what is tested may lie in /tmp itself
@@ -99,17 +99,23 @@ def namespaces() -> None:
         pytest.skip("no mount namespace can be made here, so no read-only root was tried")
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder into which the line of the image compiled the kernel: it takes ten seconds."""
+    folder = tmp_path_factory.mktemp("numba")
+    variables = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
+    subprocess.run([sys.executable, "-c", compile_line()], cwd=ROOT, env=variables, check=True, timeout=600)
+    return folder
+
+
 @contextmanager
-def container(folder: Path, port: int, command: str) -> Iterator[subprocess.Popen[bytes]]:
+def container(folder: Path, compiled: Path, port: int, command: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command as in the container, its output in folder/log, until the block ends."""
-    home, root, compiled = (folder / name for name in ("data", "root", "numba"))
+    home, root = (folder / name for name in ("data", "root"))
     for path in (home, root):
         path.mkdir(exist_ok=True)
     os.chown(home, 1000, 1000)
     home.chmod(0o700)
-    if not compiled.exists():
-        variables = {**os.environ, "NUMBA_CACHE_DIR": str(compiled)}
-        subprocess.run([sys.executable, "-c", compile_line()], cwd=ROOT, env=variables, check=True, timeout=600)
     modules = [path for path in sys.path if path.endswith("site-packages")]
     packages = [str(ROOT / name) for name in ("server", "budgets", "queries")]
     variables = {
@@ -133,11 +139,12 @@ def container(folder: Path, port: int, command: str) -> Iterator[subprocess.Pope
             process.wait(120)
 
 
-def test_it_runs_as_user_1000_with_a_read_only_root(namespaces: None, tmp_path: Path) -> None:
+def test_it_runs_as_user_1000_with_a_read_only_root(namespaces: None, compiled: Path, tmp_path: Path) -> None:
     """`init` and `serve` work as the image starts them, where only /data and /tmp can be written; the health check passes."""
     port = free_port()
     with container(
         tmp_path,
+        compiled,
         port,
         "id -u; touch /opt/x 2>/dev/null || echo read-only; rowless-container init --dpo dora --approver vera --json",
     ) as process:
@@ -149,7 +156,7 @@ def test_it_runs_as_user_1000_with_a_read_only_root(namespaces: None, tmp_path: 
     (check,) = re.findall(r'^HEALTHCHECK .* CMD python -c "(.*)"$', TEXT, re.MULTILINE)
     check = re.sub(r"\s+", " ", check.replace('\\"', '"'))
     (tmp_path / "log").unlink()
-    with container(tmp_path, port, "exec rowless-container serve") as process:
+    with container(tmp_path, compiled, port, "exec rowless-container serve") as process:
         end = time.monotonic() + 300
         while not succeeds(check, port):
             assert process.poll() is None, (tmp_path / "log").read_text()
@@ -170,8 +177,6 @@ def succeeds(code: str, port: int) -> bool:
     return subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True).returncode == 0
 
 
-def test_kernel_is_compiled_by_the_line_of_the_container(tmp_path: Path) -> None:
+def test_kernel_is_compiled_by_the_line_of_the_container(compiled: Path) -> None:
     """The line that compiles the kernel while the container is built runs, and leaves what it compiled in the cache."""
-    variables = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", compile_line()], cwd=ROOT, env=variables, check=True, timeout=600)
-    assert len(list(tmp_path.rglob("*.nbc"))) > 5
+    assert len(list(compiled.rglob("*.nbc"))) > 5

@@ -51,10 +51,10 @@ def until_told(home: Home) -> None:
         time.sleep(0.05)
 
 
-def test_a_webhook_that_hangs_holds_up_no_query(either_home: Home, receiver: Receiver) -> None:
+def test_a_webhook_that_hangs_holds_up_no_query(home: Home, receiver: Receiver) -> None:
     """While the receiver keeps its connection open and says nothing, queries are answered; the alert is taken once it answers."""
     receiver.open.clear()
-    with serving(either_home, **receiver.settings()) as server:
+    with serving(home, **receiver.settings()) as server:
         server.open_study("small", "rand-hie", epsilon=1.0)
         ada = server.client("ada")
         spend(ada, 0.6, 1)
@@ -62,34 +62,32 @@ def test_a_webhook_that_hangs_holds_up_no_query(either_home: Home, receiver: Rec
         took = [spend(ada, 0.05, year) for year in (2, 3, 4, 5)]  # passes 80% meanwhile
         assert max(took) < 9, "the sender gives up after 10 seconds"
         assert receiver.sent == []
-        assert len(waiting(either_home)) == 2
+        assert len(waiting(home)) == 2
         receiver.open.set()
         first, second = (one.verified()["data"] for one in receiver.wait_for(2))
-        until_told(either_home)
+        until_told(home)
     assert [one["facts"]["threshold"] for one in (first, second)] == [50, 80]
-    logged = either_home.rows(
-        "SELECT position, leaf_hash FROM audit_entries WHERE action = 'alert.budget' ORDER BY position"
-    )
+    logged = home.rows("SELECT position, leaf_hash FROM audit_entries WHERE action = 'alert.budget' ORDER BY position")
     assert [(one["index"], one["leaf_hash"]) for one in (first, second)] == logged
-    either_home.assert_sound()
+    home.assert_sound()
 
 
-def test_a_server_that_is_killed_while_it_tells_tells_again(either_home: Home, receiver: Receiver) -> None:
+def test_a_server_that_is_killed_while_it_tells_tells_again(home: Home, receiver: Receiver) -> None:
     """Kill -9 while the receiver has not answered: after a restart the alert comes again, under the same id."""
     receiver.open.clear()
-    with serving(either_home, **receiver.settings()) as server:
+    with serving(home, **receiver.settings()) as server:
         server.open_study("small", "rand-hie", epsilon=1.0)
         spend(server.client("ada"), 0.6, 1)
         receiver.wait_for(1, answered=False)
         server.kill()
     receiver.open.set()
-    assert len(waiting(either_home)) == 1
-    with serving(either_home, **receiver.settings()):
+    assert len(waiting(home)) == 1
+    with serving(home, **receiver.settings()):
         time.sleep(3)
         assert len(receiver.arrived) == 1, "it is put off, lest two servers tell it at once"
-        change(either_home.ledger, "UPDATE deliveries SET next_at = '2020-01-01T00:00:00.000Z'")  # a minute passes
+        change(home.ledger, "UPDATE deliveries SET next_at = '2020-01-01T00:00:00.000Z'")  # a minute passes
         receiver.wait_for(2, answered=False)
-        until_told(either_home)
+        until_told(home)
     first, again = receiver.arrived
     assert first.headers["webhook-id"] == again.headers["webhook-id"]
     assert first.body == again.body

@@ -1,6 +1,6 @@
 """Margins at 95% keep their word about what the kernel adds up: against the noise's exact probabilities.
 
-One plan has 10,000 cells, and so is 10,000 releases at once. The exact values come from the kernel, over groups of
+One plan has thousands of cells, and so is as many releases at once. The exact values come from the kernel, over groups of
 persons of whom each has an event more than counts.
 """
 
@@ -39,7 +39,7 @@ COUNTS_AND_SUMS: dict[str, nodes.Statistic] = {
 
 
 def exact_cells(plan: Plan, persons: int) -> list[NDArray[np.int64]]:
-    """Return what the kernel makes of 10,000 groups of so many persons, with costs over the whole range."""
+    """Return what the kernel makes of a group of so many persons for each release, with costs over the whole range."""
     events = RELEASES * persons * (COUNTED + 1)
     random = np.random.default_rng(persons)
     person = np.repeat(np.arange(RELEASES * persons, dtype=np.int32), COUNTED + 1)
@@ -91,7 +91,7 @@ def rescaled(plan: Plan, factor: float) -> Plan:
 
 
 def asked(statistic: str, epsilon_nano: int) -> Plan:
-    """Return the plan of a count or sum over the 10,000 cells."""
+    """Return the plan of a count or sum over the cells."""
     return many(COUNTS_AND_SUMS[statistic], epsilon_nano, events=COUNTED)
 
 
@@ -154,7 +154,7 @@ def test_margins_of_means_cover_95_to_99_percent(persons: int) -> None:
     """Of groups of 3 to 500 persons 95 to 99% of the intervals hold the exact mean, but for chance."""
     plan = many(nodes.Mean("cost"), GROUPS[persons], events=COUNTED)
     share = covered(plan, exact_cells(plan, persons)) / RELEASES
-    assert fewest(RELEASES) <= share <= 0.99
+    assert fewest(RELEASES) <= share <= most(RELEASES, 0.97)
 
 
 @pytest.mark.parametrize("persons", [1, 2, 5, 20])

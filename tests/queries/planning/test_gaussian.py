@@ -20,7 +20,8 @@ from queries.plan import Plan
 from queries.planning import fingerprint, planner
 from queries.release import assembly
 from queries.statistics.parts import noisy
-from tests.privacy.noise import fewest
+from tests.laws import tries
+from tests.privacy.noise import fewest, most
 from tests.queries.clinic import CLINIC, NANO
 
 dp.enable_features("contrib")
@@ -137,8 +138,9 @@ def test_another_price_is_another_question() -> None:
 @pytest.mark.parametrize("statistic", [nodes.Count("events"), nodes.Sum("balance"), nodes.Mean("balance")])
 @pytest.mark.parametrize("rho_nano", [NANO // 1000, NANO // 10])
 def test_margins_cover(statistic: nodes.Statistic, rho_nano: int) -> None:
-    """Over 10,000 releases the interval holds the exact value 95 times in a hundred (a mean's: at least), but for chance."""
-    edges = tuple(range(10_001))
+    """Over thousands of releases the interval holds the exact value 95 times in a hundred (a mean's: at least), but for chance."""
+    releases = tries(3_000, audited=10_000)
+    edges = tuple(range(releases + 1))
     key = nodes.ByBins("wide", edges)
     query = nodes.Query("visits", (("x", statistic),), None, (key,), nodes.Bounds(2, 3))
     one = planner.plan(query, CLINIC, Privacy(rho_nano=rho_nano), 1_000_000)
@@ -154,4 +156,4 @@ def test_margins_cover(statistic: nodes.Statistic, rho_nano: int) -> None:
     rows = assembly.rows(one, assembly.add_noise(one, exact))
     cells: list[Any] = [row["x"] for row in rows]
     share = sum(cell["low"] <= truth <= cell["high"] for cell in cells) / len(cells)
-    assert fewest(10_000) <= share <= (0.99 if len(one.measures) == 2 else 0.965)
+    assert fewest(releases) <= share <= most(releases, 0.97 if len(one.measures) == 2 else 0.955)

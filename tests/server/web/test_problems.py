@@ -33,7 +33,6 @@ NEVER_SENT = {
     "NotServing",  # demo
     "NotAnswered",  # demo
     "RemoteRefused",  # commands that call a server
-    "Refused",  # shown as a page: the problem document of a call that a page made
 }
 
 
