@@ -17,6 +17,8 @@ from queries import mechanisms
 from queries.execution import kernel, partition_selection
 from server.api import openapi
 from server.api.routes import alerts, audit, datasets, health, identities, people, proposals, queries, reports, studies
+from server.pages import pages
+from server.pages.frame import sessions
 from server.runtime import rates
 from server.runtime.services import open_services
 from server.web import guard, problems, throttling, tracing
@@ -69,6 +71,7 @@ def create_app(settings: Settings) -> Flask:
 def opened(settings: Settings) -> Services:
     """Open the ledger, compile the kernel, load the noise, and learn this machine's rates where slots need them."""
     services = open_services(settings)
+    sessions.key_of(settings.home)
     kernel.warm()
     partition_selection.warm()
     mechanisms.warm()
@@ -99,4 +102,6 @@ def with_routes() -> Flask:
     openapi.describe(api)
     for module in (health, people, proposals, datasets, studies, queries, audit, alerts, identities, reports):
         api.register_blueprint(module.blueprint, url_prefix=PREFIX)
+    app.session_interface = sessions.Sessions(PREFIX)
+    pages.register(app)
     return app

@@ -96,6 +96,8 @@ def estimate(services: Services, actor: Actor, study: str, request: Request) -> 
     described = _described(prepared.plan)
     drowned = drowning.of(prepared.plan, prepared.catalog)
     return {
+        "query": json_writing.to_json(prepared.plan.query),
+        "sql": sql.to_sql(prepared.plan.query),
         **described,
         "notes": [*request.notes, *described["notes"]],
         "advice": advice.advise(advised),

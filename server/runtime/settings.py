@@ -170,6 +170,12 @@ SETTINGS = {
         "ROWLESS_URL", OFF, "the server that commands call over HTTP, instead of working on the home", _address
     ),
     "token": Setting("ROWLESS_TOKEN", OFF, "the token with which commands call that server", _optional, secret=True),
+    "public_url": Setting(
+        "ROWLESS_PUBLIC_URL",
+        OFF,
+        "the address at which browsers reach the server, behind a TLS proxy: an https URL",
+        _address,
+    ),
     "client_folder": Setting(
         "ROWLESS_CLIENT_FOLDER", "~/.config", "the folder in which `rowless login` keeps its token", _path
     ),
@@ -242,6 +248,7 @@ class Settings:
     address_rate: str = ADDRESS_RATE
     url: str | None = None
     token: str | None = field(default=None, repr=False)
+    public_url: str | None = None
     client_folder: Path = field(default_factory=lambda: Path("~/.config").expanduser().absolute())
     oidc_issuer: str | None = None
     oidc_audience: str | None = None

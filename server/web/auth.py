@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flask import current_app, g, request
 
+from budgets.database import clock
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound, Unavailable
 from budgets.identity import commitments, people, subjects, tokens
 from budgets.identity.tokens import Access
@@ -28,6 +29,8 @@ R = TypeVar("R")
 
 ROLES = ("researcher", "admin", "dpo", "approver")
 READING = ("GET", "HEAD")
+# Where a page that calls the API says who signed in. It is no header: nobody outside the process can set it.
+SESSION = "rowless.session"
 
 
 def services() -> Services:
@@ -60,7 +63,7 @@ def for_roles(
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            g.access = authenticate(request.headers.get("Authorization"))
+            g.access = signed_in()
             throttling.count(access())
             with forbidden.recorded(services(), actor()):
                 people.require_role(actor(), *roles)
@@ -90,6 +93,29 @@ def require_scope(found: Access, study: object, *, beyond_a_study: bool) -> None
         raise Forbidden(f"this token is limited to study {found.study}")
 
 
+@dataclass(frozen=True)
+class Vouched:
+    """Who signed in by the issuer in a browser: the digest of the subject, and when that session ends at the latest."""
+
+    subject: str
+    expires_at: str
+
+
+def signed_in() -> Access:
+    """Return the user of the request: of its token, or of the session of a page that calls the API.
+
+    Raises Unauthenticated, IssuerUnavailable.
+    """
+    vouched: Vouched | None = request.environ.get(SESSION)
+    if vouched is None:
+        return authenticate(request.headers.get("Authorization"))
+    with services().database.read() as transaction:
+        actor = subjects.find(transaction, vouched.subject)
+    if actor is None or vouched.expires_at <= clock.now():
+        raise Unauthenticated("the session has ended")
+    return _current(Access(actor, vouched.expires_at))
+
+
 def authenticate(header: str | None) -> Access:
     """Return the user of an Authorization header. A wrong token is recorded; a missing header is not."""
     if header is None:
@@ -102,7 +128,13 @@ def authenticate(header: str | None) -> Access:
     except Unauthenticated:
         sign_ins.failed(database)
         raise
-    sign_ins.write_what_is_due(database)
+    return _current(found)
+
+
+def _current(found: Access) -> Access:
+    """Write what is due at a sign-in, and return the user with a commitment that is in force."""
+    database = services().database
+    services().sign_ins.write_what_is_due(database)
     services().tallies.write_what_is_due(database)
     days = services().settings.identity_days
     with database.read() as transaction:

@@ -33,6 +33,7 @@ NEVER_SENT = {
     "NotServing",  # demo
     "NotAnswered",  # demo
     "RemoteRefused",  # commands that call a server
+    "Refused",  # shown as a page: the problem document of a call that a page made
 }
 
 

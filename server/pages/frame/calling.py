@@ -1,0 +1,144 @@
+"""How a page asks the API: by a request inside the process, on behalf of the session's user.
+
+A page shows only what the API answers to its user, and does only what the API does for them. There is no second way to
+the data, the ledger or the log: sign-in, roles, limits, admission, the response slot and the log's entries are those of
+the API call. The request goes to the application itself, not over a socket.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from flask import current_app, request, session
+
+from budgets.audit import origin
+from server.errors import ServerError
+from server.web import auth
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flask import Flask, Response
+
+PREFIX = "/api/v1"
+# What the request of a page hands on to the call: where it came from, and whether its sender is still there.
+HANDED_ON = (
+    "REMOTE_ADDR",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "wsgi.url_scheme",
+    "wsgi.errors",
+    "waitress.client_disconnected",
+)
+
+
+class Refused(ServerError):
+    """The API refused a call. `problem` is its problem document."""
+
+    def __init__(self, problem: Mapping[str, Any]) -> None:
+        super().__init__(str(problem.get("detail") or problem.get("title")))
+        self.problem = problem
+
+    @property
+    def status(self) -> int:
+        """Return the problem's HTTP status."""
+        return int(self.problem["status"])
+
+    @property
+    def code(self) -> str:
+        """Return the problem's code."""
+        return str(self.problem["code"])
+
+    @property
+    def pointer(self) -> str:
+        """Return the place in the body that is wrong, or an empty text."""
+        return str(self.problem.get("pointer", ""))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered: the body as it was sent, and its media type."""
+
+    body: bytes
+    content_type: str
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> Any:
+        """Return the body as JSON values."""
+        return json.loads(self.body)
+
+
+NOWHERE = {"status": 404, "code": "not-found", "title": "This does not exist"}
+
+
+def path(*names: str) -> str:
+    """Return a path of the API, as WSGI writes it. Raises Refused for a name that would lead elsewhere."""
+    if any("/" in name or name in ("", ".", "..") for name in names):
+        raise Refused(NOWHERE)
+    return "".join(f"/{name}" for name in names).encode(errors="surrogatepass").decode("latin-1")
+
+
+def get(*names: str, **query: Any) -> Any:
+    """Return the JSON that the API answers to a GET. Raises Refused."""
+    return call("GET", *names, query=query).json
+
+
+def post(*names: str, body: Any = None) -> Any:
+    """Return the JSON that the API answers to a POST. Raises Refused."""
+    return call("POST", *names, body=body).json
+
+
+def call(
+    method: str,
+    *names: str,
+    body: Any = None,
+    query: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Return what the API answers to the session's user. Raises Refused."""
+    app: Flask = current_app
+    wanted = {name: value for name, value in (query or {}).items() if value is not None}
+    environ = _environ(method, PREFIX + path(*names), urlencode(wanted), body, headers or {})
+    # The call has contexts of its own: nothing that it notes of its request stays in that of the page.
+    response: Response = contextvars.copy_context().run(_dispatch, app, environ)
+    if response.status_code >= 400:
+        raise Refused(response.get_json())
+    return Answer(response.get_data(), response.content_type or "", dict(response.headers))
+
+
+def _environ(method: str, where: str, query: str, body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
+    sent = b"" if body is None else json.dumps(body).encode()
+    environ: dict[str, Any] = {name: request.environ[name] for name in HANDED_ON if name in request.environ}
+    environ |= {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": where,
+        "QUERY_STRING": query,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.input": BytesIO(sent),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "CONTENT_LENGTH": str(len(sent)),
+        "HTTP_X_REQUEST_ID": origin.request_id.get() or "",
+        **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
+    }
+    if body is not None:
+        environ["CONTENT_TYPE"] = "application/json"
+    if "token" in session:
+        environ["HTTP_AUTHORIZATION"] = f"Bearer {session['token']}"
+    elif "subject" in session:
+        environ[auth.SESSION] = auth.Vouched(session["subject"], session["expires_at"])
+    return environ
+
+
+def _dispatch(app: Flask, environ: dict[str, Any]) -> Response:
+    with app.app_context(), app.request_context(environ):
+        return app.full_dispatch_request()

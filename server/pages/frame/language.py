@@ -1,0 +1,94 @@
+"""The language of a page, and numbers, moments and days as it writes them.
+
+The language is the one that the user chose, or else the one that their browser prefers. The texts in
+French are in `translations/`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import has_request_context, request, session
+from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale, gettext
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from server.views.table import Cell
+
+LANGUAGES = {"en": "English", "fr": "Français"}
+TRANSLATIONS = Path(__file__).parents[1] / "translations"
+MISSING = "\N{EN DASH}"
+DIGITS = "#,##0.############"
+
+
+def register(app: Flask) -> None:
+    """Give an application its languages, and templates the filters of this module."""
+    app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(TRANSLATIONS)
+    Babel(app, locale_selector=choose, default_locale="en", default_timezone="UTC")
+    for filter_ in (number, value, interval, moment, day):
+        app.add_template_filter(filter_)
+
+
+def choose() -> str:
+    """Return the language of the present request."""
+    if not has_request_context():
+        return "en"
+    chosen = session.get("language") if session else None
+    return chosen or request.accept_languages.best_match(list(LANGUAGES)) or "en"
+
+
+def translated(text: str, **values: object) -> str:
+    """Return a text of the pages in the language of the request. Modules import it as `_`, by which texts are found."""
+    return str(gettext(text, **values))
+
+
+def number(value: Any, digits: int | None = None) -> str:
+    """Return a number as people write it: with all its digits, or with so many significant ones."""
+    if value is None:
+        return MISSING
+    if digits is not None and isinstance(value, float):
+        value = float(f"{value:.{digits}g}")
+    return str(format_decimal(value, format=DIGITS))
+
+
+def value(cell: Cell) -> str:
+    """Return the value of a cell with the digits that its interval supports."""
+    return number(_rounded(cell.value, cell))
+
+
+def interval(cell: Cell) -> str:
+    """Return the interval of a cell in brackets."""
+    if cell.low is None or cell.high is None:
+        return ""
+    return f"[{number(_rounded(cell.low, cell))} {MISSING} {number(_rounded(cell.high, cell))}]"
+
+
+def _rounded(value: float | None, cell: Cell) -> float | None:
+    """Return a number rounded to two digits of its interval's half width; counts as they are."""
+    if not isinstance(value, float) or cell.low is None or cell.high is None or cell.high <= cell.low:
+        return value
+    digits = 1 - math.floor(math.log10((cell.high - cell.low) / 2))
+    return round(value, digits)
+
+
+def moment(text: str | None) -> str:
+    """Return a moment, as the API writes it, to the minute in UTC."""
+    if text is None:
+        return MISSING
+    return f"{format_datetime(dt.datetime.fromisoformat(text), _short('dd/MM/yyyy HH:mm', 'd MMM yyyy, HH:mm'))} UTC"
+
+
+def day(text: str | None) -> str:
+    """Return a day or the day of a moment."""
+    if text is None:
+        return MISSING
+    return str(format_date(dt.date.fromisoformat(text[:10]), _short("dd/MM/yyyy", "d MMM yyyy")))
+
+
+def _short(french: str, other: str) -> str:
+    locale = get_locale()
+    return french if locale is not None and locale.language == "fr" else other

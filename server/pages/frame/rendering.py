@@ -1,0 +1,102 @@
+"""What all pages share: who may see one, how it is rendered, and what happens where the API refuses.
+
+`page` registers a page for some roles. Its function returns `show(template, ...)`, or where to go next. It may let
+`Refused` pass: the user then sees the API's words on an error page, or signs in again.
+"""
+
+from __future__ import annotations
+
+import functools
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
+
+from server.pages.frame import same_site
+from server.pages.frame.calling import Refused
+from server.pages.frame.language import translated as _
+from server.web.auth import services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flask import Response
+    from werkzeug.wrappers import Response as BaseResponse
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+blueprint = Blueprint(
+    "pages", "server.pages", template_folder="templates", static_folder="static", static_url_path="/static"
+)
+
+ROLES = ("researcher", "admin", "approver", "dpo")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+FORBIDDEN: Mapping[str, Any] = {"status": 403, "code": "forbidden", "title": "Your role does not allow this"}
+
+
+def page(rule: str, *roles: str, methods: tuple[str, ...] = ("GET",)) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Register a page: for whoever has one of the roles, or for anyone where none is named."""
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+            same_site.require(request, services().settings.public_url)
+            if roles and not session.is_signed_in:  # type: ignore[attr-defined]
+                return to_sign_in()
+            if roles and session.get("role") not in roles:
+                raise Refused(FORBIDDEN)
+            return view(*args, **kwargs)
+
+        blueprint.add_url_rule(rule, view_func=guarded, methods=list(methods))
+        return view
+
+    return decorate
+
+
+def show(template: str, **values: Any) -> Response:
+    """Return a page."""
+    return protected(current_app.make_response(render_template(template, **values)))
+
+
+def refused(error: Refused) -> BaseResponse:
+    """Return the page for a call that was refused, or the way to sign in where the session has ended."""
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        flash(_("Your session has ended. Sign in again."), "warning")
+        return to_sign_in()
+    response = show("refused.html", refusal=error)
+    response.status_code = error.status
+    if "retry_after" in error.problem:
+        response.headers["Retry-After"] = str(error.problem["retry_after"])
+    return response
+
+
+def to_sign_in() -> BaseResponse:
+    """Return the way to the sign-in page, and from there back to this page."""
+    back = request.full_path.rstrip("?") if request.method == "GET" else None
+    for name in ("token", "subject", "name", "role"):
+        session.pop(name, None)
+    return redirect(url_for("pages.sign_in", next=None if back == "/" else back), HTTPStatus.SEE_OTHER)
+
+
+def to(endpoint: str, **values: Any) -> BaseResponse:
+    """Return the way to another page after something was done: the browser GETs it."""
+    return redirect(url_for(f"pages.{endpoint}", **values), HTTPStatus.SEE_OTHER)
+
+
+def protected(response: Response) -> Response:
+    """Return a page with its headers: what it may load, and that its forms say where they come from."""
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+@blueprint.after_request
+def _cache_files(response: Response) -> Response:
+    # The address of a file of the package has the package's version: it never changes under it.
+    if request.endpoint == "pages.static" and response.status_code == HTTPStatus.OK:
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return response

@@ -1,0 +1,193 @@
+"""The page where a query is built, priced, rehearsed and asked.
+
+The form and the SQL are two spellings of one query. What was changed last is the source; the estimate of the API
+returns both spellings, and the page fills the other side with it. Without script the buttons do the same as a change
+does with it: every state is a form that was sent.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask import request
+
+from server.pages.frame import calling
+from server.pages.frame.calling import Refused
+from server.pages.frame.rendering import page, show, to
+from server.pages.researcher import builder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SQL, FORM = "sql", "form"
+EPSILON = "0.1"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A question as it stands on the page: its fields, which side is the source, and its place."""
+
+    fields: dict[str, str]
+    study: Mapping[str, Any]
+    tables: Mapping[str, Any]
+
+    @property
+    def side(self) -> str:
+        """Return which side is the source."""
+        return self.fields.get("side", FORM)
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """Return the columns of the chosen table, as the catalog has them."""
+        found: Mapping[str, Any] = self.tables.get(self.fields.get("table", ""), {}).get("columns", {})
+        return found
+
+    def body(self) -> dict[str, Any]:
+        """Return the body of the API's call."""
+        asked: dict[str, Any]
+        if self.side == SQL:
+            asked = {"sql": self.fields.get("sql", "")}
+            bounds = {
+                name: builder.number(self.fields[name])
+                for name in ("cells_per_person", "events_per_cell")
+                if self.fields.get(name, "").strip()
+            }
+            if bounds:
+                asked["bounds"] = bounds
+        else:
+            asked = {"query": builder.to_query(self.fields, self.columns)}
+        return {**asked, "privacy": self.privacy()}
+
+    def privacy(self) -> dict[str, Any]:
+        """Return what the query may spend: an epsilon, or the margin that one statistic shall have."""
+        delta = self.fields.get("delta", "").strip()
+        given = {"delta": builder.number(delta)} if delta else {}
+        if self.fields.get("by") == "margin":
+            return {
+                "margin": {self.fields.get("margin_of", ""): builder.number(self.fields.get("margin", ""))},
+                **given,
+            }
+        return {"epsilon": builder.number(self.fields.get("epsilon", EPSILON)), **given}
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A draft with what the API says of it: its estimate, or why it was refused."""
+
+    draft: Draft
+    estimate: Mapping[str, Any] | None = None
+    refusal: Refused | None = None
+    place: tuple[str, int] | None = None
+    is_beyond_form: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@page("/studies/<study>/ask", "researcher", methods=("GET", "POST"))
+def ask(study: str) -> Any:
+    """Build a question, see what it costs, rehearse it, and pay for it."""
+    shown = calling.get("studies", study)
+    tables = calling.get("datasets", shown["dataset"])["tables"]
+    fields = dict(request.form) if request.method == "POST" else _first(tables, request.args)
+    fields = _edited(fields)
+    draft = Draft(fields, shown, tables)
+    match fields.get("do"):
+        case "pay":
+            return _paid(draft)
+        case "review":
+            return _shown(_priced(draft), "researcher/review.html")
+        case "rehearse":
+            return _rehearsed(draft)
+        case _:
+            return _shown(_priced(draft))
+
+
+def _first(tables: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields of a new question: how many persons there are, of the largest table."""
+    if "sql" in wanted:
+        return {"side": SQL, "sql": wanted["sql"], "epsilon": wanted.get("epsilon", EPSILON), "do": "from-sql"}
+    table = next((name for name, one in tables.items() if not one["one_row_per_person"]), next(iter(tables), ""))
+    return {"table": table, "s-0-what": "persons", "side": FORM, "epsilon": EPSILON}
+
+
+def _edited(fields: dict[str, str]) -> dict[str, str]:
+    """Return the fields after the button that was pressed: a line added or removed, or a side chosen."""
+    do = fields.get("do", "")
+    match do.split("-"):
+        case ["add", ("s" | "g" | "f") as kind]:
+            number = max((line.number for line in builder.lines(fields, kind)), default=-1) + 1
+            fields[f"{kind}-{number}-{'what' if kind == 's' else 'column'}"] = "persons" if kind == "s" else ""
+        case ["drop", kind, number]:
+            fields = {name: value for name, value in fields.items() if not name.startswith(f"{kind}-{number}-")}
+        case ["from", "sql"]:
+            fields["side"] = SQL
+        case ["from", "form"]:
+            fields["side"] = FORM
+    return fields
+
+
+def _priced(draft: Draft) -> Priced:
+    """Ask the API what the draft costs, and fill the other side with its spelling."""
+    try:
+        estimate = calling.post("studies", draft.study["id"], "estimates", body=draft.body())
+    except Refused as error:
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            raise
+        return Priced(draft, refusal=error, place=builder.line_of(draft.fields, error.pointer))
+    fields = {name: value for name, value in draft.fields.items() if name != "sql"}
+    if draft.side == SQL:
+        read = builder.to_fields(estimate["query"])
+        if read is None:
+            return Priced(draft, estimate, is_beyond_form=True)
+        fields = {name: value for name, value in fields.items() if name[1:2] != "-"} | read | {"side": FORM}
+    return Priced(Draft({**fields, "sql": estimate["sql"]}, draft.study, draft.tables), estimate)
+
+
+def _shown(priced: Priced, template: str = "researcher/ask.html") -> Any:
+    if priced.refusal is not None:
+        template = "researcher/ask.html"
+    draft = priced.draft
+    return show(
+        template,
+        draft=draft,
+        fields=draft.fields,
+        priced=priced,
+        estimate=priced.estimate,
+        refusal=priced.refusal,
+        statistics=builder.lines(draft.fields, "s"),
+        groups=builder.lines(draft.fields, "g"),
+        filters=builder.lines(draft.fields, "f"),
+        whats=builder.WHATS,
+        names=builder.named(draft.fields),
+        key=secrets.token_urlsafe(16),
+        builder=builder,
+        **priced.extra,
+    )
+
+
+def _rehearsed(draft: Draft) -> Any:
+    priced = _priced(draft)
+    if priced.refusal is not None:
+        return _shown(priced)
+    try:
+        rehearsal = calling.post("studies", draft.study["id"], "rehearsals", body=priced.draft.body())
+    except Refused as error:
+        return _shown(Priced(priced.draft, priced.estimate, error))
+    return _shown(
+        Priced(priced.draft, priced.estimate, is_beyond_form=priced.is_beyond_form, extra={"rehearsal": rehearsal})
+    )
+
+
+def _paid(draft: Draft) -> Any:
+    """Ask the question for its price. The key in the form makes a second click the same request."""
+    key = draft.fields.get("key", "")
+    try:
+        release = calling.call(
+            "POST", "studies", draft.study["id"], "queries", body=draft.body(), headers={"Idempotency-Key": key}
+        ).json
+    except Refused as error:
+        priced = _priced(draft)
+        return _shown(Priced(priced.draft, priced.estimate, error, is_beyond_form=priced.is_beyond_form))
+    return to("release", study=draft.study["id"], release=release["id"])

@@ -1,0 +1,20 @@
+// Small comforts. Every page works without this file.
+"use strict";
+
+// A sign-in link of the demonstration has the token behind the #, which browsers never send.
+if (location.hash.startsWith("#token=")) {
+  const field = document.getElementById("token");
+  if (field) {
+    field.value = decodeURIComponent(location.hash.slice("#token=".length));
+    history.replaceState(null, "", location.pathname + location.search);
+    field.form.submit();
+  }
+}
+
+// A question is paid once: the button cannot be pressed again while the answer is on its way.
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (button && button.id === "pay") {
+    setTimeout(() => { button.disabled = true; button.setAttribute("aria-busy", "true"); }, 0);
+  }
+});

@@ -1,0 +1,144 @@
+"""The researcher's way through the pages, without script: from a study to an answer that was paid once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.server.pages.browsing import Browser, browser
+
+if TYPE_CHECKING:
+    from tests.server.pages.browsing import Page
+    from tests.serving import Place
+
+ASK = "/studies/flu/ask"
+# Cross-site scripting in all contexts, a mark that turns text around, and a long text.
+HOSTILE = "\"'><script>alert(1)</script><b>&amp; \u202eevil" + "x" * 200
+
+
+@pytest.fixture
+def ada(place: Place) -> Browser:
+    """Return the browser of a member of flu."""
+    return browser(place, "ada")
+
+
+def send(opened: Browser, page: Page, do: str, **fields: str) -> Page:
+    """Press a button of the form for asking, after changing some fields."""
+    form = page.form('name="do"') | {name.replace("_", "-"): value for name, value in fields.items() if name[1] == "_"}
+    form |= {name: value for name, value in fields.items() if name[1] != "_"}
+    return opened.post(ASK, {**form, "do": do})
+
+
+def test_question_is_asked_by_clicking_alone(place: Place, ada: Browser) -> None:
+    """Start page, study, form, price, answer: every state is a page, and the answer is charged once."""
+    assert "T" in ada.get("/").words()
+    page = ada.get(ASK)
+    assert "ε 0.1" in page.words()
+    page = send(ada, page, "add-g")
+    page = send(ada, page, "estimate", g_0_column="sex")
+    assert page.form('name="do"')["sql"] == "SELECT sex, COUNT(DISTINCT person) AS persons FROM years GROUP BY sex"
+    review = send(ada, page, "review")
+    assert "The price is final" in review.words()
+    paying = review.form('name="do"')
+    answer = ada.post(ASK, {**paying, "do": "pay"})
+    assert answer.path.startswith("/studies/flu/releases/")
+    assert answer.status == 200
+    assert {"female", "male"} <= set(answer.words().split())
+    again = ada.post(ASK, {**paying, "do": "pay"})
+    assert again.path == answer.path
+    assert [kind for kind, _ in place.home.charges("flu")] == ["reserve", "settle"]
+    place.home.assert_sound()
+
+
+def test_each_side_shows_the_other(ada: Browser) -> None:
+    """SQL fills the form, the form fills the SQL; what the form cannot show stays SQL, and nothing typed is lost."""
+    page = send(ada, ada.get(ASK), "from-sql", sql="SELECT sex, AVG(age) AS mean_age FROM years GROUP BY sex")
+    form = page.form('name="do"')
+    assert (form["side"], form["s-0-what"], form["s-0-column"], form["g-0-column"]) == ("form", "mean", "age", "sex")
+    beyond = "SELECT COUNT(*) FILTER (WHERE age > 40) AS older FROM years"
+    page = send(ada, page, "from-sql", sql=beyond)
+    form = page.form('name="do"')
+    assert (form["side"], form["sql"]) == ("sql", beyond)
+    assert "parts that the form cannot show" in page.words()
+    page = send(ada, page, "from-form")
+    assert page.form('name="do"')["s-0-what"] == "mean"
+
+
+def test_refusal_stands_at_its_line_and_nothing_is_lost(place: Place, ada: Browser) -> None:
+    """A wrong value keeps what was typed, and tells at the line what is wrong; nothing is charged."""
+    page = send(ada, ada.get(ASK), "add-f")
+    page = send(ada, page, "estimate", f_0_column="age", f_0_op=">", f_0_value="many")
+    assert page.form('name="do"')["f-0-value"] == "many"
+    assert 'id="f-0-wrong"' in page.text
+    page = send(ada, ada.get(ASK), "from-sql", sql="SELECT * FROM years")
+    assert page.form('name="do"')["sql"] == "SELECT * FROM years"
+    assert 'role="alert"' in page.text
+    page = send(ada, ada.get(ASK), "pay", epsilon="5000", key="k")
+    assert "budget does not allow this" in page.words()
+    assert place.home.charges("flu") == []
+
+
+def test_drowning_is_told_before_paying(ada: Browser) -> None:
+    """A question whose numbers are mostly noise has a loud warning beside its price."""
+    page = ada.get(ASK)
+    for number, column in enumerate(("site", "plan")):
+        page = send(ada, page, "add-g")
+        page = send(ada, page, "estimate", **{f"g_{number}_column": column}, epsilon="0.001")
+    assert "Most of this answer would be noise" in page.words()
+    assert "Most of this answer would be noise" in send(ada, page, "review").words()
+
+
+def test_rehearsal_is_free_and_says_that_it_is_made_up(place: Place, ada: Browser) -> None:
+    """It shows the shape of the answer below the form."""
+    page = send(ada, ada.get(ASK), "rehearse")
+    assert "of made-up data" in page.words()
+    assert place.home.charges("flu") == []
+
+
+def test_downloads_are_what_the_api_sends(place: Place, ada: Browser) -> None:
+    """CSV, JSON and the certificate come as files; another ending is no page."""
+    answer = ada.post(ASK, {**ada.get(ASK).form('name="do"'), "do": "pay", "key": "k"})
+    release = answer.path.rpartition("/")[2]
+    for kind, accept in (("csv", "text/csv"), ("json", "application/json")):
+        sent = ada.get(f"{answer.path}.{kind}")
+        api = place.client("ada").get(f"/studies/flu/releases/{release}", Accept=accept)
+        assert sent.response.data == api.body
+        assert sent.response.headers["Content-Disposition"].startswith("attachment")
+    certificate = place.client("ada").get(f"/studies/flu/releases/{release}/certificate").body
+    assert ada.get(f"{answer.path}.certificate").response.data == certificate
+    assert ada.get(f"{answer.path}.exe").status == 404
+
+
+def test_hostile_texts_are_shown_as_text(place: Place, ada: Browser) -> None:
+    """Titles, purposes, names and typed values with markup are escaped on every page that shows them."""
+    place.open_study("odd", "rand-hie", title=HOSTILE, purpose=HOSTILE, legal_basis=HOSTILE)
+    for path in ("/", "/studies", "/studies/odd", "/studies/odd/ask", f"/datasets/rand-hie?search={HOSTILE}"):
+        page = ada.get(path)
+        assert "<script>alert" not in page.text, path
+        assert "<b>" not in page.text, path
+    page = send(ada, ada.get(ASK), "estimate", s_0_name=HOSTILE, epsilon=HOSTILE, table=HOSTILE)
+    assert "<script>alert" not in page.text
+    assert page.form('name="do"')["epsilon"] == HOSTILE
+
+
+@pytest.mark.parametrize(
+    "path", ["/studies/cold", "/studies/nothing", "/datasets/nothing", "/nothing", "/studies/%2e%2e"]
+)
+def test_what_the_api_refuses_is_an_error_page(place: Place, ada: Browser, path: str) -> None:
+    """A study of others and one that is none look alike, as over HTTP, and the page is HTML for people."""
+    place.client("admin").good(
+        "POST",
+        "/studies",
+        {"name": "cold", "dataset": "clinic", "epsilon": 1.0, "title": "T", "purpose": "P", "legal_basis": "L"},
+    )
+    page = ada.get(path)
+    assert page.status == 404
+    assert page.response.content_type.startswith("text/html")
+    assert "does not exist" in page.words()
+
+
+def test_programs_get_problem_documents_outside_of_pages(place: Place) -> None:
+    """Whoever does not ask for HTML gets JSON, also where no page is."""
+    reply = place.app.test_client().get("/nothing", headers={"Accept": "application/json"})
+    assert (reply.status_code, reply.content_type) == (404, "application/problem+json")

@@ -1,0 +1,137 @@
+"""The form and the query in JSON are two spellings of one thing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.pages.researcher import builder
+
+COLUMNS = {
+    "sex": {"type": "category"},
+    "age": {"type": "integer"},
+    "cost": {"type": "number"},
+    "day": {"type": "date"},
+    "urgent": {"type": "boolean"},
+}
+NUMBERS = st.integers(-1000, 1000) | st.floats(-1000, 1000).map(lambda x: round(x, 2))
+
+
+def of(strategies: dict[str, Any]) -> Any:
+    """Return objects with these members."""
+    return st.fixed_dictionaries(strategies)
+
+
+CONDITIONS = st.one_of(
+    of({"column": st.just("sex"), "op": st.sampled_from(["=", "!="]), "value": st.sampled_from(["female", "male"])}),
+    of({"column": st.just("cost"), "op": st.sampled_from(["<", ">="]), "value": NUMBERS}),
+    of({"column": st.just("age"), "op": st.just("between"), "value": st.lists(NUMBERS, min_size=2, max_size=2)}),
+    of({"column": st.just("sex"), "op": st.just("in"), "value": st.lists(st.sampled_from(["a", "b c"]), min_size=1)}),
+    of({"column": st.just("urgent"), "op": st.just("="), "value": st.booleans()}),
+    of({"column": st.just("day"), "op": st.just("<="), "value": st.just("2020-05-01")}),
+    of({"column": st.just("cost"), "op": st.just("is_null")}),
+)
+NUMERIC = st.sampled_from(["age", "cost"])
+STATISTICS = st.one_of(
+    of({"count": st.sampled_from(["persons", "events"])}),
+    of({"proportion": CONDITIONS}),
+    of({"proportion": CONDITIONS, "of": st.just("persons")}),
+    *(of({name: NUMERIC}) for name in builder.OF_A_COLUMN),
+    *(of({name: NUMERIC, "bounds": st.lists(NUMBERS, min_size=2, max_size=2)}) for name in builder.OF_A_COLUMN),
+    of({"quantile": NUMERIC, "at": st.just(0.5) | st.lists(st.just(0.25), min_size=2, max_size=3)}),
+    of({"histogram": NUMERIC, "bins": st.lists(NUMBERS, min_size=2)}),
+    of({"histogram": st.just("sex")}),
+    of({"top": st.just("sex"), "k": st.integers(1, 9)}),
+    of({"correlation": st.just(["age", "cost"])}),
+)
+KEYS = st.one_of(
+    st.sampled_from(["sex", "urgent"]),
+    of({"column": st.just("age"), "bins": st.lists(NUMBERS, min_size=2)}),
+    of({"column": st.just("day"), "period": st.sampled_from(builder.PERIODS)}),
+    of({"column": st.just("day"), "part": st.sampled_from(builder.PARTS)}),
+)
+QUERIES = st.fixed_dictionaries(
+    {"from": st.just("visits"), "select": st.dictionaries(st.text("abc_", min_size=1), STATISTICS, min_size=1)},
+    optional={
+        "where": CONDITIONS | st.fixed_dictionaries({"all": st.lists(CONDITIONS, min_size=2, max_size=4)}),
+        "group_by": st.lists(KEYS, min_size=1, max_size=3),
+        "bounds": st.fixed_dictionaries({"events_per_cell": st.integers(1, 9)}),
+    },
+)
+
+
+@given(QUERIES)
+def test_form_of_a_query_builds_the_same_query(query: dict[str, Any]) -> None:
+    """What the form shows is what was asked, in the same order."""
+    fields = builder.to_fields(query)
+    assert fields is not None
+    built = builder.to_query(fields, COLUMNS)
+    assert built == query
+    assert list(built["select"]) == list(query["select"])
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        {"from": {"per_person": "visits", "values": {"n": {"count": "events"}}}, "select": {"n": {"count": "persons"}}},
+        {"from": "visits", "select": {"n": {"count": "persons", "where": {"column": "age", "op": ">", "value": 1}}}},
+        {"from": "visits", "select": {"n": {"covariance": ["age", "cost"]}}},
+        {"from": "visits", "select": {"n": {"count": "persons"}}, "where": {"not": {"column": "age", "op": "is_null"}}},
+        {"from": "visits", "select": {"n": {"count": "persons"}}, "where": {"any": []}},
+        {"from": "visits", "select": {"n": {"count": "persons"}}, "group_by": [{"column": "age", "width": 10}]},
+        {"from": "visits", "select": {"n": {"count": "persons"}}, "group_by": [{"column": "sex", "as": "s"}]},
+        {"from": "visits", "select": {"n": {"quantile": "age", "at": 0.5, "bounds": [0, 1]}}},
+        {
+            "from": "visits",
+            "select": {"n": {"count": "persons"}},
+            "where": {"column": "person", "op": "in", "value": {"persons": "visits"}},
+        },
+        {
+            "from": "visits",
+            "select": {"n": {"count": "persons"}},
+            "where": {"column": "sex", "op": "in", "value": ["a, b"]},
+        },
+    ],
+)
+def test_query_beyond_the_form_is_never_shown_in_it(beyond: dict[str, Any]) -> None:
+    """A form that showed a part of it would ask another question."""
+    assert builder.to_fields(beyond) is None
+
+
+def test_numbers_are_read_as_people_type_them() -> None:
+    """A decimal comma and spaces between thousands are numbers; what is none stays for the API to refuse."""
+    assert [builder.number(text) for text in ("0,5", "1 000", "1\u202f000,25", "7", "-2.5")] == [
+        0.5,
+        1000,
+        1000.25,
+        7,
+        -2.5,
+    ]
+    assert builder.number("many") == "many"
+
+
+def test_pointer_leads_to_its_line() -> None:
+    """Lines without a column are no part of the query, so that places in it are counted without them."""
+    fields = {
+        "table": "visits",
+        "s-0-what": "persons",
+        "s-4-what": "mean",
+        "s-4-column": "cost",
+        "g-0-column": "",
+        "g-1-column": "sex",
+        "f-3-column": "age",
+        "f-7-column": "cost",
+    }
+    places = {
+        "/query/select/mean_cost/bounds": ("s", 4),
+        "/query/select/persons": ("s", 0),
+        "/query/group_by/0": ("g", 1),
+        "/query/where/all/1/value": ("f", 7),
+        "/query/where/value": ("f", 3),
+        "/query/from": None,
+        "/privacy/epsilon": None,
+    }
+    assert {pointer: builder.line_of(fields, pointer) for pointer in places} == places
