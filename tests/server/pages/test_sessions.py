@@ -17,7 +17,6 @@ from tests.server.pages.browsing import Browser, browser
 from tests.serving import application
 
 if TYPE_CHECKING:
-
     from tests.serving import Home, Place
 
 
