@@ -177,7 +177,12 @@ def _ask(address: str, token: str, say: Callable[[str], None]) -> None:
 
 def _invite(address: str, tokens: dict[str, str], say: Callable[[str], None]) -> None:
     say(
-        f"\nServing on {address} until Ctrl-C.\n"
+        f"\nServing until Ctrl-C. Open {address}/ in a browser, or sign in at once as\n"
+        f"  researcher   {address}/sign-in#token={tokens['researcher']}\n"
+        f"  admin        {address}/sign-in#token={tokens['admin']}\n"
+        f"  approver     {address}/sign-in#token={tokens['approver']}\n"
+        f"  DPO          {address}/sign-in#token={tokens['dpo']}\n\n"
+        f"Tokens for programs:\n"
         f"  API          {address}/api/v1/openapi.json\n"
         f"  researcher   {tokens['researcher']}   (ada)\n"
         f"  admin        {tokens['admin']}   (admin)\n"

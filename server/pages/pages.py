@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import current_app, request, session
 
-from server.pages import signing_in
+from server.pages import issuer, signing_in
 from server.pages.frame import language, words
 from server.pages.frame.calling import PREFIX, Refused
 from server.pages.frame.rendering import blueprint, refused
@@ -17,7 +17,7 @@ from server.web.problems import Problem
 if TYPE_CHECKING:
     from flask import Flask, Response
 
-MODULES = (signing_in, studies, asking, answers)
+MODULES = (signing_in, issuer, studies, asking, answers)
 
 
 def register(app: Flask) -> None:

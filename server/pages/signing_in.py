@@ -5,13 +5,14 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flask import flash, redirect, request, session, url_for
+from flask import flash, redirect, request, session
 
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.language import LANGUAGES
 from server.pages.frame.language import translated as _
-from server.pages.frame.rendering import page, show, to
+from server.pages.frame.rendering import local, page, show, to
+from server.pages.issuer import browsers
 
 if TYPE_CHECKING:
     from server.pages.frame.sessions import Session
@@ -43,8 +44,8 @@ def sign_in() -> Any:
             refusal = error
         else:
             session.update(name=me["name"], role=me["role"])
-            return redirect(_local(request.args.get("next")), HTTPStatus.SEE_OTHER)
-    response = show("sign_in.html", refusal=refusal)
+            return redirect(local(request.args.get("next")), HTTPStatus.SEE_OTHER)
+    response = show("sign_in.html", refusal=refusal, has_issuer=browsers() is not None)
     response.status_code = HTTPStatus.OK if refusal is None else refusal.status
     return response
 
@@ -64,11 +65,4 @@ def choose_language() -> Any:
     chosen = request.form.get("language")
     if chosen in LANGUAGES:
         session["language"] = chosen
-    return redirect(_local(request.form.get("next")), HTTPStatus.SEE_OTHER)
-
-
-def _local(address: str | None) -> str:
-    """Return an address of this server. Browsers take `//host`, also with a backslash, for another one."""
-    if address is None or not address.startswith("/") or address[1:2] in ("/", "\\") or not address.isprintable():
-        return url_for("pages.start")
-    return address
+    return redirect(local(request.form.get("next")), HTTPStatus.SEE_OTHER)

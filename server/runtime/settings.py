@@ -204,7 +204,13 @@ SETTINGS = {
         "ROWLESS_OIDC_CLIENT", OFF, "the public client at the issuer by which `rowless login` signs in", _optional
     ),
     "oidc_scope": Setting(
-        "ROWLESS_OIDC_SCOPE", "openid profile", "the scope that `rowless login` asks the issuer for", _text
+        "ROWLESS_OIDC_SCOPE", "openid profile", "the scope that `rowless login` and the pages ask the issuer for", _text
+    ),
+    "oidc_pages_client": Setting(
+        "ROWLESS_OIDC_PAGES_CLIENT", OFF, "the client at the issuer by which browsers sign in to the pages", _optional
+    ),
+    "oidc_pages_secret": Setting(
+        "ROWLESS_OIDC_PAGES_SECRET", OFF, "the secret of that client, if it has one", _optional, secret=True
     ),
     "webhook_url": Setting(
         "ROWLESS_WEBHOOK_URL",
@@ -257,6 +263,8 @@ class Settings:
     oidc_researcher: str | None = None
     oidc_client: str | None = None
     oidc_scope: str = "openid profile"
+    oidc_pages_client: str | None = None
+    oidc_pages_secret: str | None = field(default=None, repr=False)
     webhook_url: webhook.Address | None = field(default=None, repr=False)
     webhook_secret: bytes | None = field(default=None, repr=False)
 

@@ -102,6 +102,11 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _answer)
 
 
+def document_of(error: Exception) -> dict[str, Any]:
+    """Return the problem document of an error that is in the table."""
+    return document(PROBLEMS[type(error)], **dict(_members(error)))
+
+
 def _answer(error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return _answer_http(error)

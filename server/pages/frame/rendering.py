@@ -87,6 +87,13 @@ def to(endpoint: str, **values: Any) -> BaseResponse:
     return redirect(url_for(f"pages.{endpoint}", **values), HTTPStatus.SEE_OTHER)
 
 
+def local(address: str | None) -> str:
+    """Return an address of this server. Browsers take `//host`, also with a backslash, for another one."""
+    if address is None or not address.startswith("/") or address[1:2] in ("/", "\\") or not address.isprintable():
+        return url_for("pages.start")
+    return address
+
+
 def protected(response: Response) -> Response:
     """Return a page with its headers: what it may load, and that its forms say where they come from."""
     response.headers["Content-Security-Policy"] = POLICY

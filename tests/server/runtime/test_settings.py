@@ -143,6 +143,8 @@ WRONG = {
     "ROWLESS_URL": ["", "http://rowless.example.org", "rowless.example.org"],
     "ROWLESS_TOKEN": [""],
     "ROWLESS_CLIENT_FOLDER": [""],
+    "ROWLESS_OIDC_PAGES_CLIENT": [""],
+    "ROWLESS_OIDC_PAGES_SECRET": [""],
     "ROWLESS_PUBLIC_URL": ["", "http://rowless.example.org", "rowless.example.org"],
     "ROWLESS_TOKEN_RATE": ["", "0/minute", "fast", "-1/minute", "10"],
     "ROWLESS_ADDRESS_RATE": ["", "0/second", "10/fortnight"],

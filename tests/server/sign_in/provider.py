@@ -1,7 +1,7 @@
 """An OpenID Connect provider for the tests, made of Authlib's own classes, as a server process of its own.
 
-Run as `python -m tests.server.sign_in.provider PORT`. It issues JWT access tokens (RFC 9068) by client credentials and
-by the device flow (RFC 8628), publishes its keys, and can be told at /test/... what to do next: rotate its keys, answer
+Run as `python -m tests.server.sign_in.provider PORT`. It issues JWT access tokens (RFC 9068) by client credentials, by
+the device flow (RFC 8628) and by the authorization code flow with PKCE (RFC 7636), publishes its keys, and can be told at /test/... what to do next: rotate its keys, answer
 slowly, redirect. `/test/sign` signs any claims under any header, as a provider with a fault would.
 """
 
@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
-from authlib.oauth2.rfc6749 import ClientMixin, grants
+from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, grants
+from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant, DeviceCredentialDict
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from flask import Flask, jsonify, redirect, request
@@ -24,6 +25,7 @@ from werkzeug.serving import make_server
 
 AUDIENCE = "https://rowless.example"
 CLIENT = "rowless-cli"
+PAGES, PAGES_SECRET = "rowless-pages", "a secret of the pages"
 
 
 @dataclass
@@ -45,17 +47,44 @@ class State:
     keys: list[RSAKey] = field(default_factory=lambda: [new_key()])
     fetches: int = 0
     delay: float = 0.0
+    hidden: bool = False  # it answers no discovery
     elsewhere: str | None = None
     person: Person | None = None
     devices: dict[str, DeviceCredentialDict] = field(default_factory=dict)
+    codes: dict[str, Code] = field(default_factory=dict)
+    backs: list[str] = field(default_factory=list)  # the redirects that the client of the pages may use
 
 
+@dataclass
+class Code(AuthorizationCodeMixin):  # type: ignore[misc]
+    """A code that a browser takes back to the pages."""
+
+    code: str
+    person: Person
+    back: str
+    scope: str
+    code_challenge: str
+    code_challenge_method: str
+
+    def get_redirect_uri(self) -> str:
+        """Return where the browser was sent back to."""
+        return self.back
+
+    def get_scope(self) -> str:
+        """Return what was asked for."""
+        return self.scope
+
+
+@dataclass
 class Client(ClientMixin):  # type: ignore[misc]
-    """The command line's client: a public one."""
+    """The command line's client, which is public, and that of the pages, which has a secret."""
+
+    name: str
+    backs: list[str]
 
     def get_client_id(self) -> str:
         """Return its id."""
-        return CLIENT
+        return self.name
 
     def get_default_redirect_uri(self) -> str:
         """Return none: the device flow has no redirect."""
@@ -65,25 +94,25 @@ class Client(ClientMixin):  # type: ignore[misc]
         """Return the scope that was asked for."""
         return scope
 
-    def check_client_secret(self, _secret: str) -> bool:
-        """Return that it has no secret."""
-        return False
+    def check_client_secret(self, secret: str) -> bool:
+        """Return whether it is the secret of the pages."""
+        return self.name == PAGES and secret == PAGES_SECRET
 
     def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
         """Return whether the client is as public as it is."""
-        return method == "none"
+        return method == ("client_secret_post" if self.name == PAGES else "none")
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Return whether it may use the device flow."""
-        return grant_type == DeviceCodeGrant.GRANT_TYPE
+        """Return whether it may use a flow."""
+        return grant_type == ("authorization_code" if self.name == PAGES else DeviceCodeGrant.GRANT_TYPE)
 
-    def check_response_type(self, _response_type: str) -> bool:
-        """Return that it has no browser."""
-        return False
+    def check_response_type(self, response_type: str) -> bool:
+        """Return whether it has a browser."""
+        return self.name == PAGES and response_type == "code"
 
-    def check_redirect_uri(self, _uri: str) -> bool:
-        """Return that it has no browser."""
-        return False
+    def check_redirect_uri(self, uri: str) -> bool:
+        """Return whether the browser may be sent back there."""
+        return uri in self.backs
 
 
 def new_key() -> RSAKey:
@@ -94,7 +123,7 @@ def new_key() -> RSAKey:
 def provider(issuer: str) -> Flask:
     """Return the provider's application."""
     app, state = Flask("provider"), State()
-    server = AuthorizationServer(app, query_client=lambda _id: Client(), save_token=lambda *_: None)
+    server = AuthorizationServer(app, query_client=lambda name: Client(name, state.backs), save_token=lambda *_: None)
 
     class Generator(JWTBearerTokenGenerator):  # type: ignore[misc]
         def get_jwks(self) -> KeySet:
@@ -127,6 +156,25 @@ def provider(issuer: str) -> Flask:
         def should_slow_down(self, _credential: Any) -> bool:
             return False
 
+    class ByCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
+        TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_post"]  # noqa: RUF012, as Authlib declares it
+
+        def save_authorization_code(self, code: str, asked: Any) -> None:
+            challenge = asked.payload.data["code_challenge"]
+            method = asked.payload.data["code_challenge_method"]
+            back, scope = asked.payload.redirect_uri, asked.payload.scope
+            state.codes[code] = Code(code, asked.user, back, scope, challenge, method)
+
+        def query_authorization_code(self, code: str, _client: Client) -> Code | None:
+            return state.codes.get(code)
+
+        def delete_authorization_code(self, code: Code) -> None:
+            del state.codes[code.code]
+
+        def authenticate_user(self, code: Code) -> Person:
+            return code.person
+
+    server.register_grant(ByCode, [CodeChallenge(required=True)])
     server.register_token_generator("default", Generator(issuer))
     server.register_endpoint(Device)
     server.register_grant(Grant)
@@ -134,10 +182,13 @@ def provider(issuer: str) -> Flask:
 
     @app.get("/.well-known/openid-configuration")
     def discovery() -> Any:
+        if state.hidden:
+            return "", 503
         return jsonify(
             issuer=issuer,
             jwks_uri=f"{issuer}/jwks",
             token_endpoint=f"{issuer}/token",
+            authorization_endpoint=f"{issuer}/authorize",
             device_authorization_endpoint=f"{issuer}/device_authorization",
         )
 
@@ -152,6 +203,11 @@ def provider(issuer: str) -> Flask:
     @app.post("/device_authorization")
     def device() -> Any:
         return server.create_endpoint_response("device_authorization")
+
+    @app.get("/authorize")
+    def authorize() -> Any:
+        # Whoever was told at /test/person has signed in and consents.
+        return server.create_authorization_response(grant_user=state.person)
 
     @app.post("/token")
     def token() -> Any:
