@@ -21,7 +21,7 @@ from server.errors import ServerError
 from server.web import auth
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flask import Flask, Response
 
@@ -58,6 +58,20 @@ class Refused(ServerError):
     def pointer(self) -> str:
         """Return the place in the body that is wrong, or an empty text."""
         return str(self.problem.get("pointer", ""))
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Return each finding as its place in the body, and the API's words."""
+        several = [(str(one["pointer"]), str(one["detail"])) for one in self.problem.get("errors", ())]
+        return several or [(self.pointer, str(self))]
+
+    def at(self, pointer: str) -> list[str]:
+        """Return what the API says of a place in the body, and of all that is below it."""
+        return [words for place, words in self.findings() if place == pointer or place.startswith(f"{pointer}/")]
+
+    def elsewhere(self, pointers: Sequence[str]) -> list[str]:
+        """Return what the API says of none of these places."""
+        told = {words for pointer in pointers for words in self.at(pointer)}
+        return [words for _, words in self.findings() if words not in told]
 
 
 @dataclass(frozen=True)

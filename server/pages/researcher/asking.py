@@ -16,6 +16,7 @@ from flask import request
 
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
+from server.pages.frame.forms import number
 from server.pages.frame.rendering import page, show, to
 from server.pages.researcher import builder
 
@@ -51,7 +52,7 @@ class Draft:
         if self.side == SQL:
             asked = {"sql": self.fields.get("sql", "")}
             bounds = {
-                name: builder.number(self.fields[name])
+                name: number(self.fields[name])
                 for name in ("cells_per_person", "events_per_cell")
                 if self.fields.get(name, "").strip()
             }
@@ -64,13 +65,13 @@ class Draft:
     def privacy(self) -> dict[str, Any]:
         """Return what the query may spend: an epsilon, or the margin that one statistic shall have."""
         delta = self.fields.get("delta", "").strip()
-        given = {"delta": builder.number(delta)} if delta else {}
+        given = {"delta": number(delta)} if delta else {}
         if self.fields.get("by") == "margin":
             return {
-                "margin": {self.fields.get("margin_of", ""): builder.number(self.fields.get("margin", ""))},
+                "margin": {self.fields.get("margin_of", ""): number(self.fields.get("margin", ""))},
                 **given,
             }
-        return {"epsilon": builder.number(self.fields.get("epsilon", EPSILON)), **given}
+        return {"epsilon": number(self.fields.get("epsilon", EPSILON)), **given}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from server.pages.frame.forms import number
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -143,8 +145,8 @@ def to_fields(query: Mapping[str, Any]) -> Fields | None:
     for kind, many in read:
         if many is None or any(one is None for one in many):
             return None
-        for number, one in enumerate(many):
-            found |= {f"{kind}-{number}-{name}": value for name, value in (one or {}).items()}
+        for place, one in enumerate(many):
+            found |= {f"{kind}-{place}-{name}": value for name, value in (one or {}).items()}
     bounds = query.get("bounds", {})
     return found | {name: _text(value) for name, value in bounds.items()}
 
@@ -301,17 +303,6 @@ def _list(text: str, *, column_type: str | None = "number") -> list[Any]:
     """Return the values of a list. They are separated by semicolons, or by commas where there is no semicolon."""
     parts = text.split(";") if ";" in text else text.split(",")
     return [_value(part.strip(), column_type) for part in parts if part.strip()]
-
-
-def number(text: str) -> Any:
-    """Return a number as people type it, also with a decimal comma; another text as it is, for the API to refuse."""
-    plain = text.strip().replace(" ", "").replace("\u202f", "").replace(",", ".")
-    for read in (int, float):
-        try:
-            return read(plain)
-        except ValueError:
-            continue
-    return text
 
 
 def _texts(values: Iterable[Any] | Sequence[Any]) -> str:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.pages.frame.forms import number
 from server.pages.researcher import builder
 
 COLUMNS = {
@@ -103,14 +104,14 @@ def test_query_beyond_the_form_is_never_shown_in_it(beyond: dict[str, Any]) -> N
 
 def test_numbers_are_read_as_people_type_them() -> None:
     """A decimal comma and spaces between thousands are numbers; what is none stays for the API to refuse."""
-    assert [builder.number(text) for text in ("0,5", "1 000", "1\u202f000,25", "7", "-2.5")] == [
+    assert [number(text) for text in ("0,5", "1 000", "1\u202f000,25", "7", "-2.5")] == [
         0.5,
         1000,
         1000.25,
         7,
         -2.5,
     ]
-    assert builder.number("many") == "many"
+    assert number("many") == "many"
 
 
 def test_pointer_leads_to_its_line() -> None:
