@@ -29,7 +29,7 @@ QUICK = (
         for room in ("language", "spelling", "catalog", "binding", "planning", "statistics", "release")
     ),
     *("budgets/verify", "budgets/test_loss.py"),
-    *("server/views", "server/api/requests", "server/cli/test_main.py"),
+    *("server/charts", "server/views", "server/api/requests", "server/cli/test_main.py"),
     *("test_dependencies.py", "test_house.py", "test_postgres.py"),
 )
 # No deadline: the first example compiles the kernel or imports OpenDP, which takes seconds.

@@ -11,6 +11,7 @@ from budgets.errors import Invalid
 from budgets.governance import studies
 from budgets.ledger import releases
 from server.api.requests.query import parse_post
+from server.charts import chart
 from server.cli.common import with_json
 from server.cli.home import services
 from server.cli.query import asker, cost_text, notes_text
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from budgets.ledger.charges import Release
+
+_MEDIA = {rereading.CSV: "text/csv", rereading.SVG: "image/svg+xml"}
 
 
 @click.group()
@@ -81,31 +84,37 @@ def _head(one: Release) -> dict[str, Any]:
 @click.argument("identifier", metavar="RELEASE")
 @click.option("--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp.")
 @click.option("--csv", "as_csv", is_flag=True, help="As CSV, with its notes in lines that begin with #.")
+@click.option("--svg", "as_svg", is_flag=True, help="As charts: one SVG file.")
 @_as_option
 @with_json
-def show(study: str, identifier: str, post: str | None, name: str | None, *, as_csv: bool) -> Any:
+def show(study: str, identifier: str, post: str | None, name: str | None, *, as_csv: bool, as_svg: bool) -> Any:
     """Show a release again, free, with the same numbers as when it was made.
 
     The audit log keeps that it was read.
     """
+    if as_csv and as_svg:
+        raise click.UsageError("--csv and --svg are two forms: choose one")
+    form = rereading.CSV if as_csv else rereading.SVG if as_svg else rereading.JSON
     try:
         words = parse_post([] if post is None else post.split(","))
     except ValidationError:
         raise Invalid("--post", "must be any of consistent, round, clamp, with commas between") from None
     if (server := remote(name)) is not None:
         address = f"/studies/{segment(study)}/releases/{segment(identifier)}"
-        if as_csv:  # the table as the server writes it, so that a reading is one entry of its form
-            text = server.call("GET", address, accept="text/csv", post=post)
-            return {"csv": text}, text.removesuffix("\n")
+        if form != rereading.JSON:  # as the server writes it, so that a reading is one entry of its form
+            text = server.call("GET", address, accept=_MEDIA[form], post=post)
+            return {form: text}, text.removesuffix("\n")
         return _shown(server.json("GET", address, post=post))
     with services() as opened:
         with opened.database.write() as transaction:
             by = asker(transaction, study, name)
-        stored = rereading.read(opened, by, study, identifier, rereading.CSV if as_csv else rereading.JSON, words)
+        stored = rereading.read(opened, by, study, identifier, form, words)
         with opened.database.read() as transaction:
             said = answer.show(transaction, stored, words, replayed=True)
     if as_csv:
         return said, csv.release_csv(said).removesuffix("\n")
+    if as_svg:
+        return said, chart.sheet(said)
     return _shown(said)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from budgets.ledger.charges import Release
     from server.runtime.services import Services
 
-JSON, CSV, CERTIFICATE = "json", "csv", "certificate"
+JSON, CSV, SVG, CERTIFICATE = "json", "csv", "svg", "certificate"
 
 
 def read(services: Services, actor: Actor, study: str, release: str, form: str, post: Sequence[str] = ()) -> Release:

@@ -1,16 +1,10 @@
-"""An answer as a table for a terminal.
-
-The printed number always covers the whole interval: `1,963 [1,940 to 1,970]`, or `2,961 ± 6` if both sides are equally
-long. A number that is not whole has as many digits as are needed to show two digits of half its interval's width; the
-ends are rounded outwards.
-"""
+"""An answer as a table for a terminal. `numbers.py` says how its numbers are written; whole ones keep all digits."""
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
-from server.views import table
+from server.views import numbers, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +13,6 @@ if TYPE_CHECKING:
 
 UNKNOWN = "(unknown)"
 MARK = " *"  # after the name of a statistic that a line under the table explains
-DIGITS_MAX = 15  # after the decimal point, because a float has no more
-_EXACT = Context(prec=700)  # enough for the decimal of every float
 
 
 def as_table(shown: Mapping[str, Any]) -> str:
@@ -98,32 +90,4 @@ def number_text(cell: Cell) -> str:
     """Return a number with its interval. The printed interval covers the whole one; ± is for equal sides only."""
     if cell.value is None:
         return UNKNOWN
-    if cell.low is None or cell.high is None:
-        return _grouped(Decimal(repr(cell.value)))
-    value, low, high = (Decimal(repr(number)) for number in (cell.value, cell.low, cell.high))
-    whole = all(isinstance(number, int) for number in (cell.value, cell.low, cell.high))
-    unit = Decimal(1) if whole else _unit(value, _EXACT.subtract(high, low))
-    shown = value if whole else _rounded(value, unit, ROUND_HALF_EVEN)
-    above, below = _EXACT.subtract(high, value), _EXACT.subtract(value, low)
-    uneven = _EXACT.abs(_EXACT.subtract(above, below))
-    if min(above, below) >= 0 and (uneven == 0 or (not whole and uneven < unit)):
-        off = max(_EXACT.subtract(high, shown), _EXACT.subtract(shown, low))
-        return f"{_grouped(shown)} ± {_grouped(_rounded(off, unit, ROUND_CEILING))}"
-    ends = _rounded(low, unit, ROUND_FLOOR), _rounded(high, unit, ROUND_CEILING)
-    return f"{_grouped(shown)} [{_grouped(ends[0])} to {_grouped(ends[1])}]"
-
-
-def _unit(value: Decimal, width: Decimal) -> Decimal:
-    """Return the unit of the last printed digit: the second digit of half the interval's width, at most 1."""
-    half = _EXACT.divide(_EXACT.abs(width), Decimal(2))
-    digits = 1 - half.adjusted() if half else -int(_EXACT.normalize(value).as_tuple().exponent)
-    return Decimal(1).scaleb(-min(max(digits, 0), DIGITS_MAX))
-
-
-def _rounded(number: Decimal, unit: Decimal, rounding: str) -> Decimal:
-    return number.quantize(unit, rounding, _EXACT)
-
-
-def _grouped(number: Decimal) -> str:
-    text = f"{number:,f}"
-    return text.removeprefix("-") if not number else text  # never -0
+    return numbers.with_interval(cell, whole=True) or numbers.grouped(numbers.exact(cell.value))

@@ -15,6 +15,7 @@ from server.admission.gates import Work
 from server.api import replies
 from server.api.requests.query import AskSchema, ViewSchema
 from server.api.requests.schemas import PageSchema
+from server.charts import chart
 from server.journey import answer, rereading
 from server.journey.preparing import Request
 from server.views import csv
@@ -24,6 +25,8 @@ from server.web.bodies import Blueprint
 
 blueprint: Any = Blueprint("queries", __name__, description="Queries")
 
+_SVG = "image/svg+xml"
+_FORMS = {"application/json": rereading.JSON, "text/csv": rereading.CSV, _SVG: rereading.SVG}
 KEY_MAX = 255
 _KEY = {
     "in": "header",
@@ -126,15 +129,21 @@ def list_releases(page: dict[str, Any], study: str) -> Any:
 @for_roles(*ROLES)
 @blueprint.arguments(ViewSchema, location="query")
 @blueprint.alt_response(200, schema={"type": "string"}, content_type="text/csv", success=True)
+@blueprint.alt_response(200, schema={"type": "string"}, content_type=_SVG, success=True)
 @blueprint.response(200, replies.Release)
 def show_release(view: dict[str, Any], study: str, release: str) -> Any:
-    """Return a release as JSON or as a table (Accept: text/csv), post-processed on request. Calls are logged."""
-    form = rereading.CSV if csv.wanted(request, "text/csv") == "text/csv" else rereading.JSON
+    """Return a release as JSON, a table (Accept: text/csv) or charts (image/svg+xml), post-processed on request.
+
+    Calls are logged.
+    """
+    form = _FORMS[csv.wanted(request, "text/csv", _SVG)]
     stored = rereading.read(services(), actor(), study, release, form, view["post"])
     with services().database.read() as transaction:
         shown = answer.show(transaction, stored, view["post"], replayed=True)
     if form == rereading.CSV:
         return Response(csv.release_csv(shown), content_type="text/csv; charset=utf-8")
+    if form == rereading.SVG:
+        return Response(chart.sheet(shown), content_type=chart.CONTENT_TYPE)
     return shown
 
 

@@ -83,9 +83,10 @@ def test_a_researcher_needs_no_home(server: Server, tmp_path: Path) -> None:
     listed = run(server, token, tmp_path, "release", "list", "flu")
     assert listed.stdout == over_the_home(server, "release", "list", "flu")
     (one,) = said(server, "ada", tmp_path, "release", "list", "flu")["items"]
-    for form in ((), ("--csv",), ("--post", "round")):
+    for form in ((), ("--csv",), ("--svg",), ("--post", "round")):
         shown = run(server, token, tmp_path, "release", "show", "flu", one["id"], *form)
         assert shown.stdout == over_the_home(server, "release", "show", "flu", one["id"], *form)
+    assert run(server, token, tmp_path, "release", "show", "flu", one["id"], "--csv", "--svg").exit_code == 2
     file = tmp_path / "c.json"
     wrote = said(server, "ada", tmp_path, "certificate", "flu", one["id"], str(file))
     assert wrote["release"] == one["id"]

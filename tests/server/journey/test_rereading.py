@@ -30,6 +30,7 @@ def entries_after(place: Place, before: int) -> list[dict[str, Any]]:
 READINGS = [
     ("", "application/json", {"form": "json", "post": []}),
     ("", "text/csv", {"form": "csv", "post": []}),
+    ("", "image/svg+xml", {"form": "svg", "post": []}),
     ("?post=round,clamp", "application/json", {"form": "json", "post": ["round", "clamp"]}),
     ("/certificate", "application/json", {"form": "certificate", "post": []}),
 ]

@@ -19,6 +19,7 @@ from server.views.csv import release_csv
 from server.views.table import Cell
 from server.views.terminal import as_table, number_text
 from tests import comments
+from tests.server.charts import drawn
 from tests.serving import EVERY_STATISTIC, ROOT, Home, Place, application, make_home
 
 if TYPE_CHECKING:
@@ -214,6 +215,18 @@ def assert_csv(text: str, said: dict[str, Any]) -> None:
     ]
 
 
+def assert_drawn(svg: str, said: dict[str, Any]) -> None:
+    """Check that a file of charts has one for each statistic, and a title with a margin on each number."""
+    root = drawn.read(svg)
+    drawn.assert_apart(root)
+    texts = " ".join(drawn.words_of(root))
+    assert all(name in texts for name in statistics_of(said))
+    tips = drawn.tips(root)
+    assert all(" ± " in tip or re.search(r"\[.* to .*\]", tip) for tip in tips)
+    if len(as_printed(said)) < 100:
+        assert len(tips) == len(as_printed(said))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_the_same_everywhere(
@@ -230,6 +243,9 @@ def test_every_form_is_the_same_everywhere(
     assert_csv(ada.get(path, Accept="text/csv").body.decode(), made)
     file = tmp_path / "asked.json"
     file.write_text(json.dumps(body))
+    svg = ada.get(path, Accept="image/svg+xml")
+    assert (svg.status, svg.content_type) == (200, "image/svg+xml")
+    assert_drawn(svg.body.decode(), made)
     as_json = json.loads(run(place.home, "query", study, str(file), "--json").stdout)
     assert (as_json["rows"], as_json["id"], as_json["replayed"]) == (made["rows"], identifier, True)
     in_words = run(place.home, "query", study, str(file)).stdout
