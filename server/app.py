@@ -16,7 +16,20 @@ from flask_smorest import Api
 from queries import mechanisms
 from queries.execution import kernel, partition_selection
 from server.api import openapi
-from server.api.routes import alerts, audit, datasets, health, identities, people, proposals, queries, reports, studies
+from server.api.routes import (
+    alerts,
+    audit,
+    custody,
+    datasets,
+    guarantees,
+    health,
+    identities,
+    people,
+    proposals,
+    queries,
+    reports,
+    studies,
+)
 from server.pages import pages
 from server.pages.frame import sessions
 from server.runtime import rates
@@ -29,6 +42,20 @@ if TYPE_CHECKING:
     from server.runtime.settings import Settings
 
 PREFIX = "/api/v1"
+_ROUTES = (
+    health,
+    people,
+    proposals,
+    datasets,
+    custody,
+    studies,
+    queries,
+    audit,
+    alerts,
+    identities,
+    reports,
+    guarantees,
+)
 
 
 class _Json(DefaultJSONProvider):
@@ -100,7 +127,7 @@ def with_routes() -> Flask:
     guard.register(app)
     api: Any = _Api(app, spec_kwargs={"info": {"description": "Statistics of data that must not be seen."}})
     openapi.describe(api)
-    for module in (health, people, proposals, datasets, studies, queries, audit, alerts, identities, reports):
+    for module in _ROUTES:
         api.register_blueprint(module.blueprint, url_prefix=PREFIX)
     app.session_interface = sessions.Sessions(PREFIX)
     pages.register(app)

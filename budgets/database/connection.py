@@ -77,6 +77,11 @@ class Database:
             sa.event.listen(self._engine, "connect", _set_up_postgresql)
             sa.event.listen(self._engine, "begin", _begin_postgresql)
 
+    @property
+    def engine_name(self) -> str:
+        """Return "sqlite" or "postgresql"."""
+        return str(self._engine.dialect.name)
+
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Open a transaction that commits when the block ends and leaves no trace when it raises."""

@@ -123,6 +123,15 @@ def edition(transaction: sa.Connection, dataset: str, number: int) -> Edition:
     return _one(transaction, wanted, dataset)
 
 
+def editions_of(transaction: sa.Connection, dataset: str) -> list[Edition]:
+    """Return all editions of a dataset, newest first. Raises NotFound."""
+    wanted = sa.select(editions).where(editions.c.dataset == dataset).order_by(editions.c.number.desc())
+    found = [Edition(row.dataset, row.number, row.folder, row.imported_at) for row in transaction.execute(wanted)]
+    if not found:
+        raise NotFound(f"there is no dataset {dataset}")
+    return found
+
+
 def _one(transaction: sa.Connection, wanted: sa.Select[Any], dataset: str) -> Edition:
     row = transaction.execute(wanted).first()
     if row is None:

@@ -153,23 +153,34 @@ def _balance(row: sa.Row[Any]) -> Balance:
 def promised_epsilon_nano(transaction: sa.Connection, dataset: str, *, besides: str | None) -> int:
     """Return the sum of the epsilon that a dataset's studies spent or may still spend, without the one in `besides`.
 
-    A closed study counts with what it spent. The charges of the dataset's profiles are part of the sum.
+    The charges of the dataset's profiles are part of the sum.
+    """
+    promised = promised_by_study(transaction, dataset)
+    promised.pop(besides or "", None)
+    return sum(promised.values()) + taken_by_profiles(transaction, dataset)
+
+
+def promised_by_study(transaction: sa.Connection, dataset: str) -> dict[str, int]:
+    """Return the epsilon, in billionths, that each of a dataset's studies spent or may still spend, by name.
+
+    A closed study counts with what it spent.
     """
     c = accounts.c
     closed = sa.and_(studies.c.state == "closed", c.unbounded_spent + c.unbounded_reserved == 0)
     used = c.epsilon_spent_nano + c.epsilon_reserved_nano
     # The zCDP filter may admit a sum beyond the limit, but no more than the limit is promised.
     kept = sa.case((sa.and_(closed, used < c.epsilon_limit_nano), used), else_=c.epsilon_limit_nano)
-    total: int | None = transaction.execute(
-        sa.select(sa.func.sum(kept))
+    found = transaction.execute(
+        sa.select(studies.c.id, kept)
         .join_from(accounts, studies, accounts.c.owner == studies.c.id)
-        .where(accounts.c.kind == STUDY, studies.c.dataset == dataset, studies.c.id != (besides or ""))
-    ).scalar()
-    return int(total or 0) + _taken_by_profiles(transaction, dataset)
+        .where(accounts.c.kind == STUDY, studies.c.dataset == dataset)
+        .order_by(studies.c.id)
+    )
+    return {name: int(epsilon_nano) for name, epsilon_nano in found}
 
 
-def _taken_by_profiles(transaction: sa.Connection, dataset: str) -> int:
-    """Return the sum of the epsilon that a dataset was charged for profiles, without what was given back."""
+def taken_by_profiles(transaction: sa.Connection, dataset: str) -> int:
+    """Return the epsilon, in billionths, that a dataset was charged for profiles, without what was given back."""
     c = profile_charges.c
     signed = sa.case((c.kind == "reserve", c.epsilon_nano), (c.kind == "void", -c.epsilon_nano), else_=0)
     taken: int | None = transaction.execute(sa.select(sa.func.sum(signed)).where(c.dataset == dataset)).scalar()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from queries.catalog.manifest import read_manifest
+from queries.store import reports
 from server.cli.common import progress, with_json
 from server.cli.home import acting, as_option, services
 from server.journey.importing import import_dataset
@@ -44,23 +45,18 @@ def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) 
             if found:
                 stopping = "".join(f"\n  {one}" for one in found)
                 words += f"\n{len(found)} losses beyond loss_max, at which an import would stop:{stopping}"
-            return {"dataset": declared.dataset.name, **_counts(report), "losses": found}, words, stops
+            return {"dataset": declared.dataset.name, **reports.to_json(report), "losses": found}, words, stops
         with progress() as shown:
             imported = import_dataset(opened, declared, by, shown, accept_losses=accept_losses)
     edition, report = imported.edition, imported.report
     said = {
         "dataset": edition.dataset,
         "edition": edition.number,
-        **_counts(report),
+        **reports.to_json(report),
         "profile": imported.profile.to_json(),
     }
     words = _report(f"Imported {edition.dataset}, edition {edition.number}", report)
     return said, f"{words}\nThe contribution profile: {imported.profile.words}"
-
-
-def _counts(report: ImportReport) -> dict[str, Any]:
-    tables = {table: dataclasses.asdict(one) for table, one in report.tables.items()}
-    return {"persons": report.persons, "tables": tables, "identity": dataclasses.asdict(report.identity)}
 
 
 def _report(done: str, report: ImportReport) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FRESH_SECONDS = 1.0
 SLOW_SECONDS = 5.0
 
-LEDGER, KEY, STORES = "ledger", "signing key", "stores"
+CHECKS = LEDGER, KEY, STORES = "ledger", "signing key", "stores"
 
 
 class Readiness:

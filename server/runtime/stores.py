@@ -19,7 +19,7 @@ from queries.catalog.manifest import read_manifest
 from queries.contribution import profile
 from queries.errors import ImportFailed, ManifestError, TooMuchLost
 from queries.execution.duckdb import Engine
-from queries.store import ingest, losses, rehearsal
+from queries.store import ingest, losses, rehearsal, reports
 from server.errors import StoreUnavailable
 from server.runtime.home import building
 
@@ -166,6 +166,7 @@ def import_manifest(
         report = _build(settings, manifest, folder, progress)
         if not accept_losses:
             _require_few_losses(manifest, report)
+        reports.keep(folder, report)
         with database.write() as transaction:
             _require_store(folder)
             edition = datasets.add_edition(

@@ -5,6 +5,7 @@ Rows and answers are sent as the journeys made them; these schemas describe them
 
 from server.api.replies.audit import Alert, Certificate, Checkpoint, Consistency, Entry, Inclusion
 from server.api.replies.common import Problem, page_of
+from server.api.replies.custody import Edition, Server, Shares
 from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName
 from server.api.replies.losses import StudyBudget
 from server.api.replies.people import (
@@ -22,7 +23,7 @@ from server.api.replies.people import (
     User,
 )
 from server.api.replies.queries import Cancelling, Estimate, Rehearsal, Release, ReleaseHead
-from server.api.replies.report import Report
+from server.api.replies.report import Meaning, Report
 from server.api.replies.studies import Study
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Consistency",
     "Dataset",
     "DatasetName",
+    "Edition",
     "Entry",
     "Erased",
     "Estimate",
@@ -44,6 +46,7 @@ __all__ = [
     "ListedToken",
     "ListedUser",
     "Me",
+    "Meaning",
     "NewProposal",
     "Problem",
     "Proposal",
@@ -51,6 +54,8 @@ __all__ = [
     "Release",
     "ReleaseHead",
     "Report",
+    "Server",
+    "Shares",
     "SignIn",
     "Study",
     "StudyBudget",

@@ -110,6 +110,21 @@ class NewProfileSchema(_Noted):
     epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
 
 
+class GuaranteeSchema(Schema):
+    """An epsilon, and perhaps a delta, whose meaning is asked for."""
+
+    epsilon_nano = Built(lambda text: privacy_epsilon(_number(text)), "Epsilon", data_key="epsilon", required=True)
+    delta_atto = Built(lambda text: offered("delta", _number(text)), "Delta", data_key="delta", load_default=0)
+
+
+def _number(text: str) -> float:
+    """Return a number of a query string."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValidationError("must be a number") from None
+
+
 class ReasonSchema(Schema):
     """The reason for a decision. The audit log keeps it."""
 

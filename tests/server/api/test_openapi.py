@@ -197,6 +197,8 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
             dora.get("/audit/checkpoint", Accept=accept)
         for asked in ("inclusion?index=3", "inclusion?index=3&size=9", "consistency?from=3", "consistency?from=3&to=9"):
             dora.good("GET", f"/audit/proofs/{asked}")
+        for asked in ("", "?epsilon=1", "?epsilon=1&delta=1e-6", "?epsilon=0", "?epsilon=x"):
+            vera.get(f"/guarantee{asked}")
         admin.good("POST", "/users", {"name": "eve", "role": "admin"})
         token = admin.good("POST", "/users/eve/tokens")
         admin.good("DELETE", f"/tokens/{token['token_id']}")

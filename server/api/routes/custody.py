@@ -1,0 +1,51 @@
+"""What the custodian of a dataset sees: how studies share its cap, and what an import reported. No data leave here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from budgets.audit import log
+from budgets.governance import datasets
+from queries.store import reports
+from server.api import replies
+from server.runtime.stores import folder_of
+from server.views import shares
+from server.web.auth import actor, for_roles, services
+from server.web.bodies import Blueprint
+
+blueprint: Any = Blueprint("custody", __name__, description="Datasets as their custodian sees them")
+
+
+@blueprint.route("/datasets/<name>/shares")
+@for_roles("admin", "approver", "dpo")
+@blueprint.response(200, replies.Shares)
+def show_shares(name: str) -> Any:
+    """Return how a dataset's profile and its studies share its cap, and what is free for further studies."""
+    with services().database.read() as transaction:
+        return shares.of(transaction, name)
+
+
+@blueprint.route("/datasets/<name>/editions")
+@for_roles("admin")
+@blueprint.response(200, replies.page_of(replies.Edition))
+def list_editions(name: str) -> Any:
+    """List a dataset's imports, newest first, with what they reported as long as their stores are kept.
+
+    The counts of a report are exact. Each reading is an entry of the log.
+    """
+    home = services().settings.home
+    with services().database.write() as transaction:
+        found = datasets.editions_of(transaction, name)
+        summary = f"the reports of the imports of {name} were read"
+        log.append(transaction, actor(), "dataset.import.read", f"dataset:{name}", summary)
+    return {
+        "items": [
+            {
+                "edition": one.number,
+                "imported_at": one.imported_at,
+                "report": reports.kept(folder_of(home, name, one.folder)),
+            }
+            for one in found
+        ],
+        "next": None,
+    }
