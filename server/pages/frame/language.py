@@ -29,7 +29,7 @@ def register(app: Flask) -> None:
     """Give an application its languages, and templates the filters of this module."""
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(TRANSLATIONS)
     Babel(app, locale_selector=choose, default_locale="en", default_timezone="UTC")
-    for filter_ in (number, value, interval, moment, day):
+    for filter_ in (number, bound, value, interval, moment, day):
         app.add_template_filter(filter_)
 
 
@@ -53,6 +53,11 @@ def number(value: Any, digits: int | None = None) -> str:
     if digits is not None and isinstance(value, float):
         value = float(f"{value:.{digits}g}")
     return str(format_decimal(value, format=DIGITS))
+
+
+def bound(value: Any) -> str:
+    """Return an end of a column's declared range, a number or a day."""
+    return day(value) if isinstance(value, str) else number(value)
 
 
 def value(cell: Cell) -> str:
