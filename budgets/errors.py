@@ -59,10 +59,7 @@ class WrongState(BudgetsError):
 
 
 class NotApproved(BudgetsError):
-    """The study may not ask now: it is not approved yet, suspended, closed, or outside its dates.
-
-    Or an approver has not approved the dataset, or a profile that costs so much.
-    """
+    """The study may not ask now: it is not approved yet, suspended, closed, or outside its dates."""
 
 
 class NotAdvised(BudgetsError):

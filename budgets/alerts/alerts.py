@@ -60,26 +60,48 @@ def listed(
     transaction: sa.Connection,
     *,
     kinds: Sequence[str] = KINDS,
-    first: int = 0,
+    first: int | None = None,
+    newest_first: bool = False,
     limit: int | None = None,
     study: str | None = None,
     since: str | None = None,
     until: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return alerts from position `first` of the log on, oldest first, as the entries of the log contain them."""
-    found = [_of_kind(transaction, kind, first, study, since, until) for kind in kinds]
-    return list(itertools.islice(heapq.merge(*found, key=lambda alert: alert["index"]), limit))
+    """Return alerts from position `first` of the log on, oldest first, as the entries of the log contain them.
+
+    With `newest_first` they go backwards from there.
+    """
+    found = [
+        _of_kind(transaction, kind, first, study, since=since, until=until, newest_first=newest_first) for kind in kinds
+    ]
+    merged = heapq.merge(*found, key=lambda alert: alert["index"], reverse=newest_first)
+    return list(itertools.islice(merged, limit))
 
 
 def _of_kind(
-    transaction: sa.Connection, kind: str, first: int, study: str | None, since: str | None, until: str | None
+    transaction: sa.Connection,
+    kind: str,
+    first: int | None,
+    study: str | None,
+    *,
+    since: str | None,
+    until: str | None,
+    newest_first: bool,
 ) -> Iterator[dict[str, Any]]:
     """Yield the alerts of a kind, read in pages. They are few in any log, and the index of actions finds them."""
     while True:
-        page = search.entries(transaction, first=first, limit=PAGE, action=f"{PREFIX}{kind}", since=since, until=until)
+        page = search.entries(
+            transaction,
+            first=first,
+            limit=PAGE,
+            newest_first=newest_first,
+            action=f"{PREFIX}{kind}",
+            since=since,
+            until=until,
+        )
         for entry in page:
             alert = {**json.loads(entry.body), "kind": kind, "leaf_hash": entry.leaf_hash}
-            first = alert["index"] + 1
+            first = alert["index"] + (-1 if newest_first else 1)
             if study in (None, alert["study"]):
                 yield alert
         if len(page) < PAGE:

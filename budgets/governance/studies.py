@@ -151,8 +151,6 @@ def move(
     facts: dict[str, Any] = {"from": present.state, "to": leads_to, "reason": reason}
     if action == "approve":
         approval.require_second(transaction, present, by)
-        if not accounts.is_approved(transaction, present.dataset):
-            raise WrongState(f"the dataset {present.dataset} waits for an approval of its own: approve it first")
         moved["approved_by"] = by.commitment
         # Exactly what was approved.
         limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
@@ -308,13 +306,20 @@ def studies_of(
     actor: Actor,
     *,
     only: str | None = None,
+    waiting: bool = False,
     after: str | None = None,
     limit: int | None = None,
 ) -> list[Study]:
-    """Return the studies an actor may know of, or the one of them that is named, by id."""
+    """Return the studies an actor may know of, or the one of them that is named, by id.
+
+    With `waiting` those alone that wait for an approver: drafts, and those whose larger budget waits.
+    """
     wanted = sa.select(studies.c.id).order_by(studies.c.id)
     if only is not None:
         wanted = wanted.where(studies.c.id == only)
+    if waiting:
+        raised = sa.and_(studies.c.raise_epsilon_nano.is_not(None), studies.c.state != CLOSED)
+        wanted = wanted.where(sa.or_(studies.c.state == DRAFT, raised))
     if actor.role not in SEE_ALL:
         wanted = wanted.join(members, members.c.study == studies.c.id).where(members.c.user == actor.name)
     if after is not None:

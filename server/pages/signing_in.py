@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, redirect, request, session
 
+from server.pages.deciding import inbox
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.language import LANGUAGES
@@ -26,6 +27,8 @@ def start() -> Any:
     match session.get("role"):
         case "researcher":
             return show("researcher/start_researcher.html", studies=calling.get("studies", limit=100)["items"])
+        case "approver" | "dpo":
+            return inbox.start()
         case _:
             return show("start.html")
 
@@ -57,12 +60,6 @@ def sign_out() -> Any:
     begun.begin()
     flash(_("You have signed out."), "done")
     return to("start")
-
-
-@page("/words")
-def words() -> Any:
-    """Explain the privacy words."""
-    return show("words.html")
 
 
 @page("/language", methods=("POST",))

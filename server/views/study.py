@@ -25,9 +25,6 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
     advisers = [one.by for one in advised.values() if one is not None]
     hands = [study.opened_by, *study.edited_by, *filter(None, (study.approved_by, study.raise_by)), *advisers]
     known = people.names(transaction, hands)
-    protocol = _shown_limits(terms.protocol)
-    if "templates" in protocol:
-        protocol["templates"] = [_shown_limits(one) for one in protocol["templates"]]
     return {
         "id": study.id,
         "name": study.id,
@@ -37,7 +34,7 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "dataset": study.dataset,
         "profile": profiles.standing(transaction, study.dataset),
         "state": study.state,
-        "protocol": protocol,
+        "protocol": shown_protocol(terms.protocol),
         "starts": terms.starts,
         "ends": terms.ends,
         "created_at": study.created_at,
@@ -46,21 +43,31 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "edited_by": sorted({known[one] for one in study.edited_by if one in known}),
         "approved_by": known.get(study.approved_by or ""),
         "raise_by": known.get(study.raise_by or ""),
-        "advice": _advice(advised[advice.STUDY], known),
-        "raise_advice": _advice(advised[advice.RAISE], known),
+        "advice": _shown_advice(advised[advice.STUDY], known),
+        "raise_advice": _shown_advice(advised[advice.RAISE], known),
         "members": list(study.members),
         "budget": accounts.balance(transaction, accounts.STUDY, study.id).to_json(),
         "raise_to": study.raise_to.to_json() if study.raise_to else None,
     }
 
 
-def _advice(given: Advice | None, known: Mapping[str, str]) -> dict[str, Any] | None:
-    return None if given is None else given.to_json(known)
+def _shown_advice(given: Advice | None, known: Mapping[str, str]) -> dict[str, Any] | None:
+    if given is None:
+        return None
+    return {"opinion": given.opinion, "reason": given.reason, "by": known.get(given.by), "at": given.at}
 
 
 def noted(reply: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
     """Return a reply, with `notes` on numbers of the request that were rounded down if there are any."""
     return {**reply, "notes": list(notes)} if notes else reply
+
+
+def shown_protocol(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a protocol, as the ledger and the log have it, as it is sent."""
+    shown = _shown_limits(kept)
+    if "templates" in shown:
+        shown["templates"] = [_shown_limits(one) for one in shown["templates"]]
+    return shown
 
 
 def _shown_limits(kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,9 +24,6 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/datasets"): EVERYONE,
     ("GET", "/datasets/{name}"): EVERYONE,
     ("POST", "/datasets/{name}/profile"): ADMIN,
-    ("POST", "/datasets/{name}/propose"): ADMIN,
-    ("POST", "/datasets/{name}/advise"): DPO,
-    ("POST", "/datasets/{name}/approve"): APPROVER,
     ("GET", "/datasets/{name}/report"): ALL_BUT_RESEARCHERS,
     ("GET", "/datasets/{name}/shares"): ALL_BUT_RESEARCHERS,
     ("GET", "/datasets/{name}/editions"): ADMIN,
@@ -35,6 +32,7 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/studies"): EVERYONE,
     ("POST", "/studies"): ADMIN,
     ("GET", "/studies/{study}"): EVERYONE,
+    ("GET", "/studies/{study}/changes"): ALL_BUT_RESEARCHERS,
     ("PATCH", "/studies/{study}"): ADMIN,
     ("PUT", "/studies/{study}/members/{user}"): ADMIN,
     ("DELETE", "/studies/{study}/members/{user}"): ADMIN,
@@ -83,6 +81,7 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
 STATES = ("draft", "approved", "suspended", "closed")
 BY_STATE: dict[tuple[str, str], tuple[int, int, int, int]] = {
     ("GET", "/studies/{study}"): (200, 200, 200, 200),
+    ("GET", "/studies/{study}/changes"): (200, 200, 200, 200),
     ("PATCH", "/studies/{study}"): (200, 200, 200, 409),
     ("PUT", "/studies/{study}/members/{user}"): (200, 200, 200, 200),
     ("DELETE", "/studies/{study}/members/{user}"): (200, 200, 200, 200),
@@ -122,9 +121,6 @@ NEW_STUDY = {
 # A good body for each route that takes one.
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/datasets/{name}/profile"): {"epsilon": 0.1},
-    ("POST", "/datasets/{name}/propose"): {"profile": 0.5, **REASON},
-    ("POST", "/datasets/{name}/advise"): ADVICE,
-    ("POST", "/datasets/{name}/approve"): {**REASON, **UNADVISED},
     ("POST", "/studies"): NEW_STUDY,
     ("PATCH", "/studies/{study}"): {"title": "Another"},
     ("POST", "/studies/{study}/approve"): {**REASON, **UNADVISED},

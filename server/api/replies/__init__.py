@@ -6,7 +6,7 @@ Rows and answers are sent as the journeys made them; these schemas describe them
 from server.api.replies.audit import Alert, Certificate, Checkpoint, Consistency, Entry, Inclusion
 from server.api.replies.common import Problem, page_of
 from server.api.replies.custody import Edition, Server, Shares
-from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName, DecidedDataset
+from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName
 from server.api.replies.losses import StudyBudget
 from server.api.replies.people import (
     ConfirmedProposal,
@@ -24,19 +24,19 @@ from server.api.replies.people import (
 )
 from server.api.replies.queries import Cancelling, Estimate, Rehearsal, Release, ReleaseHead
 from server.api.replies.report import Meaning, Report
-from server.api.replies.studies import Study
+from server.api.replies.studies import Changes, Study
 
 __all__ = [
     "Alert",
     "BoughtProfile",
     "Cancelling",
     "Certificate",
+    "Changes",
     "Checkpoint",
     "ConfirmedProposal",
     "Consistency",
     "Dataset",
     "DatasetName",
-    "DecidedDataset",
     "Edition",
     "Entry",
     "Erased",

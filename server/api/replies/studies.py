@@ -66,3 +66,31 @@ class Study(Schema):
     budget = fields.Nested(Budget, required=True)
     notes = fields.List(fields.String(), metadata=ROUNDED)
     raise_to = fields.Nested(Limit, data_key="raise", required=True, allow_none=True)
+
+
+class Approved(Schema):
+    """The last approval of a study: its entry in the log, and who approved, or null once the name was erased."""
+
+    index = fields.Integer(required=True)
+    time = fields.String(required=True)
+    by = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True)
+
+
+class Change(Schema):
+    """What was approved of a field, and what it is now. Null: the field was, or is, not given.
+
+    `field` is a term (`title`), a part of the protocol (`protocol/tables`), a limit (`budget/epsilon`), or the cap of
+    the dataset (`cap/epsilon`).
+    """
+
+    field = fields.String(required=True)
+    before = fields.Raw(required=True, allow_none=True)
+    after = fields.Raw(required=True, allow_none=True)
+
+
+class Changes(Schema):
+    """What differs from the last approval. `approved` is null, and there are no changes, if there was none yet."""
+
+    approved = fields.Nested(Approved, required=True, allow_none=True)
+    changes = fields.List(fields.Nested(Change), required=True)

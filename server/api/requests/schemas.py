@@ -26,8 +26,7 @@ MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 
 def roundings_of(body: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each number that was rounded down in a valid body about a study or a profile."""
-    words = {"epsilon": "epsilon", "delta": "delta", "profile": "epsilon"}
-    places = {name: (word, body[name]) for name, word in words.items() if body.get(name) is not None}
+    places = {word: (word, body[word]) for word in ("epsilon", "delta") if body.get(word) is not None}
     protocol = body.get("protocol", {})
     limited = {"protocol": protocol}
     limited |= {f"protocol/templates/{place}": one for place, one in enumerate(protocol.get("templates", ()))}
@@ -126,15 +125,6 @@ def _number(text: str) -> float:
         raise ValidationError("must be a number") from None
 
 
-class NewDatasetTermsSchema(_Noted):
-    """A cap that is proposed for a dataset, and what further profiles may take of it. What is not given stays."""
-
-    epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", load_default=None)
-    delta_atto = Built(partial(offered, "delta"), "Delta", data_key="delta", load_default=None)
-    profile_nano = Built(privacy_epsilon, "Epsilon", data_key="profile", load_default=0)
-    reason = fields.String(required=True, validate=_text(10_000))
-
-
 class ReasonSchema(Schema):
     """The reason for a decision. The audit log keeps it."""
 
@@ -197,6 +187,14 @@ class PageSchema(_Limited):
     cursor = fields.String(load_default=None, metadata={"description": "`next` of the previous page"})
 
 
+class StudiesSchema(PageSchema):
+    """Which studies to list."""
+
+    waiting = fields.Boolean(
+        load_default=False, metadata={"description": "Only what waits for an approver: drafts, and larger budgets"}
+    )
+
+
 class TokensSchema(PageSchema):
     """Which tokens to list."""
 
@@ -250,8 +248,9 @@ class AlertsSchema(_Limited):
     """Which alerts to return."""
 
     cursor = fields.Integer(
-        load_default=0, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the previous page"}
+        load_default=None, validate=validate.Range(0, 2**62), metadata={"description": "`next` of the previous page"}
     )
+    order = fields.String(load_default="oldest", validate=validate.OneOf(["oldest", "newest"]))
     kind = fields.String(load_default=None, validate=validate.OneOf(alerts.KINDS))
     study = fields.String(load_default=None, validate=_text(63))
     since = Moment(data_key="from", load_default=None, metadata={"description": "UTC, inclusive"})

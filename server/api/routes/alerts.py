@@ -20,7 +20,7 @@ blueprint: Any = Blueprint("alerts", __name__, description="Alerts")
 @blueprint.arguments(AlertsSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.Alert))
 def list_alerts(asked: dict[str, Any]) -> Any:
-    """List alerts, oldest first: budgets used to 50, 80 or 100%, bursts of refusals and of failed sign-ins."""
+    """List alerts, oldest or newest first: budgets in use, bursts of refusals and of failed sign-ins."""
     filters = {key: asked[key] for key in ("kind", "study", "since", "until")}
     with services().database.write() as transaction:
         facts = {key: value for key, value in filters.items() if value is not None}
@@ -30,6 +30,7 @@ def list_alerts(asked: dict[str, Any]) -> Any:
             transaction,
             kinds=alerts.KINDS if kind is None else (kind,),
             first=asked["cursor"],
+            newest_first=asked["order"] == "newest",
             limit=asked["limit"] + 1,
             **filters,
         )

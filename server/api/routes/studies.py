@@ -12,11 +12,12 @@ from server.api.requests.schemas import (
     ApprovalSchema,
     BudgetChangeSchema,
     NewStudySchema,
-    PageSchema,
     ReasonSchema,
+    StudiesSchema,
     TermsSchema,
 )
 from server.journey.preparing import require_askable
+from server.views import changes
 from server.views.study import describe_study, noted
 from server.web.auth import ROLES, access, actor, for_roles, services
 from server.web.bodies import Blueprint
@@ -29,13 +30,19 @@ blueprint: Any = Blueprint("studies", __name__, description="Studies")
 
 @blueprint.route("/studies")
 @for_roles(*ROLES, beyond_a_study=True)
-@blueprint.arguments(PageSchema, location="query")
+@blueprint.arguments(StudiesSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.Study))
 def list_studies(page: dict[str, Any]) -> Any:
-    """List the studies: a researcher sees their own, the other roles see all."""
+    """List the studies: a researcher sees their own, the other roles see all; with waiting=true what is to decide."""
     with services().database.read() as transaction:
-        only = access().study
-        found = studies.studies_of(transaction, actor(), only=only, after=page["cursor"], limit=page["limit"] + 1)
+        found = studies.studies_of(
+            transaction,
+            actor(),
+            only=access().study,
+            waiting=page["waiting"],
+            after=page["cursor"],
+            limit=page["limit"] + 1,
+        )
         shown = [describe_study(transaction, study) for study in found[: page["limit"]]]
     return {"items": shown, "next": found[page["limit"] - 1].id if len(found) > page["limit"] else None}
 
@@ -139,6 +146,15 @@ def show_budget(study: str) -> Any:
     """Return a study's limits, what it spent, what is left, and what the rest buys."""
     with services().database.read() as transaction:
         return forecast.of_study(transaction, studies.visible(transaction, study, actor())).to_json()
+
+
+@blueprint.route("/studies/<study>/changes")
+@for_roles("admin", "approver", "dpo")
+@blueprint.response(200, replies.Changes)
+def show_changes(study: str) -> Any:
+    """Return what of a study differs from what was approved last, field by field."""
+    with services().database.read() as transaction:
+        return changes.since_approval(transaction, studies.study(transaction, study))
 
 
 @blueprint.route("/studies/<study>/budget", methods=["PUT"])

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babel.numbers import format_percent
 from flask import has_request_context, request, session
 from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale, gettext
 
@@ -29,7 +31,7 @@ def register(app: Flask) -> None:
     """Give an application its languages, and templates the filters of this module."""
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(TRANSLATIONS)
     Babel(app, locale_selector=choose, default_locale="en", default_timezone="UTC")
-    for filter_ in (number, bound, value, interval, moment, day):
+    for filter_ in (number, share, value, interval, moment, day):
         app.add_template_filter(filter_)
 
 
@@ -55,9 +57,10 @@ def number(value: Any, digits: int | None = None) -> str:
     return str(format_decimal(value, format=DIGITS))
 
 
-def bound(value: Any) -> str:
-    """Return an end of a column's declared range, a number or a day."""
-    return day(value) if isinstance(value, str) else number(value)
+def share(bound: float) -> str:
+    """Return a bound on a probability in percent, rounded up to a tenth, so that no risk is understated."""
+    rounded = Decimal(str(bound)).quantize(Decimal("0.001"), rounding=ROUND_CEILING)
+    return str(format_percent(rounded, locale=get_locale(), decimal_quantization=False))
 
 
 def value(cell: Cell) -> str:

@@ -307,6 +307,10 @@ def test_the_list_is_the_logs_alerts_in_pages(world: World, monkeypatch: pytest.
         for rows in (1, 2, 3):  # however many entries are read at once
             monkeypatch.setattr(alerts, "PAGE", rows)
             assert alerts.listed(transaction, limit=20) == found
+        backwards = alerts.listed(transaction, newest_first=True)
+        assert backwards == found[::-1]
+        rest = alerts.listed(transaction, newest_first=True, first=backwards[1]["index"], limit=2)
+        assert rest == backwards[1:3]
         assert alerts.listed(transaction, study="t") == [one for one in found if one["study"] == "t"]
         assert alerts.listed(transaction, kinds=("refusals", "sign-ins")) == []
         moment = found[2]["time"]

@@ -49,7 +49,8 @@ class Fields(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "select":
             self._select = None
-        if tag == "textarea":
+        if tag == "textarea" and self._area:
+            self.found[self._area] = self.found[self._area].removeprefix("\n")  # as browsers do
             self._area = None
 
     def handle_data(self, data: str) -> None:

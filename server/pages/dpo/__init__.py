@@ -1,0 +1,1 @@
+"""What DPOs do alone: alerts, the log and its proofs, spending, reports, erasures."""

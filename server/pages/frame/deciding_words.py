@@ -1,0 +1,108 @@
+"""The words for the codes by which approvers and DPOs decide: opinions, proposals, terms, alerts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from server.pages.frame import words
+from server.pages.frame.language import translated as _
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+
+
+def register(app: Flask) -> None:
+    """Give templates the functions of this module."""
+    for function in FUNCTIONS:
+        app.add_template_global(function)
+
+
+def opinion_name(opinion: str) -> str:
+    """Return an opinion of a DPO in words."""
+    return {
+        "favourable": _("in favour"),
+        "conditional": _("in favour, with conditions"),
+        "unfavourable": _("against"),
+    }.get(opinion, opinion)
+
+
+def act_name(act: str, role: str) -> str:
+    """Return in words what was proposed for somebody of a role."""
+    return {
+        ("add", "dpo"): _("Add a data protection officer"),
+        ("add", "approver"): _("Add an approver"),
+        ("remove", "dpo"): _("Remove a data protection officer"),
+        ("remove", "approver"): _("Remove an approver"),
+        ("token", "dpo"): _("A token for a data protection officer"),
+        ("token", "approver"): _("A token for an approver"),
+    }.get((act, role), f"{act} {role}")
+
+
+def field_name(field: str) -> str:
+    """Return a field of a study, as changes name it, in words."""
+    return {
+        "title": _("Title"),
+        "purpose": _("Purpose"),
+        "legal_basis": _("Legal basis"),
+        "starts": _("First day"),
+        "ends": _("Last day"),
+        "protocol/tables": _("Tables"),
+        "protocol/columns": _("Columns"),
+        "protocol/statistics": _("Statistics"),
+        "protocol/max_epsilon": _("Most ε for one question"),
+        "protocol/min_margin": _("Smallest margin of a count"),
+        "protocol/templates": _("Prepared questions"),
+        "protocol/strict": _("Only prepared questions"),
+        "budget/epsilon": _("Budget, ε"),
+        "budget/delta": _("Budget, δ"),
+        "cap/epsilon": _("Cap of the data, ε"),
+        "cap/delta": _("Cap of the data, δ"),
+    }.get(field, field)
+
+
+def allowed_statistic(name: str) -> str:
+    """Return a statistic, as a protocol names it, in words."""
+    return {
+        "count": _("counts"),
+        "proportion": _("shares"),
+        "covariance": _("covariance"),
+        "survival": _("survival curves"),
+    }.get(name) or words.statistic_name(name)
+
+
+def unset_name(field: str) -> str:
+    """Return in words what it means that a field of a study is not given."""
+    return {
+        "starts": _("from the approval on"),
+        "ends": _("no end is set"),
+        "protocol/tables": _("all"),
+        "protocol/columns": _("all"),
+        "protocol/statistics": _("all"),
+        "protocol/max_epsilon": _("no limit but the budget"),
+        "protocol/min_margin": _("any margin"),
+        "protocol/templates": _("none"),
+        "protocol/strict": _("no"),
+    }.get(field, _("not given"))
+
+
+def alert_name(kind: str) -> str:
+    """Return a kind of alert in words."""
+    return {
+        "budget": _("budget used"),
+        "refusals": _("many refusals"),
+        "sign-ins": _("failed sign-ins"),
+        "privileges": _("roles and tokens"),
+        "clock": _("clock"),
+    }.get(kind, kind)
+
+
+FUNCTIONS: tuple[Callable[..., str], ...] = (
+    opinion_name,
+    act_name,
+    field_name,
+    allowed_statistic,
+    unset_name,
+    alert_name,
+)

@@ -1,0 +1,84 @@
+"""What of a study differs from what was approved last, field by field: what an approver has to look at again.
+
+The entry of an approval has terms, budget and cap to the letter. An approver cannot read the log; this shows of it what
+they, or another approver, agreed to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from budgets.audit import search
+from budgets.ledger import accounts
+from budgets.loss import ATTO, NANO
+from budgets.verify import canonical_json
+from server.views.study import shown_protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import sqlalchemy as sa
+
+    from budgets.governance.study import Study
+
+    Fields = dict[str, Any]
+
+APPROVED, RAISED = "study.approve", "study.budget.approve"
+
+
+def since_approval(transaction: sa.Connection, study: Study) -> dict[str, Any]:
+    """Return the last approval of a study, and each field that is no longer what was approved."""
+    approval = _last(transaction, study.id, APPROVED)
+    if approval is None:
+        return {"approved": None, "changes": []}
+    limits = approval["facts"].get("budget")
+    raised = _last(transaction, study.id, RAISED)
+    if raised is not None and raised["index"] > approval["index"]:
+        limits = raised["facts"]
+    facts = approval["facts"]
+    # Entries of earlier versions lack some parts. What is not known to have been approved is no change.
+    before: Fields = {}
+    after: Fields = {}
+    if "terms" in facts:
+        before |= _terms(facts["terms"])
+        after |= _terms(study.terms.facts())
+    for of, approved, present in (
+        ("budget", limits, accounts.balance(transaction, accounts.STUDY, study.id).limits),
+        (
+            "cap",
+            facts.get("dataset", {}).get("cap"),
+            accounts.balance(transaction, accounts.DATASET, study.dataset).limits,
+        ),
+    ):
+        if approved is not None:
+            before |= _limits(of, approved["epsilon_nano"], approved["delta_atto"])
+            after |= _limits(of, present.epsilon_nano, present.delta_atto)
+    return {
+        "approved": {
+            "index": approval["index"],
+            "time": approval["time"],
+            "by": approval["actor_name"],
+            "reason": facts.get("reason", ""),
+        },
+        "changes": [
+            {"field": name, "before": before.get(name), "after": after.get(name)}
+            for name in {**after, **before}
+            if canonical_json.dumps(before.get(name)) != canonical_json.dumps(after.get(name))
+        ],
+    }
+
+
+def _last(transaction: sa.Connection, study: str, action: str) -> dict[str, Any] | None:
+    found = search.entries(transaction, study=study, action=action, newest_first=True, limit=1)
+    return found[0].to_json() if found else None
+
+
+def _terms(facts: Mapping[str, Any]) -> Fields:
+    """Return terms by name, with the parts of the protocol as fields of their own."""
+    terms = dict(facts)
+    protocol = shown_protocol(terms.pop("protocol", {}))
+    return {**terms, **{f"protocol/{part}": value for part, value in protocol.items()}}
+
+
+def _limits(of: str, epsilon_nano: int, delta_atto: int) -> Fields:
+    return {f"{of}/epsilon": epsilon_nano / NANO, f"{of}/delta": delta_atto / ATTO}

@@ -1,0 +1,209 @@
+"""What approvers and DPOs decide through their pages, without script, checked in the API and in the log."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.server.pages.browsing import Browser, browser
+
+if TYPE_CHECKING:
+    from tests.server.pages.browsing import Page
+    from tests.serving import Place
+
+# Cross-site scripting in all contexts, a mark that turns text around, and the longest text that the API takes.
+HOSTILE = "\"'><script>alert(1)</script><b>&amp; {{ 7*7 }} \u202eevil"
+LONG = HOSTILE + "x" * (10_000 - len(HOSTILE))
+DRAFT = {"dataset": "rand-hie", "epsilon": 1.0, "title": "T", "purpose": "P", "legal_basis": "L"}
+
+
+@pytest.fixture(scope="module")
+def dora(shared: Place) -> Browser:
+    """Return the browser of the DPO."""
+    return browser(shared, "dora")
+
+
+@pytest.fixture(scope="module")
+def vera(shared: Place) -> Browser:
+    """Return the browser of the approver."""
+    return browser(shared, "vera")
+
+
+def draft(place: Place, name: str, **terms: Any) -> str:
+    """Open a draft and return the address of its page."""
+    place.client("admin").good("POST", "/studies", {**DRAFT, "name": name, **terms})
+    return f"/studies/{name}/decide"
+
+
+def last(place: Place, action: str) -> dict[str, Any]:
+    """Return the last entry of the log with an action."""
+    ((body,),) = place.home.rows(
+        "SELECT body FROM audit_entries WHERE action = ? ORDER BY position DESC LIMIT 1", action
+    )
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def press(opened: Browser, page: Page, do: str, **fields: str) -> Page:
+    """Press a button of a decision after filling its form in."""
+    return opened.post(page.path, {**page.form(f'value="{do}"'), "do": do, **fields})
+
+
+def test_dpo_advises_and_the_approver_approves_each_through_a_form(shared: Place, dora: Browser, vera: Browser) -> None:
+    """The advice moves the study in the DPO's inbox; the approver sees it beside the bound, and approves."""
+    path = draft(shared, "walk", delta=0.0, protocol={"max_epsilon": 0.25, "statistics": ["count"]})
+    assert 'href="/studies/walk/decide"' in dora.get("/").text.partition("You have advised")[0]
+    page = dora.get(path)
+    assert "at most ε 0.25 for one question" in page.words()
+    assert "Statistics: counts" in page.words()
+    page = press(dora, page, "advise", opinion="conditional", reason="only with a margin")
+    assert "Your advice is recorded" in page.words()
+    assert 'href="/studies/walk/decide"' in dora.get("/").text.partition("You have advised")[2]
+    page = vera.get(path)
+    assert "can become at most 23.2% sure" in page.words()
+    assert "in favour, with conditions only with a margin" in page.words()
+    assert 'name="without_advice"' not in page.text
+    page = press(vera, page, "approve", reason="the committee\r\nagreed")
+    assert "Approved. The members may ask from now on." in page.words()
+    facts = last(shared, "study.approve")["facts"]
+    assert (facts["reason"], facts["advice"]["opinion"]) == ("the committee\nagreed", "conditional")
+    assert shared.client("vera").good("GET", "/studies/walk")["state"] == "approved"
+    assert 'href="/studies/walk/decide"' not in vera.get("/").text
+
+
+def test_nothing_is_approved_without_advice_unless_the_approver_says_why(shared: Place, vera: Browser) -> None:
+    """The page says that there is no advice and asks for the reason; without one the API's refusal stands there."""
+    path = draft(shared, "rushed")
+    page = vera.get(path)
+    assert "has not advised yet" in page.words()
+    page = press(vera, page, "approve", reason="it is urgent")
+    assert page.status == 409
+    assert "The DPO has not advised on this" in page.words()
+    assert page.form('value="approve"')["reason"] == "it is urgent"
+    assert shared.client("vera").good("GET", "/studies/rushed")["state"] == "draft"
+    page = press(vera, page, "approve", without_advice="the DPO is ill")
+    assert page.status == 200
+    facts = last(shared, "study.approve")["facts"]
+    assert (facts["reason"], facts["advice"], facts["without_advice"]) == ("it is urgent", None, "the DPO is ill")
+
+
+def test_larger_budget_is_advised_on_and_approved(shared: Place, dora: Browser, vera: Browser) -> None:
+    """The page shows what both budgets mean, and the study's own state stays."""
+    shared.open_study("grows", "clinic", epsilon=1.0, delta=0.0)
+    shared.client("admin").good("PUT", "/studies/grows/budget", {"epsilon": 3.0, "reason": "a second season"})
+    assert "a larger budget: from ε 1 to ε 3" in vera.get("/").words()
+    page = press(dora, dora.get("/studies/grows/decide"), "advise-raise", opinion="unfavourable", reason="too much")
+    assert "at most 23.2% sure" in page.words()
+    assert "at most 69.1% sure" in page.words()
+    page = press(vera, vera.get("/studies/grows/decide"), "approve-raise", reason="needed all the same")
+    assert "The larger budget is in force" in page.words()
+    assert last(shared, "study.budget.approve")["facts"]["advice"]["opinion"] == "unfavourable"
+    assert shared.client("vera").good("GET", "/studies/grows/budget")["epsilon"] == 3.0
+
+
+def test_dpo_suspends_resumes_and_closes_with_a_reason(shared: Place, dora: Browser) -> None:
+    """Each is one form; without a reason it is refused at the field, and a closed study has no form left."""
+    shared.open_study("stopped")
+    path = "/studies/stopped/decide"
+    page = press(dora, dora.get(path), "suspend", reason="")
+    assert page.status == 422
+    assert 'id="suspend-reason-wrong"' in page.text
+    for do, state in (("suspend", "suspended"), ("resume", "approved"), ("close", "closed")):
+        page = press(dora, dora.get(path), do, reason=f"I {do}")
+        assert shared.client("dora").good("GET", "/studies/stopped")["state"] == state
+        assert last(shared, f"study.{do}")["facts"]["reason"] == f"I {do}"
+    assert 'name="do"' not in page.text
+
+
+def test_what_changed_since_the_approval_is_shown_field_by_field(shared: Place, vera: Browser) -> None:
+    """Before and after of each field that is not as it was approved, in words."""
+    shared.open_study("edited", epsilon=1.0, protocol={"tables": ["years"]})
+    assert "Nothing: terms, budget and the cap" in vera.get("/studies/edited/decide").words()
+    changed = {"title": "Another", "ends": "2030-06-01", "protocol": {"min_margin": 4, "strict": False}}
+    shared.client("admin").good("PATCH", "/studies/edited", changed)
+    words = vera.get("/studies/edited/decide").words()
+    for line in ("Title T Another", "Last day no end is set 1 Jun 2030", "Tables years all", "count any margin 4"):
+        assert line in words
+
+
+def test_hostile_and_long_texts_are_text_everywhere(shared: Place, dora: Browser, vera: Browser) -> None:
+    """Titles, purposes, templates, reasons: nothing is markup, the longest reason is kept, a longer one is refused."""
+    path = draft(shared, "odd", title=HOSTILE, purpose=LONG, legal_basis=HOSTILE)
+    page = press(dora, dora.get(path), "advise", opinion="favourable", reason=LONG + "y")
+    assert page.status == 422
+    assert page.form('value="advise"')["reason"] == LONG + "y"
+    assert 'id="advise-reason-wrong"' in page.text
+    assert dora.get(path).form('value="advise"')["reason"] == ""
+    shown = [page, press(dora, page, "advise", reason=LONG), dora.get("/"), vera.get("/"), vera.get(path)]
+    shared.client("vera").good("POST", "/studies/odd/approve", {"reason": HOSTILE})
+    shared.client("admin").good("PATCH", "/studies/odd", {"title": "New", "purpose": "P"})
+    for one in (*shown, vera.get(path)):
+        assert "<script>alert" not in one.text
+        assert "<b>" not in one.text
+    assert "<bdi>&#34;&#39;&gt;&lt;script&gt;" in shown[-1].text
+    assert last(shared, "study.advise")["facts"]["reason"] == LONG
+
+
+def test_who_had_a_hand_in_it_gets_no_form_and_is_refused(place: Place) -> None:
+    """An admin who became an approver cannot approve what they opened: the page says so, the API decides."""
+    path = draft(place, "own")
+    place.home.change("UPDATE users SET role = 'approver' WHERE name = 'admin'")
+    opened = browser(place, "admin")
+    page = opened.get(path)
+    assert "Somebody else has to decide on it" in page.words()
+    assert 'value="approve"' not in page.text
+    page = opened.post(path, {"do": "approve", "reason": "mine", "without_advice": "mine"})
+    assert page.status == 403
+    assert (
+        "nobody can approve a study that they opened" not in place.client("vera").good("GET", "/studies/own")["state"]
+    )
+    assert place.client("vera").good("GET", "/studies/own")["state"] == "draft"
+
+
+def test_proposals_are_confirmed_or_refused_and_the_token_part_is_shown_once(
+    shared: Place, dora: Browser, vera: Browser
+) -> None:
+    """The second part stands in the reply alone: the address leads nowhere afterwards."""
+    admin = shared.client("admin")
+    made = admin.good("POST", "/proposals", {"act": "add", "user": "olga", "role": "dpo"})
+    path = f"/proposals/{made['id']}"
+    assert "Add a data protection officer: olga" in vera.get("/").words()
+    page = vera.post(path, {"do": "confirm"})
+    part = page.text.partition("<pre><code>")[2].partition("</code>")[0]
+    assert (
+        shared.app.test_client()
+        .get("/api/v1/me", headers={"Authorization": f"Bearer {made['token_part']}{part}"})
+        .json["name"]
+        == "olga"
+    )
+    assert vera.get(path).status == 404
+    made = admin.good("POST", "/proposals", {"act": "remove", "user": "olga"})
+    page = dora.post(f"/proposals/{made['id']}", {"do": "refuse"})
+    assert "Nothing was changed" in page.words()
+    assert last(shared, "proposal.withdraw")["subject"] == f"proposal:{made['id']}"
+    assert admin.good("GET", "/proposals")["items"] == []
+
+
+@pytest.mark.parametrize("name", ["ada", "ben", "admin"])
+def test_pages_for_deciding_are_for_approvers_and_dpos_alone(shared: Place, name: str) -> None:
+    """Other roles are refused, before anything of the study is read; nothing is shown and nothing done."""
+    opened = browser(shared, name)
+    made = shared.client("admin").good("POST", "/proposals", {"act": "token", "user": "vera"})
+    for path in ("/studies/flu/decide", f"/proposals/{made['id']}"):
+        for page in (opened.get(path), opened.post(path, {"do": "confirm", "reason": "r"})):
+            assert page.status == 403
+            assert "rand-hie" not in page.text
+            assert "vera" not in page.text
+    shared.client("admin").good("DELETE", f"/proposals/{made['id']}")
+
+
+def test_act_that_is_not_the_roles_own_is_the_apis_to_refuse(shared: Place, dora: Browser, vera: Browser) -> None:
+    """A form that was made up by hand gets the API's refusal, and changes nothing."""
+    path = draft(shared, "forged")
+    for opened, do in ((dora, "approve"), (vera, "advise"), (vera, "suspend"), (vera, "close"), (vera, "remove")):
+        page = opened.post(path, {"do": do, "reason": "r", "opinion": "favourable", "without_advice": "w"})
+        assert page.status in (403, 404), do
+    assert shared.client("vera").good("GET", "/studies/forged")["state"] == "draft"
+    assert vera.get("/studies/nowhere/decide").status == 404
