@@ -23,7 +23,7 @@ from budgets.audit import log, search, signing
 from budgets.audit.log import START
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, audit_nodes
-from budgets.governance import datasets, rules, studies
+from budgets.governance import dataset_terms, datasets, rules, studies
 from budgets.governance.study import Terms
 from budgets.identity import people
 from budgets.loss import NANO
@@ -80,6 +80,7 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
             by=admin,
         )
         approver = people.add_user(transaction, "approver", "approver", SYSTEM)
+        dataset_terms.approve(transaction, "observatory", "to measure", approver, without_advice="to measure")
         for number in range(STUDIES):
             study, terms = f"study-{number}", Terms("T", "P", "L")
             studies.open_study(transaction, study, "observatory", terms, 10_000 * NANO, None, admin)

@@ -134,6 +134,8 @@ def prepare(folder: Path, persons: int) -> tuple[Path, Path]:
     shutil.rmtree(home, ignore_errors=True)
     rowless(home, "init", "--dpo", "dpo", "--approver", "approver")
     rowless(home, "import", str(manifest))
+    rowless(home, "dataset", "approve", "skewed", "--reason", "benchmark", "--without-advice", "benchmark")
+    rowless(home, "profile", "skewed")
     return home, source
 
 

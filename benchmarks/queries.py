@@ -148,6 +148,8 @@ def prepare(folder: Path, persons: int) -> tuple[Path, str, int]:
         took = time.monotonic() - began
         millions = (written["consultations"] + written["prescriptions"]) / 1e6
         print(f"imported in {took:.0f} s: {took / millions:.2f} s per million events")
+        rowless(home, "dataset", "approve", "observatory", "--reason", "benchmark", "--without-advice", "benchmark")
+        rowless(home, "profile", "observatory")
         token = rowless(home, "user", "add", "researcher", "--role", "researcher")["token"]
         terms = ("--title", "t", "--purpose", "p", "--legal-basis", "l", "--member", "researcher")
         rowless(home, "study", "new", "bench", "--dataset", "observatory", "--epsilon", "9999", *terms)

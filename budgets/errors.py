@@ -59,7 +59,10 @@ class WrongState(BudgetsError):
 
 
 class NotApproved(BudgetsError):
-    """The study may not ask now: it is not approved yet, suspended, closed, or outside its dates."""
+    """The study may not ask now: it is not approved yet, suspended, closed, or outside its dates.
+
+    Or an approver has not approved the dataset, or a profile that costs so much.
+    """
 
 
 class NotAdvised(BudgetsError):

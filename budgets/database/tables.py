@@ -101,6 +101,14 @@ datasets = Table(
     Column("title", Text, nullable=False),
     Column("overcommit", Integer, nullable=False),
     Column("created_at", String(32), nullable=False),
+    # What an approver approved, and what waits for an approver (`dataset_terms.py`).
+    Column("approved_at", String(32)),  # NULL: nothing may be charged to it yet
+    Column("approved_by", String(64)),  # a commitment; NULL also if it was approved under the rules of before
+    Column("profile_nano", BigInteger, server_default="0", nullable=False),  # what its profiles may take in all
+    Column("wanted_epsilon_nano", BigInteger),
+    Column("wanted_delta_atto", BigInteger),
+    Column("wanted_profile_nano", BigInteger),  # for further profiles, beside what was taken
+    Column("hands", Text),  # JSON: the commitments of all who imported or proposed what waits
 )
 
 editions = Table(

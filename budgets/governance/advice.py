@@ -1,6 +1,7 @@
 """The DPO's advice: what stands of it, and that an approval had it or says why not.
 
-A DPO advises on what waits for an approval: the terms and budget of a draft, or a larger budget. The advice belongs to
+A DPO advises on what waits for an approval: the terms and budget of a draft, a larger budget, or the cap and the
+profile of a dataset. The advice belongs to
 what was advised on. A later edit removes it, so that nobody approves new terms on advice about old ones. Every advice
 stays in the log. It does not bind the approver, who decides for the controller; but an approval needs it, or the
 reason why it goes without, and has either in its entry.
@@ -18,9 +19,11 @@ from budgets.database.tables import advice
 from budgets.errors import Invalid, NotAdvised, WrongState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from budgets.actors import Actor
 
-STUDY, RAISE = "study", "raise"
+STUDY, RAISE, DATASET = "study", "raise", "dataset"
 # opinion -> how it is said
 OPINIONS = {
     "favourable": "favourably",
@@ -38,6 +41,10 @@ class Advice:
     reason: str
     by: str
     at: str
+
+    def to_json(self, known: Mapping[str, str]) -> dict[str, Any]:
+        """Return it as JSON values. `known` has the names of commitments; one that was erased is None."""
+        return {"opinion": self.opinion, "reason": self.reason, "by": known.get(self.by), "at": self.at}
 
 
 def standing(transaction: sa.Connection, kind: str, owner: str) -> Advice | None:

@@ -61,6 +61,12 @@ def require_not_proposed(transaction: sa.Connection, present: Study, action: str
         raise FourEyes(present.id, action, by, f"nobody can {verb} a budget that they proposed")
 
 
+def require_other(transaction: sa.Connection, hands: Collection[str], refusal: FourEyes) -> None:
+    """Raise a refusal if its actor is one of the persons behind some commitments."""
+    if _is_among(transaction, refusal.by, hands):
+        raise refusal
+
+
 def _require_other_adviser(transaction: sa.Connection, kind: str, present: Study, action: str, by: Actor) -> None:
     found = advice.standing(transaction, kind, present.id)
     if found is not None and _is_among(transaction, by, [found.by]):

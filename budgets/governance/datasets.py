@@ -12,6 +12,7 @@ from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import datasets, editions
 from budgets.errors import NotFound, WrongState
+from budgets.governance import dataset_terms
 from budgets.ledger import accounts
 from budgets.ledger.accounts import Limits
 from budgets.loss import epsilon_text
@@ -40,10 +41,12 @@ def add_edition(
     overcommit: bool,
     folder: str,
     by: Actor,
+    profile_nano: int = 0,
 ) -> Edition:
     """Put a new edition in service. What earlier editions spent stays spent.
 
-    The first import sets the cap. A later manifest may lower it, but no import can raise it, because the persons in the
+    The first import proposes the cap and what profiles may take of it, `profile_nano`. They wait for an approver
+    (`dataset_terms.py`). A later manifest may lower the cap, but no import can raise it, because the persons in the
     data were promised the first one. Raises WrongState.
     """
     known = transaction.execute(sa.select(datasets).where(datasets.c.name == dataset)).first()
@@ -65,13 +68,15 @@ def add_edition(
             dataset=dataset, number=edition.number, folder=folder, imported_at=edition.imported_at
         )
     )
+    terms = dataset_terms.Terms(epsilon_nano, delta_atto, profile_nano)
+    dataset_terms.imported(transaction, dataset, terms, by)
     log.append(
         transaction,
         by,
         "dataset.import",
         f"dataset:{dataset}",
         f"edition {edition.number} of {dataset} was imported",
-        facts={"edition": edition.number, "cap": {"epsilon_nano": epsilon_nano, "delta_atto": delta_atto}},
+        facts={"edition": edition.number, **terms.facts()},
     )
     if lowered:
         thresholds.after_limits(transaction, accounts.DATASET, dataset)
@@ -84,7 +89,7 @@ def _lower_cap(transaction: sa.Connection, dataset: str, epsilon_nano: int, delt
     if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
         raise WrongState(
             f"the cap of {dataset} is epsilon {epsilon_text(cap.epsilon_nano)} and a new edition cannot raise it: "
-            "that is what the persons in it were promised"
+            "that is what the persons in it were promised. An approver can: rowless dataset propose"
         )
     if (epsilon_nano, delta_atto) == (cap.epsilon_nano, cap.delta_atto):
         return False

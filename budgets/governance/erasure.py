@@ -5,9 +5,10 @@ it. Erasing removes a row of `identities`, name and salt. Entries, charges and r
 every hash, proof and budget. What else could lead back to the name is removed too: the time when a user or a token was
 made (the log has an entry of that moment), and the mark by which the log knows a token.
 
-The names of those who opened, edited, approved or advised on a study that is not closed are kept in any case, because
-`approval.py` compares persons by name. Users who have not acted get a new commitment when names are erased. Otherwise
-their whole past would be kept each time that somebody names them, for example adds them to a study.
+The names of those who opened, edited, approved or advised on a study that is not closed are kept in any case, and
+those of who imported, proposed or advised on what waits of a dataset, because `approval.py` compares persons by name.
+Users who have not acted get a new commitment when names are erased. Otherwise their whole past would be kept each time
+that somebody names them, for example adds them to a study.
 """
 
 from __future__ import annotations
@@ -22,9 +23,20 @@ import sqlalchemy as sa
 from budgets.actors import Actor
 from budgets.audit import log
 from budgets.database import clock
-from budgets.database.tables import advice, audit_entries, identities, members, proposals, studies, tokens, users
+from budgets.database.tables import (
+    advice,
+    audit_entries,
+    datasets,
+    identities,
+    members,
+    proposals,
+    studies,
+    tokens,
+    users,
+)
 from budgets.errors import Invalid, NotFound, WrongState
 from budgets.governance import approval
+from budgets.governance.advice import DATASET
 from budgets.identity import commitments, people
 
 if TYPE_CHECKING:
@@ -208,8 +220,12 @@ def _needed(transaction: sa.Connection) -> dict[str, set[str]]:
         hands = (row.opened_by, row.approved_by, row.raise_by, *approval.hands(row.edited_by))
         for commitment in filter(None, hands):
             found.setdefault(commitment, set()).add(f"study:{row.id}")
+    for row in transaction.execute(sa.select(datasets).where(datasets.c.hands.is_not(None))):
+        for commitment in approval.hands(row.hands):
+            found.setdefault(commitment, set()).add(f"dataset:{row.name}")
     for row in transaction.execute(sa.select(advice)):
-        found.setdefault(row.given_by, set()).add(f"study:{row.owner}")
+        about = "dataset" if row.kind == DATASET else "study"
+        found.setdefault(row.given_by, set()).add(f"{about}:{row.owner}")
     for row in transaction.execute(sa.select(proposals)):
         found.setdefault(row.proposed_by, set()).add(f"proposal:{row.id}")
     # The log names tokens from before there were marks by their id, and the token leads to its owner.

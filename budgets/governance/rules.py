@@ -1,12 +1,14 @@
 """Which rules of approval the log is kept by: an entry `rules.begin` says from where on.
 
-In earlier versions a DPO approved. From that entry on an approver does, and the DPO advises. `rowless init` writes it
-once: in a new home before the first user is added, in an older home after its ledger was upgraded. The independent
-check (`budgets/verify/conduct.py`) reads the entry too. No entry ends these rules.
+In earlier versions a DPO approved studies (1); then an approver did, and the DPO advised (2). Now the same holds for
+datasets (3): those that were imported before count as approved. `rowless init` writes the entry: in a new home before
+the first user is added, in an older home after its ledger was upgraded. The independent check
+(`budgets/verify/conduct.py`) reads the entry too. No entry ends these rules.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -19,12 +21,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 BEGIN = "rules.begin"
-RULES = 2  # the present ones; 1 are those of logs without the entry
+RULES = 3  # the present ones; 1 are those of logs without the entry
 
 
 def begin(transaction: Connection) -> None:
     """Write that the present rules begin, unless that is written already."""
     c = audit_entries.c
-    if transaction.execute(sa.select(c.position).where(c.action == BEGIN).limit(1)).first() is None:
-        summary = "from here on an approver approves, and the DPO advises"
+    last = sa.select(c.body).where(c.action == BEGIN).order_by(c.position.desc()).limit(1)
+    body = transaction.execute(last).scalar()
+    if body is None or json.loads(body)["facts"]["rules"] < RULES:
+        summary = "from here on an approver approves studies and datasets, and the DPO advises"
         log.append(transaction, SYSTEM, BEGIN, "rules", summary, facts={"rules": RULES})

@@ -151,6 +151,8 @@ def move(
     facts: dict[str, Any] = {"from": present.state, "to": leads_to, "reason": reason}
     if action == "approve":
         approval.require_second(transaction, present, by)
+        if not accounts.is_approved(transaction, present.dataset):
+            raise WrongState(f"the dataset {present.dataset} waits for an approval of its own: approve it first")
         moved["approved_by"] = by.commitment
         # Exactly what was approved.
         limits = accounts.balance(transaction, accounts.STUDY, identifier).limits

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from budgets import conversion
 from budgets.database.tables import accounts, charges, datasets, profile_charges, studies
-from budgets.errors import NotFound, OverBudget
+from budgets.errors import NotApproved, NotFound, OverBudget
 from budgets.loss import Loss
 
 if TYPE_CHECKING:
@@ -295,3 +295,17 @@ def overcommit(transaction: sa.Connection, dataset: str) -> bool:
     if allowed is None:
         raise NotFound(f"there is no dataset {dataset}")
     return bool(allowed)
+
+
+def is_approved(transaction: sa.Connection, dataset: str) -> bool:
+    """Return whether an approver has approved a dataset, so that something may be charged to it. Raises NotFound."""
+    found = transaction.execute(sa.select(datasets.c.approved_at).where(datasets.c.name == dataset)).first()
+    if found is None:
+        raise NotFound(f"there is no dataset {dataset}")
+    return found.approved_at is not None
+
+
+def require_approved(transaction: sa.Connection, dataset: str) -> None:
+    """Raise NotApproved unless something may be charged to a dataset; NotFound."""
+    if not is_approved(transaction, dataset):
+        raise NotApproved(f"the dataset {dataset} waits for an approver; nothing is charged to it before that")

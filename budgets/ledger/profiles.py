@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets.database.tables import profile_charges, profiles
-from budgets.errors import WrongState
+from budgets.database.tables import datasets, profile_charges, profiles
+from budgets.errors import NotApproved, WrongState
 from budgets.ledger import accounts, charges
 from budgets.ledger.charges import Question
 from budgets.loss import Loss, epsilon_text
@@ -35,14 +35,16 @@ def question(dataset: str, edition: int, fingerprint: str) -> Question:
 def reserve(transaction: sa.Connection, question: Question, loss: Loss) -> Charge:
     """Charge a profile to its dataset, or resume (and spend) the charge it has.
 
-    Raises OverBudget, AttemptsSpent; WrongState if a profile that is as exact is there already, or if the dataset's
-    studies were promised what it would take.
+    Raises OverBudget, AttemptsSpent; NotApproved if no approver approved the dataset and so large a profile; WrongState
+    if a profile that is as exact is there already, or if the dataset's studies were promised what it would take.
     """
     assert loss.epsilon_nano is not None, "a profile has Laplace noise"
     if charges.find_standing(transaction, question) is None:
+        accounts.require_approved(transaction, question.dataset)
         _require_more_exact(transaction, question, loss.epsilon_nano)
         if accounts.balance(transaction, accounts.DATASET, question.dataset).admits(loss):
             _require_unpromised(transaction, question.dataset, loss.epsilon_nano)
+            _require_allowed(transaction, question.dataset, loss.epsilon_nano)
     return charges.reserve(transaction, question, loss)
 
 
@@ -93,6 +95,23 @@ def ever_charged(transaction: sa.Connection, dataset: str) -> bool:
     """Return whether a dataset was ever charged for a profile. A charge that was given back does not count."""
     wanted = charges.PROFILES.standing.where(profile_charges.c.dataset == dataset).limit(1)
     return transaction.execute(wanted).first() is not None
+
+
+def left_nano(transaction: sa.Connection, dataset: str) -> int:
+    """Return the epsilon that further profiles may take by what was approved, in billionths."""
+    allowed: int = transaction.execute(
+        sa.select(datasets.c.profile_nano).where(datasets.c.name == dataset)
+    ).scalar_one()
+    return max(0, allowed - accounts.taken_by_profiles(transaction, dataset))
+
+
+def _require_allowed(transaction: sa.Connection, dataset: str, epsilon_nano: int) -> None:
+    left = left_nano(transaction, dataset)
+    if epsilon_nano > left:
+        raise NotApproved(
+            f"profiles of {dataset} may cost epsilon {epsilon_text(left)} more by what was approved; propose "
+            f"a larger one to the approver: rowless dataset propose {dataset} --profile EPSILON"
+        )
 
 
 def _require_more_exact(transaction: sa.Connection, question: Question, epsilon_nano: int) -> None:

@@ -10,15 +10,16 @@ changed so that it no longer refuses still leaves entries, and they show who did
   cap and the profile that its dataset had. It asked only while it was
   approved and between its days, and nothing was done to it after it was closed. A larger budget waited for an
   approver;
+- datasets were approved before anything was charged to them (`datasets.py`);
 - four eyes: nobody approved what they opened, edited or proposed, or on their own advice; an approval names the DPO's
   advice that stands, or why it goes without (`decisions.py`);
 - a query was asked by a member, about the study's dataset and an edition that was imported, within the parts of the
   protocol that an entry shows (tables, statistics, the largest epsilon);
 - a release was read by a member of its study, an admin, a DPO or an approver.
 
-In earlier versions a DPO approved. The entry `rules.begin`, which the system writes once, says where the present rules
-begin: before it the old rules are checked, in which there is no approver, and after it only the present ones. Nothing
-ends them, so that who forges later entries cannot go back. A log without the entry is checked by the old rules
+In earlier versions a DPO approved. The entry `rules.begin`, which the system writes once for each set of rules, says
+where they begin: before it the old rules are checked, in which there is no approver, and after it only the new ones.
+Nothing ends them, so that who forges later entries cannot go back. A log without the entry is checked by the old rules
 throughout, and the check says so (`Conduct.rules`): a forger who leaves it out has to take every approver out of the
 log too, and contradicts each checkpoint that was kept since.
 
@@ -36,7 +37,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import decisions
-from .decisions import APPROVED, CLOSED, DRAFT, SUSPENDED, Study, limits
+from .datasets import Datasets
+from .decisions import APPROVED, CLOSED, DRAFT, SUSPENDED, Study, by_role, limits
 from .privileges import Privileges
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ MOVES = {
     "study.close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
 }
 NANO = 10**9
-RULES = 2
+RULES = (2, 3)  # approvers decide; and datasets wait for them
+DATASETS_WAIT = 3
 UNDER_WAY = dt.timedelta(hours=1)  # longer than any request: one that is under way goes on under the old commitment
 ROUNDED = 1_000  # billionths: charges are rounded up, so they may be a little more than what was asked for
 
@@ -67,13 +70,13 @@ class Conduct:
     """The studies, people and editions, as far as the log was read."""
 
     studies: dict[str, Study] = field(default_factory=dict)
-    rules: int = 1  # 2 from the entry `rules.begin` on
-    began_at: int | None = None  # the index of that entry
+    rules: int = 1  # those that the last entry `rules.begin` began
+    began_at: int | None = None  # the index of the first such entry
+    datasets_began_at: int | None = None  # the index of the entry from which datasets wait for an approver
     privileges: Privileges = field(default_factory=Privileges)
+    datasets: Datasets = field(default_factory=Datasets)
     _roles: dict[str, str] = field(default_factory=dict)  # commitment -> role
     _renewed: set[str] = field(default_factory=set)  # the commitments that are not the first of their person
-    _accepted: dict[str, dict[str, Any]] = field(default_factory=dict)  # dataset -> its cap and its profile
-    _editions: dict[str, int] = field(default_factory=dict)
     _time: str = ""
     _still: bool = False  # time stands still in the log, so the clock may have been set back
 
@@ -104,13 +107,17 @@ class Conduct:
             yield f"no entry added its actor, who acts as {role}"
 
     def _begin(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "system")
-        if self.rules == RULES:
+        yield from by_role(entry, "system")
+        if facts["rules"] <= self.rules and self.rules > 1:
             yield "it begins the present rules, which began before"
-        elif facts["rules"] != RULES:
+        elif facts["rules"] not in RULES:
             yield "it begins rules that this check does not know"
-        self.rules = RULES
+        else:
+            self.rules = facts["rules"]
         self.began_at = entry["index"] if self.began_at is None else self.began_at
+        if self.rules >= DATASETS_WAIT and not self.datasets.wait:
+            self.datasets_began_at = entry["index"]
+            self.datasets.begin()
 
     def _approvers(self) -> tuple[str, ...]:
         return ("approver",) if self.rules > 1 else ("dpo",)
@@ -131,7 +138,7 @@ class Conduct:
         self._roles[commitment] = facts["role"]
 
     def _renew(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "system")
+        yield from by_role(entry, "system")
         yield from self._name(entry, facts)
         yield from self.privileges.renew(entry, facts)
         self._renewed.add(entry["subject"].removeprefix("user:"))
@@ -157,32 +164,20 @@ class Conduct:
     def _withdraw(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from self.privileges.withdraw(entry, facts)
 
-    def _import(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        owner, edition = entry["subject"].removeprefix("dataset:"), facts["edition"]
-        if edition != self._editions.get(owner, 0) + 1:
-            yield f"it imports edition {edition} of {owner} after edition {self._editions.get(owner, 0)}"
-        self._editions[owner] = max(edition, self._editions.get(owner, 0))
-        self._accepted.setdefault(owner, {"cap": None, "profile": None})["cap"] = facts["cap"]
-
-    def _profile(self, _entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        """Read that a dataset has a profile: the one in use is of the latest edition, and the most exact of it."""
-        made = {"edition": facts["edition"], "epsilon_nano": facts["loss"]["epsilon_nano"]}
-        known = self._accepted.setdefault(facts["dataset"], {"cap": None, "profile": None})
-        if known["profile"] is None or tuple(known["profile"].values()) < tuple(made.values()):
-            known["profile"] = made
-        yield from ()
+    def _dataset(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from DATASETS[entry["action"]](self.datasets, entry, facts)
 
     # Studies
 
     def _open(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "admin")
+        yield from by_role(entry, "admin")
         if entry["study"] in self.studies:
             yield f"it opens the study {entry['study']}, which exists already"
         terms = {name: facts["terms"][name] for name in TERMS}
         self.studies[entry["study"]] = Study(facts["dataset"], terms, limits(facts["budget"]), {entry["actor"]})
 
     def _edit(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "admin")
+        yield from by_role(entry, "admin")
         study = yield from self._living(entry)
         if study is not None:
             study.terms, study.state = {name: facts[name] for name in TERMS}, DRAFT
@@ -190,7 +185,7 @@ class Conduct:
 
     def _move(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         starts_from, leads_to, roles = MOVES[entry["action"]]
-        yield from _by(entry, *(roles if roles != ("approver",) else self._approvers()))
+        yield from by_role(entry, *(roles if roles != ("approver",) else self._approvers()))
         study = self.studies.get(entry["study"])
         if study is None:
             yield f"it is about the study {entry['study']}, which the log did not open"
@@ -201,12 +196,13 @@ class Conduct:
             yield f"it reports that the study went from {facts['from']} to {facts['to']}"
         if leads_to == APPROVED and entry["action"] == "study.approve":
             yield from decisions.approves(study, entry, facts, advised=self.rules > 1)
-            if self.rules > 1 and facts["dataset"] != self._accepted.get(study.dataset):
+            if self.rules > 1 and facts["dataset"] != self.datasets.accepted(study.dataset):
                 yield f"it accepts another cap or profile than the dataset {study.dataset} has"
+            yield from self.datasets.unapproved(study.dataset)
         study.state = leads_to
 
     def _add_member(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "admin")
+        yield from by_role(entry, "admin")
         study = self.studies.get(entry["study"])
         if study is None:
             yield f"it is about the study {entry['study']}, which the log did not open"
@@ -218,14 +214,14 @@ class Conduct:
             study.renewed_at = entry["time"]
 
     def _remove_member(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "admin")
+        yield from by_role(entry, "admin")
         if entry["study"] in self.studies:
             self.studies[entry["study"]].members.discard(facts["user"])
 
     # Budgets
 
     def _set_budget(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "admin")
+        yield from by_role(entry, "admin")
         study = yield from self._living(entry)
         if study is None:
             return
@@ -238,13 +234,13 @@ class Conduct:
         study.proposed(None, None)
 
     def _ask_budget(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "admin")
+        yield from by_role(entry, "admin")
         study = yield from self._living(entry)
         if study is not None:
             study.proposed(entry["actor"], limits(facts))
 
     def _approve_budget(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, *self._approvers())
+        yield from by_role(entry, *self._approvers())
         study = yield from self._living(entry)
         if study is not None:
             yield from decisions.approves_raise(study, entry, facts, advised=self.rules > 1)
@@ -254,7 +250,7 @@ class Conduct:
     # Advice
 
     def _advise(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "dpo")
+        yield from by_role(entry, "dpo")
         study = yield from self._living(entry)
         if study is not None:
             read = decisions.advises if entry["action"] == "study.advise" else decisions.advises_on_raise
@@ -272,12 +268,14 @@ class Conduct:
     # Queries. A release or failure may be written after the study was suspended, because it was reserved before.
 
     def _respend(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "admin")
-        if facts["dataset"] not in self._editions:
+        yield from by_role(entry, "admin")
+        if not self.datasets.has(facts["dataset"], 1):
             yield f"it charges the dataset {facts['dataset']}, which was not imported"
+        if entry["study"] is None:
+            yield from self.datasets.charges(entry, facts)
 
     def _ask(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, "researcher")
+        yield from by_role(entry, "researcher")
         study = self.studies.get(entry["study"])
         if study is None:
             yield f"it asks under the study {entry['study']}, which the log did not open"
@@ -289,13 +287,14 @@ class Conduct:
             yield f"it was asked by somebody who is no member of the study {entry['study']}"
         if facts["dataset"] != study.dataset:
             yield f"it asks about {facts['dataset']}, but the study is on {study.dataset}"
-        if not 0 < facts["edition"] <= self._editions.get(facts["dataset"], 0):
+        if not self.datasets.has(facts["dataset"], facts["edition"]):
             yield f"it asks edition {facts['edition']} of {facts['dataset']}, which was not imported"
+        yield from self.datasets.unapproved(facts["dataset"])
         for what in _outside(study.terms["protocol"], facts):
             yield f"it is outside the protocol of the study {entry['study']}: {what}"
 
     def _read_release(self, entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
-        yield from _by(entry, *ROLES)
+        yield from by_role(entry, *ROLES)
         study = self.studies.get(entry["study"])
         if study is None:
             yield f"it reads a release of the study {entry['study']}, which the log did not open"
@@ -304,7 +303,7 @@ class Conduct:
 
     def _count(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         # It is written up to a minute late: the study may be suspended by then, and its actor no member any more.
-        yield from _by(entry, *COUNTED[entry["action"]])
+        yield from by_role(entry, *COUNTED[entry["action"]])
         if entry["study"] is not None and entry["study"] not in self.studies:
             yield f"it counts acts under the study {entry['study']}, which the log did not open"
         if not facts["count"] > 0:
@@ -325,6 +324,16 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("release.read.count", "call.refuse.count"), ROLES),
 }
 
+DATASETS: Mapping[str, Callable[[Datasets, Mapping[str, Any], Mapping[str, Any]], Iterator[str]]] = {
+    "dataset.import": Datasets.imports,
+    "dataset.propose": Datasets.proposes,
+    "dataset.advise": Datasets.advises,
+    "dataset.approve": Datasets.approves,
+    "dataset.profile.reserve": Datasets.charges,
+    "dataset.profile.void": Datasets.gives_back,
+    "dataset.profile.release": Datasets.releases,
+}
+
 ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Iterator[str]]] = {
     "rules.begin": Conduct._begin,
     "user.add": Conduct._add_user,
@@ -334,8 +343,7 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
     "token.new": Conduct._make_token,
     "proposal.make": Conduct._propose,
     "proposal.withdraw": Conduct._withdraw,
-    "dataset.import": Conduct._import,
-    "dataset.profile.release": Conduct._profile,
+    **dict.fromkeys(DATASETS, Conduct._dataset),
     "study.open": Conduct._open,
     "study.edit": Conduct._edit,
     **dict.fromkeys(MOVES, Conduct._move),
@@ -350,11 +358,6 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
     **dict.fromkeys(COUNTED, Conduct._count),
     "ledger.respend": Conduct._respend,
 }
-
-
-def _by(entry: Mapping[str, Any], *roles: str) -> Iterator[str]:
-    if entry["role"] not in roles:
-        yield f"only the role {' or '.join(roles)} may do this, and its actor acts as {entry['role']}"
 
 
 def _within_days(study: Study, time: str, *, still: bool) -> Iterator[str]:

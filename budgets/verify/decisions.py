@@ -63,7 +63,7 @@ def advises(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any]) ->
         yield f"it advises on other terms than those last written for the study {entry['study']}"
     if limits(facts["budget"]) != study.budget:
         yield f"it advises on another budget than the study {entry['study']} has"
-    yield from _formed(facts)
+    yield from formed(facts)
     study.advice = Advice(facts["opinion"], entry["actor"])
 
 
@@ -73,11 +73,12 @@ def advises_on_raise(study: Study, entry: Mapping[str, Any], facts: Mapping[str,
         yield f"it advises on a budget of the study {entry['study']} that does not wait for approval"
     if entry["actor"] == study.raise_by:
         yield f"the person who proposed the larger budget of the study {entry['study']} advised on it"
-    yield from _formed(facts)
+    yield from formed(facts)
     study.raise_advice = Advice(facts["opinion"], entry["actor"])
 
 
-def _formed(facts: Mapping[str, Any]) -> Iterator[str]:
+def formed(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with how advice is written."""
     if facts["opinion"] not in OPINIONS:
         yield f"its opinion, {facts['opinion']!r}, is none"
     if not _is_said(facts["reason"]):
@@ -94,7 +95,7 @@ def approves(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], *
     if ("budget" in facts or advised) and limits(facts["budget"]) != study.budget:
         yield f"it approves another budget than the study {entry['study']} has"
     if advised:
-        yield from _heard(study.advice, entry, facts)
+        yield from heard(study.advice, entry, facts)
 
 
 def approves_raise(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], *, advised: bool) -> Iterator[str]:
@@ -102,10 +103,10 @@ def approves_raise(study: Study, entry: Mapping[str, Any], facts: Mapping[str, A
     if study.raise_by == entry["actor"]:
         yield f"the person who proposed the larger budget of the study {entry['study']} approved it"
     if advised:
-        yield from _heard(study.raise_advice, entry, facts)
+        yield from heard(study.raise_advice, entry, facts)
 
 
-def _heard(advice: Advice | None, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+def heard(advice: Advice | None, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with how an approval names the advice that stands."""
     told, without = facts["advice"], facts["without_advice"]
     if advice is None:
@@ -118,6 +119,12 @@ def _heard(advice: Advice | None, entry: Mapping[str, Any], facts: Mapping[str, 
         yield "it does not name the DPO's advice that stands"
     if advice.by == entry["actor"]:
         yield "a person approved on their own advice"
+
+
+def by_role(entry: Mapping[str, Any], *roles: str) -> Iterator[str]:
+    """Yield what is wrong if the actor of an entry acts in another role."""
+    if entry["role"] not in roles:
+        yield f"only the role {' or '.join(roles)} may do this, and its actor acts as {entry['role']}"
 
 
 def limits(facts: Mapping[str, Any]) -> tuple[int, int]:

@@ -198,6 +198,10 @@ def _checked(report: Report, notes: Sequence[Note], keys: Keys, spending: Spendi
         if conduct.began_at is None
         else f"since entry {conduct.began_at}: whether each approval had advice or says why not, and "
         "whether two persons made each DPO and approver",
+        "no entry lets datasets wait for an approver: those of the log count as approved"
+        if conduct.datasets_began_at is None
+        else f"since entry {conduct.datasets_began_at}: whether each dataset, and what its profiles take, was approved "
+        "before it was charged",
     ]
 
 

@@ -138,6 +138,13 @@ class Spending:
         self._approver = "approver"
         yield from ()
 
+    def _approve_cap(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        # Whether it is what waited, and whose approval it is, is checked by `datasets.py`.
+        owner = entry["subject"].removeprefix("dataset:")
+        if ("dataset", owner) not in self.accounts:
+            yield f"it approves the cap of the dataset {owner}, which was not imported"
+        yield from self._set_limits("dataset", owner, *_limits(facts["cap"]))
+
     def _set_limits(self, kind: str, owner: str, epsilon: int, delta: int) -> Iterator[str]:
         if not isinstance(owner, str):
             raise TypeError(owner)
@@ -246,6 +253,7 @@ class Spending:
 ACTS = {
     "rules.begin": Spending._begin,
     "dataset.import": Spending._import,
+    "dataset.approve": Spending._approve_cap,
     "study.open": Spending._open,
     "study.budget.set": Spending._set,
     "study.budget.ask": Spending._ask,

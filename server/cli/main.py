@@ -33,7 +33,8 @@ COMMANDS = {
     # People, datasets and studies
     "user": Lazy("server.cli.user:user", "Add, list and remove users, each with a role."),
     "token": Lazy("server.cli.user:token", "Make, list and revoke access tokens."),
-    "profile": Lazy("server.cli.profile:profile", "Buy a dataset's contribution profile, once for each edition."),
+    "dataset": Lazy("server.cli.dataset:dataset", "Show datasets, and decide on their caps and profiles."),
+    "profile": Lazy("server.cli.profile:profile", "Buy a dataset's contribution profile, once it is approved."),
     "study": Lazy("server.cli.study:study", "Open studies, and decide on them."),
     # Queries and what they released
     "query": Lazy("server.cli.query:query", "Ask a query, in SQL or as FILE."),

@@ -6,41 +6,50 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from budgets.amounts import offered, rounding
 from budgets.errors import Invalid
+from budgets.governance import dataset_terms
 from queries.contribution.profile import histogram_of, likely
+from server.cli.amounts import Amounts, with_notes
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
-from server.cli.study import decimal
 from server.journey.profile import buy
-from server.views.study import noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import sqlalchemy as sa
+
 
 @click.command()
 @click.argument("dataset")
-@click.option("--epsilon", required=True, help="What it may cost; 0.1 is often enough. The dataset's own budget pays.")
+@click.option("--epsilon", help="What it may cost, of the dataset's own budget; by default what was approved.")
 @as_option
 @with_json
-def profile(dataset: str, epsilon: str, name: str | None) -> Any:
-    """Buy a dataset's contribution profile, once for each edition.
+def profile(dataset: str, epsilon: str | None, name: str | None) -> Any:
+    """Buy a dataset's contribution profile, once it is approved.
 
     Noisy histograms of how much single persons contribute. They are public from then on, and queries that name no
     contribution bounds get those with the least total error.
     """
-    number = decimal(epsilon, "epsilon")
-    epsilon_nano = offered("epsilon", number)
-    note = rounding("epsilon", number)
-    notes = [] if note is None else [note]
+    given = Amounts(epsilon=epsilon)
+    epsilon_nano = given.nano.get("epsilon")
     if epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
     with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
+            if epsilon_nano is None:
+                epsilon_nano = _approved(transaction, dataset)
         said = buy(opened, by, dataset, epsilon_nano)
-    return noted(said, notes), "\n".join([*_words(said), *(f"Note: {one}" for one in notes)])
+    return with_notes((said, "\n".join(_words(said))), given.notes)
+
+
+def _approved(transaction: sa.Connection, dataset: str) -> int:
+    """Return what a profile may cost by what was approved. Raises Invalid, NotFound."""
+    left = dataset_terms.standing(transaction, dataset).profile_left_nano
+    if left == 0:
+        raise Invalid("epsilon", "no profile is approved, or it was bought already: name an epsilon to read it again")
+    return left
 
 
 def _words(said: dict[str, Any]) -> Iterator[str]:

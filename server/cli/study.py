@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,58 +11,27 @@ import click
 from marshmallow import ValidationError
 
 from budgets.actors import SYSTEM
-from budgets.amounts import offered, rounding
 from budgets.errors import Invalid
 from budgets.governance import advice, advising, approval, forecast, studies
 from budgets.governance.study import MOVES, Terms
 from budgets.loss import epsilon_text
 from server.api.requests.schemas import ProtocolSchema, roundings_of
+from server.cli.amounts import Amounts, given_reason, with_notes
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote
 from server.cli.studies_remote import decided, listed, shown
 from server.cli.study_words import in_full, summary
 from server.journey.preparing import require_askable
-from server.views.study import describe_study, noted
+from server.views.study import describe_study
 from server.web.bodies import read_json
 from server.web.problems import findings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import sqlalchemy as sa
 
     from budgets.governance.forecast import Forecast
     from budgets.governance.study import Study
-
-
-class _Limits:
-    """The amounts of a command, rounded down as the amounts of an HTTP request are, and notes on what was rounded."""
-
-    def __init__(self, *, epsilon: str, delta: str | None, max_epsilon: str | None = None) -> None:
-        self.notes: list[str] = []
-        self.epsilon_nano = self._offered("epsilon", epsilon, "epsilon")
-        self.delta_atto = None if delta is None else self._offered("delta", delta, "delta")
-        self.max_epsilon_nano = None if max_epsilon is None else self._offered("epsilon", max_epsilon, "max-epsilon")
-
-    def _offered(self, word: str, text: str, field: str) -> int:
-        number = decimal(text, field)
-        note = rounding(word, number, field)
-        self.notes += [] if note is None else [note]
-        return offered(word, number, field)
-
-
-def decimal(text: str, field: str) -> Decimal:
-    """Return a number of the command line. Raises Invalid."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise Invalid(field, "must be a number") from None
-
-
-def _noted(said: tuple[dict[str, Any], str], notes: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Return what a command returns, with notes added to the JSON and to the words."""
-    return noted(said[0], notes), "\n".join([said[1], *(f"Note: {note}" for note in notes)])
 
 
 def _said(transaction: sa.Connection, one: Study) -> tuple[dict[str, Any], str]:
@@ -147,17 +115,17 @@ def study() -> None:
 def new(**values: Any) -> Any:
     """Open a study as a draft; an approver has to approve it."""
     made = NewStudy(**values)
-    limits = _Limits(epsilon=made.epsilon, delta=made.delta, max_epsilon=made.max_epsilon)
-    protocol = made.protocol(limits.max_epsilon_nano)
+    limits = Amounts(epsilon=made.epsilon, delta=made.delta, max_epsilon=made.max_epsilon)
+    protocol = made.protocol(limits.nano.get("max_epsilon"))
     terms = Terms(made.title, made.purpose, made.legal_basis, protocol, made.starts, made.ends)
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", made.name)
-        amounts = (limits.epsilon_nano, limits.delta_atto)
+        amounts = (limits.nano["epsilon"], limits.nano.get("delta"))
         one = studies.open_study(transaction, made.identifier, made.dataset, terms, *amounts, by)
         require_askable(opened.stores.current(transaction, made.dataset), protocol)
         for member in made.members:
             one = studies.add_member(transaction, made.identifier, member, by)
-        return _noted(_said(transaction, one), limits.notes)
+        return with_notes(_said(transaction, one), limits.notes)
 
 
 @study.command("list")
@@ -211,7 +179,7 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
         terms = replace(studies.study(transaction, identifier).terms, protocol=read)
         edited = studies.edit(transaction, identifier, terms, by)
         require_askable(opened.stores.current(transaction, edited.dataset), read)
-        return _noted(_said(transaction, edited), roundings_of({"protocol": given}))
+        return with_notes(_said(transaction, edited), roundings_of({"protocol": given}))
 
 
 @study.command()
@@ -244,17 +212,16 @@ def budget(
     if without_advice is not None and not approve:
         raise click.UsageError("--without-advice belongs to --approve")
     if approve and (server := remote(name)) is not None:
-        given = {"reason": reason} | ({} if without_advice is None else {"without_advice": without_advice})
-        return decided(server, identifier, "budget/approve", given)
+        return decided(server, identifier, "budget/approve", given_reason(reason, without_advice))
     with services() as opened, approval.deciding(opened.database) as transaction:
         if epsilon is None:
             by = acting(transaction, "approver", name)
             one = studies.approve_budget(transaction, identifier, reason, by, without_advice=without_advice)
             return _said(transaction, one)
-        limits = _Limits(epsilon=epsilon, delta=delta)
+        limits = Amounts(epsilon=epsilon, delta=delta)
         by = acting(transaction, "admin", name)
-        one = studies.set_budget(transaction, identifier, limits.epsilon_nano, limits.delta_atto, reason, by)
-        return _noted(_said(transaction, one), limits.notes)
+        one = studies.set_budget(transaction, identifier, limits.nano["epsilon"], limits.nano.get("delta"), reason, by)
+        return with_notes(_said(transaction, one), limits.notes)
 
 
 @study.command()
@@ -296,8 +263,7 @@ def advise(identifier: str, opinion: str, on_raise: bool, reason: str, name: str
 def approve(identifier: str, reason: str, without_advice: str | None, name: str | None) -> Any:
     """As an approver: approve a draft; its members may ask then."""
     if (server := remote(name)) is not None:
-        given = {"reason": reason} | ({} if without_advice is None else {"without_advice": without_advice})
-        return decided(server, identifier, "approve", given)
+        return decided(server, identifier, "approve", given_reason(reason, without_advice))
     with services() as opened, approval.deciding(opened.database) as transaction:
         by = acting(transaction, "approver", name)
         one = studies.move(transaction, identifier, "approve", reason, by, without_advice=without_advice)

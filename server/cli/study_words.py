@@ -18,24 +18,21 @@ ERASED = "(a name that was erased)"
 def summary(said: Mapping[str, Any], buys: str) -> str:
     """Return a study in words. `buys` is what its remaining budget buys."""
     budget, remaining = said["budget"], said["budget"]["remaining"]
-    limit = _epsilon(budget["epsilon"])
-    if budget["delta"]:
-        limit += f" and delta {Loss(None, 0, round(budget['delta'] * ATTO)).delta_text}"
     left = f"epsilon {_epsilon(remaining['epsilon'])} or rho {_epsilon(remaining['rho'])}"
     lines = [
         f"Study {said['id']} ({said['state']}) on {said['dataset']}: {said['title']}",
-        f"  budget: epsilon {limit}, left: {left}; {buys}",
+        f"  budget: {amounts(budget)}, left: {left}; {buys}",
         f"  members: {', '.join(said['members']) or 'none'}",
-        f"  {_profile_text(said['profile'])}",
+        f"  {profile_text(said['profile'])}",
         f"  opened by {said['opened_by'] or ERASED}; edited by {', '.join(said['edited_by']) or 'nobody'}",
     ]
-    lines += _advice_lines("advice", said["advice"])
+    lines += advice_lines("advice", said["advice"])
     if said["approved_by"] or said["state"] in APPROVED:
         lines.append(f"  approved by {said['approved_by'] or ERASED}")
     if said["raise"]:
         proposer, wanted = said["raise_by"] or ERASED, _epsilon(said["raise"]["epsilon"])
         lines.append(f"  a raise to epsilon {wanted}, proposed by {proposer}, waits for an approver")
-        lines += _advice_lines("advice on the raise", said["raise_advice"])
+        lines += advice_lines("advice on the raise", said["raise_advice"])
     return "\n".join(lines)
 
 
@@ -54,7 +51,7 @@ def in_full(said: Mapping[str, Any], buys: str) -> str:
     return "\n".join([*lines, *rest])
 
 
-def _advice_lines(what: str, given: Mapping[str, Any] | None) -> list[str]:
+def advice_lines(what: str, given: Mapping[str, Any] | None) -> list[str]:
     """Return what stands of the DPO's advice, if there is any."""
     if given is None:
         return []
@@ -65,12 +62,20 @@ def _indented(text: str) -> str:
     return "\n    ".join(text.splitlines())
 
 
-def _profile_text(profile: Mapping[str, Any] | None) -> str:
+def profile_text(profile: Mapping[str, Any] | None) -> str:
     """Return what the profile of the study's dataset cost."""
     if profile is None:
         return "the dataset has no contribution profile: what bounds cut off is unknown"
     cost = f"{profile['cost']['epsilon']:g}"
     return f"the dataset's contribution profile (edition {profile['edition']}) cost epsilon {cost}; it is public"
+
+
+def amounts(limit: Mapping[str, Any]) -> str:
+    """Return a limit in words."""
+    words = f"epsilon {_epsilon(limit['epsilon'])}"
+    if limit["delta"]:
+        words += f" and delta {Loss(None, 0, round(limit['delta'] * ATTO)).delta_text}"
+    return words
 
 
 def _epsilon(number: float) -> str:

@@ -1,5 +1,7 @@
 """What the demonstration's home holds: two datasets, four users with their tokens, and a study of each dataset.
 
+The admin imports, the DPO advises, the approver approves, and then the admin buys each dataset's contribution profile.
+
 A run that was stopped halfway is continued by the next one: only what is missing is made.
 """
 
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from budgets.amounts import epsilon_nano
 from budgets.errors import NotFound
-from budgets.governance import advising, datasets, grants, studies
+from budgets.governance import advising, dataset_terms, datasets, grants, studies
 from budgets.governance.founding import Founders
 from budgets.governance.study import Terms
 from budgets.identity import people
@@ -22,6 +24,7 @@ from queries.catalog.manifest import read_manifest
 from server.demo.observatory import Shape, write_observatory
 from server.errors import ServerError
 from server.journey.importing import import_dataset
+from server.journey.profile import buy
 from server.runtime.services import create_home, open_services
 
 if TYPE_CHECKING:
@@ -90,6 +93,8 @@ def set_up(settings: Settings, declared: Manifest, say: Callable[[str], None]) -
             _import_real(services, declared, admin, say)
         if "observatory" not in known:
             _import_observatory(services, admin, say)
+        for name in (declared.dataset.name, "observatory"):
+            _approve(services, name, say)
         with services.database.write() as transaction:
             studying = _Studying(transaction, admin, say)
             studying.open(STUDY, declared.dataset.name, TERMS)
@@ -151,16 +156,28 @@ def _import_real(services: Services, declared: Manifest, admin: Actor, say: Call
     imported = import_dataset(services, declared, admin, _silent)
     report = imported.report
     say(f"Imported {declared.dataset.name}: {report.persons:,} persons, {report.tables['years'].kept:,} person-years")
-    say(f"  its contribution profile: {imported.profile.words}")
 
 
 def _import_observatory(services: Services, admin: Actor, say: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(dir=services.settings.home) as folder:
         written = write_observatory(Path(folder), OBSERVATORY)
-        imported = import_dataset(services, read_manifest(written.manifest), admin, _silent)
+        import_dataset(services, read_manifest(written.manifest), admin, _silent)
     events = written.consultations + written.prescriptions
     say(f"Imported observatory: {written.persons:,} made-up persons, {events:,} events")
-    say(f"  its contribution profile: {imported.profile.words}")
+
+
+def _approve(services: Services, name: str, say: Callable[[str], None]) -> None:
+    """Have what waits of a dataset approved, and buy the profile that was approved, unless it was bought before."""
+    with services.database.write() as transaction:
+        admin, dpo, approver = (people.user(transaction, USERS[role]) for role in ("admin", "dpo", "approver"))
+        if dataset_terms.standing(transaction, name).waiting is not None:
+            dataset_terms.advise(transaction, name, "favourable", "public or made-up data", dpo)
+            dataset_terms.approve(transaction, name, "a demonstration on public data", approver)
+            say(f"The DPO advised on the cap of {name} and on its contribution profile; the approver approved them")
+        left = dataset_terms.standing(transaction, name).profile_left_nano
+    if left:
+        epsilon = buy(services, admin, name, left)["profile"]["cost"]["epsilon"]
+        say(f"  the profile was bought for epsilon {epsilon:g} of the cap; it is public")
 
 
 def _silent(_what: str, _done: float) -> None:

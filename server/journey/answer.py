@@ -249,7 +249,11 @@ class QueryPurchase(paid.Purchase):
         return self.question if key is None else releases.bind_key(transaction, self.question, key)
 
     def reserve(self, transaction: sa.Connection, question: Question) -> Charge:
-        """Charge the study and the dataset. Raises OverBudget, AttemptsSpent, UnderWay; NotFound of an old edition."""
+        """Charge the study and the dataset.
+
+        Raises OverBudget, AttemptsSpent, UnderWay; NotFound of an old edition; NotApproved.
+        """
+        accounts.require_approved(transaction, question.dataset)
         if question != self.question:
             raise NotFound(f"edition {question.edition}, for which this was first sent, is no longer kept")
         # A scan may take `query_seconds`, and its slot is a quarter longer at most.

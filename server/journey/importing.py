@@ -1,9 +1,10 @@
-"""An import as the custodian sees it: the next edition of a dataset, with a contribution profile for the first.
+"""An import as the custodian sees it: the next edition of a dataset, and what becomes of its contribution profile.
 
-The edition comes first, and it stays even if the profile fails. The profile is charged once, like any other
-(`profile.py`). It is bought if the dataset was never charged for one, and either this is its first edition or the
-manifest names an epsilon. Later editions use the same profile, so nothing is spent again without a command. If the
-import dies in between, the edition has no profile, and `rowless profile` buys one or resumes the charge that was made.
+The first import proposes a profile together with the cap, and buys none: an approver decides on both
+(`budgets/governance/dataset_terms.py`), and then `rowless profile` buys it. Once a dataset is approved, an import buys
+a profile only if its manifest names an epsilon that is within what was approved, and the dataset was never charged for
+one. Later editions use the same profile, so nothing is spent again without a command. The edition stays whatever
+becomes of the profile. If the import dies in between, `rowless profile` buys one or resumes the charge that was made.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from budgets import amounts
 from budgets.errors import BudgetsError
-from budgets.ledger import profiles
+from budgets.ledger import accounts, profiles
 from queries.catalog.manifest import PROFILE, PROFILE_PART
 from queries.errors import QueriesError
 from server.errors import QueryFailed, ServerError
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from queries.catalog.manifest import Manifest
     from queries.store.ingest import ImportReport, Progress
     from server.runtime.services import Services
-
-FIRST = 1
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,16 @@ def import_dataset(
     Invalid for a wrong epsilon. Errors of the profile are not raised, because the edition stays without it.
     """
     epsilon_nano = None if manifest.profile is None else amounts.epsilon_nano(manifest.profile, "dataset.profile")
+    against = _against_any(manifest)
+    proposed = 0 if epsilon_nano is None or against is not None else epsilon_nano
     edition, report = stores.import_manifest(
-        services.settings, services.database, manifest, by, progress, accept_losses=accept_losses
+        services.settings,
+        services.database,
+        manifest,
+        by,
+        progress,
+        accept_losses=accept_losses,
+        profile_nano=proposed,
     )
     return Imported(edition, report, _profile_of(services, by, manifest, edition, epsilon_nano))
 
@@ -75,27 +82,39 @@ def _profile_of(
     with services.database.read() as transaction:
         present = profiles.in_use(transaction, edition.dataset, edition.number)
         charged = profiles.ever_charged(transaction, edition.dataset)
+        waits = not accounts.is_approved(transaction, edition.dataset)
     if present:
         cost, of = present[0].body["cost"], present[0].question.edition
         words = f"the profile of edition {of} (epsilon {cost['epsilon']:g}) stays in use; nothing was spent again"
         return Profiled(bought=False, words=words, cost=cost, edition=of)
-    reason = _reason_against(manifest, edition, charged=charged)
+    reason = _against_any(manifest) or (None if waits else _against_now(manifest, edition, charged=charged))
     if reason is not None or epsilon_nano is None:
         return Profiled(bought=False, words=f"none, because {reason}")
+    if waits:
+        words = (
+            f"one of epsilon {manifest.profile} waits for an approver, together with the cap; once it is approved, "
+            f"`rowless profile {edition.dataset}` buys it"
+        )
+        return Profiled(bought=False, words=words)
     return _buy(services, by, edition.dataset, epsilon_nano, manifest)
 
 
-def _reason_against(manifest: Manifest, edition: Edition, *, charged: bool) -> str | None:
-    """Return why a dataset without a profile gets none from this import, or None if it should get one."""
-    cap = manifest.dataset.epsilon
+def _against_any(manifest: Manifest) -> str | None:
+    """Return why a manifest proposes no profile, or None if it does."""
+    dataset, cap = manifest.dataset.name, manifest.dataset.epsilon
     if manifest.profile is None:
-        return f"the manifest asks for none: what bounds cut off is unknown; {_later(edition.dataset)}"
-    if charged:
-        return f"one was charged and never finished; {_later(edition.dataset)}"
-    if not manifest.profile_asked and edition.number > FIRST:
-        return f"none was bought with the first edition; {_later(edition.dataset)}"
+        return f"the manifest asks for none: what bounds cut off is unknown; {_later(dataset)}"
     if not manifest.profile_asked and cap < PROFILE * PROFILE_PART:
         return f"epsilon {PROFILE} is more than a quarter of the cap, {cap}; the manifest can name one"
+    return None
+
+
+def _against_now(manifest: Manifest, edition: Edition, *, charged: bool) -> str | None:
+    """Return why an approved dataset without a profile gets none from this import, or None if it should get one."""
+    if charged:
+        return f"one was charged and never finished; {_later(edition.dataset)}"
+    if not manifest.profile_asked:
+        return f"none was bought with the first edition; {_later(edition.dataset)}"
     return None
 
 

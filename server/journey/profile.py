@@ -1,7 +1,8 @@
 """The journey of a contribution profile. The custodian buys it once; it is public then, and serves later editions too.
 
-The first import buys one by default (`importing.py`). It goes the way of a query (`paid.py`), with three differences:
-an admin asks instead of a study, the dataset's account alone is charged, and the release is part of the catalog.
+The first import proposes one by default (`importing.py`), and an approver decides. It goes the way of a query
+(`paid.py`), with three differences: an admin asks instead of a study, the dataset's account alone is charged, and the
+release is part of the catalog.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 def buy(services: Services, actor: Actor, dataset: str, epsilon_nano: int) -> Json:
     """Make the profile of a dataset's edition in service, charged and recorded, or refuse it for free.
 
-    The same profile again is free. Raises Forbidden, NotFound, InvalidQuery, WrongState, OverBudget, AttemptsSpent,
-    Busy and StoreUnavailable at no charge, and QueryFailed after it.
+    The same profile again is free. Raises Forbidden, NotFound, InvalidQuery, NotApproved, WrongState, OverBudget,
+    AttemptsSpent, Busy and StoreUnavailable at no charge, and QueryFailed after it.
     """
     people.require_role(actor, "admin")
     wanted = _prepare(services, actor, dataset, epsilon_nano)
@@ -104,7 +105,7 @@ class ProfilePurchase(paid.Purchase):
         return self.question
 
     def reserve(self, transaction: sa.Connection, question: Question) -> Charge:
-        """Charge the dataset. Raises OverBudget, WrongState, AttemptsSpent."""
+        """Charge the dataset. Raises OverBudget, NotApproved, WrongState, AttemptsSpent."""
         return profiles.reserve(transaction, question, self.loss)
 
     def compute(self) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app, request, session
+from flask.templating import Environment
 
 from server.pages import issuer, signing_in
 from server.pages.deciding import proposals
@@ -12,8 +13,9 @@ from server.pages.deciding import studies as deciding
 from server.pages.dpo import alerts
 from server.pages.frame import deciding_words, language, words
 from server.pages.frame.calling import PREFIX, Refused
+from server.pages.frame.glossary import glossary
 from server.pages.frame.rendering import blueprint, refused
-from server.pages.researcher import answers, asking, studies
+from server.pages.researcher import answers, asking, comparing, studies
 from server.views.table import flatten
 from server.web.problems import Problem
 
@@ -22,23 +24,45 @@ if TYPE_CHECKING:
 
 MODULES = (
     *(signing_in, issuer),
-    *(studies, asking, answers),
+    *(studies, asking, answers, comparing),
     *(deciding, proposals, alerts),
 )
 
 
 def register(app: Flask) -> None:
     """Add the pages to an application."""
+    app.jinja_environment = _Environment  # before anything asks for the environment
     language.register(app)
     words.register(app)
     deciding_words.register(app)
     app.add_template_global(flatten)
+    app.add_template_global(glossary)
     app.register_blueprint(blueprint)
     app.register_error_handler(Refused, refused)
     app.after_request(_for_people)
     app.context_processor(_everywhere)
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
+
+
+class _Environment(Environment):
+    """Jinja where a name after an object of JSON is one of its members, and never a method of Python's dict.
+
+    Otherwise `column.values` of a column without values would be a function. `items` and `get` stay.
+    """
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return a member or an attribute."""
+        return self._member(obj, attribute) if isinstance(obj, dict) else super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return a member, or an item of a list."""
+        return self._member(obj, argument) if isinstance(obj, dict) else super().getitem(obj, argument)
+
+    def _member(self, obj: dict[str, Any], name: Any) -> Any:
+        if name in obj:
+            return obj[name]
+        return super().getattr(obj, name) if name in ("items", "get") else self.undefined(obj=obj, name=name)
 
 
 def _everywhere() -> dict[str, Any]:

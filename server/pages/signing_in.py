@@ -62,6 +62,12 @@ def sign_out() -> Any:
     return to("start")
 
 
+@page("/words")
+def words() -> Any:
+    """Explain the privacy words."""
+    return show("words.html")
+
+
 @page("/language", methods=("POST",))
 def choose_language() -> Any:
     """Switch the language of the pages."""

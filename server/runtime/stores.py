@@ -154,8 +154,11 @@ def import_manifest(
     progress: Progress,
     *,
     accept_losses: bool = False,
+    profile_nano: int = 0,
 ) -> tuple[Edition, ImportReport]:
     """Import a dataset's sources as its next edition. If it does not finish, nothing changes.
+
+    `profile_nano` is the epsilon that profiles are proposed to take, if the dataset still waits for an approver.
 
     Raises ManifestError, ImportFailed (TooMuchLost: more than `loss_max` of the manifest, unless `accept_losses`),
     WrongState (the cap cannot be raised).
@@ -178,6 +181,7 @@ def import_manifest(
                 overcommit=declared.overcommit,
                 folder=folder.name,
                 by=by,
+                profile_nano=profile_nano,
             )
         with database.read() as transaction:
             old = datasets.folders(transaction, declared.name)[EDITIONS_KEPT:]

@@ -43,18 +43,16 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "edited_by": sorted({known[one] for one in study.edited_by if one in known}),
         "approved_by": known.get(study.approved_by or ""),
         "raise_by": known.get(study.raise_by or ""),
-        "advice": _shown_advice(advised[advice.STUDY], known),
-        "raise_advice": _shown_advice(advised[advice.RAISE], known),
+        "advice": _advice(advised[advice.STUDY], known),
+        "raise_advice": _advice(advised[advice.RAISE], known),
         "members": list(study.members),
         "budget": accounts.balance(transaction, accounts.STUDY, study.id).to_json(),
         "raise_to": study.raise_to.to_json() if study.raise_to else None,
     }
 
 
-def _shown_advice(given: Advice | None, known: Mapping[str, str]) -> dict[str, Any] | None:
-    if given is None:
-        return None
-    return {"opinion": given.opinion, "reason": given.reason, "by": known.get(given.by), "at": given.at}
+def _advice(given: Advice | None, known: Mapping[str, str]) -> dict[str, Any] | None:
+    return None if given is None else given.to_json(known)
 
 
 def noted(reply: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from server.cli.main import main
 from tests import processes
-from tests.serving import ROOT, Home, Server, environment, make_home, serving
+from tests.serving import ROOT, Home, Server, approve_dataset, environment, make_home, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +68,7 @@ class Case:
         ended = self.run()
         assert ended.exit_code == 0, (ended.output, ended.exception)
         said = json.loads(ended.stdout)
+        approve_dataset(self.server.client("vera"), said["dataset"])
         self.server.open_study(said["dataset"], said["dataset"], epsilon=5_000.0)
         return said
 
@@ -203,6 +204,7 @@ def test_days_do_not_hinge_on_the_shell(case: Case) -> None:
         variables = environment(**{**case.home.environment(), "TZ": zone})
         ended = processes.run("server.cli", "import", str(case.manifest), "--json", variables=variables)
         assert ended.returncode == 0, ended.stderr
+        approve_dataset(case.server.client("vera"), name)
         case.server.open_study(name, name, epsilon=5_000.0)
         wanted = ("2019-12-31", "2020-01-01", "2020-06-30", "2020-07-01")
         return [

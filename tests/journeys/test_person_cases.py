@@ -32,6 +32,9 @@ def imported(home: Home, manifest: Path) -> dict[str, Any]:
     ended = CliRunner().invoke(main, ["import", str(manifest), "--json"], env=home.environment())
     assert ended.exit_code == 0, ended.output
     found: dict[str, Any] = json.loads(ended.stdout)
+    if found["edition"] == 1:
+        decision = ("dataset", "approve", found["dataset"], "--reason", "it may", "--without-advice", "a test")
+        assert CliRunner().invoke(main, [*decision], env=home.environment()).exit_code == 0
     return found
 
 

@@ -24,6 +24,9 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/datasets"): EVERYONE,
     ("GET", "/datasets/{name}"): EVERYONE,
     ("POST", "/datasets/{name}/profile"): ADMIN,
+    ("POST", "/datasets/{name}/propose"): ADMIN,
+    ("POST", "/datasets/{name}/advise"): DPO,
+    ("POST", "/datasets/{name}/approve"): APPROVER,
     ("GET", "/datasets/{name}/report"): ALL_BUT_RESEARCHERS,
     ("GET", "/datasets/{name}/shares"): ALL_BUT_RESEARCHERS,
     ("GET", "/datasets/{name}/editions"): ADMIN,
@@ -121,6 +124,9 @@ NEW_STUDY = {
 # A good body for each route that takes one.
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/datasets/{name}/profile"): {"epsilon": 0.1},
+    ("POST", "/datasets/{name}/propose"): {"profile": 0.5, **REASON},
+    ("POST", "/datasets/{name}/advise"): ADVICE,
+    ("POST", "/datasets/{name}/approve"): {**REASON, **UNADVISED},
     ("POST", "/studies"): NEW_STUDY,
     ("PATCH", "/studies/{study}"): {"title": "Another"},
     ("POST", "/studies/{study}/approve"): {**REASON, **UNADVISED},

@@ -6,7 +6,7 @@ Rows and answers are sent as the journeys made them; these schemas describe them
 from server.api.replies.audit import Alert, Certificate, Checkpoint, Consistency, Entry, Inclusion
 from server.api.replies.common import Problem, page_of
 from server.api.replies.custody import Edition, Server, Shares
-from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName
+from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName, DecidedDataset
 from server.api.replies.losses import StudyBudget
 from server.api.replies.people import (
     ConfirmedProposal,
@@ -37,6 +37,7 @@ __all__ = [
     "Consistency",
     "Dataset",
     "DatasetName",
+    "DecidedDataset",
     "Edition",
     "Entry",
     "Erased",

@@ -6,6 +6,7 @@ from marshmallow import Schema, fields, validate
 
 from server.api.replies.common import ROUNDED
 from server.api.replies.losses import Budget, Loss
+from server.api.replies.studies import GivenAdvice, StandingProfile
 
 
 class Histogram(Schema):
@@ -63,8 +64,45 @@ class BoughtProfile(Schema):
     notes = fields.List(fields.String(), metadata=ROUNDED)
 
 
+class ProposedTerms(Schema):
+    """A cap that waits for an approver, and the epsilon that further profiles may take of it."""
+
+    epsilon = fields.Float(required=True)
+    delta = fields.Float(required=True)
+    profile = fields.Float(required=True)
+
+
+class DatasetTerms(Schema):
+    """What an approver approved of a dataset, and what waits.
+
+    Nothing is charged to a dataset that is not `approved`. `profile_left` is the epsilon that further profiles may
+    take. `proposed_by` names all who imported or proposed what waits, `advice` is the DPO's on it. `approved_by` is
+    null if the dataset was imported before datasets had to be approved, and if the name was erased.
+    """
+
+    approved = fields.Boolean(required=True)
+    approved_at = fields.String(required=True, allow_none=True)
+    approved_by = fields.String(required=True, allow_none=True)
+    profile_left = fields.Float(required=True)
+    waiting = fields.Nested(ProposedTerms, required=True, allow_none=True)
+    proposed_by = fields.List(fields.String(), required=True)
+    advice = fields.Nested(GivenAdvice, required=True, allow_none=True)
+
+
+class DecidedDataset(Schema):
+    """A dataset with its budget, what its contribution profile cost, and its terms."""
+
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    profile = fields.Nested(StandingProfile, required=True, allow_none=True)
+    budget = fields.Nested(Budget, required=True)
+    terms = fields.Nested(DatasetTerms, required=True)
+    notes = fields.List(fields.String(), metadata=ROUNDED)
+
+
 class Dataset(Schema):
-    """The public schema of a dataset. Its budget is for all but researchers."""
+    """The public schema of a dataset. Its budget and its terms are for all but researchers."""
 
     name = fields.String(required=True)
     title = fields.String(required=True)
@@ -75,12 +113,16 @@ class Dataset(Schema):
     tables = fields.Dict(required=True)
     profile = fields.Nested(Profile, required=True, allow_none=True)
     budget = fields.Nested(Budget)
+    terms = fields.Nested(DatasetTerms)
 
 
 class DatasetName(Schema):
-    """A dataset in a list. It is `unavailable` while its store is missing or damaged, until it is imported again."""
+    """A dataset in a list. It is `waiting` until an approver has approved it.
+
+    It is `unavailable` while its store is missing or damaged, until it is imported again.
+    """
 
     name = fields.String(required=True)
     title = fields.String(required=True)
     edition = fields.Integer(required=True)
-    state = fields.String(required=True, validate=validate.OneOf(("ready", "unavailable")))
+    state = fields.String(required=True, validate=validate.OneOf(("ready", "waiting", "unavailable")))

@@ -26,7 +26,8 @@ MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 
 def roundings_of(body: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each number that was rounded down in a valid body about a study or a profile."""
-    places = {word: (word, body[word]) for word in ("epsilon", "delta") if body.get(word) is not None}
+    words = {"epsilon": "epsilon", "delta": "delta", "profile": "epsilon"}
+    places = {name: (word, body[name]) for name, word in words.items() if body.get(name) is not None}
     protocol = body.get("protocol", {})
     limited = {"protocol": protocol}
     limited |= {f"protocol/templates/{place}": one for place, one in enumerate(protocol.get("templates", ()))}
@@ -123,6 +124,15 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValidationError("must be a number") from None
+
+
+class NewDatasetTermsSchema(_Noted):
+    """A cap that is proposed for a dataset, and what further profiles may take of it. What is not given stays."""
+
+    epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", load_default=None)
+    delta_atto = Built(partial(offered, "delta"), "Delta", data_key="delta", load_default=None)
+    profile_nano = Built(privacy_epsilon, "Epsilon", data_key="profile", load_default=0)
+    reason = fields.String(required=True, validate=_text(10_000))
 
 
 class ReasonSchema(Schema):

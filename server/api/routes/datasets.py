@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets.governance import datasets
+from budgets.governance import approval, dataset_terms, datasets
 from budgets.ledger import accounts
 from queries.catalog.schema import describe
 from server.admission.gates import Work
 from server.api import replies
-from server.api.requests.schemas import NewProfileSchema
+from server.api.requests.schemas import AdviceSchema, ApprovalSchema, NewDatasetTermsSchema, NewProfileSchema
 from server.journey import profile
+from server.views.dataset import describe_dataset
 from server.views.study import noted
 from server.web import admitting
 from server.web.auth import ROLES, actor, for_roles, services
@@ -18,6 +19,8 @@ from server.web.bodies import Blueprint
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+    from budgets.governance.datasets import Edition
 
 blueprint: Any = Blueprint("datasets", __name__, description="The catalog")
 
@@ -43,6 +46,7 @@ def show_dataset(name: str) -> Any:
         shown["profile"] = profile.shown(transaction, name, store.edition.number)
         if actor().role != "researcher":
             shown["budget"] = accounts.balance(transaction, accounts.DATASET, name).to_json()
+            shown["terms"] = dataset_terms.describe(transaction, name)
     return shown
 
 
@@ -51,9 +55,43 @@ def show_dataset(name: str) -> Any:
 @blueprint.arguments(NewProfileSchema)
 @blueprint.response(201, replies.BoughtProfile)
 def buy_profile(body: dict[str, Any], name: str) -> Any:
-    """Buy a dataset's contribution profile from the dataset's budget. It is public. Repeating this is free."""
+    """Buy a dataset's contribution profile from the dataset's budget, as approved. It is public. Repeating is free."""
     with admitting.place():
         return noted(profile.buy(services(), actor(), name, body["epsilon_nano"]), body["notes"])
+
+
+@blueprint.route("/datasets/<name>/propose", methods=["POST"])
+@for_roles("admin")
+@blueprint.arguments(NewDatasetTermsSchema)
+@blueprint.response(200, replies.DecidedDataset)
+def propose_terms(body: dict[str, Any], name: str) -> Any:
+    """Propose another cap for a dataset, or a further profile. It waits for an approver."""
+    wanted = body["epsilon_nano"], body["delta_atto"], body["profile_nano"], body["reason"]
+    with services().database.write() as transaction:
+        dataset_terms.propose(transaction, name, *wanted, actor())
+        return noted(describe_dataset(transaction, name), body["notes"])
+
+
+@blueprint.route("/datasets/<name>/advise", methods=["POST"])
+@for_roles("dpo")
+@blueprint.arguments(AdviceSchema)
+@blueprint.response(200, replies.DecidedDataset)
+def advise_on_terms(body: dict[str, str], name: str) -> Any:
+    """Advise on the cap and the profile that wait, before an approver decides. Another proposal makes it void."""
+    with approval.deciding(services().database) as transaction:
+        dataset_terms.advise(transaction, name, body["opinion"], body["reason"], actor())
+        return describe_dataset(transaction, name)
+
+
+@blueprint.route("/datasets/<name>/approve", methods=["POST"])
+@for_roles("approver")
+@blueprint.arguments(ApprovalSchema)
+@blueprint.response(200, replies.DecidedDataset)
+def approve_terms(body: dict[str, Any], name: str) -> Any:
+    """Approve the cap and the profile that wait. Who imported or proposed them cannot."""
+    with approval.deciding(services().database) as transaction:
+        dataset_terms.approve(transaction, name, body["reason"], actor(), without_advice=body["without_advice"])
+        return describe_dataset(transaction, name)
 
 
 def _head(transaction: sa.Connection, name: str) -> dict[str, Any]:
@@ -63,5 +101,11 @@ def _head(transaction: sa.Connection, name: str) -> dict[str, Any]:
         "name": name,
         "title": datasets.title(transaction, name),
         "edition": edition.number,
-        "state": "ready" if services().stores.opens(edition) else "unavailable",
+        "state": _state(transaction, edition),
     }
+
+
+def _state(transaction: sa.Connection, edition: Edition) -> str:
+    if not services().stores.opens(edition):
+        return "unavailable"
+    return "ready" if accounts.is_approved(transaction, edition.dataset) else "waiting"

@@ -31,7 +31,7 @@ def register(app: Flask) -> None:
     """Give an application its languages, and templates the filters of this module."""
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(TRANSLATIONS)
     Babel(app, locale_selector=choose, default_locale="en", default_timezone="UTC")
-    for filter_ in (number, share, value, interval, moment, day):
+    for filter_ in (number, bound, share, value, interval, moment, day):
         app.add_template_filter(filter_)
 
 
@@ -57,9 +57,14 @@ def number(value: Any, digits: int | None = None) -> str:
     return str(format_decimal(value, format=DIGITS))
 
 
-def share(bound: float) -> str:
+def bound(value: Any) -> str:
+    """Return an end of a column's declared range, a number or a day."""
+    return day(value) if isinstance(value, str) else number(value)
+
+
+def share(at_most: float) -> str:
     """Return a bound on a probability in percent, rounded up to a tenth, so that no risk is understated."""
-    rounded = Decimal(str(bound)).quantize(Decimal("0.001"), rounding=ROUND_CEILING)
+    rounded = Decimal(str(at_most)).quantize(Decimal("0.001"), rounding=ROUND_CEILING)
     return str(format_percent(rounded, locale=get_locale(), decimal_quantization=False))
 
 

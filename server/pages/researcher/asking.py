@@ -7,6 +7,7 @@ does with it: every state is a form that was sent.
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,7 +19,7 @@ from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import number
 from server.pages.frame.rendering import page, show, to
-from server.pages.researcher import builder
+from server.pages.researcher import builder, examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +92,7 @@ def ask(study: str) -> Any:
     """Build a question, see what it costs, rehearse it, and pay for it."""
     shown = calling.get("studies", study)
     tables = calling.get("datasets", shown["dataset"])["tables"]
-    fields = dict(request.form) if request.method == "POST" else _first(tables, request.args)
+    fields = dict(request.form) if request.method == "POST" else _first(study, tables, request.args)
     fields = _edited(fields)
     draft = Draft(fields, shown, tables)
     match fields.get("do"):
@@ -105,12 +106,25 @@ def ask(study: str) -> Any:
             return _shown(_priced(draft))
 
 
-def _first(tables: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, str]:
+def _first(study: str, tables: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, str]:
     """Return the fields of a new question: how many persons there are, of the largest table."""
+    if "query" in wanted:
+        return _of_query(study, wanted["query"])
     if "sql" in wanted:
         return {"side": SQL, "sql": wanted["sql"], "epsilon": wanted.get("epsilon", EPSILON), "do": "from-sql"}
     table = next((name for name, one in tables.items() if not one["one_row_per_person"]), next(iter(tables), ""))
     return {"table": table, "s-0-what": "persons", "side": FORM, "epsilon": EPSILON}
+
+
+def _of_query(study: str, text: str) -> dict[str, str]:
+    """Return the fields of a question that is given as a query in JSON. Raises Refused."""
+    try:
+        query = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Refused(calling.NOWHERE) from None
+    asked = {"query": query, "privacy": {"epsilon": float(EPSILON)}}
+    sql = calling.post("studies", study, "estimates", body=asked)["sql"]
+    return {"side": SQL, "sql": sql, "epsilon": EPSILON}
 
 
 def _edited(fields: dict[str, str]) -> dict[str, str]:
@@ -162,6 +176,7 @@ def _shown(priced: Priced, template: str = "researcher/ask.html") -> Any:
         filters=builder.lines(draft.fields, "f"),
         whats=builder.WHATS,
         names=builder.named(draft.fields),
+        examples=examples.of(draft.tables) if template == "researcher/ask.html" else [],
         key=secrets.token_urlsafe(16),
         builder=builder,
         **priced.extra,

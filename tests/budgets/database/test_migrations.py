@@ -203,7 +203,7 @@ def test_releases_of_the_eighth_schema_keep_their_time(
     at, mark = "2026-01-02T03:04:05.678Z", "f" * 64
     charge = ("flu", 1, mark, 5, 7, 0, at)
     made = ("flu", 1, mark, at, "{}")
-    rows = {
+    rows: dict[str, tuple[Any, ...]] = {
         "datasets": ("flu", "Flu", 0, at),
         "editions": ("flu", 1, "folder", at),
         "studies": ("heart", "T", "P", "L", "flu", "{}", "", "", "approved", "anna", at, 0, 0, "[]", "", ""),
@@ -217,6 +217,7 @@ def test_releases_of_the_eighth_schema_keep_their_time(
             values = ", ".join("NULL" if value is None else repr(value) for value in row)
             transaction.exec_driver_sql(f"INSERT INTO {table} VALUES ({values})")
     fresh.upgrade()
+    rows["datasets"] += (at, None, 5, None, None, None, None)  # approved, with what its profile took
     with fresh.read() as transaction:
         for table, row in rows.items():
             assert transaction.execute(sa.select(metadata.tables[table])).all() == [row], table

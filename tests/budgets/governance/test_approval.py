@@ -118,6 +118,7 @@ def test_a_refusal_leaves_an_entry_and_nothing_else(world: World) -> None:
         approve(world, as_approver(world.admin))
     after = world.everything()
     assert after.pop("audit_entries")[:-1] == before.pop("audit_entries")
+    assert set(after.pop("audit_nodes")) >= set(before.pop("audit_nodes"))
     ((kind, actor, _, told),) = after.pop("bursts")  # how lately somebody was refused
     assert (kind, actor, told, before.pop("bursts")) == ("refusals", world.admin.commitment, 0, [])
     assert after == before

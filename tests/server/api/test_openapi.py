@@ -163,6 +163,9 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         admin.good("PATCH", "/studies/flu", {**terms, "protocol": {**protocol, "max_epsilon": 2.5}})
         admin.good("PUT", "/studies/flu/members/ada")
         vera = walked.client("vera")
+        admin.good("POST", "/datasets/clinic/propose", {"profile": 0.5, "delta": 1e-5, "reason": "new persons"})
+        dora.good("POST", "/datasets/clinic/advise", {"opinion": "favourable", "reason": "good"})
+        vera.good("POST", "/datasets/clinic/approve", {"reason": "good"})
         dora.good("POST", "/studies/flu/advise", ADVICE)
         vera.good("POST", "/studies/flu/approve", REASON)
         for action in ("suspend", "resume"):

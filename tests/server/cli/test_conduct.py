@@ -386,7 +386,7 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "a DPO approves a raise": (change("study.budget.approve", role="dpo"), "only the role approver may do this"),
     "the rules begin by a person": (change("rules.begin", role="admin"), "only the role system may do this"),
     "the rules begin twice": (once_more("rules.begin"), "it begins the present rules, which began before"),
-    "rules to come": (change("rules.begin", facts={"rules": 3}), "it begins rules that this check does not know"),
+    "rules to come": (change("rules.begin", facts={"rules": 4}), "it begins rules that this check does not know"),
     "the old rules come back": (once_more("rules.begin", rules=1), "it begins the present rules, which began before"),
     "an approver under the old rules": (without("rules.begin"), "in the role approver"),
     "an admin makes an approver": (

@@ -1,4 +1,4 @@
-"""The profile that comes with the first import: bought once, never again by itself, and no hindrance to any import."""
+"""The profile that the first import proposes: bought once it is approved, never again by itself, no hindrance to any import."""
 
 from __future__ import annotations
 
@@ -51,6 +51,20 @@ def imported(home: Home, folder: Path, **changes: str) -> Any:
     return json.loads(ended.stdout)
 
 
+def approve(home: Home) -> None:
+    """Approve what waits of the clinic."""
+    ended = run(home, "dataset", "approve", "clinic", "--reason", "good", "--without-advice", "a test")
+    assert ended.exit_code == 0, ended.output
+
+
+def bought(home: Home, folder: Path, *arguments: str, **changes: str) -> None:
+    """Import the clinic, have it approved, and buy the profile that was approved."""
+    imported(home, folder, **changes)
+    approve(home)
+    ended = run(home, "profile", "clinic", *arguments)
+    assert ended.exit_code == 0, ended.output
+
+
 def charges(home: Home) -> list[tuple[str, int]]:
     """Return (kind, epsilon in billionths) of every charge for a profile."""
     return home.rows("SELECT kind, epsilon_nano FROM profile_charges ORDER BY rowid")
@@ -59,19 +73,27 @@ def charges(home: Home) -> list[tuple[str, int]]:
 TENTH = [("reserve", 10**8), ("settle", 10**8)]
 
 
-def test_the_first_import_buys_a_profile(bare: Home, tmp_path: Path) -> None:
-    """0.1 of the dataset's own budget, charged in two phases, logged, public, and said in words and as JSON."""
-    told = imported(bare, tmp_path)
-    assert told["profile"]["bought"] is True
-    assert told["profile"]["cost"]["epsilon"] == pytest.approx(0.1, abs=1e-8)
-    assert told["profile"]["edition"] == 1
+def test_the_first_import_proposes_a_profile(bare: Home, tmp_path: Path) -> None:
+    """Nothing is charged before the approval; then 0.1 of the dataset's own budget, in two phases, logged and public."""
+    told = imported(bare, tmp_path)["profile"]
+    assert (told["bought"], told["cost"]) == (False, None)
+    assert "epsilon 0.1 waits for an approver" in told["words"]
+    refused = run(bare, "profile", "clinic", "--epsilon", "0.1")
+    assert (refused.exit_code, "waits for an approver" in refused.stderr) == (1, True)
+    assert charges(bare) == []
+    approve(bare)
+    assert charges(bare) == []
+    assert run(bare, "profile", "clinic").exit_code == 0
+    assert run(bare, "profile", "clinic").exit_code == 1, "nothing more was approved"
     assert charges(bare) == TENTH
     assert bare.used_nano("dataset", "clinic") == 10**8
     assert [action for action in bare.actions() if action.startswith("dataset")] == [
         "dataset.import",
+        "dataset.approve",
         "dataset.profile.reserve",
         "dataset.profile.release",
     ]
+    bare.assert_sound()
     with application(bare) as place:
         shown = place.client("ben").good("GET", "/datasets/clinic")["profile"]
         assert set(shown["tables"]) == {"visits"}
@@ -80,7 +102,7 @@ def test_the_first_import_buys_a_profile(bare: Home, tmp_path: Path) -> None:
 
 def test_later_editions_go_on_with_it(bare: Home, tmp_path: Path) -> None:
     """Nothing is spent again; queries of the new edition are planned by it, until the custodian buys another."""
-    imported(bare, tmp_path, **{'type = "integer"\nbounds = [0, 120]': 'type = "integer"\nbounds = [0, 130]'})
+    bought(bare, tmp_path, **{'type = "integer"\nbounds = [0, 120]': 'type = "integer"\nbounds = [0, 130]'})
     again = run(bare, "import", str(write_clinic(tmp_path)))
     assert "edition 1" in again.stdout
     told = imported(bare, tmp_path)["profile"]
@@ -92,6 +114,10 @@ def test_later_editions_go_on_with_it(bare: Home, tmp_path: Path) -> None:
         ada = place.client("ada")
         shown = ada.good("GET", "/datasets/clinic")
         assert (shown["edition"], shown["profile"]["edition"]) == (3, 1)
+        reply = place.client("admin").post("/datasets/clinic/profile", {"epsilon": 50.0})
+        assert (reply.status, reply.code) == (403, "not-approved")
+        place.client("admin").good("POST", "/datasets/clinic/propose", {"profile": 50.0, "reason": "new persons"})
+        approve(bare)
         reply = place.client("admin").post("/datasets/clinic/profile", {"epsilon": 50.0})
         assert (reply.status, reply.json()["edition"]) == (201, 3)
         assert ada.good("GET", "/datasets/clinic")["profile"]["edition"] == 3
@@ -107,14 +133,18 @@ def test_later_editions_go_on_with_it(bare: Home, tmp_path: Path) -> None:
 
 
 def test_a_manifest_may_go_without(bare: Home, tmp_path: Path) -> None:
-    """With `profile = false` none is bought, which is said; bought by hand it serves like any other."""
+    """With `profile = false` none is proposed, which is said; approved later, an import that names it buys it."""
     told = imported(bare, tmp_path, **{CAP: f"{CAP}\nprofile = false"})["profile"]
     assert (told["bought"], told["cost"]) == (False, None)
     assert "manifest" in told["words"]
-    assert charges(bare) == []
+    approve(bare)
     later = imported(bare, tmp_path)["profile"]
     assert (later["bought"], later["cost"]) == (False, None), "by itself nothing is spent on an edition that came later"
+    refused = imported(bare, tmp_path, **{CAP: f"{CAP}\nprofile = 0.25"})["profile"]
+    assert (refused["bought"], "approved" in refused["words"]) == (False, True)
     assert charges(bare) == []
+    assert run(bare, "dataset", "propose", "clinic", "--profile", "0.25", "--reason", "better").exit_code == 0
+    approve(bare)
     assert imported(bare, tmp_path, **{CAP: f"{CAP}\nprofile = 0.25"})["profile"]["bought"] is True
     assert charges(bare) == [("reserve", 25 * 10**7), ("settle", 25 * 10**7)]
 
@@ -139,20 +169,20 @@ def test_what_the_manifest_cannot_say(bare: Home, tmp_path: Path, value: str, re
 
 
 def test_a_small_cap_is_not_taken_by_itself(bare: Home, tmp_path: Path) -> None:
-    """The default takes a quarter of the cap at most; a custodian who names an epsilon may take more."""
+    """The default takes a quarter of the cap at most; a custodian who names an epsilon may propose more."""
+
+    def proposed() -> float:
+        told = json.loads(run(bare, "dataset", "show", "clinic", "--json").stdout)
+        return float(told["terms"]["waiting"]["profile"])
+
+    told = imported(bare, tmp_path, **{CAP: "epsilon = 0.4"})
+    assert proposed() == 0.1
     told = imported(bare, tmp_path, **{CAP: "epsilon = 0.39"})
-    assert told["edition"] == 1
-    assert told["profile"]["bought"] is False
+    assert told["edition"] == 2
     assert "0.39" in told["profile"]["words"]
-    assert charges(bare) == []
-    asked = imported(bare, tmp_path, **{CAP: "epsilon = 0.39\nprofile = 0.39"})["profile"]
-    assert asked["bought"] is True
+    assert proposed() == 0
+    bought(bare, tmp_path, **{CAP: "epsilon = 0.39\nprofile = 0.39"})
     assert bare.used_nano("dataset", "clinic") == 39 * 10**7
-
-
-def test_a_quarter_of_the_cap_is_taken(bare: Home, tmp_path: Path) -> None:
-    """At four times the default it is bought."""
-    assert imported(bare, tmp_path, **{CAP: "epsilon = 0.4"})["profile"]["bought"] is True
 
 
 def test_an_import_stands_whatever_becomes_of_the_profile(
@@ -184,7 +214,7 @@ def test_an_import_stands_whatever_becomes_of_the_profile(
 
 def test_studies_are_not_promised_what_the_profile_took(bare: Home, tmp_path: Path) -> None:
     """The limits of the studies and the profile together stay within the cap."""
-    imported(bare, tmp_path, **{CAP: "epsilon = 1.0", "overcommit = true\n": ""})
+    bought(bare, tmp_path, **{CAP: "epsilon = 1.0", "overcommit = true\n": ""})
     with application(bare) as place:
         admin = place.client("admin")
         body = {"dataset": "clinic", "title": "t", "purpose": "p", "legal_basis": "l"}
@@ -229,18 +259,25 @@ main(["import", sys.argv[1]])
 """
 
 
-@pytest.mark.parametrize("when", ["before", "while"])
-def test_who_is_killed_between_edition_and_profile(bare: Home, tmp_path: Path, when: str) -> None:
-    """The edition is in service without a profile; the command mends it; there are never two charges."""
-    manifest = write_clinic(tmp_path)
+def killed_import(home: Home, folder: Path, when: str) -> None:
+    """Kill an import that buys a profile: its dataset is approved, and its manifest names an epsilon."""
+    with application(home) as place:
+        import_file(place.services, write_clinic(folder))
+    manifest = write_clinic(folder, **{CAP: f"{CAP}\nprofile = 0.1"})
     killed = subprocess.run(
         [sys.executable, "-c", DYING, str(manifest), when],
-        env=environment(**bare.environment()),
+        env=environment(**home.environment()),
         cwd=ROOT,
         capture_output=True,
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_who_is_killed_between_edition_and_profile(bare: Home, tmp_path: Path, when: str) -> None:
+    """The edition is in service without a profile; the command mends it; there are never two charges."""
+    killed_import(bare, tmp_path, when)
     assert charges(bare) == ([] if when == "before" else TENTH[:1])
     run(bare, "recover")
     again = imported(bare, tmp_path)["profile"]
@@ -253,22 +290,15 @@ def test_who_is_killed_between_edition_and_profile(bare: Home, tmp_path: Path, w
 
 def test_the_command_resumes_the_charge_of_an_import_that_was_killed(bare: Home, tmp_path: Path) -> None:
     """On the same edition the charge that the import made is the one that `rowless profile` scans on."""
-    killed = subprocess.run(
-        [sys.executable, "-c", DYING, str(write_clinic(tmp_path)), "while"],
-        env=environment(**bare.environment()),
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed
+    killed_import(bare, tmp_path, "while")
     assert run(bare, "profile", "clinic", "--epsilon", "0.1").exit_code == 0
     assert charges(bare) == TENTH
     assert bare.used_nano("dataset", "clinic") == 10**8
 
 
 def test_an_answer_of_the_first_import_says_what_it_cuts(bare: Home, tmp_path: Path) -> None:
-    """With the profile that came with the import no number is of unknown truncation."""
-    imported(bare, tmp_path, **{CAP: f"{CAP}\nprofile = 50"})
+    """With the profile that the import proposed no number is of unknown truncation."""
+    bought(bare, tmp_path, **{CAP: f"{CAP}\nprofile = 50"})
     with application(bare) as place:
         place.open_study("s", "clinic")
         said = place.client("ada").good("POST", "/studies/s/queries", ask({"n": {"count": "events"}}, 5.0, "visits"))

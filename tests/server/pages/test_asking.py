@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,11 +112,39 @@ def test_downloads_are_what_the_api_sends(place: Place, ada: Browser) -> None:
     assert ada.get(f"{answer.path}.exe").status == 404
 
 
+@pytest.mark.parametrize("dataset", ["rand-hie", "clinic"])
+def test_every_example_can_be_asked(place: Place, ada: Browser, dataset: str) -> None:
+    """The examples are made of the catalog; each leads to a page with a price."""
+    place.open_study("examples", dataset)
+    page = ada.get("/studies/examples/ask")
+    links = [unescape(one) for one in re.findall(r'<li><a href="([^"]*query=[^"]*)"', page.text)]
+    assert len(links) >= 3
+    for link in links:
+        shown = ada.get(link)
+        assert "the budget pays for" in shown.words(), link
+    assert ada.get("/studies/examples/ask?query=nothing").status == 404
+
+
+def test_two_answers_are_compared(ada: Browser) -> None:
+    """Groups and numbers that both have stand side by side, and a difference within the noise is called that."""
+    form = ada.get(ASK).form('name="do"') | {"do": "pay"}
+    answers = []
+    for number, epsilon in enumerate(("0.5", "0.6")):
+        grouped = {"g-0-column": "sex", "epsilon": epsilon, "key": f"k{number}"}
+        answers.append(ada.post(ASK, {**form, **grouped}).path.rpartition("/")[2])
+    assert "Compare the two that are chosen" in ada.get("/studies/flu/releases").words()
+    shown = ada.get(f"/studies/flu/compare?release={answers[0]}&release={answers[1]}")
+    assert shown.words().count("female") == 1
+    assert {"may", "larger"} & set(shown.words().split())
+    assert "Choose two questions" in ada.get(f"/studies/flu/compare?release={answers[0]}").words()
+
+
 def test_hostile_texts_are_shown_as_text(place: Place, ada: Browser) -> None:
     """Titles, purposes, names and typed values with markup are escaped on every page that shows them."""
     place.open_study("odd", "rand-hie", title=HOSTILE, purpose=HOSTILE, legal_basis=HOSTILE)
     for path in ("/", "/studies", "/studies/odd", "/studies/odd/ask", f"/datasets/rand-hie?search={HOSTILE}"):
         page = ada.get(path)
+        assert page.status == 200, path
         assert "<script>alert" not in page.text, path
         assert "<b>" not in page.text, path
     page = send(ada, ada.get(ASK), "estimate", s_0_name=HOSTILE, epsilon=HOSTILE, table=HOSTILE)

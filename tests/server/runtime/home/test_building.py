@@ -221,7 +221,7 @@ def test_a_dataset_without_its_store_does_not_hide_the_others(home: Home, tmp_pa
     with application(home) as place:
         listed = place.client("ada").good("GET", "/datasets")["items"]
         assert [(one["name"], one["title"], one["state"]) for one in listed] == [
-            ("another", "A clinic", "ready"),
+            ("another", "A clinic", "waiting"),
             ("clinic", "A clinic", "unavailable"),
         ]
         reply = place.client("ada").get("/datasets/clinic")

@@ -1,0 +1,234 @@
+"""What a dataset may spend, and who decides it: its cap, and what profiles may take of it.
+
+    import or propose --> waits --advise--> waits --approve--> in force
+
+The first import of a dataset proposes the cap and the profile of its manifest. Until an approver approves them, nothing
+is charged to the dataset: no profile is bought, no study on it is approved and no query is answered. An approval allows
+further profiles up to a sum of epsilon. Another profile, or another cap, is proposed by an admin and waits for an
+approver again, while what was approved before stays in force. Who imported or proposed what waits does not advise on it
+and does not approve it. A lower cap needs no approval: an import sets it (`datasets.py`).
+
+A new proposal takes the place of the one that waited, and its advice is void. All who wrote either are
+its authors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from budgets.alerts import thresholds
+from budgets.audit import log
+from budgets.database import clock
+from budgets.database.tables import datasets
+from budgets.errors import FourEyes, Invalid, NotFound, WrongState
+from budgets.governance import advice, approval
+from budgets.identity import people
+from budgets.ledger import accounts, profiles
+from budgets.ledger.accounts import Limits
+from budgets.loss import ATTO, NANO, Loss
+from budgets.verify import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from budgets.actors import Actor
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A cap, and the epsilon that further profiles may take of it in all."""
+
+    epsilon_nano: int
+    delta_atto: int
+    profile_nano: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return them as the log has them."""
+        return {
+            "cap": {"epsilon_nano": self.epsilon_nano, "delta_atto": self.delta_atto},
+            "profile_epsilon_nano": self.profile_nano,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as JSON values."""
+        return {
+            "epsilon": self.epsilon_nano / NANO,
+            "delta": self.delta_atto / ATTO,
+            "profile": self.profile_nano / NANO,
+        }
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is in force for a dataset and what waits. `approved_by` and `hands` are commitments.
+
+    `approved_at` is None as long as nothing may be charged. `hands` are all who wrote what waits.
+    """
+
+    dataset: str
+    approved_at: str | None
+    approved_by: str | None
+    profile_left_nano: int
+    waiting: Terms | None
+    hands: tuple[str, ...]
+
+
+def standing(transaction: sa.Connection, dataset: str) -> Standing:
+    """Return what is approved of a dataset and what waits. Raises NotFound."""
+    row = transaction.execute(sa.select(datasets).where(datasets.c.name == dataset)).first()
+    if row is None:
+        raise NotFound(f"there is no dataset {dataset}")
+    waiting = None
+    if row.wanted_epsilon_nano is not None:
+        waiting = Terms(row.wanted_epsilon_nano, row.wanted_delta_atto, row.wanted_profile_nano)
+    left = profiles.left_nano(transaction, dataset)
+    return Standing(dataset, row.approved_at, row.approved_by, left, waiting, approval.hands(row.hands))
+
+
+def imported(transaction: sa.Connection, dataset: str, terms: Terms, by: Actor) -> None:
+    """Let the terms of a manifest wait for an approver, unless the dataset was approved before."""
+    present = standing(transaction, dataset)
+    if present.approved_at is None:
+        _wait(transaction, present, terms, by)
+
+
+def propose(
+    transaction: sa.Connection,
+    dataset: str,
+    epsilon_nano: int | None,
+    delta_atto: int | None,
+    profile_nano: int,
+    reason: str,
+    by: Actor,
+) -> Standing:
+    """Propose another cap, or a further profile. What is not given stays. Raises NotFound, Invalid, WrongState."""
+    people.require_role(by, "admin")
+    present = standing(transaction, dataset)
+    advice.require_text("reason", reason)
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
+    terms = Terms(
+        cap.epsilon_nano if epsilon_nano is None else epsilon_nano,
+        cap.delta_atto if delta_atto is None else delta_atto,
+        profile_nano,
+    )
+    if terms.epsilon_nano == 0:
+        raise Invalid("epsilon", "must be above 0")
+    if terms.profile_nano > terms.epsilon_nano:
+        raise Invalid("profile", "must be at most the cap")
+    if present.approved_at is not None and terms == Terms(cap.epsilon_nano, cap.delta_atto, 0):
+        raise WrongState(f"this is what {dataset} has: propose another cap, or a profile")
+    _require_enough(transaction, dataset, terms)
+    _wait(transaction, present, terms, by)
+    _log(transaction, by, "propose", dataset, "terms were proposed", {**terms.facts(), "reason": reason})
+    return standing(transaction, dataset)
+
+
+def advise(transaction: sa.Connection, dataset: str, opinion: str, reason: str, by: Actor) -> Standing:
+    """Advise on what waits. Raises NotFound, WrongState, Invalid, Forbidden, FourEyes."""
+    people.require_role(by, "dpo")
+    present, terms = _waiting(transaction, dataset)
+    _require_no_hand(transaction, present, "advise", by)
+    advice.keep(transaction, advice.DATASET, dataset, opinion, reason, by)
+    facts = {"opinion": opinion, "reason": reason, **terms.facts()}
+    _log(transaction, by, "advise", dataset, f"the DPO advised {advice.OPINIONS[opinion]} on the terms", facts)
+    return standing(transaction, dataset)
+
+
+def approve(
+    transaction: sa.Connection, dataset: str, reason: str, by: Actor, *, without_advice: str | None = None
+) -> Standing:
+    """Put in force what waits: the cap, and what further profiles may take.
+
+    Raises NotFound, Forbidden, FourEyes, NotAdvised, Invalid; WrongState if nothing waits or more than that is spent.
+    """
+    people.require_role(by, "approver")
+    present, terms = _waiting(transaction, dataset)
+    _require_no_hand(transaction, present, "approve", by)
+    advised = advice.standing(transaction, advice.DATASET, dataset)
+    if advised is not None:
+        own = "nobody can approve on their own advice"
+        approval.require_other(transaction, [advised.by], _refusal(dataset, "approve", by, own))
+    heard = advice.heard(transaction, advice.DATASET, dataset, without_advice)
+    _require_enough(transaction, dataset, terms)
+    advice.drop(transaction, advice.DATASET, dataset)
+    transaction.execute(
+        sa.update(datasets)
+        .where(datasets.c.name == dataset)
+        .values(
+            approved_at=clock.now(),
+            approved_by=by.commitment,
+            profile_nano=accounts.taken_by_profiles(transaction, dataset) + terms.profile_nano,
+            wanted_epsilon_nano=None,
+            wanted_delta_atto=None,
+            wanted_profile_nano=None,
+            hands=None,
+        )
+    )
+    limits = Limits.of(terms.epsilon_nano, terms.delta_atto)
+    is_new = limits != accounts.balance(transaction, accounts.DATASET, dataset).limits
+    if is_new:
+        accounts.set_limits(transaction, accounts.DATASET, dataset, limits)
+    _log(transaction, by, "approve", dataset, "terms were approved", {**terms.facts(), "reason": reason, **heard})
+    if is_new:
+        thresholds.after_limits(transaction, accounts.DATASET, dataset)
+    return standing(transaction, dataset)
+
+
+def describe(transaction: sa.Connection, dataset: str) -> dict[str, Any]:
+    """Return what is approved of a dataset and what waits, as JSON values. A name that was erased is None."""
+    present = standing(transaction, dataset)
+    advised = advice.standing(transaction, advice.DATASET, dataset)
+    named = [*filter(None, (present.approved_by, None if advised is None else advised.by)), *present.hands]
+    known = people.names(transaction, named)
+    return {
+        "approved": present.approved_at is not None,
+        "approved_at": present.approved_at,
+        "approved_by": known.get(present.approved_by or ""),
+        "profile_left": present.profile_left_nano / NANO,
+        "waiting": None if present.waiting is None else present.waiting.to_json(),
+        "proposed_by": sorted({known[one] for one in present.hands if one in known}),
+        "advice": None if advised is None else advised.to_json(known),
+    }
+
+
+def _wait(transaction: sa.Connection, present: Standing, terms: Terms, by: Actor) -> None:
+    advice.drop(transaction, advice.DATASET, present.dataset)
+    transaction.execute(
+        sa.update(datasets)
+        .where(datasets.c.name == present.dataset)
+        .values(
+            wanted_epsilon_nano=terms.epsilon_nano,
+            wanted_delta_atto=terms.delta_atto,
+            wanted_profile_nano=terms.profile_nano,
+            hands=canonical_json.dumps(sorted({*present.hands, by.commitment})),
+        )
+    )
+
+
+def _waiting(transaction: sa.Connection, dataset: str) -> tuple[Standing, Terms]:
+    present = standing(transaction, dataset)
+    if present.waiting is None:
+        raise WrongState(f"nothing of the dataset {dataset} waits for approval")
+    return present, present.waiting
+
+
+def _require_enough(transaction: sa.Connection, dataset: str, terms: Terms) -> None:
+    used: Loss = accounts.balance(transaction, accounts.DATASET, dataset).used
+    if not Limits.of(terms.epsilon_nano, terms.delta_atto).hold(used):
+        raise WrongState(f"{dataset} has already spent {used.text}; its cap cannot be lower")
+
+
+def _require_no_hand(transaction: sa.Connection, present: Standing, verb: str, by: Actor) -> None:
+    rule = f"nobody can {approval.VERBS[verb]} a dataset's terms that they imported or proposed"
+    approval.require_other(transaction, present.hands, _refusal(present.dataset, verb, by, rule))
+
+
+def _refusal(dataset: str, verb: str, by: Actor, rule: str) -> FourEyes:
+    return FourEyes(None, f"dataset.{verb}", by, rule, f"dataset:{dataset}")
+
+
+def _log(transaction: sa.Connection, by: Actor, verb: str, dataset: str, what: str, facts: Mapping[str, Any]) -> None:
+    log.append(transaction, by, f"dataset.{verb}", f"dataset:{dataset}", f"{what} of {dataset}", facts=facts)

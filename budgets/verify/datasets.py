@@ -1,0 +1,160 @@
+"""Whether datasets were imported, approved and charged in order: part of the check of conduct (`conduct.py`).
+
+From the third rules on a dataset waits for an approver. The first import proposes its cap and what profiles may take of
+it; an admin may propose others. An approval is of what waits, by an approver who neither imported nor proposed it, and
+names the DPO's advice that stands, or why it goes without one. Before the first approval nothing is charged, and the
+profiles never take more than was approved: what they had taken when they were approved, and what the approval adds. No
+entry but an approval raises a cap (`spending.py`).
+
+Datasets that were imported before these rules count as approved, with the profiles that they had been charged for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import decisions
+from .decisions import by_role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .decisions import Advice
+
+    Terms = tuple[tuple[int, int], int]  # the cap, and the epsilon of further profiles, in billionths
+
+
+@dataclass
+class Dataset:
+    """A dataset, as far as the log was read. `hands` are the commitments of all who wrote what waits."""
+
+    editions: int = 0
+    cap: Mapping[str, Any] | None = None
+    profile: dict[str, int] | None = None  # the one in use: of the latest edition, and the most exact of it
+    approved: bool = False
+    waiting: Terms | None = None
+    hands: set[str] = field(default_factory=set)
+    advice: Advice | None = None
+    taken: int = 0  # epsilon that profiles were charged and not given back
+    allowed: int = 0  # epsilon that profiles may take in all
+
+    def waits(self, terms: Terms, by: str) -> None:
+        """Keep what waits now. Advice on what waited before is void."""
+        self.waiting, self.advice = terms, None
+        self.hands.add(by)
+
+
+@dataclass
+class Datasets:
+    """The datasets, as far as the log was read."""
+
+    known: dict[str, Dataset] = field(default_factory=dict)
+    wait: bool = False  # whether the rules are in force by which datasets wait for an approver
+
+    def begin(self) -> None:
+        """Read that datasets wait for an approver from here on."""
+        self.wait = True
+        for one in self.known.values():
+            one.approved, one.allowed = True, one.taken
+
+    def has(self, name: str, edition: int) -> bool:
+        """Return whether an edition was imported."""
+        return name in self.known and 0 < edition <= self.known[name].editions
+
+    def accepted(self, name: str) -> dict[str, Any] | None:
+        """Return the cap and the profile that the approval of a study accepts with its dataset."""
+        one = self.known.get(name)
+        return None if one is None else {"cap": one.cap, "profile": one.profile}
+
+    def unapproved(self, name: str) -> Iterator[str]:
+        """Yield what is wrong if something needs a dataset to be approved."""
+        if self.wait and name in self.known and not self.known[name].approved:
+            yield f"the dataset {name} was not approved before it"
+
+    def imports(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read an import."""
+        name, edition = _name(entry), facts["edition"]
+        one = self.known.setdefault(name, Dataset())
+        if edition != one.editions + 1:
+            yield f"it imports edition {edition} of {name} after edition {one.editions}"
+        one.editions = max(edition, one.editions)
+        one.cap = facts["cap"]
+        if self.wait:
+            yield from by_role(entry, "admin")
+            terms = _terms(facts)
+            if not one.approved:
+                one.waits(terms, entry["actor"])
+
+    def proposes(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read a proposal."""
+        yield from by_role(entry, "admin")
+        one = yield from self._one(entry)
+        one.waits(_terms(facts), entry["actor"])
+
+    def advises(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read advice on what waits."""
+        yield from by_role(entry, "dpo")
+        one = yield from self._one(entry)
+        if one.waiting is None or _terms(facts) != one.waiting:
+            yield f"it advises on terms of the dataset {_name(entry)} that do not wait for approval"
+        if entry["actor"] in one.hands:
+            yield f"a person who imported or proposed the terms of the dataset {_name(entry)} advised on them"
+        yield from decisions.formed(facts)
+        one.advice = decisions.Advice(facts["opinion"], entry["actor"])
+
+    def approves(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read an approval."""
+        yield from by_role(entry, "approver")
+        one, terms = (yield from self._one(entry)), _terms(facts)
+        if one.waiting is None or terms != one.waiting:
+            yield f"it approves terms of the dataset {_name(entry)} that do not wait for approval"
+        if entry["actor"] in one.hands:
+            yield f"a person who imported or proposed the terms of the dataset {_name(entry)} approved them"
+        yield from decisions.heard(one.advice, entry, facts)
+        one.approved, one.allowed, one.cap = True, one.taken + terms[1], facts["cap"]
+        one.waiting, one.advice, one.hands = None, None, set()
+
+    def charges(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read a charge for a profile."""
+        name = facts["dataset"]
+        one = self.known.setdefault(name, Dataset())
+        one.taken += facts["loss"]["epsilon_nano"]
+        if entry["action"] == RESPENDS or not self.wait:
+            return
+        yield from self.unapproved(name)
+        if one.taken > one.allowed:
+            yield f"its profiles of {name} take more than was approved"
+
+    def gives_back(self, _entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read that a charge for a profile was given back."""
+        self.known.setdefault(facts["dataset"], Dataset()).taken -= facts["loss"]["epsilon_nano"]
+        yield from ()
+
+    def releases(self, _entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read that a dataset has a profile."""
+        made = {"edition": facts["edition"], "epsilon_nano": facts["loss"]["epsilon_nano"]}
+        one = self.known.setdefault(facts["dataset"], Dataset())
+        if one.profile is None or tuple(one.profile.values()) < tuple(made.values()):
+            one.profile = made
+        yield from ()
+
+    def _one(self, entry: Mapping[str, Any]) -> Any:
+        """Return the dataset of an entry. Yield what is wrong if there is none, or if it is too early for this."""
+        name = _name(entry)
+        if not self.wait:
+            yield "it decides on a dataset before the rules by which datasets wait for an approver"
+        if name not in self.known:
+            yield f"it is about the dataset {name}, which was not imported"
+        return self.known.setdefault(name, Dataset())
+
+
+RESPENDS = "ledger.respend"
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return str(entry["subject"].removeprefix("dataset:"))
+
+
+def _terms(facts: Mapping[str, Any]) -> Terms:
+    return decisions.limits(facts["cap"]), int(facts["profile_epsilon_nano"])

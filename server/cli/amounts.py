@@ -1,0 +1,48 @@
+"""Amounts and reasons of the command line, as those of an HTTP request are read."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from budgets.amounts import offered, rounding
+from budgets.errors import Invalid
+from server.views.study import noted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WORDS = {"delta": "delta"}  # the other options are an epsilon
+
+
+class Amounts:
+    """Amounts by the names of their options, rounded down, and notes on what was rounded."""
+
+    def __init__(self, **given: str | None) -> None:
+        self.notes: list[str] = []
+        self.nano = {name: self._offered(name, text) for name, text in given.items() if text is not None}
+
+    def _offered(self, name: str, text: str) -> int:
+        field = name.replace("_", "-")
+        word, number = WORDS.get(name, "epsilon"), decimal(text, field)
+        note = rounding(word, number, field)
+        self.notes += [] if note is None else [note]
+        return offered(word, number, field)
+
+
+def decimal(text: str, field: str) -> Decimal:
+    """Return a number of the command line. Raises Invalid."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise Invalid(field, "must be a number") from None
+
+
+def with_notes(said: tuple[dict[str, Any], str], notes: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return what a command returns, with notes added to the JSON and to the words."""
+    return noted(said[0], notes), "\n".join([said[1], *(f"Note: {note}" for note in notes)])
+
+
+def given_reason(reason: str, without_advice: str | None) -> dict[str, str]:
+    """Return the body of an approval over HTTP."""
+    return {"reason": reason} | ({} if without_advice is None else {"without_advice": without_advice})

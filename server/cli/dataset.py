@@ -1,0 +1,157 @@
+"""`rowless dataset`: list, show, propose, advise, approve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from budgets.governance import advice, approval, dataset_terms, datasets
+from budgets.loss import NANO, epsilon_text
+from server.cli.amounts import Amounts, given_reason, with_notes
+from server.cli.common import with_json
+from server.cli.home import acting, as_option, services
+from server.cli.remote import remote, segment
+from server.cli.study_words import ERASED, advice_lines, amounts, profile_text
+from server.views.dataset import describe_dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import sqlalchemy as sa
+
+    from server.cli.remote import Remote
+
+    Said = tuple[Mapping[str, Any], str]
+
+SHOWN = ("name", "title", "edition", "budget", "terms")
+
+
+@click.group()
+def dataset() -> None:
+    """Show datasets, and decide on their caps and profiles."""
+
+
+@dataset.command("list")
+@with_json
+def list_() -> Any:
+    """List the datasets with their editions, and whether each is approved."""
+    if (server := remote()) is not None:
+        found = [_from(server, one["name"]) for one in server.json("GET", "/datasets")["items"]]
+    else:
+        with services() as opened, opened.database.read() as transaction:
+            found = [describe_dataset(transaction, name) for name in datasets.names(transaction)]
+    return {"items": found}, "\n".join(_head(one) for one in found) or "There are no datasets yet"
+
+
+@dataset.command()
+@click.argument("identifier", metavar="DATASET")
+@with_json
+def show(identifier: str) -> Any:
+    """Show a dataset's cap, what its profile cost, what was approved and what waits."""
+    if (server := remote()) is not None:
+        said = _from(server, identifier)
+        return said, words(said)
+    with services() as opened, opened.database.read() as transaction:
+        return _said(transaction, identifier)
+
+
+@dataset.command()
+@click.argument("identifier", metavar="DATASET")
+@click.option("--epsilon", help="Another cap.")
+@click.option("--delta", help="Another cap.")
+@click.option("--profile", help="What further profiles may take of the cap.")
+@click.option("--reason", required=True, help="Why; kept in the audit log.")
+@as_option
+@with_json
+def propose(
+    identifier: str, epsilon: str | None, delta: str | None, profile: str | None, reason: str, name: str | None
+) -> Any:
+    """As an admin: propose another cap, or a further profile. It waits for an approver."""
+    if epsilon is delta is profile is None:
+        raise click.UsageError("give --epsilon, --delta or --profile")
+    limits = Amounts(epsilon=epsilon, delta=delta, profile=profile)
+    with services() as opened, opened.database.write() as transaction:
+        by = acting(transaction, "admin", name)
+        wanted = limits.nano.get("epsilon"), limits.nano.get("delta"), limits.nano.get("profile") or 0
+        dataset_terms.propose(transaction, identifier, *wanted, reason, by)
+        return with_notes(_said(transaction, identifier), limits.notes)
+
+
+@dataset.command()
+@click.argument("identifier", metavar="DATASET")
+@click.option("--opinion", type=click.Choice(list(advice.OPINIONS)), required=True)
+@click.option("--reason", required=True, help="Why, with any conditions; kept in the audit log.")
+@as_option
+@with_json
+def advise(identifier: str, opinion: str, reason: str, name: str | None) -> Any:
+    """As a DPO: advise on the cap and the profile that wait, before an approver decides."""
+    if (server := remote(name)) is not None:
+        return _decided(server, identifier, "advise", {"opinion": opinion, "reason": reason})
+    with services() as opened, approval.deciding(opened.database) as transaction:
+        dataset_terms.advise(transaction, identifier, opinion, reason, acting(transaction, "dpo", name))
+        return _said(transaction, identifier)
+
+
+@dataset.command()
+@click.argument("identifier", metavar="DATASET")
+@click.option("--reason", required=True, help="Why; kept in the audit log.")
+@click.option("--without-advice", help="Why the DPO's advice is not awaited; kept in the audit log.")
+@as_option
+@with_json
+def approve(identifier: str, reason: str, without_advice: str | None, name: str | None) -> Any:
+    """As an approver: approve the cap and the profile that wait. Nothing is charged to a dataset before that."""
+    if (server := remote(name)) is not None:
+        return _decided(server, identifier, "approve", given_reason(reason, without_advice))
+    with services() as opened, approval.deciding(opened.database) as transaction:
+        by = acting(transaction, "approver", name)
+        dataset_terms.approve(transaction, identifier, reason, by, without_advice=without_advice)
+        return _said(transaction, identifier)
+
+
+def words(said: Mapping[str, Any]) -> str:
+    """Return a dataset in words."""
+    terms, budget = said["terms"], said["budget"]
+    lines = [
+        _head(said),
+        f"  cap: {amounts(budget)}, left: {amounts(budget['remaining'])}",
+        f"  {profile_text(said['profile'])}",
+    ]
+    if terms["approved"]:
+        who = terms["approved_by"] or "the rules of before, or by somebody whose name was erased"
+        lines.append(f"  approved by {who}; further profiles may cost epsilon {_epsilon(terms['profile_left'])}")
+    if terms["waiting"] is not None:
+        waits = terms["waiting"]
+        lines.append(
+            f"  waits for an approver: the cap {amounts(waits)}; profiles of epsilon {_epsilon(waits['profile'])}; "
+            f"proposed by {', '.join(terms['proposed_by']) or ERASED}"
+        )
+        lines += advice_lines("advice", terms["advice"])
+    return "\n".join(lines)
+
+
+def _head(said: Mapping[str, Any]) -> str:
+    state = "approved" if said["terms"]["approved"] else "not approved: nothing is charged to it"
+    return f"Dataset {said['name']} ({state}), edition {said['edition']}: {said['title']}"
+
+
+def _epsilon(number: float) -> str:
+    return epsilon_text(round(number * NANO))
+
+
+def _said(transaction: sa.Connection, identifier: str) -> tuple[dict[str, Any], str]:
+    said = describe_dataset(transaction, identifier)
+    return said, words(said)
+
+
+def _from(server: Remote, identifier: str) -> dict[str, Any]:
+    """Return a dataset as the home shows it, from the catalog of a server."""
+    found = server.json("GET", f"/datasets/{segment(identifier)}")
+    made = found["profile"]
+    profile = None if made is None else {"edition": made["edition"], "cost": made["cost"]}
+    return {**{name: found[name] for name in SHOWN}, "profile": profile}
+
+
+def _decided(server: Remote, identifier: str, act: str, given: Mapping[str, Any]) -> Said:
+    said = server.json("POST", f"/datasets/{segment(identifier)}/{act}", dict(given))
+    return said, words(said)

@@ -1,0 +1,197 @@
+"""Decisions on datasets over HTTP and by command, and what the independent check finds in a log that forged them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from server.cli.main import main
+from tests.server.cli.test_conduct import (
+    both,
+    by_the_same,
+    change,
+    entries,
+    found,
+    once_more,
+    without,
+)
+from tests.server.cli.test_verify import asked, position
+from tests.serving import UNADVISED, application, make_home, write_clinic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.server.cli.test_conduct import Entries
+    from tests.serving import Home
+
+PATH = "/datasets/clinic"
+PROFILE = {"profile": 0.5, "reason": "new persons"}
+
+
+def run(home: Home, *arguments: str) -> Any:
+    """Run a command over a home."""
+    return CliRunner().invoke(main, list(arguments), env=home.environment())
+
+
+def test_a_dataset_is_decided_on_over_http(template: Home, tmp_path: Path) -> None:
+    """Proposed, advised on and approved, each by its role; nothing before the approval; refusals have their codes."""
+    home = template.copy(tmp_path / "home")
+    with application(home) as place:
+        admin, dora, vera = (place.client(name) for name in ("admin", "dora", "vera"))
+        assert vera.post(f"{PATH}/approve", {"reason": "r"}).code == "wrong-state"
+        waits = admin.good("POST", f"{PATH}/propose", {**PROFILE, "delta": 1e-5})["terms"]
+        assert waits["waiting"] == {"epsilon": 10000.0, "delta": 1e-5, "profile": 0.5}
+        assert waits["proposed_by"] == ["admin"]
+        assert vera.post(f"{PATH}/approve", {"reason": "r"}).code == "not-advised"
+        advised = dora.good("POST", f"{PATH}/advise", {"opinion": "conditional", "reason": "once a year"})
+        assert advised["terms"]["advice"]["by"] == "dora"
+        assert advised["budget"]["delta"] == 1e-6
+        assert dora.post(f"{PATH}/approve", {"reason": "mine"}).code == "forbidden"
+        done = vera.good("POST", f"{PATH}/approve", {"reason": "good"})
+        assert (done["budget"]["delta"], done["terms"]["waiting"], done["terms"]["profile_left"]) == (
+            1e-5,
+            None,
+            0.5,
+        )
+        assert admin.post(f"{PATH}/profile", {"epsilon": 0.6}).code == "not-approved"
+        assert admin.post(f"{PATH}/profile", {"epsilon": 0.5}).status == 201
+        assert vera.good("GET", PATH)["terms"] == {**done["terms"], "profile_left": 0.0}
+        assert "terms" not in place.client("ada").good("GET", PATH)
+    home.assert_sound()
+
+
+def test_nothing_is_answered_before_the_approval(tmp_path: Path) -> None:
+    """A dataset that was imported is listed as waiting; no study on it is approved, and a charge is refused anyway."""
+    home = make_home(tmp_path / "home")
+    assert run(home, "import", str(write_clinic(tmp_path))).exit_code == 0
+    with application(home) as place:
+        (one,) = place.client("ada").good("GET", "/datasets")["items"]
+        assert one["state"] == "waiting"
+        place.open_study("s", "clinic", approve=False)
+        refused = place.client("vera").post("/studies/s/approve", {"reason": "r", **UNADVISED})
+        assert (refused.status, refused.code) == (409, "wrong-state")
+        home.change("UPDATE studies SET state = 'approved'")  # as somebody with access to the database could
+        body = {"query": {"from": "visits", "select": {"n": {"count": "persons"}}}, "privacy": {"epsilon": 0.5}}
+        ada = place.client("ada")
+        assert ada.post("/studies/s/estimates", body).status == 200
+        assert ada.post("/studies/s/queries", body).code == "not-approved"
+    assert home.charges() == []
+    # The same by command.
+    advised = run(home, "dataset", "advise", "clinic", "--opinion", "favourable", "--reason", "good")
+    assert "advice: favourable, by dora: good" in advised.stdout
+    refused = run(home, "dataset", "approve", "clinic", "--reason", "mine", "--as", "admin")
+    assert refused.exit_code == 1
+    approved = run(home, "dataset", "approve", "clinic", "--reason", "good")
+    assert "approved by vera; further profiles may cost epsilon 0.1" in approved.stdout
+    with application(home) as place:
+        assert place.client("ada").post("/studies/s/queries", body).status == 201
+    assert "Dataset clinic (approved), edition 1" in run(home, "dataset", "list").stdout
+
+
+@pytest.fixture(scope="module")
+def decided(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return a home with a dataset whose second profile was advised on, approved and bought, and a query of it."""
+    home = template.copy(tmp_path_factory.mktemp("decided") / "home")
+    with application(home) as place:
+        admin, dora, vera = (place.client(name) for name in ("admin", "dora", "vera"))
+        place.open_study(dataset="rand-hie")
+        asked(place, 0.5)
+        admin.good("POST", "/datasets/rand-hie/propose", {**PROFILE, "delta": 1e-5})
+        dora.good("POST", "/datasets/rand-hie/advise", {"opinion": "favourable", "reason": "good"})
+        vera.good("POST", "/datasets/rand-hie/approve", {"reason": "good"})
+        admin.good("POST", "/datasets/rand-hie/profile", {"epsilon": 0.5})
+    return home
+
+
+FIRST, CLINIC, SECOND = 0, 1, 2  # the approvals: rand-hie's and the clinic's first, then rand-hie's second
+
+FORGED: dict[str, tuple[Callable[[Entries], Any], str]] = {
+    "queried before the dataset's approval": (
+        without("dataset.approve", FIRST),
+        "the dataset rand-hie was not approved before it",
+    ),
+    "a profile of a dataset that was never approved": (
+        both(without("dataset.approve", SECOND), without("dataset.approve", FIRST)),
+        "its profiles of rand-hie take more than was approved",
+    ),
+    # The first approval of the tests' homes allows profiles of the whole cap.
+    "a larger profile than was approved": (
+        change("dataset.profile.reserve", facts={"loss": {"epsilon_nano": 10**14, "rho_nano": 1, "delta_atto": 0}}),
+        "its profiles of rand-hie take more than was approved",
+    ),
+    "the importer approves": (
+        by_the_same("dataset.approve", "dataset.import"),
+        "a person who imported or proposed the terms of the dataset rand-hie approved them",
+    ),
+    "the proposer advises": (
+        by_the_same("dataset.advise", "dataset.propose"),
+        "a person who imported or proposed the terms of the dataset rand-hie advised on them",
+    ),
+    "the adviser approves": (
+        lambda log: log[position(log, "dataset.approve", SECOND)].update(
+            actor=log[position(log, "dataset.advise")]["actor"]
+        ),
+        "a person approved on their own advice",
+    ),
+    "advice is missing": (without("dataset.advise"), "it names advice of the DPO that does not stand"),
+    "neither advice nor a reason": (
+        change("dataset.approve", FIRST, facts={"without_advice": None}),
+        "it approves without the DPO's advice, and does not say why",
+    ),
+    "advice on other terms": (
+        change("dataset.advise", facts={"profile_epsilon_nano": 1}),
+        "it advises on terms of the dataset rand-hie that do not wait for approval",
+    ),
+    "another cap is approved": (
+        change("dataset.approve", SECOND, facts={"cap": {"epsilon_nano": 10**15, "delta_atto": 0}}),
+        "it approves terms of the dataset rand-hie that do not wait for approval",
+    ),
+    "approved twice": (once_more("dataset.approve", SECOND), "that do not wait for approval"),
+    "nobody proposed it": (without("dataset.propose"), "that do not wait for approval"),
+    "an admin approves": (
+        change("dataset.approve", role="admin"),
+        "only the role approver may do this, and its actor acts as admin",
+    ),
+    "an approver imports": (
+        change("dataset.import", role="approver"),
+        "only the role admin may do this, and its actor acts as approver",
+    ),
+    "of no dataset": (
+        change("dataset.propose", subject="dataset:gone"),
+        "it is about the dataset gone, which was not imported",
+    ),
+    "before the rules": (
+        change("rules.begin", facts={"rules": 2}),
+        "it decides on a dataset before the rules by which datasets wait for an approver",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", FORGED)
+def test_a_forged_decision_on_a_dataset_is_found(decided: Home, how: str) -> None:
+    """Each act that the server would refuse is found in a log that says it was done."""
+    log = entries(decided)
+    tamper, said = FORGED[how]
+    tamper(log)
+    problems = found(log)
+    assert any(said in problem for problem in problems), problems
+
+
+def test_an_honest_log_of_decisions_is_in_order(decided: Home) -> None:
+    """What the server allowed is in order, and so is a log whose datasets were imported before these rules."""
+    log = entries(decided)
+    assert found(log) == []
+    decided.assert_sound()
+    last = position(log, "query.reserve")
+    begin = {**json.loads(json.dumps(log[0])), "time": log[last]["time"]}
+    log[0]["facts"]["rules"] = 2
+    earlier = [one for one in log[:last] if one["action"] != "dataset.approve"]
+    for one in earlier:
+        if one["action"] == "dataset.import":
+            del one["facts"]["profile_epsilon_nano"]
+    assert found([*earlier, begin, *log[last:]]) == []
+    assert found([*earlier, *log[last : last + 2]]) == []
