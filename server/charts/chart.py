@@ -15,10 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from server.charts import bars, choosing, frame, grid, heat, lines, rows, scales, single, svg, texts, words
+from server.charts import choosing, frame, grid, scales, svg, texts, words
 from server.charts.choosing import Kind
 from server.charts.frame import GAP, LINE, NARROW, WIDE, Drawing, Figure
-from server.charts.svg import INK, SMALL
+from server.charts.kinds import bars, heat, lines, rows, single
+from server.charts.svg import SMALL
 from server.charts.words import ENGLISH, Words
 from server.views import table
 
@@ -32,7 +33,6 @@ CONTENT_TYPE = "image/svg+xml; charset=utf-8"
 TITLE = 14.0  # size of a heading
 EDGE = 20  # around a sheet
 PAPER, DARK = "#ffffff", "#1b1f24"  # of a file, which has no page around it
-FONT = "system-ui, sans-serif"
 
 
 @dataclass(frozen=True)
@@ -189,10 +189,9 @@ def _document(made: _Made, name: str, *, made_up: bool) -> str:
     """Return a chart that can stand in a page."""
     figure = made.figure
     drawn, height = _content(made, made_up=made_up)
-    return _root(
+    return svg.document(
         figure.prefix,
-        words.heading(figure.words, figure.grid),
-        _description(made, made_up=made_up),
+        (words.heading(figure.words, figure.grid), _description(made, made_up=made_up)),
         f"{_patterns(made)}{drawn}",
         viewBox=f"0 0 {figure.width} {svg.number(height)}",
         class_=f"chart {name}",
@@ -202,22 +201,6 @@ def _document(made: _Made, name: str, *, made_up: bool) -> str:
 def _patterns(made: _Made) -> str:
     """Return the patterns that a chart uses."""
     return frame.hatches(made.figure.prefix, made.drawing.body)
-
-
-def _root(prefix: str, title: str, description: str, drawn: str, **attributes: svg.Attribute) -> str:
-    return svg.element(
-        "svg",
-        svg.element("title", svg.escaped(title), id=f"{prefix}-title"),
-        svg.element("desc", svg.escaped(description), id=f"{prefix}-desc"),
-        drawn,
-        xmlns="http://www.w3.org/2000/svg",
-        role="img",
-        aria_labelledby=f"{prefix}-title {prefix}-desc",
-        font_family=FONT,
-        font_size=texts.SIZE,
-        fill=INK,
-        **attributes,
-    )
 
 
 def sheet(release: Mapping[str, Any], said: Words = ENGLISH) -> str:
@@ -236,10 +219,9 @@ def sheet(release: Mapping[str, Any], said: Words = ENGLISH) -> str:
         about.append(f"{words.heading(said, made.figure.grid)}. {_description(made, made_up=made_up)}")
         y += 2 * LINE
     foot, y = _paragraph(title, y)
-    return _root(
+    return svg.document(
         "sheet",
-        title,
-        " ".join(about) or words.no_numbers(said),
+        (title, " ".join(about) or words.no_numbers(said)),
         "".join([svg.element("rect", width="100%", height="100%", fill=PAPER), *drawn, foot]),
         viewBox=f"0 0 {WIDE + 2 * EDGE} {svg.number(y + EDGE)}",
         width=WIDE + 2 * EDGE,

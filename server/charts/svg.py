@@ -13,26 +13,29 @@ from server.charts.texts import SIZE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ACCENT = "#3279b7"  # contrasts with white and with dark pages, at least 3 to 1 with both
+ACCENT = "#15877d"  # contrasts with white and with dark pages, at least 3 to 1 with both, also where it is a bar
 INK = "currentColor"  # the page's text, light or dark
 FAINT = 0.15  # opacity of lines that only guide the eye
 MUTED = 0.72  # opacity of texts that say less than others
 SMALL = 11.0  # size of the smallest text
+FONT = "system-ui, sans-serif"
 Attribute = str | float | None
 
 
 def element(tag: str, *children: str, **attributes: Attribute) -> str:
     """Return an element. `children` are elements; an attribute that is None is left out, `_` in names becomes `-`."""
     written = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{_attribute(value)}"'
+        f' {name.rstrip("_").replace("_", "-")}="{_attribute(name, value)}"'
         for name, value in attributes.items()
         if value is not None
     )
     return f"<{tag}{written}>{''.join(children)}</{tag}>" if children else f"<{tag}{written}/>"
 
 
-def _attribute(value: str | float) -> str:
-    return escape(value) if isinstance(value, str) else number(value)
+def _attribute(name: str, value: str | float) -> str:
+    if isinstance(value, str):
+        return escape(value)
+    return f"{value:.2f}" if name.endswith("opacity") else number(value)
 
 
 def number(value: float) -> str:
@@ -44,6 +47,24 @@ def number(value: float) -> str:
 def escaped(said: str) -> str:
     """Return a text as it stands between tags."""
     return escape(said, quote=False)
+
+
+def document(prefix: str, said: tuple[str, str], drawn: str, **attributes: Attribute) -> str:
+    """Return a whole drawing with its title and its description, whose ids begin with `prefix`."""
+    title_id, description_id = f"{prefix}-title", f"{prefix}-desc"
+    return element(
+        "svg",
+        element("title", escaped(said[0]), id=title_id),
+        element("desc", escaped(said[1]), id=description_id),
+        drawn,
+        xmlns="http://www.w3.org/2000/svg",
+        role="img",
+        aria_labelledby=f"{title_id} {description_id}",
+        font_family=FONT,
+        font_size=SIZE,
+        fill=INK,
+        **attributes,
+    )
 
 
 def title(said: str) -> str:
@@ -70,7 +91,7 @@ def text(
         text_anchor=anchor,
         font_size=None if size == SIZE else size,
         font_weight="600" if bold else None,
-        fill_opacity=f"{MUTED}" if muted else None,
+        fill_opacity=MUTED if muted else None,
     )
 
 

@@ -295,3 +295,54 @@ def axis_from(words: Words, begin: str) -> str:
 def nothing(words: Words) -> str:
     """Return why a chart is empty."""
     return words.say("The answer has no rows: no value reached the threshold that a value needs to be named.")
+
+
+def used_title(words: Words) -> str:
+    """Return the title of the gauges."""
+    return words.say("Used of the limits")
+
+
+def used_of(words: Words, unit: str, used: str, limit: str) -> str:
+    """Return what an account used, beside its gauge."""
+    return words.say("%(unit)s %(used)s of %(limit)s", unit=unit, used=used, limit=limit)
+
+
+def used_sentence(words: Words, account: str, unit: str, used: str, limit: str) -> str:
+    """Return what an account used, as a sentence."""
+    return words.say(
+        "%(account)s used %(unit)s %(used)s of its limit of %(limit)s.",
+        account=account,
+        unit=unit,
+        used=used,
+        limit=limit,
+    )
+
+
+def spending_title(words: Words, unit: str, account: str) -> str:
+    """Return the title of the use over time. `account` is a study or a dataset with its name."""
+    return words.say("Used over time by the %(account)s, as %(unit)s", unit=unit, account=account)
+
+
+def charges(words: Words, count: int) -> str:
+    """Return how many charges a line is made of."""
+    return words.count("A line that rises with one charge.", "A line that rises with %(num)s charges.", count)
+
+
+def limit(words: Words, amount: str) -> str:
+    """Return what stands at the line of the limit."""
+    return words.say("limit %(amount)s", amount=amount)
+
+
+def beliefs_title(words: Words) -> str:
+    """Return the title of the curves of beliefs."""
+    return words.say("How sure somebody can become that a person is in the data")
+
+
+def belief_before(words: Words) -> str:
+    """Return what stands below the curves of beliefs."""
+    return words.say("belief before the answers")
+
+
+def nothing_learnt(words: Words) -> str:
+    """Return what the diagonal stands for."""
+    return words.say("nothing is learnt")

@@ -17,12 +17,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from budgets.loss import ATTO, NANO
+from server.charts import beliefs, budget
+from server.charts.beliefs import Curve
+from server.charts.budget import Picture, Used
 from server.reporting import attack_odds, guarantee, regulator
 from server.reporting.attack_odds import Guarantee
 
 CONTENT_TYPE = "text/html; charset=utf-8"
 STYLE = resources.files("server.reporting").joinpath("report.css").read_text(encoding="utf-8")
 POINTS = 50  # on each curve
+WIDTH = 480  # of a chart, in its units
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
 HEADERS = {
@@ -44,13 +48,15 @@ _pages = Environment(
 def html(document: dict[str, Any]) -> str:
     """Return the page of a report."""
     own = document["accounts"][0]
+    used = [_used(account) for account in document["accounts"]]
     return _pages.get_template("report.html").render(
         report=document,
         own=own,
-        curves=[
-            {"title": "so far", "points": _curve(own["at_spend"])},
-            {"title": "at the limit", "points": _curve(own["at_limit"])},
-        ],
+        beliefs=_picture(_beliefs(own)),
+        gauges=_picture(budget.gauges(used, "gauges", width=WIDTH)),
+        spending=_picture(
+            budget.spending(_charges(document, used[0].unit), used[0], document["made_at"], "spending", width=WIDTH)
+        ),
         policy=POLICY,
         style=Markup(STYLE),  # noqa: S704  # a file of this package
         percent=guarantee.percent,
@@ -63,14 +69,44 @@ def html(document: dict[str, Any]) -> str:
     )
 
 
-def _curve(meant: dict[str, Any]) -> list[tuple[float, float]]:
+def _picture(made: Picture) -> dict[str, Any]:
+    """Return a drawing for the template."""
+    return {"svg": Markup(made.svg), "title": made.title}  # noqa: S704  # its texts are escaped
+
+
+def _used(account: dict[str, Any]) -> Used:
+    """Return what an account used, by the accountant whose sum counts."""
+    unit = account["at_spend"]["by"]
+    used, limit = (Decimal(str(account[member][unit] or 0)) for member in ("used", "budget"))
+    return Used(f"{account['kind']} {account['name']}", unit, used, limit)
+
+
+def _charges(document: dict[str, Any], unit: str) -> list[tuple[str, Decimal]]:
+    """Return when the releases and profiles of a report were charged, and how much, oldest first."""
+    charged = [*document["releases"]["shown"], *document["releases"]["profiles"]]
+    return sorted((one["charged_at"], Decimal(str(one["cost"][unit] or 0))) for one in charged)
+
+
+def _beliefs(own: dict[str, Any]) -> Picture:
+    """Return the curves of what answers could do to a belief, so far and at the limit."""
+    curves = [Curve("so far", _curve(own["at_spend"])), Curve("at the limit", _curve(own["at_limit"]))]
+    told = [
+        f"A belief of {guarantee.percent(spent['prior'])} can become at most {guarantee.percent(spent['at_most'])} by "
+        f"what was spent so far, and at most {guarantee.percent(limit['at_most'])} at the limit."
+        for spent, limit in zip(own["at_spend"]["presence"], own["at_limit"]["presence"], strict=True)
+    ]
+    about = "Two curves over the belief before the answers, from 0 to 100%."
+    return beliefs.beliefs(curves, " ".join([about, *told]), "beliefs")
+
+
+def _curve(meant: dict[str, Any]) -> tuple[tuple[float, float], ...]:
     """Return points (prior, posterior) of a guarantee, both from 0 to 1."""
     epsilon, delta = (
         math.ceil(Decimal(str(meant[name])) * scale) for name, scale in (("epsilon", NANO), ("delta", ATTO))
     )
     found = Guarantee(epsilon, min(ATTO, delta), meant["by"])
     priors = [Decimal(step) / POINTS for step in range(POINTS + 1)]
-    return [(float(prior), float(attack_odds.posterior(found, prior))) for prior in priors]
+    return tuple((float(prior), float(attack_odds.posterior(found, prior))) for prior in priors)
 
 
 def _number(value: float | None) -> str:

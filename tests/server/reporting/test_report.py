@@ -147,8 +147,25 @@ def test_the_page_loads_and_runs_nothing(place: Place) -> None:
     assert [attributes for tag, attributes in found.elements if attributes.keys() & {"src", "href", "style"}] == []
     assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
     assert ("meta", page.POLICY) in [(tag, attributes.get("content")) for tag, attributes in found.elements]
-    (chart,) = [attributes for tag, attributes in found.elements if tag == "svg"]
-    assert set((chart["aria-labelledby"] or "").split()) <= {attributes.get("id") for _, attributes in found.elements}
+    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    charts = [attributes for tag, attributes in found.elements if tag == "svg"]
+    assert len(charts) == 2  # what a belief can become, and the gauges; nothing was spent
+    for chart in charts:
+        assert set((chart["aria-labelledby"] or "").split()) <= set(ids)
+
+
+def test_the_page_draws_what_was_spent(place: Place) -> None:
+    """The charges of releases and profiles add up to what the gauge shows; a sum of rho is drawn as rho."""
+    place.client("ada").good("POST", "/studies/flu/queries", ask(PATIENTS, 0.5))
+    assert "study flu used epsilon 0.5 of its limit of" in page_of(place).body.decode()
+    place.client("ada").good(
+        "POST", "/studies/flu/queries", {**ask({"n": {"count": "events"}}), "privacy": {"rho": 0.001}}
+    )
+    for path, charges in (("/studies/flu/report", 2), ("/datasets/rand-hie/report", 2)):
+        text = page_of(place, path).body.decode()
+        assert f"A line that rises with {charges} charges. " in text
+        assert "used rho 0.126 of its limit of" in text
 
 
 def test_an_erased_name(place: Place) -> None:

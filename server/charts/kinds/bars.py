@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from server.charts import frame, rows, scales, svg, texts, words
+from server.charts import frame, scales, svg, texts, words
 from server.charts.frame import FILLS, GAP, LINE, Drawing, Figure
 from server.charts.grid import Order
+from server.charts.kinds import rows
 from server.charts.svg import SMALL
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The kinds of charts that answers have. Each module draws one, from numbers by at most two dimensions."""
