@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from server.cli import remote
 from server.cli.main import main
 from tests.server.sign_in.provider import CLIENT
-from tests.server.sign_in.test_issuer import Provider, settings_of, start
+from tests.server.sign_in.running import Provider, settings_of, start
 from tests.serving import Home, serving
 
 if TYPE_CHECKING:
