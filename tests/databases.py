@@ -8,19 +8,33 @@ import tempfile
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
 
 import psycopg
+import pytest
+from psycopg import sql
 
 from budgets.database.connection import Database
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.postgres import Postgres
 
 
 ADDED = re.compile(r", (?=\w+ (?:TEXT|VARCHAR|BIGINT|INTEGER)\b)")
-VERSION = "SELECT version_num FROM alembic_version"
+# A database's version and the names of its tables.
+STATE = (
+    "SELECT version_num, ARRAY(SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1) "
+    "FROM alembic_version"
+)
+IN_ANY_ORDER = "SET LOCAL session_replication_role = replica"  # no foreign keys
+T = TypeVar("T")
+
+
+# For tests of what Python refuses or decides: other tests of the same function write by the same SQL to both databases.
+SQLITE_ALONE = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 
 
 class Databases(Protocol):
@@ -31,6 +45,9 @@ class Databases(Protocol):
 
     def current(self) -> str:
         """Return the address of a database with this version's schema and no rows."""
+
+    def filled(self, fill: Callable[[Database], T]) -> tuple[str, T]:
+        """Return the address of one with the rows that a function writes, and what it returns. It is called once for all."""
 
     def drop(self) -> None:
         """Remove what was made."""
@@ -51,6 +68,13 @@ class Sqlite:
         made = self.empty()
         file_of(made).write_bytes(_current_file())
         return made
+
+    def filled(self, fill: Callable[[Database], T]) -> tuple[str, T]:
+        """Return the address of one with the rows that a function writes, and what it returns. It is called once for all."""
+        content, returned = _filled_file(fill)
+        made = self.empty()
+        file_of(made).write_bytes(content)
+        return made, returned
 
     def drop(self) -> None:
         """Leave the files to whoever made the folder."""
@@ -76,22 +100,32 @@ class Postgresql:
         self._current.append(self._server.spare.pop())
         return self._current[-1]
 
+    def filled(self, fill: Callable[[Database], T]) -> tuple[str, T]:
+        """Return the address of one with the rows that a function writes, and what it returns. It is called once for all."""
+        statements, returned = _filled_rows(self._server, fill)
+        made = self.current()
+        change(made, statements)
+        return made, returned
+
     def drop(self) -> None:
         """Remove what was made. A database is made in half a second and emptied in a hundredth: those are used again."""
         for made in self._empty:
             self._server.drop(made)
-        wanted = rows(_template(self._server), VERSION)
         for made in self._current:
-            if rows(made, VERSION) == wanted:
-                tables = rows(made, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-                change(
-                    made,
-                    "SET session_replication_role = replica",  # no foreign keys, no order
-                    *(f'DELETE FROM "{name}"' for (name,) in tables if name != "alembic_version"),
-                )
+            if self._emptied(made):
                 self._server.spare.append(made)
             else:
                 self._server.drop(made)
+
+    def _emptied(self, made: str) -> bool:
+        """Remove every row, in few words with the server. Return False if the database has another schema."""
+        with closing(psycopg.connect(made)) as connection, connection.transaction():
+            state = connection.execute(STATE.encode()).fetchall()
+            if state != _state(self._server):
+                return False
+            tables = [name for name in state[0][1] if name != "alembic_version"]
+            connection.execute("; ".join([IN_ANY_ORDER, *(f'DELETE FROM "{name}"' for name in tables)]).encode())
+        return True
 
 
 @cache
@@ -103,10 +137,43 @@ def _current_file() -> bytes:
 
 
 @cache
+def _filled_file(fill: Callable[[Database], T]) -> tuple[bytes, T]:
+    with tempfile.TemporaryDirectory() as folder:
+        made = Sqlite(Path(folder)).current()
+        with closing(Database(made)) as database:
+            returned = fill(database)
+        return file_of(made).read_bytes(), returned
+
+
+@cache
 def _template(server: Postgres) -> str:
     made = server.create()
     _upgrade(made)
     return made
+
+
+@cache
+def _state(server: Postgres) -> list[tuple[Any, ...]]:
+    return rows(_template(server), STATE)
+
+
+@cache
+def _filled_rows(server: Postgres, fill: Callable[[Database], T]) -> tuple[str, T]:
+    """Return the statements that write the rows, and what the function returned."""
+    made = server.create(_template(server).rpartition("/")[2])
+    with closing(Database(made)) as database:
+        returned = fill(database)
+    statements = [IN_ANY_ORDER]
+    with closing(psycopg.connect(made)) as connection:
+        for name in _state(server)[0][1]:
+            table = sql.Identifier(name)
+            for row in (
+                connection.execute(sql.SQL("SELECT * FROM {}").format(table)) if name != "alembic_version" else ()
+            ):
+                values = sql.SQL(", ").join(map(sql.Literal, row))
+                statements.append(sql.SQL("INSERT INTO {} VALUES ({})").format(table, values).as_string(connection))
+    server.drop(made)
+    return "; ".join(statements), returned
 
 
 def _upgrade(address: str) -> None:
@@ -160,7 +227,7 @@ def schema(address: str) -> dict[str, set[str]]:
     if is_sqlite(address):
         # The lines of each CREATE statement: their order means nothing. A column added later stands on the last line.
         made = rows(address, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'")
-        lines = {name: "\n".join(ADDED.split(sql)).removesuffix(")").splitlines() for name, sql in made}
+        lines = {name: "\n".join(ADDED.split(text)).removesuffix(")").splitlines() for name, text in made}
         return {name: {line.strip().rstrip(",").strip() for line in found} for name, found in lines.items()}
     found: dict[str, set[str]] = {}
     for select in (

@@ -114,18 +114,20 @@ class World:
 
 def make_world(databases: Databases) -> World:
     """Make a ledger with people and nothing else."""
-    url = databases.current()
-    database = Database(url)
+    url, actors = databases.filled(_with_people)
+    return World(url, Database(url), *actors)
+
+
+def _with_people(database: Database) -> tuple[Actor, Actor, Actor, Actor, Actor]:
     with database.write() as transaction:
         rules.begin(transaction)
-        admin, dpo, approver, anna, ben = (
-            people.add_user(transaction, name, role, SYSTEM)
-            for name, role in (
-                *((ADMIN, "admin"), (DPO, "dpo"), (APPROVER, "approver")),
-                *((ANNA, "researcher"), (BEN, "researcher")),
-            )
+        return (
+            people.add_user(transaction, ADMIN, "admin", SYSTEM),
+            people.add_user(transaction, DPO, "dpo", SYSTEM),
+            people.add_user(transaction, APPROVER, "approver", SYSTEM),
+            people.add_user(transaction, ANNA, "researcher", SYSTEM),
+            people.add_user(transaction, BEN, "researcher", SYSTEM),
         )
-    return World(url, database, admin, dpo, approver, anna, ben)
 
 
 class Interruption(Exception):

@@ -20,6 +20,7 @@ from budgets.errors import Unavailable
 from budgets.loss import NANO
 from budgets.verify import certificate
 from tests.budgets.world import cost
+from tests.databases import SQLITE_ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -402,6 +403,7 @@ def test_a_certificate_that_was_issued_before_still_verifies() -> None:
     assert found.release["charged_at"] == "2026-11-28T19:52:17.546Z"
 
 
+@SQLITE_ALONE
 def test_odd_parts_are_problems_and_no_errors(rotated: tuple[Log, str, bytes]) -> None:
     """Whatever stands in place of any part of a certificate, signed anew or not, the check ends with a problem."""
     log, first, document = rotated

@@ -14,6 +14,7 @@ from budgets.governance import approval, grants, leaving
 from budgets.identity import people, tokens
 from budgets.verify.conduct import Conduct
 from tests.budgets.world import ADMIN, ANNA, APPROVER, DPO, actions, log_problems
+from tests.databases import SQLITE_ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +169,7 @@ def test_the_last_of_a_role_stays(people_only: World) -> None:
     check(world)
 
 
+@SQLITE_ALONE
 @pytest.mark.parametrize(
     ("act", "user", "role", "error"),
     [

@@ -17,6 +17,7 @@ from budgets.governance.study import Study, Terms
 from budgets.ledger.accounts import Limits
 from budgets.loss import Loss
 from tests.budgets.world import ADMIN, ANNA, BEN, DPO, FLU, TERMS, actions, cost
+from tests.databases import SQLITE_ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +139,7 @@ def test_only_an_admin_opens_studies(world: World, role: str) -> None:
     refused(world, Forbidden, lambda: open_study(world, by=actor(world, role)))
 
 
+@SQLITE_ALONE
 @pytest.mark.parametrize("name", ["", "_x", "-x", "a b", "a.b", "a/b", "a\n", "é", "a" * 64])
 def test_odd_study_names_are_refused(world: World, name: str) -> None:
     """A study's name has letters, digits, _ and -, at most 63, and begins with a letter or digit."""
@@ -157,6 +159,7 @@ def test_a_study_needs_a_dataset(world: World) -> None:
     refused(world, NotFound, lambda: open_study(world, dataset="nowhere"))
 
 
+@SQLITE_ALONE
 @pytest.mark.parametrize("by_edit", [False, True])
 @pytest.mark.parametrize(
     ("changed", "field"),
@@ -206,6 +209,7 @@ def test_what_cannot_be_written_down_is_refused(world: World, changed: dict[str,
 # States
 
 
+@SQLITE_ALONE
 @pytest.mark.parametrize("role", ["admin", "dpo", "approver", "researcher", "none"])
 @pytest.mark.parametrize("action", list(MAY))
 @pytest.mark.parametrize("state", STATES)
@@ -331,6 +335,7 @@ def test_a_study_asks_within_its_days(world: World, starts: int | None, ends: in
 # Roles
 
 
+@SQLITE_ALONE
 @pytest.mark.parametrize(
     ("work", "role"),
     [

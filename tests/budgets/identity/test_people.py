@@ -15,7 +15,7 @@ from budgets.database.tables import users
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from budgets.identity import names, people, tokens
 from tests.budgets.world import ADMIN, ANNA, APPROVER, BEN, DPO
-from tests.databases import contents
+from tests.databases import SQLITE_ALONE, contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,6 +136,7 @@ def test_a_token_is_nothing_but_itself(world: World, ending: str) -> None:
         assert authenticate(world, text) is None
 
 
+@SQLITE_ALONE
 @pytest.mark.parametrize(
     "name", ["", ".hidden", "-x", "_x", "@x", "a b", "a/b", "a\n", "é", "a" * 64, "system", "anonymous", "a\x00", "a+b"]
 )
@@ -158,6 +159,7 @@ def test_usual_names_are_taken(world: World, name: str) -> None:
         assert people.user(transaction, name) == made
 
 
+@SQLITE_ALONE
 @pytest.mark.parametrize("role", ["", "Admin", "system", "none", "root"])
 def test_odd_roles_are_refused(world: World, role: str) -> None:
     """There are no roles but researcher, admin, dpo and approver."""
@@ -194,6 +196,7 @@ def test_names_are_the_same_without_case_and_form() -> None:
     assert names.folded("ada") != names.folded("ads")
 
 
+@SQLITE_ALONE
 @pytest.mark.parametrize("name", ["System", "ANONYMOUS", "root", "Nobody", "me", "rowless"])
 def test_reserved_names_are_refused(world: World, name: str) -> None:
     """What could be taken for the system, for nobody or for everybody is no user's name, in any case."""
