@@ -14,14 +14,13 @@ from budgets.actors import SYSTEM
 from budgets.errors import Invalid
 from budgets.governance import advice, advising, approval, forecast, studies
 from budgets.governance.study import MOVES, Terms
-from budgets.loss import epsilon_text
 from server.api.requests.schemas import ProtocolSchema, roundings_of
-from server.cli.amounts import Amounts, given_reason, with_notes
+from server.cli.amounts import Amounts, decimal, given_reason, with_notes
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote
-from server.cli.studies_remote import decided, listed, shown
-from server.cli.study_words import in_full, summary
+from server.cli.studies_remote import budget_of, changed, decided, listed, of, shown
+from server.cli.study_words import budget_words, in_full, summary
 from server.journey.preparing import require_askable
 from server.views.study import describe_study
 from server.web.bodies import read_json
@@ -30,7 +29,6 @@ from server.web.problems import findings
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from budgets.governance.forecast import Forecast
     from budgets.governance.study import Study
 
 
@@ -43,22 +41,6 @@ def _described(transaction: sa.Connection, one: Study) -> dict[str, Any]:
     said = describe_study(transaction, one)
     said["raise"] = said.pop("raise_to")
     return said
-
-
-def _forecast_text(ahead: Forecast) -> str:
-    left, spent = ahead.study.left, ahead.study.spent
-    limits = ahead.study.limits
-    lines = [
-        f"limit:     epsilon {epsilon_text(limits.epsilon_nano)} or rho {epsilon_text(limits.rho_nano)}",
-        f"spent:     {spent.text}",
-        f"remaining: {left.alternatives}",
-        f"That buys {ahead.words}.",
-        "",
-        "epsilon of each   queries   (by the sum of epsilon, of rho)",
-    ]
-    for each, fit in ahead.curve():
-        lines.append(f"{each.epsilon_text:<15} {fit.queries:>9,}   ({fit.by_epsilon:,}, {fit.by_rho:,})")
-    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -164,9 +146,13 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
     FILE holds the JSON of `protocol` as in an HTTP request, with its templates. A study that was approved becomes a
     draft again, until an approver approves the change.
     """
+    server = remote(name)
     if file is None:
-        with services() as opened, opened.database.read() as transaction:
-            said = describe_study(transaction, studies.study(transaction, identifier))["protocol"]
+        if server is not None:
+            said = of(server, identifier)["protocol"]
+        else:
+            with services() as opened, opened.database.read() as transaction:
+                said = describe_study(transaction, studies.study(transaction, identifier))["protocol"]
         return said, json.dumps(said, indent=2, ensure_ascii=False)
     try:
         given = read_json(file.read_bytes())
@@ -174,6 +160,8 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise Invalid(pointer or "/", detail) from None
+    if server is not None:
+        return changed(server, "PATCH", identifier, "", {"protocol": given})
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
         terms = replace(studies.study(transaction, identifier).terms, protocol=read)
@@ -201,18 +189,25 @@ def budget(
     name: str | None,
 ) -> Any:
     """Show what a study's budget buys, or set it. After approval a raise waits for an approver."""
+    server = remote(name)
     if not approve and epsilon is delta is reason is None:
-        with services() as opened, opened.database.read() as transaction:
-            ahead = forecast.of_study(transaction, studies.study(transaction, identifier))
-        return ahead.to_json(), _forecast_text(ahead)
+        if server is not None:
+            ahead = budget_of(server, identifier)
+        else:
+            with services() as opened, opened.database.read() as transaction:
+                ahead = forecast.of_study(transaction, studies.study(transaction, identifier)).to_json()
+        return ahead, budget_words(ahead)
     if approve == (epsilon is not None):
         raise click.UsageError("give --epsilon to set a budget, or --approve to approve a raise")
     if reason is None:
         raise click.UsageError("give a --reason")
     if without_advice is not None and not approve:
         raise click.UsageError("--without-advice belongs to --approve")
-    if approve and (server := remote(name)) is not None:
+    if approve and server is not None:
         return decided(server, identifier, "budget/approve", given_reason(reason, without_advice))
+    if server is not None:
+        wanted = {what: float(decimal(text, what)) for what, text in (("epsilon", epsilon), ("delta", delta)) if text}
+        return changed(server, "PUT", identifier, "/budget", {**wanted, "reason": reason})
     with services() as opened, approval.deciding(opened.database) as transaction:
         if epsilon is None:
             by = acting(transaction, "approver", name)

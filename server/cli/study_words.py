@@ -70,6 +70,27 @@ def profile_text(profile: Mapping[str, Any] | None) -> str:
     return f"the dataset's contribution profile (edition {profile['edition']}) cost epsilon {cost}; it is public"
 
 
+def budget_words(said: Mapping[str, Any]) -> str:
+    """Return a study's budget in words, with what the rest of it buys."""
+    lines = [
+        f"limit:     {_loss(said).alternatives}",
+        f"spent:     {_loss(said['spent']).text}",
+        f"remaining: {_loss(said['remaining']).alternatives}",
+        f"That buys {said['buys']}.",
+        "",
+        "epsilon of each   queries   (by the sum of epsilon, of rho)",
+    ]
+    for fit in said["forecast"]:
+        each = _epsilon(fit["epsilon"])
+        lines.append(f"{each:<15} {fit['queries']:>9,}   ({fit['by_epsilon']:,}, {fit['by_rho']:,})")
+    return "\n".join(lines)
+
+
+def _loss(said: Mapping[str, Any]) -> Loss:
+    epsilon = None if said["epsilon"] is None else round(said["epsilon"] * NANO)
+    return Loss(epsilon, round(said["rho"] * NANO), round(said["delta"] * ATTO))
+
+
 def amounts(limit: Mapping[str, Any]) -> str:
     """Return a limit in words."""
     words = f"epsilon {_epsilon(limit['epsilon'])}"

@@ -14,6 +14,7 @@ from budgets.governance import approval, grants, leaving
 from budgets.identity import people, subjects, tokens
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
+from server.cli.remote import remote, segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,8 +130,11 @@ def unlink(tied: str, name: str | None) -> Any:
 @with_json
 def list_proposals() -> Any:
     """List what waits for a second person: what would make, remove or give a token to a DPO or an approver."""
-    with services() as opened, opened.database.read() as transaction:
-        found = grants.waiting(transaction)
+    if (server := remote()) is not None:
+        found = server.json("GET", "/proposals")["items"]
+    else:
+        with services() as opened, opened.database.read() as transaction:
+            found = grants.waiting(transaction)
     lines = [
         f"{one['id']}  {one['act']} {one['user']} ({one['role']})  proposed by {one['proposed_by'] or ERASED} "
         f"on {one['proposed_at'][:10]}"
@@ -145,14 +149,17 @@ def list_proposals() -> Any:
 @with_json
 def confirm(proposal: str, name: str | None) -> Any:
     """As a DPO or an approver: confirm what an admin proposed. It is done at once."""
-    with services() as opened, approval.deciding(opened.database) as transaction:
-        done = grants.confirm(transaction, proposal, acting(transaction, grants.CONFIRMERS, name))
-        said = {**grants.shown(transaction, done.proposal), **done.token_json()}
-    lines = [DONE[done.proposal.act].format(**said)]
-    if done.token is not None:
-        until = done.token.expires_at[:10]
-        lines.append(f"Part 2 of the token {done.token.id}, shown only now, valid until {until}: {done.part}")
-        lines.append(f"Give it to {done.proposal.user} alone, who writes it right after part 1, which the admin has.")
+    if (server := remote(name)) is not None:
+        said = server.json("POST", f"/proposals/{segment(proposal)}/confirm")
+    else:
+        with services() as opened, approval.deciding(opened.database) as transaction:
+            done = grants.confirm(transaction, proposal, acting(transaction, grants.CONFIRMERS, name))
+            said = {**grants.shown(transaction, done.proposal), **done.token_json()}
+    lines = [DONE[said["act"]].format(**said)]
+    if said["token_id"] is not None:
+        part = f"Part 2 of the token {said['token_id']}, shown only now, valid until {said['expires_at'][:10]}"
+        lines.append(f"{part}: {said['token_part']}")
+        lines.append(f"Give it to {said['user']} alone, who writes it right after part 1, which the admin has.")
     return said, "\n".join(lines)
 
 
@@ -162,8 +169,11 @@ def confirm(proposal: str, name: str | None) -> Any:
 @with_json
 def withdraw(proposal: str, name: str | None) -> Any:
     """Withdraw a proposal, or refuse it: an admin, a DPO or an approver can."""
-    with services() as opened, opened.database.write() as transaction:
-        grants.withdraw(transaction, proposal, acting(transaction, grants.SEE, name))
+    if (server := remote(name)) is not None:
+        server.json("DELETE", f"/proposals/{segment(proposal)}")
+    else:
+        with services() as opened, opened.database.write() as transaction:
+            grants.withdraw(transaction, proposal, acting(transaction, grants.SEE, name))
     return {"withdrawn": proposal}, f"Proposal {proposal} is withdrawn"
 
 

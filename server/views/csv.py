@@ -164,7 +164,11 @@ def entries_csv(found: Iterable[Entry]) -> str:
 
 def write_entries_csv(file: TextIO, found: Iterable[Entry]) -> None:
     """Write audit entries as CSV, one in each line, without their facts. It needs little memory."""
-    shown = (entry.to_json() for entry in found)
+    write_shown_entries_csv(file, (entry.to_json() for entry in found))
+
+
+def write_shown_entries_csv(file: TextIO, shown: Iterable[Mapping[str, Any]]) -> None:
+    """Write entries in JSON, as they are shown, as CSV."""
     _write(file, list(ENTRY_COLUMNS), ([entry[name] for name in ENTRY_COLUMNS] for entry in shown))
 
 

@@ -13,7 +13,7 @@ from server.cli.home import acting, as_option, services
 from server.cli.remote import remote
 
 if TYPE_CHECKING:
-    from budgets.governance.erasure import Identity
+    from collections.abc import Mapping
 
 
 @click.command()
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 @with_json
 def identities(due: bool, name: str | None) -> Any:
     """List the names that are kept, oldest first, and since when each is out of use."""
-    with services() as opened:
-        days = opened.settings.identity_days
-        with opened.database.write() as transaction:
+    kept: dict[str, Any] = {}
+    if (server := remote(name)) is not None:
+        found = server.pages("/audit/identities", due="true" if due else None)
+    else:
+        with services() as opened, opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)
             log.append(transaction, by, "identity.read", "identities", "the list of names was read")
-            found = erasure.kept(transaction, days, due=due)
-    ready = sum(one.is_due for one in found)
-    words = [*map(_line, found), f"{ready} can be erased: last in use over {days} days ago, and not needed any more"]
-    return {"days": days, "identities": [one.to_json() for one in found]}, "\n".join(words)
+            kept = {"days": opened.settings.identity_days}
+            found = [one.to_json() for one in erasure.kept(transaction, opened.settings.identity_days, due=due)]
+    ready = sum(one["is_due"] for one in found)
+    words = [*map(_line, found), f"{ready} can be erased: out of use for longer than names are kept, and not needed"]
+    return {**kept, "identities": found}, "\n".join(words)
 
 
 @click.command()
@@ -58,7 +61,7 @@ def erase(commitments: tuple[str, ...], name: str | None) -> Any:
     return said, words
 
 
-def _line(one: Identity) -> str:
-    state = "due" if one.is_due else f"needed by {', '.join(one.needed_by)}" if one.needed_by else "kept"
-    current = ", in use now" if one.is_current else ""
-    return f"{one.commitment}  {one.name}  from {one.made_at[:10]} to {one.used_at[:10]}{current}: {state}"
+def _line(one: Mapping[str, Any]) -> str:
+    state = "due" if one["is_due"] else f"needed by {', '.join(one['needed_by'])}" if one["needed_by"] else "kept"
+    current = ", in use now" if one["is_current"] else ""
+    return f"{one['commitment']}  {one['name']}  from {one['made_at'][:10]} to {one['used_at'][:10]}{current}: {state}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from marshmallow import ValidationError
@@ -15,15 +16,16 @@ from server.api.requests.schemas import Moment
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import RemoteRefused, remote
-from server.views.csv import write_entries_csv
+from server.views.csv import write_entries_csv, write_shown_entries_csv
 from server.views.entries import page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from server.cli.remote import Remote
 
 
+T = TypeVar("T")
 PAGE = 1000  # as many as the server sends at once
 
 
@@ -85,9 +87,7 @@ def export(file: Path, name: str | None, *, as_csv: bool) -> Any:
     """
     covering = file.with_name(f"{file.name}.checkpoint")
     if (server := remote(name)) is not None:
-        if as_csv:
-            raise click.UsageError("--csv is for the home: over HTTP ask GET /audit/entries with Accept: text/csv")
-        return _exported(file, covering, _over_http(server, file, covering))
+        return _exported(file, covering, _over_http(server, file, covering, as_csv=as_csv))
     with services() as opened:
         with opened.database.write() as transaction:
             by = acting(transaction, "dpo", name)
@@ -103,21 +103,38 @@ def export(file: Path, name: str | None, *, as_csv: bool) -> Any:
     return _exported(file, covering, size)
 
 
-def _over_http(server: Remote, file: Path, covering: Path) -> int:
+def _over_http(server: Remote, file: Path, covering: Path, *, as_csv: bool) -> int:
     """Write the entries that a checkpoint covers, page by page. Return how many they are. Raises RemoteRefused."""
     # The checkpoint comes first: the log may only grow after it, so its first entries stay those that it covers.
     note = server.call("GET", "/audit/checkpoint", accept="text/plain")
-    size, written = checkpoint.read(note).size, 0
+    size = checkpoint.read(note).size
     with file.open("w", encoding="utf-8", newline="\n") as lines:
-        while written < size:
-            asked = {"order": "oldest", "cursor": written, "limit": min(PAGE, size - written)}
-            page = server.call("GET", "/audit/entries", accept="application/jsonl", **asked)
-            if not page:
-                raise RemoteRefused("the server's log ends before the entries that its checkpoint covers")
-            lines.write(page)
-            written += page.count("\n")
+        if as_csv:
+            write_shown_entries_csv(lines, _paged(size, partial(_shown, server)))
+        else:
+            lines.writelines(_paged(size, partial(_bodies, server)))
     covering.write_text(note, encoding="utf-8", newline="\n")
     return size
+
+
+def _paged(size: int, page: Callable[[int, int], list[T]]) -> Iterator[T]:
+    """Yield the first entries of a server's log. `page` returns those from an index on, so many at most."""
+    written = 0
+    while written < size:
+        found = page(written, min(PAGE, size - written))
+        if not found:
+            raise RemoteRefused("the server's log ends before the entries that its checkpoint covers")
+        yield from found
+        written += len(found)
+
+
+def _bodies(server: Remote, cursor: int, limit: int) -> list[str]:
+    asked = {"order": "oldest", "cursor": cursor, "limit": limit}
+    return server.call("GET", "/audit/entries", accept="application/jsonl", **asked).splitlines(keepends=True)
+
+
+def _shown(server: Remote, cursor: int, limit: int) -> list[Mapping[str, Any]]:
+    return list(server.json("GET", "/audit/entries", order="oldest", cursor=cursor, limit=limit)["items"])
 
 
 def _exported(file: Path, covering: Path, size: int) -> tuple[dict[str, Any], str]:

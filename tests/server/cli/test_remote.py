@@ -115,6 +115,48 @@ def test_dpos_and_approvers_decide_over_http(server: Server, tmp_path: Path) -> 
     assert run(server, dora, tmp_path, "study", "list").stdout == over_the_home(server, "study", "list")
 
 
+def test_what_a_study_and_a_dataset_have_is_shown_over_http(server: Server, tmp_path: Path) -> None:
+    """Protocol, budget, dataset and what waits: as over the home; an admin's token changes what is an admin's."""
+    ada, vera = server.home.tokens["ada"], server.home.tokens["vera"]
+    for token, command in (
+        (ada, ("study", "budget", "flu")),
+        (ada, ("study", "protocol", "flu")),
+        (vera, ("dataset", "show", "rand-hie")),
+        (vera, ("dataset", "list")),
+        (vera, ("user", "proposals")),
+    ):
+        ended = run(server, token, tmp_path, *command)
+        assert ended.exit_code == 0, ended.output
+        assert ended.stdout == over_the_home(server, *command)
+    server.open_study("term", "rand-hie", approve=False)
+    file = tmp_path / "protocol.json"
+    file.write_text('{"max_epsilon": 0.5}')
+    assert said(server, "admin", tmp_path, "study", "protocol", "term", str(file))["protocol"] == {"max_epsilon": 0.5}
+    lower = ("study", "budget", "term", "--epsilon", "2", "--reason", "less")
+    assert said(server, "admin", tmp_path, *lower)["budget"]["epsilon"] == 2
+    assert run(server, vera, tmp_path, *lower).exit_code == 1
+
+
+def test_two_persons_decide_over_http(server: Server, tmp_path: Path) -> None:
+    """A dataset's profile and a new DPO are proposed by one and decided by another, each with their own token."""
+    admin, dora, vera = (server.client(name) for name in ("admin", "dora", "vera"))
+    admin.good("POST", "/datasets/clinic/propose", {"profile": 0.5, "reason": "new persons"})
+    advice = ("--opinion", "favourable", "--reason", "good")
+    advised = said(server, "dora", tmp_path, "dataset", "advise", "clinic", *advice)
+    assert advised["terms"]["advice"]["by"] == "dora"
+    done = said(server, "vera", tmp_path, "dataset", "approve", "clinic", "--reason", "good")
+    assert done["terms"]["approved_by"] == "vera"
+    made = admin.good("POST", "/proposals", {"act": "add", "user": "olga", "role": "dpo"})
+    confirmed = run(server, server.home.tokens["vera"], tmp_path, "user", "confirm", made["id"])
+    assert "olga is a dpo now" in confirmed.stdout
+    assert "Part 2 of the token" in confirmed.stdout
+    made = admin.good("POST", "/proposals", {"act": "remove", "user": "olga"})
+    assert said(server, "dora", tmp_path, "user", "withdraw", made["id"]) == {"withdrawn": made["id"]}
+    made = admin.good("POST", "/proposals", {"act": "remove", "user": "olga"})
+    assert said(server, "vera", tmp_path, "user", "confirm", made["id"])["token_id"] is None
+    assert vera.good("GET", "/proposals")["items"] == dora.good("GET", "/proposals")["items"] == []
+
+
 def test_the_token_says_who_acts(server: Server, tmp_path: Path) -> None:
     """Over HTTP nobody acts for another: --as is misuse, and a role that may not is refused with the server's words."""
     ada = server.home.tokens["ada"]
@@ -191,7 +233,16 @@ def test_a_dpo_reads_and_checks_over_http(server: Server, tmp_path: Path) -> Non
     key = said(server, "dora", tmp_path, "audit", "key")["audit_key"]
     checked = CliRunner().invoke(main, ["audit", "verify", str(exported), "--key", key, "--since", str(kept)])
     assert checked.exit_code == 0, checked.output
-    assert run(server, dora, tmp_path, "audit", "export", str(exported), "--csv").exit_code == 2
+    table, at_home = tmp_path / "log.csv", tmp_path / "home.csv"
+    wrote = said(server, "dora", tmp_path, "audit", "export", str(table), "--csv")
+    over_the_home(server, "audit", "export", str(at_home), "--csv")
+    lines = table.read_text().splitlines()
+    assert len(lines) == wrote["entries"] + 1
+    assert at_home.read_text().splitlines()[: len(lines)] == lines
+    listed = run(server, dora, tmp_path, "audit", "identities")
+    assert (listed.exit_code, "  ada  from " in listed.stdout) == (0, True)
+    assert len(listed.stdout.splitlines()) == len(over_the_home(server, "audit", "identities").splitlines())
+    assert said(server, "dora", tmp_path, "audit", "identities", "--due") == {"identities": []}
     assert said(server, "dora", tmp_path, "audit", "erase") == {"erased": [], "shredded": True}
     reported = run(server, dora, tmp_path, "report", "study", "flu")
     assert reported.exit_code == 0, reported.output
