@@ -41,7 +41,8 @@ class Chart:
 
     `svg` is for where there is room, `narrow` the same for a telephone; a page shows one of them by its style sheet
     (`chart-wide`, `chart-narrow`). `title` and `description` are those of the SVG. `caption` is what a reader has to
-    know of the picture: how to read it, and which numbers not to rely on.
+    know of the picture: how to read it, and which numbers not to rely on. What bounds cut off is in the table's
+    `caveats`, which a page says beside it.
     """
 
     statistic: str
@@ -78,7 +79,7 @@ def _chart(flat: Table, name: str, prefix: str, said: Words, made_up: bool) -> C
         wide.kind,
         words.heading(said, wide.figure.grid),
         _description(wide, made_up=made_up),
-        " ".join([*_reading(wide), *_caveats(flat, name, said), *_warnings(wide)]),
+        " ".join([*_reading(wide), *_warnings(wide)]),
         _document(wide, "chart-wide", made_up=made_up),
         _document(narrow, "chart-narrow", made_up=made_up),
     )

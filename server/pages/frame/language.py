@@ -12,9 +12,11 @@ from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babel.numbers import format_percent
 from flask import has_request_context, request, session
-from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale, gettext
+from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale, gettext, ngettext
+
+from server.charts.words import Words
+from server.views.numbers import Marks
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 LANGUAGES = {"en": "English", "fr": "Français"}
 TRANSLATIONS = Path(__file__).parents[1] / "translations"
 MISSING = "\N{EN DASH}"
+SAMPLE = 1000.5  # shows how a language separates thousands, and its decimal mark
 DIGITS = "#,##0.############"
 
 
@@ -46,6 +49,20 @@ def choose() -> str:
 def translated(text: str, **values: object) -> str:
     """Return a text of the pages in the language of the request. Modules import it as `_`, by which texts are found."""
     return str(gettext(text, **values))
+
+
+def chart_words() -> Words:
+    """Return how charts say things and write numbers in the language of the request."""
+    written = str(format_decimal(SAMPLE, format="#,##0.0"))
+    return Words(_said, _counted, Marks(thousands=written[1], point=written[-2], to=translated("to")))
+
+
+def _said(message: str, /, **values: str) -> str:
+    return str(gettext(message, **values))
+
+
+def _counted(one: str, many: str, number: int, /, **values: str) -> str:
+    return str(ngettext(one, many, number, **values))
 
 
 def number(value: Any, digits: int | None = None) -> str:

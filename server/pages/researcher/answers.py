@@ -1,4 +1,4 @@
-"""The page of a release: its table with margins, its chart, warnings, downloads, and the same in other languages."""
+"""The page of a release: its charts, its table with margins, warnings, downloads, and the same in other languages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app, request
 
+from server.charts import chart
 from server.pages.frame import calling
+from server.pages.frame.language import chart_words
 from server.pages.frame.rendering import ROLES, page, show
 from server.pages.researcher import snippets
 from server.views.table import flatten
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 POST = ("round", "clamp")
 # ending -> what the API is asked to send
-KINDS = {"json": "application/json", "csv": "text/csv"}
+KINDS = {"json": "application/json", "csv": "text/csv", "svg": "image/svg+xml"}
 
 
 @page("/studies/<study>/releases/<release>", *ROLES)
@@ -27,6 +29,7 @@ def release(study: str, release: str) -> Any:
     return show(
         "researcher/release.html",
         release=shown,
+        charts=chart.charts(shown, said=chart_words()),
         table=flatten(shown),
         post=post,
         titles=_titles(shown),

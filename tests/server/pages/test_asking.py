@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.server.charts import drawn
 from tests.server.pages.browsing import Browser, browser
 
 if TYPE_CHECKING:
@@ -99,10 +100,10 @@ def test_rehearsal_is_free_and_says_that_it_is_made_up(place: Place, ada: Browse
 
 
 def test_downloads_are_what_the_api_sends(place: Place, ada: Browser) -> None:
-    """CSV, JSON and the certificate come as files; another ending is no page."""
+    """CSV, JSON, charts and the certificate come as files; another ending is no page."""
     answer = ada.post(ASK, {**ada.get(ASK).form('name="do"'), "do": "pay", "key": "k"})
     release = answer.path.rpartition("/")[2]
-    for kind, accept in (("csv", "text/csv"), ("json", "application/json")):
+    for kind, accept in (("csv", "text/csv"), ("json", "application/json"), ("svg", "image/svg+xml")):
         sent = ada.get(f"{answer.path}.{kind}")
         api = place.client("ada").get(f"/studies/flu/releases/{release}", Accept=accept)
         assert sent.response.data == api.body
@@ -110,6 +111,20 @@ def test_downloads_are_what_the_api_sends(place: Place, ada: Browser) -> None:
     certificate = place.client("ada").get(f"/studies/flu/releases/{release}/certificate").body
     assert ada.get(f"{answer.path}.certificate").response.data == certificate
     assert ada.get(f"{answer.path}.exe").status == 404
+
+
+def test_answer_has_its_charts(ada: Browser) -> None:
+    """Each statistic has one, wide and narrow, with numbers as the reader's language writes them."""
+    form = ada.get(ASK).form('name="do"') | {"do": "pay", "key": "k", "g-0-column": "sex"}
+    shown = ada.post(ASK, form)
+    french = ada.get(shown.path, Accept_Language="fr")
+    for page, mark in ((shown, ","), (french, "\u202f")):
+        drawings = [drawn.read(svg) for svg in re.findall(r"<svg[^>]* role=.*?</svg>", page.text, re.DOTALL)]
+        assert [root.get("class") for root in drawings] == ["chart chart-wide", "chart chart-narrow"]
+        tips = [drawn.tips(root) for root in drawings]
+        assert tips[0] == tips[1]
+        assert len(tips[0]) == 2
+        assert all(re.search(rf"male: \d{mark}\d{{3}} ± ", tip) for tip in tips[0])
 
 
 @pytest.mark.parametrize("dataset", ["rand-hie", "clinic"])
