@@ -148,8 +148,9 @@ def _seconds(time: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
 
 
-def _moment(seconds: float, form: str) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime(form)
+def _moment(seconds: float, *, minutes: bool) -> str:
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return moment.strftime("%Y-%m-%d %H:%M") if minutes else moment.date().isoformat()
 
 
 @dataclass(frozen=True)
@@ -167,13 +168,14 @@ class _Time:
 
     def labels(self, bottom: float) -> str:
         """Return the labels of the first and the last moment, and of some between that leave room."""
-        form = "%Y-%m-%d" if self.last - self.first > SHORT else "%Y-%m-%d %H:%M"
-        wide = texts.width(_moment(self.first, form), SMALL)
-        count = max(2, min(TICKS_MAX, int((self.end - self.start) // (wide + 3 * GAP))))
+        minutes = self.last - self.first <= SHORT
+        # The labels at the ends begin and end there, so that they are half a label nearer to their neighbours.
+        apart = 1.5 * texts.width(_moment(self.last, minutes=minutes), SMALL) + GAP
+        count = max(2, min(TICKS_MAX, 1 + int((self.end - self.start) // apart)))
         drawn = []
         for place in range(count):
             seconds = self.first + (self.last - self.first) * place / (count - 1)
-            x, anchor = self.at(seconds), "start" if place == 0 else "end" if place == count - 1 else "middle"
-            said = _moment(seconds, form)
-            drawn.append(svg.text(x, bottom + 18, said, anchor=anchor, size=SMALL, muted=True))
+            anchor = "start" if place == 0 else "end" if place == count - 1 else "middle"
+            said = _moment(seconds, minutes=minutes)
+            drawn.append(svg.text(self.at(seconds), bottom + 18, said, anchor=anchor, size=SMALL, muted=True))
         return "".join(drawn)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from server.charts.grid import Grid
     from server.views.table import Table
 
+CELLS_MAX = 50_000  # of one chart: an answer with more has a table
 CONTENT_TYPE = "image/svg+xml; charset=utf-8"
 TITLE = 14.0  # size of a heading
 EDGE = 20  # around a sheet
@@ -56,11 +57,12 @@ class Chart:
 
 @dataclass(frozen=True)
 class _Made:
-    """A chart that was laid out for one width."""
+    """A chart that was laid out for one width, of so many numbers in all."""
 
     figure: Figure
     kind: Kind
     drawing: Drawing
+    total: int
 
 
 def charts(release: Mapping[str, Any], prefix: str = "chart", said: Words = ENGLISH) -> tuple[Chart, ...]:
@@ -86,18 +88,19 @@ def _chart(flat: Table, name: str, prefix: str, said: Words, made_up: bool) -> C
 
 
 def _made(flat: Table, name: str, width: int, prefix: str, said: Words) -> _Made:
-    figure = Figure(grid.of(flat, name), width, prefix, said)
-    kind, turned = choosing.chosen(figure.grid)
-    figure = replace(figure, grid=turned)
-    return _Made(figure, kind, _drawing(kind, figure))
+    total = len(flat.rows) * len(flat.columns_of(name))
+    if total > CELLS_MAX:
+        figure = Figure(grid.of(replace(flat, rows=()), name), width, prefix, said)
+        return _Made(figure, Kind.LARGE, single.message(figure, words.too_many(said, total)), total)
+    kind, turned = choosing.chosen(grid.of(flat, name))
+    figure = Figure(turned, width, prefix, said)
+    return _Made(figure, kind, _drawing(kind, figure), total)
 
 
 def _drawing(kind: Kind, figure: Figure) -> Drawing:
     match kind:
-        case Kind.NOTHING:
+        case Kind.NOTHING | Kind.LARGE:
             return single.message(figure, words.nothing(figure.words))
-        case Kind.LARGE:
-            return single.message(figure, words.too_many(figure.words, figure.grid.size))
         case Kind.SINGLE:
             return single.drawing(figure)
         case Kind.BARS | Kind.HISTOGRAM:
@@ -158,7 +161,7 @@ def _warnings(made: _Made) -> list[str]:
     if made.kind is Kind.NOTHING:
         return [words.nothing(said)]
     if made.kind is Kind.LARGE:
-        return [words.too_many(said, whole.size)]
+        return [words.too_many(said, made.total)]
     cells = [cell for *_, cell in drawing.grid]
     drowned, missing = sum(map(scales.drowns, cells)), drawing.grid.size - len(cells)
     found = [words.drowned(said, drowned, len(cells), made.kind)] if drowned else []

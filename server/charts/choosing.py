@@ -11,7 +11,6 @@ from server.charts.grid import Order
 if TYPE_CHECKING:
     from server.charts.grid import Grid
 
-CELLS_MAX = 50_000  # of one chart
 SERIES_MAX = 4  # bars beside each other, and lines in one chart, that can be told apart without colours
 BARS_MAX = 60  # bars beside each other; more are a line if they have an order
 ROWS_MAX = 40  # bars below each other; more are left out
@@ -35,8 +34,6 @@ def chosen(grid: Grid) -> tuple[Kind, Grid]:
     """Return the kind of chart for these numbers, and the numbers turned as that chart needs them."""
     if not grid.size:
         return Kind.NOTHING, grid
-    if grid.size > CELLS_MAX:
-        return Kind.LARGE, grid
     if grid.listed is lists.SURVIVAL:
         along = grid if grid.along.is_days else grid.turned()
         return (Kind.STEPS, along) if len(along.by) <= SERIES_MAX else (Kind.HEAT, grid)
