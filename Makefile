@@ -48,9 +48,11 @@ lint: .venv/installed-test ## ruff's format and linter, and import-linter for th
 types: .venv/installed-test ## mypy --strict
 	$(BIN)/mypy
 
-# Every module of tests that has more to do under --audit. tests/test_house.py checks that none is missing.
-AUDITED := tests/privacy tests/queries tests/journeys/test_faults.py tests/journeys/test_hostile.py tests/journeys/test_schemathesis.py \
-	tests/budgets/ledger/test_charges.py tests/budgets/test_conversion.py tests/budgets/verify/test_merkle.py tests/budgets/governance/test_erasure.py
+# Every module of tests that has more to do under --audit: heavier statistics, or laws, of which each tries more examples.
+# tests/test_house.py checks that none is missing.
+AUDITED := tests/privacy tests/queries tests/budgets tests/server/api tests/server/charts tests/server/pages tests/server/reporting \
+	tests/server/views tests/server/journey/test_slot.py \
+	tests/journeys/test_faults.py tests/journeys/test_hostile.py tests/journeys/test_schemathesis.py
 
 audit: .venv/installed-test ## the heavier statistics: noise, coverage, neighbours through the engine; laws with more examples
 	$(BIN)/python -m pytest --audit $(AUDITED)

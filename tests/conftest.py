@@ -33,9 +33,9 @@ QUICK = (
     *("test_dependencies.py", "test_house.py", "test_postgres.py"),
 )
 # No deadline: the first example compiles the kernel or imports OpenDP, which takes seconds.
-settings.register_profile("rowless", deadline=None)
+settings.register_profile("rowless", deadline=None, max_examples=50)
 settings.register_profile("quick", deadline=None, max_examples=20)
-settings.register_profile(AUDIT, deadline=None)
+settings.register_profile(AUDIT, deadline=None, max_examples=200)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from hypothesis import settings
 
 AUDIT = "audit"  # the profile of Hypothesis that --audit loads
 
 
-def tries(always: int, *, audited: int) -> int:
-    """Return how many examples, pairs or runs to try: `audited` under --audit, otherwise `always`."""
+T = TypeVar("T")
+
+
+def tries(always: T, *, audited: T) -> T:
+    """Return what to try, or how many examples, pairs or runs: `audited` under --audit, otherwise `always`."""
     return audited if is_audit() else always
 
 

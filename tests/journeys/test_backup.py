@@ -78,15 +78,16 @@ def export_later(home: Home, folder: Path) -> None:
     shell("rowless audit export later.jsonl --as dora", home, folder=folder)
 
 
-def check_respent(home: Home, commands: str, folder: Path, spent: int) -> None:
-    """Assert that the recipe charges a restored home with all that was spent, once.
+def check_respent(home: Home, commands: str, folder: Path, spent: int, *, again: bool = False) -> None:
+    """Assert that the recipe charges a restored home with all that was spent, once, also when it is run again.
 
     A charge that was open in the backup was answered afterwards, and is charged for its second answer too.
     """
     shell(commands, home, folder=folder)
     used = home.used_nano("study", "s")
     assert spent <= used <= spent + CLIENTS * 1_000_000
-    shell(commands, home, folder=folder)
+    if again:
+        shell(commands, home, folder=folder)
     assert home.used_nano("study", "s") == home.used_nano("dataset", "rand-hie") == used
     home.assert_sound()
 
@@ -120,7 +121,7 @@ def test_a_sqlite_ledger_is_backed_up_and_restored(home: Home, tmp_path: Path) -
     assert (backup / "audit.key").read_bytes() == (home.path / "audit.key").read_bytes()
     shell(restore, home, BACKUP=str(backup), ASIDE=str(aside))
     assert 500_000_000 <= home.used_nano("study", "s") < spent
-    check_respent(home, respend, tmp_path, spent)
+    check_respent(home, respend, tmp_path, spent, again=True)
     check_restored(home, first)
 
 

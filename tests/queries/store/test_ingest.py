@@ -23,6 +23,7 @@ from queries.catalog.schema import PERSONS
 from queries.errors import ImportFailed, ManifestError
 from queries.store import ingest
 from queries.store.ingest import ColumnReport
+from tests.laws import tries
 from tests.queries.clinic import COLUMNS, TABLE, Event, largest_code
 from tests.queries.sources import HEAD, build, clinic_source, clinic_store, rows, silent, write
 
@@ -193,7 +194,9 @@ WHOLE: list[tuple[pa.DataType, int, int]] = [
 
 
 @pytest.mark.parametrize(("source", "least", "most"), WHOLE, ids=lambda value: str(value))
-@pytest.mark.parametrize("bounds", [(0, 10), (-1, 300), (-128, 127), (0, 100_000), (-(2**35), 2**35), (0, 2**35)])
+@pytest.mark.parametrize(
+    "bounds", [(0, 10), (-1, 300), (-(2**35), 2**35), *tries((), audited=((-128, 127), (0, 100_000), (0, 2**35)))]
+)
 def test_whole_numbers_at_the_ends_of_their_type_are_coded(
     tmp_path: Path, source: pa.DataType, least: int, most: int, bounds: tuple[int, int]
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from budgets.database.connection import Database
 from server.runtime.home import building
 from tests import processes
+from tests.databases import SQLITE_ALONE
 from tests.serving import Home, application, environment, make_home, write_clinic
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ VISITS = [
 @pytest.fixture
 def home(databases: Databases, tmp_path: Path) -> Home:
     """Return a home without a dataset."""
-    return make_home(tmp_path / "home", database=databases.empty())
+    return make_home(tmp_path / "home", database=databases.current())
 
 
 @pytest.fixture
@@ -161,6 +162,7 @@ def test_a_store_that_vanished_is_not_registered(
     assert home.actions().count("dataset.import") == 0
 
 
+@SQLITE_ALONE
 def test_what_a_killed_import_left_is_named_and_deleted(
     home: Home, manifest: Path, building_one: tuple[Process, Path], tmp_path: Path
 ) -> None:
@@ -182,6 +184,7 @@ def test_what_a_killed_import_left_is_named_and_deleted(
     assert len(folders(home)) == 1
 
 
+@SQLITE_ALONE
 def test_another_machines_import_is_dead_after_an_hour_of_silence(
     home: Home, manifest: Path, building_one: tuple[Process, Path]
 ) -> None:
@@ -200,6 +203,7 @@ def test_another_machines_import_is_dead_after_an_hour_of_silence(
     assert not mark.exists()
 
 
+@SQLITE_ALONE
 def test_doctor_says_what_to_do_about_a_damaged_store(home: Home, tmp_path: Path) -> None:
     """A store that does not open any more is imported again."""
     assert run(home, "import", str(write_clinic(tmp_path)), "--accept-losses").returncode == 0
@@ -209,6 +213,7 @@ def test_doctor_says_what_to_do_about_a_damaged_store(home: Home, tmp_path: Path
     assert "Run rowless import" in words
 
 
+@SQLITE_ALONE
 @pytest.mark.parametrize("lost", ["store.duckdb", "manifest.toml"])
 def test_a_dataset_without_its_store_does_not_hide_the_others(home: Home, tmp_path: Path, lost: str) -> None:
     """The list has its state, its own routes are 503, doctor says what to do, and the report is still there."""
