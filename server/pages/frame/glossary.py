@@ -7,6 +7,10 @@ from server.pages.frame.language import translated as _
 
 def glossary() -> dict[str, tuple[str, str]]:
     """Return for each word by its anchor: the word, and what it means."""
+    return {**_of_privacy(), **_of_data()}
+
+
+def _of_privacy() -> dict[str, tuple[str, str]]:
     return {
         "noise": (
             _("Noise"),
@@ -43,6 +47,11 @@ def glossary() -> dict[str, tuple[str, str]]:
                 "question again is free, because the answer is the same."
             ),
         ),
+    }
+
+
+def _of_data() -> dict[str, tuple[str, str]]:
+    return {
         "group": (_("Group"), _("One row of an answer, for example the women, or the women from 18 to 40.")),
         "event": (_("Event"), _("One row of the data, for example a consultation. A person may have many.")),
         "contribution": (
