@@ -13,6 +13,7 @@ from flask import Flask, current_app
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api
 
+from budgets.identity import tokens
 from queries import mechanisms
 from queries.execution import kernel, partition_selection
 from server.api import openapi
@@ -98,6 +99,7 @@ def create_app(settings: Settings) -> Flask:
 def opened(settings: Settings) -> Services:
     """Open the ledger, compile the kernel, load the noise, and learn this machine's rates where slots need them."""
     services = open_services(settings)
+    tokens.shorten(services.database, settings.identity_days)
     sessions.key_of(settings.home)
     kernel.warm()
     partition_selection.warm()

@@ -3,7 +3,8 @@
 A token is shown once, when it is made (`people.new_token`). The database keeps only the SHA-256 of its secret part. A
 fast hash is enough, because the secret has 256 random bits.
 
-Every token ends by itself, after a year at most, and never later than the names of users are kept. Thus, when a name is
+Every token ends by itself, after a year at most, and never later than the names of users are kept. If they are kept for
+fewer days than when it was made, a server that starts ends it earlier (`shorten`). Thus, when a name is
 due for erasure, no token from its time is alive that could lead to it. The last use is kept as a day: that is enough
 to find tokens that nobody needs, and a request writes it only if it is the first one of its day.
 """
@@ -27,6 +28,8 @@ from budgets.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from budgets.database.connection import Database
 
 TOKEN = re.compile(r"rowless_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 SECRET = 43  # the length of the secret part
@@ -88,6 +91,27 @@ def scope(days: int | None, kept_days: int, *, study: str | None = None, reads_o
 def end_of(wanted: Scope) -> str:
     """Return when a token ends that is made now."""
     return clock.text(clock.moment() + dt.timedelta(days=wanted.days))
+
+
+def shorten(database: Database, kept_days: int) -> int:
+    """End earlier what would outlive the names, because they are kept for fewer days now. Return how many tokens."""
+    with database.read() as transaction:
+        ends = _ends_of_outliving(transaction, kept_days)
+    if ends:
+        with database.write() as transaction:
+            for identifier, end in ends.items():
+                transaction.execute(sa.update(tokens).where(tokens.c.id == identifier).values(expires_at=end))
+    return len(ends)
+
+
+def _ends_of_outliving(transaction: sa.Connection, kept_days: int) -> dict[str, str]:
+    wanted = sa.select(tokens).where(tokens.c.revoked_at.is_(None), tokens.c.expires_at > clock.now())
+    ends = {}
+    for row in transaction.execute(wanted):
+        end = clock.text(dt.datetime.fromisoformat(row.created_at) + dt.timedelta(days=kept_days))
+        if row.expires_at > end:
+            ends[row.id] = end
+    return ends
 
 
 def require_study(transaction: sa.Connection, wanted: Scope) -> None:

@@ -24,7 +24,7 @@ from queries.contribution.proposal import Proposal, propose
 from queries.errors import InvalidQuery
 from queries.mechanisms import NANO
 from queries.plan import Listing, Plan
-from queries.planning import allocation, margins, noise, shares
+from queries.planning import allocation, deadline, margins, noise, shares
 from queries.planning.noise import SUM_MAX, Drafted, Terms, kinds_of
 from queries.statistics import registry
 
@@ -77,6 +77,7 @@ def plan_bound(query: BoundQuery, privacy: nodes.Privacy) -> Plan:
     """Return the plan of a bound query. Raises InvalidQuery with the place."""
     sketch = Sketch(query, privacy)
     for step in STEPS:
+        deadline.require()
         sketch = step(sketch)
     return _finished(sketch)
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from queries.errors import InvalidQuery
-from queries.planning import allocation, margins, noise
+from queries.planning import allocation, deadline, margins, noise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,7 @@ def _of_margin(statistic: Drafted, kind: Noise, terms: Terms, most: int) -> int:
 def _is_enough(statistic: Drafted, kind: Noise, terms: Terms, nano: int) -> bool:
     """Return whether a statistic meets its margin with so large a share."""
     assert statistic.target is not None
+    deadline.require()
     parts = zip(statistic.drafts, statistic.parts(nano), strict=True)
     if any(noise.is_too_noisy(draft, part, terms) for draft, part in parts):
         return False

@@ -36,7 +36,7 @@ from queries.contribution import truncation
 from queries.errors import EngineFailed
 from queries.execution import kernel, partition_selection
 from queries.execution.stopping import Stop
-from queries.planning import advice, drowning
+from queries.planning import advice, deadline, drowning
 from queries.release import assembly, postprocessing
 from queries.spelling import json_writing, sql
 from server.errors import Abandoned, StoreUnavailable
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rowless")
 
+ESTIMATE_SECONDS = 10.0  # of one processor; the largest query that is allowed takes about two
 REHEARSED = (
     "this is a rehearsal: the data were made up from the catalog, so the numbers mean nothing; nothing was charged "
     "(cost is what the query would cost)"
@@ -83,7 +84,17 @@ def answer(services: Services, actor: Actor, study: str, request: Request) -> Js
 
 
 def estimate(services: Services, actor: Actor, study: str, request: Request) -> Json:
-    """Return what a query would cost and how exact it would be. Free; no data are touched."""
+    """Return what a query would cost and how exact it would be. Free; no data are touched.
+
+    Raises InvalidQuery also if this takes more than ESTIMATE_SECONDS of work.
+    """
+    with deadline.within(ESTIMATE_SECONDS):
+        estimated = _estimate(services, actor, study, request)
+        deadline.require()
+    return estimated
+
+
+def _estimate(services: Services, actor: Actor, study: str, request: Request) -> Json:
     with refusals.recorded(services.database, actor, study, "estimate"):
         prepared = prepare(services, actor, study, request)
     _record_free_act(services, actor, prepared, "estimate", "estimated")

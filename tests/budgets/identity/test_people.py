@@ -227,6 +227,20 @@ def test_a_token_ends(world: World, later: Callable[[int], None]) -> None:
         assert [one.is_expired for one in tokens.listed(transaction)] == [True, True]
 
 
+def test_tokens_end_earlier_when_names_are_kept_for_fewer_days(world: World, later: Callable[[int], None]) -> None:
+    """A token counts from when it was made; one that ends before that stays as it is."""
+    usual = make_token(world)
+    with world.database.write() as transaction:
+        short = people.new_token(transaction, ANNA, world.admin, tokens.Scope(days=3))
+    assert tokens.shorten(world.database, 90) == 0
+    assert tokens.shorten(world.database, 30) == 1
+    assert tokens.shorten(world.database, 30) == 0
+    for day, usual_is_good, short_is_good in ((2, True, True), (29, True, False), (31, False, False)):
+        later(day)
+        assert (authenticate(world, usual.text) is not None) is usual_is_good, day
+        assert (authenticate(world, short.text) is not None) is short_is_good, day
+
+
 @pytest.mark.parametrize(("days", "kept", "given"), [(None, 365, 90), (365, 400, 365), (1, 30, 1), (None, 40, 40)])
 def test_a_life_is_chosen(days: int | None, kept: int, given: int) -> None:
     """The life is 90 days unless another is chosen, and no longer than names are kept."""

@@ -684,6 +684,9 @@ def test_doctor_finds_damage(home: Home, check: str, damage: str) -> None:
     assert found[check] is False
     # What is wrong with the log or the sums is seen again where the two are compared.
     again = {"recount"} if check in ("audit log", "accounts") else set()
+    wrong = [line for line in run(home, "doctor").stderr.splitlines() if "WRONG" in line]
+    hinted = {line.removeprefix("rowless: ")[6:].split(":")[0] for line in wrong if "restore a backup" in line}
+    assert hinted == {name for name in ("audit log", "accounts", "recount") if found.get(name) is False}
     again |= {"home"} if damage == "chmod" else set()  # the home names every file that others may read
     assert all(ok for name, ok in found.items() if name not in {check, *again})
 

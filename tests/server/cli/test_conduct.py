@@ -451,6 +451,10 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
         after_all("user.add", 3, renamed="identity.renew", subject=f"user:{NEW}", facts={"role": "approver"}),
         "only the role system may do this",
     ),
+    "an account that another person chose": (
+        after_all("user.add", 3, renamed="user.link", subject=2, facts={"role": "approver"}),
+        "it lets a user of the role approver sign in by an account that another person chose",
+    ),
     "approved twice": (once_more("study.approve"), "the study flu was approved, not draft"),
     "resumed from nothing": (without("study.suspend"), "the study flu was approved, not suspended"),
     "never approved": (without("study.approve", 1), "it asks under the study flu, which is draft"),

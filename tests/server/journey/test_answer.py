@@ -492,6 +492,15 @@ def test_a_query_without_enough_memory_is_charged(home: Home) -> None:
         assert home.charges() == [("reserve", 500_000_000), ("settle", 500_000_000)]
 
 
+def test_an_estimate_that_works_too_long_is_refused(place: Place, ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its seconds of work an estimate is refused with its code; the query itself has no such limit."""
+    monkeypatch.setattr(answer, "ESTIMATE_SECONDS", -1.0)
+    refused = ada.post("/studies/flu/estimates", ask(COSTS, 0.5))
+    assert (refused.status, refused.code, refused.json()["pointer"]) == (422, "invalid-query", "/query")
+    assert "seconds" in refused.json()["detail"]
+    assert query(ada, ask(COSTS, 0.5)).status == 201
+
+
 def test_an_estimate_does_not_open_the_store(home: Home) -> None:
     """An estimate touches no data: it is given even over a truncated store."""
     store = home.store("rand-hie")
