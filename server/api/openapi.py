@@ -247,8 +247,8 @@ COMPONENTS |= {
     },
     "Template": {
         "description": "A query in JSON with Parameters in place of values to compare with and edges of bins, and "
-        "perhaps the most that one may spend",
-        **_shape(["name", "query"], name=_NAME, query={"type": "object"}, max_epsilon=_ref("Epsilon")),
+        "perhaps the most that one may spend; without parameters also in SQL, in place of `query`",
+        **_shape(["name"], name=_NAME, query={"type": "object"}, sql=_ref("Sql"), max_epsilon=_ref("Epsilon")),
     },
     "Parameter": {
         "description": "Stands for any of the values of a type, or for those listed or within a range. In the place of "

@@ -8,6 +8,7 @@ from flask import current_app, request, session
 from flask.templating import Environment
 
 from server.pages import issuer, signing_in
+from server.pages.admin import listing as admin
 from server.pages.deciding import proposals
 from server.pages.deciding import studies as deciding
 from server.pages.dpo import alerts
@@ -26,6 +27,7 @@ MODULES = (
     *(signing_in, issuer),
     *(studies, asking, answers, comparing),
     *(deciding, proposals, alerts),
+    *admin.MODULES,
 )
 
 
@@ -34,6 +36,7 @@ def register(app: Flask) -> None:
     app.jinja_environment = _Environment  # before anything asks for the environment
     language.register(app)
     words.register(app)
+    admin.register(app)
     deciding_words.register(app)
     app.add_template_global(flatten)
     app.add_template_global(glossary)

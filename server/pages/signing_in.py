@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, redirect, request, session
 
+from server.pages.admin.waiting import waiting
 from server.pages.deciding import inbox
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
@@ -25,6 +26,8 @@ def start() -> Any:
     if not session.is_signed_in:  # type: ignore[attr-defined]
         return show("welcome.html")
     match session.get("role"):
+        case "admin":
+            return show("admin/start_admin.html", **waiting())
         case "researcher":
             return show("researcher/start_researcher.html", studies=calling.get("studies", limit=100)["items"])
         case "approver" | "dpo":

@@ -36,6 +36,7 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("POST", "/studies"): ADMIN,
     ("GET", "/studies/{study}"): EVERYONE,
     ("GET", "/studies/{study}/changes"): ALL_BUT_RESEARCHERS,
+    ("GET", "/studies/{study}/templates"): EVERYONE,
     ("PATCH", "/studies/{study}"): ADMIN,
     ("PUT", "/studies/{study}/members/{user}"): ADMIN,
     ("DELETE", "/studies/{study}/members/{user}"): ADMIN,
@@ -85,6 +86,7 @@ STATES = ("draft", "approved", "suspended", "closed")
 BY_STATE: dict[tuple[str, str], tuple[int, int, int, int]] = {
     ("GET", "/studies/{study}"): (200, 200, 200, 200),
     ("GET", "/studies/{study}/changes"): (200, 200, 200, 200),
+    ("GET", "/studies/{study}/templates"): (200, 200, 200, 200),
     ("PATCH", "/studies/{study}"): (200, 200, 200, 409),
     ("PUT", "/studies/{study}/members/{user}"): (200, 200, 200, 200),
     ("DELETE", "/studies/{study}/members/{user}"): (200, 200, 200, 200),

@@ -24,7 +24,7 @@ from server.api.replies.people import (
 )
 from server.api.replies.queries import Cancelling, Estimate, Rehearsal, Release, ReleaseHead
 from server.api.replies.report import Meaning, Report
-from server.api.replies.studies import Changes, Study
+from server.api.replies.studies import Changes, ShownTemplate, Study
 
 __all__ = [
     "Alert",
@@ -58,6 +58,7 @@ __all__ = [
     "Report",
     "Server",
     "Shares",
+    "ShownTemplate",
     "SignIn",
     "Study",
     "StudyBudget",

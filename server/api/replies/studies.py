@@ -20,6 +20,15 @@ class ShownProtocol(Schema):
     strict = fields.Boolean()
 
 
+class ShownTemplate(Schema):
+    """A query of a protocol. `sql` is null if it has parameters or bounds, for which SQL has no words."""
+
+    name = fields.String(required=True)
+    query = fields.Dict(keys=fields.String(), required=True)
+    sql = fields.String(required=True, allow_none=True)
+    max_epsilon = fields.Float()
+
+
 class StandingProfile(Schema):
     """The contribution profile that a dataset uses: the edition that it describes, and what it cost the dataset."""
 

@@ -172,7 +172,8 @@ def _is_gaussian(value: Any) -> bool:
     return bool(value == "gaussian")
 
 
-def _sql(value: Any) -> nodes.Query:
+def as_sql(value: Any) -> nodes.Query:
+    """Return the query that a SELECT statement asks. Raises ValidationError."""
     if not isinstance(value, str):
         raise ValidationError("must be a text")
     try:
@@ -230,7 +231,7 @@ class AskSchema(Schema):
     """The body of an estimate, a rehearsal or a query: `query`, or `sql` and perhaps its contribution `bounds`."""
 
     query = fields.Nested(QuerySchema)
-    sql = Built(_sql, "Sql")
+    sql = Built(as_sql, "Sql")
     bounds = fields.Nested(BoundsSchema)
     privacy = Built(parse_privacy, "Privacy", required=True)
     post = Built(parse_post, "Post", load_default=())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from marshmallow import ValidationError
 
 from queries.language.templates import KINDS, ORDERED, PARAMETER, fits, of_kind
-from queries.spelling import json_writing
-from server.api.requests.query import QuerySchema, privacy_epsilon
+from queries.spelling import json_writing, sql
+from server.api.requests.query import QuerySchema, as_sql, privacy_epsilon
 from server.api.requests.shapes import as_name, as_object, as_scalars, member, only, within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TEMPLATES_MAX = 100
 DEPTH_MAX = 100
@@ -36,10 +39,31 @@ def parse_templates(value: Any) -> list[dict[str, Any]]:
 
 def _template(value: Any) -> dict[str, Any]:
     shape = as_object(value)
-    only(shape, "name", "query", "max_epsilon")
-    kept: dict[str, Any] = {"name": member(shape, "name", as_name), "query": member(shape, "query", _query)}
+    only(shape, "name", "query", "sql", "max_epsilon")
+    if "query" in shape and "sql" in shape:
+        raise ValidationError({"sql": ["give either the query in JSON or its SQL"]})
+    asked = member(shape, "sql", _written) if "sql" in shape else member(shape, "query", _query)
+    kept: dict[str, Any] = {"name": member(shape, "name", as_name), "query": asked}
     if "max_epsilon" in shape:
         kept["epsilon_nano_max"] = within("max_epsilon", privacy_epsilon, shape["max_epsilon"])
+    return kept
+
+
+def spelled(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a template with its query in SQL too; null where SQL has no words for it: parameters and bounds."""
+    query = template["query"]
+    has_sql = "bounds" not in query and not _has_parameters(query)
+    return {**template, "sql": sql.to_sql(QuerySchema().load(query)) if has_sql else None}
+
+
+def _has_parameters(value: Any) -> bool:
+    if isinstance(value, dict):
+        return PARAMETER in value or any(map(_has_parameters, value.values()))
+    return isinstance(value, list) and any(map(_has_parameters, value))
+
+
+def _written(value: Any) -> dict[str, Any]:
+    kept: dict[str, Any] = json_writing.to_json(as_sql(value))
     return kept
 
 

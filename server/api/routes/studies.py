@@ -16,6 +16,7 @@ from server.api.requests.schemas import (
     StudiesSchema,
     TermsSchema,
 )
+from server.api.requests.templates import spelled
 from server.journey.preparing import require_askable
 from server.views import changes
 from server.views.study import describe_study, noted
@@ -68,6 +69,16 @@ def show_study(study: str) -> Any:
     """Return a study."""
     with services().database.read() as transaction:
         return describe_study(transaction, studies.visible(transaction, study, actor()))
+
+
+@blueprint.route("/studies/<study>/templates")
+@for_roles(*ROLES)
+@blueprint.response(200, replies.page_of(replies.ShownTemplate))
+def list_templates(study: str) -> Any:
+    """List the templates of a study's protocol, with their SQL."""
+    with services().database.read() as transaction:
+        protocol = describe_study(transaction, studies.visible(transaction, study, actor()))["protocol"]
+    return {"items": [spelled(one) for one in protocol.get("templates", ())], "next": None}
 
 
 @blueprint.route("/studies/<study>", methods=["PATCH"])

@@ -103,6 +103,17 @@ def get(*names: str, **query: Any) -> Any:
     return call("GET", *names, query=query).json
 
 
+def every(*names: str, **query: Any) -> list[Any]:
+    """Return all items of a list, whatever its number of pages. Raises Refused."""
+    found, cursor = [], None
+    while True:
+        page = get(*names, cursor=cursor, **query)
+        found += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return found
+
+
 def post(*names: str, body: Any = None) -> Any:
     """Return the JSON that the API answers to a POST. Raises Refused."""
     return call("POST", *names, body=body).json

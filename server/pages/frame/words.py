@@ -21,6 +21,14 @@ def register(app: Flask) -> None:
 def navigation(role: str) -> list[tuple[str, str]]:
     """Return the pages that the head of each page leads to: endpoints and their words."""
     found = [("pages.start", _("Start")), ("pages.studies", _("Studies"))]
+    if role == "admin":
+        found += [
+            ("pages.admin_datasets", _("Datasets")),
+            ("pages.users", _("Users")),
+            ("pages.tokens", _("Tokens")),
+            ("pages.admin_proposals", _("Proposals")),
+            ("pages.server_health", _("Server")),
+        ]
     if role == "dpo":
         found.append(("pages.alerts", _("Alerts")))
     return found if role else []

@@ -1,0 +1,1 @@
+"""What an admin does: datasets and their caps, studies and their budgets, users, tokens, and how the server is."""
