@@ -167,7 +167,8 @@ def _warnings(made: _Made) -> list[str]:
     found = [words.drowned(said, drowned, len(cells), made.kind)] if drowned else []
     found += [words.missing(said, missing)] if missing else []
     if drawing.grid.size < whole.size:
-        found.append(words.left_out(said, drawing.grid.size, whole.size, largest=drawing.largest))
+        rows = len(drawing.grid.by) > 1
+        found.append(words.left_out(said, drawing.grid.size, whole.size, largest=drawing.largest, rows=rows))
     found += [words.clipped(said, drawing.clipped)] if drawing.clipped else []
     return found + ([] if drawing.begins is None else [words.axis_from(said, drawing.begins)])
 

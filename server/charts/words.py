@@ -7,6 +7,7 @@ gettext and ngettext of Flask-Babel. Every message is a literal below, where pyb
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from queries.statistics.parts import lists
@@ -235,7 +236,7 @@ def below_zero(words: Words) -> str:
 
 def too_many(words: Words, count: int) -> str:
     """Return that an answer has too many numbers for a chart."""
-    return words.say("%(count)s numbers are too many for a chart; the table has them.", count=f"{count:,}")
+    return words.say("%(count)s numbers are too many for a chart; the table has them.", count=_whole(words, count))
 
 
 def source(words: Words, release: Mapping[str, Any]) -> str:
@@ -253,20 +254,20 @@ def source(words: Words, release: Mapping[str, Any]) -> str:
     return ", ".join(["Rowless", *parts])
 
 
-def left_out(words: Words, shown: int, total: int, *, largest: bool) -> str:
-    """Return how many numbers the chart leaves out."""
-    rest = total - shown
-    first = (
-        words.count("The chart shows the %(num)s largest", "The chart shows the %(num)s largest", shown)
-        if largest
-        else words.count("The chart shows the first %(num)s", "The chart shows the first %(num)s", shown)
-    )
-    return f"{first} " + words.count(
-        "of %(total)s; the table has the other one.",
-        "of %(total)s; the table has the other %(num)s.",
-        rest,
-        total=str(total),
-    )
+def left_out(words: Words, shown: int, total: int, *, largest: bool, rows: bool) -> str:
+    """Return how many numbers a chart shows, and which: the first or the largest, or those of the largest `rows`."""
+    counts = {"shown": _whole(words, shown), "total": _whole(words, total)}
+    if not largest:
+        return words.say("The chart shows the first %(shown)s of %(total)s numbers; the table has all.", **counts)
+    if rows:
+        return words.say(
+            "The chart shows %(shown)s of %(total)s numbers, those of the largest groups; the table has all.", **counts
+        )
+    return words.say("The chart shows the %(shown)s largest of %(total)s numbers; the table has all.", **counts)
+
+
+def _whole(words: Words, count: int) -> str:
+    return numbers.grouped(Decimal(count), words.marks)
 
 
 def clipped(words: Words, count: int) -> str:
