@@ -9,7 +9,7 @@ from flask.templating import Environment
 
 from server.pages import issuer, signing_in
 from server.pages.admin import listing as admin
-from server.pages.deciding import proposals
+from server.pages.deciding import datasets, proposals
 from server.pages.deciding import studies as deciding
 from server.pages.dpo import alerts
 from server.pages.frame import deciding_words, language, words
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MODULES = (
     *(signing_in, issuer),
     *(studies, asking, answers, comparing),
-    *(deciding, proposals, alerts),
+    *(deciding, datasets, proposals, alerts),
     *admin.MODULES,
 )
 

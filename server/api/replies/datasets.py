@@ -119,10 +119,12 @@ class Dataset(Schema):
 class DatasetName(Schema):
     """A dataset in a list. It is `waiting` until an approver has approved it.
 
-    It is `unavailable` while its store is missing or damaged, until it is imported again.
+    It is `unavailable` while its store is missing or damaged, until it is imported again. `terms` are for all but
+    researchers.
     """
 
     name = fields.String(required=True)
     title = fields.String(required=True)
     edition = fields.Integer(required=True)
     state = fields.String(required=True, validate=validate.OneOf(("ready", "waiting", "unavailable")))
+    terms = fields.Nested(DatasetTerms)

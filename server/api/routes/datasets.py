@@ -29,7 +29,7 @@ blueprint: Any = Blueprint("datasets", __name__, description="The catalog")
 @for_roles(*ROLES, beyond_a_study=True)
 @blueprint.response(200, replies.page_of(replies.DatasetName))
 def list_datasets() -> Any:
-    """List the datasets."""
+    """List the datasets: to all but researchers with what was approved of each and what waits."""
     with services().database.read() as transaction:
         found = [_head(transaction, name) for name in datasets.names(transaction)]
     return {"items": found, "next": None}
@@ -97,12 +97,13 @@ def approve_terms(body: dict[str, Any], name: str) -> Any:
 def _head(transaction: sa.Connection, name: str) -> dict[str, Any]:
     """Return a dataset for the list. One whose store is missing or damaged must not hide the others."""
     edition = datasets.current(transaction, name)
-    return {
+    head = {
         "name": name,
         "title": datasets.title(transaction, name),
         "edition": edition.number,
         "state": _state(transaction, edition),
     }
+    return head if actor().role == "researcher" else {**head, "terms": dataset_terms.describe(transaction, name)}
 
 
 def _state(transaction: sa.Connection, edition: Edition) -> str:

@@ -21,12 +21,24 @@ def start() -> Any:
     waiting = calling.get("studies", waiting="true", limit=SHOWN)
     return show(
         "deciding/start_deciding.html",
-        waiting=[to_decide for study in waiting["items"] for to_decide in _of(study)],
+        waiting=[
+            *_datasets(calling.get("datasets")["items"]),
+            *(to_decide for study in waiting["items"] for to_decide in _of(study)),
+        ],
         more=waiting["next"] is not None,
         proposals=calling.get("proposals")["items"],
         alerts=_alerts() if session["role"] == "dpo" else None,
         days=RECENT_DAYS,
     )
+
+
+def _datasets(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the datasets whose cap or profile waits."""
+    return [
+        {"kind": "dataset", "dataset": one, "advice": one["terms"]["advice"], "budget": one["terms"]["waiting"]}
+        for one in found
+        if one["terms"]["waiting"] is not None
+    ]
 
 
 def _of(study: dict[str, Any]) -> list[dict[str, Any]]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, request, session
 
+from server.pages.deciding import taking
+from server.pages.deciding.taking import ADVICE, APPROVAL, REASON
 from server.pages.frame import calling
-from server.pages.frame.calling import Refused
 from server.pages.frame.forms import again
 from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import page, to
@@ -15,9 +16,9 @@ from server.pages.frame.rendering import page, to
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REASON, ADVICE, APPROVAL = ("reason",), ("opinion", "reason"), ("reason", "without_advice")
-# button -> the API's path below the study, and the fields that it takes
-ACTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    from server.pages.deciding.taking import Acts
+
+ACTS: Acts = {
     "advise": (("advise",), ADVICE),
     "approve": (("approve",), APPROVAL),
     "advise-raise": (("budget", "advise"), ADVICE),
@@ -31,42 +32,30 @@ ACTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 @page("/studies/<study>/decide", "approver", "dpo", methods=("GET", "POST"))
 def decide(study: str) -> Any:
     """Show a study to decide on, and take the decision."""
-    refusal = None
-    typed = {name: value.replace("\r\n", "\n") for name, value in request.form.items()}
+    sent, refusal = taking.typed(), None
     if request.method == "POST":
-        try:
-            words = _done(study, typed)
-        except Refused as error:
-            refusal = error
-        else:
-            flash(words, "done")
+        refusal = taking.take(ACTS, "studies", study)
+        if refusal is None:
+            flash(_done(sent["do"]), "done")
             return to("decide", study=study)
     shown = calling.get("studies", study)
     return again(
         "deciding/study.html",
         refusal,
         study=shown,
-        meaning=_meaning(shown["budget"]),
-        raise_meaning=_meaning(shown["raise"]),
+        meaning=meaning(shown["budget"]),
+        raise_meaning=meaning(shown["raise"]),
         shares=calling.get("datasets", shown["dataset"], "shares"),
         since=calling.get("studies", study, "changes"),
-        do=typed.get("do"),
-        typed=typed,
+        dataset=next(one for one in calling.get("datasets")["items"] if one["name"] == shown["dataset"]),
+        do=sent.get("do"),
+        typed=sent,
         own_hand=_own_hand(shown),
         own_raise=shown["raise_by"] == session["name"],
     )
 
 
-def _done(study: str, typed: Mapping[str, str]) -> str:
-    """Do what a button says, and return the words for it. Raises Refused."""
-    do = typed.get("do", "")
-    if do not in ACTS:
-        raise Refused(calling.NOWHERE)
-    path, fields = ACTS[do]
-    body = {name: typed.get(name, "") for name in fields}
-    if not body.get("without_advice"):
-        body.pop("without_advice", None)
-    calling.post("studies", study, *path, body=body)
+def _done(do: str) -> str:
     return {
         "advise": _("Your advice is recorded. The approver sees it."),
         "approve": _("Approved. The members may ask from now on."),
@@ -78,7 +67,7 @@ def _done(study: str, typed: Mapping[str, str]) -> str:
     }[do]
 
 
-def _meaning(limit: Mapping[str, Any] | None) -> Any:
+def meaning(limit: Mapping[str, Any] | None) -> Any:
     """Return how a limit bounds attacks on one person, as the API says it."""
     return None if limit is None else calling.get("guarantee", epsilon=limit["epsilon"], delta=limit["delta"])
 

@@ -1,0 +1,39 @@
+"""How a decision is taken: a button of a form becomes a call of the API, with the fields that it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import request
+
+from server.pages.frame import calling
+from server.pages.frame.calling import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    # button -> the API's path below what is decided on, and the fields that it takes
+    Acts = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+
+REASON, ADVICE, APPROVAL = ("reason",), ("opinion", "reason"), ("reason", "without_advice")
+
+
+def typed() -> dict[str, str]:
+    """Return what was typed into the form, with lines that end as the API keeps them."""
+    return {name: value.replace("\r\n", "\n") for name, value in request.form.items()}
+
+
+def take(acts: Acts, *of: str) -> Refused | None:
+    """Do what the pressed button says to what is decided on (`studies`, `flu`). Return the refusal, if it is one."""
+    sent = typed()
+    if sent.get("do") not in acts:
+        return Refused(calling.NOWHERE)
+    path, fields = acts[sent["do"]]
+    body = {name: sent.get(name, "") for name in fields}
+    if not body.get("without_advice"):
+        body.pop("without_advice", None)
+    try:
+        calling.post(*of, *path, body=body)
+    except Refused as refusal:
+        return refusal
+    return None
