@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ def main() -> int:
     parser.add_argument("--key", required=True, help="the verifier key that you kept: NAME+HASH+KEY")
     parser.add_argument("--checkpoint", type=Path, help="the checkpoint of the export [EXPORT.checkpoint]")
     parser.add_argument("--since", type=Path, action="append", default=[], help="a checkpoint that you kept")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--log", type=Path, help="beside a certificate: an export in which it has to be")
     given = parser.parse_args()
     given_files: dict[str, Any] = {"key": given.key, "covering": given.checkpoint, "older": given.since}
@@ -28,12 +30,13 @@ def main() -> int:
         if files.is_certificate(given.export):
             found, report = files.verify_certificate(given.export, given.log, **given_files)
             verdict, said = found.verdict, files.words_of_both(found, report)
+            document = {**found.to_json(), "log": None if report is None else report.to_json()}
         else:
             report = files.verify_files(given.export, **given_files)
-            verdict, said = report.verdict, export.words(report)
+            verdict, said, document = report.verdict, export.words(report), report.to_json()
     except OSError as error:
         parser.error(f"{error.filename}: {error.strerror}")
-    sys.stdout.write(f"{said}\n")
+    sys.stdout.write(f"{json.dumps(document) if given.json else said}\n")
     return int(verdict != "ok")
 
 

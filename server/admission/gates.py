@@ -15,6 +15,7 @@ QUEUES = 8  # the queue of a gate is so many times what one owner may have in it
 REHEARSALS = 2  # at once: each uses one thread of the engine, and more would slow real scans down
 ESTIMATES = 3  # at once, and
 LARGE_ESTIMATES = 1  # of them so many large ones: the planner is Python, of which only one thread runs at a time
+VERIFICATIONS = 1  # at once: each reads the whole log and uses a core for as long as that takes
 SPARE_THREADS = 16  # for what needs no place: health, wrong tokens, refusals
 
 
@@ -24,6 +25,7 @@ class Work(StrEnum):
     QUERY = "query"
     REHEARSAL = "rehearsal"
     ESTIMATE = "estimate"
+    VERIFICATION = "verification"
     REST = "rest"
 
 
@@ -34,6 +36,7 @@ class Gates:
     query: Gate
     rehearsal: Gate
     estimate: Gate
+    verification: Gate
     rest: Gate
 
     @classmethod
@@ -45,6 +48,7 @@ class Gates:
             Gate(Work.QUERY, Limits(queries, share, waiting, queue), beat),
             Gate(Work.REHEARSAL, Limits(REHEARSALS, 1, waiting, queue), beat),
             Gate(Work.ESTIMATE, Limits(ESTIMATES, 1, waiting, queue), beat, LARGE_ESTIMATES),
+            Gate(Work.VERIFICATION, Limits(VERIFICATIONS, VERIFICATIONS, VERIFICATIONS, 2 * VERIFICATIONS), beat),
             Gate(Work.REST, Limits(threads, max(1, threads // 2), 2 * waiting, 2 * queue), beat),
         )
 

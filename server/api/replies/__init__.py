@@ -3,11 +3,11 @@
 Rows and answers are sent as the journeys made them; these schemas describe them. A test holds every reply to its shape.
 """
 
-from server.api.replies.audit import Alert, Certificate, Checkpoint, Consistency, Entry, Inclusion
+from server.api.replies.audit import Alert, Certificate, Checkpoint, Consistency, Entry, Inclusion, Verified
 from server.api.replies.common import Problem, page_of
 from server.api.replies.custody import Edition, Server, Shares
 from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName, DecidedDataset
-from server.api.replies.losses import StudyBudget
+from server.api.replies.losses import Charge, StudyBudget
 from server.api.replies.people import (
     ConfirmedProposal,
     Erased,
@@ -32,6 +32,7 @@ __all__ = [
     "Cancelling",
     "Certificate",
     "Changes",
+    "Charge",
     "Checkpoint",
     "ConfirmedProposal",
     "Consistency",
@@ -64,5 +65,6 @@ __all__ = [
     "StudyBudget",
     "Token",
     "User",
+    "Verified",
     "page_of",
 ]

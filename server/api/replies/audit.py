@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 _HASHES = {"description": "In hex, from the leaf upwards"}
 
@@ -46,6 +46,24 @@ class Checkpoint(Schema):
     root = fields.String(required=True, metadata={"description": "In hex"})
     note = fields.String(required=True)
     key = fields.String(required=True, metadata={"description": "The verifier key in force"})
+
+
+class Verified(Schema):
+    """What the independent check found in the log of the server's own `checkpoint`.
+
+    `own_key`: no key was given, so that the log was believed about its first key.
+    """
+
+    verdict = fields.String(required=True, validate=validate.OneOf(("ok", "failed")))
+    entries = fields.Integer(required=True)
+    root = fields.String(required=True, metadata={"description": "In hex"})
+    problems = fields.List(fields.String(), required=True, metadata={"description": "The first hundred"})
+    problems_in_all = fields.Integer(required=True)
+    checked = fields.List(fields.String(), required=True)
+    accounts = fields.List(fields.Dict(), required=True, metadata={"description": "Sums and limits, by the log alone"})
+    key = fields.String(required=True, metadata={"description": "The verifier key in force at the end"})
+    checkpoint = fields.String(required=True)
+    own_key = fields.Boolean(required=True)
 
 
 class Inclusion(Schema):

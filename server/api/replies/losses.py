@@ -13,6 +13,13 @@ class Loss(Schema):
     delta = fields.Float(required=True)
 
 
+class Charge(Loss):
+    """A loss that was charged to a dataset: by a study, or (`study` is null) by a contribution profile."""
+
+    at = fields.String(required=True)
+    study = fields.String(required=True, allow_none=True)
+
+
 class Limit(Schema):
     """A limit of an account."""
 

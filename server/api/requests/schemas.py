@@ -23,6 +23,8 @@ from server.sign_in.issuer import TOKEN_CHARACTERS_MAX
 COMMITMENT = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be a commitment from the list")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 
+NOTE_MAX, NOTES_MAX = 4_000, 20  # characters of a key or a checkpoint, and how many checkpoints
+
 
 def roundings_of(body: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each number that was rounded down in a valid body about a study or a profile."""
@@ -240,6 +242,15 @@ class ConsistencySchema(Schema):
     size = fields.Integer(data_key="to", load_default=None, validate=_SIZE)
 
 
+class VerificationSchema(Schema):
+    """What a DPO kept: the verifier key (by default the log's own first one) and earlier checkpoints."""
+
+    key = fields.String(load_default=None, allow_none=True, validate=_text(NOTE_MAX))
+    older = fields.List(
+        fields.String(validate=_text(NOTE_MAX)), load_default=list, validate=validate.Length(max=NOTES_MAX)
+    )
+
+
 class EntriesSchema(_Limited):
     """Which entries of the audit log to return."""
 
@@ -252,6 +263,12 @@ class EntriesSchema(_Limited):
     action = fields.String(load_default=None)
     since = Moment(data_key="from", load_default=None, metadata={"description": "UTC, inclusive"})
     until = Moment(data_key="to", load_default=None, metadata={"description": "UTC, exclusive"})
+
+
+class ChargesSchema(_Limited):
+    """Which charges to return."""
+
+    cursor = fields.String(load_default=None, metadata={"description": "`next` of the previous page"})
 
 
 class AlertsSchema(_Limited):

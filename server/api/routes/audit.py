@@ -10,9 +10,12 @@ from flask import Response, request
 
 from budgets.audit import log, signing
 from budgets.verify import checkpoint
+from server.admission.gates import Work
 from server.api import replies
-from server.api.requests.schemas import ConsistencySchema, EntriesSchema, InclusionSchema
+from server.api.requests.schemas import ConsistencySchema, EntriesSchema, InclusionSchema, VerificationSchema
+from server.runtime import verifying
 from server.views import csv, entries
+from server.web import admitting
 from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
 
@@ -72,6 +75,18 @@ def show_checkpoint() -> Any:
     signed = checkpoint.read(note)
     key = signing.key_in_force(services().database, services().settings.key_path)
     return {"origin": signed.origin, "size": signed.size, "root": signed.root.hex(), "note": note, "key": key}
+
+
+@blueprint.route("/audit/verification", methods=["POST"])
+@for_roles("dpo", work=Work.VERIFICATION)
+@blueprint.arguments(VerificationSchema)
+@blueprint.response(200, replies.Verified)
+def verify(asked: dict[str, Any]) -> Any:
+    """Run the independent check on the log as it is now. On another machine, `rowless audit verify` proves more."""
+    with admitting.place():
+        return verifying.verify(
+            services().database, services().settings.key_path, actor(), **asked, has_left=admitting.has_left()
+        )
 
 
 @blueprint.route("/audit/proofs/inclusion")

@@ -6,8 +6,10 @@ from typing import Any
 
 from budgets.audit import log
 from budgets.governance import datasets
+from budgets.ledger import spending
 from queries.store import reports
 from server.api import replies
+from server.api.requests.schemas import ChargesSchema
 from server.runtime.stores import folder_of
 from server.views import shares
 from server.web.auth import actor, for_roles, services
@@ -23,6 +25,22 @@ def show_shares(name: str) -> Any:
     """Return how a dataset's profile and its studies share its cap, and what is free for further studies."""
     with services().database.read() as transaction:
         return shares.of(transaction, name)
+
+
+@blueprint.route("/datasets/<name>/charges")
+@for_roles("admin", "approver", "dpo")
+@blueprint.arguments(ChargesSchema, location="query")
+@blueprint.response(200, replies.page_of(replies.Charge))
+def list_charges(page: dict[str, Any], name: str) -> Any:
+    """List what was charged to a dataset, by studies and profiles, oldest first, without what was given back."""
+    with services().database.read() as transaction:
+        datasets.current(transaction, name)  # raises NotFound
+        found = spending.of_dataset(transaction, name, after=page["cursor"], limit=page["limit"] + 1)
+    shown = found[: page["limit"]]
+    return {
+        "items": [one.to_json() for one in shown],
+        "next": shown[-1].cursor if len(found) > len(shown) else None,
+    }
 
 
 @blueprint.route("/datasets/<name>/editions")

@@ -205,6 +205,8 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
                 dora.get(path, Accept=accept)
         for accept in (JSON, "text/plain"):
             dora.get("/audit/checkpoint", Accept=accept)
+        dora.good("POST", "/audit/verification", {})
+        dora.good("GET", "/datasets/rand-hie/charges?limit=2")
         for asked in ("inclusion?index=3", "inclusion?index=3&size=9", "consistency?from=3", "consistency?from=3&to=9"):
             dora.good("GET", f"/audit/proofs/{asked}")
         for asked in ("", "?epsilon=1", "?epsilon=1&delta=1e-6", "?epsilon=0", "?epsilon=x"):
