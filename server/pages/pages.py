@@ -11,7 +11,7 @@ from server.pages import issuer, signing_in
 from server.pages.admin import listing as admin
 from server.pages.deciding import datasets, proposals
 from server.pages.deciding import studies as deciding
-from server.pages.dpo import alerts
+from server.pages.dpo import alerts, log, names, reports, spending, verifying
 from server.pages.frame import deciding_words, language, words
 from server.pages.frame.calling import PREFIX, Refused
 from server.pages.frame.glossary import glossary
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 MODULES = (
     *(signing_in, issuer),
     *(studies, asking, answers, comparing),
-    *(deciding, datasets, proposals, alerts),
+    *(deciding, datasets, proposals),
+    *(alerts, log, verifying, spending, reports, names),
     *admin.MODULES,
 )
 

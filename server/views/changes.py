@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 
     Fields = dict[str, Any]
 
-APPROVED, RAISED = "study.approve", "study.budget.approve"
+APPROVED, ASKED, RAISED = "study.approve", "study.budget.ask", "study.budget.approve"
 
 
 def since_approval(transaction: sa.Connection, study: Study) -> dict[str, Any]:
-    """Return the last approval of a study, and each field that is no longer what was approved."""
+    """Return the last approval of a study, each field that is no longer what was approved, and why a raise waits."""
     approval = _last(transaction, study.id, APPROVED)
+    why = None if study.raise_to is None else _last(transaction, study.id, ASKED)
+    raise_reason = None if why is None else why["facts"].get("reason")
     if approval is None:
-        return {"approved": None, "changes": []}
+        return {"approved": None, "changes": [], "raise_reason": raise_reason}
     limits = approval["facts"].get("budget")
     raised = _last(transaction, study.id, RAISED)
     if raised is not None and raised["index"] > approval["index"]:
@@ -54,6 +56,7 @@ def since_approval(transaction: sa.Connection, study: Study) -> dict[str, Any]:
             before |= _limits(of, approved["epsilon_nano"], approved["delta_atto"])
             after |= _limits(of, present.epsilon_nano, present.delta_atto)
     return {
+        "raise_reason": raise_reason,
         "approved": {
             "index": approval["index"],
             "time": approval["time"],

@@ -99,7 +99,11 @@ class Change(Schema):
 
 
 class Changes(Schema):
-    """What differs from the last approval. `approved` is null, and there are no changes, if there was none yet."""
+    """What differs from the last approval. `approved` is null, and there are no changes, if there was none yet.
+
+    `raise_reason` is why a larger budget was proposed, if one waits.
+    """
 
     approved = fields.Nested(Approved, required=True, allow_none=True)
     changes = fields.List(fields.Nested(Change), required=True)
+    raise_reason = fields.String(required=True, allow_none=True)

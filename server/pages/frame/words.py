@@ -30,7 +30,11 @@ def navigation(role: str) -> list[tuple[str, str]]:
             ("pages.server_health", _("Server")),
         ]
     if role == "dpo":
-        found.append(("pages.alerts", _("Alerts")))
+        found += [("pages.alerts", _("Alerts")), ("pages.log", _("Log"))]
+    if role in ("dpo", "approver"):
+        found += [("pages.spending", _("Spending")), ("pages.reports", _("Reports"))]
+    if role == "dpo":
+        found.append(("pages.names", _("Names")))
     return found if role else []
 
 

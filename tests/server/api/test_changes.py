@@ -47,7 +47,9 @@ def test_a_raise_that_was_approved_is_no_change(shared: Place) -> None:
     shared.open_study("raised", epsilon=1.0)
     admin.good("PUT", "/studies/raised/budget", {"epsilon": 2.0, "reason": "more"})
     assert changes(shared, "raised") == {}
+    assert vera.good("GET", "/studies/raised/changes")["raise_reason"] == "more"
     vera.good("POST", "/studies/raised/budget/approve", AGREED)
+    assert vera.good("GET", "/studies/raised/changes")["raise_reason"] is None
     assert changes(shared, "raised") == {}
     admin.good("PUT", "/studies/raised/budget", {"epsilon": 1.5, "reason": "less is enough"})
     assert changes(shared, "raised") == {"budget/epsilon": (2.0, 1.5)}
@@ -57,7 +59,11 @@ def test_what_was_never_approved_has_no_changes(shared: Place) -> None:
     """There is nothing to compare with."""
     body = {"name": "new", "dataset": "clinic", "epsilon": 1.0, "title": "T", "purpose": "P", "legal_basis": "L"}
     shared.client("admin").good("POST", "/studies", body)
-    assert shared.client("vera").good("GET", "/studies/new/changes") == {"approved": None, "changes": []}
+    assert shared.client("vera").good("GET", "/studies/new/changes") == {
+        "approved": None,
+        "changes": [],
+        "raise_reason": None,
+    }
 
 
 def test_list_of_what_waits_has_drafts_and_raises_alone(place: Place) -> None:

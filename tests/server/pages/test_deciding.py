@@ -97,6 +97,7 @@ def test_larger_budget_is_advised_on_and_approved(shared: Place, dora: Browser, 
     page = press(dora, dora.get("/studies/grows/decide"), "advise-raise", opinion="unfavourable", reason="too much")
     assert "at most 23.2% sure" in page.words()
     assert "at most 69.1% sure" in page.words()
+    assert "Proposed by admin: a second season" in page.words()
     page = press(vera, vera.get("/studies/grows/decide"), "approve-raise", reason="needed all the same")
     assert "The larger budget is in force" in page.words()
     assert last(shared, "study.budget.approve")["facts"]["advice"]["opinion"] == "unfavourable"

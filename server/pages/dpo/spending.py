@@ -1,0 +1,70 @@
+"""What was spent of a dataset's cap over time, and by which study."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from flask import request
+from markupsafe import Markup
+
+from budgets.database import clock
+from server.charts import budget
+from server.charts.budget import Used
+from server.pages.frame import calling
+from server.pages.frame.language import chart_words
+from server.pages.frame.language import translated as _
+from server.pages.frame.rendering import page, show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PAGE, PAGES_MAX = 1000, 50  # charges in one call, and calls; the API counts calls
+LAST = 50  # charges that are listed
+
+
+@page("/spending", "admin", "approver", "dpo")
+def spending() -> Any:
+    """Show how a dataset's cap was spent."""
+    names = [one["name"] for one in calling.get("datasets")["items"]]
+    chosen = request.args.get("dataset") or next(iter(names), None)
+    if chosen is None:
+        return show("dpo/spending.html", names=names, chosen=None)
+    shares, charges = calling.get("datasets", chosen, "shares"), _charges(chosen)
+    account = _account(shares)
+    drawn = budget.spending(_amounts(charges, account.unit), account, clock.now(), "spending", chart_words())
+    return show(
+        "dpo/spending.html",
+        names=names,
+        chosen=chosen,
+        shares=shares,
+        charges=charges[: -LAST - 1 : -1],
+        count=len(charges),
+        unit=account.unit,
+        picture=Markup(drawn.svg),  # noqa: S704  # its texts are escaped
+        about=drawn.description,
+    )
+
+
+def _charges(dataset: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor = None
+    for _number in range(PAGES_MAX):
+        page_of = calling.get("datasets", dataset, "charges", limit=PAGE, cursor=cursor)
+        found += page_of["items"]
+        cursor = page_of["next"]
+        if cursor is None:
+            break
+    return found
+
+
+def _account(shares: Mapping[str, Any]) -> Used:
+    """Return what the dataset used of its cap: in epsilon, or in rho where a charge has no finite epsilon."""
+    cap = shares["budget"]
+    unit = "rho" if None in (cap["spent"]["epsilon"], cap["reserved"]["epsilon"]) else "epsilon"
+    used = sum(Decimal(str(cap[part][unit])) for part in ("spent", "reserved"))
+    return Used(_("dataset %(name)s", name=shares["dataset"]), unit, Decimal(used), Decimal(str(cap[unit])))
+
+
+def _amounts(charges: Sequence[Mapping[str, Any]], unit: str) -> list[tuple[str, Decimal]]:
+    return [(one["at"], Decimal(str(one[unit] or 0))) for one in charges]
