@@ -49,7 +49,7 @@ class _Noted(Schema):
 
 
 def _text(longest: int) -> validate.Length:
-    return validate.Length(1, longest)
+    return validate.Length(1, longest, error=f"must have 1 to {longest:,} characters")
 
 
 def _truth(value: Any) -> bool:

@@ -26,6 +26,7 @@ def edit_protocol(study: str) -> Any:
     """Show and change what a study may ask."""
     shown = calling.get("studies", study)
     tables = calling.get("datasets", str(shown["dataset"]))["tables"]
+    titles = {name: about.get("title") for table in tables.values() for name, about in table["columns"].items()}
     fields, refusal = to_fields(shown["protocol"], calling.every("studies", study, "templates")), None
     if request.method == "POST":
         fields = _edited(request.form.to_dict())
@@ -41,7 +42,8 @@ def edit_protocol(study: str) -> Any:
         refusal,
         study=shown,
         tables=tables,
-        columns=sorted({column for table in tables.values() for column in table["columns"]}),
+        columns=sorted(titles),
+        titles=titles,
         statistics=registry.WORDS,
         fields=fields,
         templates=template_numbers(fields),

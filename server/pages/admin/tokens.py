@@ -30,7 +30,11 @@ def tokens() -> Any:
         else:
             flash(_("The token was revoked. It gives no access from now on."), "done")
             return to("user", name=request.form["user"]) if request.form.get("user") else to("tokens")
-    return again("admin/tokens.html", refusal, found=calling.every("tokens"))
+    return again("admin/tokens.html", refusal, found=sorted(calling.every("tokens"), key=_by_user))
+
+
+def _by_user(token: Mapping[str, Any]) -> tuple[str, str]:
+    return str(token["user"]), str(token["expires_at"])
 
 
 @page("/admin/tokens/new", "admin", methods=("GET", "POST"))
