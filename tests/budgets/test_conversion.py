@@ -32,7 +32,7 @@ def opendp_epsilon(rho: float, delta: float) -> float:
 @pytest.mark.parametrize(
     ("epsilon", "rho"), [(1, 0.02436), (3, 0.18507), (5, 0.46306)], ids=["epsilon 1", "epsilon 3", "epsilon 5"]
 )
-def test_known_values(epsilon: int, rho: float) -> None:
+def test_converted_limits_equal_known_values(epsilon: int, rho: float) -> None:
     """At delta 10^-6 the limits are those that are known; the tight form gives rho 0.5 an epsilon of 5.2215."""
     assert rho_nano_max(epsilon * NANO, 10**12) / NANO == pytest.approx(rho, abs=5e-6)
     assert epsilon_nano(NANO // 2, 10**12) / NANO == pytest.approx(5.2215, abs=5e-5)
@@ -125,7 +125,7 @@ def test_without_delta_there_is_no_second_filter() -> None:
         (Loss(1, 1, 5 * 10**11 + 1), False),  # thresholds have half of delta
     ],
 )
-def test_either_filter_will_do(used: Loss, held: bool) -> None:
+def test_charge_admitted_by_either_filter(used: Loss, held: bool) -> None:
     """At epsilon 1 and delta 10^-6 sums are within the limits when one of the filters holds, to the last unit."""
     assert Limits.of(NANO, 10**12).hold(used) == held
 

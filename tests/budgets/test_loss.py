@@ -49,7 +49,7 @@ def test_the_smallest_loss_costs_a_unit() -> None:
 
 
 @given(st.lists(finite_losses, max_size=20))
-def test_sums_are_exact(parts: list[Loss]) -> None:
+def test_sum_of_losses_is_sum_of_integers(parts: list[Loss]) -> None:
     """A sum of losses is, in each measure, the sum of the integers."""
     total = sum(parts, Loss(0, 0, 0))
     assert total.epsilon_nano == sum(part.epsilon_nano or 0 for part in parts)
@@ -71,7 +71,7 @@ def test_an_infinite_epsilon_stays_infinite(loss: Loss) -> None:
     assert gaussian + loss == Loss(None, 7 + loss.rho_nano, 5 + loss.delta_atto)
 
 
-def test_a_tenth_is_a_tenth() -> None:
+def test_epsilon_0_1_is_exact_in_billionths() -> None:
     """The epsilon 0.1 that people write is 100000000 billionths, and ten of them are 1."""
     assert epsilon_nano(0.1) == 100_000_000
     assert epsilon_nano(Decimal("0.1")) == 100_000_000
@@ -112,7 +112,7 @@ def test_every_delta_can_be_written(atto: int) -> None:
         1e300,
     ],
 )
-def test_what_is_no_loss_is_refused(read: Callable[[float | Decimal], int], value: float | Decimal) -> None:
+def test_number_that_is_no_loss_refused(read: Callable[[float | Decimal], int], value: float | Decimal) -> None:
     """Neither reader takes what is not a number, infinite, negative, too fine or too large."""
     with pytest.raises(Invalid):
         read(value)
@@ -129,7 +129,7 @@ def test_a_declared_epsilon_is_not_rounded(value: float | Decimal) -> None:
 
 
 @pytest.mark.parametrize("value", [1, 1.0, Decimal("1.0"), 1.5])
-def test_delta_is_below_one(value: float | Decimal) -> None:
+def test_delta_of_1_refused(value: float | Decimal) -> None:
     """A delta of 1 would promise nothing and is refused."""
     with pytest.raises(Invalid):
         delta_atto(value)

@@ -136,7 +136,7 @@ def test_maintenance_serves_nothing() -> None:
     assert not any(name.endswith("Probe") for name in container)
 
 
-def test_compose_is_valid() -> None:
+def test_compose_yaml_meets_compose_schema() -> None:
     """compose.yaml meets the schema of the Compose specification."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -46,7 +46,7 @@ def test_base_image_needs_a_digest() -> None:
     assert code("python:3.11-slim") == 1
 
 
-def test_user_is_a_number() -> None:
+def test_image_runs_as_numeric_user_1000() -> None:
     """The image runs as user and group 1000, by number, so that a cluster sees that it is not root."""
     assert re.findall(r"^USER (.*)$", TEXT, re.MULTILINE) == ["1000:1000"]
 
@@ -139,7 +139,7 @@ def container(folder: Path, compiled: Path, port: int, command: str) -> Iterator
             process.wait(120)
 
 
-def test_it_runs_as_user_1000_with_a_read_only_root(namespaces: None, compiled: Path, tmp_path: Path) -> None:
+def test_image_runs_as_user_1000_with_read_only_root(namespaces: None, compiled: Path, tmp_path: Path) -> None:
     """`init` and `serve` work as the image starts them, where only /data and /tmp can be written; the health check passes."""
     port = free_port()
     with container(

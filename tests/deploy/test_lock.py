@@ -82,7 +82,7 @@ def needed_by(one: Requirement, version: str) -> list[Requirement] | None:
 
 
 @pytest.mark.parametrize("name", WANTED)
-def test_the_lock_is_whole(name: str) -> None:
+def test_lock_has_all_requirements_of_locked_and_no_more(name: str) -> None:
     """What a locked distribution needs in turn is locked too, and nothing else is: an install by hash does not stop half-way."""
     versions, unknown = here(name), False
     needed, seen = [Requirement(text) for text in WANTED[name]], set()

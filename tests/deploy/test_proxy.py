@@ -138,7 +138,7 @@ def test_requests_reach_the_server_through_the_proxy(tmp_path: Path) -> None:
     home.assert_sound()
 
 
-def test_one_client_has_a_rate(tmp_path: Path) -> None:
+def test_proxy_limits_rate_of_one_client(tmp_path: Path) -> None:
     """A client beyond the rate and its burst gets 429 with a problem document at once, before anything reaches the server."""
     with proxying(tmp_path / "nginx", free_port()) as proxy:
         configuration = proxy.folder / "nginx.conf"

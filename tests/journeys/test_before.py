@@ -89,7 +89,7 @@ def test_studies_and_releases_are_shown_as_before(home: Home) -> None:
         assert facts(again) == facts(answer)
 
 
-def test_every_question_has_its_answer_free(home: Home) -> None:
+def test_questions_of_earlier_version_are_replayed_free(home: Home) -> None:
     """The same question is the same fingerprint still: it is replayed, and nothing is charged."""
     charges = home.charges()
     for query, answer in QUERIES:
@@ -107,7 +107,7 @@ def facts(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: part for name, part in answer.items() if name not in ("notes", "budget", "replayed")}
 
 
-def test_the_export_verifies() -> None:
+def test_export_of_earlier_version_verifies() -> None:
     """By the key that was kept at first, with the checkpoint that was kept and without; not by a key of later."""
     for since in ((), ("--since", FIRST)):
         found = verified(EXPORT, "--key", FIRST_KEY, *since)
@@ -130,7 +130,7 @@ def test_the_verifier_alone_finds_the_export_sound(tmp_path: Path) -> None:
         assert ended.returncode == code, ended
 
 
-def test_certificates_verify(tmp_path: Path) -> None:
+def test_certificates_of_earlier_version_verify(tmp_path: Path) -> None:
     """By the first key, alone and beside the export; by a later key those of its time; one changed number is found."""
     for certificate in (EARLY, LATE):
         for beside in ((), ("--log", EXPORT)):

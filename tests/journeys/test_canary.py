@@ -322,7 +322,7 @@ def test_the_search_finds_planted_leaks(home: Home, planted: Planted, how: str) 
     assert {canary for _, canary, _ in found} == {CODE if how == "texts" else planted.exact_sum[0]}
 
 
-def test_the_search_knows_every_form() -> None:
+def test_canary_search_knows_every_form() -> None:
     """A canary is found in plain, in hex, in base64 at any offset, in UTF-16 and as 8 bytes; in a hash it is not."""
     for content in (
         f"x{CODE.lower()}y".encode(),
@@ -358,7 +358,7 @@ def test_the_canaries_are_in_the_data(home: Home, planted: Planted) -> None:
         assert abs(near - float(planted.exact_sum[1])) < 10_000
 
 
-def test_identifiers_are_not_kept(home: Home, planted: Planted) -> None:
+def test_person_identifiers_are_not_kept_in_home(home: Home, planted: Planted) -> None:
     """No file of a home holds a person's identifier, or a text that could not be read, once it is imported."""
     seen = Seen(home)
     seen.run("import", str(planted.manifest))

@@ -137,7 +137,7 @@ def test_columns_that_differ_in_case(case: Case) -> None:
 
 
 @of("line-ends-mixed")
-def test_mixed_line_ends(case: Case) -> None:
+def test_import_reads_lines_of_mixed_ends(case: Case) -> None:
     """All lines are read, whichever way they end."""
     said = case.imported()
     assert said["persons"] == case.count(said, "events", "v") == 100
@@ -250,7 +250,7 @@ def test_missing_words_are_no_codes(case: Case) -> None:
 
 @pytest.mark.parametrize("file", ["lung.csv", "lung.parquet"])
 @of("codes-as-floats")
-def test_codes_kept_as_floats(case: Case, file: str) -> None:
+def test_code_written_as_float_is_read_as_code(case: Case, file: str) -> None:
     """1.0 is the code 1, in a text file and in a column of doubles."""
     dataset = f"lung-{file.partition('.')[2]}"
     case.write('"c24"', f'"{dataset}"')

@@ -150,7 +150,7 @@ def assert_all_are_counted(researcher: Client, folder: Path) -> None:
 TOKEN = re.compile(r"^  (researcher|admin|approver|DPO) +(rowless_[0-9a-f]{16}_[A-Za-z0-9_-]{43})", re.MULTILINE)
 
 
-def test_the_demonstration(installed: Path, folder: Path, tmp_path: Path) -> None:
+def test_demonstration_runs_from_wheel_and_resumes_free(installed: Path, folder: Path, tmp_path: Path) -> None:
     """Installed from its wheel, in an empty folder: an answer with margins, four tokens that work, a server until SIGTERM; again: free.
 
     It is killed halfway first, with half of its tokens written, and goes on from there. While it runs a second one in
@@ -205,7 +205,7 @@ def test_the_demonstration(installed: Path, folder: Path, tmp_path: Path) -> Non
         assert dict(TOKEN.findall(second.text)) == tokens
 
 
-def test_a_taken_port_is_told(installed: Path, folder: Path) -> None:
+def test_demonstration_tells_taken_port(installed: Path, folder: Path) -> None:
     """When the port is taken the demonstration says so and ends with exit code 1."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen

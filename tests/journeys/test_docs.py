@@ -115,8 +115,8 @@ def test_the_template_of_the_docs_is_met_by_the_query_of_the_docs(place: Place) 
         assert ada.post("/studies/strict/queries", other).code == "outside-protocol"
 
 
-def test_there_are_examples() -> None:
-    """The pattern that finds them finds them."""
+def test_docs_have_examples() -> None:
+    """The pattern that finds the examples of the docs finds some."""
     assert len(QUERIES) >= 4
     assert len(PATHWAYS) >= 6
 

@@ -52,7 +52,9 @@ def ask_the_doomed(client: Client, study: str, turn: int, **headers: str) -> Rep
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_sudden_death(server: Server, point: str, pytestconfig: pytest.Config) -> None:
+def test_server_killed_at_each_point_leaves_whole_steps(
+    server: Server, point: str, pytestconfig: pytest.Config
+) -> None:
     """Killed at a point, the server leaves whole steps; the retry is charged no second time and answered."""
     times = TIMES_OF_AN_AUDIT if pytestconfig.getoption("--audit") else TIMES
     home, ada = server.home, server.client("ada")

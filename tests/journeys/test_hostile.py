@@ -413,7 +413,7 @@ def test_hostile_headers(server: Server, header: str) -> None:
     assert server.home.charges() == before
 
 
-def test_the_server_still_answers(server: Server) -> None:
+def test_server_answers_after_hostile_requests(server: Server) -> None:
     """After all that the server answers, its ledger is sound, and no file was made or read for anybody."""
     said = server.client("ada").good("POST", "/studies/flu/queries", ask({"after": {"count": "persons"}}, 2.5))
     assert 5_800 < said["rows"][0]["after"]["value"] < 6_000

@@ -76,7 +76,7 @@ def test_ids_that_are_integers_here_and_floats_there(home: Home) -> None:
         ("ids-empty", "c05d", "visits", 2, 3, 3),
     ],
 )
-def test_rows_that_name_nobody(
+def test_rows_without_person_id_left_out(
     home: Home, case: str, dataset: str, table: str, persons: int, kept: int, left_out: int
 ) -> None:
     """NA, NaN, null and empty ids are nobody: left out, counted for the admin, and never a person."""

@@ -90,7 +90,7 @@ def test_one_question_at_four_servers_is_charged_once(either_home: Home) -> None
     home.assert_sound()
 
 
-def test_what_one_server_changes_the_others_know(either_home: Home) -> None:
+def test_change_at_one_server_holds_at_the_others(either_home: Home) -> None:
     """A suspension, a member and a token that one server takes note of hold at the other from the next request on."""
     home = either_home
     with several(home, 2) as (one, two):

@@ -72,7 +72,7 @@ def test_a_webhook_that_hangs_holds_up_no_query(home: Home, receiver: Receiver) 
     home.assert_sound()
 
 
-def test_a_server_that_is_killed_while_it_tells_tells_again(home: Home, receiver: Receiver) -> None:
+def test_server_killed_during_delivery_delivers_alert_again(home: Home, receiver: Receiver) -> None:
     """Kill -9 while the receiver has not answered: after a restart the alert comes again, under the same id."""
     receiver.open.clear()
     with serving(home, **receiver.settings()) as server:
@@ -128,7 +128,7 @@ def test_two_servers_tell_each_alert_once(
     postgres_server.drop(database)
 
 
-def test_a_server_stops_in_time_and_writes_what_it_holds(home: Home, receiver: Receiver) -> None:
+def test_server_waiting_for_webhook_stops_in_time(home: Home, receiver: Receiver) -> None:
     """On SIGTERM a server that waits for a webhook ends within seconds, and failed sign-ins it held back are in the log."""
     receiver.open.clear()
     with serving(home, **receiver.settings()) as server:

@@ -225,7 +225,7 @@ def test_half_the_noise_is_caught(statistic: str, privacy: str) -> None:
 
 
 @pytest.mark.parametrize("privacy", ["a little epsilon", "a little rho"])
-def test_bins_cover_95_percent(privacy: str) -> None:
+def test_histogram_bins_cover_95_percent(privacy: str) -> None:
     """Each bin of a histogram has its own interval; the noise is wide beside its steps."""
     one = asked(nodes.Histogram("ward", where=ILL), **PRIVACY[privacy])
     codes = codes_of(150)

@@ -63,7 +63,7 @@ def cells(made: plan.Plan, engine: Engine) -> list[Any]:
     return kernel.bound_in_parts(made, engine.ranges(), engine.stream)
 
 
-def test_what_it_prints_has_the_truth_within_its_margins(opened: dict[str, tuple[Dataset, Engine]]) -> None:
+def test_printed_margins_of_demonstration_hold_truth(opened: dict[str, tuple[Dataset, Engine]]) -> None:
     """Of the numbers that twenty demonstrations print the true ones lie between low and high at the stated rate."""
     dataset, engine = opened["rand-hie"]
     asked = AskSchema().load(ASK)

@@ -65,7 +65,7 @@ def test_noise_is_whole_numbers_on_every_cell() -> None:
         assert fits(noisy - exact, mechanism.scale), "the noise does not depend on the cell"
 
 
-def test_draws_one_by_one_fit_too() -> None:
+def test_noise_drawn_one_by_one_fits_distribution() -> None:
     """A release of one cell, many times, has the distribution of one release of many cells."""
     mechanism = mechanisms.discrete_laplace(3, NANO)
     cell = np.zeros(1, dtype=np.int64)
@@ -142,7 +142,7 @@ def test_the_formulas_of_these_tests_agree(scale: float) -> None:
 @pytest.mark.audit
 @pytest.mark.parametrize("epsilon_nano", [NANO // 100, NANO // 7, NANO // 2, NANO, 3 * NANO])
 @pytest.mark.parametrize("sensitivity", [1, 7, 1_000, 10**9])
-def test_a_million_draws_fit(sensitivity: int, epsilon_nano: int) -> None:
+def test_million_noise_draws_fit_distribution(sensitivity: int, epsilon_nano: int) -> None:
     """With fifty times the draws the fit still finds nothing, and its power is fifty times as great."""
     draws = mechanisms.discrete_laplace(sensitivity, epsilon_nano).release(np.zeros(10**6, dtype=np.int64))
     scale = sensitivity * NANO / epsilon_nano

@@ -184,7 +184,7 @@ def test_the_checks_find_what_they_look_for(code: str, check: object) -> None:
     assert check(ast.parse(code))
 
 
-def test_every_module_is_read() -> None:
+def test_static_checks_read_every_module() -> None:
     """The list of modules has the kernel, the journey of a query and the noise in it."""
     names = {named(path) for path in MODULES}
     assert {

@@ -275,7 +275,7 @@ def test_sentences_are_the_golden_ones(tmp_path: Path) -> None:
     assert made == kept, "\n".join(["make it anew with python -m tests.server.test_sentences", *difference])
 
 
-def test_sentences_are_plain() -> None:
+def test_no_sentence_begins_with_of_or_so() -> None:
     """No sentence begins with "Of" or "So"."""
     assert (
         re.findall(r"^(?:\S+: )?(?:Of|So) .*$|[.!?] (?:Of|So) .*", GOLDEN.read_text(encoding="utf-8"), re.MULTILINE)

@@ -108,7 +108,7 @@ def test_an_independent_receiver_verifies_it(receiver: Receiver) -> None:
         assert changed.expected(key) != signature
 
 
-def test_it_names_nobody_and_is_canonical() -> None:
+def test_webhook_body_names_nobody_and_is_canonical() -> None:
     """Neither a commitment nor a role of a person is in the body; it is the one JSON text of its value."""
     sent = webhook.body(DELIVERY)
     assert b"c" * 64 not in sent
@@ -125,7 +125,7 @@ def test_an_alert_that_is_told_twice_has_the_same_id(receiver: Receiver) -> None
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 429, 500, 503])
-def test_only_success_takes_it(receiver: Receiver, status: int) -> None:
+def test_webhook_status_other_than_2xx_is_failure(receiver: Receiver, status: int) -> None:
     """Any status but 2xx is a failure that says so."""
     receiver.status = status
     assert send(receiver) == f"it answered with {status}"
@@ -143,7 +143,7 @@ def test_redirects_are_not_followed(receiver: Receiver, status: int) -> None:
         assert other.arrived == []
 
 
-def test_where_nobody_listens_it_fails(receiver: Receiver) -> None:
+def test_webhook_without_listener_fails_in_words(receiver: Receiver) -> None:
     """A closed port, a name that is none and an endpoint that speaks no HTTP are failures in words."""
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
@@ -191,7 +191,7 @@ def test_an_attempt_ends_before_anybody_else_may_try() -> None:
     assert outbox.pause_seconds(0) >= webhook.WHOLE_SECONDS + 10
 
 
-def test_urls() -> None:
+def test_webhook_url_gives_host_port_and_target() -> None:
     """Where a URL leads: its host, port and target, with its query."""
     assert webhook.parse_url("https://Example.org") == Address(True, "example.org", None, "/")
     assert webhook.parse_url("http://[::1]:8080/a/b?c=d&e") == Address(False, "::1", 8080, "/a/b?c=d&e")

@@ -80,7 +80,7 @@ def test_clocks_of_hosts_may_differ_a_little(world: World, after: Callable[[floa
 
 
 @pytest.mark.parametrize(("jumped", "how"), [(3_600.0, "ahead"), (-3_600.0, "back")])
-def test_a_jump_is_told_once_a_day(world: World, after: Callable[[float], None], jumped: float, how: str) -> None:
+def test_clock_jump_alert_once_a_day(world: World, after: Callable[[float], None], jumped: float, how: str) -> None:
     """A clock that is set ahead or back while a server runs."""
     after(0)
     (alert,) = told(world, jumped)
@@ -91,7 +91,7 @@ def test_a_jump_is_told_once_a_day(world: World, after: Callable[[float], None],
     world.check()
 
 
-def test_entries_stay_in_order(world: World, after: Callable[[float], None]) -> None:
+def test_log_dates_stay_in_order_whatever_the_clock(world: World, after: Callable[[float], None]) -> None:
     """Whatever the clock does, no entry is dated before the one before it."""
     for seconds in (0, 10 * DAY, -10 * DAY, DAY, -DAY, 11 * DAY, 0):
         after(seconds)

@@ -43,7 +43,7 @@ def wait(world: World, **span: float) -> None:
             world.edit(f"UPDATE deliveries SET {column} = '{moved}' WHERE position = {position}")
 
 
-def test_an_alert_waits_until_it_is_told(people_only: World) -> None:
+def test_alert_waits_in_outbox_until_told(people_only: World) -> None:
     """What is claimed is due again later with one attempt more, as it was, until it is done."""
     position = put(people_only, 7)
     first = claim(people_only)
@@ -67,7 +67,7 @@ def test_an_alert_waits_until_it_is_told(people_only: World) -> None:
     assert rows(people_only.url, "SELECT * FROM deliveries") == []
 
 
-def test_pauses_grow_to_hours() -> None:
+def test_webhook_retry_pauses_grow_to_four_hours() -> None:
     """A minute, then three times as long each time, and never more than four hours."""
     pauses = [outbox.pause_seconds(attempts) for attempts in range(1000)]
     assert pauses[:7] == [60, 180, 540, 1620, 4860, 14400, 14400]

@@ -277,7 +277,7 @@ def test_two_charges_that_race_tell_a_threshold_once(world: World) -> None:
     assert [json.loads(body)["facts"]["used"]["epsilon_nano"] for (body,) in bodies] == [NANO, 16 * NANO // 10]
 
 
-def test_what_is_undone_tells_nothing(world: World) -> None:
+def test_rolled_back_charge_leaves_no_alert(world: World) -> None:
     """A transaction that fails after its alert leaves no alert, no mark and nothing to deliver."""
     world.open_study("s", NANO)
     before = world.everything()

@@ -188,7 +188,7 @@ def test_every_key_of_the_log_checks_it(log: Log, tmp_path: Path) -> None:
     assert any("another log" in problem for problem in check(held[0][0], other).problems)
 
 
-def test_of_two_entries_it_is_the_first(log: Log) -> None:
+def test_certificate_is_of_first_of_two_release_entries(log: Log) -> None:
     """Where two attempts were stored as one release, the certificate is of the entry that came first."""
     release = log.release("once")
     document = log.certificate(release)
@@ -545,7 +545,7 @@ def test_any_changed_byte_is_found(fixed: tuple[str, bytes], place: float, byte:
     assert isinstance(certificate.words(found), str)
 
 
-def test_every_byte_counts(fixed: tuple[str, bytes]) -> None:
+def test_certificate_with_any_changed_byte_refused(fixed: tuple[str, bytes]) -> None:
     """Each single byte of the document, changed in its lowest bit, makes the check fail: also the last of a base64."""
     first, document = fixed
     for at in range(len(document)):

@@ -45,7 +45,7 @@ def past(world: World) -> World:
     return world
 
 
-def test_what_was_decided_of_a_study(past: World) -> None:
+def test_history_of_study_decisions_in_order(past: World) -> None:
     """The acts of a study come in order with names, reasons and limits; those of its queries and of others do not."""
     with past.database.read() as transaction:
         acts = history.acts_of_study(transaction, "heart")
@@ -63,7 +63,7 @@ def test_what_was_decided_of_a_study(past: World) -> None:
     assert acts[2].member == ANNA
 
 
-def test_what_was_decided_of_a_dataset(past: World) -> None:
+def test_history_of_dataset_decisions_in_order(past: World) -> None:
     """The acts of a dataset are its imports and the decisions about its studies, in one order."""
     with past.database.read() as transaction:
         acts = history.acts_of_dataset(transaction, FLU)
@@ -78,7 +78,7 @@ def test_what_was_decided_of_a_dataset(past: World) -> None:
     ]
 
 
-def test_who_ever_was_a_member(past: World) -> None:
+def test_history_has_past_members_with_times(past: World) -> None:
     """Members of the past stay with their times; of an erased name the beginning is told, and no end."""
 
     def told() -> list[tuple[str | None, bool, bool, bool]]:
@@ -119,7 +119,7 @@ def test_going_on_is_no_approval(past: World) -> None:
     assert [act.action for act in acts if act.action in history.APPROVALS] == ["study.approve", "study.budget.approve"]
 
 
-def test_erased_names_are_none(past: World) -> None:
+def test_history_without_erased_names(past: World) -> None:
     """Where the table of names was erased, the acts are told without."""
     with past.database.write() as transaction:
         transaction.execute(sa.delete(identities).where(identities.c.name == ADMIN))
@@ -128,7 +128,7 @@ def test_erased_names_are_none(past: World) -> None:
     assert [act.name for act in acts] == [None, APPROVER, None, None, APPROVER]
 
 
-def test_what_was_released(past: World) -> None:
+def test_history_of_releases_has_losses_without_rows(past: World) -> None:
     """Releases come in order with their losses and without their rows, and other reads may go on in between."""
     with past.database.read() as transaction:
         found = []

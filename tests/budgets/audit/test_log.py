@@ -107,7 +107,7 @@ def acting(people_only: World) -> World:
 
 
 @pytest.mark.parametrize("act", list(ACTS))
-def test_each_act_is_one_entry(acting: World, act: str) -> None:
+def test_each_act_appends_one_log_entry(acting: World, act: str) -> None:
     """Each action appends exactly one entry, that says what was done and who did it, and follows the last one."""
     work, action, by = ACTS[act]
     before = all_entries(acting.database)
@@ -185,7 +185,7 @@ def append(world: World, action: str, *, by: Actor = SYSTEM, study: str | None =
         log.append(transaction, by, action, "test:it", "a test appends", study=study, facts=facts)
 
 
-def test_a_body_says_everything(people_only: World) -> None:
+def test_log_entry_body_has_every_field(people_only: World) -> None:
     """An entry's body has its index, time, actor, role, action, subject, study, summary, facts and predecessor."""
     append(people_only, "first", by=people_only.anna, study="flu", rows=[1, {"b": None, "a": "é"}])
     before, entry = all_entries(people_only.database)[-2:]
@@ -330,7 +330,7 @@ def test_a_log_that_was_cut_off_is_not_written_on(chained: World, statement: str
     assert chained.everything() == before
 
 
-def test_time_never_runs_backwards(people_only: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_time_never_runs_backwards(people_only: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the clock is set back, the log's time stands still, so that a span of time is found by its ends."""
     for moment in ("2999-01-01T00:00:00.000Z", "2001-01-01T00:00:00.000Z", "2999-01-01T00:00:00.001Z"):
         monkeypatch.setattr(clock, "now", lambda moment=moment: moment)
@@ -646,7 +646,7 @@ def test_an_erased_or_foreign_name_finds_nothing_else(people_only: World) -> Non
         assert [one.actor_name for one in search.entries(transaction, actor=ANNA)] == [ANNA]
 
 
-def test_entries_come_in_pages(people_only: World) -> None:
+def test_log_entries_come_in_pages(people_only: World) -> None:
     """A page has at most its limit, and the next one goes on from the position after it."""
     whole = all_entries(people_only.database)
     with people_only.database.read() as transaction:

@@ -48,7 +48,7 @@ def count(database: Database) -> int:
         return int(transaction.exec_driver_sql(COUNT).scalar() or 0)
 
 
-def test_a_write_is_kept(database: Database, other: Database) -> None:
+def test_write_is_visible_to_others_when_it_ends(database: Database, other: Database) -> None:
     """What a write did is there for others as soon as it ends."""
     with database.write() as transaction:
         transaction.exec_driver_sql(ADD.format("a"))
@@ -87,7 +87,7 @@ def test_a_write_has_the_database_to_itself(database: Database, other: Database)
     assert seen == [1], "it sees all that was committed before it began"
 
 
-def test_a_read_sees_one_state(database: Database) -> None:
+def test_read_transaction_sees_one_state(database: Database) -> None:
     """A read sees the database as it was at its first look, whatever is committed meanwhile, and blocks no write."""
     with database.read() as before:
         assert before.exec_driver_sql(COUNT).scalar() == 0
@@ -120,7 +120,7 @@ def test_a_read_changes_nothing(database: Database) -> None:
 
 
 @pytest.mark.parametrize("separate", [False, True])
-def test_writes_take_turns(database: Database, other: Database, separate: bool) -> None:
+def test_concurrent_writes_lose_no_count(database: Database, other: Database, separate: bool) -> None:
     """Threads that read a number and write it back plus one in a write lose no count, on two pools as on one."""
     with database.write() as transaction:
         transaction.exec_driver_sql("INSERT INTO identities (commitment, salt, name) VALUES ('counter', '0', 'name')")
@@ -164,7 +164,7 @@ def test_every_connection_is_set_up(database: Database, address: str) -> None:
                 assert transaction.exec_driver_sql(ask).scalar() == value, ask
 
 
-def test_foreign_keys_are_kept(database: Database) -> None:
+def test_row_with_dangling_foreign_key_refused(database: Database) -> None:
     """A row that points at nothing is refused."""
     with pytest.raises(sa.exc.IntegrityError, match="(?i)foreign key"), database.write() as transaction:
         row = {"id": "id", "user": "nobody", "hash": "hash", "created_at": "now"}

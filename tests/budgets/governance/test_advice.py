@@ -159,8 +159,8 @@ def test_only_a_draft_is_advised_on(world: World, state: str) -> None:
         advise(world)
 
 
-def test_advice_is_the_dpos(draft: World) -> None:
-    """No other role advises."""
+def test_only_dpo_advises(draft: World) -> None:
+    """Advice of any role but the DPO is refused."""
     for other in (draft.admin, draft.approver, draft.anna):
         with pytest.raises(Forbidden):
             advise(draft, by=other)

@@ -71,7 +71,7 @@ def test_a_new_edition_goes_on_from_the_spent_budget(small: World) -> None:
     small.check()
 
 
-def test_editions_count_up(small: World) -> None:
+def test_each_import_is_next_edition(small: World) -> None:
     """Each import is the next edition; the last is in service, and each can still be looked up."""
     with small.database.write() as transaction:
         second = add_edition(transaction, small.admin, 1_000, 500, folder="two")
@@ -125,7 +125,7 @@ def test_datasets_have_caps_of_their_own(small: World) -> None:
         assert datasets.folders(transaction, "asthma") == ["a"]
 
 
-def test_no_dataset_no_edition(small: World) -> None:
+def test_unknown_dataset_has_no_edition(small: World) -> None:
     """A dataset or edition that is not there is not found, and has no folders."""
     with small.database.read() as transaction:
         assert datasets.folders(transaction, "nowhere") == []

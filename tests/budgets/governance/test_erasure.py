@@ -117,7 +117,7 @@ def test_a_user_goes_by_a_new_commitment_after_a_month(people_only: World, later
         }
 
 
-def test_the_entry_says_the_role_and_not_who_it_was(people_only: World, later: Callable[[int], None]) -> None:
+def test_renewal_entry_has_role_and_not_old_commitment(people_only: World, later: Callable[[int], None]) -> None:
     """The entry of a renewal is by the system: it has the new commitment and the role, not the old one."""
     later(31)
     renewed = act(people_only, people_only.anna)
@@ -270,7 +270,7 @@ def test_erasing_takes_the_name_and_nothing_of_the_log(world: World, later: Call
     assert entries(world)[-1] == entry
 
 
-def test_all_or_nothing(people_only: World, later: Callable[[int], None]) -> None:
+def test_erasure_of_several_is_all_or_nothing(people_only: World, later: Callable[[int], None]) -> None:
     """If one of those named is not due or not there, none is erased and nothing is written."""
     world = people_only
     later(370)
@@ -497,7 +497,7 @@ def test_a_user_who_leaves_is_gone_but_for_the_log(world: World, later: Callable
     assert ANNA.encode() not in contents(world.url)
 
 
-def test_who_cannot_be_removed(people_only: World) -> None:
+def test_user_cannot_remove_self_or_lone_dpo(people_only: World) -> None:
     """Nobody removes themselves, nor a DPO alone; only an admin removes; and nothing is changed."""
     world = people_only
     with world.database.write() as transaction:
@@ -535,7 +535,7 @@ def test_who_left_and_came_back_is_the_same_person(world: World) -> None:
 # Gone from the files
 
 
-def test_what_was_erased_is_in_no_file(people_only: World, later: Callable[[int], None]) -> None:
+def test_erased_names_are_in_no_database_file(people_only: World, later: Callable[[int], None]) -> None:
     """After erasing, the bytes of the database's files hold no name and no salt of it, however much was moved about."""
     world = people_only
     if not is_sqlite(world.url):

@@ -74,7 +74,7 @@ def test_few_large_ones_fit_by_epsilon_and_many_small_ones_by_rho() -> None:
         (NANO // 10, None, "one more query of epsilon 0.1"),
     ],
 )
-def test_a_person_reads_what_it_buys(limit: int, last: Loss | None, said: str) -> None:
+def test_forecast_in_words_counts_queries_left(limit: int, last: Loss | None, said: str) -> None:
     """The remaining budget is said as a number of queries like the last one, or of a usual size."""
     account = balance(Limits.of(limit, 10**12))
     assert Forecast(account, account, last).words == said

@@ -103,7 +103,7 @@ ALONE: dict[str, Callable[[sa.Connection, World, Actor], object]] = {
 
 
 @pytest.mark.parametrize("act", ALONE)
-def test_nobody_does_it_alone(people_only: World, act: str) -> None:
+def test_admin_alone_cannot_grant_or_remove_roles(people_only: World, act: str) -> None:
     """What an admin tries alone is refused, and nothing changes."""
     before = people_only.everything()
     with pytest.raises(NeedsSecond), people_only.database.write() as transaction:
@@ -111,7 +111,7 @@ def test_nobody_does_it_alone(people_only: World, act: str) -> None:
     assert people_only.everything() == before
 
 
-def test_who_proposed_does_not_confirm(people_only: World) -> None:
+def test_proposer_cannot_confirm_own_proposal(people_only: World) -> None:
     """Neither as an admin nor with a role got since, and the attempt of one who has the role is in the log."""
     world = people_only
     proposal, _ = propose(world, grants.ADD, NEW, "approver")
@@ -148,7 +148,7 @@ def test_a_proposal_is_used_once(people_only: World) -> None:
     check(world)
 
 
-def test_the_last_of_a_role_stays(people_only: World) -> None:
+def test_last_of_a_role_cannot_be_removed(people_only: World) -> None:
     """A DPO can leave once there is another one, and nobody confirms their own removal."""
     world = people_only
     for last in (DPO, APPROVER):

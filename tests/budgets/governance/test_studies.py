@@ -180,7 +180,7 @@ def test_a_study_needs_a_dataset(world: World) -> None:
         ({"starts": "2026-01-02", "ends": "2026-01-01"}, "ends"),
     ],
 )
-def test_terms_are_checked(world: World, changed: dict[str, Any], field: str, by_edit: bool) -> None:
+def test_study_terms_refused_by_field(world: World, changed: dict[str, Any], field: str, by_edit: bool) -> None:
     """Terms without a title, purpose or legal basis, or with days that cannot be, are refused by field."""
     terms = replace(TERMS, **changed)
     if by_edit:
@@ -213,7 +213,7 @@ def test_what_cannot_be_written_down_is_refused(world: World, changed: dict[str,
 @pytest.mark.parametrize("role", ["admin", "dpo", "approver", "researcher", "none"])
 @pytest.mark.parametrize("action", list(MAY))
 @pytest.mark.parametrize("state", STATES)
-def test_every_move(world: World, state: str, action: str, role: str) -> None:
+def test_study_moves_as_state_action_and_role_allow(world: World, state: str, action: str, role: str) -> None:
     """Each action leads where the diagram says for the roles that may take it; all else is refused."""
     world.open_study("hearts", 100, state=state)
     assert world.study("hearts").state == state
@@ -405,7 +405,7 @@ def test_adding_a_member_twice_changes_nothing(world: World) -> None:
     assert world.everything() == before
 
 
-def test_a_membership_ends(world: World) -> None:
+def test_removed_member_sees_study_no_longer(world: World) -> None:
     """A removed member is no member, sees the study no longer, and cannot be removed again."""
     open_study(world)
     do(world, lambda t: studies.add_member(t, "hearts", ANNA, world.admin))
@@ -583,7 +583,7 @@ def test_a_raise_that_lowers_delta_is_checked_against_the_spend(world: World) ->
 # Over-commitment
 
 
-def test_studies_share_the_cap(strict: World) -> None:
+def test_study_budgets_fit_dataset_cap_without_overcommit(strict: World) -> None:
     """Without over-commitment the studies' epsilon, drafts' too, fits the cap to the last unit; delta is not shared."""
     strict.open_study("one", 600, 500)
     strict.open_study("two", 300, 500, state="draft")

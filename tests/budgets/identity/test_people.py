@@ -108,7 +108,7 @@ def test_a_revoked_token_is_nobodys(world: World) -> None:
     assert world.everything() == before
 
 
-def test_a_token_needs_a_user(world: World) -> None:
+def test_no_token_for_unknown_user(world: World) -> None:
     """No token is made for somebody who is not there."""
     with pytest.raises(NotFound):
         make_token(world, "nobody")
@@ -140,7 +140,7 @@ def test_a_token_is_nothing_but_itself(world: World, ending: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".hidden", "-x", "_x", "@x", "a b", "a/b", "a\n", "é", "a" * 64, "system", "anonymous", "a\x00", "a+b"]
 )
-def test_odd_names_are_refused(world: World, name: str) -> None:
+def test_odd_user_names_refused(world: World, name: str) -> None:
     """A name that is empty, long, has odd characters, or is the system's own, is refused and leaves nothing."""
     before = world.everything()
     with pytest.raises(Invalid) as refused, world.database.write() as transaction:
@@ -150,7 +150,7 @@ def test_odd_names_are_refused(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "7", "a" * 63, "anna.b@example.org", "a_b-c", "A"])
-def test_usual_names_are_taken(world: World, name: str) -> None:
+def test_usual_user_names_accepted(world: World, name: str) -> None:
     """A user has the name and role that were given, and is found by the name."""
     with world.database.write() as transaction:
         made = people.add_user(transaction, name, "admin", world.admin)
@@ -161,7 +161,7 @@ def test_usual_names_are_taken(world: World, name: str) -> None:
 
 @SQLITE_ALONE
 @pytest.mark.parametrize("role", ["", "Admin", "system", "none", "root"])
-def test_odd_roles_are_refused(world: World, role: str) -> None:
+def test_odd_user_roles_refused(world: World, role: str) -> None:
     """There are no roles but researcher, admin, dpo and approver."""
     before = world.everything()
     with pytest.raises(Invalid) as refused, world.database.write() as transaction:
@@ -170,7 +170,7 @@ def test_odd_roles_are_refused(world: World, role: str) -> None:
     assert world.everything() == before
 
 
-def test_a_name_is_given_once(world: World) -> None:
+def test_second_user_of_one_name_refused(world: World) -> None:
     """A second user of one name is refused, whatever the role, and the first stays."""
     before = world.everything()
     for role in ("researcher", "admin"):
@@ -212,7 +212,7 @@ def test_the_database_holds_one_name_once(world: World) -> None:
         )
 
 
-def test_a_token_ends(world: World, later: Callable[[int], None]) -> None:
+def test_token_expires_after_its_days(world: World, later: Callable[[int], None]) -> None:
     """A token gives access for 90 days, or for the days that were chosen, and then no more."""
     usual = make_token(world)
     with world.database.write() as transaction:
@@ -242,20 +242,20 @@ def test_tokens_end_earlier_when_names_are_kept_for_fewer_days(world: World, lat
 
 
 @pytest.mark.parametrize(("days", "kept", "given"), [(None, 365, 90), (365, 400, 365), (1, 30, 1), (None, 40, 40)])
-def test_a_life_is_chosen(days: int | None, kept: int, given: int) -> None:
+def test_token_life_is_90_days_unless_chosen(days: int | None, kept: int, given: int) -> None:
     """The life is 90 days unless another is chosen, and no longer than names are kept."""
     assert tokens.scope(days, kept).days == given
 
 
 @pytest.mark.parametrize(("days", "kept"), [(0, 365), (366, 36_500), (31, 30), (-1, 365)])
-def test_a_life_beyond_the_limits_is_refused(days: int, kept: int) -> None:
+def test_token_life_beyond_limits_refused(days: int, kept: int) -> None:
     """No token lives for less than a day, for more than a year, or longer than names are kept."""
     with pytest.raises(Invalid) as refused:
         tokens.scope(days, kept)
     assert refused.value.field == "days"
 
 
-def test_tokens_are_listed(world: World) -> None:
+def test_token_list_has_limits_and_no_secrets(world: World) -> None:
     """The list has each token that was not revoked, with its limits and the day of its use, and nothing of secrets."""
     world.import_edition()
     world.open_study("hearts", 100)
@@ -292,7 +292,7 @@ def test_a_token_is_limited_to_a_study_that_exists(world: World) -> None:
     assert world.everything() == before
 
 
-def test_nobody_is_not_found(world: World) -> None:
+def test_unknown_user_not_found(world: World) -> None:
     """A user who is not there is not found; the system is no user."""
     with world.database.read() as transaction:
         for name in ("nobody", SYSTEM.name, ANONYMOUS.name, ANNA.upper()):
@@ -329,7 +329,7 @@ def roles_and_actors() -> Iterator[Actor]:
 
 
 @pytest.mark.parametrize("roles", [("admin",), ("dpo",), ("admin", "dpo"), ()])
-def test_a_role_is_required(roles: tuple[str, ...]) -> None:
+def test_only_actors_of_required_role_pass(roles: tuple[str, ...]) -> None:
     """Only actors of the wanted roles pass; neither the system nor a stranger does by default."""
     for actor in roles_and_actors():
         if actor.role in roles:

@@ -38,7 +38,7 @@ def test_an_account_opens_empty(opened: World) -> None:
     assert opened.balance("hearts").left == LIMIT
 
 
-def test_no_account_no_balance(world: World) -> None:
+def test_unknown_study_or_dataset_has_no_balance(world: World) -> None:
     """A study and a dataset that do not exist have no balance, and a dataset's name is not a study's."""
     with world.database.read() as transaction:
         for kind, owner in (("study", "nowhere"), ("dataset", "nowhere"), ("study", FLU)):
@@ -52,7 +52,7 @@ def test_one_account_for_an_owner(opened: World) -> None:
         accounts.open_account(transaction, "study", "hearts", accounts.Limits.of(1, 1))
 
 
-def test_a_balance_adds_up(opened: World) -> None:
+def test_balance_subtracts_spent_and_reserved(opened: World) -> None:
     """What is spent and what is reserved are both gone from what is left."""
     opened.spend("hearts", "spent", cost(100, 10, 50))
     opened.reserve("hearts", "reserved", cost(7, 3, 2))
@@ -63,7 +63,7 @@ def test_a_balance_adds_up(opened: World) -> None:
     assert balance.left == cost(893, 0, 448)
 
 
-def test_a_balance_for_people(world: World) -> None:
+def test_balance_json_has_plain_numbers(world: World) -> None:
     """A balance's JSON has the limits, what is spent, reserved and remaining, in plain numbers."""
     RHO = accounts.Limits.of(2 * NANO, 10**12).rho_nano  # noqa: N806
     world.open_study("hearts", 2 * NANO, 10**12)

@@ -478,7 +478,7 @@ def test_keys_belong_to_a_study(opened: World) -> None:
     assert bind(opened, hearts, "k1") == hearts
 
 
-def test_a_key_keeps_its_edition(opened: World) -> None:
+def test_idempotency_key_keeps_its_edition(opened: World) -> None:
     """A retry after a new import gives the question on the edition it was first asked on, and costs nothing more."""
     asked = question("hearts", "how many")
     bind(opened, asked, "k1")
@@ -662,7 +662,7 @@ def check_after_death(world: World) -> None:
     ("moment", "reserved", "spent"),
     [("reserving", 0, 0), ("reserved", 5, 0), ("settling", 5, 0), ("settled", 0, 5)],
 )
-def test_kill_9_leaves_whole_steps(opened: World, moment: str, reserved: int, spent: int) -> None:
+def test_spender_killed_at_each_point_leaves_whole_steps(opened: World, moment: str, reserved: int, spent: int) -> None:
     """After kill -9 inside or after a transaction the ledger holds that step wholly or not at all, and goes on."""
     with spender(opened, "hearts", moment, 5) as process:
         kill(process)
@@ -741,7 +741,7 @@ def test_the_database_itself_knows_no_fourth_attempt(opened: World, table: str) 
             add(attempt)
 
 
-def test_kill_9_at_any_moment(opened: World) -> None:
+def test_spender_killed_at_random_leaves_whole_steps(opened: World) -> None:
     """A process that spends without pause and is killed at random moments never leaves half a step behind."""
     chance = random.Random(20260101)
     for _ in range(5):

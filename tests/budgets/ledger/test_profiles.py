@@ -141,7 +141,7 @@ def test_a_void_gives_the_loss_back(world: World) -> None:
     world.check()
 
 
-def test_the_limit_holds(world: World) -> None:
+def test_profile_beyond_dataset_limit_refused(world: World) -> None:
     """A profile beyond what the dataset's account admits is refused with what is left, and nothing changes."""
     settle(world, reserve(world, "p", cost(6 * NANO)), {})
     before = world.everything()

@@ -63,7 +63,7 @@ def test_the_verifier_key_can_be_read_again(tmp_path: Path) -> None:
     assert path.read_text().startswith("PRIVATE+KEY+" + "+".join(made.split("+")[:2]) + "+")
 
 
-def test_each_key_is_new(tmp_path: Path) -> None:
+def test_two_servers_have_different_signing_keys(tmp_path: Path) -> None:
     """Two servers have different keys under different names."""
     one, two = parse(create_key(tmp_path / "one")), parse(create_key(tmp_path / "two"))
     assert one[0] != two[0]
@@ -92,7 +92,7 @@ def test_a_key_is_not_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "hello", GO_VERIFIER, GO_SIGNER.replace("PRIVATE", "PUBLIC"), "PRIVATE+KEY+name"])
-def test_what_is_no_key_file_is_refused(tmp_path: Path, text: str) -> None:
+def test_odd_key_file_refused(tmp_path: Path, text: str) -> None:
     """A file that holds something else is refused, with its name."""
     path = tmp_path / "signer.key"
     path.write_text(text)
@@ -165,7 +165,7 @@ def test_a_checkpoint_comes_back(go: Signer) -> None:
     assert witness.verifier.signed(both)
 
 
-def test_what_others_signed_does_not_open(go: Signer) -> None:
+def test_checkpoint_signed_by_other_key_refused(go: Signer) -> None:
     """A checkpoint under another key, name or text is refused, and so is one whose text was changed."""
     said = Checkpoint(go.name, 12, bytes(32))
     note = go.sign(said.text)
@@ -199,7 +199,7 @@ def test_what_others_signed_does_not_open(go: Signer) -> None:
         ),
     ],
 )
-def test_what_is_no_checkpoint_is_refused(note: str) -> None:
+def test_odd_checkpoint_refused(note: str) -> None:
     """A text that lacks a part, or has one in another form, is refused as BadNote and nothing else."""
     with pytest.raises(BadNote):
         read(note)
@@ -212,7 +212,7 @@ def test_what_is_no_checkpoint_is_refused(note: str) -> None:
         *(GO_VERIFIER.replace("Peter", "Pieter"), GO_VERIFIER.replace("+ARpc", "+AhpC"), GO_SIGNER),
     ],
 )
-def test_what_is_no_verifier_key_is_refused(text: str) -> None:
+def test_odd_verifier_key_refused(text: str) -> None:
     """A verifier key that was cut or copied wrongly, or is of another type, is refused."""
     with pytest.raises(BadNote):
         Verifier.of(text)

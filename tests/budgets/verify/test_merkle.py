@@ -19,12 +19,12 @@ from budgets.verify.merkle import (
 from tests.laws import is_audit
 
 
-def test_the_hash_of_an_empty_leaf() -> None:
+def test_merkle_hash_of_empty_leaf_equals_test_vector() -> None:
     """The hash of an empty leaf is the one of RFC 6962's test vectors."""
     assert leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
 
 
-def test_the_hash_of_a_leaf() -> None:
+def test_merkle_leaf_hash_equals_test_vector() -> None:
     """The hash of the leaf `L123456` is the one that certificate-transparency implementations test with."""
     assert leaf_hash(b"L123456").hex() == "395aa064aa4c29f7010acfe3f25db9485bbd4b91897b6ad7ad547639252b4d56"
 
@@ -79,7 +79,7 @@ def hexes(path: list[bytes]) -> list[str]:
 
 
 @pytest.mark.parametrize("size", range(9))
-def test_the_roots_of_the_vectors(size: int) -> None:
+def test_merkle_roots_equal_test_vectors(size: int) -> None:
     """The root of the first leaves is the published one, from stored nodes and from a frontier."""
     tree = Tree([leaf_hash(text) for text in INPUTS])
     grown = Frontier()
@@ -196,8 +196,8 @@ def test_every_tree_of_up_to_a_thousand_leaves() -> None:
             assert verify_consistency(before, size, proof, naive.mth(0, before), expected)
 
 
-def test_random_trees_beyond() -> None:
-    """So they are for random entries of random sizes up to 20,000, and no proof reads more rows than the log has bits."""
+def test_merkle_proofs_hold_for_random_trees_up_to_20000() -> None:
+    """Roots and proofs are those of the definition for random entries of random sizes up to 20,000, and no proof reads more rows than the log has bits."""
     leaves = some_leaves(20_000)
     tree, naive = Tree(leaves), Naive(leaves)
     chance = random.Random(20261125)

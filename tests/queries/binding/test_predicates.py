@@ -338,7 +338,7 @@ def test_the_form_of_a_filter_is_ranges_of_codes(predicate: Predicate, form: pre
     assert bound(predicate) == form
 
 
-def test_no_filter_is_always() -> None:
+def test_query_without_filter_takes_every_event() -> None:
     """A query without a filter takes every event, and so does one whose parts are none."""
     assert filters.bind(None, TABLE, POINTER) == ALWAYS
     assert predicates.simplify(Both((ALWAYS, Both(())))) == ALWAYS

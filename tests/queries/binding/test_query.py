@@ -102,7 +102,7 @@ FAULTS: dict[str, Query] = {
 
 
 @pytest.mark.parametrize("pointer", FAULTS)
-def test_a_fault_has_its_place(pointer: str) -> None:
+def test_query_fault_has_json_pointer(pointer: str) -> None:
     """What does not fit the catalog is refused with the JSON pointer of where it stands in the query."""
     with pytest.raises(InvalidQuery) as refusal:
         bind(dates.fill_in(FAULTS[pointer], REGISTRY.tables), REGISTRY, 5_000, registry.bind)

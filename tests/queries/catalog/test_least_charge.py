@@ -107,7 +107,7 @@ source = "t.csv"
         ("1", "epsilon_min = 1", "1"),
     ],
 )
-def test_the_manifest_says_it(epsilon: str, line: str, found: str) -> None:
+def test_manifest_sets_least_charge(epsilon: str, line: str, found: str) -> None:
     """It is 0.001 where nothing is said, as for every edition from before, but never beyond the cap; and it is public."""
     read = manifest.parse(MANIFEST.format(epsilon=epsilon, line=line), Path()).dataset
     assert read.epsilon_min == Decimal(found)

@@ -99,7 +99,7 @@ def test_a_whole_manifest_is_read() -> None:
     assert read.text == WHOLE
 
 
-def test_what_may_be_left_out_has_a_default() -> None:
+def test_manifest_defaults_of_left_out_keys() -> None:
     """A small manifest: persons come from the events, no delta, no bounds, the name as title."""
     read = parse(SMALL)
     assert read.persons is None
@@ -218,7 +218,7 @@ def test_a_wrong_key_or_value_is_refused_with_its_place(old: str, new: str, plac
 
 
 @pytest.mark.parametrize(("text", "place"), [("", "dataset"), ("dataset = 1", "dataset"), ("[dataset", "manifest")])
-def test_what_is_no_manifest_is_refused(text: str, place: str) -> None:
+def test_odd_manifest_file_refused(text: str, place: str) -> None:
     """An empty file, another shape and broken TOML."""
     with pytest.raises(ManifestError) as refused:
         parse(text)

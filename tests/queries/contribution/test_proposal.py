@@ -110,7 +110,7 @@ def test_gaussian_noise_affords_wider_bounds() -> None:
     assert by_epsilon.cells_per_person < by_rho.cells_per_person
 
 
-def test_what_a_query_names_is_kept() -> None:
+def test_bound_named_by_query_is_kept() -> None:
     """A bound that the query names stays; the other is proposed beside it. With both there is no note."""
     dataset = described({1: 50_000, 16: 50_000}, unit=UNITS)
     made = planned(dataset, UNIT, bounds=nodes.Bounds(cells_per_person=2), n=EVENTS)

@@ -57,7 +57,7 @@ def test_the_fit_is_that_of_the_persons() -> None:
     assert sum(fitted[tail:]) == pytest.approx(persons[tail - 1 :].sum(), rel=0.05)
 
 
-def test_nobody_has_no_tail() -> None:
+def test_tail_of_empty_bins_is_nothing() -> None:
     """Of bins that are all empty or below 0 nothing is expected."""
     assert set(tails.expected(STARTS, EVENTS_MAX, [0] * len(STARTS))) == {0.0}
     assert set(tails.expected(STARTS, EVENTS_MAX, [5, *([-3] * (len(STARTS) - 1))])) == {0.0}

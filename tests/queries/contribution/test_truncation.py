@@ -130,7 +130,7 @@ SHAPES: list[tuple[nodes.Query, Mapping[str, str]]] = [
 
 
 @pytest.mark.parametrize(("asked", "wanted"), SHAPES, ids=range(len(SHAPES)))
-def test_without_a_profile(asked: nodes.Query, wanted: Mapping[str, str]) -> None:
+def test_truncation_unknown_without_profile(asked: nodes.Query, wanted: Mapping[str, str]) -> None:
     """Every statistic in every shape says how its bounds were chosen, and no share, for nobody knows it."""
     assert said(asked) == wanted
 
@@ -300,7 +300,7 @@ def test_a_number_that_is_read_alone_is_marked(post: tuple[str, ...]) -> None:
     assert repr(BODY) == before, "what is stored, and hashed for certificates, is as it was"
 
 
-def test_a_release_of_an_earlier_version_is_shown_as_it_is() -> None:
+def test_release_of_earlier_version_says_nothing_of_truncation() -> None:
     """Its columns say nothing of truncation, and neither do its numbers."""
     columns = [{name: value for name, value in one.items() if name != "truncation"} for one in BODY["columns"]]
     (row,) = postprocessing.apply({**BODY, "columns": columns}, ())["rows"]

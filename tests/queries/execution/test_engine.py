@@ -454,8 +454,8 @@ def test_an_unlocked_connection_would_read_files() -> None:
         connection.execute("SET threads = 1")
 
 
-def test_the_limits_are_set(clinic: Path, tmp_path: Path) -> None:
-    """Memory and threads are what the server was told."""
+def test_engine_has_memory_and_thread_limits(clinic: Path, tmp_path: Path) -> None:
+    """The engine has the memory limit and the threads of the settings."""
     copy = tmp_path / "copy.duckdb"  # DuckDB opens one file with one configuration at a time
     shutil.copy(clinic, copy)
     connection = connect_locked(copy, memory_limit="123MB", threads=3)

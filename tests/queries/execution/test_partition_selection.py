@@ -187,7 +187,7 @@ def test_what_is_said_beforehand_does_not_depend_on_data() -> None:
         ({"cells_max": 1000}, ("diagnosis", "ward", "visits"), "/query/group_by", "at most 10 fit"),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_place(
+def test_partition_selection_fault_refused_with_its_place(
     changes: dict[str, Any], keys: tuple[str | nodes.Key, ...], pointer: str, words: str
 ) -> None:
     """Delta that is missing or not needed, a second such key, too little to spend: refused from the request alone."""

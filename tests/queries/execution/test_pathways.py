@@ -81,7 +81,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("name", COHORTS)
-def test_a_cohort_has_the_persons_it_says(stores: list[Path], name: str, seed: int) -> None:
+def test_cohort_equals_plain_python(stores: list[Path], name: str, seed: int) -> None:
     """As a filter, negated, and as a proportion a cohort holds for those persons for whom plain Python says so."""
     cohort, everybody, store = COHORTS[name], people(seed), stores[seed]
     count = (("n", Count("persons")),)
@@ -117,7 +117,7 @@ def table(*names: str, where: nodes.Predicate | None = None) -> PerPerson:
 
 @pytest.mark.parametrize("where", [None, A], ids=["all", "some"])
 @pytest.mark.parametrize("name", VALUES)
-def test_a_value_is_what_it_says(stores: list[Path], name: str, where: nodes.Predicate | None) -> None:
+def test_per_person_value_equals_plain_python(stores: list[Path], name: str, where: nodes.Predicate | None) -> None:
     """Each person's value has the code that plain Python finds, clamped to its bounds; who has no event has no row."""
     for seed, store in enumerate(stores):
         everybody = people(seed)
@@ -264,7 +264,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("pointer", REFUSED)
-def test_what_cannot_be_is_refused_with_its_place(pointer: str) -> None:
+def test_pathway_fault_refused_with_its_place(pointer: str) -> None:
     """Tables, columns, dates and bounds that are not there, and cohorts within cohorts."""
     with pytest.raises(InvalidQuery) as refusal:
         planned(REFUSED[pointer])

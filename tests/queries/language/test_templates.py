@@ -101,7 +101,7 @@ def test_any_of_the_declared_values_may_be_asked(code: str, year: float, day: st
         (where(day="2020"), "/query/where/all/1/any/1/value"),
     ],
 )
-def test_no_other_value_may(condition: Any, pointer: str) -> None:
+def test_template_parameter_of_other_type_or_range_refused(condition: Any, pointer: str) -> None:
     """A value of another type, or beyond what is declared, is refused at its place with what it may be."""
     refused = differs(by_sex(condition), template(BY_SEX))
     assert refused.pointer == pointer
@@ -129,8 +129,8 @@ def test_spellings_of_a_condition_are_one() -> None:
     assert match(by_sex(where()), template(other)) == "one"
 
 
-def test_and_is_not_or() -> None:
-    """Another connective is another query."""
+def test_template_with_and_does_not_match_or() -> None:
+    """A query that says `any` where the template says `all` does not match it."""
     other = {"any": where()["all"]}
     assert differs(by_sex(other), template(BY_SEX)).pointer == "/query/where"
 
@@ -158,7 +158,7 @@ def test_the_first_difference_is_named(changes: dict[str, Any], pointer: str) ->
     assert refused.pointer == pointer
 
 
-def test_what_is_left_out_is_named_where_it_belongs() -> None:
+def test_query_without_part_of_template_refused_at_its_place() -> None:
     """A query without a part that the template has is refused there: it would be another question."""
     assert differs(by_sex(condition("code", "=", "A")), template(BY_SEX)).pointer == "/query/where"
     query = asked(where())
@@ -273,7 +273,7 @@ def test_cohorts_and_tables_of_persons_are_compared_whole() -> None:
     assert differs(query("A", 90, "B"), template(whole)).pointer == "/query/where/value/where/value"
 
 
-def test_true_is_not_one() -> None:
+def test_template_literal_true_does_not_match_1() -> None:
     """A literal of another type is another literal, even where Python takes them for equal."""
     fixed = template({**BY_SEX, "group_by": [], "where": condition("urgent", "=", True)})
     assert match(asked(condition("urgent", "=", True)), fixed) == "one"
@@ -289,7 +289,7 @@ def test_strict_and_without_templates_nothing_may_be_asked() -> None:
         policy.check(by_sex(where()), nodes.Privacy(1), Protocol(templates=()))
 
 
-def test_a_template_may_limit_what_it_spends() -> None:
+def test_template_limits_epsilon() -> None:
     """The smaller of the template's and the protocol's largest epsilon holds."""
     one = template(BY_SEX, max_epsilon=0.5)
     assert one.epsilon_nano_max == 500_000_000

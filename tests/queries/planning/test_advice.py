@@ -43,7 +43,7 @@ def test_a_count_that_only_the_charge_limits() -> None:
     ]
 
 
-def test_many_cells_per_person() -> None:
+def test_advice_names_bound_on_cells_per_person() -> None:
     """The bound on cells is named as the reason, with what half of it would give, and what it cuts off."""
     said = advised(HALF, UNIT, cells=10, n=EVERY["people"])
     assert said == [
@@ -69,7 +69,7 @@ def test_gaussian_noise_grows_with_the_square_root_of_the_cells() -> None:
     assert then / now == pytest.approx(2**-0.5, abs=0.01)
 
 
-def test_many_events_per_cell() -> None:
+def test_advice_names_bound_on_events_per_cell() -> None:
     """The bound on events is named, the margin with half of it is the one such a query would have."""
     said = advised(HALF, SEX, events=10, visits=EVERY["total"])
     margin = estimates.fixed_margin(planned(HALF, SEX, events=5, visits=EVERY["total"]).outputs[0], 0.95)
@@ -90,7 +90,7 @@ def test_a_small_share_of_the_charge() -> None:
     )
 
 
-def test_wide_bounds_of_values() -> None:
+def test_advice_names_wide_bounds_of_values() -> None:
     """Where nothing else matters, a sum's noise is that of its largest value, and a mean's that of its range."""
     (total, _) = advised(HALF, SEX, s=EVERY["total"])
     assert total.startswith(
@@ -113,7 +113,7 @@ def test_values_that_are_clamped() -> None:
     assert not any("takes cost" in line for line in advised(HALF, SEX, m=nodes.Mean("cost")))
 
 
-def test_few_persons_in_each_cell() -> None:
+def test_advice_names_few_persons_in_each_cell() -> None:
     """100,000 persons in 1,936 cells are 52 each, where 300 are needed: six times fewer cells would do."""
     said = advised(Privacy(epsilon_nano=NANO // 10), UNIT, AGE, n=EVERY["people"])
     assert said[1].startswith(

@@ -62,7 +62,7 @@ def test_equal_weights_share_evenly() -> None:
 
 
 @given(st.fractions(Fraction(1, 10**12), 10**24, max_denominator=10**12), st.sampled_from([2, 3]))
-def test_roots_are_exact(value: Fraction, degree: int) -> None:
+def test_integer_roots_are_exact(value: Fraction, degree: int) -> None:
     """The root in parts of FINE is the greatest whole number whose power is no more than the value."""
     root = allocation.root(value, degree)
     assert root**degree <= value * allocation.FINE**degree < (root + 1) ** degree

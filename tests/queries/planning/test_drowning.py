@@ -67,7 +67,7 @@ def test_a_profile_tells_how_many_there_are() -> None:
     assert blind.share < found.share
 
 
-def test_time_goes_evenly() -> None:
+def test_periods_drown_all_or_none() -> None:
     """Periods of a date all have as much as each other: all of them drown, or none."""
     many, few = described({1: 50_000}), described({1: 20})
     assert drowning.of(planned(many, MONTH, n=PEOPLE), many).share == 0.0
@@ -77,7 +77,7 @@ def test_time_goes_evenly() -> None:
     assert 0 < with_region < 0.05
 
 
-def test_tables_of_persons() -> None:
+def test_drowning_counts_persons_of_persons_and_built_tables() -> None:
     """Persons are all there are, and those of a built table are those who have events."""
     known = described({0: 30_000, 1: 200})
     everybody = planned(known, nodes.ByValue("sex"), source=PERSONS, epsilon_nano=NANO // 100, n=PEOPLE)

@@ -137,7 +137,7 @@ def test_another_price_is_another_question() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("statistic", [nodes.Count("events"), nodes.Sum("balance"), nodes.Mean("balance")])
 @pytest.mark.parametrize("rho_nano", [NANO // 1000, NANO // 10])
-def test_margins_cover(statistic: nodes.Statistic, rho_nano: int) -> None:
+def test_gaussian_margins_cover_95_percent(statistic: nodes.Statistic, rho_nano: int) -> None:
     """Over thousands of releases the interval holds the exact value 95 times in a hundred (a mean's: at least), but for chance."""
     releases = tries(3_000, audited=10_000)
     edges = tuple(range(releases + 1))

@@ -72,7 +72,7 @@ TARGETS = {
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("gaussian", [False, True], ids=["laplace", "gaussian"])
 @pytest.mark.parametrize("confidence", [0.95, pytest.param(0.8, marks=pytest.mark.audit)])
-def test_the_margin_is_met_and_for_a_billionth_less_it_is_not(name: str, gaussian: bool, confidence: float) -> None:
+def test_least_share_meets_margin_and_a_billionth_less_does_not(name: str, gaussian: bool, confidence: float) -> None:
     """The answer's margin is at most the one asked for, and a share smaller by 1e-9 has a wider one."""
     target = TARGETS[name]
     one = planned(
@@ -104,7 +104,7 @@ def test_the_margin_is_met_and_for_a_billionth_less_it_is_not(name: str, gaussia
     st.integers(1, 16),
     st.integers(1, 300),
 )
-def test_whatever_margin_is_asked_it_is_met_at_the_least(
+def test_any_margin_of_count_is_met_at_least_loss(
     margin: float, confidence: float, gaussian: bool, cells: int, events: int
 ) -> None:
     """For a count under any bounds at any confidence: the margin holds, and 0.001% less of the loss would not do."""
@@ -223,7 +223,7 @@ def test_a_margin_of_the_wrong_form_is_refused_with_a_hint(name: str, target: Ta
     assert hint in refused.value.message
 
 
-def test_what_no_loss_can_meet_is_refused() -> None:
+def test_margin_that_no_loss_can_meet_refused() -> None:
     """A mean to within a millionth over one event, or a thousand margins that together pass the largest loss."""
     with pytest.raises(InvalidQuery, match="cannot be met") as refused:
         planned(asked({"m": Target(0.000_001, 1)}), m=EVERY["mean"])
@@ -260,7 +260,7 @@ def test_the_largest_loss_is_the_ledgers() -> None:
 
 
 @given(st.integers(1, 10**17), st.integers(0, 10**17))
-def test_the_least_is_found(least: int, over: int) -> None:
+def test_halving_finds_least_number_that_is_enough(least: int, over: int) -> None:
     """Halving finds the first number that is enough, in few steps."""
     steps = 0
 

@@ -204,7 +204,7 @@ def test_sums_are_shown_in_the_columns_units() -> None:
     assert [row["s"]["value"] for row in rows] == [100.25, -2]
 
 
-def test_a_mean_shows_what_it_was_made_of() -> None:
+def test_mean_shows_its_noisy_sum_and_count() -> None:
     """The noisy centred sum and the noisy count stand beside a mean, and give it."""
     plan = planned(m=nodes.Mean("balance", (0, 100)))
     (row,) = assembly.rows(plan, [np.array([400 * 10], dtype=np.int64), np.array([400], dtype=np.int64)])

@@ -51,7 +51,7 @@ def processed(result: dict[str, Any], about: dict[str, Any], *post: str) -> dict
 # What is known of values
 
 
-def test_what_is_publicly_known_of_values() -> None:
+def test_public_limits_and_step_of_values() -> None:
     """Least, greatest, step: of counts, of sums by the sign of their bounds, of values by their bounds."""
     known = postprocessing.describe(
         planned(
@@ -130,7 +130,7 @@ def test_without_a_request_nothing_is_changed() -> None:
     assert "statistics" not in shown
 
 
-def test_a_release_of_an_earlier_version_is_shown_as_it_is() -> None:
+def test_release_of_earlier_version_is_not_processed() -> None:
     """Where a release was stored without what processing needs, nothing is applied, and a note says so."""
     stored = body([{"s": told(-2, -8, 4)}], {"s": COUNT})
     del stored["statistics"]
@@ -156,7 +156,7 @@ def test_a_release_of_an_earlier_version_is_shown_as_it_is() -> None:
         (told(-1.5, -2, 3), {"low": None, "high": None, "step": "0.01"}, told(-1.5, -2, 3)),
     ],
 )
-def test_clamping(result: Any, about: Any, wanted: Any) -> None:
+def test_clamping_moves_value_and_ends_to_limits_and_keeps_raw(result: Any, about: Any, wanted: Any) -> None:
     """A value and its ends are moved to the limits, and what was released stays beside each that moved."""
     assert processed(result, about, "clamp") == wanted
 
@@ -188,7 +188,7 @@ def test_clamping(result: Any, about: Any, wanted: Any) -> None:
         (told(0.123456, 0.123456, 0.123456), None, told(0.123456, 0.123456, 0.123456)),
     ],
 )
-def test_rounding(result: Any, step: str | None, wanted: Any) -> None:
+def test_rounding_takes_step_or_interval_and_ends_go_outwards(result: Any, step: str | None, wanted: Any) -> None:
     """A value is rounded to a multiple of its step, or to what its interval supports; its ends are rounded outwards."""
     found = processed(result, {"low": None, "high": None, "step": step}, "round")
     assert found == wanted
@@ -215,13 +215,13 @@ def test_lists_are_processed_part_by_part() -> None:
     assert shown == {"quantiles": [{"at": 0.5, **told(3, 1, 5, raw_value=3.25)}]}
 
 
-def test_what_was_released_in_parts_stays() -> None:
+def test_noisy_sum_and_count_of_mean_stay_as_released() -> None:
     """The noisy sum and count of a mean are left as they were released."""
     raw = {"centred_sum": -5.5, "count": -2}
     assert processed(told(5.055, 0, 10, raw=raw), {"low": 0, "high": 10, "step": None}, "round", "clamp")["raw"] == raw
 
 
-def test_all_of_it_together() -> None:
+def test_consistent_round_and_clamp_combine() -> None:
     """Consistent, whole and not negative at once; what was applied is named in the order in which it was."""
     about = {"n": {**COUNT, "total": 0}, "h": {**COUNT, "total": 0}}
     bins = [{"bin": "a", **told(-7, -13, -1)}, {"bin": "b", **told(30, 24, 36)}]

@@ -70,7 +70,9 @@ def test_a_count_and_its_bins_meet_by_their_variances() -> None:
     st.lists(st.lists(st.integers(-20, 60), min_size=1, max_size=5), min_size=2, max_size=4),
     st.lists(st.sampled_from([30.0, 40.0, 90.0]), min_size=4, max_size=4),
 )
-def test_it_is_the_least_squares_solution(mechanism: str, numbers: list[list[int]], scales: list[float]) -> None:
+def test_consistent_totals_are_weighted_least_squares(
+    mechanism: str, numbers: list[list[int]], scales: list[float]
+) -> None:
     """Any number of statistics with any number of parts come out as weighted least squares has them."""
     named = {f"s{place}": part for place, part in enumerate(numbers)}
     chosen = dict(zip(named, scales, strict=False))
@@ -158,7 +160,7 @@ def test_noise_alone_is_hardly_ever_more_than_noise_explains(mechanism: str, cel
     assert alone <= 8
 
 
-def test_it_lessens_the_error() -> None:
+def test_consistent_totals_are_nearer_to_truth() -> None:
     """Over many cells the adjusted counts are nearer to the truth than the released ones, and as right on average."""
     random = np.random.default_rng(11)
     counts, bins = random.normal(300, 10, 4_000), random.normal(100, 10, (4_000, 3))

@@ -147,7 +147,7 @@ def test_a_query_reads_as_the_sql_one_would_write(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_the_sql_is_sql(name: str) -> None:
+def test_shown_sql_parses_and_quotes_reserved_words(name: str) -> None:
     """What is shown parses, and a name that is a word of SQL is quoted."""
     assert parse_one(sql.to_sql(QUERIES[name]), dialect="duckdb") is not None
 
@@ -273,7 +273,7 @@ def test_the_sql_of_lists_says_what_is_computed(
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_the_json_form_is_json(name: str) -> None:
+def test_json_form_of_sql_query_survives_json(name: str) -> None:
     """What a release shows of the query survives JSON."""
     shown = json_writing.to_json(QUERIES[name])
     assert json.loads(json.dumps(shown)) == shown
@@ -658,7 +658,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_what_is_not_understood_is_refused_with_its_place(text: str) -> None:
+def test_unsupported_sql_refused_with_its_place(text: str) -> None:
     """Everything beyond the language is refused, with line and column and what to write instead."""
     with pytest.raises(InvalidQuery) as refused:
         sql.parse(text)
@@ -680,13 +680,13 @@ def test_what_is_not_understood_is_refused_with_its_place(text: str) -> None:
         "SELECT COUNT(*) FROM visits WHERE sex = '\ud800",
     ],
 )
-def test_odd_texts_are_refused(text: str) -> None:
+def test_garbled_sql_refused(text: str) -> None:
     """Open quotes, abysses of parentheses, endless numbers and no characters at all are refused like anything else."""
     with pytest.raises(InvalidQuery):
         sql.parse(text)
 
 
-def test_a_long_chain_is_read() -> None:
+def test_sql_with_thousand_conditions_is_read() -> None:
     """A thousand conditions in a row are no depth."""
     chain = " OR ".join(f"visits = {n}" for n in range(1000))
     where = sql.parse(f"SELECT COUNT(*) FROM visits WHERE {chain}").where

@@ -72,7 +72,7 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("text", GOLDEN)
-def test_golden_pairs(text: str) -> None:
+def test_sql_of_pathways_equals_golden_pairs(text: str) -> None:
     """A query reads as the SQL one would write, and that SQL is read as the query."""
     assert sql.to_sql(GOLDEN[text]) == text
     assert sql.parse(text) == GOLDEN[text]
@@ -178,7 +178,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_what_is_not_understood_is_refused_with_a_place(text: str) -> None:
+def test_unsupported_sql_of_pathways_refused_with_its_place(text: str) -> None:
     """Line and column, and what to write instead; nothing is passed over."""
     with pytest.raises(InvalidQuery) as refusal:
         planned(sql.parse(text))
@@ -231,7 +231,7 @@ def test_the_sql_that_is_shown_computes_what_the_kernel_does(tmp_path: Path) -> 
             assert found == wanted, name
 
 
-def test_the_sql_is_sql() -> None:
+def test_shown_sql_of_pathways_parses_and_has_no_more_than_asked() -> None:
     """What is shown parses, and nothing in it is more than was asked."""
     for text in GOLDEN:
         assert isinstance(parse_one(text, dialect="duckdb"), exp.Select)
@@ -294,7 +294,7 @@ def test_mangled_statements_are_read_or_refused(text: str, random: Random) -> No
 @pytest.mark.parametrize(
     "text", ["SELECT QUANTILE_CONT(, 0.5) FROM a", "SELECT SUM() FROM a", "SELECT FLOOR() * 2 FROM a"]
 )
-def test_what_is_missing_is_refused(text: str) -> None:
+def test_incomplete_sql_refused_at_statement(text: str) -> None:
     """Where sqlglot reads nothing at all there is no place to name but the statement."""
     with pytest.raises(InvalidQuery):
         sql.parse(text)

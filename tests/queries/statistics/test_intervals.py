@@ -125,7 +125,7 @@ def test_whole_noise_stays_within_the_quantile(factors: list[float], scale: floa
 
 
 @pytest.mark.parametrize("gaussian", [False, True])
-def test_without_half_a_step_it_would_not(gaussian: bool) -> None:
+def test_quantile_of_continuous_noise_is_too_narrow_for_whole_noise(gaussian: bool) -> None:
     """The quantile of continuous noise of the same scale is too narrow for noise of a few whole numbers."""
     found = [share_within([1.0], scale, gaussian=gaussian, step=0.0) for scale in SMALL_SCALES]
     assert min(found) < 0.94

@@ -69,7 +69,7 @@ def test_its_members_say_all_of_its_node(statistic: Statistic[Any]) -> None:
 
 
 @EACH
-def test_it_has_one_kind_of_margin_and_a_known_layout(statistic: Statistic[Any]) -> None:
+def test_statistic_has_one_kind_of_margin_and_known_layout(statistic: Statistic[Any]) -> None:
     """Each is of one of the three kinds, and its lists are among those that tables read."""
     assert sum(isinstance(statistic, kind) for kind in (FixedMargin, GroupMargin, RankMargin)) == 1
     assert statistic.listed is None or LISTS[statistic.listed.member] is statistic.listed
@@ -121,7 +121,7 @@ def test_whatever_a_question_says_is_in_its_fingerprint(statistic: Statistic[Any
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_what_counts_persons_says_so(name: str) -> None:
+def test_statistic_of_persons_is_marked_as_such(name: str) -> None:
     """A statistic is of persons exactly if all of its measures count persons."""
     node = EVERY[name]
     (output,) = planned(ONE, s=node).outputs

@@ -94,7 +94,7 @@ def test_without_noise_the_curve_is_kaplan_and_meiers() -> None:
 
 @pytest.mark.parametrize("gaussian", [False, True], ids=["laplace", "gaussian"])
 @pytest.mark.parametrize(("persons", "scale"), [(300, 2.0), (3000, 5.0), (3000, 20.0)])
-def test_the_band_covers_as_often_as_it_says(persons: int, scale: float, gaussian: bool) -> None:
+def test_survival_band_covers_curve(persons: int, scale: float, gaussian: bool) -> None:
     """In 10,000 releases the band holds the curve without noise in at least 94% at each interval."""
     random = np.random.default_rng(persons)
     edges = 10
@@ -143,8 +143,8 @@ def test_an_answer_has_the_curve_its_band_and_its_numbers() -> None:
     assert len(lines) == 3
 
 
-def test_both_spellings() -> None:
-    """SQL and JSON give back the tree."""
+def test_survival_survives_sql_and_json() -> None:
+    """A survival query read from its own SQL or JSON is the same tree."""
     for query in (curve_of(), curve_of(ends="2020-02-01")):
         dated = planned(query).query
         assert "SURVIVAL(wait, [0, 5, 10, 30, 60]" in sql.to_sql(dated)
@@ -163,7 +163,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("pointer", REFUSED)
-def test_what_cannot_be_is_refused(pointer: str) -> None:
+def test_survival_fault_refused_with_its_place(pointer: str) -> None:
     """Each refusal names its place."""
     with pytest.raises(InvalidQuery) as refusal:
         planned(REFUSED[pointer])

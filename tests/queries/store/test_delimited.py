@@ -245,7 +245,7 @@ def test_an_encoding_that_the_file_contradicts_is_refused(tmp_path: Path) -> Non
         read(path, "a,b\n1,2\n".encode("utf-16") + b"x", encoding="utf-16")
 
 
-def test_what_a_delimiter_may_be(tmp_path: Path) -> None:
+def test_delimiter_is_any_ascii_but_quotes_and_line_ends(tmp_path: Path) -> None:
     """A tab, a semicolon, a blank: any ASCII character but quotes and line ends."""
     assert read(tmp_path / "t.csv", b"a\tb\n1,5\t2\n", delimiter="\t")[0] == [("1,5", "2")]
     assert read(tmp_path / "t.csv", b'a b\n1 "x y"\n', delimiter=" ")[0] == [("1", "x y")]

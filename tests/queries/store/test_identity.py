@@ -133,7 +133,7 @@ def test_a_declared_collation_changes_nothing(forms: Any) -> None:
     assert sorted(forms("SELECT unnest(['a', 'A', 'a']) COLLATE NOCASE AS id")) == ["A", "a", "a"]
 
 
-def test_what_is_no_id(forms: Any) -> None:
+def test_null_nan_blank_and_words_for_nothing_are_no_id(forms: Any) -> None:
     """Null, NaN, infinities, blanks and the words for nothing are no id, in either case and with blanks around."""
     nothing = ["", " ", "\t\u00a0", "NA", "na", " N/A ", "NULL", "Null", "None", "nan", "NaN\r", None]
     assert forms(pa.array(nothing)) == [None] * len(nothing)

@@ -141,7 +141,7 @@ def test_every_code_is_one_that_the_catalog_allows(tmp_path: Path) -> None:
         assert kept == [(code, f"made-up {code}") for code in range(1, rehearsal.TEXTS + 1)]
 
 
-def test_what_was_made_up_stays_as_it_is(tmp_path: Path) -> None:
+def test_rehearsal_data_are_the_same_in_every_process(tmp_path: Path) -> None:
     """Another process, with another seed for hashes, makes the same; and so do the next versions, until this changes."""
     sums = "SELECT count(*), sum(person), sum(sex), sum(ward), sum(balance), sum(wide), sum(day) FROM stays"
     (found,) = rows(made(tmp_path, wards()), sums)
@@ -188,7 +188,7 @@ def cells(dataset: Dataset) -> list[list[int]]:
         engine.close()
 
 
-def test_an_engine_over_it_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rehearsal_engine_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is gone as soon as it is open, and is read all the same."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     engine = rehearsal.engine(wards(), memory_limit="500MB", query_seconds=60)
@@ -199,7 +199,7 @@ def test_an_engine_over_it_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert first == cells(wards())
 
 
-def test_without_room_for_it_the_engine_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rehearsal_engine_without_room_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no file can be made, what is raised is what a store that cannot be read raises."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(EngineFailed):

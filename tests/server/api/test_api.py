@@ -58,7 +58,7 @@ def pages(client: Client, path: str, limit: int) -> list[Any]:
 # Who am I, users, tokens
 
 
-def test_me(place: Place) -> None:
+def test_me_shows_own_name_role_and_studies(place: Place) -> None:
     """Everybody sees their own name, role and studies."""
     place.open_study("b")
     for name, studies in (("ada", ["b", "flu"]), ("ben", [])):
@@ -75,7 +75,7 @@ def test_me(place: Place) -> None:
     assert place.client(None).good("GET", "/health") == {"status": "ok"}
 
 
-def test_users_and_tokens(place: Place) -> None:
+def test_user_tokens_work_until_revoked_over_http(place: Place) -> None:
     """A new user's token works; a second one too; a revoked one no more, and only that one."""
     admin = place.client("admin")
     made = admin.good("POST", "/users", {"name": "eve", "role": "researcher"})
@@ -107,7 +107,7 @@ def test_users_and_tokens(place: Place) -> None:
         ({"name": "x", "role": "admin", "token": "t"}, "/token"),
     ],
 )
-def test_a_user_that_cannot_be(shared: Place, body: Any, pointer: str) -> None:
+def test_user_of_odd_name_or_role_refused(shared: Place, body: Any, pointer: str) -> None:
     """A user's name and role are checked, and nothing is added."""
     before = shared.home.rows("SELECT name FROM users")
     is_refused(shared.client("admin").post("/users", body), 422, "invalid-request", pointer)
@@ -117,7 +117,7 @@ def test_a_user_that_cannot_be(shared: Place, body: Any, pointer: str) -> None:
 # Studies
 
 
-def test_the_life_of_a_study(place: Place) -> None:
+def test_study_states_from_draft_to_closed_over_http(place: Place) -> None:
     """Draft, approved, suspended, approved again, closed: each move by its role, from its states, with its reason."""
     admin, dora, ada = map(place.client, ("admin", "dora", "ada"))
     opened = admin.good("POST", "/studies", {**NEW_STUDY, "starts": "2020-01-01"})
@@ -204,7 +204,7 @@ def test_the_life_of_a_study(place: Place) -> None:
         ({"state": "approved"}, 422, "/state"),
     ],
 )
-def test_a_study_that_cannot_be(shared: Place, changes: dict[str, Any], status: int, pointer: str | None) -> None:
+def test_study_of_odd_terms_refused(shared: Place, changes: dict[str, Any], status: int, pointer: str | None) -> None:
     """What a study is opened with is checked, the place is named, and nothing is opened."""
     reply = shared.client("admin").post("/studies", {**NEW_STUDY, **changes})
     assert reply.status == status, reply
@@ -243,7 +243,7 @@ def test_a_raise_waits_for_an_approver(place: Place) -> None:
     is_refused(admin.request("PUT", "/studies/s/budget", {"epsilon": 10_000.5, **REASON}), 422, "invalid-request")
 
 
-def test_the_budget_of_a_study(place: Place) -> None:
+def test_budget_of_study_shows_limit_spent_and_rest(place: Place) -> None:
     """The budget shows limit, spend and rest, to members, admins and DPOs alike."""
     ada = place.client("ada")
     ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.25))
@@ -372,7 +372,9 @@ def test_nobody_approves_what_they_proposed(place: Place) -> None:
         ({"max_epsilon": 0.5}, ask(PATIENTS, 0.500000001), "/privacy/epsilon"),
     ],
 )
-def test_outside_the_protocol(place: Place, protocol: dict[str, Any], body: dict[str, Any], pointer: str) -> None:
+def test_query_outside_protocol_refused_with_its_place(
+    place: Place, protocol: dict[str, Any], body: dict[str, Any], pointer: str
+) -> None:
     """A table, statistic, column or epsilon that the protocol does not include is refused with its place, free."""
     place.open_study("p", protocol=protocol)
     for way in ("estimates", "queries"):
@@ -380,7 +382,7 @@ def test_outside_the_protocol(place: Place, protocol: dict[str, Any], body: dict
     assert place.home.charges() == []
 
 
-def test_within_the_protocol(place: Place) -> None:
+def test_query_within_protocol_answered(place: Place) -> None:
     """What the protocol includes is answered, up to its largest epsilon, and the study shows its protocol."""
     protocol = {"tables": ["years"], "columns": ["sex", "cost"], "statistics": ["count", "mean"], "max_epsilon": 0.5}
     place.open_study("p", protocol=protocol)
@@ -390,7 +392,7 @@ def test_within_the_protocol(place: Place) -> None:
     assert ada.good("GET", "/studies/p")["protocol"] == protocol
 
 
-def test_a_study_has_its_days(place: Place) -> None:
+def test_study_asks_only_within_its_days(place: Place) -> None:
     """Before its first day and after its last a study may not ask; on its only day it may."""
     today = dt.datetime.now(dt.UTC).date()
     yesterday, tomorrow = (str(today + dt.timedelta(days=days)) for days in (-1, 1))
@@ -505,7 +507,7 @@ def test_every_statistic_as_json_and_csv(place: Place) -> None:
         assert len(line) == 1 + 3 * len(found) + 4 * len(values) + len(EVERY_STATISTIC)  # each with its truncation
 
 
-def test_reading_costs_nothing(place: Place) -> None:
+def test_estimates_and_reads_leave_no_charge(place: Place) -> None:
     """Estimates, lists, releases and budgets leave no charge."""
     ada = place.client("ada")
     release = ada.good("POST", "/studies/flu/queries", ask(PATIENTS))["id"]
@@ -520,7 +522,7 @@ def test_reading_costs_nothing(place: Place) -> None:
 # Datasets
 
 
-def test_the_public_schema(place: Place) -> None:
+def test_catalog_shows_declared_tables_columns_and_bounds(place: Place) -> None:
     """The catalog shows what was declared: tables, columns, kinds, values and bounds."""
     listed = place.client("ben").good("GET", "/datasets")
     assert [(one["name"], one["edition"]) for one in listed["items"]] == [("clinic", 1), ("rand-hie", 1)]
@@ -574,7 +576,7 @@ def test_the_audit_log_as_json_lines(place: Place) -> None:
     assert_chain(stored)
 
 
-def test_the_audit_log_as_csv(place: Place) -> None:
+def test_audit_entries_as_csv(place: Place) -> None:
     """As CSV each entry is a line with its hash."""
     reply = place.client("dora").get("/audit/entries?limit=1000", Accept="text/csv")
     rows = list(csv.DictReader(io.StringIO(reply.body.decode())))
@@ -643,7 +645,7 @@ def test_the_checkpoint_is_signed(place: Place) -> None:
     is_refused(dora.get("/audit/checkpoint"), 503, "unavailable")
 
 
-def test_entries_are_proven(place: Place) -> None:
+def test_audit_proofs_of_inclusion_and_consistency(place: Place) -> None:
     """Each entry is proven to be in the log of each size, and each size to be a prefix of the present one."""
     dora = place.client("dora")
     last = dora.good("GET", "/audit/checkpoint")
@@ -729,7 +731,7 @@ def test_no_entry_names_a_person(place: Place) -> None:
         assert ":ada" not in body
 
 
-def test_the_budget_says_what_it_buys(place: Place) -> None:
+def test_budget_forecasts_number_of_queries(place: Place) -> None:
     """A member reads what is left as a number of queries like the last one, in words and as a curve."""
     place.open_study("s", epsilon=3.0)
     ada = place.client("ada")

@@ -79,7 +79,7 @@ def test_every_statistic_has_its_certificate(place: Place) -> None:
         assert told["entry"]["facts"]["answer_sha256"] == hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def test_everyone_who_may_read_it_gets_the_same(place: Place) -> None:
+def test_certificate_bytes_are_the_same_for_every_reader(place: Place) -> None:
     """Members, admins and DPOs get the same bytes, before and after replays and the end of the study, and by the command."""
     release = asked(place, ask(PATIENTS))["id"]
     document = certificate(place, release)
@@ -101,7 +101,7 @@ def test_everyone_who_may_read_it_gets_the_same(place: Place) -> None:
     assert file.read_bytes() == document
 
 
-def test_it_names_nobody(place: Place) -> None:
+def test_certificate_names_no_user(place: Place) -> None:
     """No name of a user is in a certificate: who asked is a commitment."""
     place.client("admin").good("POST", "/users", {"name": "zwarts.anna", "role": "researcher"})
     place.client("admin").good("PUT", "/studies/flu/members/zwarts.anna")
@@ -166,7 +166,7 @@ def files(template: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return folder, first, last
 
 
-def test_the_same_tool_verifies_it(files: tuple[Path, str, str]) -> None:
+def test_audit_verify_command_checks_certificate(files: tuple[Path, str, str]) -> None:
     """`rowless audit verify` tells a certificate from an export, says in words what it checked, and gives a verdict."""
     folder, first, last = files
     for key, held in ((first, "led in 1 step\n"), (last, "the key you hold")):
@@ -193,7 +193,7 @@ def test_the_same_tool_verifies_it(files: tuple[Path, str, str]) -> None:
     assert ended.stdout.endswith("Verdict: FAILED. Do not rely on this certificate.\n")
 
 
-def test_it_is_found_in_the_log_beside_it(files: tuple[Path, str, str], tmp_path: Path) -> None:
+def test_audit_verify_finds_certificate_in_export(files: tuple[Path, str, str], tmp_path: Path) -> None:
     """With --log the export is checked too, and has to go on from the certificate's checkpoint."""
     folder, first, _ = files
     export = folder / "log.jsonl"

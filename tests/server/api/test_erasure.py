@@ -68,7 +68,9 @@ def list_of(client: Client, asked: str = "") -> Iterator[dict[str, Any]]:
         cursor = f"&cursor={page['next']}"
 
 
-def test_a_year_of_the_dpo(place: Place, later: Callable[[int], None], tmp_path: Path) -> None:
+def test_log_and_budgets_hold_after_year_with_erasure(
+    place: Place, later: Callable[[int], None], tmp_path: Path
+) -> None:
     """Somebody asks, leaves and is erased: the log verifies against the checkpoint from before, and every budget stays."""
     home, admin, dora = place.home, place.client("admin"), place.client("dora")
     token = admin.good("POST", "/users", {"name": NAME, "role": "researcher"})["token"]
@@ -162,7 +164,7 @@ def test_a_ledger_that_cannot_be_written_to_is_still_read(
         assert len(commitments_of(held.home, "ada")) == 2
 
 
-def test_who_may_not(place: Place, later: Callable[[int], None]) -> None:
+def test_erasure_not_due_of_oneself_or_last_dpo_refused(place: Place, later: Callable[[int], None]) -> None:
     """What is not due is refused with the reason, as are oneself and the last DPO; and nothing changes."""
     place.home.change("UPDATE tokens SET expires_at = '2999-01-01T00:00:00.000Z'")  # or they end on the way
     admin, dora = place.client("admin"), place.client("dora")
@@ -181,7 +183,7 @@ def test_who_may_not(place: Place, later: Callable[[int], None]) -> None:
     assert list(list_of(dora, "&due=true")) == []
 
 
-def test_the_commands(place: Place, later: Callable[[int], None]) -> None:
+def test_erasure_commands_do_the_same_as_api(place: Place, later: Callable[[int], None]) -> None:
     """`rowless audit identities`, `rowless audit erase` and `rowless user remove` do the same as the API."""
     home = place.home
     assert "ben is no user any more" in run(home, "user", "remove", "ben")
@@ -202,7 +204,7 @@ def test_the_commands(place: Place, later: Callable[[int], None]) -> None:
     assert json.loads(run(home, "doctor", "--json"))
 
 
-def test_the_span_is_a_setting(place: Place, later: Callable[[int], None]) -> None:
+def test_erasure_span_follows_setting(place: Place, later: Callable[[int], None]) -> None:
     """With a shorter span names are due sooner."""
     later(200)
     variables = place.home.environment(identity_days="180")

@@ -456,7 +456,7 @@ def test_good_bodies_of_every_route_are_allowed(served: dict[str, Any], route: t
 
 
 @pytest.mark.parametrize("field", ["delta", "starts", "ends"])
-def test_what_may_be_null_says_so(shared: Place, served: dict[str, Any], field: str) -> None:
+def test_openapi_marks_nullable_fields_of_study(shared: Place, served: dict[str, Any], field: str) -> None:
     """The server and the document agree on which fields of a new study may be null."""
     body = {**NEW_STUDY, "name": f"null-{field}", field: None}
     schema = validator(served, operations(served)["POST", "/studies"]["requestBody"]["content"][JSON]["schema"])

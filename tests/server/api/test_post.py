@@ -90,8 +90,8 @@ def test_a_key_ties_a_retry_whatever_its_post(place: Place, ada: Client) -> None
     assert place.home.reserved() == 1
 
 
-def test_a_post_in_sql(place: Place, ada: Client) -> None:
-    """It stands beside the SQL as it stands beside a query, and both are one question."""
+def test_post_beside_sql_is_the_same_question_as_beside_query(place: Place, ada: Client) -> None:
+    """`post` may stand beside SQL as beside a query, and both are one question."""
     text = "SELECT age, COUNT(DISTINCT person) AS patients, AVG(cost) AS cost FROM years GROUP BY age"
     body = {"sql": text, "bounds": {"cells_per_person": 1}, "privacy": {"epsilon": 0.02}}
     said = release(ada, body, "clamp")

@@ -109,7 +109,7 @@ def test_a_profile_is_bought_with_what_fits(place: Place) -> None:
     assert said["notes"][0].startswith("epsilon: 3.3000000000000003 was offered and 3.3 was taken")
 
 
-def test_on_the_command_line(place: Place, tmp_path: Path) -> None:
+def test_command_line_options_are_rounded_with_notes(place: Place, tmp_path: Path) -> None:
     """Options are rounded as the numbers of requests are, and notes say so."""
     home = place.home
     text = "SELECT COUNT(DISTINCT person) AS n FROM years"

@@ -142,7 +142,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         ["demo-data", "x", "--persons", "0"],
     ],
 )
-def test_misuse_is_exit_code_2(home: Home, arguments: list[str]) -> None:
+def test_command_misuse_is_exit_code_2(home: Home, arguments: list[str]) -> None:
     """What cannot be understood is misuse: exit code 2, nothing on standard output, nothing changed."""
     before = home.last_entry()
     ended = run(home, *arguments)
@@ -215,7 +215,7 @@ def test_a_home_of_someone_else_cannot_read_the_ledger(tmp_path: Path) -> None:
     assert (tmp_path / "home").stat().st_mode & 0o077 == 0
 
 
-def test_users_and_tokens(home: Home) -> None:
+def test_user_added_by_command_has_token_until_revoked(home: Home) -> None:
     """A user added on the command line has a token that HTTP takes until it is revoked."""
     made = said(home, "user", "add", "eve", "--role", "researcher")
     assert set(made) >= {"user", "role", "token"}
@@ -270,7 +270,7 @@ def test_two_persons_on_the_command_line(home: Home) -> None:
     home.assert_sound()
 
 
-def test_on_whose_behalf(home: Home) -> None:
+def test_command_asks_on_whose_behalf_with_two_admins(home: Home) -> None:
     """With two admins a command asks on whose behalf it acts; --as says it, and the log keeps it."""
     said(home, "user", "add", "rita", "--role", "admin")
     assert "on whose behalf: admin, rita" in refused(home, "user", "add", "eve", "--role", "researcher")
@@ -666,7 +666,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize(("check", "damage"), [(check, one) for check, many in DAMAGE.items() for one in many])
-def test_doctor_finds_damage(home: Home, check: str, damage: str) -> None:
+def test_doctor_names_each_damage_of_home(home: Home, check: str, damage: str) -> None:
     """A key that others may read, a changed log or sum, a wrong schema, a broken store: doctor names it, exit code 1."""
     with application(home) as place:
         place.open_study()
@@ -752,7 +752,7 @@ def test_a_change_of_a_budget_needs_its_parts(home: Home, options: list[str]) ->
     assert home.last_entry() == before
 
 
-def test_a_query_in_sql(home: Home) -> None:
+def test_query_command_takes_sql(home: Home) -> None:
     """A query is asked in SQL with what it may spend; misuse of the options is told."""
     with application(home) as place:
         place.open_study("s", epsilon=1.0)

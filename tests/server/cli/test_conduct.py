@@ -491,7 +491,7 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
 
 
 @pytest.mark.parametrize("how", OUT_OF_ORDER)
-def test_what_is_out_of_order_is_found(lived: Home, how: str) -> None:
+def test_conduct_finds_each_act_out_of_order(lived: Home, how: str) -> None:
     """Each act that the server would refuse is found in a log that says it was done."""
     log = entries(lived)
     tamper, said = OUT_OF_ORDER[how]
@@ -554,7 +554,7 @@ def test_reading_what_was_never_made_is_found(lived: Home) -> None:
     assert problems == [f"it reads the release {'0' * 32}, which was never made"]
 
 
-def test_the_command_says_it(lived: Home, tmp_path: Path) -> None:
+def test_verify_command_fails_on_conduct_alone(lived: Home, tmp_path: Path) -> None:
     """`rowless audit verify` fails on conduct alone: chain, tree, signature and sums are whole here."""
     home, export = lived.copy(tmp_path / "home"), tmp_path / "log"
     key = run(home, "audit", "key")["audit_key"]

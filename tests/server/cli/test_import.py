@@ -263,7 +263,7 @@ def test_two_stray_quotes_stop_an_import(tmp_path: Path, home: Path) -> None:
     assert imported(home, manifest, "--accept-losses")["persons"] == 2
 
 
-def test_check_changes_nothing(tmp_path: Path, home: Path) -> None:
+def test_import_check_changes_nothing(tmp_path: Path, home: Path) -> None:
     """--check reads everything, says what an import would, and leaves no edition, folder or entry."""
     before = everything(home)
     lines = [*GOOD, *[f"{n},oops" for n in range(200, 206)]]

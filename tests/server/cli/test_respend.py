@@ -80,7 +80,7 @@ def past(home: Home, tmp_path: Path) -> Past:
     return Past(home, restored, export(home, tmp_path / "later.jsonl"), spent)
 
 
-def test_what_was_forgotten_is_charged_once(past: Past, tmp_path: Path) -> None:
+def test_respend_charges_forgotten_losses_once(past: Past, tmp_path: Path) -> None:
     """Sums are those of before, the study that is unknown is charged to the dataset, and a second run changes nothing."""
     restored = past.restored
     assert restored.used_nano("dataset", "rand-hie") < past.spent["data"]
@@ -100,7 +100,7 @@ def test_what_was_forgotten_is_charged_once(past: Past, tmp_path: Path) -> None:
     assert restored.actions().count("ledger.respend") == 3
 
 
-def test_who_asks_again_pays_again(past: Past) -> None:
+def test_question_asked_again_after_restore_is_charged_again(past: Past) -> None:
     """The restored ledger has not the old answer, so it draws another one, and charges for that one too."""
     restored = past.restored
     respend(restored, past.later)

@@ -96,7 +96,7 @@ def log(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Log:
     return Log(home, key, older, export)
 
 
-def test_a_whole_log_passes(log: Log) -> None:
+def test_verify_passes_untouched_log(log: Log) -> None:
     """A log nobody touched passes with and without an older checkpoint, and the accounts are those of the server."""
     for found in (log.verify(), log.verify(since=True)):
         assert (found["exit"], found["verdict"], found["problems"]) == (0, "ok", [])
@@ -124,14 +124,14 @@ def test_the_words_say_what_was_checked(log: Log) -> None:
         assert text in ended.stdout
 
 
-def test_it_needs_no_home(log: Log, tmp_path: Path) -> None:
+def test_verify_runs_without_home(log: Log, tmp_path: Path) -> None:
     """The check runs where there is no home, on the export and its checkpoint alone."""
     arguments = ["audit", "verify", str(log.export), "--key", log.key]
     ended = CliRunner().invoke(main, arguments, env={"ROWLESS_HOME": str(tmp_path / "none")})
     assert ended.exit_code == 0, ended.output
 
 
-def test_folder_verifies_alone(log: Log, tmp_path: Path) -> None:
+def test_verify_folder_runs_on_empty_machine(log: Log, tmp_path: Path) -> None:
     """Copied to an empty machine with cryptography alone, the folder `verify` checks an export."""
     shutil.copytree(ROOT / "budgets" / "verify", tmp_path / "verify")
     for key, code in ((log.key, 0), (log.key.replace("A", "B", 1), 1)):
@@ -301,7 +301,7 @@ def test_one_edited_row_is_found(log: Log, tmp_path: Path) -> None:
 # Forks and restored backups
 
 
-def test_a_fork_is_found(log: Log, tmp_path: Path) -> None:
+def test_verify_finds_forked_log(log: Log, tmp_path: Path) -> None:
     """Two servers that went on from one home show the DPO two logs, each whole; no checkpoint of one fits the other."""
     notes, exports = [], []
     for number in (0, 1):
@@ -445,7 +445,7 @@ def test_spending_that_does_not_add_up_is_found(log: Log, tmp_path: Path, proble
 # The key
 
 
-def test_another_key_is_found(log: Log, tmp_path: Path) -> None:
+def test_verify_finds_checkpoint_of_another_key(log: Log, tmp_path: Path) -> None:
     """A checkpoint that another key signed is none of this log's, whatever it says; nor is a damaged key one."""
     other = tmp_path / "other"
     made = run(Home(other, {}), *INIT)["audit_key"]

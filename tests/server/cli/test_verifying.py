@@ -116,7 +116,7 @@ def lived(home: Home) -> Home:
     return home
 
 
-def test_a_sound_log_is_sound(lived: Home) -> None:
+def test_verifier_finds_no_problem_in_sound_log(lived: Home) -> None:
     """A log of every kind of charge has no problems, alone or since an earlier checkpoint, and its sums are the ledger's."""
     earlier = export(lived)
     with application(lived) as place:

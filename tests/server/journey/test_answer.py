@@ -126,7 +126,7 @@ def test_noisy_answers_are_near_the_exact_ones(ada: Client) -> None:
             assert row[name]["high"] - row[name]["value"] == margins[name]
 
 
-def test_noise_is_added(place: Place, ada: Client) -> None:
+def test_answers_have_noise(place: Place, ada: Client) -> None:
     """Forty questions of the same count at forty prices do not all give the same number."""
     values = {release(ada, ask(PATIENTS, 0.5 + n / 1000))["rows"][0]["patients"]["value"] for n in range(40)}
     assert len(values) > 5
@@ -267,7 +267,7 @@ def test_a_key_that_was_refused_may_be_used_again(place: Place, ada: Client) -> 
     assert not release(ada, ask(PATIENTS, 1.0), key="k")["replayed"]
 
 
-def test_a_key_is_a_studys_own(place: Place, ada: Client) -> None:
+def test_idempotency_keys_are_per_study(place: Place, ada: Client) -> None:
     """Two studies may use the same key for different requests."""
     place.open_study("other")
     release(ada, ask(PATIENTS), key="k")
@@ -413,7 +413,7 @@ def test_a_failed_scan_is_charged_and_resumes_free(place: Place, ada: Client) ->
     place.home.assert_sound()
 
 
-def test_what_failed_three_times_is_refused(place: Place, ada: Client) -> None:
+def test_query_that_failed_three_times_refused(place: Place, ada: Client) -> None:
     """A charge pays for three attempts, each an entry with its number; then nothing is scanned, charged or given back."""
     body = ask(COSTS, 0.5)
     before = place.home.last_entry()

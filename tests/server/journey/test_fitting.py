@@ -49,7 +49,7 @@ def test_a_slot_is_the_least_multiple_with_room(home: Home, foretold: float, exp
     assert Fitting(home.settings(slot_ms="0"), SLOW)._fit(lambda _: foretold) == 0
 
 
-def test_it_depends_on_nothing_but_public_figures(tmp_path: Path) -> None:
+def test_slot_depends_on_public_figures_alone(tmp_path: Path) -> None:
     """Over other data of one manifest, and whether a text is there or not, the slots are the same; a manifest changes them."""
     found = []
     for name, visits, expected in (
@@ -92,7 +92,7 @@ def test_every_end_of_a_question_has_its_slot(home: Home, monkeypatch: pytest.Mo
     assert left == [0] * 6
 
 
-def test_a_profile_fits_too(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_purchase_fits_its_slot(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a custodian buys has a slot by the same figures."""
     rates.keep(home.path, SLOW)
     with application(home, slot_ms="250") as place:

@@ -159,7 +159,9 @@ def test_a_manifest_may_go_without(bare: Home, tmp_path: Path) -> None:
         ('"much"', "must be a finite number"),
     ],
 )
-def test_what_the_manifest_cannot_say(bare: Home, tmp_path: Path, value: str, reason: str) -> None:
+def test_manifest_with_wrong_profile_value_refused_before_build(
+    bare: Home, tmp_path: Path, value: str, reason: str
+) -> None:
     """A wrong value is refused with its place, before anything is built."""
     ended = run(bare, "import", str(write_clinic(tmp_path, **{CAP: f"{CAP}\nprofile = {value}"})))
     assert (ended.exit_code, ended.stdout) == (1, "")

@@ -67,6 +67,6 @@ def test_a_profile_has_the_same_least(place: Place) -> None:
     assert place.home.rows("SELECT * FROM profile_charges") == []
 
 
-def test_the_catalog_tells_it(place: Place) -> None:
-    """Everybody sees the least that a question costs."""
+def test_catalog_tells_least_charge(place: Place) -> None:
+    """The catalog tells every role the least that a question costs."""
     assert place.client("ada").good("GET", "/datasets/rand-hie")["epsilon_min"] == 0.001

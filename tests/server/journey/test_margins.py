@@ -78,7 +78,7 @@ def test_a_group_that_was_asked_for_is_shown(ada: Client) -> None:
     assert 49.99 < said["columns"][0]["margins_at"]["300"] <= 50
 
 
-def test_margins_go_with_sql(ada: Client) -> None:
+def test_margins_name_statistics_of_sql(ada: Client) -> None:
     """In SQL the statistics have the names they have in the answer."""
     body = {
         "sql": "SELECT sex, COUNT(DISTINCT person) AS n, AVG(cost) FROM years GROUP BY sex",
@@ -123,7 +123,7 @@ def test_margins_go_with_sql(ada: Client) -> None:
         ({"confidence": 0.9}, "/privacy", "one of them"),
     ],
 )
-def test_what_is_no_request_for_margins(shared: Place, privacy: Any, pointer: str, detail: str) -> None:
+def test_odd_margins_refused_free_with_their_place(shared: Place, privacy: Any, pointer: str, detail: str) -> None:
     """What is wrong is named with its place and what to write; nothing is charged, by an estimate or a query."""
     body = {**ask({**PATIENTS, **COST}), "privacy": privacy}
     for way in ("estimates", "queries"):

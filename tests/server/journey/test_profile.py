@@ -93,7 +93,7 @@ def test_a_profile_is_bought_once_and_read_again_free(place: Place) -> None:
     assert healthy(place.home)
 
 
-def test_everybody_sees_it_in_the_catalog(place: Place) -> None:
+def test_bought_profile_is_in_catalog_for_everybody(place: Place) -> None:
     """Before it is bought the catalog shows none; then each role sees the same one."""
     assert place.client("ada").good("GET", "/datasets/clinic")["profile"] is None
     made = bought(place)["profile"]
@@ -153,7 +153,7 @@ def test_the_released_numbers_are_near_the_exact_ones(place: Place, tmp_path: Pa
 # Refusals, for free
 
 
-def test_what_is_refused_costs_nothing(place: Place) -> None:
+def test_refused_profile_is_free(place: Place) -> None:
     """Other roles, unknown datasets, odd epsilons, too large ones, and a less exact profile are refused free."""
     for name in ("ada", "dora", "ben", None):
         assert place.client(name).post(PATH, {"epsilon": 0.1}).status == (401 if name is None else 403)
@@ -208,7 +208,7 @@ def test_a_failed_scan_is_spent_and_resumed(home: Home) -> None:
     assert healthy(home)
 
 
-def test_what_failed_three_times_is_refused(place: Place) -> None:
+def test_profile_that_failed_three_times_refused(place: Place) -> None:
     """A profile's charge pays for three attempts too; then nothing is scanned, charged or given back."""
     with damaged(place.home.store("rand-hie"), "age, family_size", "years"):
         assert [buy(place, dataset="rand-hie").status for _ in range(3)] == [500] * 3
@@ -222,7 +222,7 @@ def test_what_failed_three_times_is_refused(place: Place) -> None:
     assert healthy(place.home)
 
 
-def test_it_is_seen_at_the_beat(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_is_visible_only_at_its_beat(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither catalog, charge nor log tells when a scan ended, whether it was made or failed: only when it is answered."""
     with application(home, slot_ms="250") as place:
         clock, seen = StillClock(), []
@@ -303,7 +303,7 @@ def test_exact_numbers_stand_nowhere(place: Place, monkeypatch: pytest.MonkeyPat
 # The command line
 
 
-def test_the_command_line_buys_it_too(home: Home) -> None:
+def test_profile_command_buys_profile(home: Home) -> None:
     """`rowless profile` says what was bought in words or as one object, and why not on standard error."""
     made = run(home, "profile", "clinic", "--epsilon", "0.5", "--json")
     assert made.exit_code == 0, made

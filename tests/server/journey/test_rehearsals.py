@@ -99,7 +99,7 @@ def test_a_rehearsal_has_the_shape_of_the_answer(shared: Place, name: str) -> No
 
 
 @pytest.mark.parametrize("name", CLINICAL)
-def test_so_it_has_with_dates_and_undeclared_texts(place: Place, name: str) -> None:
+def test_rehearsal_has_shape_with_dates_and_undeclared_texts(place: Place, name: str) -> None:
     """The same over a table with a date and an undeclared category, whose texts are looked up."""
     place.open_study("clinic", "clinic")
     are_alike(place.client("ada"), CLINICAL[name], "clinic")
@@ -282,7 +282,7 @@ def test_a_key_is_not_bound_by_a_rehearsal(place: Place) -> None:
     assert ada.post("/studies/flu/queries", ask(PATIENTS, 0.5), Idempotency_Key="k").json()["replayed"]
 
 
-def test_where_no_file_can_be_made_it_is_unavailable(
+def test_rehearsal_without_temporary_folder_is_unavailable(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A server without a folder for temporary files cannot rehearse, says so, and answers queries all the same."""

@@ -70,7 +70,7 @@ def test_the_command_s_reading_is_an_entry(place: Place, made: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("path", ["", "/certificate"])
-def test_what_is_not_read_is_no_entry(place: Place, made: str, path: str) -> None:
+def test_release_that_was_not_read_leaves_no_entry(place: Place, made: str, path: str) -> None:
     """Of a release that is not there, or not for the asker, there is no reading and no entry."""
     before = place.home.last_entry()
     for name, study, release in (("ben", "flu", made), ("ada", "flu", "0" * 32), ("dora", "nowhere", made)):
@@ -78,7 +78,7 @@ def test_what_is_not_read_is_no_entry(place: Place, made: str, path: str) -> Non
     assert entries_after(place, before) == []
 
 
-def test_a_list_has_no_numbers(place: Place, made: str) -> None:
+def test_release_list_has_no_numbers_of_answers(place: Place, made: str) -> None:
     """A list of releases tells what was asked and what it cost, and no number of an answer: reading it is no entry."""
     before = place.home.last_entry()
     (head,) = place.client("ada").good("GET", "/studies/flu/releases")["items"]

@@ -150,7 +150,7 @@ def test_what_is_settled_is_settled_a_fifth_of_a_slot_before_a_beat(elapsed: flo
     assert 0 <= clock.slept[0] <= slot_ms / 1000 + RESOLUTION
 
 
-def test_slot_0_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slot_0_waits_for_no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a slot there is no wait, not even one of no length."""
     clock = StillClock()
     monkeypatch.setattr(slots, "time", clock)
@@ -303,7 +303,7 @@ def test_an_estimate_does_not_wait(slow_beat: tuple[Place, StillClock]) -> None:
     assert clock.slept == []
 
 
-def test_slot_0_turns_it_off(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slot_0_answers_leave_at_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """With slot 0 an answer, a replay and a failure leave when they are ready."""
     with application(home, slot_ms="0") as place:
         place.open_study()

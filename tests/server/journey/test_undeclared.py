@@ -207,8 +207,8 @@ def test_a_retry_resumes_on_the_charge(clinic: Place, ada: Client, monkeypatch: 
     assert delta_used(clinic.home) == charged
 
 
-def test_a_release_as_csv(ada: Client) -> None:
-    """The keys are a column like any other."""
+def test_release_of_undeclared_key_as_csv(ada: Client) -> None:
+    """In the CSV of a release the undeclared keys are a column like any other."""
     said = query(ada, asked()).json()
     reply = ada.get(f"/studies/codes/releases/{said['id']}", Accept="text/csv")
     header, lines, _ = comments.read(reply.body.decode())
@@ -313,7 +313,7 @@ def run(home: Home, *arguments: str) -> Any:
     return CliRunner().invoke(main, list(arguments), env={**home.environment(), "ROWLESS_SLOT_MS": "0"})
 
 
-def test_on_the_command_line(clinic: Place) -> None:
+def test_query_command_takes_delta(clinic: Place) -> None:
     """--delta stands beside --epsilon; the words tell the delta and the threshold."""
     text = "SELECT code, COUNT(DISTINCT person) AS people FROM visits GROUP BY code"
     options = ("query", "codes", "--sql", text, "--epsilon", "60", "--delta", "1e-8", "--cells-per-person", "7")
@@ -331,8 +331,8 @@ def test_on_the_command_line(clinic: Place) -> None:
     assert "/privacy/delta: code has no declared values" in refused.stderr
 
 
-def test_a_cost_in_words() -> None:
-    """Delta is said where there is some."""
+def test_cost_in_words_names_delta_where_there_is_some() -> None:
+    """A cost in words names delta if the query spent some."""
     assert cost_text({"epsilon": 0.5, "rho": 0.125, "delta": 0.0}) == "epsilon 0.5"
     assert cost_text({"epsilon": 0.5, "rho": 0.125, "delta": 1e-8}) == "epsilon 0.5 and delta 1e-08"
     assert cost_text({"epsilon": None, "rho": 0.125, "delta": 1e-8}) == "rho 0.125 and delta 1e-08"

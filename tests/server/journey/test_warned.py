@@ -63,14 +63,14 @@ def test_few_cells_do_not_drown(shared: Place) -> None:
 
 
 @pytest.mark.parametrize("require", [0.2, [], {}, {"drowned": 1.1}, {"drowned": -0.1}, {"drowned": "x"}, {"other": 1}])
-def test_what_cannot_be_required(shared: Place, require: Any) -> None:
+def test_odd_require_refused_with_its_place(shared: Place, require: Any) -> None:
     """Another shape or share is refused with its place."""
     reply = shared.client("ada").post("/studies/flu/queries", {**ask(PATIENTS), "require": require})
     assert (reply.status, reply.code) == (422, "invalid-query")
     assert reply.json()["pointer"].startswith("/require")
 
 
-def test_the_command_line_requires_it_too(place: Place) -> None:
+def test_query_command_takes_require(place: Place) -> None:
     """Of SQL and of a file; the reason stands on standard error, and nothing is charged."""
     text = "SELECT plan, age, site, COUNT(DISTINCT person) AS patients FROM years GROUP BY plan, age, site"
     file = place.home.path.parent / "asked.json"

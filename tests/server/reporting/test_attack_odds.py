@@ -34,7 +34,7 @@ def of(epsilon: float, delta: float = 0.0) -> Guarantee:
 @pytest.mark.parametrize(
     ("epsilon", "advantage", "posterior"), [(0.5, 0.245, 0.155), (1, 0.462, 0.232), (3, 0.905, 0.691)]
 )
-def test_known_numbers(epsilon: float, advantage: float, posterior: float) -> None:
+def test_attack_odds_equal_published_numbers(epsilon: float, advantage: float, posterior: float) -> None:
     """The advantage, and what becomes of a belief of 10%, are the published ones to three digits."""
     assert round(attack_odds.advantage(of(epsilon)), 3) == Decimal(str(advantage))
     assert round(attack_odds.posterior(of(epsilon), Decimal("0.1")), 3) == Decimal(str(posterior))
@@ -42,7 +42,7 @@ def test_known_numbers(epsilon: float, advantage: float, posterior: float) -> No
 
 @pytest.mark.parametrize("epsilon", [0.001, 0.1, 0.5, 1, 3, 5, 10])
 @pytest.mark.parametrize("delta", [0.0, 1e-9, 1e-6, 1e-3])
-def test_riskcal_says_the_same(epsilon: float, delta: float) -> None:
+def test_attack_odds_equal_riskcal(epsilon: float, delta: float) -> None:
     """Advantage and true positives are those of riskcal, and above them by less than the rounding."""
     guarantee = of(epsilon, delta)
     theirs = analysis.get_advantage_for_epsilon_delta(epsilon, delta)
@@ -122,7 +122,7 @@ def test_two_steps_are_rounded_up_exactly(epsilon: int, delta: int) -> None:
 
 
 @given(EPSILONS, EPSILONS, DELTAS, DELTAS, SHARES)
-def test_more_loss_is_more_risk(one: int, two: int, this: int, that: int, share: Decimal) -> None:
+def test_attack_odds_grow_with_loss(one: int, two: int, this: int, that: int, share: Decimal) -> None:
     """Every bound grows with epsilon and with delta, and stays a probability."""
     less = Guarantee(min(one, two), min(this, that), "less")
     more = Guarantee(max(one, two), max(this, that), "more")
@@ -152,8 +152,8 @@ def test_a_posterior_is_that_of_a_test_often_enough(epsilon: int, delta: int, pr
 
 
 @pytest.mark.parametrize("share", [Decimal(0), Decimal("0.1"), Decimal("0.25"), Decimal(1)])
-def test_no_loss_is_no_risk(share: Decimal) -> None:
-    """At a loss of nothing nothing changes, exactly."""
+def test_attack_odds_of_zero_loss_are_even(share: Decimal) -> None:
+    """At a loss of zero an attacker has no advantage and beliefs stay as they are, exactly."""
     assert attack_odds.advantage(of(0)) == 0
     assert attack_odds.posterior(of(0), share) == share
     assert attack_odds.true_positives(of(0), share) == share

@@ -52,7 +52,7 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def test_an_empty_study(place: Place) -> None:
+def test_report_of_study_without_queries_says_nothing_revealed(place: Place) -> None:
     """A study that asked nothing reveals nothing, and its report says so in both forms."""
     said = place.client("dora").good("GET", "/studies/flu/report")
     assert (said["releases"]["count"], said["releases"]["shown"], said["releases"]["first"]) == (0, [], None)
@@ -62,7 +62,7 @@ def test_an_empty_study(place: Place) -> None:
     assert spent["words"] in page_of(place).body.decode()
 
 
-def test_what_was_released_and_decided(place: Place) -> None:
+def test_report_has_releases_without_rows_and_decisions(place: Place) -> None:
     """Releases stand with question, loss and mechanism, never their rows; approvals with name, reason and time."""
     ada, dora = place.client("ada"), place.client("dora")
     made = [
@@ -168,7 +168,7 @@ def test_the_page_draws_what_was_spent(place: Place) -> None:
         assert "used rho 0.126 of its limit of" in text
 
 
-def test_an_erased_name(place: Place) -> None:
+def test_report_marks_erased_name_and_keeps_decision(place: Place) -> None:
     """Once a name is erased the report says so, and the decision stays."""
     place.home.change("DELETE FROM identities WHERE name = 'vera'")
     said = place.client("admin").good("GET", "/studies/flu/report")
@@ -185,7 +185,7 @@ def fact(said: dict[str, Any], question: str) -> str:
 
 
 @pytest.mark.parametrize("path", ["/studies/flu/report", "/datasets/rand-hie/report"])
-def test_who_left_was_a_recipient(place: Place, path: str) -> None:
+def test_report_names_members_who_left_as_recipients(place: Place, path: str) -> None:
     """Who was a member could read what was released then, and is named with the days after they left."""
     today = clock.today()
     place.client("admin").good("PUT", "/studies/flu/members/ben")
@@ -232,7 +232,7 @@ def test_releases_that_could_name_values_are_reported(place: Place) -> None:
     assert "could name values" not in page_of(place).body.decode()
 
 
-def test_the_command(place: Place, tmp_path: Path) -> None:
+def test_report_command_prints_words_json_and_page(place: Place, tmp_path: Path) -> None:
     """`rowless report` says it in words, as the JSON of the API, and as the page."""
     variables = place.home.environment()
 

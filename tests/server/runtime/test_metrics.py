@@ -68,7 +68,7 @@ def test_requests_refusals_charges_and_alerts_are_counted(place: Place) -> None:
     assert after["rowless_ledger_up"] == 1
 
 
-def test_nothing_else_is_told(place: Place) -> None:
+def test_metrics_have_only_known_names_and_labels(place: Place) -> None:
     """There is no duration, no time, no processor, no memory, no study, no user: only these names and labels."""
     place.services.metrics.watch_ledger(place.services.database)
     place.client("ada").good("POST", "/studies/flu/queries", ask(PATIENTS))

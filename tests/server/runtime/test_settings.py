@@ -65,7 +65,7 @@ def test_every_setting_is_documented() -> None:
     assert named <= known | {f"{setting.name}_FILE" for setting in SETTINGS.values() if setting.secret}
 
 
-def test_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_have_their_defaults_without_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without any variable the defaults hold, and the ledger lies in the home."""
     monkeypatch.chdir(tmp_path)
     home = tmp_path / "rowless-home"
@@ -266,7 +266,7 @@ def test_a_secret_is_given_once(tmp_path: Path) -> None:
         load_settings({"ROWLESS_DATABASE_URL_FILE": str(file)})
 
 
-def test_a_secret_is_not_shown(tmp_path: Path) -> None:
+def test_refused_secret_setting_is_not_quoted(tmp_path: Path) -> None:
     """What is refused about a secret does not quote it; only secrets have a _FILE form."""
     file = tmp_path / "empty"
     file.write_text("")

@@ -226,7 +226,7 @@ def test_a_slow_issuer_holds_one_request_at_most(provider: Provider) -> None:
         found._fetching.release()
 
 
-def test_the_issuer_is_down(home: Home) -> None:
+def test_issuer_down_before_any_key_is_503(home: Home) -> None:
     """Before any key is known a token cannot be judged: 503, no failed sign-in. The server's own tokens work."""
     with application(home, **settings_of(f"http://127.0.0.1:{free_port()}")) as place:
         before = place.home.last_entry()
@@ -286,7 +286,7 @@ def test_a_discovery_of_another_issuer_is_refused(provider: Provider) -> None:
         keys.discover(f"{provider.issuer}/")
 
 
-def test_answers_are_bounded(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_issuer_answer_too_large_or_slow_given_up(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that is too large or too slow is given up."""
     monkeypatch.setattr(fetching, "BYTES_MAX", 100)
     with pytest.raises(fetching.FetchFailed):

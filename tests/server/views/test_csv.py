@@ -49,7 +49,7 @@ def test_a_text_that_a_spreadsheet_would_run_is_escaped(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_any_other_text_stays_as_it_is(text: str) -> None:
+def test_csv_keeps_texts_with_signs_quotes_and_line_ends(text: str) -> None:
     """Also one that holds a comment's sign, a quote or a line end: readers keep it whole."""
     header, (line,), _ = comments.read(release_csv(shown([text], key=text or "code")))
     assert header[0] == (text or "code")
@@ -61,7 +61,7 @@ def test_any_other_text_stays_as_it_is(text: str) -> None:
     st.lists(st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from([*FORMULAS, *HARMLESS]), max_size=4)
 )
 @example(["#", "", "'", '"#'])
-def test_every_text_comes_back(labels: list[str]) -> None:
+def test_csv_texts_are_no_formulas_and_read_back(labels: list[str]) -> None:
     """No field begins as a formula, and each label can be read back, with and without comments skipped."""
     text = release_csv(shown(labels))
     _, lines, _ = comments.read(text)
@@ -69,7 +69,7 @@ def test_every_text_comes_back(labels: list[str]) -> None:
     assert not any(re.match("[=+\\-@\t\r\n]", line["code"]) for line in lines)
 
 
-def test_labels_of_every_type() -> None:
+def test_csv_labels_of_numbers_booleans_and_null() -> None:
     """Numbers and truth values are written as in JSON, null is empty."""
     _, lines, _ = comments.read(release_csv(shown([-1, -0.5, True, None, "-1"])))
     assert [line["code"] for line in lines] == ["-1", "-0.5", "true", "", "'-1"]
@@ -93,7 +93,7 @@ def test_a_note_is_one_line_that_no_reader_and_no_spreadsheet_stumbles_over(note
     assert text.count("\n") == len(above) + 2
 
 
-def test_what_stands_above_a_release() -> None:
+def test_csv_comments_have_question_cost_margins_and_notes() -> None:
     """What was asked, what it cost, its margins, its notes: a line each."""
     release = shown(
         ["a"],

@@ -229,7 +229,7 @@ def assert_drawn(svg: str, said: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_is_the_same_everywhere(
+def test_json_csv_and_table_show_same_numbers_of_every_form(
     place: Place, answers: dict[str, dict[str, Any]], tmp_path: Path, form: str
 ) -> None:
     """JSON, CSV and the table, over HTTP and on the command line, have the same value, low and high."""
@@ -445,7 +445,7 @@ def test_a_printed_number_holds_its_interval(numbers: Triple, outside: bool) -> 
         (Cell(1.5, None, None), "1.5"),
     ],
 )
-def test_a_number_as_it_is_printed(cell: Cell, text: str) -> None:
+def test_printed_number_has_digits_of_its_interval(cell: Cell, text: str) -> None:
     """± stands for two equal sides only; digits follow the interval."""
     assert number_text(cell) == text
 
@@ -495,7 +495,7 @@ def with_truncation(name: str, **said: Any) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("name", ["n", "ages"])
-def test_what_bounds_cut_off_is_said_loudly(said: dict[str, Any], words: str, name: str) -> None:
+def test_table_and_csv_mark_values_cut_off_by_bounds(said: dict[str, Any], words: str, name: str) -> None:
     """In the table a mark and a line under it; in the CSV a column of its own on each line, and a comment."""
     release = with_truncation(name, **said)
     text = as_table(release)
@@ -519,6 +519,6 @@ def test_where_nothing_is_cut_off_nothing_is_marked() -> None:
 @pytest.mark.parametrize(
     ("share", "text"), [(0, "0%"), (1, "100%"), (0.0123, "1.3%"), (0.12, "12%"), (1e-9, "0.0001%")]
 )
-def test_a_share_is_rounded_up(share: float, text: str) -> None:
-    """Two digits, never fewer than are lost."""
+def test_share_cut_off_is_rounded_up(share: float, text: str) -> None:
+    """The share that bounds cut off is shown with two digits, and never as less than it is."""
     assert table.percent(share) == text

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.serving import Place
 
 
-def test_every_route_says_who_it_is_for(shared: Place) -> None:
+def test_every_route_has_its_roles_in_openapi(shared: Place) -> None:
     """Each route of the document is one of the contract's and has its roles; health alone needs no token."""
     for route, operation in operations(document(shared)).items():
         assert route in CONTRACT, f"{route} is new: say here who it is for"
@@ -38,7 +38,7 @@ def test_a_route_is_for_its_roles_alone(place: Place, role: str) -> None:
             assert (reply.status, reply.code) == (403, "forbidden"), (method, path)
 
 
-def test_who_has_no_token_gets_nowhere(place: Place) -> None:
+def test_request_without_token_is_401(place: Place) -> None:
     """Without a token every route but health is 401 with a challenge, whatever the body, and leaves no audit entry."""
     before = place.home.last_entry()
     for (method, path), operation in operations(document(place)).items():

@@ -62,8 +62,8 @@ def test_networks_of_ipv6_are_one_address() -> None:
             throttle.address(one)
 
 
-def test_off_is_no_limit() -> None:
-    """Without a rate nobody is refused."""
+def test_rate_off_refuses_nobody() -> None:
+    """With the rates off nobody is refused, however many requests come."""
     throttle = Throttle(None, None)
     for _ in range(1000):
         throttle.token("t")

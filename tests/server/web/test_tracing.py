@@ -190,7 +190,7 @@ def test_for_people_a_line_has_columns() -> None:
         assert secret not in written
 
 
-def test_a_server_writes_json(home: Home) -> None:
+def test_server_log_is_json_lines(home: Home) -> None:
     """With ROWLESS_LOG_FORMAT=json each request has its line of JSON, also one that no route ever sees."""
     with serving(home, log_format="json") as server:
         reply = server.client("ada").get("/me")

@@ -73,14 +73,14 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_what_is_no_json_is_malformed(shared: Place, name: str) -> None:
+def test_body_that_is_no_strict_json_is_malformed(shared: Place, name: str) -> None:
     """A body that is no strict JSON is refused as malformed, whatever makes it so."""
     for reply in refused(shared, 400, "malformed", raw=MALFORMED[name]):
         assert len(reply.body) < 1_000
 
 
 @pytest.mark.parametrize("text", ["\\u0000", "\\\\u0000", "\\", "\u2028", "\U0001f600", "'; DROP TABLE charges; --"])
-def test_odd_texts_are_texts(shared: Place, text: str) -> None:
+def test_texts_that_look_like_nul_are_read_as_texts(shared: Place, text: str) -> None:
     """A text that holds no U+0000, only looks like it, is read as it stands (and here is no declared value)."""
     for reply in refused(
         shared, 422, "invalid-query", body=ask(PATIENTS, where={"column": "sex", "op": "=", "value": text})
@@ -360,7 +360,7 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("body", "pointer"), WRONG, ids=[f"{n}-{p or 'body'}"[:60] for n, (_, p) in enumerate(WRONG)])
-def test_what_is_wrong_is_named_with_its_place(shared: Place, body: Any, pointer: str) -> None:
+def test_invalid_body_named_with_its_place(shared: Place, body: Any, pointer: str) -> None:
     """A body with one mistake is refused as an invalid query, with the JSON pointer to the mistake and a reason."""
     for reply in refused(shared, 422, "invalid-query", raw=json.dumps(body).encode()):
         told = reply.json()
@@ -459,7 +459,7 @@ def asked(place: Place, body: Any) -> Reply:
 @pytest.mark.slow
 @ANYWHERE
 @given(body=ANYTHING)
-def test_any_body_is_answered(shared: Place, body: Any) -> None:
+def test_any_json_body_is_no_server_error(shared: Place, body: Any) -> None:
     """Whatever JSON comes as a body, it is no server error and charges nothing."""
     asked(shared, body)
 
@@ -467,7 +467,7 @@ def test_any_body_is_answered(shared: Place, body: Any) -> None:
 @pytest.mark.slow
 @ANYWHERE
 @given(query=ANYTHING)
-def test_any_query_is_answered(shared: Place, query: Any) -> None:
+def test_any_json_query_is_no_server_error_and_free(shared: Place, query: Any) -> None:
     """Whatever JSON comes as a query, it is no server error and charges nothing."""
     asked(shared, {"query": query, "privacy": {"epsilon": 1.0}})
 
@@ -483,7 +483,7 @@ def test_any_part_of_a_query_is_answered(shared: Place, part: str, value: Any) -
 @pytest.mark.slow
 @ANYWHERE
 @given(epsilon=SCALARS)
-def test_any_epsilon_is_answered(shared: Place, epsilon: Any) -> None:
+def test_any_epsilon_is_no_server_error(shared: Place, epsilon: Any) -> None:
     """Whatever comes as epsilon, it is no server error and charges nothing."""
     asked(shared, {**GOOD, "privacy": {"epsilon": epsilon}})
 

@@ -65,7 +65,7 @@ def wrong(value: Any) -> str:
         ),
     ],
 )
-def test_templates_that_cannot_be(value: Any, pointer: str) -> None:
+def test_odd_templates_refused(value: Any, pointer: str) -> None:
     """A template is checked as the query that it stands for, and a parameter stands for values and edges alone."""
     assert wrong(value) == pointer
 
@@ -91,7 +91,7 @@ def test_templates_that_cannot_be(value: Any, pointer: str) -> None:
         ({"parameter": "a", "type": "number", "range": [1, 2], "values": [1]}, "/range"),
     ],
 )
-def test_parameters_that_cannot_be(parameter: Any, pointer: str) -> None:
+def test_odd_template_parameters_refused(parameter: Any, pointer: str) -> None:
     """A parameter has a name, a type, and perhaps values or a range of that type."""
     query = {**QUERY, "where": {"column": "age", "op": ">=", "value": parameter}}
     assert wrong([{"name": "a", "query": query}]) == f"/0/query/where/value{pointer}"
@@ -109,7 +109,7 @@ def test_a_parameter_is_declared_once() -> None:
     assert wrong(two({**AGE, "range": [18, 66]})) == "/0/query/where/all/1/value/parameter"
 
 
-def test_what_nests_too_deeply_is_refused() -> None:
+def test_template_nested_too_deeply_refused() -> None:
     """A template is no way around the limit of nesting."""
     deep: Any = {"column": "age", "op": ">=", "value": 1}
     for _ in range(300):
@@ -118,7 +118,7 @@ def test_what_nests_too_deeply_is_refused() -> None:
         parse_templates([{"name": "a", "query": {**QUERY, "where": deep}}])
 
 
-def test_what_is_kept_can_be_given_again(place: Place) -> None:
+def test_shown_protocol_can_be_sent_again(place: Place) -> None:
     """A study shows its protocol as it could be sent: the same one again changes nothing."""
     place.open_study("s", protocol={**STRICT, "min_margin": 2.5, "max_epsilon": 1.0})
     admin = place.client("admin")
@@ -180,7 +180,7 @@ def test_templates_that_are_not_strict_are_offers(place: Place) -> None:
     assert place.client("ada").post("/studies/s/queries", ask(PATIENTS, 1.0)).status == 201
 
 
-def test_no_count_is_too_exact(place: Place) -> None:
+def test_protocol_min_margin_holds_for_counts(place: Place) -> None:
     """A count, histogram or top has at least the protocol's margin at 95%, whatever confidence was asked for."""
     place.open_study("s", protocol={"min_margin": 6})
     ada = place.client("ada")

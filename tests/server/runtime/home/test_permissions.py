@@ -120,8 +120,8 @@ def test_a_ledger_outside_of_the_home_is_checked_too(tmp_path: Path) -> None:
         serve(settings)
 
 
-def test_a_link_is_no_home(tmp_path: Path) -> None:
-    """Whoever can change the link would choose the home."""
+def test_home_that_is_symbolic_link_refused(tmp_path: Path) -> None:
+    """A home that is a symbolic link is refused, because whoever can change the link could choose the home."""
     home, link = tmp_path / "home", tmp_path / "link"
     create_home(Home(home, {}).settings(), FOUNDERS)
     link.symlink_to(home)
