@@ -26,7 +26,7 @@ import duckdb
 from budgets.actors import SYSTEM
 from budgets.amounts import epsilon_nano
 from budgets.governance import dataset_terms
-from budgets.governance.founding import Founders
+from budgets.governance.roles.founding import Founders
 from budgets.identity import people, tokens
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending

@@ -5,7 +5,7 @@ it. There is no alert without its cause and no cause without its alert; a check 
 one write lock decides every race. A second row waits for delivery to the webhook (`outbox.py`).
 
 `thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do, `clocks.py`
-when the clock does; `budgets/governance/grants.py` raises one for each step that makes or removes a DPO or an approver.
+when the clock does; `budgets/governance/roles/grants.py` raises one when a DPO or an approver is made or removed.
 All of them use sums of budgets, entries of the log and the time, and nothing from the data.
 """
 

@@ -5,8 +5,8 @@
 
 An admin opens a study and sets its members and budget. Only an approver approves it, and only a DPO suspends and
 resumes it. A change of terms after approval makes it a draft again, so that nothing can be asked until the terms are
-approved; releases stay. A raise of the budget after approval waits for an approver. A lower limit takes effect at once,
-but cannot be below what is spent. One person proposes and another approves (`approval.py`).
+approved; releases stay. `study_budgets.py` has what becomes of budgets. One person proposes and another approves
+(`approval.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets.alerts import thresholds
 from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import members, studies
@@ -27,8 +26,8 @@ from budgets.governance import advice, approval
 from budgets.governance.study import APPROVED, CLOSED, DRAFT, MOVES, Study, Terms
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
-from budgets.ledger.accounts import Limits, overcommit
-from budgets.loss import Loss, epsilon_text
+from budgets.ledger.accounts import Limits
+from budgets.loss import Loss
 from budgets.verify import canonical_json
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def open_study(
         raise AlreadyExists(f"there is a study {identifier} already")
     cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
     delta = cap.delta_atto if delta_atto is None else delta_atto
-    _check_limits(transaction, dataset, None, epsilon_nano, delta)
+    accounts.require_fitting(transaction, dataset, None, epsilon_nano, delta)
     transaction.execute(
         sa.insert(studies).values(
             id=identifier,
@@ -209,84 +208,6 @@ def remove_member(transaction: sa.Connection, identifier: str, name: str, by: Ac
     return study(transaction, identifier)
 
 
-def set_budget(
-    transaction: sa.Connection, identifier: str, epsilon_nano: int, delta_atto: int | None, reason: str, by: Actor
-) -> Study:
-    """Set a study's limits. In a draft they take effect at once, as lower limits do; a raise waits for an approver.
-
-    Raises WrongState if they are below what is spent or beyond the dataset's cap, or the study is closed; Forbidden.
-    """
-    people.require_role(by, "admin")
-    present = study(transaction, identifier)
-    if present.state == CLOSED:
-        raise WrongState(f"study {identifier} is closed")
-    limit = accounts.balance(transaction, accounts.STUDY, identifier).limits
-    delta = limit.delta_atto if delta_atto is None else delta_atto
-    raises = epsilon_nano > limit.epsilon_nano or delta > limit.delta_atto
-    _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta, raises=raises)
-    waits = present.state != DRAFT and raises
-    pending = (epsilon_nano, delta, by.commitment) if waits else (None, None, None)
-    # The budget of a draft is part of what will be approved.
-    advice.drop(transaction, advice.RAISE, identifier)
-    if present.state == DRAFT:
-        advice.drop(transaction, advice.STUDY, identifier)
-    hand = {"edited_by": approval.with_hand(present, by)} if present.state == DRAFT else {}
-    transaction.execute(
-        sa.update(studies)
-        .where(studies.c.id == identifier)
-        .values(raise_epsilon_nano=pending[0], raise_delta_atto=pending[1], raise_by=pending[2], **hand)
-    )
-    if not waits:
-        accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta))
-    _log(
-        transaction,
-        by,
-        "study.budget.ask" if waits else "study.budget.set",
-        identifier,
-        f"a larger budget of study {identifier} waits for an approver"
-        if waits
-        else f"study {identifier} has a new budget",
-        {"epsilon_nano": epsilon_nano, "delta_atto": delta, "reason": reason},
-    )
-    if not waits and (epsilon_nano, delta) != (limit.epsilon_nano, limit.delta_atto):
-        thresholds.after_limits(transaction, accounts.STUDY, identifier)
-    return study(transaction, identifier)
-
-
-def approve_budget(
-    transaction: sa.Connection, identifier: str, reason: str, by: Actor, *, without_advice: str | None = None
-) -> Study:
-    """Put a waiting raise in force.
-
-    Raises WrongState if none waits or it no longer fits; Forbidden, FourEyes, NotAdvised, Invalid.
-    """
-    people.require_role(by, "approver")
-    present = study(transaction, identifier)
-    if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
-        raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
-    approval.require_second_for_raise(transaction, present, by)
-    heard = advice.heard(transaction, advice.RAISE, identifier, without_advice)
-    advice.drop(transaction, advice.RAISE, identifier)
-    epsilon_nano, delta_atto = present.raise_to.epsilon_nano, present.raise_to.delta_atto
-    _check_limits(transaction, present.dataset, identifier, epsilon_nano, delta_atto)
-    accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta_atto))
-    transaction.execute(
-        sa.update(studies)
-        .where(studies.c.id == identifier)
-        .values(raise_epsilon_nano=None, raise_delta_atto=None, raise_by=None)
-    )
-    _log(
-        transaction,
-        by,
-        "study.budget.approve",
-        identifier,
-        f"the larger budget of study {identifier} was approved",
-        {"epsilon_nano": epsilon_nano, "delta_atto": delta_atto, "reason": reason, **heard},
-    )
-    thresholds.after_limits(transaction, accounts.STUDY, identifier)
-    return study(transaction, identifier)
-
-
 def study(transaction: sa.Connection, identifier: str) -> Study:
     """Return a study. Raises NotFound."""
     rows = transaction.execute(_FIND_STUDY, {"study": identifier}).all()
@@ -338,36 +259,6 @@ def require_open(transaction: sa.Connection, present: Study) -> None:
         raise NotApproved(f"study {present.id} starts on {present.terms.starts}")
     if present.terms.ends is not None and today > present.terms.ends:
         raise NotApproved(f"study {present.id} ended on {present.terms.ends}")
-
-
-def _check_limits(
-    transaction: sa.Connection,
-    dataset: str,
-    identifier: str | None,
-    epsilon_nano: int,
-    delta_atto: int,
-    *,
-    raises: bool = True,
-) -> None:
-    """Refuse limits below what the study spent and, if they rise, beyond the cap, alone or with the other studies'."""
-    if epsilon_nano == 0:
-        raise Invalid("epsilon", "must be above 0")
-    if identifier is not None:
-        used = accounts.balance(transaction, accounts.STUDY, identifier).used
-        if not Limits.of(epsilon_nano, delta_atto).hold(used):
-            raise WrongState(f"study {identifier} has already spent {used.text}")
-    if not raises:
-        return
-    cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
-    if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
-        raise WrongState(f"the dataset's own cap is epsilon {epsilon_text(cap.epsilon_nano)}; no study can have more")
-    promised = accounts.promised_epsilon_nano(transaction, dataset, besides=identifier)
-    if promised + epsilon_nano > cap.epsilon_nano and not overcommit(transaction, dataset):
-        left = epsilon_text(max(0, cap.epsilon_nano - promised))
-        raise WrongState(
-            f"the other studies' budgets leave epsilon {left} of the dataset's cap "
-            "(the manifest may say overcommit = true)"
-        )
 
 
 def _checked(terms: Terms) -> dict[str, Any]:

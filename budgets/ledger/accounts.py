@@ -20,8 +20,8 @@ import sqlalchemy as sa
 
 from budgets import conversion
 from budgets.database.tables import accounts, charges, datasets, profile_charges, studies
-from budgets.errors import NotApproved, NotFound, OverBudget
-from budgets.loss import Loss
+from budgets.errors import Invalid, NotApproved, NotFound, OverBudget, WrongState
+from budgets.loss import Loss, epsilon_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,6 +185,39 @@ def taken_by_profiles(transaction: sa.Connection, dataset: str) -> int:
     signed = sa.case((c.kind == "reserve", c.epsilon_nano), (c.kind == "void", -c.epsilon_nano), else_=0)
     taken: int | None = transaction.execute(sa.select(sa.func.sum(signed)).where(c.dataset == dataset)).scalar()
     return int(taken or 0)
+
+
+def require_fitting(
+    transaction: sa.Connection,
+    dataset: str,
+    identifier: str | None,
+    epsilon_nano: int,
+    delta_atto: int,
+    *,
+    raises: bool = True,
+) -> None:
+    """Refuse a study's limits below what it spent and, if they rise, beyond the cap, alone or with the other studies'.
+
+    `identifier` is None for a new study. Raises Invalid, WrongState, NotFound.
+    """
+    if epsilon_nano == 0:
+        raise Invalid("epsilon", "must be above 0")
+    if identifier is not None:
+        used = balance(transaction, STUDY, identifier).used
+        if not Limits.of(epsilon_nano, delta_atto).hold(used):
+            raise WrongState(f"study {identifier} has already spent {used.text}")
+    if not raises:
+        return
+    cap = balance(transaction, DATASET, dataset).limits
+    if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
+        raise WrongState(f"the dataset's own cap is epsilon {epsilon_text(cap.epsilon_nano)}; no study can have more")
+    promised = promised_epsilon_nano(transaction, dataset, besides=identifier)
+    if promised + epsilon_nano > cap.epsilon_nano and not overcommit(transaction, dataset):
+        left = epsilon_text(max(0, cap.epsilon_nano - promised))
+        raise WrongState(
+            f"the other studies' budgets leave epsilon {left} of the dataset's cap "
+            "(the manifest may say overcommit = true)"
+        )
 
 
 def set_limits(transaction: sa.Connection, kind: str, owner: str, limits: Limits) -> None:

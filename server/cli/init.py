@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from budgets.governance.founding import ADMIN, ROLES, Founders
+from budgets.governance.roles.founding import ADMIN, ROLES, Founders
 from server.cli.common import with_json
 from server.cli.home import settings
 from server.runtime.services import create_home, is_founded

@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 
 from budgets.actors import SYSTEM
 from budgets.errors import Invalid
-from budgets.governance import advice, advising, approval, forecast, studies
+from budgets.governance import advice, advising, approval, forecast, studies, study_budgets
 from budgets.governance.study import MOVES, Terms
 from server.api.requests.schemas import ProtocolSchema, roundings_of
 from server.cli.amounts import Amounts, decimal, given_reason, with_notes
@@ -211,11 +211,13 @@ def budget(
     with services() as opened, approval.deciding(opened.database) as transaction:
         if epsilon is None:
             by = acting(transaction, "approver", name)
-            one = studies.approve_budget(transaction, identifier, reason, by, without_advice=without_advice)
+            one = study_budgets.approve_budget(transaction, identifier, reason, by, without_advice=without_advice)
             return _said(transaction, one)
         limits = Amounts(epsilon=epsilon, delta=delta)
         by = acting(transaction, "admin", name)
-        one = studies.set_budget(transaction, identifier, limits.nano["epsilon"], limits.nano.get("delta"), reason, by)
+        one = study_budgets.set_budget(
+            transaction, identifier, limits.nano["epsilon"], limits.nano.get("delta"), reason, by
+        )
         return with_notes(_said(transaction, one), limits.notes)
 
 

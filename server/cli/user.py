@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from budgets.audit import log
-from budgets.governance import approval, grants, leaving
+from budgets.governance import approval
+from budgets.governance.roles import grants, leaving
 from budgets.identity import people, subjects, tokens
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services

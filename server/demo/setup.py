@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from budgets.amounts import epsilon_nano
 from budgets.errors import NotFound
-from budgets.governance import advising, dataset_terms, datasets, grants, studies
-from budgets.governance.founding import Founders
+from budgets.governance import advising, dataset_terms, datasets, studies
+from budgets.governance.roles import grants
+from budgets.governance.roles.founding import Founders
 from budgets.governance.study import Terms
 from budgets.identity import people
 from budgets.identity import tokens as access

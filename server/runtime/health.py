@@ -13,7 +13,8 @@ from budgets.audit import log, signing
 from budgets.database import clock
 from budgets.database.connection import Database, file_of
 from budgets.errors import BudgetsError, Unavailable
-from budgets.governance import datasets, founding
+from budgets.governance import datasets
+from budgets.governance.roles import founding
 from budgets.ledger import accounts, charges, overruns
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending

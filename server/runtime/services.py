@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from budgets.audit import signing
 from budgets.database.connection import Database, file_of
 from budgets.errors import Unavailable
-from budgets.governance import founding
+from budgets.governance.roles import founding
 from budgets.identity import people
 from budgets.ledger import overruns
 from server.admission.cancels import Cancels
@@ -30,7 +30,7 @@ from server.sign_in.throttle import Throttle
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
-    from budgets.governance.founding import Founders
+    from budgets.governance.roles.founding import Founders
     from queries.execution.scan_time import Rates
     from server.runtime.settings import Settings
     from server.sign_in.issuer import Issuer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from budgets.governance.founding import Founders
+from budgets.governance.roles.founding import Founders
 from server.errors import SettingsError
 from server.runtime.health import examine
 from server.runtime.services import create_home, open_ledger

@@ -12,7 +12,8 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from budgets.alerts import alerts
 from budgets.database import clock
-from budgets.governance import advice, grants
+from budgets.governance import advice
+from budgets.governance.roles import grants
 from budgets.identity import people, tokens
 from queries.statistics import registry
 from server.api.requests.query import above_zero, offered, privacy_epsilon, roundings

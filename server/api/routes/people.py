@@ -6,7 +6,8 @@ from typing import Any
 
 from budgets.audit import log
 from budgets.errors import Forbidden, Invalid
-from budgets.governance import grants, leaving, studies
+from budgets.governance import studies
+from budgets.governance.roles import grants, leaving
 from budgets.identity import people, subjects, tokens
 from server.api import replies
 from server.api.requests.schemas import LinkedAccountSchema, NewTokenSchema, NewUserSchema, PageSchema, TokensSchema

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from budgets.governance import approval, grants
+from budgets.governance import approval
+from budgets.governance.roles import grants
 from budgets.identity import tokens
 from server.api import replies
 from server.api.requests.schemas import ProposedActSchema

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets.governance import advising, approval, forecast, studies
+from budgets.governance import advising, approval, forecast, studies, study_budgets
 from budgets.governance.study import MOVES, Study, Terms
 from server.api import replies
 from server.api.requests.schemas import (
@@ -175,7 +175,7 @@ def show_changes(study: str) -> Any:
 def set_budget(body: dict[str, Any], study: str) -> Any:
     """Set a study's limits. In an approved study, a raise waits for an approver."""
     with services().database.write() as transaction:
-        changed = studies.set_budget(
+        changed = study_budgets.set_budget(
             transaction, study, body["epsilon_nano"], body["delta_atto"], body["reason"], actor()
         )
         return noted(describe_study(transaction, changed), body["notes"])
@@ -189,7 +189,7 @@ def approve_budget(body: dict[str, Any], study: str) -> Any:
     """Approve a raise that waits. The user who proposed it cannot approve it."""
     without = body["without_advice"]
     with approval.deciding(services().database) as transaction:
-        raised = studies.approve_budget(transaction, study, body["reason"], actor(), without_advice=without)
+        raised = study_budgets.approve_budget(transaction, study, body["reason"], actor(), without_advice=without)
         return describe_study(transaction, raised)
 
 

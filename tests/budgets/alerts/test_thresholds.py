@@ -16,7 +16,7 @@ from budgets.database import tables
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, budget_alerts, deliveries
 from budgets.errors import OverBudget, WrongState
-from budgets.governance import studies
+from budgets.governance import study_budgets
 from budgets.ledger import accounts, charges
 from budgets.loss import NANO, Loss
 from budgets.verify.spending import Spending, rho_limit
@@ -136,10 +136,12 @@ def test_alerts_are_those_of_an_independent_count(world: World, seed: int) -> No
                 wanted = drawn.randrange(NANO // 2, cap)
                 try:
                     with world.database.write() as transaction:
-                        studies.set_budget(transaction, "s", wanted, None, "a test", world.admin)
+                        study_budgets.set_budget(transaction, "s", wanted, None, "a test", world.admin)
                     if wanted > epsilon:
                         with world.database.write() as transaction:
-                            studies.approve_budget(transaction, "s", "a test", world.approver, without_advice="a test")
+                            study_budgets.approve_budget(
+                                transaction, "s", "a test", world.approver, without_advice="a test"
+                            )
                     epsilon = wanted
                     model.limits(STUDY)
                 except WrongState:

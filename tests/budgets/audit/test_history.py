@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from budgets.audit import history, log
 from budgets.database import clock
 from budgets.database.tables import identities
-from budgets.governance import studies
+from budgets.governance import studies, study_budgets
 from budgets.governance.study import Terms
 from budgets.identity import commitments
 from budgets.ledger import accounts, charges, profiles
@@ -38,8 +38,8 @@ def past(world: World) -> World:
     world.reserve("heart", "under way", Loss(None, 1000, 0))
     with world.database.write() as transaction:
         studies.add_member(transaction, "heart", ANNA, world.admin)
-        studies.set_budget(transaction, "heart", 6 * NANO, None, "more", world.admin)
-        studies.approve_budget(transaction, "heart", "well", world.approver, without_advice="a test")
+        study_budgets.set_budget(transaction, "heart", 6 * NANO, None, "more", world.admin)
+        study_budgets.approve_budget(transaction, "heart", "well", world.approver, without_advice="a test")
         charge = profiles.reserve(transaction, profiles.question(FLU, 2, uuid.uuid4().hex), cost(NANO // 2))
         charges.settle(transaction, charge, {"tables": {"visits": [1]}, "cost": 1})
     return world

@@ -16,7 +16,7 @@ from budgets.audit.log import Entry
 from budgets.database import clock
 from budgets.database.tables import identities
 from budgets.errors import BudgetsError, Unavailable
-from budgets.governance import studies
+from budgets.governance import studies, study_budgets
 from budgets.identity import people
 from budgets.verify import canonical_json
 from budgets.verify.merkle import Frontier, leaf_hash, verify_consistency, verify_inclusion
@@ -79,11 +79,15 @@ ACTS: dict[str, tuple[Act, str, str]] = {
     "close": (lambda t, w: studies.move(t, "draft", "close", "a reason", w.admin), "study.close", ADMIN),
     "add": (lambda t, w: studies.add_member(t, "draft", ANNA, w.admin), "study.member.add", ADMIN),
     "remove": (lambda t, w: studies.remove_member(t, "draft", BEN, w.admin), "study.member.remove", ADMIN),
-    "set": (lambda t, w: studies.set_budget(t, "draft", 7, 1, "a reason", w.admin), "study.budget.set", ADMIN),
-    "lower": (lambda t, w: studies.set_budget(t, "approved", 4, 1, "a reason", w.admin), "study.budget.set", ADMIN),
-    "ask": (lambda t, w: studies.set_budget(t, "approved", 6, 1, "a reason", w.admin), "study.budget.ask", ADMIN),
+    "set": (lambda t, w: study_budgets.set_budget(t, "draft", 7, 1, "a reason", w.admin), "study.budget.set", ADMIN),
+    "lower": (
+        lambda t, w: study_budgets.set_budget(t, "approved", 4, 1, "a reason", w.admin),
+        "study.budget.set",
+        ADMIN,
+    ),
+    "ask": (lambda t, w: study_budgets.set_budget(t, "approved", 6, 1, "a reason", w.admin), "study.budget.ask", ADMIN),
     "agree": (
-        lambda t, w: studies.approve_budget(t, "asking", "a reason", w.approver, without_advice="a test"),
+        lambda t, w: study_budgets.approve_budget(t, "asking", "a reason", w.approver, without_advice="a test"),
         "study.budget.approve",
         APPROVER,
     ),
@@ -99,7 +103,7 @@ def acting(people_only: World) -> World:
         world.open_study(name, 5, 5, state=name)
     world.open_study("asking", 5, 5)
     with world.database.write() as transaction:
-        studies.set_budget(transaction, "asking", 6, 5, "a reason", world.admin)
+        study_budgets.set_budget(transaction, "asking", 6, 5, "a reason", world.admin)
         studies.add_member(transaction, "draft", BEN, world.admin)
         made = people.new_token(transaction, ANNA, world.admin)
         transaction.exec_driver_sql(f"UPDATE tokens SET id = '{ANNAS_TOKEN}' WHERE id = '{made.id}'")
@@ -144,8 +148,8 @@ def test_a_refused_act_has_no_entry(acting: World) -> None:
         lambda t, w: studies.open_study(t, "draft", FLU, TERMS, 1, 1, w.admin),
         lambda t, w: studies.move(t, "approved", "approve", "a reason", w.approver, without_advice="a test"),
         lambda t, w: studies.add_member(t, "draft", DPO, w.admin),
-        lambda t, w: studies.set_budget(t, "draft", 11, 1, "a reason", w.admin),
-        lambda t, w: studies.approve_budget(t, "draft", "a reason", w.approver, without_advice="a test"),
+        lambda t, w: study_budgets.set_budget(t, "draft", 11, 1, "a reason", w.admin),
+        lambda t, w: study_budgets.approve_budget(t, "draft", "a reason", w.approver, without_advice="a test"),
     ]
     before = acting.everything()
     with acting.database.write() as transaction:

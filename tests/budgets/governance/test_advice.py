@@ -10,7 +10,7 @@ import pytest
 
 from budgets.audit import log
 from budgets.errors import Forbidden, FourEyes, Invalid, NotAdvised, WrongState
-from budgets.governance import advice, advising, approval, erasure, studies
+from budgets.governance import advice, advising, approval, erasure, studies, study_budgets
 from budgets.identity import people
 from tests.budgets.world import TERMS, actions, log_problems
 
@@ -37,7 +37,7 @@ def raised(world: World) -> World:
 def propose(world: World, epsilon: int) -> None:
     """Set the budget of the study."""
     with world.database.write() as transaction:
-        studies.set_budget(transaction, "hearts", epsilon, None, "a reason", world.admin)
+        study_budgets.set_budget(transaction, "hearts", epsilon, None, "a reason", world.admin)
 
 
 def advise(world: World, opinion: str = "favourable", reason: str = "it holds", by: Actor | None = None) -> None:
@@ -61,7 +61,7 @@ def approve(world: World, without: str | None = None, by: Actor | None = None) -
 def approve_raise(world: World, without: str | None = None, by: Actor | None = None) -> None:
     """Approve the larger budget, as the server does."""
     with approval.deciding(world.database) as transaction:
-        studies.approve_budget(transaction, "hearts", "a reason", by or world.approver, without_advice=without)
+        study_budgets.approve_budget(transaction, "hearts", "a reason", by or world.approver, without_advice=without)
 
 
 def standing(world: World, kind: str = advice.STUDY) -> advice.Advice | None:

@@ -12,7 +12,7 @@ from budgets.audit import log
 from budgets.database import connection
 from budgets.database.connection import Database
 from budgets.errors import FourEyes
-from budgets.governance import approval, studies
+from budgets.governance import approval, studies, study_budgets
 from budgets.identity import people
 from budgets.ledger.accounts import Limits
 from tests.budgets.world import FLU, TERMS, actions, log_problems
@@ -44,7 +44,7 @@ def approve(world: World, by: Actor) -> Study:
 def approve_raise(world: World, by: Actor) -> Study:
     """Approve the larger budget, as the server does."""
     with approval.deciding(world.database) as transaction:
-        return studies.approve_budget(transaction, "hearts", "a reason", by, without_advice="a test")
+        return study_budgets.approve_budget(transaction, "hearts", "a reason", by, without_advice="a test")
 
 
 def edit(world: World, title: str, by: Actor) -> None:
@@ -89,7 +89,7 @@ def test_who_set_a_drafts_budget_cannot_approve_it(world: World) -> None:
     world.open_study("hearts", 100, state="draft")
     other = second_admin(world)
     with world.database.write() as transaction:
-        studies.set_budget(transaction, "hearts", 200, None, "a reason", other)
+        study_budgets.set_budget(transaction, "hearts", 200, None, "a reason", other)
     with pytest.raises(FourEyes):
         approve(world, as_approver(other))
 
@@ -100,7 +100,7 @@ def test_who_proposed_a_raise_cannot_approve_it(world: World) -> None:
     other = second_admin(world)
     for by in (world.admin, other):
         with world.database.write() as transaction:
-            studies.set_budget(transaction, "hearts", 200, None, "a reason", by)
+            study_budgets.set_budget(transaction, "hearts", 200, None, "a reason", by)
     assert world.study("hearts").raise_by == other.commitment
     with pytest.raises(FourEyes, match="proposed"):
         approve_raise(world, as_approver(other))
@@ -127,7 +127,7 @@ def test_a_refusal_leaves_an_entry_and_nothing_else(world: World) -> None:
     assert (said["study"], said["subject"]) == ("hearts", "study:hearts")
     with world.database.write() as transaction:
         studies.move(transaction, "hearts", "approve", "a reason", world.approver, without_advice="a test")
-        studies.set_budget(transaction, "hearts", 200, None, "a reason", world.admin)
+        study_budgets.set_budget(transaction, "hearts", 200, None, "a reason", world.admin)
     with pytest.raises(FourEyes):
         approve_raise(world, as_approver(world.admin))
     with world.database.read() as transaction:

@@ -20,7 +20,8 @@ from budgets.database import clock, connection
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, audit_nodes, identities, members, tokens, users
 from budgets.errors import Forbidden, FourEyes, Invalid, NeedsSecond, NotFound, WrongState
-from budgets.governance import approval, erasure, grants, leaving, studies
+from budgets.governance import approval, erasure, studies, study_budgets
+from budgets.governance.roles import grants, leaving
 from budgets.identity import commitments, people
 from budgets.identity import tokens as access
 from tests.budgets.world import ADMIN, ANNA, APPROVER, BEN, DPO, TERMS, actions, interrupted, log_problems
@@ -364,7 +365,7 @@ def test_a_new_commitment_does_not_make_a_second_person(world: World, later: Cal
         if hand == "edit":
             studies.edit(transaction, "hearts", replace(TERMS, title="Another"), other)
         if hand == "budget":
-            studies.set_budget(transaction, "hearts", 200, None, "a reason", other)
+            study_budgets.set_budget(transaction, "hearts", 200, None, "a reason", other)
     for days in (31, 62, 800):
         later(days)
         renewed = act(world, other)
@@ -403,18 +404,18 @@ def test_a_new_commitment_does_not_approve_its_own_raise(world: World, later: Ca
     world.open_study("hearts", 100)
     with world.database.write() as transaction:
         second = people.add_user(transaction, "second.admin", "admin", world.admin)
-        studies.set_budget(transaction, "hearts", 200, None, "a reason", second)
+        study_budgets.set_budget(transaction, "hearts", 200, None, "a reason", second)
     later(400)
     renewed = act(world, second)
     erase(world)
     with pytest.raises(FourEyes), approval.deciding(world.database) as transaction:
-        studies.approve_budget(
+        study_budgets.approve_budget(
             transaction, "hearts", "a reason", replace(renewed, role="approver"), without_advice="a test"
         )
     assert world.balance("hearts").limits.epsilon_nano == 100
     assert entries(world)[-1]["action"] == "study.budget.approve.refuse"
     with approval.deciding(world.database) as transaction:
-        studies.approve_budget(
+        study_budgets.approve_budget(
             transaction, "hearts", "a reason", act_in(transaction, world.approver), without_advice="a test"
         )
     assert world.balance("hearts").limits.epsilon_nano == 200

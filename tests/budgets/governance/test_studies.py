@@ -11,7 +11,7 @@ from budgets.actors import ANONYMOUS, Actor
 from budgets.audit import log
 from budgets.database import clock
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotApproved, NotFound, WrongState
-from budgets.governance import studies
+from budgets.governance import studies, study_budgets
 from budgets.governance.studies import TEXT_MAX
 from budgets.governance.study import Study, Terms
 from budgets.ledger.accounts import Limits
@@ -88,12 +88,14 @@ def open_study(
 
 def set_budget(world: World, epsilon: int, delta: int | None = None, name: str = "hearts") -> Study:
     """Set a study's budget as the admin."""
-    return do(world, lambda t: studies.set_budget(t, name, epsilon, delta, "it is needed", world.admin))
+    return do(world, lambda t: study_budgets.set_budget(t, name, epsilon, delta, "it is needed", world.admin))
 
 
 def approve_budget(world: World, name: str = "hearts") -> Study:
     """Approve a study's larger budget as the DPO."""
-    return do(world, lambda t: studies.approve_budget(t, name, "it is needed", world.approver, without_advice="a test"))
+    return do(
+        world, lambda t: study_budgets.approve_budget(t, name, "it is needed", world.approver, without_advice="a test")
+    )
 
 
 def refused(world: World, error: type[Exception], work: Callable[[], object]) -> Exception:
@@ -358,8 +360,8 @@ def test_each_role_has_its_work(world: World, work: str, role: str) -> None:
         "edit": lambda t: studies.edit(t, "hearts", TERMS, by),
         "add": lambda t: studies.add_member(t, "hearts", BEN, by),
         "remove": lambda t: studies.remove_member(t, "hearts", ANNA, by),
-        "set": lambda t: studies.set_budget(t, "hearts", 50, None, "a reason", by),
-        "approve": lambda t: studies.approve_budget(t, "hearts", "a reason", by, without_advice="a test"),
+        "set": lambda t: study_budgets.set_budget(t, "hearts", 50, None, "a reason", by),
+        "approve": lambda t: study_budgets.approve_budget(t, "hearts", "a reason", by, without_advice="a test"),
     }
     refused(world, Forbidden, lambda: do(world, calls[work]))
 
@@ -373,8 +375,8 @@ def test_nothing_is_done_to_a_study_that_is_not_there(world: World) -> None:
         lambda t: studies.move(t, "nowhere", "approve", "a reason", world.approver, without_advice="a test"),
         lambda t: studies.add_member(t, "nowhere", ANNA, world.admin),
         lambda t: studies.remove_member(t, "nowhere", ANNA, world.admin),
-        lambda t: studies.set_budget(t, "nowhere", 50, None, "a reason", world.admin),
-        lambda t: studies.approve_budget(t, "nowhere", "a reason", world.approver, without_advice="a test"),
+        lambda t: study_budgets.set_budget(t, "nowhere", 50, None, "a reason", world.admin),
+        lambda t: study_budgets.approve_budget(t, "nowhere", "a reason", world.approver, without_advice="a test"),
     ]
     for call in calls:
         refused(world, NotFound, lambda call=call: do(world, call))  # type: ignore[misc]

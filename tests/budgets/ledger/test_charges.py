@@ -26,7 +26,7 @@ from budgets.conversion import rho_nano_max
 from budgets.database.connection import Database
 from budgets.database.tables import metadata
 from budgets.errors import AttemptsSpent, KeyConflict, NotApproved, NotFound, OverBudget, UnderWay, WrongState
-from budgets.governance import studies
+from budgets.governance import studies, study_budgets
 from budgets.ledger import accounts, charges, profiles, releases
 from budgets.ledger.accounts import Balance, Limits
 from budgets.loss import NANO, Loss
@@ -977,7 +977,7 @@ class LedgerMachine(RuleBasedStateMachine):
         limit, holds = self.limits[study], self.holds(wanted, self.used(study))
         try:
             with self.world.database.write() as transaction:
-                studies.set_budget(transaction, study, *wanted, "as the model says", self.world.admin)
+                study_budgets.set_budget(transaction, study, *wanted, "as the model says", self.world.admin)
         except WrongState:
             assert not holds
             return
@@ -993,7 +993,7 @@ class LedgerMachine(RuleBasedStateMachine):
         wanted, used = self.waiting[study], self.used(study)
         try:
             with self.world.database.write() as transaction:
-                studies.approve_budget(
+                study_budgets.approve_budget(
                     transaction, study, "as the model says", self.world.approver, without_advice="a test"
                 )
         except WrongState:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from budgets.database.tables import identities
 from budgets.errors import BudgetsError
-from budgets.governance import approval, studies
+from budgets.governance import approval, studies, study_budgets
 from budgets.governance.study import Terms
 from budgets.identity import commitments, people
 from budgets.ledger import charges
@@ -261,7 +261,7 @@ class Life:
                 studies.move(transaction, self.name, step, self.reason, by, without_advice="a test")
                 self.approved += step == "approve"
             case "agree":
-                studies.approve_budget(transaction, self.name, self.reason, vera, without_advice="a test")
+                study_budgets.approve_budget(transaction, self.name, self.reason, vera, without_advice="a test")
                 self.approved += 1
             case "edit":
                 studies.edit(transaction, self.name, Terms("Another", "P", "L", {}), admin)
@@ -271,7 +271,7 @@ class Life:
             case "leave":
                 studies.remove_member(transaction, self.name, value, admin)
             case "budget":
-                studies.set_budget(transaction, self.name, value[0], value[1], self.reason, admin)
+                study_budgets.set_budget(transaction, self.name, value[0], value[1], self.reason, admin)
             case "renew":
                 # Names of the past are erased; each goes on by a new commitment.
                 for user in ("admin", "dora", "vera", "ada", "ben"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from budgets.governance.founding import Founders
+from budgets.governance.roles.founding import Founders
 from server.cli.main import main
 from server.errors import SettingsError
 from server.runtime.health import examine

@@ -28,7 +28,7 @@ from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import proposals
 from budgets.errors import AlreadyExists, FourEyes, Invalid, NotFound
-from budgets.governance import leaving
+from budgets.governance.roles import leaving
 from budgets.identity import names, people
 from budgets.identity import tokens as access
 

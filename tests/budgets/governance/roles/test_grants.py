@@ -10,7 +10,8 @@ import pytest
 
 from budgets.audit import log
 from budgets.errors import AlreadyExists, Forbidden, FourEyes, Invalid, NeedsSecond, NotFound, WrongState
-from budgets.governance import approval, grants, leaving
+from budgets.governance import approval
+from budgets.governance.roles import grants, leaving
 from budgets.identity import people, tokens
 from budgets.verify.conduct import Conduct
 from tests.budgets.world import ADMIN, ANNA, APPROVER, DPO, actions, log_problems

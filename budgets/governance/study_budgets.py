@@ -1,0 +1,105 @@
+"""Budgets of studies: who sets them, and that a larger one waits for an approver.
+
+The budget of a draft is part of what will be approved. After the approval a raise waits, and a lower limit takes effect
+at once. No limit is below what is spent, beyond the dataset's cap, or beyond what the other studies leave of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from budgets.alerts import thresholds
+from budgets.audit import log
+from budgets.database.tables import studies as table
+from budgets.errors import WrongState
+from budgets.governance import advice, approval, studies
+from budgets.governance.study import CLOSED, DRAFT
+from budgets.identity import people
+from budgets.ledger import accounts
+from budgets.ledger.accounts import Limits
+
+if TYPE_CHECKING:
+    from budgets.actors import Actor
+    from budgets.governance.study import Study
+
+
+def set_budget(
+    transaction: sa.Connection, identifier: str, epsilon_nano: int, delta_atto: int | None, reason: str, by: Actor
+) -> Study:
+    """Set a study's limits. In a draft they take effect at once, as lower limits do; a raise waits for an approver.
+
+    Raises WrongState if they are below what is spent or beyond the dataset's cap, or the study is closed; Forbidden.
+    """
+    people.require_role(by, "admin")
+    present = studies.study(transaction, identifier)
+    if present.state == CLOSED:
+        raise WrongState(f"study {identifier} is closed")
+    limit = accounts.balance(transaction, accounts.STUDY, identifier).limits
+    delta = limit.delta_atto if delta_atto is None else delta_atto
+    raises = epsilon_nano > limit.epsilon_nano or delta > limit.delta_atto
+    accounts.require_fitting(transaction, present.dataset, identifier, epsilon_nano, delta, raises=raises)
+    waits = present.state != DRAFT and raises
+    pending = (epsilon_nano, delta, by.commitment) if waits else (None, None, None)
+    # The budget of a draft is part of what will be approved.
+    advice.drop(transaction, advice.RAISE, identifier)
+    if present.state == DRAFT:
+        advice.drop(transaction, advice.STUDY, identifier)
+    hand = {"edited_by": approval.with_hand(present, by)} if present.state == DRAFT else {}
+    transaction.execute(
+        sa.update(table)
+        .where(table.c.id == identifier)
+        .values(raise_epsilon_nano=pending[0], raise_delta_atto=pending[1], raise_by=pending[2], **hand)
+    )
+    if not waits:
+        accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta))
+    log.append(
+        transaction,
+        by,
+        "study.budget.ask" if waits else "study.budget.set",
+        f"study:{identifier}",
+        f"a larger budget of study {identifier} waits for an approver"
+        if waits
+        else f"study {identifier} has a new budget",
+        study=identifier,
+        facts={"epsilon_nano": epsilon_nano, "delta_atto": delta, "reason": reason},
+    )
+    if not waits and (epsilon_nano, delta) != (limit.epsilon_nano, limit.delta_atto):
+        thresholds.after_limits(transaction, accounts.STUDY, identifier)
+    return studies.study(transaction, identifier)
+
+
+def approve_budget(
+    transaction: sa.Connection, identifier: str, reason: str, by: Actor, *, without_advice: str | None = None
+) -> Study:
+    """Put a waiting raise in force.
+
+    Raises WrongState if none waits or it no longer fits; Forbidden, FourEyes, NotAdvised, Invalid.
+    """
+    people.require_role(by, "approver")
+    present = studies.study(transaction, identifier)
+    if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
+        raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
+    approval.require_second_for_raise(transaction, present, by)
+    heard = advice.heard(transaction, advice.RAISE, identifier, without_advice)
+    advice.drop(transaction, advice.RAISE, identifier)
+    epsilon_nano, delta_atto = present.raise_to.epsilon_nano, present.raise_to.delta_atto
+    accounts.require_fitting(transaction, present.dataset, identifier, epsilon_nano, delta_atto)
+    accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta_atto))
+    transaction.execute(
+        sa.update(table)
+        .where(table.c.id == identifier)
+        .values(raise_epsilon_nano=None, raise_delta_atto=None, raise_by=None)
+    )
+    log.append(
+        transaction,
+        by,
+        "study.budget.approve",
+        f"study:{identifier}",
+        f"the larger budget of study {identifier} was approved",
+        study=identifier,
+        facts={"epsilon_nano": epsilon_nano, "delta_atto": delta_atto, "reason": reason, **heard},
+    )
+    thresholds.after_limits(transaction, accounts.STUDY, identifier)
+    return studies.study(transaction, identifier)
