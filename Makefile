@@ -51,7 +51,7 @@ types: .venv/installed-test ## mypy --strict
 # Every module of tests that has more to do under --audit: heavier statistics, or laws, of which each tries more examples.
 # tests/test_house.py checks that none is missing.
 AUDITED := tests/privacy tests/queries tests/budgets tests/server/api tests/server/charts tests/server/pages tests/server/reporting \
-	tests/server/views tests/server/journey/test_slot.py \
+	tests/server/views tests/browser tests/server/journey/test_slot.py \
 	tests/journeys/test_faults.py tests/journeys/test_hostile.py tests/journeys/test_schemathesis.py
 
 audit: .venv/installed-test ## the heavier statistics: noise, coverage, neighbours through the engine; laws with more examples

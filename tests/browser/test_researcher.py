@@ -1,0 +1,128 @@
+"""A researcher's way in a real browser, from the sign-in to an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chromium import visiting
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.browser.chromium import Visit
+    from tests.serving import Server
+
+NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1600, "height": 1000}
+MORE = pytest.mark.audit
+
+
+def ask(visit: Visit) -> None:
+    """Ask from the start page by clicking, and check every page on the way."""
+    visit.sign_in("ada")
+    visit.assert_sound()
+    visit.click("main a.button")
+    visit.assert_sound()
+    visit.click("button[value=add-g]")
+    visit.choose("[name^=g-][name$=-column]", "sex")
+    if not visit.has_script:
+        visit.click("button[value=estimate] >> nth=-1")
+    visit.assert_sound()
+    visit.click("button[value=review]")
+    visit.assert_sound()
+    visit.click("#pay")
+    assert "/releases/" in visit.page.url
+    visit.assert_sound()
+    assert visit.page.locator("table.answer tbody tr").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("language", "options"),
+    [
+        ("en", {}),
+        ("fr", {"viewport": NARROW, "color_scheme": "dark"}),
+        pytest.param("en", {"viewport": WIDE, "color_scheme": "dark"}, marks=MORE),
+        pytest.param("fr", {"viewport": WIDE}, marks=MORE),
+        pytest.param("en", {"java_script_enabled": False}, marks=MORE),
+        pytest.param("fr", {"java_script_enabled": False, "viewport": NARROW}, marks=MORE),
+    ],
+)
+def test_researcher_asks_by_clicking(chromium: Browser, server: Server, language: str, options: dict[str, Any]) -> None:
+    """Each page on the way is light, fits the window, and has nothing serious for axe; no error, nothing from elsewhere."""
+    with visiting(chromium, server, language, **options) as visit:
+        ask(visit)
+        assert visit.page.get_attribute("html", "lang") == language
+
+
+def test_both_sides_follow_each_other_live(chromium: Browser, server: Server) -> None:
+    """A change in the form changes the SQL and the price at once; SQL changes the form."""
+    with visiting(chromium, server) as visit:
+        visit.sign_in("ada")
+        visit.open("/studies/flu/ask")
+        visit.choose("#s-0-what", "mean")
+        visit.choose("#s-0-column", "age")
+        assert visit.page.input_value("#sql") == "SELECT AVG(age) AS mean_age FROM years"
+        visit.page.fill("#epsilon", "0.5")
+        visit.page.keyboard.press("Tab")
+        expect(visit.page.locator(".price strong").first).to_contain_text("0.5")
+        visit.page.fill("#sql", "SELECT sex, COUNT(*) AS events FROM years GROUP BY sex")
+        visit.click("button[value=from-sql]")
+        assert visit.page.input_value("#s-0-what") == "events"
+        assert visit.page.input_value("#g-0-column") == "sex"
+        assert visit.faults == []
+
+
+def test_first_answer_takes_six_clicks(chromium: Browser, server: Server) -> None:
+    """From the link that the demonstration prints to an answer, with nothing typed."""
+    clicks = 0
+    with visiting(chromium, server) as visit:
+        visit.sign_in("ada")
+        for what in ("main a.button", "summary", ".examples a", "button[value=review]", "#pay"):
+            visit.click(what)
+            clicks += 1
+        assert "/releases/" in visit.page.url
+    assert clicks <= 6
+
+
+@MORE
+def test_researcher_asks_with_the_keyboard_alone(chromium: Browser, server: Server) -> None:
+    """Tab, Enter and arrows are enough, and where the focus is can be seen."""
+    with visiting(chromium, server) as visit:
+        visit.sign_in("ada")
+
+        def tab_to(selector: str) -> None:
+            for _ in range(80):
+                visit.page.keyboard.press("Tab")
+                if visit.page.evaluate(f"document.activeElement.matches({selector!r})"):
+                    shown = visit.page.evaluate(
+                        "(s => s.outlineStyle !== 'none' || s.boxShadow !== 'none')(getComputedStyle(document.activeElement))"
+                    )
+                    assert shown, selector
+                    return
+            raise AssertionError(selector)
+
+        tab_to("main a.button")
+        visit.page.keyboard.press("Enter")
+        visit.page.wait_for_url("**/ask")
+        visit.settle()
+        tab_to("button[value=review]")
+        visit.page.keyboard.press("Enter")
+        visit.settle()
+        visit.page.wait_for_selector("#pay")
+        tab_to("#pay")
+        visit.page.keyboard.press("Enter")
+        visit.page.wait_for_url("**/releases/*")
+
+
+def test_a_second_click_on_pay_is_the_same_question(chromium: Browser, server: Server) -> None:
+    """Whoever clicks twice pays once."""
+    with visiting(chromium, server) as visit:
+        visit.sign_in("ada")
+        visit.open("/studies/flu/ask")
+        visit.page.fill("#epsilon", "0.037")
+        visit.click("button[value=review]")
+        visit.page.dblclick("#pay")
+        visit.page.wait_for_url("**/releases/*")
+    assert [epsilon for kind, epsilon in server.home.charges("flu") if kind == "reserve"].count(37_000_000) == 1
