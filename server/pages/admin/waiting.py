@@ -14,13 +14,13 @@ SOON_DAYS = 14
 
 def waiting() -> dict[str, Any]:
     """Return what waits: studies and larger budgets, acts to confirm, tokens that end soon, what cannot be used."""
-    studies, datasets = calling.every("studies"), calling.every("datasets")
+    studies, datasets = calling.every("studies", waiting="true"), calling.every("datasets")
     return {
         "drafts": [one for one in studies if one["state"] == "draft"],
-        "raises": [one for one in studies if one["raise"] is not None and one["state"] not in ("draft", "closed")],
+        "raises": [one for one in studies if one["raise"] is not None and one["state"] != "draft"],
         "proposals": calling.every("proposals"),
         "ending": ending(calling.every("tokens")),
-        "datasets": [one for one in datasets if one["state"] != "ready"],
+        "datasets": [one for one in datasets if one["state"] != "ready" or one["terms"]["waiting"] is not None],
         "failed": [one for one in calling.get("server")["checks"] if not one["passed"]],
         "soon_days": SOON_DAYS,
         "caps": [(one, *cap.of(str(one["name"]))) for one in datasets],

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from budgets.database import clock
+from budgets.identity import people
+from queries.catalog.manifest import read_manifest
+from server.runtime.stores import import_manifest
 from tests.server.pages.browsing import Browser, browser
 from tests.serving import UNADVISED, import_file, write_clinic
 
@@ -317,6 +320,27 @@ def test_page_of_a_dataset_shows_its_cap_and_losses_to_the_admin(place: Place, t
     assert re.search(r"cost 1 0 0 0 \d", page.words())
     assert re.search(r"age 0 0 1 0 \d", page.words())
     assert browser(place, "dora").get("/admin/datasets/clinic").status == 403
+
+
+def test_dataset_that_was_imported_waits_for_an_approver(place: Place, tmp_path: Path) -> None:
+    """Start page and its own page say so, with what was proposed, until it is approved."""
+    file = write_clinic(tmp_path, **{'name = "clinic"': 'name = "ward"', 'title = "A clinic"': 'title = "A ward"'})
+    admin = place.client("admin")
+    with place.services.database.read() as transaction:
+        by = people.user(transaction, "admin")
+    manifest = read_manifest(file)
+    import_manifest(place.services.settings, place.services.database, manifest, by, lambda _what, _done: None)
+    root = browser(place, "admin")
+    for path in ("/", "/admin/datasets/ward"):
+        page = root.get(path)
+        assert "waits for an approver" in page.words(), path
+        assert "a cap of ε 10,000, and no further profile" in page.words(), path
+    assert "nothing is charged" in page.words()
+    root.post("/admin/datasets/ward", {"epsilon": "3", "reason": "less", "do": "propose"})
+    assert admin.good("GET", "/datasets/ward")["terms"]["waiting"]["epsilon"] == 3
+    place.client("vera").good("POST", "/datasets/ward/approve", {"reason": "it may", **UNADVISED})
+    assert "A ward waits" not in root.get("/").words()
+    assert "Nothing waits" in root.get("/").words()
 
 
 def test_profile_is_proposed_and_bought(place: Place) -> None:
