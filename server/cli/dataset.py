@@ -132,7 +132,8 @@ def words(said: Mapping[str, Any]) -> str:
 
 def _head(said: Mapping[str, Any]) -> str:
     state = "approved" if said["terms"]["approved"] else "not approved: nothing is charged to it"
-    return f"Dataset {said['name']} ({state}), edition {said['edition']}: {said['title']}"
+    proposed = ", and terms wait for an approver" if said["terms"]["approved"] and said["terms"]["waiting"] else ""
+    return f"Dataset {said['name']} ({state}{proposed}), edition {said['edition']}: {said['title']}"
 
 
 def _epsilon(number: float) -> str:

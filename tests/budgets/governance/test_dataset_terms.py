@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from budgets.actors import SYSTEM
+from budgets.audit import log
+from budgets.database.connection import Database
 from budgets.errors import Forbidden, FourEyes, Invalid, NotAdvised, NotApproved, OverBudget, WrongState
-from budgets.governance import approval, dataset_terms, erasure, studies
+from budgets.governance import approval, dataset_terms, erasure, rules, studies
+from budgets.identity import people
 from budgets.ledger import charges, profiles
 from budgets.loss import NANO
+from budgets.verify.conduct import Conduct
 from tests.budgets.world import FLU, actions, add_edition, cost
 
 if TYPE_CHECKING:
     from budgets.actors import Actor
     from tests.budgets.world import World
+    from tests.databases import Databases
 
 
 @pytest.fixture
@@ -170,6 +177,26 @@ def test_a_cap_is_raised_by_an_approval_alone(world: World) -> None:
             propose(world, *wrong)
     with pytest.raises(WrongState, match="what flu has"):
         propose(world)
+
+
+def test_the_rules_for_datasets_begin_once(databases: Databases) -> None:
+    """In a log that began under the rules of before they begin with the upgrade, and its datasets count as approved."""
+    database = Database(databases.current())
+    with database.write() as transaction:
+        log.append(transaction, SYSTEM, rules.BEGIN, "rules", "", facts={"rules": 2})
+        admin = people.add_user(transaction, "admin", "admin", SYSTEM)
+        facts = {"edition": 1, "cap": {"epsilon_nano": NANO, "delta_atto": 0}}
+        log.append(transaction, admin, "dataset.import", "dataset:flu", "", facts=facts)
+        rules.begin(transaction)
+        rules.begin(transaction)
+    with database.read() as transaction:
+        entries = [json.loads(one.body) for one in log.every_entry(transaction)]
+    database.close()
+    assert [one["facts"].get("rules") for one in entries if one["action"] == rules.BEGIN] == [2, 3]
+    conduct = Conduct()
+    assert [problem for one in entries for problem in conduct.read(one)] == []
+    assert conduct.datasets.known["flu"].approved
+    assert (conduct.began_at, conduct.datasets_began_at) == (0, len(entries) - 1)
 
 
 def test_the_names_behind_what_waits_are_kept(waiting: World) -> None:

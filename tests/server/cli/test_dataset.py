@@ -46,6 +46,8 @@ def test_a_dataset_is_decided_on_over_http(template: Home, tmp_path: Path) -> No
         waits = admin.good("POST", f"{PATH}/propose", {**PROFILE, "delta": 1e-5})["terms"]
         assert waits["waiting"] == {"epsilon": 10000.0, "delta": 1e-5, "profile": 0.5}
         assert waits["proposed_by"] == ["admin"]
+        (line, _) = run(home, "dataset", "list").stdout.splitlines()
+        assert line.startswith("Dataset clinic (approved, and terms wait for an approver), edition 1")
         assert vera.post(f"{PATH}/approve", {"reason": "r"}).code == "not-advised"
         advised = dora.good("POST", f"{PATH}/advise", {"opinion": "conditional", "reason": "once a year"})
         assert advised["terms"]["advice"]["by"] == "dora"
