@@ -53,6 +53,10 @@ class Abandoned(ServerError):
     """The client closed its connection before anything was charged."""
 
 
+class VerifierFailed(ServerError):
+    """The process that checks the log ended without a report, for example because the machine has no memory for it."""
+
+
 class NotReady(ServerError):
     """The server cannot serve now; `failed` names what it needs and cannot use."""
 

@@ -14,6 +14,7 @@ its authors.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ import sqlalchemy as sa
 from budgets.alerts import thresholds
 from budgets.audit import log
 from budgets.database import clock
-from budgets.database.tables import datasets
+from budgets.database.tables import audit_entries, datasets
 from budgets.errors import FourEyes, Invalid, NotFound, WrongState
 from budgets.governance import advice, approval
 from budgets.identity import people
@@ -192,6 +193,23 @@ def describe(transaction: sa.Connection, dataset: str) -> dict[str, Any]:
         "proposed_by": sorted({known[one] for one in present.hands if one in known}),
         "advice": None if advised is None else advised.to_json(known),
     }
+
+
+def why_it_waits(transaction: sa.Connection, dataset: str) -> str | None:
+    """Return why what waits of a dataset was proposed. An import says no reason."""
+    present = standing(transaction, dataset)
+    if present.waiting is None:
+        return None
+    # An import takes the place of a proposal only before the first approval.
+    writes = ("dataset.propose",) if present.approved_at is not None else ("dataset.propose", "dataset.import")
+    c = audit_entries.c
+    wanted = sa.select(c.body).where(c.action.in_(writes)).order_by(c.position.desc())
+    for body in transaction.execute(wanted).scalars():
+        entry = json.loads(body)
+        if entry["subject"] == f"dataset:{dataset}":
+            said: str | None = entry["facts"].get("reason")
+            return said
+    return None
 
 
 def _wait(transaction: sa.Connection, present: Standing, terms: Terms, by: Actor) -> None:

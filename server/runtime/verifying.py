@@ -20,7 +20,7 @@ import budgets.verify
 from budgets.audit import log, search, signing
 from budgets.verify import checkpoint
 from budgets.verify.keys import NAMES_KEY
-from server.errors import Abandoned, ServerError
+from server.errors import Abandoned, VerifierFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from budgets.database.connection import Database
 
 BATCH = 1_000  # entries between two looks whether the client is still there
-
-
-class VerifierFailed(ServerError):
-    """The process of the check ended without a report."""
 
 
 def verify(
@@ -48,7 +44,8 @@ def verify(
 ) -> dict[str, Any]:
     """Check the log, and return the report as JSON values. Without a key it takes the log's own first one.
 
-    `older` are checkpoints that the DPO kept. The entry of this act is in the log that is checked. Raises Abandoned.
+    `older` are checkpoints that the DPO kept. The entry of this act is in the log that is checked. Raises Abandoned,
+    VerifierFailed.
     """
     with database.write() as transaction:
         log.append(transaction, by, "audit.verify", "audit", "the audit log was verified by the server")

@@ -57,6 +57,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     server_errors.Abandoned: ProblemType(503, "abandoned", "The client left before this was begun"),
     budget_errors.UnderWay: ProblemType(503, "busy", "The same query is being answered right now"),
     server_errors.NotReady: ProblemType(503, "not-ready", "The server cannot serve now"),
+    server_errors.VerifierFailed: ProblemType(503, "unavailable", "The check of the log did not end"),
     server_errors.StoreUnavailable: ProblemType(503, "unavailable", "The dataset cannot be used right now"),
     server_errors.Cancelled: ProblemType(409, "cancelled", "The query was cancelled"),
     server_errors.QueryFailed: ProblemType(500, "query-failed", "The query failed"),

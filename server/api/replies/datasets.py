@@ -87,6 +87,9 @@ class DatasetTerms(Schema):
     waiting = fields.Nested(ProposedTerms, required=True, allow_none=True)
     proposed_by = fields.List(fields.String(), required=True)
     advice = fields.Nested(GivenAdvice, required=True, allow_none=True)
+    reason = fields.String(
+        allow_none=True, metadata={"description": "Of `/datasets/NAME` alone: why what waits was proposed"}
+    )
 
 
 class DecidedDataset(Schema):

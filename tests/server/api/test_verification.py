@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from budgets.actors import SYSTEM
 from budgets.audit import signing
 from budgets.verify import checkpoint
@@ -46,6 +48,15 @@ def test_what_does_not_fit_is_a_problem_in_the_report(shared: Place) -> None:
         assert found["problems"][0].startswith(problem)
     reply = shared.client("dora").post("/audit/verification", {"older": ["x" * 5000]})
     assert (reply.status, reply.json()["pointer"]) == (422, "/older/0")
+
+
+def test_check_that_dies_is_told_and_gives_its_place_back(shared: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever kills the process, the reply is 503, and the next check runs."""
+    with monkeypatch.context() as patched:
+        patched.setattr("server.runtime.verifying.sys.executable", "/bin/false")
+        reply = shared.client("dora").post("/audit/verification", {})
+    assert (reply.status, reply.code) == (503, "unavailable")
+    assert verified(shared)["verdict"] == "ok"
 
 
 def test_changed_entry_fails(place: Place) -> None:

@@ -62,7 +62,7 @@ def test_dpo_advises_and_the_approver_approves_each_through_a_form(shared: Place
     assert "Your advice is recorded" in page.words()
     assert 'href="/studies/walk/decide"' in dora.get("/").text.partition("You have advised")[2]
     page = vera.get(path)
-    assert "can become at most 23.2% sure" in page.words()
+    assert "at most: 23.2% that the person is in the data" in page.words()
     assert "in favour, with conditions only with a margin" in page.words()
     assert 'name="without_advice"' not in page.text
     page = press(vera, page, "approve", reason="the committee\r\nagreed")
@@ -95,8 +95,8 @@ def test_larger_budget_is_advised_on_and_approved(shared: Place, dora: Browser, 
     shared.client("admin").good("PUT", "/studies/grows/budget", {"epsilon": 3.0, "reason": "a second season"})
     assert "a larger budget: from ε 1 to ε 3" in vera.get("/").words()
     page = press(dora, dora.get("/studies/grows/decide"), "advise-raise", opinion="unfavourable", reason="too much")
-    assert "at most 23.2% sure" in page.words()
-    assert "at most 69.1% sure" in page.words()
+    assert "23.2% that the person is in the data" in page.words()
+    assert "69.1% that the person is in the data" in page.words()
     assert "Proposed by admin: a second season" in page.words()
     page = press(vera, vera.get("/studies/grows/decide"), "approve-raise", reason="needed all the same")
     assert "The larger budget is in force" in page.words()
@@ -115,6 +115,7 @@ def test_cap_and_profile_of_a_dataset_are_advised_on_and_approved(shared: Place,
     page = vera.get("/datasets/clinic/decide")
     assert "This is the most that all studies and profiles together may reveal" in page.words()
     assert "in favour the persons were told" in page.words()
+    assert "Proposed by admin : a second year" in page.words()
     page = press(vera, page, "approve", reason="as in the protocol")
     assert "Approved." in page.words()
     assert last(shared, "dataset.approve")["facts"]["advice"]["opinion"] == "favourable"
