@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import current_app, request, session
 from flask.templating import Environment
 
-from server.pages import issuer, signing_in
+from server.pages import api_docs, issuer, signing_in
 from server.pages.admin import listing as admin
 from server.pages.deciding import datasets, proposals
 from server.pages.deciding import studies as deciding
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 MODULES = (
-    *(signing_in, issuer),
+    *(signing_in, issuer, api_docs),
     *(studies, asking, answers, comparing),
     *(deciding, datasets, proposals),
     *(alerts, log, verifying, spending, reports, names),

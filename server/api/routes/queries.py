@@ -12,7 +12,7 @@ from budgets.governance import studies
 from budgets.ledger import releases
 from queries.language import size
 from server.admission.gates import Work
-from server.api import replies
+from server.api import examples, replies
 from server.api.requests.query import AskSchema, ViewSchema
 from server.api.requests.schemas import PageSchema
 from server.charts import chart
@@ -49,9 +49,9 @@ def _request(body: dict[str, Any]) -> Request:
     return Request(body["query"], body["privacy"], key, body["in_sql"], post, notes, drowned_max, admitting.has_left())
 
 
-@blueprint.route("/studies/<study>/estimates", methods=["POST"])
+@blueprint.route("/studies/<study>/estimates", methods=["POST"], parameters=[examples.STUDY])
 @for_roles("researcher", work=Work.ESTIMATE)
-@blueprint.arguments(AskSchema)
+@blueprint.arguments(AskSchema, examples=examples.ASKS)
 @blueprint.response(200, replies.Estimate)
 def estimate(body: dict[str, Any], study: str) -> Any:
     """Return what a query would cost and how exact its answer would be. It is free and reads no data."""
@@ -60,9 +60,9 @@ def estimate(body: dict[str, Any], study: str) -> Any:
         return answer.estimate(services(), actor(), study, asked)
 
 
-@blueprint.route("/studies/<study>/rehearsals", methods=["POST"])
+@blueprint.route("/studies/<study>/rehearsals", methods=["POST"], parameters=[examples.STUDY])
 @for_roles("researcher", work=Work.REHEARSAL)
-@blueprint.arguments(AskSchema)
+@blueprint.arguments(AskSchema, examples=examples.ASKS)
 @blueprint.response(200, replies.Rehearsal)
 def rehearse(body: dict[str, Any], study: str) -> Any:
     """Answer a query on data made up from the catalog, in the shape of a release. It is free and reads no real data."""
@@ -71,10 +71,10 @@ def rehearse(body: dict[str, Any], study: str) -> Any:
         return answer.rehearse(services(), actor(), study, asked)
 
 
-@blueprint.route("/studies/<study>/queries", methods=["POST"])
+@blueprint.route("/studies/<study>/queries", methods=["POST"], parameters=[examples.STUDY])
 @for_roles("researcher", work=Work.QUERY)
 @blueprint.doc(parameters=[_KEY])
-@blueprint.arguments(AskSchema)
+@blueprint.arguments(AskSchema, examples=examples.ASKS)
 @blueprint.response(201, replies.Release)
 def query(body: dict[str, Any], study: str) -> Any:
     """Answer a query with noise and charge it. The same query again gets the same answer for free."""
