@@ -325,7 +325,7 @@ def ward(folder: Path) -> Iterator[Ward]:
     with nothing_left_to_chance() as chance:
         manifest = write_ward(folder)
         home = make_home(folder / "home", manifest)
-        home.change("UPDATE tokens SET expires_at = '2999-01-01T00:00:00.000Z'")  # half a year passes here
+        home.change("UPDATE tokens SET expires_at = '2027-01-01T00:00:00.000Z'")  # half a year passes here
         with application(home) as place:
             yield Ward(place, chance, manifest)
 
