@@ -40,6 +40,14 @@ def _usual(provider: Provider) -> None:
     provider.tell("set", delay=0.0, elsewhere=None)
 
 
+@pytest.fixture(scope="module")
+def refusing(template: Home, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Return an application for the tests in which nobody is let in."""
+    home = template.copy(tmp_path_factory.mktemp("refusing") / "home")
+    with application(home, **settings_of(provider.issuer)) as opened:
+        yield opened
+
+
 @pytest.fixture
 def place(home: Home, provider: Provider) -> Iterator[Place]:
     """Return an application that takes the provider's tokens, with the approved study flu."""
@@ -74,19 +82,19 @@ def test_the_issuer_makes_researchers(place: Place, provider: Provider) -> None:
 
 
 @pytest.mark.parametrize("roles", [["admin"], ["dpo", "approver"], [], None, "x", {"a": 1}, 7])
-def test_no_claim_makes_anything_else(place: Place, provider: Provider, roles: Any) -> None:
+def test_no_claim_makes_anything_else(refusing: Place, provider: Provider, roles: Any) -> None:
     """Roles other than the researcher's give nothing: nobody is added, and the token is refused."""
-    before = place.home.rows("SELECT count(*) FROM users")
-    assert status(place, provider.token("s-mallory", roles=roles)) == 401
-    assert place.home.rows("SELECT count(*) FROM users") == before
+    before = refusing.home.rows("SELECT count(*) FROM users")
+    assert status(refusing, provider.token("s-mallory", roles=roles)) == 401
+    assert refusing.home.rows("SELECT count(*) FROM users") == before
 
 
 @pytest.mark.parametrize("name", ["ada", "ADA", "dora", "Ａda", "system", "root", "a b", "", None, "x" * 64, 7])
-def test_a_name_at_the_issuer_is_nobodys_here(place: Place, provider: Provider, name: Any) -> None:
+def test_a_name_at_the_issuer_is_nobodys_here(refusing: Place, provider: Provider, name: Any) -> None:
     """Who takes a user's name at the issuer, in any case, or one that cannot be a user's, is not that user."""
-    before = place.home.rows("SELECT count(*) FROM users")
-    assert status(place, provider.token("s-mallory", preferred_username=name)) == 401
-    assert place.home.rows("SELECT count(*) FROM users") == before
+    before = refusing.home.rows("SELECT count(*) FROM users")
+    assert status(refusing, provider.token("s-mallory", preferred_username=name)) == 401
+    assert refusing.home.rows("SELECT count(*) FROM users") == before
 
 
 def test_users_tie_themselves_to_their_account(place: Place, provider: Provider) -> None:
