@@ -22,6 +22,7 @@ from budgets.loss import NANO, Loss
 from budgets.verify.spending import Spending, rho_limit
 from tests.budgets.world import FLU, add_edition, cost, question, sums_of_rows
 from tests.databases import rows
+from tests.laws import tries
 
 if TYPE_CHECKING:
     from budgets.ledger.charges import Charge
@@ -100,7 +101,7 @@ class Model:
             self.expected.append((*account, 100, "refusal"))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(tries(5, audited=12)))
 def test_alerts_are_those_of_an_independent_count(world: World, seed: int) -> None:
     """Through charges of every kind, refunds, refusals and new limits, each threshold is told once for its limits."""
     drawn = random.Random(seed)
