@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types audit bench coverage lock sbom audit-dependencies image clean
+.PHONY: help demo check test lint types translations audit bench coverage lock sbom audit-dependencies image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,16 @@ lint: .venv/installed-test ## ruff's format and linter, and import-linter for th
 
 types: .venv/installed-test ## mypy --strict
 	$(BIN)/mypy
+
+# No guesses (--no-fuzzy-matching): a text that was changed is empty until somebody translates it. Files without line numbers,
+# and the messages in the order of the alphabet, keep the differences small.
+CATALOG := server/pages/translations/fr/LC_MESSAGES/messages
+EXTRACT := extract --mapping=server/pages/babel.cfg --keywords=say --keywords=count:1,2 --add-location=file --sort-output
+translations: .venv/installed ## the texts of the pages anew into the French catalog, to be translated, and the catalog compiled
+	$(BIN)/pybabel --quiet $(EXTRACT) --output-file=.venv/messages.pot server
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width=120 --locale=fr \
+		--input-file=.venv/messages.pot --output-file=$(CATALOG).po
+	$(BIN)/pybabel compile --statistics --locale=fr --input-file=$(CATALOG).po --output-file=$(CATALOG).mo
 
 # Every module of tests that has more to do under --audit: heavier statistics, or laws, of which each tries more examples.
 # tests/test_house.py checks that none is missing.

@@ -93,11 +93,11 @@ def margins(words: Words, confidence: float | None) -> str:
     """Return what margins mean, in a few words."""
     if confidence is None:
         return words.say("with margins of error")
-    return words.say("with margins of error at %(confidence)s", confidence=_percent(confidence))
+    return words.say("with margins of error at %(confidence)s", confidence=_percent(words, confidence))
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:g}%"
+def _percent(words: Words, share: float) -> str:
+    return words.say("%(number)s%%", number=numbers.grouped(Decimal(f"{100 * share:g}"), words.marks))
 
 
 def rehearsal(words: Words) -> str:
@@ -117,7 +117,7 @@ def extremes(words: Words, shown: Sequence[tuple[str, Cell]]) -> str:
     greatest = max(shown, key=lambda one: one[1].value or 0)
     return words.say(
         "%(count)s numbers, from %(least)s (%(at)s) to %(greatest)s (%(there)s).",
-        count=str(len(shown)),
+        count=_whole(words, len(shown)),
         least=value(words, least[1]),
         at=least[0],
         greatest=value(words, greatest[1]),
@@ -195,17 +195,34 @@ def reading(words: Words, confidence: float | None, kind: Kind) -> str:
     """Return how the margins are drawn, and what they mean."""
     if kind is Kind.HEAT:
         return words.say("The stronger the colour, the larger the number. The table has the margin of each number.")
-    if kind in (Kind.LINES, Kind.STEPS):
-        drawn = words.say("The band around a line is the margin of error")
-    elif kind is Kind.SINGLE:
-        drawn = words.say("The line through the dot is the margin of error")
-    else:
-        drawn = words.say("The thin line across each mark is the margin of error")
     if confidence is None:
-        return f"{drawn}."
-    return f"{drawn}: " + words.say(
-        "with a confidence of %(confidence)s the number without noise lies within it.", confidence=_percent(confidence)
+        return _drawn(words, kind)
+    said = {"confidence": _percent(words, confidence)}
+    if kind in (Kind.LINES, Kind.STEPS):
+        return words.say(
+            "The band around a line is the margin of error: "
+            "with a confidence of %(confidence)s the number without noise lies within it.",
+            **said,
+        )
+    if kind is Kind.SINGLE:
+        return words.say(
+            "The line through the dot is the margin of error: "
+            "with a confidence of %(confidence)s the number without noise lies within it.",
+            **said,
+        )
+    return words.say(
+        "The thin line across each mark is the margin of error: "
+        "with a confidence of %(confidence)s the number without noise lies within it.",
+        **said,
     )
+
+
+def _drawn(words: Words, kind: Kind) -> str:
+    if kind in (Kind.LINES, Kind.STEPS):
+        return words.say("The band around a line is the margin of error.")
+    if kind is Kind.SINGLE:
+        return words.say("The line through the dot is the margin of error.")
+    return words.say("The thin line across each mark is the margin of error.")
 
 
 def caveat(words: Words, said: str) -> str:
@@ -217,16 +234,22 @@ def drowned(words: Words, count: int, total: int, kind: Kind) -> str:
     """Return how many numbers are lost in their noise, and how the chart shows them."""
     if total == 1:
         return words.say("The margin is more than half of the number: do not rely on it.")
-    said = words.say(
-        "In %(count)s of %(total)s numbers the margin is more than half of the number",
-        count=str(count),
-        total=str(total),
-    )
+    counts = {"count": _whole(words, count), "total": _whole(words, total)}
     if kind in (Kind.BARS, Kind.HISTOGRAM):
-        return f"{said} " + words.say("(hatched): do not rely on these.")
+        return words.say(
+            "In %(count)s of %(total)s numbers the margin is more than half of the number (hatched): "
+            "do not rely on these.",
+            **counts,
+        )
     if kind is Kind.HEAT:
-        return f"{said} " + words.say("(struck through): do not rely on these.")
-    return f"{said}: " + words.say("do not rely on these.")
+        return words.say(
+            "In %(count)s of %(total)s numbers the margin is more than half of the number (struck through): "
+            "do not rely on these.",
+            **counts,
+        )
+    return words.say(
+        "In %(count)s of %(total)s numbers the margin is more than half of the number: do not rely on these.", **counts
+    )
 
 
 def below_zero(words: Words) -> str:

@@ -97,7 +97,7 @@ def _tied(token: str) -> Any:
 def _required() -> Browsers:
     found = browsers()
     if found is None:
-        raise Refused(calling.NOWHERE)
+        raise calling.nowhere()
     return found
 
 

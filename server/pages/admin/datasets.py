@@ -69,7 +69,7 @@ def _changed(dataset: str, do: str) -> None:
             calling.post("datasets", dataset, "propose", body=body)
             flash(_("Proposed. It waits for an approver; until then what was approved stays in force."), "done")
         case _:
-            raise Refused(calling.NOWHERE)
+            raise calling.nowhere()
 
 
 def _losing(columns: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:

@@ -39,5 +39,5 @@ def _changed() -> Any:
             calling.call("DELETE", "proposals", form["proposal"])
             flash(_("The proposal was withdrawn. Nothing was changed."), "done")
         case _:
-            raise Refused(calling.NOWHERE)
+            raise calling.nowhere()
     return to("admin_proposals")

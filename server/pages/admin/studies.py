@@ -125,7 +125,7 @@ def _changed(study: str, do: str, form: Mapping[str, str]) -> None:
             calling.post("studies", study, "close", body={"reason": form.get("reason", "")})
             flash(_("The study is closed, for good."), "done")
         case _:
-            raise Refused(calling.NOWHERE)
+            raise calling.nowhere()
 
 
 def _names(fields: Mapping[str, str]) -> dict[str, Any]:

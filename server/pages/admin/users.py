@@ -41,7 +41,7 @@ def user(name: str) -> Any:
     """Show a user with their tokens; end their account of the issuer; remove them."""
     found = next((one for one in calling.every("users") if one["user"] == name), None)
     if found is None:
-        raise Refused(calling.NOWHERE)
+        raise calling.nowhere()
     refusal, do = None, request.form.get("do", "")
     if request.method == "POST":
         try:
@@ -75,4 +75,4 @@ def _changed(name: str, role: str, do: str) -> Any:
             flash(_("%(name)s can sign in with tokens alone now.", name=name), "done")
             return to("user", name=name)
         case _:
-            raise Refused(calling.NOWHERE)
+            raise calling.nowhere()

@@ -66,7 +66,9 @@ def cap_words(shares: Mapping[str, Any]) -> str:
         free=number(shares["free"]),
     )
     spent = shares["budget"]["spent"]["epsilon"]
-    return words if spent is None else f"{words} {_('Spent: ε %(spent)s.', spent=number(spent))}"
+    if spent is None:
+        return words
+    return " ".join([words, _("Spent: ε %(spent)s.", spent=number(spent))])
 
 
 FUNCTIONS: tuple[Callable[..., object], ...] = (

@@ -18,7 +18,7 @@ def proposal(proposal: str) -> Any:
     """Show what was proposed, and confirm or refuse it. The second part of a token is shown once, in the reply."""
     wanted = next((one for one in calling.get("proposals")["items"] if one["id"] == proposal), None)
     if wanted is None:
-        raise Refused(calling.NOWHERE)
+        raise calling.nowhere()
     refusal = None
     if request.method == "POST":
         try:
@@ -39,5 +39,5 @@ def _decided(proposal: str, do: str) -> Any:
             calling.call("DELETE", "proposals", proposal)
             flash(_("Refused. Nothing was changed."), "done")
         case _:
-            raise Refused(calling.NOWHERE)
+            raise calling.nowhere()
     return to("start")

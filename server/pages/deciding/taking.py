@@ -27,7 +27,7 @@ def take(acts: Acts, *of: str) -> Refused | None:
     """Do what the pressed button says to what is decided on (`studies`, `flu`). Return the refusal, if it is one."""
     sent = typed()
     if sent.get("do") not in acts:
-        return Refused(calling.NOWHERE)
+        return calling.nowhere()
     path, fields = acts[sent["do"]]
     body = {name: sent.get(name, "") for name in fields}
     if not body.get("without_advice"):

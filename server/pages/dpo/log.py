@@ -51,7 +51,7 @@ def entry(index: int) -> Any:
     """Show an entry: its facts as a table, and the proof that it is in the log."""
     found = calling.get("audit", "entries", cursor=index, limit=1)["items"]
     if not found:
-        raise Refused(calling.NOWHERE)
+        raise calling.nowhere()
     proof = calling.get("audit", "proofs", "inclusion", index=index)
     return show("dpo/entry.html", entry=found[0], facts=facts.rows(found[0]["facts"]), proof=proof)
 
@@ -60,7 +60,7 @@ def entry(index: int) -> Any:
 def download_log(kind: str) -> Any:
     """Send the entries that fit as a file, the oldest first."""
     if kind not in KINDS:
-        raise Refused(calling.NOWHERE)
+        raise calling.nowhere()
     return _file(b"".join(_pages(kind, _asked())), KINDS[kind], f"rowless-log-{clock.now()[:10]}.{kind}")
 
 

@@ -43,4 +43,4 @@ def _erased(commitments: list[str], *, sure: bool) -> str:
     words = _("Names erased, for good: %(count)s.", count=len(done["erased"]))
     if done["shredded"]:
         return words
-    return f"{words} {_('The files of the database may hold traces of them until they are written anew.')}"
+    return " ".join([words, _("The files of the database may hold traces of them until they are written anew.")])

@@ -7,7 +7,6 @@ from typing import Any
 from flask import current_app, request
 
 from server.pages.frame import calling
-from server.pages.frame.calling import Refused
 from server.pages.frame.rendering import page, show
 
 PAGE = 100
@@ -29,7 +28,7 @@ def reports() -> Any:
 def report(kind: str, name: str) -> Any:
     """Send a report as the API does: a page to read and print with a policy of its own, or JSON to keep."""
     if kind not in KINDS:
-        raise Refused(calling.NOWHERE)
+        raise calling.nowhere()
     as_json = request.args.get("as") == "json"
     sent = calling.call("GET", kind, name, "report", headers={"Accept": JSON if as_json else HTML})
     response = current_app.make_response(sent.body)

@@ -18,6 +18,7 @@ from flask import current_app, request, session
 
 from budgets.audit import origin
 from server.errors import ServerError
+from server.pages.frame.language import translated as _
 from server.web import auth
 
 if TYPE_CHECKING:
@@ -88,13 +89,15 @@ class Answer:
         return json.loads(self.body)
 
 
-NOWHERE = {"status": 404, "code": "not-found", "title": "This does not exist"}
+def nowhere() -> Refused:
+    """Return the refusal of an address that leads nowhere."""
+    return Refused({"status": 404, "code": "not-found", "title": _("This does not exist")})
 
 
 def path(*names: str) -> str:
     """Return a path of the API, as WSGI writes it. Raises Refused for a name that would lead elsewhere."""
     if any("/" in name or name in ("", ".", "..") for name in names):
-        raise Refused(NOWHERE)
+        raise nowhere()
     return "".join(f"/{name}" for name in names).encode(errors="surrogatepass").decode("latin-1")
 
 

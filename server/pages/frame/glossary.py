@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from server.pages.frame.language import share
 from server.pages.frame.language import translated as _
 
 
@@ -28,8 +29,11 @@ def _of_privacy() -> dict[str, tuple[str, str]]:
         "epsilon": (
             _("Epsilon (ε)"),
             _(
-                "How much an answer can reveal about one person. If somebody is 10% sure that a person is in the data, then "
-                "after answers of ε 1 together they can be 23.2% sure at most. A smaller ε reveals less and has larger margins."
+                "How much an answer can reveal about one person. If somebody is %(before)s sure that a person is in the data, "
+                "then after answers of ε 1 together they can be %(after)s sure at most. A smaller ε reveals less and has "
+                "larger margins.",
+                before=share(0.1),
+                after=share(0.232),
             ),
         ),
         "delta": (

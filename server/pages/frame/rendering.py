@@ -18,7 +18,7 @@ from server.pages.frame.language import translated as _
 from server.web.auth import services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from flask import Response
     from werkzeug.wrappers import Response as BaseResponse
@@ -35,7 +35,6 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-FORBIDDEN: Mapping[str, Any] = {"status": 403, "code": "forbidden", "title": "Your role does not allow this"}
 
 
 def page(rule: str, *roles: str, methods: tuple[str, ...] = ("GET",)) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -48,7 +47,7 @@ def page(rule: str, *roles: str, methods: tuple[str, ...] = ("GET",)) -> Callabl
             if roles and not session.is_signed_in:  # type: ignore[attr-defined]
                 return to_sign_in()
             if roles and session.get("role") not in roles:
-                raise Refused(FORBIDDEN)
+                raise Refused({"status": 403, "code": "forbidden", "title": _("Your role does not allow this")})
             return view(*args, **kwargs)
 
         blueprint.add_url_rule(rule, view_func=guarded, methods=list(methods))

@@ -44,7 +44,7 @@ def download(study: str, release: str, kind: str) -> Any:
         sent = calling.call("GET", "studies", study, "releases", release, "certificate")
         return _file(sent, f"{study}-{release[:8]}.certificate.json")
     if kind not in KINDS:
-        raise calling.Refused(calling.NOWHERE)
+        raise calling.nowhere()
     post = request.args.get("post")
     sent = calling.call(
         "GET", "studies", study, "releases", release, query={"post": post}, headers={"Accept": KINDS[kind]}

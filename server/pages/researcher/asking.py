@@ -18,6 +18,7 @@ from flask import request
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import number
+from server.pages.frame.language import number as number_words
 from server.pages.frame.rendering import page, show, to
 from server.pages.researcher import builder, examples
 
@@ -111,9 +112,14 @@ def _first(study: str, tables: Mapping[str, Any], wanted: Mapping[str, str]) -> 
     if "query" in wanted:
         return _of_query(study, wanted["query"])
     if "sql" in wanted:
-        return {"side": SQL, "sql": wanted["sql"], "epsilon": wanted.get("epsilon", EPSILON), "do": "from-sql"}
+        return {"side": SQL, "sql": wanted["sql"], "epsilon": wanted.get("epsilon") or _epsilon(), "do": "from-sql"}
     table = next((name for name, one in tables.items() if not one["one_row_per_person"]), next(iter(tables), ""))
-    return {"table": table, "s-0-what": "persons", "side": FORM, "epsilon": EPSILON}
+    return {"table": table, "s-0-what": "persons", "side": FORM, "epsilon": _epsilon()}
+
+
+def _epsilon() -> str:
+    """Return the epsilon that a form begins with, as the language of the page writes it."""
+    return number_words(float(EPSILON))
 
 
 def _of_query(study: str, text: str) -> dict[str, str]:
@@ -121,10 +127,10 @@ def _of_query(study: str, text: str) -> dict[str, str]:
     try:
         query = json.loads(text)
     except (ValueError, RecursionError):
-        raise Refused(calling.NOWHERE) from None
+        raise calling.nowhere() from None
     asked = {"query": query, "privacy": {"epsilon": float(EPSILON)}}
     sql = calling.post("studies", study, "estimates", body=asked)["sql"]
-    return {"side": SQL, "sql": sql, "epsilon": EPSILON}
+    return {"side": SQL, "sql": sql, "epsilon": _epsilon()}
 
 
 def _edited(fields: dict[str, str]) -> dict[str, str]:

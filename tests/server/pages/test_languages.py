@@ -1,0 +1,196 @@
+"""The pages in French: the catalog is whole, no English is left on a page, and numbers and dates are as the French write."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from html import unescape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from babel.messages.frontend import CommandLineInterface
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+
+from tests.server.pages.browsing import browser
+from tests.serving import PATIENTS, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from babel.messages.catalog import Catalog, Message
+
+    from tests.server.pages.browsing import Browser, Page
+    from tests.serving import Place
+
+ROOT = Path(__file__).parents[3]
+FILE = ROOT / "server/pages/translations/fr/LC_MESSAGES/messages.po"
+FRENCH = {"Accept_Language": "fr-CH, fr;q=0.9, en;q=0.8"}
+SPACE = "\N{NARROW NO-BREAK SPACE}"
+# The French say these as the English do.
+SAME = {
+    *("%(list)s.", "Budget", "Budget (ε)", "Budget, δ", "Budget, ε", "Delta (δ)", "Epsilon (ε)", "Rho (ρ)"),
+    *("Action", "Condition %(number)s", "Notes", "Question", "Table", "Tables", "Type", "Version"),
+    *("covariance", "date", "questions", "variance"),
+}
+LENGTH = 12  # shorter texts may be parts of French words
+PATHS = {
+    "ada": (
+        *("/", "/studies", "/studies/flu", "/studies/flu/ask", "/studies/flu/releases", "/datasets/rand-hie", "/words"),
+        *("/account", "/nowhere", "/log"),
+    ),
+    "admin": (
+        *("/", "/admin/datasets", "/admin/datasets/rand-hie", "/admin/studies/new", "/admin/studies/flu"),
+        *("/admin/studies/flu/terms", "/admin/studies/flu/protocol", "/admin/users", "/admin/users/ada"),
+        *("/admin/tokens", "/admin/tokens/new", "/admin/proposals", "/admin/once", "/admin/server"),
+    ),
+    "vera": ("/", "/studies/flu/decide", "/datasets/rand-hie/decide", "/spending", "/reports"),
+    "dora": ("/", "/studies/new/decide", "/alerts", "/log", "/log/0", "/log/verify", "/names"),
+}
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """Return the French catalog."""
+    return read(FILE)
+
+
+def read(file: Path) -> Catalog:
+    """Return the catalog of a file."""
+    with file.open("rb") as lines:
+        return read_po(lines)
+
+
+def messages(catalog: Catalog) -> Iterator[Message]:
+    """Yield the messages of a catalog, without its head."""
+    return (message for message in catalog if message.id)
+
+
+def texts(said: Any) -> tuple[str, ...]:
+    """Return the forms of a message: one, or singular and plural."""
+    return (said,) if isinstance(said, str) else tuple(said)
+
+
+def key(message: Message) -> tuple[str | None, tuple[str, ...]]:
+    """Return by what a message is looked up."""
+    return message.context, texts(message.id)
+
+
+def test_catalog_has_every_text_of_the_pages_and_no_other(catalog: Catalog, tmp_path: Path) -> None:
+    """`make translations` would change nothing: none is missing, guessed, empty or left over."""
+    command = re.search(r"^EXTRACT := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert command is not None
+    found = tmp_path / "messages.pot"
+    given = shlex.split(command[1].replace("server/", f"{ROOT}/server/"))
+    line = ["pybabel", "--quiet", *given, f"--output-file={found}", str(ROOT / "server")]
+    CommandLineInterface().run(line)  # type: ignore[no-untyped-call]
+    assert {key(one) for one in messages(catalog)} == {key(one) for one in messages(read(found))}
+    assert not catalog.obsolete
+    assert [one.id for one in messages(catalog) if one.fuzzy or not all(texts(one.string))] == []
+
+
+def test_compiled_catalog_is_that_of_the_texts(catalog: Catalog) -> None:
+    """Both files of the French catalog are committed, and say the same."""
+    with FILE.with_suffix(".mo").open("rb") as compiled:
+        found = {key(one): texts(one.string) for one in messages(read_mo(compiled))}
+    assert found == {key(one): texts(one.string) for one in messages(catalog)}
+
+
+def test_placeholders_and_percent_signs_are_those_of_the_english_text(catalog: Catalog) -> None:
+    """A French text with another placeholder would fail only where its page is shown."""
+    for message in messages(catalog):
+        wanted = sorted(re.findall(r"%\(\w+\)s|%%", texts(message.id)[-1]))
+        for said in texts(message.string):
+            left_out = {"%(num)s", "%(n)s", "%(count)s"} if len(texts(message.id)) > 1 else set()
+            found = sorted(re.findall(r"%\(\w+\)s|%%", said))
+            assert found == wanted or sorted({*wanted} - left_out) == found, message.id
+
+
+def test_french_is_set_as_the_french_set_it(catalog: Catalog) -> None:
+    """Narrow spaces that do not break stand before : ; ? ! and %, apostrophes are curved, and what is equal is meant."""
+    for message in messages(catalog):
+        for said in texts(message.string):
+            assert not re.search(r"(?<!\u202f)[:;?!»]|«(?!\u202f)|(?<!\u202f)%%|'|\"", said), said
+    assert {one.id for one in messages(catalog) if one.id == one.string} == SAME
+
+
+@pytest.fixture(scope="module")
+def busy(shared: Place) -> Place:
+    """Return a place where every role has something to see: answers, a draft, a larger budget, a proposal."""
+    ada, admin = shared.client("ada"), shared.client("admin")
+    ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.5))
+    ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.25))
+    shared.open_study("new", approve=False)
+    admin.good("PUT", "/studies/flu/budget", {"epsilon": 2000.5, "reason": "x"})
+    admin.good("POST", "/proposals", {"act": "token", "user": "vera"})
+    return shared
+
+
+def visible(page: Page) -> str:
+    """Return what a person reads or hears on a page, without what people and the API wrote: code, bdi and notes."""
+    text = re.sub(r"<(code|bdi|pre|script|noscript)\b.*?</\1>", " ", page.text, flags=re.DOTALL)
+    heard = re.findall(r'(?:aria-label|placeholder|title)="([^"]*)"', text)
+    return " ".join(unescape(" ".join([re.sub(r"<[^>]*>", " ", text), *heard])).split())
+
+
+def test_no_english_text_is_left_on_a_french_page(busy: Place, catalog: Catalog) -> None:
+    """Each role's pages, with refusals and forms that came back, have none of the English texts."""
+    english = [
+        re.compile(r"(?<!\w)" + re.sub(r"%\\\(\w+\\\)s", ".{1,40}", re.escape(said.replace("%%", "%"))) + r"(?!\w)")
+        for message in messages(catalog)
+        for said, french in zip(texts(message.id), texts(message.string), strict=True)
+        if said != french and len(re.sub(r"%\(\w+\)s", "", said)) > LENGTH
+    ]
+    shown = [page for name, paths in PATHS.items() for page in in_french(browser(busy, name), paths)]
+    assert len(shown) > 40
+    for page in shown:
+        assert '<html lang="fr">' in page.text, page.path
+        text = visible(page)
+        assert [one.pattern for one in english if one.search(text)] == [], page.path
+
+
+def in_french(opened: Browser, paths: tuple[str, ...]) -> Iterator[Page]:
+    """Yield pages in French, and what their first links to answers lead to."""
+    for path in paths:
+        page = opened.get(path, **FRENCH)
+        yield page
+        if path.endswith("/releases"):
+            ids = re.findall(r'name="release" value="([^"]+)"', page.text)
+            yield opened.get(f"{path}/{ids[0]}", **FRENCH)
+            yield opened.get(f"/studies/flu/compare?release={ids[0]}&release={ids[1]}", **FRENCH)
+        if path.endswith("/ask"):
+            fields = {**page.form("s-0-what"), "g-0-column": "sex", "f-0-column": "sex"}
+            for do in ("estimate", "rehearse", "review"):
+                yield opened.post(path, {**fields, "do": do}, **FRENCH)
+        if path == "/admin/proposals":
+            yield opened.post(path, {"do": "propose", "act": "add", "role": "dpo", "user": "?"}, **FRENCH)
+
+
+def test_language_of_the_foot_is_kept_and_leads_back_to_the_page(busy: Place) -> None:
+    """The choice outlives the browser's preference, the session, and a form that came back."""
+    opened = browser(busy, "ada")
+    page = opened.get("/studies/flu/releases?cursor=")
+    assert "All questions of this study" in page.words()
+    chosen = opened.post("/language", {**page.form('name="language"'), "language": "fr"})
+    assert chosen.response.request.full_path == "/studies/flu/releases?cursor="
+    assert "Toutes les questions de cette étude" in chosen.words()
+    assert "Mes études" in opened.get("/", Accept_Language="en").words()
+    back = opened.post("/studies/flu/ask", {"do": "estimate", "table": "years"})
+    assert back.form('name="language"')["next"] == "/studies/flu/ask"
+    assert "Se connecter" in opened.post("/sign-out", {}).words()
+
+
+def test_numbers_percentages_and_days_are_french(busy: Place) -> None:
+    """A decimal comma, narrow spaces between thousands and before %, and days with their day first."""
+    desk = browser(busy, "dora").get("/", **FRENCH).text
+    assert f"à ε\N{NO-BREAK SPACE}2{SPACE}000,5" in desk
+    decide = browser(busy, "vera").get("/studies/flu/decide", **FRENCH).text
+    assert re.search(r"\d\s%", decide)
+    answers = browser(busy, "ada").get("/studies/flu/releases", **FRENCH)
+    assert re.search(r"\d\d/\d\d/20\d\d \d\d:\d\d UTC", answers.words())
+    assert "ε 0,25" in answers.words()
+    assert browser(busy, "ada").get("/studies/flu/ask", **FRENCH).form("s-0-what")["epsilon"] == "0,1"
+    (release, *_others) = re.findall(r'href="(/studies/flu/releases/[^"]+)"', answers.text)
+    said = unescape(browser(busy, "ada").get(release, **FRENCH).text)
+    assert f"avec un niveau de confiance de 95{SPACE}%" in said
