@@ -16,6 +16,7 @@ from server.pages.frame import deciding_words, language, words
 from server.pages.frame.calling import PREFIX, Refused
 from server.pages.frame.glossary import glossary
 from server.pages.frame.rendering import blueprint, refused
+from server.pages.phrases import phrase
 from server.pages.researcher import answers, asking, comparing, studies
 from server.views.table import flatten
 from server.web.problems import Problem
@@ -36,6 +37,7 @@ def register(app: Flask) -> None:
     """Add the pages to an application."""
     app.jinja_environment = _Environment  # before anything asks for the environment
     language.register(app)
+    phrase.register(app)
     words.register(app)
     admin.register(app)
     deciding_words.register(app)

@@ -13,6 +13,7 @@ from server.pages.frame.forms import again, number
 from server.pages.frame.language import number as number_words
 from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import page, to
+from server.pages.phrases.phrase import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ def changed_terms(before: Mapping[str, Any], after: Mapping[str, Any]) -> Any:
     else:
         flash(_("Saved."), "done")
     for note in after.get("notes", ()):
-        flash(note, "warning")
+        flash(phrase(note), "warning")
     return to("manage_study", study=after["id"])
 
 
@@ -120,7 +121,7 @@ def _changed(study: str, do: str, form: Mapping[str, str]) -> None:
             waits = changed["raise"] is not None
             flash(_("Proposed. The larger budget waits for an approver.") if waits else _("The budget is set."), "done")
             for note in changed.get("notes", ()):
-                flash(note, "warning")
+                flash(phrase(note), "warning")
         case "close":
             calling.post("studies", study, "close", body={"reason": form.get("reason", "")})
             flash(_("The study is closed, for good."), "done")

@@ -1,0 +1,1 @@
+"""What the API says in English, in the language of a page."""
