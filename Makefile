@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types translations audit bench coverage lock sbom audit-dependencies image clean
+.PHONY: help demo check test lint types translations audit bench coverage pictures lock sbom audit-dependencies image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 millio
 coverage: .venv/installed-test ## the lines that no test reaches
 	$(BIN)/coverage run --source=server,budgets,queries -m pytest -q
 	$(BIN)/coverage report --skip-covered --show-missing
+
+pictures: .venv/installed-test ## the pictures in docs/pictures anew, of a demonstration in Chromium; look at them afterwards
+	$(BIN)/python -m tests.browser.pictures docs/pictures
 
 TOOLS := .venv/tools/bin
 .venv/tools/installed: deploy/tools.txt
