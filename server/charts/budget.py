@@ -94,7 +94,7 @@ def spending(
     top, bottom = LINE, LINE + HEIGHT
     scale = scales.nice(scales.ZERO, max(account.limit, account.used), bottom, top, 4)
     left = max(texts.width(numbers.short(tick, said.marks), SMALL) for tick in scale.ticks) + GAP
-    across = _Time(begin, end, left, width - 4.0)
+    across = _Time(begin, end, left, width - 4.0, said.days)
     corners = [(across.at(begin), scale.at(scales.ZERO))]
     total = scales.ZERO
     for place, (time, (_, amount)) in enumerate(zip(times, charges, strict=True)):
@@ -148,19 +148,15 @@ def _seconds(time: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
 
 
-def _moment(seconds: float, *, minutes: bool) -> str:
-    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
-    return moment.strftime("%Y-%m-%d %H:%M") if minutes else moment.date().isoformat()
-
-
 @dataclass(frozen=True)
 class _Time:
-    """An axis of time, in seconds since 1970, from `start` to `end`."""
+    """An axis of time, in seconds since 1970, from `start` to `end`. `days` is how strftime writes a day."""
 
     first: float
     last: float
     start: float
     end: float
+    days: str
 
     def at(self, seconds: float) -> float:
         """Return the place of a moment."""
@@ -168,14 +164,18 @@ class _Time:
 
     def labels(self, bottom: float) -> str:
         """Return the labels of the first and the last moment, and of some between that leave room."""
-        minutes = self.last - self.first <= SHORT
+        written = f"{self.days} %H:%M" if self.last - self.first <= SHORT else self.days
         # The labels at the ends begin and end there, so that they are half a label nearer to their neighbours.
-        apart = 1.5 * texts.width(_moment(self.last, minutes=minutes), SMALL) + GAP
+        apart = 1.5 * texts.width(_moment(self.last, written), SMALL) + GAP
         count = max(2, min(TICKS_MAX, 1 + int((self.end - self.start) // apart)))
         drawn = []
         for place in range(count):
             seconds = self.first + (self.last - self.first) * place / (count - 1)
             anchor = "start" if place == 0 else "end" if place == count - 1 else "middle"
-            said = _moment(seconds, minutes=minutes)
+            said = _moment(seconds, written)
             drawn.append(svg.text(self.at(seconds), bottom + 18, said, anchor=anchor, size=SMALL, muted=True))
         return "".join(drawn)
+
+
+def _moment(seconds: float, written: str) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime(written)

@@ -49,11 +49,12 @@ def _count(one: str, many: str, number: int, /, **values: str) -> str:
 
 @dataclass(frozen=True)
 class Words:
-    """How a language says messages and writes numbers."""
+    """How a language says messages, and writes numbers and days."""
 
     say: Say = _say
     count: Count = _count
     marks: Marks = numbers.ENGLISH
+    days: str = "%Y-%m-%d"  # how strftime writes a day
 
 
 ENGLISH = Words()

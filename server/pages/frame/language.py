@@ -55,7 +55,8 @@ def translated(text: str, **values: object) -> str:
 def chart_words() -> Words:
     """Return how charts say things and write numbers in the language of the request."""
     written = str(format_decimal(SAMPLE, format="#,##0.0"))
-    return Words(_said, _counted, Marks(thousands=written[1], point=written[-2], to=translated("to")))
+    marks = Marks(thousands=written[1], point=written[-2], to=translated("to"))
+    return Words(_said, _counted, marks, days=_short("%d/%m/%Y", "%Y-%m-%d"))
 
 
 def _said(message: str, /, **values: str) -> str:

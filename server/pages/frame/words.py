@@ -45,6 +45,7 @@ def role_name(role: str) -> str:
         "admin": _("admin"),
         "approver": _("approver"),
         "dpo": _("data protection officer"),
+        "system": _("the server itself"),
     }.get(role, role)
 
 

@@ -12,6 +12,7 @@ import pytest
 from babel.messages.frontend import CommandLineInterface
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from jinja2 import Environment
 
 from tests.server.pages.browsing import browser
 from tests.serving import PATIENTS, ask
@@ -34,6 +35,7 @@ SAME = {
     *("Action", "Condition %(number)s", "Notes", "Question", "Table", "Tables", "Type", "Version"),
     *("covariance", "date", "questions", "variance"),
 }
+NAMES = {"Rowless", "CSV", "JSON"}
 LENGTH = 12  # shorter texts may be parts of French words
 PATHS = {
     "ada": (
@@ -115,6 +117,19 @@ def test_french_is_set_as_the_french_set_it(catalog: Catalog) -> None:
     assert {one.id for one in messages(catalog) if one.id == one.string} == SAME
 
 
+def test_templates_have_no_words_of_their_own() -> None:
+    """What stands outside `_()` cannot be translated: only names may. The document of the API is in English alone."""
+    reader = Environment(autoescape=True)
+    files = [one for one in (ROOT / "server/pages/templates").rglob("*.html") if one.name != "api_docs.html"]
+    assert len(files) > 50
+    for file in files:
+        tokens = reader.lex(file.read_text())
+        written = "".join(text if kind == "data" else "\0" for _, kind, text in tokens)
+        told = re.sub(r"<(code|pre)\b.*?</\1>|<[^>]*>| [a-z-]+=\"[^\"\0]*", " ", written, flags=re.DOTALL)
+        heard = re.findall(r'(?:aria-label|title|alt)="([^"\0]*)"', written)
+        assert {*re.findall(r"[^\W\d_]{2,}", " ".join([told, *heard]))} <= NAMES, file
+
+
 @pytest.fixture(scope="module")
 def busy(shared: Place) -> Place:
     """Return a place where every role has something to see: answers, a draft, a larger budget, a proposal."""
@@ -191,6 +206,8 @@ def test_numbers_percentages_and_days_are_french(busy: Place) -> None:
     assert re.search(r"\d\d/\d\d/20\d\d \d\d:\d\d UTC", answers.words())
     assert "ε 0,25" in answers.words()
     assert browser(busy, "ada").get("/studies/flu/ask", **FRENCH).form("s-0-what")["epsilon"] == "0,1"
+    spent = browser(busy, "dora").get("/spending", **FRENCH).text
+    assert re.search(r">\d\d/\d\d/20\d\d \d\d:\d\d</text>", spent)
     (release, *_others) = re.findall(r'href="(/studies/flu/releases/[^"]+)"', answers.text)
     said = unescape(browser(busy, "ada").get(release, **FRENCH).text)
     assert f"avec un niveau de confiance de 95{SPACE}%" in said
