@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from tests.serving import Place
 
 FRENCH = catalog.entries(catalog.FOLDER / "fr.toml")
-SAID = ("titles", "problems", "notes", "log")  # sections whose entries are strings of the sources as they are
+SAID = (
+    "titles",
+    "problems",
+    "notes",
+    "log",
+    "verification",
+)  # sections whose entries are strings of the sources as they are
 ENTRIES = {said: answer for name, section in FRENCH.items() if name != "marks" for said, answer in section.items()}
 
 # Groups of modules that make what is sent. All their sentences are in the catalog, but those of UNSENT.
@@ -44,11 +50,12 @@ COMPLETE = {
         *("server/errors.py", "server/serving.py", "server/journey", "server/admission", "server/sign_in"),
         *("server/api/routes", "server/views/entries.py", "server/runtime/services.py", "server/runtime/stores.py"),
         *("server/runtime/verifying.py", "server/runtime/sign_ins.py", "server/runtime/tallies.py"),
-        "server/pages/frame/same_site.py",
+        *("server/reporting/report.py", "server/pages/frame/same_site.py"),
     ),
+    "the check of the log": ("budgets/verify",),
 }
-# What a page can show and has no French yet: the lines of the log's verification, of `rowless doctor`, of reports.
-NOT_YET = ("budgets/verify", "server/runtime/health.py", "server/reporting")
+# What people read and has no French yet: the lines of `rowless doctor`, and the reports.
+NOT_YET = ("server/runtime/health.py", "server/reporting/guarantee.py", "server/reporting/regulator.py")
 
 # Modules, or the beginning of sentences, that no page shows -> why.
 UNSENT = {
@@ -64,6 +71,14 @@ UNSENT = {
     "server/api/routes/queries.py": "the description of the API",
     "server/api/routes/reports.py": "the description of the API",
     "server/api/routes/studies.py": "the description of the API",
+    "budgets/verify/__main__.py": "the tool of the command line",
+    "budgets/verify/certificate.py": "the tool of the command line",
+    "budgets/verify/files.py": "the tool of the command line",
+    "Verdict: ": "the tool of the command line",
+    "Accounts, by the log:": "the tool of the command line",
+    "{} {}: used {}": "the tool of the command line",
+    "no finite epsilon": "the tool of the command line",
+    "and {} more": "the tool of the command line",
     "openid profile": "a scope",
     "same person": "a mark within the reader of SQL",
     "until day": "a heading, which the charts translate",
@@ -226,7 +241,9 @@ def test_french_page_shows_the_apis_words_in_french(shared: Place) -> None:
     assert "il n’y a pas d’étude nowhere" in refused.words()
     assert "Cela n’existe pas" in refused.words()
     assert "requêtes d’epsilon" in ada.get("/studies/flu").words()
-    assert "l’étude flu a été ouverte sur rand-hie" in dora.get("/log?action=study.open").words()
+    log = dora.get("/log")
+    assert "l’étude flu a été ouverte sur rand-hie" in log.words()
+    assert '<span lang="en">' not in log.text
     told = shared.client("ada").request("GET", "/studies/nowhere").json()
     assert told["detail"] == "there is no study nowhere"
 
