@@ -12,6 +12,7 @@ from server.pages.admin.studies import changed_terms
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import again, number
+from server.pages.frame.language import typed
 from server.pages.frame.rendering import page
 
 if TYPE_CHECKING:
@@ -57,14 +58,14 @@ def to_fields(protocol: Mapping[str, Any], templates: Sequence[Mapping[str, Any]
         if part in protocol:
             fields[f"only-{part}"] = "yes"
             fields |= {f"{part}:{name}": "yes" for name in protocol[part]}
-    fields |= {name: f"{protocol[name]:g}" for name in ("max_epsilon", "min_margin") if name in protocol}
+    fields |= {name: typed(protocol[name]) for name in ("max_epsilon", "min_margin") if name in protocol}
     if protocol.get("strict"):
         fields["strict"] = "yes"
     for number_, one in enumerate(templates):
         text = one["sql"] or json.dumps(one["query"], ensure_ascii=False, indent=1)
         fields |= {f"t-{number_}-name": one["name"], f"t-{number_}-text": text}
         if "max_epsilon" in one:
-            fields[f"t-{number_}-max"] = f"{one['max_epsilon']:g}"
+            fields[f"t-{number_}-max"] = typed(one["max_epsilon"])
     return fields
 
 

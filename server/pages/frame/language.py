@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babel.numbers import format_percent
+from babel.numbers import format_percent, get_decimal_symbol
 from flask import has_request_context, request, session
 from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale, gettext, ngettext
 
@@ -29,13 +29,14 @@ TRANSLATIONS = Path(__file__).parents[1] / "translations"
 MISSING = "\N{EN DASH}"
 SAMPLE = 1000.5  # shows how a language separates thousands, and its decimal mark
 DIGITS = "#,##0.############"
+PLAIN_DIGITS = "0.############"
 
 
 def register(app: Flask) -> None:
     """Give an application its languages, and templates the filters of this module."""
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(TRANSLATIONS)
     Babel(app, locale_selector=choose, default_locale="en", default_timezone="UTC")
-    for filter_ in (number, bound, share, value, interval, moment, day):
+    for filter_ in (number, typed, bound, share, value, interval, moment, day):
         app.add_template_filter(filter_)
 
 
@@ -74,6 +75,17 @@ def number(value: Any, digits: int | None = None) -> str:
     if digits is not None and isinstance(value, float):
         value = float(f"{value:.{digits}g}")
     return str(format_decimal(value, format=DIGITS))
+
+
+def typed(value: float) -> str:
+    """Return a number as it stands in a field: without separated thousands, which could be read as a decimal mark."""
+    return str(format_decimal(value, format=PLAIN_DIGITS))
+
+
+def has_decimal_comma() -> bool:
+    """Return whether people write 0,5 for a half in the language of the request."""
+    locale = get_locale()
+    return locale is not None and get_decimal_symbol(locale) == ","
 
 
 def bound(value: Any) -> str:

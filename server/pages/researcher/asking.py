@@ -18,7 +18,7 @@ from flask import request
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import number
-from server.pages.frame.language import number as number_words
+from server.pages.frame.language import typed
 from server.pages.frame.rendering import page, show, to
 from server.pages.researcher import builder, examples
 
@@ -119,7 +119,7 @@ def _first(study: str, tables: Mapping[str, Any], wanted: Mapping[str, str]) -> 
 
 def _epsilon() -> str:
     """Return the epsilon that a form begins with, as the language of the page writes it."""
-    return number_words(float(EPSILON))
+    return typed(float(EPSILON))
 
 
 def _of_query(study: str, text: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from server.pages.frame.forms import number
+from server.pages.frame.language import has_decimal_comma
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -300,8 +301,12 @@ def _value(text: str, kind: str | None) -> Any:
 
 
 def _list(text: str, *, column_type: str | None = "number") -> list[Any]:
-    """Return the values of a list. They are separated by semicolons, or by commas where there is no semicolon."""
-    parts = text.split(";") if ";" in text else text.split(",")
+    """Return the values of a list. They are separated by semicolons, or by commas where there is no semicolon.
+
+    Where people write 0,5 for a half, a comma between numbers separates them only if a space follows.
+    """
+    is_decimal = column_type in NUMBERS and has_decimal_comma()
+    parts = text.split(";") if ";" in text else re.split(r",\s+" if is_decimal else ",", text)
     return [_value(part.strip(), column_type) for part in parts if part.strip()]
 
 

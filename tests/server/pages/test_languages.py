@@ -211,3 +211,18 @@ def test_numbers_percentages_and_days_are_french(busy: Place) -> None:
     (release, *_others) = re.findall(r'href="(/studies/flu/releases/[^"]+)"', answers.text)
     said = unescape(browser(busy, "ada").get(release, **FRENCH).text)
     assert f"avec un niveau de confiance de 95{SPACE}%" in said
+
+
+def test_numbers_that_are_typed_in_french_are_read_as_they_were_shown(busy: Place) -> None:
+    """A half is 0,5, also alone in a list; a thousand in a field has no mark that could be taken for a decimal one."""
+    ada, root = browser(busy, "ada"), browser(busy, "admin")
+    line = {"s-0-what": "quantile", "s-0-column": "age"}
+    shown = ada.post("/studies/flu/ask", {"table": "years", **line, "epsilon": "0,5"}, **FRENCH)
+    assert shown.form("s-0-what")["s-0-at"] == "0,5"
+    for at, wanted in (("0,25", 1), ("0,25; 0,75", 2), ("0,25, 0,75", 2)):
+        sent = {**shown.form("s-0-what"), **line, "s-0-at": at, "do": "estimate"}
+        sql = ada.post("/studies/flu/ask", sent, **FRENCH).form("s-0-what")["sql"]
+        assert (sql.count("0.25"), sql.count("0.75")) == (1, wanted - 1), (at, sql)
+    for language in ("fr", "en"):
+        page = root.get("/admin/studies/flu", Accept_Language=language)
+        assert page.form("hx-get")["epsilon"] == "1000", language
