@@ -96,7 +96,8 @@ def bound(value: Any) -> str:
 def share(at_most: float) -> str:
     """Return a bound on a probability in percent, rounded up to a tenth, so that no risk is understated."""
     rounded = Decimal(str(at_most)).quantize(Decimal("0.001"), rounding=ROUND_CEILING)
-    return str(format_percent(rounded, locale=get_locale(), decimal_quantization=False))
+    written = str(format_percent(rounded, locale=get_locale(), decimal_quantization=False))
+    return written.replace("\N{NO-BREAK SPACE}%", "\N{NARROW NO-BREAK SPACE}%")  # as the texts in French have it
 
 
 def value(cell: Cell) -> str:
