@@ -70,5 +70,7 @@ def _particular(patterns: Iterable[Pattern]) -> tuple[Pattern, ...]:
 
 def typeset(text: str) -> str:
     """Return a translation with the spaces and apostrophes of print, which nobody wants to type."""
-    spaced = re.sub(r" ([:;?!%»])", "\N{NARROW NO-BREAK SPACE}\\1", text).replace("« ", "«\N{NARROW NO-BREAK SPACE}")
+    spaced = re.sub(r" ([:;?%»]|!(?!=))", "\N{NARROW NO-BREAK SPACE}\\1", text).replace(
+        "« ", "«\N{NARROW NO-BREAK SPACE}"
+    )
     return re.sub(r"(?<=[^\W\d_])'(?=[\w{«])", "\N{RIGHT SINGLE QUOTATION MARK}", spaced)

@@ -38,6 +38,17 @@ def sentences(parts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def logged() -> dict[str, str]:
+    """Return each summary that any module gives to the log or to an alert where it stands, and a module that has it."""
+    found: dict[str, str] = {}
+    for file in sorted(one for package in ("budgets", "queries", "server") for one in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("log.append", "alerts.put", "_log")):
+                for given in node.args:
+                    found |= {normal(text): file.relative_to(ROOT).as_posix() for text in _forms(given)}
+    return {text: module for text, module in found.items() if is_sentence(text)}
+
+
 def texts(source: str) -> Iterator[str]:
     """Yield the texts of a module, each f-string in all its forms."""
     tree = ast.parse(source)

@@ -13,7 +13,7 @@ from server.pages.phrases import catalog
 from server.pages.phrases.patterns import HOLE, Kind, pattern
 from server.pages.phrases.phrase import LONGEST, shown, translated
 from tests.server.pages.browsing import browser
-from tests.server.pages.spoken import ROOT, is_sentence, normal, sentences, texts
+from tests.server.pages.spoken import ROOT, is_sentence, logged, normal, sentences, texts
 from tests.server.test_sentences import GOLDEN
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def spoken() -> dict[str, str]:
     found: dict[str, str] = {}
     for parts in COMPLETE.values():
         found |= sentences(parts)
-    return found
+    return found | logged()
 
 
 def is_unsent(said: str, module: str) -> bool:
@@ -203,6 +203,12 @@ def test_each_entry_is_reached_and_keeps_texts_of_people() -> None:
         assert french is not None, text
         assert french.count(FILLED[Kind.KEPT]) == kinds.count(Kind.KEPT), french
         assert french.count("1\u202f234,5") == kinds.count(Kind.NUMBER)
+
+
+def test_typeset_spaces_what_is_french_and_not_what_is_code() -> None:
+    """Marks of French get their narrow spaces; operators, JSON and quoted texts of SQL stay as they are."""
+    assert catalog.typeset("l'avis « bon » : 5 % ?") == "l’avis «\u202fbon\u202f»\u202f: 5\u202f%\u202f?"
+    assert catalog.typeset("""=, != ou 'a', "b": 1""") == """=, != ou 'a', "b": 1"""
 
 
 def test_entry_whose_holes_differ_is_refused() -> None:
