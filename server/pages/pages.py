@@ -78,7 +78,7 @@ def _everywhere() -> dict[str, Any]:
 def _for_people(response: Response) -> Response:
     """Show a problem of a page as a page, to a browser."""
     is_page = isinstance(response, Problem) and not request.path.startswith(PREFIX)
-    if not is_page or request.accept_mimetypes.best != "text/html":
+    if not is_page or request.accept_mimetypes.best_match(["application/problem+json", "text/html"]) != "text/html":
         return response
     shown = refused(Refused(response.get_json()))
     for name in ("Retry-After", "Allow"):

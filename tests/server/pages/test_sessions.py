@@ -124,6 +124,21 @@ def test_forms_of_other_sites_are_refused(shared: Place, headers: dict[str, str]
     assert (opened.get("/studies").path == "/studies") == (status == 403)
 
 
+@pytest.mark.parametrize(
+    ("accepted", "kind"),
+    [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", "text/html"),
+        ("text/html,image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7", "text/html"),
+        ("*/*", "application/problem+json"),
+    ],
+    ids=["firefox", "chromium", "curl"],
+)
+def test_address_that_is_none_is_a_page_for_browsers(shared: Place, accepted: str, kind: str) -> None:
+    """What a browser accepts is long, and HTML need not be the most specific of it."""
+    page = browser(shared).get("/nowhere", Accept=accepted)
+    assert (page.status, page.response.mimetype) == (404, kind)
+
+
 def test_forged_and_foreign_cookies_are_nobody(shared: Place) -> None:
     """A cookie of another key, a changed one and garbage give no session."""
     opened = browser(shared, "ada")
