@@ -85,9 +85,10 @@ class Visit:
         assert self.faults == []
         wide, window = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert wide <= window, (self.page.url, wide, window)
-        found = Axe().run(self.page, options={"runOnly": WCAG}).response["violations"]
-        serious = [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in SERIOUS]
-        assert serious == [], f"{self.page.url}: {serious}"
+        if self.has_script:  # axe is a script; without any the page is the same
+            found = Axe().run(self.page, options={"runOnly": WCAG}).response["violations"]
+            serious = [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in SERIOUS]
+            assert serious == [], f"{self.page.url}: {serious}"
         assert sum(self.weights.values()) <= WEIGHT_MAX, (self.page.url, self.weights)
 
 

@@ -1,0 +1,121 @@
+"""The work of admin, DPO and approver in a real browser, from the sign-in to done: a study from its opening to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser.chromium import visiting
+from tests.browser.test_researcher import MORE, NARROW, WIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Browser
+
+    from tests.browser.chromium import Visit
+    from tests.serving import Server
+
+TERMS = {
+    "title": "Asthma in winter",
+    "purpose": "Learn in which months there are more visits",
+    "legal_basis": "Art. 9(2)(j)",
+}
+
+
+def go(visit: Visit, path: str) -> None:
+    """Open a page and check it."""
+    visit.open(path)
+    visit.assert_sound()
+
+
+def admin_opens(visit: Visit, study: str) -> None:
+    """Open a study and add a member; look at everything else that an admin has."""
+    go(visit, "/")
+    go(visit, "/admin/studies/new")
+    for name, value in {**TERMS, "name": study, "epsilon": "1"}.items():
+        visit.page.fill(f"#{name}", value)
+    visit.page.select_option("#dataset", "clinic")
+    visit.click("form.form .actions button[value=open]")
+    visit.assert_sound()
+    visit.page.select_option("#user", "ada")
+    visit.click("button[value=add]")
+    visit.assert_sound()
+    for path in (
+        "/admin/datasets",
+        "/admin/datasets/clinic",
+        "/admin/users",
+        "/admin/tokens",
+        "/admin/proposals",
+        "/admin/server",
+    ):
+        go(visit, path)
+    go(visit, f"/admin/studies/{study}/protocol")
+    go(visit, f"/admin/studies/{study}/terms")
+
+
+def dpo_advises(visit: Visit, study: str) -> None:
+    """Advise on the draft that waits, and look at the log, alerts, spending, reports and names."""
+    go(visit, "/")
+    visit.click(f"main a[href='/studies/{study}/decide']")
+    visit.assert_sound()
+    visit.page.check("#advise input[value=favourable]")
+    visit.page.fill("#advise-reason", "only months are asked for")
+    visit.click("button[value=advise]")
+    visit.assert_sound()
+    for path in ("/log", "/log/3", "/alerts", "/spending", "/reports", "/names"):
+        go(visit, path)
+
+
+def approver_approves(visit: Visit, study: str) -> None:
+    """Approve the draft that waits."""
+    go(visit, "/")
+    visit.click(f"main a[href='/studies/{study}/decide']")
+    visit.assert_sound()
+    visit.page.fill("#approve-reason", "the committee agreed")
+    visit.click("button[value=approve]")
+    visit.assert_sound()
+    go(visit, "/reports")
+
+
+def dpo_verifies(visit: Visit, study: str) -> None:
+    """Verify the log in the page, then suspend the study."""
+    go(visit, "/log/verify")
+    visit.click("main form button >> nth=-1")
+    visit.assert_sound()
+    assert visit.page.locator(".notice.done").count() == 1
+    go(visit, f"/studies/{study}/decide")
+    visit.click("details:has(#suspend-reason) summary")
+    visit.page.fill("#suspend-reason", "a complaint came in")
+    visit.click("button[value=suspend]")
+    visit.assert_sound()
+
+
+STEPS: tuple[tuple[str, Callable[[Visit, str], None]], ...] = (
+    ("admin", admin_opens),
+    ("dora", dpo_advises),
+    ("vera", approver_approves),
+    ("dora", dpo_verifies),
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "options"),
+    [
+        ("en", {}),
+        pytest.param("fr", {"viewport": NARROW, "color_scheme": "dark"}, marks=MORE),
+        pytest.param("fr", {"viewport": WIDE}, marks=MORE),
+        pytest.param("en", {"java_script_enabled": False, "viewport": NARROW}, marks=MORE),
+    ],
+)
+def test_study_goes_from_its_opening_to_its_suspension(
+    chromium: Browser, server: Server, request: pytest.FixtureRequest, language: str, options: dict[str, Any]
+) -> None:
+    """Each role does its part by clicking and typing; each page on the way is sound."""
+    study = f"asthma-{request.node.callspec.indices['options']}"
+    for name, step in STEPS:
+        with visiting(chromium, server, language, **options) as visit:
+            visit.sign_in(name)
+            step(visit, study)
+    assert server.client("admin").good("GET", f"/studies/{study}")["state"] == "suspended"
