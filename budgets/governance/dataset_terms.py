@@ -191,11 +191,12 @@ def describe(transaction: sa.Connection, dataset: str) -> dict[str, Any]:
         "profile_left": present.profile_left_nano / NANO,
         "waiting": None if present.waiting is None else present.waiting.to_json(),
         "proposed_by": sorted({known[one] for one in present.hands if one in known}),
+        "reason": _why_it_waits(transaction, dataset),
         "advice": None if advised is None else advised.to_json(known),
     }
 
 
-def why_it_waits(transaction: sa.Connection, dataset: str) -> str | None:
+def _why_it_waits(transaction: sa.Connection, dataset: str) -> str | None:
     """Return why what waits of a dataset was proposed. An import says no reason."""
     present = standing(transaction, dataset)
     if present.waiting is None:

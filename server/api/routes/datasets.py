@@ -46,8 +46,7 @@ def show_dataset(name: str) -> Any:
         shown["profile"] = profile.shown(transaction, name, store.edition.number)
         if actor().role != "researcher":
             shown["budget"] = accounts.balance(transaction, accounts.DATASET, name).to_json()
-            terms = dataset_terms.describe(transaction, name)
-            shown["terms"] = {**terms, "reason": dataset_terms.why_it_waits(transaction, name)}
+            shown["terms"] = dataset_terms.describe(transaction, name)
     return shown
 
 

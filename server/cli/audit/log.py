@@ -130,7 +130,9 @@ def _paged(size: int, page: Callable[[int, int], list[T]]) -> Iterator[T]:
 
 def _bodies(server: Remote, cursor: int, limit: int) -> list[str]:
     asked = {"order": "oldest", "cursor": cursor, "limit": limit}
-    return server.call("GET", "/audit/entries", accept="application/jsonl", **asked).splitlines(keepends=True)
+    # Not splitlines(): a text in an entry may have other characters that end a line, such as U+2028.
+    *bodies, _end = server.call("GET", "/audit/entries", accept="application/jsonl", **asked).split("\n")
+    return [f"{body}\n" for body in bodies]
 
 
 def _shown(server: Remote, cursor: int, limit: int) -> list[Mapping[str, Any]]:

@@ -67,7 +67,7 @@ def test_the_approvers_page_shows_what_the_commands_print(home: Home) -> None:
         place.client("dora").good("POST", "/studies/flu/advise", {"opinion": "conditional", "reason": reason})
         wanted = place.client("admin").good("POST", "/proposals", {"act": "add", "user": "olga", "role": "dpo"})["id"]
     page = (ROOT / "docs" / "approver.md").read_text(encoding="utf-8")
-    approved, confirmed = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    _dataset, approved, confirmed = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     assert approved == printed(home, "study", "approve", "flu", "--reason", "the committee agreed")
     known = printed(home, "user", "confirm", wanted, "--as", "vera")
     assert [RANDOM.sub("", part) for part in (confirmed, known)] == [RANDOM.sub("", known)] * 2
