@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NANO, ATTO = 10**9, 10**18
 OPEN, SPENT, GIVEN_BACK = "open", "spent", "given back"
 ATTEMPTS_MAX = 3  # on one charge
+RESPENT = b""  # in place of the question of a charge that a restored ledger took over: nothing is asked on it
 SLACK = 1e-9  # relative: far more than the error of floats, far less than any charge
 
 Loss = tuple[int | None, int, int]  # epsilon in billionths (None: no finite one), rho in billionths, delta in 10^-18
@@ -186,7 +187,7 @@ class Spending:
         if identifier in self._charges:
             yield f"the charge {identifier} appears twice"
         loss = _loss(facts["loss"])
-        self._charges[identifier] = Charge(accounts, loss, b"", SPENT)
+        self._charges[identifier] = Charge(accounts, loss, RESPENT, SPENT)
         self.charged += 1
         for account in accounts:
             account.add(loss, 1)
@@ -199,6 +200,7 @@ class Spending:
 
     def _resume(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from self._spend(entry, facts)
+        yield from self._pays(entry, facts, entry["subject"].removeprefix("charge:"))
         charge = self._charges.get(entry["subject"].removeprefix("charge:"))
         # Entries of earlier versions do not number the attempts, which were not limited.
         if charge is not None and "attempt" in facts:
@@ -223,6 +225,7 @@ class Spending:
         # Entries of earlier versions do not name the charge. It is the standing one of the question.
         identifier = facts.get("charge") or self._standing.get(_question(entry, facts), "")
         yield from self._settle(identifier, facts)
+        yield from self._pays(entry, facts, identifier)
         charge = self._charges.get(identifier)
         if charge is not None and charge.release not in {None, entry["subject"]}:
             yield f"it is a second release for the charge {identifier}"
@@ -240,6 +243,8 @@ class Spending:
         if charge is None or charge.state == GIVEN_BACK:
             yield f"it spends the charge {identifier or '(of its question)'}, which is {_state(charge)}"
             return
+        if charge.question == RESPENT:
+            yield f"it spends the charge {identifier}, which was taken over from an export and answers no question"
         stated = facts["loss"]
         # The `recover` entries of earlier versions have only the epsilon.
         if "rho_nano" in stated and _loss(stated) != charge.loss:
@@ -248,6 +253,12 @@ class Spending:
             charge.state = SPENT
             for account in charge.accounts:
                 account.reserved -= 1
+
+    def _pays(self, entry: Mapping[str, Any], facts: Mapping[str, Any], identifier: str) -> Iterator[str]:
+        """Yield what is wrong if a charge was for another question than this. The loss alone would not show it."""
+        charge = self._charges.get(identifier)
+        if charge is not None and charge.question not in {RESPENT, _question(entry, facts)}:
+            yield f"it is about another question than the charge {identifier} paid for"
 
 
 ACTS = {
@@ -290,8 +301,12 @@ def _whole(value: object) -> bool:
 
 
 def _question(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> bytes:
-    """Return a short key for a question, because a million of them are kept."""
-    parts = "\n".join(map(str, (entry["study"], facts["dataset"], facts["edition"], facts["fingerprint"])))
+    """Return a short key for a question, because a million of them are kept.
+
+    Its kind belongs to it: nobody approved the charge of a profile as one of a query.
+    """
+    kind = entry["action"].rpartition(".")[0]
+    parts = "\n".join(map(str, (kind, entry["study"], facts["dataset"], facts["edition"], facts["fingerprint"])))
     return hashlib.sha256(parts.encode()).digest()[:16]
 
 

@@ -391,6 +391,29 @@ def resumed(entries: Entries, attempt: int) -> Any:
     return {**reserve, "action": "query.resume", "facts": {**reserve["facts"], "attempt": attempt}}
 
 
+def paid_by(action: str, like: str, charge_of: str, **parts: Any) -> Callable[[Entries], None]:
+    """Return what adds an act like another, of the loss and on the charge of a third."""
+
+    def work(entries: Entries) -> None:
+        charge, old = entries[position(entries, charge_of)], entries[position(entries, like)]
+        facts = {**old["facts"], "loss": charge["facts"]["loss"], "charge": charge["subject"], **parts}
+        subject = charge["subject"] if action.endswith("resume") else "another"
+        entries.insert(position(entries, charge_of) + 1, {**old, "action": action, "subject": subject, "facts": facts})
+
+    return work
+
+
+def taken_over(entries: Entries) -> None:
+    """Let the first charge be one that a restored ledger took over, which needs neither approval nor membership."""
+    place = position(entries, "query.reserve")
+    admin = entries[position(entries, "study.open")]
+    reserve = entries[place]
+    facts = {"dataset": "rand-hie", "loss": reserve["facts"]["loss"], "why": "charged", "entry": 1}
+    entries[place] = {**admin, "action": "ledger.respend", "subject": f"charge:{reserve['subject']}", "facts": facts}
+    entries[place]["time"] = reserve["time"]
+
+
+ANOTHER_QUESTION = "it is about another question than the charge"
 CHEAP = {"epsilon_nano": 1, "rho_nano": 0, "delta_atto": 0}
 UNSOUND = {
     "its loss is not that of the charge": change("query.reserve", loss=CHEAP),
@@ -425,6 +448,17 @@ UNSOUND = {
     "it is the attempt 4 on its charge, which had 3 before": lambda entries: entries.extend(
         resumed(entries, attempt) for attempt in (2, 3, 4)
     ),
+    f"{ANOTHER_QUESTION} (a query of another dataset)": paid_by(
+        "query.release", "query.release", "query.reserve", dataset="clinic"
+    ),
+    f"{ANOTHER_QUESTION} (a profile of another dataset)": paid_by(
+        "dataset.profile.release", "dataset.profile.release", "dataset.profile.reserve", dataset="clinic"
+    ),
+    f"{ANOTHER_QUESTION} (a query on a profile's charge)": paid_by(
+        "query.release", "dataset.profile.release", "dataset.profile.reserve"
+    ),
+    f"{ANOTHER_QUESTION} (resumed)": paid_by("query.resume", "query.release", "query.reserve", edition=2),
+    "which was taken over from an export and answers no question": taken_over,
     "gives back the charge": lambda entries: entries.append(
         {**entries[position(entries, "query.reserve")], "action": "query.void"}
     ),
@@ -439,7 +473,7 @@ def test_spending_that_does_not_add_up_is_found(log: Log, tmp_path: Path, proble
     tamper(entries)
     found = signed_again(log, tmp_path, entries)
     assert found["verdict"] == "failed"
-    assert any(problem in one for one in found["problems"]), found["problems"]
+    assert any(problem.partition(" (")[0] in one for one in found["problems"]), found["problems"]
 
 
 # The key
