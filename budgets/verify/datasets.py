@@ -50,6 +50,7 @@ class Datasets:
     """The datasets, as far as the log was read."""
 
     known: dict[str, Dataset] = field(default_factory=dict)
+    _charges: dict[str, tuple[str, int]] = field(default_factory=dict)  # a profile's charge -> its dataset and epsilon
     wait: bool = False  # whether the rules are in force by which datasets wait for an approver
 
     def begin(self) -> None:
@@ -117,19 +118,28 @@ class Datasets:
 
     def charges(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read a charge for a profile."""
-        name = facts["dataset"]
+        name, epsilon = facts["dataset"], facts["loss"]["epsilon_nano"]
         one = self.known.setdefault(name, Dataset())
-        one.taken += facts["loss"]["epsilon_nano"]
-        if entry["action"] == RESPENDS or not self.wait:
+        one.taken += epsilon
+        if entry["action"] == RESPENDS:
             return
+        self._charges[entry["subject"]] = name, epsilon
+        if not self.has(name, facts["edition"]):
+            yield f"it buys a profile of edition {facts['edition']} of {name}, which was not imported"
+        if not self.wait:
+            return
+        yield from by_role(entry, "admin")
         yield from self.unapproved(name)
         if one.taken > one.allowed:
             yield f"its profiles of {name} take more than was approved"
 
-    def gives_back(self, _entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+    def gives_back(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read that a charge for a profile was given back."""
-        self.known.setdefault(facts["dataset"], Dataset()).taken -= facts["loss"]["epsilon_nano"]
-        yield from ()
+        name, epsilon = facts["dataset"], facts["loss"]["epsilon_nano"]
+        if self._charges.pop(entry["subject"], None) == (name, epsilon):
+            self.known[name].taken -= epsilon
+        else:
+            yield f"it gives back to profiles of {name} what the charge {entry['subject']} did not take"
 
     def releases(self, _entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read that a dataset has a profile."""

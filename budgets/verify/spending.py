@@ -167,6 +167,8 @@ class Spending:
         if question in self._standing:
             yield f"it charges a question again that the charge {self._standing[question]} paid for"
         loss = _loss(facts["loss"])
+        if not (loss[1] if loss[0] is None else loss[0]):
+            yield f"its charge {identifier} is of nothing, and no answer costs nothing"
         self._charges[identifier] = Charge(accounts, loss, question)
         self._standing[question] = identifier
         self.charged += 1

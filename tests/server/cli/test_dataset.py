@@ -111,6 +111,18 @@ def decided(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 FIRST, CLINIC, SECOND = 0, 1, 2  # the approvals: rand-hie's and the clinic's first, then rand-hie's second
 
+
+def given_back(like: str, **facts: Any) -> Callable[[Entries], None]:
+    """Return what adds, after a profile was bought, an entry that gives a charge like another back."""
+
+    def work(log: Entries) -> None:
+        place, old = position(log, "dataset.profile.reserve"), log[position(log, like)]
+        void = {**old, "action": "dataset.profile.void", "time": log[place]["time"]}
+        log.insert(place + 1, {**void, "facts": {**old["facts"], **facts}})
+
+    return work
+
+
 FORGED: dict[str, tuple[Callable[[Entries], Any], str]] = {
     "queried before the dataset's approval": (
         without("dataset.approve", FIRST),
@@ -124,6 +136,30 @@ FORGED: dict[str, tuple[Callable[[Entries], Any], str]] = {
     "a larger profile than was approved": (
         change("dataset.profile.reserve", facts={"loss": {"epsilon_nano": 10**14, "rho_nano": 1, "delta_atto": 0}}),
         "its profiles of rand-hie take more than was approved",
+    ),
+    "a query's charge is given back to the profiles": (
+        given_back("query.reserve"),
+        "it gives back to profiles of rand-hie what the charge",
+    ),
+    "a charge is given back to another dataset's profiles": (
+        given_back("dataset.profile.reserve", dataset="clinic"),
+        "it gives back to profiles of clinic what the charge",
+    ),
+    "a charge is given back to the profiles twice": (
+        both(given_back("dataset.profile.reserve"), given_back("dataset.profile.reserve")),
+        "it gives back to profiles of rand-hie what the charge",
+    ),
+    "more is given back to the profiles than they took": (
+        given_back("dataset.profile.reserve", loss={"epsilon_nano": 10**12, "rho_nano": 1, "delta_atto": 0}),
+        "it gives back to profiles of rand-hie what the charge",
+    ),
+    "an approver buys a profile": (
+        change("dataset.profile.reserve", role="approver"),
+        "only the role admin may do this, and its actor acts as approver",
+    ),
+    "a profile of an edition that is none": (
+        change("dataset.profile.reserve", facts={"edition": 2}),
+        "it buys a profile of edition 2 of rand-hie, which was not imported",
     ),
     "the importer approves": (
         by_the_same("dataset.approve", "dataset.import"),

@@ -448,6 +448,10 @@ UNSOUND = {
     "it is the attempt 4 on its charge, which had 3 before": lambda entries: entries.extend(
         resumed(entries, attempt) for attempt in (2, 3, 4)
     ),
+    "is of nothing, and no answer costs nothing": change("query.reserve", loss={**CHEAP, "epsilon_nano": 0}),
+    "is of nothing, and no answer costs nothing (without epsilon)": change(
+        "query.reserve", loss={**CHEAP, "epsilon_nano": None}
+    ),
     f"{ANOTHER_QUESTION} (a query of another dataset)": paid_by(
         "query.release", "query.release", "query.reserve", dataset="clinic"
     ),
