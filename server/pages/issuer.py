@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flask import flash, redirect, request, session
 
 from budgets.database import clock
-from server.errors import IssuerUnavailable, Unauthenticated
+from server.errors import Busy, IssuerUnavailable, Unauthenticated
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.language import translated as _
@@ -31,12 +31,15 @@ STATE, VERIFIER, NEXT, TYING = "state", "verifier", "next", "tying"
 
 def browsers() -> Browsers | None:
     """Return how browsers sign in at the issuer, or None where it is not set up."""
-    settings = auth.services().settings
-    if settings.oidc_issuer is None or settings.oidc_pages_client is None:
+    services = auth.services()
+    settings, issuer = services.settings, services.issuer
+    if issuer is None or settings.oidc_pages_client is None:
         return None
     here = settings.public_url or f"http://{settings.host}:{settings.port}"
     return Browsers(
-        settings.oidc_issuer,
+        issuer.keys,
+        services.arrivals,
+        issuer.issuer,
         settings.oidc_pages_client,
         settings.oidc_pages_secret,
         settings.oidc_scope,
@@ -66,7 +69,7 @@ def from_issuer() -> Any:
             return _tied(token)
         me = calling.call("GET", "me", headers={"Authorization": f"Bearer {token}"}).json
         subject, _claimed = auth.vouched_for(token)
-    except (Unauthenticated, IssuerUnavailable, Refused) as error:
+    except (Unauthenticated, IssuerUnavailable, Busy, Refused) as error:
         return _not_signed_in(error)
     ends = clock.text(clock.moment() + dt.timedelta(seconds=LONGEST_SECONDS))
     here.begin(subject=subject, expires_at=ends, name=me["name"], role=me["role"])

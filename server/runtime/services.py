@@ -25,6 +25,7 @@ from server.runtime.sign_ins import SignIns
 from server.runtime.slots import Fitting
 from server.runtime.stores import Stores
 from server.runtime.tallies import Tallies
+from server.sign_in.code_flow import Arrivals
 from server.sign_in.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Services:
 
     sign_ins: SignIns = field(default_factory=SignIns)
     issuer: Issuer | None = None
+    arrivals: Arrivals = field(default_factory=Arrivals)
     throttle: Throttle = field(default_factory=lambda: Throttle(None, None))
     tallies: Tallies = field(default_factory=Tallies)
 

@@ -3,6 +3,10 @@
 The browser is sent to the issuer with a random state and the hash of a random verifier, and comes back with the state
 and a code. Only who knows the verifier can turn the code into an access token, and only who began the sign-in knows
 both: they are kept in the session.
+
+Anybody can begin a sign-in and come back, also with a session that was copied before. What the issuer is asked for is
+bounded therefore: its discovery document is kept (`keys.py`), a few browsers at once have their codes turned into
+tokens, and a state works once.
 """
 
 from __future__ import annotations
@@ -11,17 +15,25 @@ import base64
 import hashlib
 import hmac
 import secrets
+import threading
+from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from server.errors import IssuerUnavailable, Unauthenticated
-from server.sign_in import fetching, keys
+from server.errors import Busy, IssuerUnavailable, Unauthenticated
+from server.sign_in import fetching
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from server.sign_in.keys import IssuerKeys
 
 REFUSED = "the issuer did not sign you in"
+NOT_BEGUN = "this sign-in was not begun in this browser, or it was begun anew; try again"
+PLACES = 4  # codes that are turned into tokens at once: each holds a thread until the issuer answers
+USED_MAX = 10_000  # states that are remembered as used
 
 
 @dataclass(frozen=True)
@@ -33,10 +45,42 @@ class Begun:
     verifier: str
 
 
+class Arrivals:
+    """Browsers that came back and ask for their tokens: a few at once, and each state once. Threads share it.
+
+    Which states were used is known to this process alone. For another one the issuer takes a code only once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._used: OrderedDict[str, None] = OrderedDict()
+
+    @contextmanager
+    def one(self, state: str) -> Iterator[None]:
+        """Let a state be used, once. Raises Busy at once, without waiting, and Unauthenticated."""
+        with self._lock:
+            if state in self._used:
+                raise Unauthenticated(NOT_BEGUN)
+            if self._inside >= PLACES:
+                raise Busy("too many people are signing in right now; try again soon")
+            self._inside += 1
+            self._used[state] = None
+            if len(self._used) > USED_MAX:
+                self._used.popitem(last=False)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+
 @dataclass(frozen=True)
 class Browsers:
     """The client at the issuer for sign-ins with a browser, and where the issuer sends the browser back to."""
 
+    keys: IssuerKeys
+    arrivals: Arrivals
     issuer: str
     client: str
     secret: str | None
@@ -60,9 +104,12 @@ class Browsers:
         return Begun(f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}", state, verifier)
 
     def finish(self, came: Mapping[str, str], state: str, verifier: str) -> str:
-        """Return the access token of who came back with these parameters. Raises Unauthenticated, IssuerUnavailable."""
+        """Return the access token of who came back with these parameters.
+
+        Raises Unauthenticated, IssuerUnavailable, Busy.
+        """
         if not state or not hmac.compare_digest(came.get("state", "").encode(), state.encode()):
-            raise Unauthenticated("this sign-in was not begun in this browser, or it was begun anew; try again")
+            raise Unauthenticated(NOT_BEGUN)
         if came.get("iss", self.issuer) != self.issuer:  # RFC 9207: another issuer's code is not for this one
             raise Unauthenticated(REFUSED)
         if not came.get("code"):
@@ -75,15 +122,16 @@ class Browsers:
             "code_verifier": verifier,
             **({} if self.secret is None else {"client_secret": self.secret}),
         }
-        token = self._posted(self._endpoint("token_endpoint"), form).get("access_token")
+        with self.arrivals.one(state):
+            token = self._posted(self._endpoint("token_endpoint"), form).get("access_token")
         if not isinstance(token, str):
             raise Unauthenticated(REFUSED)
         return token
 
     def _endpoint(self, name: str) -> str:
         try:
-            return fetching.require_address(keys.discover(self.issuer).get(name))
-        except (fetching.FetchFailed, ValueError):
+            return fetching.require_address(self.keys.document().get(name))
+        except (IssuerUnavailable, ValueError):
             raise IssuerUnavailable("the issuer cannot be reached right now; try again soon") from None
 
     def _posted(self, address: str, form: dict[str, str]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""The issuer's public keys: found by its discovery document, kept, and fetched again when they change.
+"""The issuer's discovery document and public keys: kept, and fetched again when they are old or a key is unknown.
 
-Anybody can send a token that names an unknown key, so whoever sends one must not decide how often the issuer is asked.
-Keys are fetched when they are an hour old, and for an unknown key at most `REFETCHES` times within `SPAN_SECONDS`. One
-thread fetches; the others do not wait for it. If the issuer cannot be reached, its known keys hold for a day.
+Anybody can send a token that names an unknown key, or begin a sign-in, so whoever does must not decide how often the
+issuer is asked. Both are fetched together when they are an hour old, and for an unknown key; at most `REFETCHES` times
+within `SPAN_SECONDS`. One thread fetches; the others do not wait for it. If the issuer cannot be reached, what is known
+of it holds for a day.
 """
 
 from __future__ import annotations
@@ -38,14 +39,15 @@ KINDS = ("RSA", "EC", "OKP")
 
 @dataclass(frozen=True)
 class Known:
-    """The keys by their ids, and when they were fetched."""
+    """The discovery document, the keys by their ids, and when both were fetched."""
 
+    document: Mapping[str, Any]
     keys: Mapping[str, jwk.Key]
     at: float
 
 
 class IssuerKeys:
-    """The keys of one issuer. Threads may share it."""
+    """The keys of one issuer, and its discovery document. Threads may share it."""
 
     def __init__(self, issuer: str, seconds: Callable[[], float] = time.monotonic) -> None:
         self._issuer = issuer
@@ -56,21 +58,30 @@ class IssuerKeys:
 
     def find(self, kid: str | None) -> jwk.Key | None:
         """Return the key of an id, or the only key if no id is given. Raises IssuerUnavailable."""
-        known = self._known
-        if known is None or self._seconds() - known.at > FRESH_SECONDS or not _has(known, kid):
-            known = self._again(known)
-        if known is None or self._seconds() - known.at > STALE_SECONDS:
-            raise IssuerUnavailable("the issuer's keys cannot be fetched right now; try again soon")
+        known = self._held(lambda held: _has(held, kid))
         if kid is None:
             return next(iter(known.keys.values())) if len(known.keys) == 1 else None
         return known.keys.get(kid)
+
+    def document(self) -> Mapping[str, Any]:
+        """Return the issuer's discovery document. Raises IssuerUnavailable."""
+        return self._held(lambda _held: True).document
 
     def warm(self) -> None:
         """Fetch the keys, so that the first token need not wait. If the issuer is down, later tokens try again."""
         self._again(None)
 
+    def _held(self, is_enough: Callable[[Known], bool]) -> Known:
+        """Return what is known, fetched again if it is old or not enough. Raises IssuerUnavailable."""
+        known = self._known
+        if known is None or self._seconds() - known.at > FRESH_SECONDS or not is_enough(known):
+            known = self._again(known)
+        if known is None or self._seconds() - known.at > STALE_SECONDS:
+            raise IssuerUnavailable("the issuer's keys cannot be fetched right now; try again soon")
+        return known
+
     def _again(self, known: Known | None) -> Known | None:
-        """Fetch the keys if that may be done now. Return what is known then."""
+        """Fetch if that may be done now. Return what is known then."""
         if not self._fetching.acquire(blocking=False):
             return self._known
         try:
@@ -80,7 +91,7 @@ class IssuerKeys:
             if len(self._fetches) == REFETCHES and now - self._fetches[0] < SPAN_SECONDS:
                 return self._known
             self._fetches.append(now)
-            self._known = Known(_fetched(self._issuer), now)
+            self._known = Known(document := discover(self._issuer), _fetched(document), now)
         except fetching.FetchFailed as failure:
             logger.warning("the keys of the issuer %s cannot be fetched: %s", self._issuer, failure)
         finally:
@@ -96,8 +107,8 @@ def discover(issuer: str) -> dict[str, Any]:
     return document
 
 
-def _fetched(issuer: str) -> dict[str, jwk.Key]:
-    offered = fetching.get_json(str(discover(issuer).get("jwks_uri"))).get("keys")
+def _fetched(document: Mapping[str, Any]) -> dict[str, jwk.Key]:
+    offered = fetching.get_json(str(document.get("jwks_uri"))).get("keys")
     if not isinstance(offered, list):
         raise fetching.FetchFailed("its key set has no list of keys")
     found: dict[str, jwk.Key] = {}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
+from server.sign_in import code_flow
+from tests.ports import free_port
 from tests.server.pages.browsing import SAME_SITE, Browser, Page, browser
 from tests.server.sign_in.provider import PAGES, PAGES_SECRET
 from tests.server.sign_in.running import RESEARCHER, Provider, settings_of, start
@@ -110,15 +113,57 @@ def test_account_is_tied_only_by_a_form_of_this_server(place: Place, provider: P
     assert "data protection officer" in back(fresh, "/account").words()
 
 
-def test_issuer_that_is_down_is_told(place: Place, provider: Provider) -> None:
-    """503 in words, and the token still signs in."""
+def test_beginning_sign_ins_does_not_ask_the_issuer(place: Place, provider: Provider) -> None:
+    """However many sign-ins anybody begins, the issuer is asked for its document once, and is not needed after that."""
+    before = provider.state()["discoveries"]
+    away = {opened(place).client.get("/sign-in/issuer", base_url=HERE).location for _ in range(20)}
+    assert len(away) == 20
+    assert provider.state()["discoveries"] - before <= 1
     provider.tell("set", hidden=True)
     try:
-        page = Page(opened(place).client.get("/sign-in/issuer", base_url=HERE))
-        assert page.status == 503
-        assert "cannot be reached right now" in page.words()
+        assert opened(place).client.get("/sign-in/issuer", base_url=HERE).status_code == 303
     finally:
         provider.tell("set", hidden=False)
+
+
+def test_a_copied_session_asks_for_a_token_once(place: Place, provider: Provider) -> None:
+    """A state works once, also with a copy of the cookie from before it was used: then the issuer is not asked."""
+    here = opened(place)
+    came = to_the_issuer(here)
+    cookie = here.client.get_cookie("__Host-rowless", domain="rowless.example")
+    assert cookie is not None
+    assert back(here, came).status == 200
+    before = provider.state()["posts"]
+    for _ in range(3):
+        copy = opened(place)
+        copy.client.set_cookie("__Host-rowless", cookie.value, domain="rowless.example", secure=True)
+        page = back(copy, came)
+        assert page.status == 401
+        assert "not begun in this browser" in page.words()
+    assert provider.state()["posts"] == before
+
+
+def test_more_sign_ins_than_places_are_told_to_come_again(place: Place, provider: Provider) -> None:
+    """While as many ask the issuer for tokens as may do so at once, the next is 503 at once, and the issuer not asked."""
+    here, arrivals = opened(place), place.app.extensions["rowless"].arrivals
+    before = provider.state()["posts"]
+    with ExitStack() as held:
+        for number in range(code_flow.PLACES):
+            held.enter_context(arrivals.one(f"other-{number}"))
+        page = back(here, to_the_issuer(here))
+        assert page.status == 503
+        assert "too many people are signing in" in page.words()
+    assert provider.state()["posts"] == before
+    assert back(here, to_the_issuer(here)).status == 200
+
+
+def test_issuer_that_is_down_is_told(home: Home) -> None:
+    """503 in words, where the issuer could never be reached."""
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with application(home, **settings_of(nobody, oidc_pages_client=PAGES, public_url=HERE)) as place:
+        page = Page(opened(place).client.get("/sign-in/issuer", base_url=HERE))
+    assert page.status == 503
+    assert "cannot be reached right now" in page.words()
 
 
 def test_without_a_client_there_is_no_such_page(shared: Place) -> None:

@@ -46,6 +46,8 @@ class State:
 
     keys: list[RSAKey] = field(default_factory=lambda: [new_key()])
     fetches: int = 0
+    discoveries: int = 0
+    posts: int = 0  # codes and other grants that were sent for tokens
     delay: float = 0.0
     hidden: bool = False  # it answers no discovery
     elsewhere: str | None = None
@@ -182,6 +184,7 @@ def provider(issuer: str) -> Flask:
 
     @app.get("/.well-known/openid-configuration")
     def discovery() -> Any:
+        state.discoveries += 1
         if state.hidden:
             return "", 503
         return jsonify(
@@ -211,6 +214,8 @@ def provider(issuer: str) -> Flask:
 
     @app.post("/token")
     def token() -> Any:
+        state.posts += 1
+        time.sleep(state.delay)
         return server.create_token_response()
 
     _controls(app, state)
@@ -237,7 +242,8 @@ def _controls(app: Flask, state: State) -> None:
 
     @app.get("/test/state")
     def show() -> Any:
-        return jsonify(fetches=state.fetches, public=state.keys[-1].as_pem(private=False).decode())
+        counts = {"fetches": state.fetches, "discoveries": state.discoveries, "posts": state.posts}
+        return jsonify(**counts, public=state.keys[-1].as_pem(private=False).decode())
 
     @app.post("/test/sign")
     def sign() -> Any:

@@ -30,7 +30,7 @@ class Provider:
         return httpx.post(f"{self.issuer}/test/{what}", json=body, timeout=30).json()
 
     def state(self) -> dict[str, Any]:
-        """Return how often its keys were fetched, and its public key."""
+        """Return how often it was asked for what, and its public key."""
         found: dict[str, Any] = httpx.get(f"{self.issuer}/test/state", timeout=30).json()
         return found
 
