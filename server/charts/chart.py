@@ -65,12 +65,15 @@ class _Made:
     total: int
 
 
-def charts(release: Mapping[str, Any], prefix: str = "chart", said: Words = ENGLISH) -> tuple[Chart, ...]:
+def charts(
+    release: Mapping[str, Any], prefix: str = "chart", said: Words = ENGLISH, flat: Table | None = None
+) -> tuple[Chart, ...]:
     """Return a chart for each statistic of a release or a rehearsal, in the order of the question.
 
-    `prefix` begins all ids: charts on one page need different ones.
+    `prefix` begins all ids: charts on one page need different ones. `flat` is the release as a table, if the caller has
+    it already.
     """
-    flat, made_up = table.flatten(release), bool(release.get("rehearsal"))
+    flat, made_up = flat or table.flatten(release), bool(release.get("rehearsal"))
     return tuple(_chart(flat, name, f"{prefix}-{n}", said, made_up) for n, name in enumerate(flat.statistics, start=1))
 
 

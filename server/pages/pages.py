@@ -18,6 +18,7 @@ from server.pages.frame.glossary import glossary
 from server.pages.frame.rendering import blueprint, refused
 from server.pages.phrases import phrase
 from server.pages.researcher import answers, asking, comparing, studies
+from server.pages.researcher.drawing import rows_shown
 from server.views.table import flatten
 from server.web.problems import Problem
 
@@ -42,6 +43,7 @@ def register(app: Flask) -> None:
     admin.register(app)
     deciding_words.register(app)
     app.add_template_global(flatten)
+    app.add_template_global(rows_shown)
     app.add_template_global(glossary)
     app.register_blueprint(blueprint)
     app.register_error_handler(Refused, refused)

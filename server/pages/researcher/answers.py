@@ -10,7 +10,7 @@ from server.charts import chart
 from server.pages.frame import calling
 from server.pages.frame.language import chart_words
 from server.pages.frame.rendering import ROLES, page, show
-from server.pages.researcher import snippets
+from server.pages.researcher import drawing, snippets
 from server.views.table import flatten
 
 if TYPE_CHECKING:
@@ -26,15 +26,18 @@ def release(study: str, release: str) -> Any:
     """Show a release."""
     post = [word for word in POST if word in request.args.getlist("post")]
     shown = calling.get("studies", study, "releases", release, post=",".join(post) or None)
-    return show(
-        "researcher/release.html",
-        release=shown,
-        charts=chart.charts(shown, said=chart_words()),
-        table=flatten(shown),
-        post=post,
-        titles=_titles(shown),
-        snippets=snippets.of(shown, request.host_url),
-    )
+    titles = _titles(shown)
+    with drawing.in_turn():
+        table = flatten(shown)
+        return show(
+            "researcher/release.html",
+            release=shown,
+            charts=chart.charts(shown, said=chart_words(), flat=table),
+            table=table,
+            post=post,
+            titles=titles,
+            snippets=snippets.of(shown, request.host_url),
+        )
 
 
 @page("/studies/<study>/releases/<release>.<kind>", *ROLES)

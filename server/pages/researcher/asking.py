@@ -20,7 +20,7 @@ from server.pages.frame.calling import Refused
 from server.pages.frame.forms import number
 from server.pages.frame.language import typed
 from server.pages.frame.rendering import page, show, to
-from server.pages.researcher import builder, examples
+from server.pages.researcher import builder, drawing, examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -197,9 +197,10 @@ def _rehearsed(draft: Draft) -> Any:
         rehearsal = calling.post("studies", draft.study["id"], "rehearsals", body=priced.draft.body())
     except Refused as error:
         return _shown(Priced(priced.draft, priced.estimate, error))
-    return _shown(
-        Priced(priced.draft, priced.estimate, is_beyond_form=priced.is_beyond_form, extra={"rehearsal": rehearsal})
-    )
+    with drawing.in_turn():
+        return _shown(
+            Priced(priced.draft, priced.estimate, is_beyond_form=priced.is_beyond_form, extra={"rehearsal": rehearsal})
+        )
 
 
 def _paid(draft: Draft) -> Any:

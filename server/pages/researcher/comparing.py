@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from flask import flash, request
@@ -10,6 +11,7 @@ from flask import flash, request
 from server.pages.frame import calling
 from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import ROLES, page, show, to
+from server.pages.researcher import drawing
 from server.views.table import flatten
 
 if TYPE_CHECKING:
@@ -45,15 +47,18 @@ def compare(study: str) -> Any:
         flash(_("Choose two questions to compare."), "warning")
         return to("releases", study=study)
     both = [calling.get("studies", study, "releases", release) for release in chosen]
-    tables = [flatten(one) for one in both]
-    same = tables[0].keys == tables[1].keys
-    return show(
-        "researcher/compare.html",
-        study=study,
-        both=both,
-        tables=tables,
-        pairs=list(_pairs(*tables)) if same else [],
-    )
+    with drawing.in_turn():
+        tables = [flatten(one) for one in both]
+        same = tables[0].keys == tables[1].keys
+        pairs = list(islice(_pairs(*tables), drawing.ROWS_MAX + 1)) if same else []
+        return show(
+            "researcher/compare.html",
+            study=study,
+            both=both,
+            tables=tables,
+            pairs=pairs[: drawing.ROWS_MAX],
+            has_more=len(pairs) > drawing.ROWS_MAX,
+        )
 
 
 def _pairs(first: Table, second: Table) -> Iterator[Pair]:

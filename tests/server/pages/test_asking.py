@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
+from flask import render_template_string
 
+from server.pages.researcher.drawing import rows_shown
+from server.views.table import Cell, Column, Row, Table
 from tests.server.charts import drawn
 from tests.server.pages.browsing import Browser, browser
 
@@ -125,6 +129,44 @@ def test_answer_has_its_charts(ada: Browser) -> None:
         assert tips[0] == tips[1]
         assert len(tips[0]) == 2
         assert all(re.search(rf"male: \d{mark}\d{{3}} ± ", tip) for tip in tips[0])
+
+
+def test_page_shows_the_first_rows_of_a_large_answer(place: Place) -> None:
+    """A thousand rows, fewer of an answer with many columns, and where the rest is; a small answer is shown whole."""
+    template = '{% import "parts.html" as parts with context %}{% include "researcher/answer_table.html" %}'
+
+    def table(rows: int, columns: int) -> Table:
+        cells = (Cell(1, 0, 2),) * columns
+        rows_of = tuple(Row((f"row {number}",), cells) for number in range(rows))
+        return Table(("k",), tuple(Column(f"s{number}") for number in range(columns)), rows_of)
+
+    with place.app.test_request_context("/"):
+        shown = render_template_string(template, table=table(3000, 1))
+        small = render_template_string(template, table=table(1000, 1))
+    assert shown.count("<tr>") == 1001
+    assert "The first 1,000 rows of 3,000 are shown. The CSV" in shown
+    assert small.count("<tr>") == 1001
+    assert "The CSV" not in small
+    assert len(rows_shown(table(300, 100))) == 200
+
+
+def test_pages_of_answers_are_made_one_at_a_time_for_a_user(place: Place, ada: Browser) -> None:
+    """Beyond a user's share and what may wait, an answer, a comparison and a rehearsal are 429, in words."""
+    form = ada.get(ASK).form('name="do"')
+    answer = ada.post(ASK, {**form, "do": "pay", "key": "k"}).path
+    release, gate = answer.rpartition("/")[2], place.services.gates.rendering
+    with ExitStack() as held:
+        for _ in range(gate.limits.share + gate.limits.waiting):
+            held.enter_context(gate.entered(("user", "ada")))
+        refused = [
+            ada.get(answer),
+            ada.get(f"/studies/flu/compare?release={release}&release={release}"),
+            ada.post(ASK, {**form, "do": "rehearse"}),
+        ]
+        assert ada.get(f"{answer}.csv").status == 200
+    assert [page.status for page in refused] == [429] * 3
+    assert "Your share of the server is in use" in refused[0].words()
+    assert ada.get(answer).status == 200
 
 
 @pytest.mark.parametrize("dataset", ["rand-hie", "clinic"])
