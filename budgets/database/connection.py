@@ -30,7 +30,7 @@ from budgets.database.files import LedgerFile
 from budgets.errors import SchemaOutdated, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 WAIT_MS = 30_000  # for the lock; a transaction that holds it longer is stuck
 SHRED_WAIT_MS = 5_000  # for readers; writers have to wait meanwhile
@@ -173,13 +173,17 @@ class Database:
         """Close every connection."""
         self._engine.dispose()
 
-    def upgrade(self) -> None:
-        """Migrate the schema to this version's, keeping the data. Raises SchemaOutdated if a later version made it."""
+    def upgrade(self, also: Callable[[sa.Connection], object] = lambda _: None) -> None:
+        """Migrate the schema to this version's, keeping the data, and do something more in the same transaction.
+
+        Raises SchemaOutdated if a later version made it.
+        """
         config = _alembic()
         with self.write() as connection:
             _refuse_later(MigrationContext.configure(connection).get_current_revision())
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            also(connection)
 
     def revisions(self) -> tuple[str | None, str | None]:
         """Return the schema's revision and the one that this version works with."""

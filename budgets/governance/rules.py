@@ -2,8 +2,9 @@
 
 In earlier versions a DPO approved studies (1); then an approver did, and the DPO advised (2). Now the same holds for
 datasets (3): those that were imported before count as approved. `rowless init` writes the entry: in a new home before
-the first user is added, in an older home after its ledger was upgraded. The independent check
-(`budgets/verify/conduct.py`) reads the entry too. No entry ends these rules.
+the first user is added, in an older home in the transaction that upgrades its ledger. The independent check
+(`budgets/verify/conduct.py`) reads the entry too. No entry ends these rules. New rules need a migration, even an empty
+one: by the schema alone a server finds out that `rowless init` has to run first.
 """
 
 from __future__ import annotations

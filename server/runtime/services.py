@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from budgets.audit import signing
 from budgets.database.connection import Database, file_of
 from budgets.errors import Unavailable
+from budgets.governance import rules
 from budgets.governance.roles import founding
 from budgets.identity import people
 from budgets.ledger import overruns
@@ -182,7 +183,8 @@ def create_home(settings: Settings, founders: Founders) -> NewHome:
     path = settings.key_path
     database = Database(settings.database_url)
     try:
-        database.upgrade()
+        # In one transaction: acts by the present rules must not come before the entry that begins them.
+        database.upgrade(rules.begin)
         audit_key = signing.verifier_key(path) if path.exists() else signing.create_key(path)
         with database.write() as transaction:
             made = founding.found(transaction, founders, settings.identity_days)

@@ -43,8 +43,8 @@ def verified(*arguments: object, home: Home | None = None, code: int = 0) -> Any
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """Return the home with its schema brought up, as after an upgrade."""
+def old(tmp_path: Path) -> Home:
+    """Return the home as the earlier version left it."""
     path = tmp_path / "home"
     path.mkdir()
     with closing(sqlite3.connect(path / "ledger.sqlite")) as ledger:
@@ -56,9 +56,14 @@ def home(tmp_path: Path) -> Home:
     edition.mkdir(parents=True)
     shutil.copyfile(BEFORE / "manifest.toml", edition / "manifest.toml")
     (edition / "store.duckdb").write_bytes(gzip.decompress((BEFORE / "store.duckdb.gz").read_bytes()))
-    made = Home(path, {})
-    assert "there is no approver" in said(made, "init")["missing"]
-    return made
+    return Home(path, {})
+
+
+@pytest.fixture
+def home(old: Home) -> Home:
+    """Return the home with its schema brought up, as after an upgrade."""
+    assert "there is no approver" in said(old, "init")["missing"]
+    return old
 
 
 def test_a_home_from_before_names_an_approver(home: Home) -> None:
@@ -70,6 +75,19 @@ def test_a_home_from_before_names_an_approver(home: Home) -> None:
     assert said(home, "init")["missing"] is None
     assert said(home, "doctor")["healthy"]
     home.assert_sound()
+
+
+def test_an_upgrade_that_is_cut_off_has_begun_the_rules(old: Home) -> None:
+    """A command that ends between the upgrade and what follows leaves no ledger that works by rules not yet begun."""
+    key = old.path / "audit.key"
+    signing, size = key.read_bytes(), len(old.actions())
+    key.write_bytes(b"damaged")
+    assert CliRunner().invoke(main, ["init"], env=old.environment()).exit_code != 0
+    key.write_bytes(signing)
+    assert old.actions()[size:] == ["rules.begin"]
+    said(old, "user", "confirm", said(old, "user", "add", "vera", "--role", "approver")["id"])
+    said(old, "init")
+    old.assert_sound()
 
 
 def test_the_doctor_finds_nothing_but_a_missing_approver(home: Home) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from budgets.actors import SYSTEM
 from budgets.alerts import alerts
 from budgets.errors import Invalid
-from budgets.governance import rules
 from budgets.identity import names, people, tokens
 
 if TYPE_CHECKING:
@@ -56,7 +55,6 @@ def found(transaction: sa.Connection, founders: Founders, kept_days: int) -> dic
 
     `kept_days` is for how long names are kept, which limits how long a token lives.
     """
-    rules.begin(transaction)
     missing = missing_roles(transaction)
     is_new = "admin" in missing
     if is_new:
