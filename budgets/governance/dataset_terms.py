@@ -8,8 +8,8 @@ further profiles up to a sum of epsilon. Another profile, or another cap, is pro
 approver again, while what was approved before stays in force. Who imported or proposed what waits does not advise on it
 and does not approve it. A lower cap needs no approval: an import sets it (`datasets.py`).
 
-A new proposal takes the place of the one that waited, and its advice is void. All who wrote either are
-its authors.
+A new proposal takes the place of the one that waited, and its advice is void. All who wrote either are its authors. An
+import that lowers the cap of an approved dataset lowers what waits with it, in the same way.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ class Terms:
     epsilon_nano: int
     delta_atto: int
     profile_nano: int
+
+    def within(self, cap: Terms) -> Terms:
+        """Return them without what exceeds a cap."""
+        epsilon = min(self.epsilon_nano, cap.epsilon_nano)
+        return Terms(epsilon, min(self.delta_atto, cap.delta_atto), min(self.profile_nano, epsilon))
 
     def facts(self) -> dict[str, Any]:
         """Return them as the log has them."""
@@ -89,11 +94,16 @@ def standing(transaction: sa.Connection, dataset: str) -> Standing:
     return Standing(dataset, row.approved_at, row.approved_by, left, waiting, approval.hands(row.hands))
 
 
-def imported(transaction: sa.Connection, dataset: str, terms: Terms, by: Actor) -> None:
-    """Let the terms of a manifest wait for an approver, unless the dataset was approved before."""
+def imported(transaction: sa.Connection, dataset: str, terms: Terms, by: Actor, *, lowered: bool) -> None:
+    """Let the terms of a manifest wait for an approver, unless the dataset was approved before.
+
+    Then a cap that it lowered lowers what waits as well: to approve terms of before must not undo it.
+    """
     present = standing(transaction, dataset)
     if present.approved_at is None:
         _wait(transaction, present, terms, by)
+    elif lowered and present.waiting is not None and present.waiting.within(terms) != present.waiting:
+        _wait(transaction, present, present.waiting.within(terms), by)
 
 
 def propose(

@@ -47,7 +47,7 @@ def add_edition(
 
     The first import proposes the cap and what profiles may take of it, `profile_nano`. They wait for an approver
     (`dataset_terms.py`). A later manifest may lower the cap, but no import can raise it, because the persons in the
-    data were promised the first one. Raises WrongState.
+    data were promised the first one. What it lowers, it lowers in terms that wait as well. Raises WrongState.
     """
     known = transaction.execute(sa.select(datasets).where(datasets.c.name == dataset)).first()
     lowered = False
@@ -69,7 +69,7 @@ def add_edition(
         )
     )
     terms = dataset_terms.Terms(epsilon_nano, delta_atto, profile_nano)
-    dataset_terms.imported(transaction, dataset, terms, by)
+    dataset_terms.imported(transaction, dataset, terms, by, lowered=lowered)
     log.append(
         transaction,
         by,

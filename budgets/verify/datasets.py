@@ -2,9 +2,10 @@
 
 From the third rules on a dataset waits for an approver. The first import proposes its cap and what profiles may take of
 it; an admin may propose others. An approval is of what waits, by an approver who neither imported nor proposed it, and
-names the DPO's advice that stands, or why it goes without one. Before the first approval nothing is charged, and the
-profiles never take more than was approved: what they had taken when they were approved, and what the approval adds. No
-entry but an approval raises a cap (`spending.py`).
+names the DPO's advice that stands, or why it goes without one. An import that lowers the cap lowers what waits with it,
+which ends the advice on it. Before the first approval nothing is charged, and the profiles never take more than was
+approved: what they had taken when they were approved, and what the approval adds. No entry but an approval raises a cap
+(`spending.py`).
 
 Datasets that were imported before these rules count as approved, with the profiles that they had been charged for.
 """
@@ -44,6 +45,15 @@ class Dataset:
         self.waiting, self.advice = terms, None
         self.hands.add(by)
 
+    def lowered(self, before: tuple[int, int], cap: tuple[int, int], by: str) -> None:
+        """Lower what waits with the cap, if an import lowered that."""
+        if self.waiting is None or (cap[0] >= before[0] and cap[1] >= before[1]):
+            return
+        (epsilon, delta), profile = self.waiting
+        within = (min(epsilon, cap[0]), min(delta, cap[1])), min(profile, epsilon, cap[0])
+        if within != self.waiting:
+            self.waits(within, by)
+
 
 @dataclass
 class Datasets:
@@ -80,12 +90,14 @@ class Datasets:
         if edition != one.editions + 1:
             yield f"it imports edition {edition} of {name} after edition {one.editions}"
         one.editions = max(edition, one.editions)
-        one.cap = facts["cap"]
+        before, one.cap = one.cap, facts["cap"]
         if self.wait:
             yield from by_role(entry, "admin")
             terms = _terms(facts)
             if not one.approved:
                 one.waits(terms, entry["actor"])
+            elif before is not None:
+                one.lowered(decisions.limits(before), terms[0], entry["actor"])
 
     def proposes(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read a proposal."""

@@ -69,6 +69,14 @@ def described(world: World) -> dict[str, Any]:
         return dataset_terms.describe(transaction, FLU)
 
 
+def problems(world: World) -> list[str]:
+    """Return what the independent check finds out of order in the log."""
+    conduct = Conduct()
+    with world.database.read() as transaction:
+        bodies = [json.loads(one.body) for one in log.every_entry(transaction)]
+    return [problem for one in bodies for problem in conduct.read(one)]
+
+
 def test_nothing_is_charged_before_the_approval(waiting: World) -> None:
     """No profile is bought and no study is approved; afterwards both are, within what was approved."""
     with pytest.raises(NotApproved):
@@ -177,6 +185,34 @@ def test_a_cap_is_raised_by_an_approval_alone(world: World) -> None:
             propose(world, *wrong)
     with pytest.raises(WrongState, match="what flu has"):
         propose(world)
+
+
+@pytest.mark.parametrize("wanted", [None, 20 * NANO])
+def test_what_waits_is_lowered_with_the_cap(world: World, wanted: int | None) -> None:
+    """After an import lowered the cap, to approve older terms does not raise it; the advice on them is void."""
+    propose(world, wanted, profile=2 * NANO)
+    advise(world)
+    delta = world.balance().limits.delta_atto
+    world.import_edition(10 * NANO, delta)
+    assert described(world)["advice"] is not None, "an import that lowers nothing leaves it"
+    world.import_edition(NANO, delta)
+    told = described(world)
+    assert told["waiting"] == {"epsilon": 1.0, "delta": delta / 10**18, "profile": 1.0}
+    with pytest.raises(NotAdvised):
+        approve(world)
+    approve(world, without="a test")
+    assert world.balance().limits.epsilon_nano == NANO
+    assert problems(world) == []
+
+
+def test_a_lower_proposal_is_left_by_a_higher_import(world: World) -> None:
+    """An import above what waits changes neither the terms nor the advice on them."""
+    propose(world, 3 * NANO)
+    advise(world)
+    world.import_edition(5 * NANO, world.balance().limits.delta_atto)
+    approve(world)
+    assert world.balance().limits.epsilon_nano == 3 * NANO
+    assert problems(world) == []
 
 
 def test_the_rules_for_datasets_begin_once(databases: Databases) -> None:

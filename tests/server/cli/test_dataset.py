@@ -123,6 +123,14 @@ def given_back(like: str, **facts: Any) -> Callable[[Entries], None]:
     return work
 
 
+def lowered_while_waiting(log: Entries) -> None:
+    """Let an import lower the cap while terms with the cap of before wait."""
+    place, old = position(log, "dataset.propose"), log[position(log, "dataset.import")]
+    cap = {**old["facts"]["cap"], "epsilon_nano": 10**9}
+    facts = {**old["facts"], "edition": 2, "cap": cap}
+    log.insert(place + 1, {**old, "time": log[place]["time"], "facts": facts})
+
+
 FORGED: dict[str, tuple[Callable[[Entries], Any], str]] = {
     "queried before the dataset's approval": (
         without("dataset.approve", FIRST),
@@ -183,6 +191,10 @@ FORGED: dict[str, tuple[Callable[[Entries], Any], str]] = {
     "advice on other terms": (
         change("dataset.advise", facts={"profile_epsilon_nano": 1}),
         "it advises on terms of the dataset rand-hie that do not wait for approval",
+    ),
+    "a cap that an import lowered is approved as before": (
+        lowered_while_waiting,
+        "it approves terms of the dataset rand-hie that do not wait for approval",
     ),
     "another cap is approved": (
         change("dataset.approve", SECOND, facts={"cap": {"epsilon_nano": 10**15, "delta_atto": 0}}),
