@@ -13,6 +13,7 @@ from budgets.database import clock
 from budgets.database.tables import datasets, editions
 from budgets.errors import NotFound, WrongState
 from budgets.governance import dataset_terms
+from budgets.identity import people
 from budgets.ledger import accounts
 from budgets.ledger.accounts import Limits
 from budgets.loss import epsilon_text
@@ -47,8 +48,10 @@ def add_edition(
 
     The first import proposes the cap and what profiles may take of it, `profile_nano`. They wait for an approver
     (`dataset_terms.py`). A later manifest may lower the cap, but no import can raise it, because the persons in the
-    data were promised the first one. What it lowers, it lowers in terms that wait as well. Raises WrongState.
+    data were promised the first one. What it lowers, it lowers in terms that wait as well.
+    Raises Forbidden, WrongState.
     """
+    people.require_role(by, "admin")
     known = transaction.execute(sa.select(datasets).where(datasets.c.name == dataset)).first()
     lowered = False
     if known is None:

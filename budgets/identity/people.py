@@ -50,7 +50,10 @@ class User:
 
 
 def add_user(transaction: sa.Connection, name: str, role: str, by: Actor, *, proposal: str | None = None) -> Actor:
-    """Add a user. `proposal` is what a second person confirmed. Raises Invalid, AlreadyExists, NeedsSecond."""
+    """Add a user. `proposal` is what a second person confirmed.
+
+    Raises Invalid, AlreadyExists, NeedsSecond, Forbidden.
+    """
     folded = require_addable(transaction, name)
     if role not in ROLES:
         raise Invalid("role", f"must be one of {', '.join(ROLES)}")
@@ -78,9 +81,12 @@ def require_addable(transaction: sa.Connection, name: str) -> str:
 def require_second(role: str, by: Actor, proposal: str | None) -> None:
     """Raise NeedsSecond if an act about a user of a role was not confirmed by a second person.
 
+    An act about a user of another role needs none, but an admin: it raises Forbidden if the actor has another role.
     The system makes the first of each role, when a home is made.
     """
-    if role in PRIVILEGED and proposal is None and by != SYSTEM:
+    if role not in PRIVILEGED:
+        require_admin(by)
+    elif proposal is None and by != SYSTEM:
         raise NeedsSecond(f"this is about the role {role}: an admin proposes it, and a DPO or an approver confirms")
 
 
@@ -131,7 +137,7 @@ def new_token(
 ) -> Token:
     """Make a token for a user. `proposal` is what a second person confirmed, and `text` the token that was agreed on.
 
-    Raises NotFound, NeedsSecond.
+    Raises NotFound, NeedsSecond, Forbidden.
     """
     owner = user(transaction, name)
     require_second(owner.role, by, proposal)
@@ -160,7 +166,8 @@ def new_token(
 
 
 def revoke_token(transaction: sa.Connection, identifier: str, by: Actor) -> str:
-    """Revoke a token for good, and return its owner's role. Raises NotFound."""
+    """Revoke a token for good, and return its owner's role. Raises NotFound, Forbidden."""
+    require_admin(by)
     row = transaction.execute(
         sa.select(tokens.c.mark, users.c.commitment, users.c.role)
         .join_from(tokens, users)
@@ -179,3 +186,9 @@ def require_role(actor: Actor, *roles: str) -> None:
     """Raise Forbidden unless the actor has one of the roles."""
     if actor.role not in roles:
         raise Forbidden(f"this is for the role {' or '.join(roles)}, not {actor.role}")
+
+
+def require_admin(actor: Actor) -> None:
+    """Raise Forbidden unless an admin acts, or the system."""
+    if actor != SYSTEM:
+        require_role(actor, "admin")

@@ -44,7 +44,8 @@ def link(transaction: sa.Connection, user: Actor, subject: str) -> None:
 
 
 def unlink(transaction: sa.Connection, name: str, by: Actor) -> None:
-    """End that a user can sign in by the issuer. Raises NotFound."""
+    """End that a user can sign in by the issuer. Raises NotFound, Forbidden."""
+    people.require_admin(by)
     user = people.user(transaction, name)
     ended = transaction.execute(
         sa.update(users).where(users.c.name == name, users.c.subject.is_not(None)).values(subject=None)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from budgets.audit import certificates
+from budgets.identity import people
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
@@ -39,6 +40,6 @@ def certificate(study: str, release: str, file: Path, name: str | None) -> Any:
 def _of_home(study: str, release: str, name: str | None) -> str:
     with services() as opened:
         with opened.database.write() as transaction:
-            by = acting(transaction, "admin", name)
+            by = acting(transaction, "admin", name, also=people.ROLES)
         stored = rereading.read(opened, by, study, release, rereading.CERTIFICATE)
         return certificates.certificate(opened.database, opened.settings.key_path, stored)

@@ -13,7 +13,7 @@ from server.runtime.services import open_services
 from server.runtime.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     import sqlalchemy as sa
 
@@ -37,16 +37,22 @@ def settings() -> Settings:
     return load_settings()
 
 
-def acting(transaction: sa.Connection, role: str | tuple[str, ...], name: str | None) -> Actor:
+def acting(
+    transaction: sa.Connection, role: str | tuple[str, ...], name: str | None, *, also: Collection[str] = ()
+) -> Actor:
     """Return the user that a command acts for: the one named by --as, or the only one of the roles that may do it.
 
-    It needs a transaction that writes, because the user may be due for a new commitment.
-    Everybody who can read the home can act as any of its users; the audit log keeps which user it was.
+    `also` are roles that may do it as well, if --as names one of their users. It needs a transaction that writes,
+    because the user may be due for a new commitment. Everybody who can read the home can act as any of its users; the
+    audit log keeps which user it was. Raises NotFound, Invalid, and Forbidden for a user of another role, whose entry
+    the independent check would report for ever.
     """
     days = settings().identity_days
-    if name is not None:
-        return commitments.in_force(transaction, people.user(transaction, name), days)
     roles = (role,) if isinstance(role, str) else role
+    if name is not None:
+        named = people.user(transaction, name)
+        people.require_role(named, *dict.fromkeys((*roles, *also)))
+        return commitments.in_force(transaction, named, days)
     known = [one for each in roles for one in people.users_of_role(transaction, each)]
     if len(known) == 1:
         return commitments.in_force(transaction, known[0], days)

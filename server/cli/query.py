@@ -28,7 +28,7 @@ from server.web.bodies import read_json
 from server.web.problems import findings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import sqlalchemy as sa
 
@@ -183,12 +183,15 @@ def _body(options: Options) -> Any:
     return body
 
 
-def asker(transaction: sa.Connection, study: str, name: str | None) -> Actor:
-    """Return the user who asks: the one named by --as, or the study's only member. Raises Invalid, NotFound."""
+def asker(transaction: sa.Connection, study: str, name: str | None, *, also: Collection[str] = ()) -> Actor:
+    """Return the user who asks: the one named by --as, or the study's only member.
+
+    `also` are roles that may do it as well. Raises Invalid, NotFound, Forbidden.
+    """
     members = studies.study(transaction, study).members
     if name is None and len(members) != 1:
         raise Invalid("--as", f"say who asks: {', '.join(members) or 'the study has no members yet'}")
-    return acting(transaction, "researcher", name or members[0])
+    return acting(transaction, "researcher", name or members[0], also=also)
 
 
 def _paid_text(opened: Services, study: str, said: Mapping[str, Any]) -> str:

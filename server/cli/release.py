@@ -9,6 +9,7 @@ from marshmallow import ValidationError
 
 from budgets.errors import Invalid
 from budgets.governance import studies
+from budgets.identity import people
 from budgets.ledger import releases
 from server.api.requests.query import parse_post
 from server.charts import chart
@@ -52,7 +53,7 @@ def list_(study: str, limit: int, cursor: str | None, name: str | None) -> Any:
     after = None if cursor is None else (time, last)
     with services() as opened:
         with opened.database.write() as transaction:
-            by = asker(transaction, study, name)
+            by = asker(transaction, study, name, also=people.ROLES)
         with opened.database.read() as transaction:
             studies.visible(transaction, study, by)
             found = releases.of_study(transaction, study, after=after, limit=limit + 1)
@@ -107,7 +108,7 @@ def show(study: str, identifier: str, post: str | None, name: str | None, *, as_
         return _shown(server.json("GET", address, post=post))
     with services() as opened:
         with opened.database.write() as transaction:
-            by = asker(transaction, study, name)
+            by = asker(transaction, study, name, also=people.ROLES)
         stored = rereading.read(opened, by, study, identifier, form, words)
         with opened.database.read() as transaction:
             said = answer.show(transaction, stored, words, replayed=True)

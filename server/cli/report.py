@@ -12,7 +12,7 @@ from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
 from server.reporting import page, regulator
-from server.reporting.report import DATASET, STUDY, assemble
+from server.reporting.report import DATASET, READERS, STUDY, assemble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def _command(kind: str) -> None:
             return _over_http(server, kind, subject, file)
         with services() as opened:
             with opened.database.write() as transaction:
-                by = acting(transaction, "dpo", name)
+                by = acting(transaction, "dpo", name, also=READERS)
             document = assemble(opened, by, kind, subject, "json" if file is None else "html")
         if file is not None:
             file.write_text(page.html(document), encoding="utf-8")

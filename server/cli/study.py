@@ -280,7 +280,7 @@ def _move(action: str) -> click.Command:
         if (server := remote(name)) is not None:
             return decided(server, identifier, action, {"reason": reason})
         with services() as opened, approval.deciding(opened.database) as transaction:
-            by = acting(transaction, roles[0], name)
+            by = acting(transaction, roles[0], name, also=roles)
             return _said(transaction, studies.move(transaction, identifier, action, reason, by))
 
     return run

@@ -87,7 +87,6 @@ def list_users(name: str | None) -> Any:
     """List the users with their roles and how many tokens of theirs give access now."""
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
-        people.require_role(by, "admin")
         log.append(transaction, by, "user.read", "users", "the users were listed")
         found = people.every_user(transaction)
     lines = [f"{one.user}  {one.role}  tokens {one.tokens}  since {one.created_at[:10]}" for one in found]
@@ -122,7 +121,6 @@ def unlink(tied: str, name: str | None) -> Any:
     """End that a user can sign in by the issuer."""
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
-        people.require_role(by, "admin")
         subjects.unlink(transaction, tied, by)
     return {"unlinked": tied}, f"{tied} can no longer sign in by the issuer"
 
@@ -218,7 +216,6 @@ def list_tokens(owner: str | None, name: str | None) -> Any:
     """List the tokens of all users or of one, with the day of their last use. Revoked ones are left out."""
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
-        people.require_role(by, "admin")
         log.append(transaction, by, "token.read", "tokens", "the tokens were listed")
         found = tokens.listed(transaction, user=owner)
     lines = tokens.words(found) or ["there are no such tokens"]

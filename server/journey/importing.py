@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from budgets import amounts
 from budgets.errors import BudgetsError
+from budgets.identity import people
 from budgets.ledger import accounts, profiles
 from queries.catalog.manifest import PROFILE, PROFILE_PART
 from queries.errors import QueriesError
@@ -57,9 +58,11 @@ def import_dataset(
 ) -> Imported:
     """Import a dataset's sources as its next edition, and buy its profile if it should have one.
 
-    If the import of the sources does not finish, nothing changes. Raises what `stores.import_manifest` raises, and
-    Invalid for a wrong epsilon. Errors of the profile are not raised, because the edition stays without it.
+    If the import of the sources does not finish, nothing changes. Raises Forbidden before anything is built, what
+    `stores.import_manifest` raises, and Invalid for a wrong epsilon. Errors of the profile are not raised, because the
+    edition stays without it.
     """
+    people.require_role(by, "admin")
     epsilon_nano = None if manifest.profile is None else amounts.epsilon_nano(manifest.profile, "dataset.profile")
     against = _against_any(manifest)
     proposed = 0 if epsilon_nano is None or against is not None else epsilon_nano

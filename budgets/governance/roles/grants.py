@@ -164,7 +164,10 @@ def withdraw(transaction: sa.Connection, identifier: str, by: Actor) -> None:
 
 
 def revoke_token(transaction: sa.Connection, identifier: str, by: Actor) -> None:
-    """Revoke a token for good. One of a DPO or an approver raises an alert: it may keep them out. Raises NotFound."""
+    """Revoke a token for good. One of a DPO or an approver raises an alert: it may keep them out.
+
+    Raises NotFound, Forbidden.
+    """
     role = people.revoke_token(transaction, identifier, by)
     if role in people.PRIVILEGED:
         alerts.put(

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import itertools
+from typing import TYPE_CHECKING
+
 import pytest
 
-from budgets.errors import NotFound, OverBudget, WrongState
+from budgets.errors import Forbidden, NotFound, OverBudget, WrongState
 from budgets.governance import datasets
+from budgets.identity import people, subjects
 from budgets.ledger import accounts
 from budgets.ledger.accounts import Limits, overcommit
-from tests.budgets.world import FLU, World, add_edition, cost
+from tests.budgets.world import BEN, FLU, World, add_edition, cost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import sqlalchemy as sa
+
+    from budgets.actors import Actor
 
 
 @pytest.fixture
@@ -136,3 +147,22 @@ def test_unknown_dataset_has_no_edition(small: World) -> None:
             datasets.current(transaction, "nowhere")
         with pytest.raises(NotFound):
             overcommit(transaction, "nowhere")
+
+
+def test_only_an_admin_imports_and_gives_access(small: World) -> None:
+    """Without the role admin, nobody imports, adds or unties a user, or makes or revokes a token, whoever calls."""
+    with small.database.write() as transaction:
+        token = people.new_token(transaction, BEN, small.admin).id
+    before = small.everything()
+    acts: tuple[Callable[[sa.Connection, Actor], object], ...] = (
+        lambda transaction, by: add_edition(transaction, by, 1_000, 1_000),
+        lambda transaction, by: people.add_user(transaction, "eve", "researcher", by),
+        lambda transaction, by: people.add_user(transaction, "eve", "admin", by),
+        lambda transaction, by: people.new_token(transaction, BEN, by),
+        lambda transaction, by: people.revoke_token(transaction, token, by),
+        lambda transaction, by: subjects.unlink(transaction, BEN, by),
+    )
+    for by, act in itertools.product((small.dpo, small.approver, small.anna), acts):
+        with pytest.raises(Forbidden, match="role admin"), small.database.write() as transaction:
+            act(transaction, by)
+    assert small.everything() == before

@@ -195,7 +195,7 @@ def test_a_name_is_due_once_its_commitment_was_out_of_use_for_the_span(
     later(10)
     act(world, world.anna)
     with world.database.write() as transaction:  # an entry names Ben, who does nothing
-        people.new_token(transaction, BEN, world.dpo)
+        people.new_token(transaction, BEN, world.admin)
     later(40)
     assert act(world, world.anna) != world.anna
     later(364 + 10)
