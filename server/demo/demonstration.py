@@ -177,7 +177,7 @@ def _ask(address: str, token: str, say: Callable[[str], None]) -> None:
 
 def _invite(address: str, tokens: dict[str, str], say: Callable[[str], None]) -> None:
     say(
-        f"\nServing until Ctrl-C. Open {address}/ in a browser, or sign in at once as\n"
+        f"\nServing until Ctrl-C. Open {address}/ in a browser, or begin as\n"
         f"  researcher   {address}/sign-in#token={tokens['researcher']}\n"
         f"  admin        {address}/sign-in#token={tokens['admin']}\n"
         f"  approver     {address}/sign-in#token={tokens['approver']}\n"

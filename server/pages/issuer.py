@@ -64,8 +64,9 @@ def from_issuer() -> Any:
     state, verifier, onward = (session.pop(name, "") for name in (STATE, VERIFIER, NEXT))
     here: Session = session  # type: ignore[assignment]
     try:
+        tying = here.pop(TYING, None)
         token = _required().finish(request.args, state, verifier)
-        if here.is_signed_in and here.pop(TYING, False):
+        if here.is_signed_in and tying == state:
             return _tied(token)
         me = calling.call("GET", "me", headers={"Authorization": f"Bearer {token}"}).json
         subject, _claimed = auth.vouched_for(token)
@@ -84,10 +85,13 @@ def account() -> Any:
 
 @page("/account/tie", *ROLES, methods=("POST",))
 def tie() -> Any:
-    """Let the next sign-in at the issuer tie that account. The way there is a link: forms lead nowhere else."""
-    _required()
-    session[TYING] = True
-    return show("tie.html")
+    """Begin a sign-in at the issuer that ties the account. The way there is a link: forms lead nowhere else.
+
+    Only this sign-in ties one: whichever is begun later, perhaps by a link on another site, ties nothing.
+    """
+    begun = _required().begin()
+    session[STATE], session[VERIFIER], session[TYING] = begun.state, begun.verifier, begun.state
+    return show("tie.html", address=begun.address)
 
 
 def _tied(token: str) -> Any:

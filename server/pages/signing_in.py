@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from server.pages.frame.sessions import Session
 
 
+TOKEN_MAX = 200  # characters; a longer one is none of this server's, and would fit into no cookie
+
+
 @page("/")
 def start() -> Any:
     """Show what this is, or what waits for whoever has signed in."""
@@ -42,7 +45,7 @@ def sign_in() -> Any:
     refusal = None
     if request.method == "POST":
         begun: Session = session  # type: ignore[assignment]
-        begun.begin(token=request.form.get("token", "").strip())
+        begun.begin(token=request.form.get("token", "").strip()[:TOKEN_MAX])
         try:
             me = calling.get("me")
         except Refused as error:

@@ -18,7 +18,7 @@ from server.sign_in.issuer import is_one
 from server.web import admitting, forbidden, throttling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from budgets.actors import Actor
     from server.runtime.services import Services
@@ -106,9 +106,14 @@ def signed_in() -> Access:
 
     Raises Unauthenticated, IssuerUnavailable.
     """
-    vouched: Vouched | None = request.environ.get(SESSION)
+    return user_of(request.environ)
+
+
+def user_of(environ: Mapping[str, Any]) -> Access:
+    """Return the user that a WSGI environment names. Raises Unauthenticated, IssuerUnavailable."""
+    vouched: Vouched | None = environ.get(SESSION)
     if vouched is None:
-        return authenticate(request.headers.get("Authorization"))
+        return authenticate(environ.get("HTTP_AUTHORIZATION"))
     with services().database.read() as transaction:
         actor = subjects.find(transaction, vouched.subject)
     if actor is None or vouched.expires_at <= clock.now():

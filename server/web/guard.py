@@ -16,7 +16,7 @@ from flask import request
 
 from budgets.errors import Invalid, NotFound
 from server.errors import Malformed
-from server.web.auth import services
+from server.web.auth import SESSION, services
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -51,7 +51,7 @@ def _refuse_unstorable() -> None:
 
 def _look_at_the_clock() -> None:
     """Do once a minute what has no thread of its own. Whoever asks whether the server lives does not wait for it."""
-    if "Authorization" not in request.headers:
+    if "Authorization" not in request.headers and SESSION not in request.environ:
         return
     services().clock_watch.look(services().database)
 

@@ -63,6 +63,7 @@ def take(folder: Path) -> None:
         for role in ROLES:
             page = browser.new_context(viewport=WINDOW, locale="en-GB").new_page()
             page.goto(links[role])
+            page.click("#sign-in button")
             page.wait_for_load_state("networkidle")
             address = links[role].partition("/sign-in")[0]
             {"researcher": researcher, "admin": admin, "approver": approver, "DPO": dpo}[role](page, address, folder)

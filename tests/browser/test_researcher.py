@@ -74,9 +74,18 @@ def test_both_sides_follow_each_other_live(chromium: Browser, server: Server) ->
         assert visit.faults == []
 
 
+def test_sign_in_link_is_not_sent_by_itself(chromium: Browser, server: Server) -> None:
+    """A link on another site could otherwise sign somebody in as somebody else. The token leaves the address at once."""
+    with visiting(chromium, server) as visit:
+        visit.open(f"/sign-in#token={server.home.tokens['ada']}")
+        visit.page.wait_for_timeout(300)
+        assert visit.page.url == f"{visit.address}/sign-in"
+        assert visit.page.input_value("#token") == server.home.tokens["ada"]
+
+
 def test_first_answer_takes_six_clicks(chromium: Browser, server: Server) -> None:
     """From the link that the demonstration prints to an answer, with nothing typed."""
-    clicks = 0
+    clicks = 1  # on the button of the sign-in page
     with visiting(chromium, server) as visit:
         visit.sign_in("ada")
         for what in ("main a.button", "summary", ".examples a", "button[value=review]", "#pay"):

@@ -160,13 +160,16 @@ def _environ(method: str, where: str, query: str, body: Any, headers: Mapping[st
     }
     if body is not None:
         environ["CONTENT_TYPE"] = "application/json"
-    if "Authorization" in headers:
-        return environ
+    return environ if "Authorization" in headers else environ | credentials()
+
+
+def credentials() -> dict[str, Any]:
+    """Return what a WSGI environment has to name the session's user."""
     if "token" in session:
-        environ["HTTP_AUTHORIZATION"] = f"Bearer {session['token']}"
-    elif "subject" in session:
-        environ[auth.SESSION] = auth.Vouched(session["subject"], session["expires_at"])
-    return environ
+        return {"HTTP_AUTHORIZATION": f"Bearer {session['token']}"}
+    if "subject" in session:
+        return {auth.SESSION: auth.Vouched(session["subject"], session["expires_at"])}
+    return {}
 
 
 def _dispatch(app: Flask, environ: dict[str, Any]) -> Response:

@@ -6,15 +6,20 @@ A view tries the API's call, and after a refusal it returns `again(...)`: the sa
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from server.pages.frame.language import has_decimal_comma
 from server.pages.frame.rendering import show
 
 if TYPE_CHECKING:
     from flask import Response
 
     from server.pages.frame.calling import Refused
+
+
+THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]+)?")
 
 
 def again(template: str, refusal: Refused | None, **values: Any) -> Response:
@@ -27,8 +32,13 @@ def again(template: str, refusal: Refused | None, **values: Any) -> Response:
 
 
 def number(text: str) -> Any:
-    """Return a number as people type it, also with a decimal comma; another text as it is, for the API to refuse."""
-    plain = text.strip().replace(" ", "").replace("\u202f", "").replace(",", ".")
+    """Return a number as people type it in the language of the page; another text as it is, for the API to refuse.
+
+    A comma is a decimal comma, but for an English 10,000, which is ten thousand.
+    """
+    plain = text.strip().replace(" ", "").replace("\u202f", "")
+    in_thousands = not has_decimal_comma() and THOUSANDS.fullmatch(plain)
+    plain = plain.replace(",", "" if in_thousands else ".")
     for read in (int, float):
         try:
             return read(plain)

@@ -7,14 +7,19 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
+from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
 
+from budgets.errors import Forbidden
+from server.errors import Unauthenticated
 from server.pages.frame import same_site
-from server.pages.frame.calling import Refused
+from server.pages.frame.calling import Refused, credentials
 from server.pages.frame.language import translated as _
+from server.web import auth, forbidden, problems
 from server.web.auth import services
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ blueprint = Blueprint(
     "pages", "server.pages", template_folder="templates", static_folder="static", static_url_path="/static"
 )
 
+VERSION = importlib.metadata.version("rowless")
 ROLES = ("researcher", "admin", "approver", "dpo")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -47,13 +53,24 @@ def page(rule: str, *roles: str, methods: tuple[str, ...] = ("GET",)) -> Callabl
             if roles and not session.is_signed_in:  # type: ignore[attr-defined]
                 return to_sign_in()
             if roles and session.get("role") not in roles:
-                raise Refused({"status": 403, "code": "forbidden", "title": _("Your role does not allow this")})
+                _forbid()
             return view(*args, **kwargs)
 
         blueprint.add_url_rule(rule, view_func=guarded, methods=list(methods))
         return view
 
     return decorate
+
+
+def _forbid() -> NoReturn:
+    """Refuse a page that is not for the user's role, as an entry of the log like a call of the API. Raises Refused."""
+    try:
+        found = auth.user_of(credentials())
+    except Unauthenticated as error:
+        raise Refused(problems.document_of(error)) from None
+    with suppress(Forbidden), forbidden.recorded(services(), found.actor):
+        raise Forbidden("this page is for another role")
+    raise Refused({"status": 403, "code": "forbidden", "title": _("Your role does not allow this")})
 
 
 def show(template: str, **values: Any) -> Response:
@@ -63,6 +80,9 @@ def show(template: str, **values: Any) -> Response:
 
 def refused(error: Refused) -> BaseResponse:
     """Return the page for a call that was refused, or the way to sign in where the session has ended."""
+    if error.status == HTTPStatus.UNAUTHORIZED and "HX-Request" in request.headers:
+        # The page that asked stays as it is, with all that was typed, until its form is sent.
+        return protected(current_app.make_response(("", HTTPStatus.UNAUTHORIZED)))
     if error.status == HTTPStatus.UNAUTHORIZED:
         flash(_("Your session has ended. Sign in again."), "warning")
         return to_sign_in()
@@ -100,9 +120,16 @@ def protected(response: Response) -> Response:
     return response
 
 
+@blueprint.app_url_defaults
+def _version_files(endpoint: str, values: dict[str, Any]) -> None:
+    if endpoint == "pages.static":
+        values["v"] = VERSION
+
+
 @blueprint.after_request
 def _cache_files(response: Response) -> Response:
-    # The address of a file of the package has the package's version: it never changes under it.
-    if request.endpoint == "pages.static" and response.status_code == HTTPStatus.OK:
+    # An address with this version of the package never has another file under it.
+    is_kept = request.endpoint == "pages.static" and response.status_code == HTTPStatus.OK
+    if is_kept and request.args.get("v") == VERSION:
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response

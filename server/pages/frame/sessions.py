@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from server.runtime.settings import Settings
 
 FILE = "session.key"
+FILES = "/static/"
 NAME = "rowless"
 IDLE_SECONDS = 60 * 60
 RENEWED_SECONDS = 60  # a page within a minute of the last one sends no new cookie
 LONGEST_SECONDS = 12 * 60 * 60
-COOKIE_BYTES_MAX = 4000
 BEGAN, SEEN = "began", "seen"
 
 
@@ -65,7 +65,8 @@ class Sessions(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> Session | None:
         """Return the session of a request to a page, an empty one if its cookie is missing, wrong or too old."""
-        if request.path.startswith(self._api):
+        # A file of the package has no session either: its reply may be kept by a cache that others share.
+        if request.path.startswith((self._api, FILES)):
             return None
         try:
             text = self._fernet(app).decrypt_at_time(

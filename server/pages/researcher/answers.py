@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Response, current_app, request
 
@@ -12,9 +12,7 @@ from server.pages.frame.language import chart_words
 from server.pages.frame.rendering import ROLES, page, show
 from server.pages.researcher import drawing, snippets
 from server.views.table import flatten
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from server.web.auth import services
 
 POST = ("round", "clamp")
 # ending -> what the API is asked to send
@@ -26,7 +24,6 @@ def release(study: str, release: str) -> Any:
     """Show a release."""
     post = [word for word in POST if word in request.args.getlist("post")]
     shown = calling.get("studies", study, "releases", release, post=",".join(post) or None)
-    titles = _titles(shown)
     with drawing.in_turn():
         table = flatten(shown)
         return show(
@@ -35,8 +32,8 @@ def release(study: str, release: str) -> Any:
             charts=chart.charts(shown, said=chart_words(), flat=table),
             table=table,
             post=post,
-            titles=titles,
-            snippets=snippets.of(shown, request.host_url),
+            # Behind a proxy the server cannot see that it is reached by https.
+            snippets=snippets.of(shown, services().settings.public_url or request.host_url),
         )
 
 
@@ -60,17 +57,3 @@ def _file(sent: calling.Answer, name: str) -> Response:
     response.content_type = sent.content_type
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
-
-
-def _titles(shown: Mapping[str, Any]) -> dict[str, str]:
-    """Return the titles of the keys, as the catalog has them, by their names in the answer."""
-    source = shown["query"].get("from")
-    tables = calling.get("datasets", shown["dataset"])["tables"]
-    columns = tables.get(source, {}).get("columns", {}) if isinstance(source, str) else {}
-    found = {}
-    for key in shown["query"].get("group_by", []):
-        column = key if isinstance(key, str) else key.get("column")
-        name = key if isinstance(key, str) else key.get("as", column)
-        if title := columns.get(column, {}).get("title"):
-            found[name] = title
-    return found

@@ -93,7 +93,10 @@ def ask(study: str) -> Any:
     """Build a question, see what it costs, rehearse it, and pay for it."""
     shown = calling.get("studies", study)
     tables = calling.get("datasets", shown["dataset"])["tables"]
-    fields = dict(request.form) if request.method == "POST" else _first(study, tables, request.args)
+    # A link on another site may open the page, but may not ask a price in somebody's name: that is an entry of the log.
+    is_ours = request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
+    wanted = request.args if is_ours else {}
+    fields = dict(request.form) if request.method == "POST" else _first(study, tables, wanted)
     fields = _edited(fields)
     draft = Draft(fields, shown, tables)
     match fields.get("do"):
@@ -159,7 +162,9 @@ def _priced(draft: Draft) -> Priced:
         return Priced(draft, refusal=error, place=builder.line_of(draft.fields, error.pointer))
     fields = {name: value for name, value in draft.fields.items() if name != "sql"}
     if draft.side == SQL:
-        read = builder.to_fields(estimate["query"])
+        table = estimate["query"]["from"]
+        columns = draft.tables.get(table, {}).get("columns", {}) if isinstance(table, str) else {}
+        read = builder.to_fields(estimate["query"], columns)
         if read is None:
             return Priced(draft, estimate, is_beyond_form=True)
         fields = {name: value for name, value in fields.items() if name[1:2] != "-"} | read | {"side": FORM}

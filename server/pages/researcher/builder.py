@@ -133,8 +133,21 @@ def line_of(fields: Mapping[str, str], pointer: str) -> tuple[str, int] | None:
             return None
 
 
-def to_fields(query: Mapping[str, Any]) -> Fields | None:
-    """Return the fields that describe a query, or None where the form cannot show it."""
+def to_fields(query: Mapping[str, Any], columns: Mapping[str, Any]) -> Fields | None:
+    """Return the fields that describe a query, or None where the form cannot show it.
+
+    The fields are read back: a text with spaces around it, or with a semicolon in a list, would be another one, and the
+    form would ask another question than it shows.
+    """
+    found = _to_fields(query)
+    if found is None or to_query(found, columns) != query:
+        return None
+    # The form groups dates by a period, and by nothing else.
+    keys = [(columns.get(line.get("column"), {}).get("type"), line) for line in lines(found, "g")]
+    return None if any(kind == "date" and not line.get("period") for kind, line in keys) else found
+
+
+def _to_fields(query: Mapping[str, Any]) -> Fields | None:
     if not isinstance(query.get("from"), str) or query.keys() - {"from", "where", "group_by", "select", "bounds"}:
         return None
     found: Fields = {"table": query["from"]}

@@ -40,7 +40,9 @@ def of(release: Mapping[str, Any], host: str) -> dict[str, str]:
     privacy = {"epsilon": cost["epsilon"]} if cost["epsilon"] is not None else {"rho": cost["rho"]}
     if cost["delta"]:
         privacy["delta"] = cost["delta"]
-    body = json.dumps({"query": release["query"], "privacy": privacy}, ensure_ascii=False)
+    # The bounds that were applied: those that would be chosen now may differ, and with them the question.
+    query = {**release["query"], "bounds": release["bounds"]}
+    body = json.dumps({"query": query, "privacy": privacy}, ensure_ascii=False)
     curl = (
         f"curl -H \"Authorization: Bearer $ROWLESS_TOKEN\" -H 'Content-Type: application/json' \\\n"
         f"  {shlex.quote(address)} \\\n  -d {shlex.quote(body)}"

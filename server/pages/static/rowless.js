@@ -1,13 +1,14 @@
 // Small comforts. Every page works without this file.
 "use strict";
 
-// A sign-in link of the demonstration has the token behind the #, which browsers never send.
+// A sign-in link of the demonstration has the token behind the #, which browsers never send. It is filled in and not sent:
+// otherwise a link on another site could sign somebody in as somebody else, or out.
 if (location.hash.startsWith("#token=")) {
   const field = document.getElementById("token");
   if (field) {
     field.value = decodeURIComponent(location.hash.slice("#token=".length));
     history.replaceState(null, "", location.pathname + location.search);
-    field.form.submit();
+    field.form.querySelector("button").focus();
   }
 }
 

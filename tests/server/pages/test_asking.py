@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from contextlib import ExitStack
 from html import unescape
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from server.pages.researcher.drawing import rows_shown
 from server.views.table import Cell, Column, Row, Table
 from tests.server.charts import drawn
 from tests.server.pages.browsing import Browser, browser
+from tests.serving import application
 
 if TYPE_CHECKING:
     from tests.server.pages.browsing import Page
@@ -229,3 +232,61 @@ def test_programs_get_problem_documents_outside_of_pages(place: Place) -> None:
     """Whoever does not ask for HTML gets JSON, also where no page is."""
     reply = place.app.test_client().get("/nothing", headers={"Accept": "application/json"})
     assert (reply.status_code, reply.content_type) == (404, "application/problem+json")
+
+
+def answered(opened: Browser, **fields: str) -> Page:
+    """Return the page of the answer to the first question, with some fields changed."""
+    return opened.post(ASK, {**opened.get(ASK).form('name="do"'), **fields, "do": "pay", "key": "k"})
+
+
+def test_programs_ask_the_same_question_again_for_free(place: Place, ada: Browser) -> None:
+    """What a page shows for curl is the question with the bounds that were applied: its answer is the same, and free."""
+    page = answered(ada, **{"s-0-what": "mean", "s-0-column": "age", "g-0-column": "sex", "epsilon": "0.5"})
+    (shown,) = re.findall(r"curl -H .*?</code>", page.text, re.DOTALL)
+    address, body = shlex.split(unescape(shown.removesuffix("</code>")).replace("\\\n", " "))[5:8:2]
+    assert address == "http://localhost/api/v1/studies/flu/queries"
+    again = place.client("ada").good("POST", "/studies/flu/queries", json.loads(body))
+    assert (again["id"], again["replayed"]) == (page.path.rpartition("/")[2], True)
+
+
+def test_programs_are_told_the_address_of_the_proxy(place: Place) -> None:
+    """Behind a TLS proxy nobody is told to send a token over http."""
+    page = answered(browser(place, "ada"))
+    with application(place.home, public_url="https://rowless.example") as behind:
+        client = behind.app.test_client()
+        token = {"token": place.home.tokens["ada"]}
+        client.post(
+            "/sign-in", base_url="https://rowless.example", data=token, headers={"Sec-Fetch-Site": "same-origin"}
+        )
+        text = client.get(page.path, base_url="https://rowless.example").text
+    assert "https://rowless.example/api/v1/studies/flu/queries" in unescape(text)
+    assert "http://" not in text.replace("http://www.w3.org", "")
+
+
+def test_paid_answer_is_shown_without_its_store(place: Place, ada: Browser) -> None:
+    """What was paid for can be read when the dataset is away."""
+    page = answered(ada)
+    store = place.home.store("rand-hie")
+    place.services.stores.close()
+    store.rename(store.with_suffix(".away"))
+    assert ada.get(page.path).status == 200
+
+
+def test_link_of_another_site_asks_no_price(place: Place, ada: Browser) -> None:
+    """An estimate is an entry of the log in the name of whoever opened the page."""
+    before = place.home.last_entry()
+    address = f"{ASK}?sql=SELECT COUNT(*) AS evil FROM years"
+    page = ada.get(address, Sec_Fetch_Site="cross-site")
+    assert (page.status, "evil" in page.form('name="do"')["sql"]) == (200, False)
+    entries = place.home.rows("SELECT body FROM audit_entries WHERE position > ?", before)
+    assert not any("evil" in body for (body,) in entries)
+    assert "evil" in ada.get(address, Sec_Fetch_Site="same-origin").form('name="do"')["sql"]
+
+
+def test_live_update_of_an_ended_session_leaves_the_page_alone(place: Place, ada: Browser) -> None:
+    """Htmx is answered 401, which it does not swap in; a form that is sent leads to the sign-in."""
+    form = ada.get(ASK).form('name="do"')
+    place.client("admin").good("DELETE", f"/tokens/{place.home.tokens['ada'].split('_')[1]}")
+    live = ada.post(ASK, form, HX_Request="true")
+    assert (live.status, live.path, live.text) == (401, ASK, "")
+    assert ada.post(ASK, form).path == "/sign-in"

@@ -67,7 +67,7 @@ QUERIES = st.fixed_dictionaries(
 @given(QUERIES)
 def test_form_of_a_query_builds_the_same_query(query: dict[str, Any]) -> None:
     """What the form shows is what was asked, in the same order."""
-    fields = builder.to_fields(query)
+    fields = builder.to_fields(query, COLUMNS)
     assert fields is not None
     built = builder.to_query(fields, COLUMNS)
     assert built == query
@@ -90,20 +90,28 @@ def test_form_of_a_query_builds_the_same_query(query: dict[str, Any]) -> None:
             "select": {"n": {"count": "persons"}},
             "where": {"column": "person", "op": "in", "value": {"persons": "visits"}},
         },
-        {
-            "from": "visits",
-            "select": {"n": {"count": "persons"}},
-            "where": {"column": "sex", "op": "in", "value": ["a, b"]},
-        },
+        *(
+            {
+                "from": "visits",
+                "select": {"n": {"count": "persons"}},
+                "where": {"column": "sex", "op": op, "value": value},
+            }
+            for op, value in (("in", ["a, b"]), ("in", ["a;b", "c"]), ("in", ["", "A"]), ("=", " A"), ("=", "A\n"))
+        ),
+        *(
+            {"from": "visits", "select": {"n": {"count": "persons"}}, "group_by": [key]}
+            for key in ("day", {"column": "day", "bins": ["2020-01-01", "2021-01-01"]})
+        ),
     ],
 )
 def test_query_beyond_the_form_is_never_shown_in_it(beyond: dict[str, Any]) -> None:
     """A form that showed a part of it would ask another question."""
-    assert builder.to_fields(beyond) is None
+    assert builder.to_fields(beyond, COLUMNS) is None
 
 
 def test_numbers_are_read_as_people_type_them() -> None:
-    """A decimal comma and spaces between thousands are numbers; what is none stays for the API to refuse."""
+    """A decimal comma, spaces and English commas between thousands; what is no number stays for the API to refuse."""
+    assert [number(text) for text in ("10,000", "-1,234,567.5", "0,500", "1,5")] == [10000, -1234567.5, 0.5, 1.5]
     assert [number(text) for text in ("0,5", "1 000", "1\u202f000,25", "7", "-2.5")] == [
         0.5,
         1000,

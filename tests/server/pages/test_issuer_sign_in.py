@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -106,7 +108,13 @@ def test_account_is_tied_only_by_a_form_of_this_server(place: Place, provider: P
     here = opened(place, "dora")
     tying = here.client.post("/account/tie", base_url=HERE, headers=SAME_SITE)
     assert "whoever has that account can then act as dora" in Page(tying).words()
-    assert "dora.lang is tied" in back(here, to_the_issuer(here)).words()
+    assert back(here, to_the_issuer(here)).status == 401, "it was begun by a link, after the form"
+    assert "user.link" not in place.home.actions()
+    here = opened(place, "dora")
+    tying = here.client.post("/account/tie", base_url=HERE, headers=SAME_SITE)
+    (away,) = re.findall(r'href="(http://127[^"]*)"', tying.text)
+    came = httpx.get(html.unescape(away)).headers["Location"].removeprefix(HERE)
+    assert "dora.lang is tied" in back(here, came).words()
     assert "user.link" in place.home.actions()
     fresh = opened(place)
     assert back(fresh, to_the_issuer(fresh)).status == 200

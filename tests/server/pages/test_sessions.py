@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import stat
 from typing import TYPE_CHECKING
 
@@ -168,3 +169,18 @@ def test_key_of_a_home_is_private_and_kept(home: Home) -> None:
     file.write_text("no key")
     with pytest.raises(SettingsError, match="everybody signs in again"):
         sessions.key_of(home.path)
+
+
+def test_files_are_kept_by_caches_and_sessions_never(shared: Place) -> None:
+    """The address of a file has the package's version; its reply has no cookie; pages are not kept at all."""
+    opened = browser(shared, "ada")
+    page = opened.get("/")
+    assert page.response.headers["Cache-Control"] == "no-store"
+    (address,) = re.findall(r'href="(/static/rowless.css[^"]*)"', page.text)
+    with opened.client.get("/static/rowless.css?v=0") as unversioned:
+        assert "immutable" not in unversioned.headers["Cache-Control"]
+    with opened.client.get(address) as kept:
+        pass
+    assert "immutable" in kept.headers["Cache-Control"]
+    assert "Set-Cookie" not in kept.headers
+    assert "Vary" not in kept.headers or "Cookie" not in kept.headers["Vary"]
