@@ -25,6 +25,8 @@ from server.web.problems import Problem
 if TYPE_CHECKING:
     from flask import Flask, Response
 
+FIELDS_MAX = 1000  # of a form; no form of the pages has nearly as many
+
 MODULES = (
     *(signing_in, issuer, api_docs),
     *(studies, asking, answers, comparing),
@@ -75,6 +77,14 @@ class _Environment(Environment):
 
 def _everywhere() -> dict[str, Any]:
     return {"languages": language.LANGUAGES, "language": language.choose(), "user": dict(session) if session else {}}
+
+
+@blueprint.before_request
+def _refuse_large_forms() -> None:
+    """Refuse a form with too many fields, before it is read. Werkzeug does it for forms with files."""
+    if request.mimetype == "application/x-www-form-urlencoded" and request.get_data().count(b"&") >= FIELDS_MAX:
+        title = language.translated("The form has more than %(count)s fields.", count=language.number(FIELDS_MAX))
+        raise Refused({"status": 413, "code": "too-large", "title": title})
 
 
 def _for_people(response: Response) -> Response:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Fields = dict[str, str]
 
 LINES_MAX = 64
+CHOICES_MAX = 200  # declared values of a column from which one is chosen; one of more is typed
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null")
 PERIODS = ("year", "quarter", "month", "week", "day")
 PARTS = ("month", "quarter", "week", "weekday", "day", "year")

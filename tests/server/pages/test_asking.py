@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import render_template_string
 
+from server.pages.researcher import builder
+from server.pages.researcher.asking import Draft
 from server.pages.researcher.drawing import rows_shown
 from server.views.table import Cell, Column, Row, Table
 from tests.server.charts import drawn
@@ -151,6 +153,32 @@ def test_page_shows_the_first_rows_of_a_large_answer(place: Place) -> None:
     assert small.count("<tr>") == 1001
     assert "The CSV" not in small
     assert len(rows_shown(table(300, 100))) == 200
+
+
+@pytest.mark.parametrize(("count", "kind"), [(200, "select"), (201, "input")])
+def test_one_of_many_declared_values_is_typed(place: Place, count: int, kind: str) -> None:
+    """A select of all values in each line would make the page as large as lines times values."""
+    values = [f"v{number}" for number in range(count)]
+    template = '{% import "researcher/lines.html" as lines with context %}{{ lines.comparison("f-0-", line) }}'
+    with place.app.test_request_context("/"):
+        columns = {"c": {"type": "category", "declared": True, "values": values}}
+        draft = Draft({"table": "t"}, {}, {"t": {"columns": columns}})
+        line = builder.Line(0, {"column": "c", "value": "v7"})
+        shown = render_template_string(template, draft=draft, line=line, builder=builder)
+    (tag,) = re.findall(r"<(\w+) [^>]*name=\"f-0-value\"", shown)
+    assert tag == kind
+    assert shown.count("v7") >= 1
+
+
+def test_form_with_too_many_fields_is_refused_before_it_is_read(ada: Browser) -> None:
+    """A page in words, 413, whatever the form is; a thousand fields are taken."""
+    form = ada.get(ASK).form('name="do"')
+    fitting = form | {f"x-{number}": "" for number in range(1000 - len(form))}
+    assert ada.post(ASK, fitting).status == 200
+    for path in (ASK, "/sign-in"):
+        page = ada.post(path, {**fitting, "one": "more"})
+        assert page.status == 413, path
+    assert "The form has more than 1,000 fields" in page.words()
 
 
 def test_pages_of_answers_are_made_one_at_a_time_for_a_user(place: Place, ada: Browser) -> None:
