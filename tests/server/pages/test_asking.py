@@ -7,7 +7,7 @@ import re
 import shlex
 from contextlib import ExitStack
 from html import unescape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import render_template_string
@@ -225,6 +225,32 @@ def test_two_answers_are_compared(ada: Browser) -> None:
     assert shown.words().count("female") == 1
     assert {"may", "larger"} & set(shown.words().split())
     assert "Choose two questions" in ada.get(f"/studies/flu/compare?release={answers[0]}").words()
+
+
+def test_only_numbers_defined_alike_are_compared(place: Place, ada: Browser) -> None:
+    """One name with two definitions is no pair; what bounds may distort has no difference; other rest is said."""
+
+    def asked(low: int, key: str, **query: Any) -> str:
+        old = {"proportion": {"column": "age", "op": ">=", "value": low}}
+        select = {"n": {"count": "persons"}, "rows": {"count": "events"}, "old": old}
+        body = {"query": {"from": "years", "select": select, **query}, "privacy": {"epsilon": 0.5}}
+        sent = place.client("ada").post("/studies/flu/queries", body, Idempotency_Key=key)
+        assert sent.status == 201, sent.body
+        return str(sent.json()["id"])
+
+    of_women = {"where": {"column": "sex", "op": "=", "value": "female"}}
+    bounds = {"bounds": {"events_per_cell": 1}}
+    first, other, cut = asked(40, "a"), asked(60, "b", **of_women), asked(40, "c", **bounds)
+    alike = ada.get(f"/studies/flu/compare?release={first}&release={first}").words()
+    assert "The rest of the two questions" not in alike
+    assert " old " in alike.partition("Difference")[2]
+    differs = ada.get(f"/studies/flu/compare?release={first}&release={other}").words()
+    assert " old " not in differs.partition("Difference")[2]
+    assert "a difference may come from that" in differs
+    distorted = ada.get(f"/studies/flu/compare?release={first}&release={cut}").words()
+    assert "A: rows : bounds were guessed" in distorted
+    assert "B: rows : bounds were asked for" in distorted
+    assert "unknown: bounds may distort it" in distorted.partition("Difference")[2]
 
 
 def test_hostile_texts_are_shown_as_text(place: Place, ada: Browser) -> None:
