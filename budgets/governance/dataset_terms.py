@@ -156,6 +156,7 @@ def approve(
     Raises NotFound, Forbidden, FourEyes, NotAdvised, Invalid; WrongState if nothing waits or more than that is spent.
     """
     people.require_role(by, "approver")
+    advice.require_text("reason", reason)
     present, terms = _waiting(transaction, dataset)
     _require_no_hand(transaction, present, "approve", by)
     advised = advice.standing(transaction, advice.DATASET, dataset)

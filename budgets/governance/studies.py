@@ -156,6 +156,8 @@ def move(
         # Exactly what was approved.
         limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
         budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
+        # The cap, or what else of it was promised, may have changed since the draft was written.
+        accounts.require_fitting(transaction, present.dataset, identifier, *budget.values())
         facts |= {"terms": present.terms.facts(), "budget": budget}
         facts["dataset"] = _dataset_facts(transaction, present.dataset)
         facts |= advice.heard(transaction, advice.STUDY, identifier, without_advice)

@@ -45,10 +45,10 @@ def advise(world: World, opinion: str = "favourable", by: Actor | None = None) -
         dataset_terms.advise(transaction, FLU, opinion, "it holds", by or world.dpo)
 
 
-def approve(world: World, without: str | None = None, by: Actor | None = None) -> None:
+def approve(world: World, without: str | None = None, by: Actor | None = None, reason: str = "a reason") -> None:
     """Approve the terms, as the server does."""
     with approval.deciding(world.database) as transaction:
-        dataset_terms.approve(transaction, FLU, "a reason", by or world.approver, without_advice=without)
+        dataset_terms.approve(transaction, FLU, reason, by or world.approver, without_advice=without)
 
 
 def buy(world: World, epsilon: int, name: str = "p") -> Any:
@@ -95,6 +95,8 @@ def test_terms_need_advice_or_a_reason_without(waiting: World) -> None:
     """As for a study: neither is refused, advice cannot be passed over, and another import makes it void."""
     with pytest.raises(NotAdvised):
         approve(waiting)
+    with pytest.raises(Invalid, match="reason"):
+        approve(waiting, without="a test", reason=" ")
     advise(waiting, "unfavourable")
     with pytest.raises(WrongState, match="has advised"):
         approve(waiting, without="nobody was asked")

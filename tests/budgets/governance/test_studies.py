@@ -276,6 +276,21 @@ def test_the_log_tells_what_an_edit_changed(world: World) -> None:
     assert (facts["from"], facts["to"]) == ("approved", "draft")
 
 
+def test_a_draft_beyond_the_cap_is_not_approved(world: World) -> None:
+    """When the cap was lowered after the draft was written, its budget has to be lowered first."""
+    world.open_study("asthma", 900, state="draft")
+    delta = world.balance().limits.delta_atto
+    world.import_edition(899, delta)
+
+    def approve() -> Study:
+        return do(world, lambda t: studies.move(t, "asthma", "approve", "r", world.approver, without_advice="a test"))
+
+    with pytest.raises(WrongState, match="own cap"):
+        approve()
+    set_budget(world, 899, name="asthma")
+    assert approve().state == "approved"
+
+
 def test_the_log_keeps_what_was_approved(world: World) -> None:
     """The entry of an approval has the terms and the budget as they were approved."""
     terms = replace(TERMS, protocol={"tables": ["visits"]})
