@@ -152,7 +152,8 @@ def confirm(proposal: str, name: str | None) -> Any:
         said = server.json("POST", f"/proposals/{segment(proposal)}/confirm")
     else:
         with services() as opened, approval.deciding(opened.database) as transaction:
-            done = grants.confirm(transaction, proposal, acting(transaction, grants.CONFIRMERS, name))
+            by = acting(transaction, grants.CONFIRMERS, name)
+            done = grants.confirm(transaction, proposal, by, opened.settings.identity_days)
             said = {**grants.shown(transaction, done.proposal), **done.token_json()}
     lines = [DONE[said["act"]].format(**said)]
     if said["token_id"] is not None:

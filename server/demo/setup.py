@@ -113,12 +113,12 @@ def _add_users(services: Services, file: Path, made: Mapping[str, str]) -> dict[
             # A token of another ledger, or one that was revoked or has expired, gives no access: it is replaced.
             found = access.authenticate(transaction, tokens.get(role, ""))
             if found is None or found.actor.name != USERS[role]:
-                tokens[role] = _token(transaction, role)
+                tokens[role] = _token(transaction, role, services.settings.identity_days)
     _write_tokens(file, tokens)
     return tokens
 
 
-def _token(transaction: sa.Connection, role: str) -> str:
+def _token(transaction: sa.Connection, role: str, kept_days: int) -> str:
     """Return a new token of a user, and add the user if it is missing. It may take two persons, as it always does."""
     name, admin = USERS[role], people.user(transaction, USERS["admin"])
     try:
@@ -129,7 +129,7 @@ def _token(transaction: sa.Connection, role: str) -> str:
     if role in people.PRIVILEGED:
         other = people.user(transaction, USERS["dpo" if role == "approver" else "approver"])
         wanted, first = grants.propose(transaction, act, name, role, admin)
-        return f"{first}{grants.confirm(transaction, wanted.id, other).part}"
+        return f"{first}{grants.confirm(transaction, wanted.id, other, kept_days).part}"
     if act == grants.ADD:
         people.add_user(transaction, name, role, admin)
     return people.new_token(transaction, name, admin).text

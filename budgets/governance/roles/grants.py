@@ -18,7 +18,7 @@ the first part until the proposal is confirmed or withdrawn; half of a secret op
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -133,8 +133,11 @@ def propose(
     return proposal(transaction, identifier), first
 
 
-def confirm(transaction: sa.Connection, identifier: str, by: Actor) -> Confirmed:
-    """Do what was proposed. Raises NotFound, Forbidden, FourEyes, and what the act itself raises."""
+def confirm(transaction: sa.Connection, identifier: str, by: Actor, kept_days: int) -> Confirmed:
+    """Do what was proposed. Raises NotFound, Forbidden, FourEyes, and what the act itself raises.
+
+    `kept_days` is for how long names are kept, perhaps for fewer days than when a token was proposed.
+    """
     people.require_role(by, *CONFIRMERS)
     wanted = proposal(transaction, identifier)
     _require_second(transaction, wanted, by)
@@ -149,7 +152,8 @@ def confirm(transaction: sa.Connection, identifier: str, by: Actor) -> Confirmed
         leaving.remove_user(transaction, wanted.user, by, proposal=identifier)
     else:
         part = secrets.token_urlsafe(32)[: access.SECRET - HALF]
-        made = people.new_token(transaction, wanted.user, by, wanted.scope, proposal=identifier, text=f"{first}{part}")
+        scope = replace(wanted.scope, days=min(wanted.scope.days, kept_days))
+        made = people.new_token(transaction, wanted.user, by, scope, proposal=identifier, text=f"{first}{part}")
     _alert(transaction, identifier, wanted.act, wanted.role, "confirmed", by)
     return Confirmed(wanted, made, part)
 

@@ -43,8 +43,9 @@ def propose(body: dict[str, Any]) -> Any:
 @blueprint.response(200, replies.ConfirmedProposal)
 def confirm(proposal: str) -> Any:
     """Confirm what an admin proposed: it is done. The second part of a token is shown only now."""
+    kept_days = services().settings.identity_days
     with approval.deciding(services().database) as transaction:
-        done = grants.confirm(transaction, proposal, actor())
+        done = grants.confirm(transaction, proposal, actor(), kept_days)
         return {**grants.shown(transaction, done.proposal), **done.token_json()}
 
 

@@ -527,7 +527,7 @@ def test_who_left_and_came_back_is_the_same_person(world: World) -> None:
         second = people.add_user(transaction, "second.admin", "admin", world.admin)
         leaving.remove_user(transaction, ADMIN, second)
         wanted, _ = grants.propose(transaction, grants.ADD, ADMIN, "approver", second)
-        grants.confirm(transaction, wanted.id, world.dpo)
+        grants.confirm(transaction, wanted.id, world.dpo, 365)
         back = people.user(transaction, ADMIN)
     with pytest.raises(FourEyes), world.database.write() as transaction:
         studies.move(transaction, "hearts", "approve", "a reason", back, without_advice="a test")

@@ -35,10 +35,10 @@ def propose(world: World, act: str, user: str, role: str | None = None) -> tuple
     return made.id, first
 
 
-def confirm(world: World, proposal: str, by: Actor) -> grants.Confirmed:
+def confirm(world: World, proposal: str, by: Actor, kept_days: int = 365) -> grants.Confirmed:
     """Confirm a proposal, as the server does."""
     with approval.deciding(world.database) as transaction:
-        return grants.confirm(transaction, proposal, by)
+        return grants.confirm(transaction, proposal, by, kept_days)
 
 
 def entries(world: World) -> list[dict[str, Any]]:
@@ -91,6 +91,14 @@ def test_two_persons_make_a_dpo_or_an_approver(people_only: World, role: str, se
         assert people.user(transaction, NEW).role == role
         assert grants.waiting(transaction) == []
     check(world)
+
+
+def test_a_proposed_token_ends_with_the_names(people_only: World) -> None:
+    """A token that was proposed for longer than names are kept by now ends when they do."""
+    proposal, _ = propose(people_only, grants.TOKEN, DPO)
+    made = confirm(people_only, proposal, people_only.approver, kept_days=30).token
+    assert made is not None
+    assert made.expires_at[:10] <= tokens.end_of(tokens.Scope(30))[:10]
 
 
 ALONE: dict[str, Callable[[sa.Connection, World, Actor], object]] = {
