@@ -16,6 +16,7 @@ REHEARSALS = 2  # at once: each uses one thread of the engine, and more would sl
 ESTIMATES = 3  # at once, and
 LARGE_ESTIMATES = 1  # of them so many large ones: the planner is Python, of which only one thread runs at a time
 VERIFICATIONS = 1  # at once: each reads the whole log and uses a core for as long as that takes
+EXPORTS = 1  # copies of the log at once: each reads all of it and writes a file; none waits
 RENDERINGS = 2  # pages with an answer at once: each may draw tens of thousands of numbers, in Python
 SPARE_THREADS = 16  # for what needs no place: health, wrong tokens, refusals
 
@@ -27,6 +28,7 @@ class Work(StrEnum):
     REHEARSAL = "rehearsal"
     ESTIMATE = "estimate"
     VERIFICATION = "verification"
+    EXPORT = "export"
     RENDERING = "rendering"
     REST = "rest"
 
@@ -39,6 +41,7 @@ class Gates:
     rehearsal: Gate
     estimate: Gate
     verification: Gate
+    export: Gate
     rendering: Gate
     rest: Gate
 
@@ -52,6 +55,7 @@ class Gates:
             Gate(Work.REHEARSAL, Limits(REHEARSALS, 1, waiting, queue), beat),
             Gate(Work.ESTIMATE, Limits(ESTIMATES, 1, waiting, queue), beat, LARGE_ESTIMATES),
             Gate(Work.VERIFICATION, Limits(VERIFICATIONS, VERIFICATIONS, VERIFICATIONS, 2 * VERIFICATIONS), beat),
+            Gate(Work.EXPORT, Limits(EXPORTS, EXPORTS, 0, 0), beat),
             Gate(Work.RENDERING, Limits(RENDERINGS, 1, waiting, queue), beat),
             Gate(Work.REST, Limits(threads, max(1, threads // 2), 2 * waiting, 2 * queue), beat),
         )

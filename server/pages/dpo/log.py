@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import zipfile
-from typing import TYPE_CHECKING, Any
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from flask import Response, request, send_file
 from werkzeug.http import parse_options_header
 
 from budgets.database import clock
+from server.admission.gates import Work
+from server.errors import Abandoned
 from server.pages.dpo import facts
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import again
 from server.pages.frame.rendering import page, show
+from server.pages.frame.turns import in_turn
+from server.web import admitting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 PAGE, WHOLE_PAGE = 50, 1000
 FILTERS = ("study", "actor", "action", "from", "to")
@@ -61,7 +66,11 @@ def download_log(kind: str) -> Any:
     """Send the entries that fit as a file, the oldest first."""
     if kind not in KINDS:
         raise calling.nowhere()
-    return _file(b"".join(_pages(kind, _asked())), KINDS[kind], f"rowless-log-{clock.now()[:10]}.{kind}")
+
+    def write(file: IO[bytes]) -> None:
+        file.writelines(_pages(kind, _asked()))
+
+    return _written(write, KINDS[kind], f"rowless-log-{clock.now()[:10]}.{kind}")
 
 
 @page("/log/export.zip", "dpo")
@@ -69,20 +78,22 @@ def export() -> Any:
     """Send the whole log with the checkpoint that covers it: what `rowless audit verify` takes."""
     # The checkpoint comes first: the log may only grow after it, so its first entries stay those that it covers.
     signed = calling.get("audit", "checkpoint")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
-        with folder.open("log.jsonl", "w", force_zip64=True) as lines:
-            for body in _pages("jsonl", {}, signed["size"]):
-                lines.write(body)
-        folder.writestr("log.jsonl.checkpoint", signed["note"])
-    return _file(packed.getvalue(), "application/zip", f"rowless-log-{signed['size']}.zip")
+
+    def write(file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as folder:
+            with folder.open("log.jsonl", "w", force_zip64=True) as lines:
+                for body in _pages("jsonl", {}, signed["size"]):
+                    lines.write(body)
+            folder.writestr("log.jsonl.checkpoint", signed["note"])
+
+    return _written(write, "application/zip", f"rowless-log-{signed['size']}.zip")
 
 
 @page("/log/checkpoint.txt", "dpo")
 def download_checkpoint() -> Any:
     """Send a checkpoint of the log as it is now."""
     sent = calling.call("GET", "audit", "checkpoint", headers={"Accept": "text/plain"})
-    return _file(sent.body, "text/plain; charset=utf-8", f"rowless-{clock.now()[:10]}.checkpoint")
+    return _file(BytesIO(sent.body), "text/plain; charset=utf-8", f"rowless-{clock.now()[:10]}.checkpoint")
 
 
 def _asked() -> dict[str, str]:
@@ -90,13 +101,16 @@ def _asked() -> dict[str, str]:
 
 
 def _pages(kind: str, asked: Mapping[str, str], size: int | None = None) -> Iterator[bytes]:
-    """Yield the entries that fit, page by page, or the first `size` of the log."""
+    """Yield the entries that fit, page by page, or the first `size` of the log. Raises Refused, Abandoned."""
+    has_left = admitting.has_left()
     cursor: int | None = 0
     first = True
     while cursor is not None and cursor != size:
         limit = WHOLE_PAGE if size is None else min(WHOLE_PAGE, size - cursor)
+        if has_left():
+            raise Abandoned("the client has left")
         query = {**asked, "order": "oldest", "limit": limit, "cursor": cursor}
-        sent = calling.call("GET", "audit", "entries", query=query, headers={"Accept": KINDS[kind]})
+        sent = calling.call("GET", "audit", "entries", query=query, headers={"Accept": KINDS[kind]}, is_part=True)
         # Each page of CSV begins with the names of the columns.
         yield sent.body if first or kind != "csv" else sent.body.partition(b"\n")[2]
         cursor, first = _next(sent.headers.get("Link")), False
@@ -110,5 +124,21 @@ def _next(link: str | None) -> int | None:
     return int(parse_qs(address.strip("<>?"))["cursor"][0])
 
 
-def _file(body: bytes, kind: str, name: str) -> Response:
-    return send_file(io.BytesIO(body), mimetype=kind, as_attachment=True, download_name=name)
+def _written(write: Callable[[IO[bytes]], None], kind: str, name: str) -> Response:
+    """Return what a function writes, as a file on disk that has no name there: a log can be larger than the memory."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # it is closed after it was sent
+    try:
+        with in_turn(Work.EXPORT):
+            write(file)
+        size = file.tell()
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    response = _file(file, kind, name)
+    response.content_length = size
+    return response
+
+
+def _file(file: IO[bytes], kind: str, name: str) -> Response:
+    return send_file(file, mimetype=kind, as_attachment=True, download_name=name)

@@ -19,7 +19,7 @@ from flask import current_app, request, session
 from budgets.audit import origin
 from server.errors import ServerError
 from server.pages.frame.language import translated as _
-from server.web import auth
+from server.web import auth, throttling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,11 +128,17 @@ def call(
     body: Any = None,
     query: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
+    is_part: bool = False,
 ) -> Answer:
-    """Return what the API answers to the session's user. Raises Refused."""
+    """Return what the API answers to the session's user. Raises Refused.
+
+    A call that is a part of a larger work does not count against the rates: how often that work is done has a limit.
+    """
     app: Flask = current_app
     wanted = {name: value for name, value in (query or {}).items() if value is not None}
     environ = _environ(method, PREFIX + path(*names), urlencode(wanted), body, headers or {})
+    if is_part:
+        environ[throttling.PART] = True
     # The call has contexts of its own: nothing that it notes of its request stays in that of the page.
     response: Response = contextvars.copy_context().run(_dispatch, app, environ)
     if response.status_code >= 400:

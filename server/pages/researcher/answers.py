@@ -6,11 +6,13 @@ from typing import Any
 
 from flask import Response, current_app, request
 
+from server.admission.gates import Work
 from server.charts import chart
 from server.pages.frame import calling
 from server.pages.frame.language import chart_words
 from server.pages.frame.rendering import ROLES, page, show
-from server.pages.researcher import drawing, snippets
+from server.pages.frame.turns import in_turn
+from server.pages.researcher import snippets
 from server.views.table import flatten
 from server.web.auth import services
 
@@ -24,7 +26,7 @@ def release(study: str, release: str) -> Any:
     """Show a release."""
     post = [word for word in POST if word in request.args.getlist("post")]
     shown = calling.get("studies", study, "releases", release, post=",".join(post) or None)
-    with drawing.in_turn():
+    with in_turn(Work.RENDERING):
         table = flatten(shown)
         return show(
             "researcher/release.html",

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from flask import request
 
+from server.admission.gates import Work
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import number
 from server.pages.frame.language import typed
 from server.pages.frame.rendering import page, show, to
-from server.pages.researcher import builder, drawing, examples
+from server.pages.frame.turns import in_turn
+from server.pages.researcher import builder, examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -202,7 +204,7 @@ def _rehearsed(draft: Draft) -> Any:
         rehearsal = calling.post("studies", draft.study["id"], "rehearsals", body=priced.draft.body())
     except Refused as error:
         return _shown(Priced(priced.draft, priced.estimate, error))
-    with drawing.in_turn():
+    with in_turn(Work.RENDERING):
         return _shown(
             Priced(priced.draft, priced.estimate, is_beyond_form=priced.is_beyond_form, extra={"rehearsal": rehearsal})
         )

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, request
 
+from server.admission.gates import Work
 from server.pages.frame import calling
 from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import ROLES, page, show, to
+from server.pages.frame.turns import in_turn
 from server.pages.researcher import drawing
 from server.views.table import flatten
 
@@ -54,7 +56,7 @@ def compare(study: str) -> Any:
         flash(_("Choose two questions to compare."), "warning")
         return to("releases", study=study)
     both = [calling.get("studies", study, "releases", release) for release in chosen]
-    with drawing.in_turn():
+    with in_turn(Work.RENDERING):
         tables = [flatten(one) for one in both]
         queries = [one["query"] for one in both]
         pairs = list(islice(_pairs(queries, tables), drawing.ROWS_MAX + 1))

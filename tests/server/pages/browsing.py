@@ -97,7 +97,9 @@ class Browser:
 
     def get(self, path: str, **headers: str) -> Page:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return Page(self.client.get(path, headers={"Accept": "text/html", **named}, follow_redirects=True))
+        # Buffered, because a server closes what it has sent, such as a file.
+        sent = {"Accept": "text/html", **named}
+        return Page(self.client.get(path, headers=sent, follow_redirects=True, buffered=True))
 
     def post(self, path: str, form: Mapping[str, str], **headers: str) -> Page:
         named = {name.replace("_", "-"): value for name, value in headers.items()}

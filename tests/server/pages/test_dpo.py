@@ -116,6 +116,26 @@ def test_downloads_are_what_the_api_sends_and_the_export_verifies(
     assert dora.get("/log/download.exe").status == 404
 
 
+def test_download_of_the_log_does_not_stop_at_the_rate(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pages it has, a download is complete, and leaves the DPO their rate. Calls are counted as before."""
+    monkeypatch.setattr("server.pages.dpo.log.WHOLE_PAGE", 1)
+    with application(home, token_rate="8/minute") as place:
+        dora = browser(place, "dora")
+        sent = dora.get("/log/export.zip")
+        assert sent.status == 200
+        with zipfile.ZipFile(io.BytesIO(sent.response.data)) as packed:
+            assert len(packed.read("log.jsonl").splitlines()) > 8
+        assert [dora.get("/log").status for _ in range(8)][::7] == [200, 429]
+
+
+def test_one_download_of_the_log_at_a_time(shared: Place, dora: Browser) -> None:
+    """While somebody downloads the log, another download is told at once to come again; the log is read as ever."""
+    with shared.services.gates.export.entered(("user", "another")):
+        assert [dora.get(f"/log/{file}").status for file in ("export.zip", "download.csv")] == [503, 503]
+        assert dora.get("/log").status == 200
+    assert dora.get("/log/download.csv").status == 200
+
+
 def test_alerts_are_listed_by_filters(dora: Browser) -> None:
     """The newest first, by kind and study, also on the start page."""
     page = dora.get("/alerts?kind=privileges")
