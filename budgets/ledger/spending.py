@@ -38,17 +38,21 @@ class Spent:
         return f"{self.at}/{self.id}"
 
 
-def of_dataset(transaction: Connection, dataset: str, *, after: str | None, limit: int) -> list[Spent]:
-    """Return the charges of a dataset, oldest first, after the `cursor` of one. Raises Invalid."""
+def of_dataset(
+    transaction: Connection, dataset: str, *, after: str | None, limit: int, newest_first: bool = False
+) -> list[Spent]:
+    """Return the charges of a dataset, oldest or newest first, after the `cursor` of one. Raises Invalid."""
     both = sa.union_all(
         _kept(charges, charges.c.study, dataset), _kept(profile_charges, sa.literal(None, sa.String()), dataset)
     ).subquery()
-    wanted = sa.select(both).order_by(both.c.at, both.c.id).limit(limit)
+    order = [column.desc() if newest_first else column for column in (both.c.at, both.c.id)]
+    wanted = sa.select(both).order_by(*order).limit(limit)
     if after is not None:
         if not CURSOR.fullmatch(after):
             raise Invalid("cursor", "is not one of this list")
         at, _, identifier = after.partition("/")
-        wanted = wanted.where(sa.tuple_(both.c.at, both.c.id) > (at, identifier))
+        here = sa.tuple_(both.c.at, both.c.id)
+        wanted = wanted.where(here < (at, identifier) if newest_first else here > (at, identifier))
     return [
         Spent(row.id, row.at, row.study, Loss(row.epsilon_nano, row.rho_nano, row.delta_atto))
         for row in transaction.execute(wanted)

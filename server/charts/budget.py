@@ -81,8 +81,11 @@ def spending(
     prefix: str,
     said: Words = words.ENGLISH,
     width: int = frame.WIDE,
+    before: Decimal = scales.ZERO,
 ) -> Picture:
     """Return how the use of an account grew by charges (time in ISO 8601, amount), oldest first, up to now.
+
+    `before` is what was charged before the first of them.
 
     Charges that have no time here (a query under way) are in the account's sum, and in the line from the last one on.
     """
@@ -95,8 +98,8 @@ def spending(
     scale = scales.nice(scales.ZERO, max(account.limit, account.used), bottom, top, 4)
     left = max(texts.width(numbers.short(tick, said.marks), SMALL) for tick in scale.ticks) + GAP
     across = _Time(begin, end, left, width - 4.0, said.days)
-    corners = [(across.at(begin), scale.at(scales.ZERO))]
-    total = scales.ZERO
+    corners = [(across.at(begin), scale.at(before))]
+    total = before
     for place, (time, (_, amount)) in enumerate(zip(times, charges, strict=True)):
         total += amount
         if place % (len(charges) // POINTS_MAX + 1) == 0 or place == len(charges) - 1:

@@ -270,6 +270,7 @@ class ChargesSchema(_Limited):
     """Which charges to return."""
 
     cursor = fields.String(load_default=None, metadata={"description": "`next` of the previous page"})
+    order = fields.String(load_default="oldest", validate=validate.OneOf(["oldest", "newest"]))
 
 
 class AlertsSchema(_Limited):

@@ -32,10 +32,16 @@ def show_shares(name: str) -> Any:
 @blueprint.arguments(ChargesSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.Charge))
 def list_charges(page: dict[str, Any], name: str) -> Any:
-    """List what was charged to a dataset, by studies and profiles, oldest first, without what was given back."""
+    """List what was charged to a dataset, by studies and profiles, without what was given back, in either order."""
     with services().database.read() as transaction:
         datasets.current(transaction, name)  # raises NotFound
-        found = spending.of_dataset(transaction, name, after=page["cursor"], limit=page["limit"] + 1)
+        found = spending.of_dataset(
+            transaction,
+            name,
+            after=page["cursor"],
+            limit=page["limit"] + 1,
+            newest_first=page["order"] == "newest",
+        )
     shown = found[: page["limit"]]
     return {
         "items": [one.to_json() for one in shown],

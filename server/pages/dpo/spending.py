@@ -30,32 +30,37 @@ def spending() -> Any:
     chosen = request.args.get("dataset") or next(iter(names), None)
     if chosen is None:
         return show("dpo/spending.html", names=names, chosen=None)
-    shares, charges = calling.get("datasets", chosen, "shares"), _charges(chosen)
+    shares = calling.get("datasets", chosen, "shares")
+    newest, has_more = _newest(chosen)
     account = _account(shares)
-    drawn = budget.spending(_amounts(charges, account.unit), account, clock.now(), "spending", chart_words())
+    amounts = _amounts(newest[::-1], account.unit)
+    before = max(Decimal(0), account.used - sum(amount for _at, amount in amounts)) if has_more else Decimal(0)
+    drawn = budget.spending(amounts, account, clock.now(), "spending", chart_words(), before=before)
     return show(
         "dpo/spending.html",
         names=names,
         chosen=chosen,
         shares=shares,
-        charges=charges[: -LAST - 1 : -1],
-        count=len(charges),
+        charges=newest[:LAST],
+        count=len(newest),
+        has_more=has_more,
         unit=account.unit,
         picture=Markup(drawn.svg),  # noqa: S704  # its texts are escaped
         about=drawn.description,
     )
 
 
-def _charges(dataset: str) -> list[dict[str, Any]]:
+def _newest(dataset: str) -> tuple[list[dict[str, Any]], bool]:
+    """Return the newest charges, the last one first, and whether there are older ones."""
     found: list[dict[str, Any]] = []
     cursor = None
     for _number in range(PAGES_MAX):
-        page_of = calling.get("datasets", dataset, "charges", limit=PAGE, cursor=cursor)
+        page_of = calling.get("datasets", dataset, "charges", order="newest", limit=PAGE, cursor=cursor)
         found += page_of["items"]
         cursor = page_of["next"]
         if cursor is None:
             break
-    return found
+    return found, cursor is not None
 
 
 def _account(shares: Mapping[str, Any]) -> Used:

@@ -90,6 +90,9 @@ def test_charges_of_a_dataset_add_up_to_what_it_used(shared: Place) -> None:
     rest = admin.good("GET", f"/datasets/clinic/charges?cursor={first['next']}")
     found = [(one["study"], one["epsilon"]) for one in (*first["items"], *rest["items"])]
     assert (found, rest["next"]) == ([(None, 0.5), ("spends", 0.25)], None)
+    last = admin.good("GET", "/datasets/clinic/charges?limit=1&order=newest")
+    older = admin.good("GET", f"/datasets/clinic/charges?order=newest&cursor={last['next']}")
+    assert [*last["items"], *older["items"]] == [*rest["items"], *first["items"]]
     assert admin.get("/datasets/clinic/charges?cursor=x").status == 422
     assert admin.get("/datasets/nowhere/charges").status == 404
     shared.home.change("DELETE FROM charges WHERE id IN ('aa', 'bb')")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,17 @@ def test_line_ends_at_what_the_account_used() -> None:
     assert "2026-06-01" in drawn.words_of(root)
     assert "limit 3" in drawn.words_of(root)
     assert "2 charges. study flu used epsilon 2 of its limit of 3" in drawn.description(root)
+
+
+def test_line_begins_at_what_was_charged_before() -> None:
+    """Of an account with more charges than are drawn, the line begins at their sum and not at zero."""
+    charges = [("2026-05-01T12:00:00Z", Decimal("0.5"))]
+    heights = []
+    for before in (Decimal(0), Decimal("1.5")):
+        root = check(budget.spending(charges, used("2"), UNTIL, "s", before=before))
+        line = next(path.get("d", "") for path in root.iter(f"{drawn.SVG}path") if path.get("stroke-width") == "2")
+        heights.append(float(line.removeprefix("M").split("L")[0].split()[1]))
+    assert heights[0] - heights[1] == pytest.approx(budget.HEIGHT / 2)  # 1.5 of a limit of 3
 
 
 @given(

@@ -157,6 +157,22 @@ def test_spending_is_drawn_and_told_in_tables(shared: Place, dora: Browser) -> N
     assert dora.get("/spending?dataset=nowhere").status == 404
 
 
+def test_spending_of_more_charges_than_are_read_has_the_last_ones(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last charges are the newest, the drawing begins at what was spent before, and the page says both."""
+    for part in ("PAGE", "PAGES_MAX"):
+        monkeypatch.setattr(f"server.pages.dpo.spending.{part}", 1)
+    for epsilon in (0.375, 0.125):
+        place.client("ada").good("POST", "/studies/flu/queries", ask(PATIENTS, epsilon))
+    page = browser(place, "dora").get("/spending?dataset=rand-hie")
+    charges = page.words().partition("The last charges")[2]
+    assert "0.125" in charges
+    assert "0.375" not in charges
+    assert "The last 1 of more than 1." in charges
+    assert "its line begins at what was spent before them" in page.words()
+
+
 def test_reports_are_read_as_the_api_prints_them(shared: Place, dora: Browser) -> None:
     """The page of the API with its own policy, and JSON as a file; the approver reads them too."""
     assert 'href="/reports/studies/flu"' in dora.get("/reports").text
