@@ -141,8 +141,10 @@ COMPONENTS: dict[str, dict[str, Any]] = {
         "description": "How the answer is post-processed, after the noise; the released numbers stay beside",
     },
     "Require": {
-        "description": "Refuse the query, before any charge, if a larger share of its numbers is expected to drown",
-        **_shape(["drowned"], drowned={"type": "number", "minimum": 0, "maximum": 1}),
+        "description": "Refuse the query, before any charge, if a larger share of its numbers is expected to drown, or "
+        "if it is not the `question` that an estimate named: at the same price, of the same edition",
+        **_shape([], drowned={"type": "number", "minimum": 0, "maximum": 1}, question={"type": "string"}),
+        "minProperties": 1,
     },
     "Predicate": {
         "description": "A filter. Comparisons hold for no null; `is_null` does.",

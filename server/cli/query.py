@@ -159,8 +159,8 @@ def read_request(options: Options) -> Request:
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
-    shown = {name: body[name] for name in ("in_sql", "post", "notes", "drowned_max")}
-    return Request(body["query"], body["privacy"], **shown)
+    shown, required = {name: body[name] for name in ("in_sql", "post", "notes")}, body["require"]
+    return Request(body["query"], body["privacy"], drowned_max=required.drowned, priced=required.question, **shown)
 
 
 def _body(options: Options) -> Any:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from budgets.errors import AttemptsSpent, NotApproved, NotFound, OverBudget
+from budgets.errors import AttemptsSpent, NotApproved, NotFound, OverBudget, WrongState
 from budgets.governance import forecast
 from budgets.ledger import accounts, charges, releases
 from budgets.loss import Loss
@@ -77,6 +77,8 @@ def answer(services: Services, actor: Actor, study: str, request: Request) -> Js
     with refusals.recorded(services.database, actor, study, "query"):
         prepared = prepare(services, actor, study, request)
     drowning.require(prepared.plan, prepared.catalog, request.drowned_max)
+    if request.priced not in (None, prepared.name):
+        raise WrongState("this is not the question that was priced; what it rests on has changed since")
     wanted = QueryPurchase.of(services, actor, prepared)
     with paid.release(wanted) as (stored, replayed), services.database.read() as transaction:
         shown = show(transaction, stored, request.post, replayed=replayed)
@@ -114,6 +116,7 @@ def _estimate(services: Services, actor: Actor, study: str, request: Request) ->
         "advice": advice.advise(advised),
         "drowned": drowned.share,
         "drowned_of": dict(drowned.by_statistic),
+        "question": prepared.name,
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells if prepared.plan.listing is None else None,
         "slot_ms": round(1000 * services.fitting.of(prepared.plan, prepared.catalog)),

@@ -43,8 +43,9 @@ class Request:
     """What a researcher sends: the query (read from SQL or JSON), what it may spend, and perhaps a key for retries.
 
     The question is query and privacy alone. `post` (how to show the answer), `notes` (how this spelling was understood)
-    and `drowned_max` (refuse if a larger share of the numbers is expected to drown) are not part of it. `has_left`
-    returns whether the client has closed its connection: then nothing is charged any more.
+    and what is required are not part of it: `drowned_max` refuses if a larger share of the numbers is expected to
+    drown, `priced` if this is not the question that an estimate named. `has_left` returns whether the client has closed
+    its connection: then nothing is charged any more.
     """
 
     query: nodes.Query
@@ -54,6 +55,7 @@ class Request:
     post: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     drowned_max: float | None = None
+    priced: str | None = None
     has_left: Callable[[], bool] = stays
 
 
@@ -69,6 +71,11 @@ class Prepared:
     loss: Loss
     question: Question
     has_left: Callable[[], bool] = stays
+
+    @property
+    def name(self) -> str:
+        """Return what names the question with its price: the fingerprint has the privacy that it spends."""
+        return f"{self.question.edition}-{self.question.fingerprint}"
 
 
 def prepare(services: Services, actor: Actor, study: str, request: Request) -> Prepared:

@@ -45,7 +45,8 @@ class AnswerColumn(Schema):
 class Estimate(Schema):
     """What a query would cost and how exact its answer would be. `query` and `sql` are the two spellings of the query.
 
-    `queries_left` is how many of it the budget would pay.
+    `question` names the question with its price, for `require` of a query. `queries_left` is how many of it the budget
+    would pay.
 
     `cells` is null if a key has no declared values, because it is not known how many values will be named. `advice`
     names what dominates the error and what would help. `slot_ms`: the answer leaves this long after its scan began
@@ -56,6 +57,7 @@ class Estimate(Schema):
 
     query = fields.Dict(required=True)
     sql = fields.String(required=True)
+    question = fields.String(required=True)
     cost = fields.Nested(Loss, required=True)
     affordable = fields.Boolean(required=True)
     queries_left = fields.Integer(required=True)

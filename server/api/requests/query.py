@@ -7,7 +7,7 @@ refer, in the OpenAPI document, to the components that `openapi.py` declares.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from server.api.requests.shapes import (
     Built,
     as_name,
     as_object,
+    as_text,
     as_whole,
     member,
     number,
@@ -197,11 +198,24 @@ def _post(word: Any, before: list[Any]) -> str:
     return word
 
 
-def parse_require(value: Any) -> float:
-    """Return what share of the numbers may be expected to drown at most. Raises ValidationError with the place."""
+@dataclass(frozen=True)
+class Required:
+    """What has to hold of a query: the share that may drown at most, and which question it is."""
+
+    drowned: float | None = None
+    question: str | None = None
+
+
+def parse_require(value: Any) -> Required:
+    """Return what is required. Raises ValidationError with the place."""
     shape = as_object(value)
-    only(shape, "drowned")
-    return member(shape, "drowned", _part)
+    only(shape, "drowned", "question")
+    if not shape:
+        raise ValidationError("must require something: drowned or question")
+    return Required(
+        within("drowned", _part, shape["drowned"]) if "drowned" in shape else None,
+        within("question", as_text, shape["question"]) if "question" in shape else None,
+    )
 
 
 def _part(value: Any) -> float:
@@ -235,7 +249,7 @@ class AskSchema(Schema):
     bounds = fields.Nested(BoundsSchema)
     privacy = Built(parse_privacy, "Privacy", required=True)
     post = Built(parse_post, "Post", load_default=())
-    drowned_max = Built(parse_require, "Require", data_key="require", load_default=None)
+    require = Built(parse_require, "Require", load_default=Required())
 
     @post_load(pass_original=True)
     def make(self, data: dict[str, Any], original: Mapping[str, Any], **_: Any) -> dict[str, Any]:

@@ -45,8 +45,18 @@ def _key() -> str | None:
 
 def _request(body: dict[str, Any]) -> Request:
     key = _key()
-    post, notes, drowned_max = body["post"], body["notes"], body["drowned_max"]
-    return Request(body["query"], body["privacy"], key, body["in_sql"], post, notes, drowned_max, admitting.has_left())
+    required = body["require"]
+    return Request(
+        body["query"],
+        body["privacy"],
+        key,
+        in_sql=body["in_sql"],
+        post=body["post"],
+        notes=body["notes"],
+        drowned_max=required.drowned,
+        priced=required.question,
+        has_left=admitting.has_left(),
+    )
 
 
 @blueprint.route("/studies/<study>/estimates", methods=["POST"], parameters=[examples.STUDY])

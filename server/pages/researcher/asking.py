@@ -212,10 +212,11 @@ def _rehearsed(draft: Draft) -> Any:
 
 def _paid(draft: Draft) -> Any:
     """Ask the question for its price. The key in the form makes a second click the same request."""
-    key = draft.fields.get("key", "")
+    key, question = draft.fields.get("key", ""), draft.fields.get("question", "")
+    body = {**draft.body(), "require": {"question": question}}
     try:
         release = calling.call(
-            "POST", "studies", draft.study["id"], "queries", body=draft.body(), headers={"Idempotency-Key": key}
+            "POST", "studies", draft.study["id"], "queries", body=body, headers={"Idempotency-Key": key}
         ).json
     except Refused as error:
         priced = _priced(draft)

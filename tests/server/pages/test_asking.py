@@ -18,7 +18,7 @@ from server.pages.researcher.drawing import rows_shown
 from server.views.table import Cell, Column, Row, Table
 from tests.server.charts import drawn
 from tests.server.pages.browsing import Browser, browser
-from tests.serving import application
+from tests.serving import application, import_file, write_demo_manifest
 
 if TYPE_CHECKING:
     from tests.server.pages.browsing import Page
@@ -40,6 +40,12 @@ def send(opened: Browser, page: Page, do: str, **fields: str) -> Page:
     form = page.form('name="do"') | {name.replace("_", "-"): value for name, value in fields.items() if name[1] == "_"}
     form |= {name: value for name, value in fields.items() if name[1] != "_"}
     return opened.post(ASK, {**form, "do": do})
+
+
+def answered(opened: Browser, **fields: str) -> Page:
+    """Return the page of the answer to the first question, with some fields changed, after its price was confirmed."""
+    review = opened.post(ASK, {**opened.get(ASK).form('name="do"'), **fields, "do": "review"})
+    return opened.post(ASK, {**review.form('name="do"'), "do": "pay"})
 
 
 def test_question_is_asked_by_clicking_alone(place: Place, ada: Browser) -> None:
@@ -86,9 +92,21 @@ def test_refusal_stands_at_its_line_and_nothing_is_lost(place: Place, ada: Brows
     page = send(ada, ada.get(ASK), "from-sql", sql="SELECT * FROM years")
     assert page.form('name="do"')["sql"] == "SELECT * FROM years"
     assert 'role="alert"' in page.text
-    page = send(ada, ada.get(ASK), "pay", epsilon="5000", key="k")
+    page = answered(ada, epsilon="5000")
     assert "budget does not allow this" in page.words()
     assert place.home.charges("flu") == []
+
+
+def test_only_what_was_priced_is_paid(place: Place, ada: Browser) -> None:
+    """Another price, another edition, or no review at all: nothing is charged, and the page shows the new price."""
+    review = send(ada, ada.get(ASK), "review").form('name="do"')
+    for changed in ({"epsilon": "0.7"}, {"s-0-what": "events"}, {"question": ""}, {"question": "2-" + "0" * 64}):
+        page = ada.post(ASK, {**review, **changed, "do": "pay"})
+        assert "not the question that was priced" in page.words(), changed
+    import_file(place.services, write_demo_manifest(place.home.path.parent))
+    assert "not the question that was priced" in ada.post(ASK, {**review, "do": "pay"}).words()
+    assert place.home.charges("flu") == []
+    assert ada.post(ASK, {**send(ada, ada.get(ASK), "review").form('name="do"'), "do": "pay"}).path != ASK
 
 
 def test_drowning_is_told_before_paying(ada: Browser) -> None:
@@ -110,7 +128,7 @@ def test_rehearsal_is_free_and_says_that_it_is_made_up(place: Place, ada: Browse
 
 def test_downloads_are_what_the_api_sends(place: Place, ada: Browser) -> None:
     """CSV, JSON, charts and the certificate come as files; another ending is no page."""
-    answer = ada.post(ASK, {**ada.get(ASK).form('name="do"'), "do": "pay", "key": "k"})
+    answer = answered(ada)
     release = answer.path.rpartition("/")[2]
     for kind, accept in (("csv", "text/csv"), ("json", "application/json"), ("svg", "image/svg+xml")):
         sent = ada.get(f"{answer.path}.{kind}")
@@ -124,8 +142,7 @@ def test_downloads_are_what_the_api_sends(place: Place, ada: Browser) -> None:
 
 def test_answer_has_its_charts(ada: Browser) -> None:
     """Each statistic has one, wide and narrow, with numbers as the reader's language writes them."""
-    form = ada.get(ASK).form('name="do"') | {"do": "pay", "key": "k", "g-0-column": "sex"}
-    shown = ada.post(ASK, form)
+    shown = answered(ada, **{"g-0-column": "sex"})
     french = ada.get(shown.path, Accept_Language="fr")
     for page, mark in ((shown, ","), (french, "\u202f")):
         drawings = [drawn.read(svg) for svg in re.findall(r"<svg[^>]* role=.*?</svg>", page.text, re.DOTALL)]
@@ -184,7 +201,7 @@ def test_form_with_too_many_fields_is_refused_before_it_is_read(ada: Browser) ->
 def test_pages_of_answers_are_made_one_at_a_time_for_a_user(place: Place, ada: Browser) -> None:
     """Beyond a user's share and what may wait, an answer, a comparison and a rehearsal are 429, in words."""
     form = ada.get(ASK).form('name="do"')
-    answer = ada.post(ASK, {**form, "do": "pay", "key": "k"}).path
+    answer = answered(ada).path
     release, gate = answer.rpartition("/")[2], place.services.gates.rendering
     with ExitStack() as held:
         for _ in range(gate.limits.share + gate.limits.waiting):
@@ -215,11 +232,9 @@ def test_every_example_can_be_asked(place: Place, ada: Browser, dataset: str) ->
 
 def test_two_answers_are_compared(ada: Browser) -> None:
     """Groups and numbers that both have stand side by side, and a difference within the noise is called that."""
-    form = ada.get(ASK).form('name="do"') | {"do": "pay"}
-    answers = []
-    for number, epsilon in enumerate(("0.5", "0.6")):
-        grouped = {"g-0-column": "sex", "epsilon": epsilon, "key": f"k{number}"}
-        answers.append(ada.post(ASK, {**form, **grouped}).path.rpartition("/")[2])
+    answers = [
+        answered(ada, **{"g-0-column": "sex", "epsilon": epsilon}).path.rpartition("/")[2] for epsilon in ("0.5", "0.6")
+    ]
     assert "Compare the two that are chosen" in ada.get("/studies/flu/releases").words()
     shown = ada.get(f"/studies/flu/compare?release={answers[0]}&release={answers[1]}")
     assert shown.words().count("female") == 1
@@ -286,11 +301,6 @@ def test_programs_get_problem_documents_outside_of_pages(place: Place) -> None:
     """Whoever does not ask for HTML gets JSON, also where no page is."""
     reply = place.app.test_client().get("/nothing", headers={"Accept": "application/json"})
     assert (reply.status_code, reply.content_type) == (404, "application/problem+json")
-
-
-def answered(opened: Browser, **fields: str) -> Page:
-    """Return the page of the answer to the first question, with some fields changed."""
-    return opened.post(ASK, {**opened.get(ASK).form('name="do"'), **fields, "do": "pay", "key": "k"})
 
 
 def test_programs_ask_the_same_question_again_for_free(place: Place, ada: Browser) -> None:
