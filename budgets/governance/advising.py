@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from budgets.audit import log
 from budgets.errors import WrongState
-from budgets.governance import advice, approval, studies
+from budgets.governance import advice, approval, seen, studies
 from budgets.governance.study import CLOSED, DRAFT
 from budgets.identity import people
 from budgets.ledger import accounts
@@ -18,13 +18,19 @@ if TYPE_CHECKING:
     from budgets.governance.study import Study
 
 
-def advise(transaction: sa.Connection, identifier: str, opinion: str, reason: str, by: Actor) -> Study:
-    """Advise on the terms and the budget of a draft. Raises NotFound, WrongState, Invalid, Forbidden, FourEyes."""
+def advise(
+    transaction: sa.Connection, identifier: str, opinion: str, reason: str, by: Actor, *, read: str | None = None
+) -> Study:
+    """Advise on the terms and the budget of a draft. `read` is the digest of what was read (`seen.py`).
+
+    Raises NotFound, Invalid, Forbidden, FourEyes; WrongState if it is no draft, or another one than was read.
+    """
     people.require_role(by, "dpo")
     present = studies.study(transaction, identifier)
     if present.state != DRAFT:
         raise WrongState(f"study {identifier} is {present.state}; advice is about what waits for approval, a draft")
     approval.require_no_hand(transaction, present, "study.advise", by)
+    seen.require_study(read, transaction, present)
     advice.keep(transaction, advice.STUDY, identifier, opinion, reason, by)
     limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
     budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
@@ -41,13 +47,19 @@ def advise(transaction: sa.Connection, identifier: str, opinion: str, reason: st
     return studies.study(transaction, identifier)
 
 
-def advise_on_raise(transaction: sa.Connection, identifier: str, opinion: str, reason: str, by: Actor) -> Study:
-    """Advise on a larger budget that waits. Raises NotFound, WrongState, Invalid, Forbidden, FourEyes."""
+def advise_on_raise(
+    transaction: sa.Connection, identifier: str, opinion: str, reason: str, by: Actor, *, read: str | None = None
+) -> Study:
+    """Advise on a larger budget that waits. `read` is the digest of what was read (`seen.py`).
+
+    Raises NotFound, Invalid, Forbidden, FourEyes; WrongState if none waits, or another one than was read.
+    """
     people.require_role(by, "dpo")
     present = studies.study(transaction, identifier)
     if present.raise_to is None or present.state == CLOSED:
         raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
     approval.require_not_proposed(transaction, present, "study.budget.advise", by)
+    seen.require_raise(read, present)
     advice.keep(transaction, advice.RAISE, identifier, opinion, reason, by)
     wanted = {"epsilon_nano": present.raise_to.epsilon_nano, "delta_atto": present.raise_to.delta_atto}
     log.append(

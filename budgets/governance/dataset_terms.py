@@ -25,7 +25,7 @@ from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import audit_entries, datasets
 from budgets.errors import FourEyes, Invalid, NotFound, WrongState
-from budgets.governance import advice, approval
+from budgets.governance import advice, approval, seen
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
 from budgets.ledger.accounts import Limits
@@ -137,11 +137,17 @@ def propose(
     return standing(transaction, dataset)
 
 
-def advise(transaction: sa.Connection, dataset: str, opinion: str, reason: str, by: Actor) -> Standing:
-    """Advise on what waits. Raises NotFound, WrongState, Invalid, Forbidden, FourEyes."""
+def advise(
+    transaction: sa.Connection, dataset: str, opinion: str, reason: str, by: Actor, *, read: str | None = None
+) -> Standing:
+    """Advise on what waits. `read` is the digest of what was read (`seen.py`).
+
+    Raises NotFound, Invalid, Forbidden, FourEyes; WrongState if nothing waits, or something else than was read.
+    """
     people.require_role(by, "dpo")
     present, terms = _waiting(transaction, dataset)
     _require_no_hand(transaction, present, "advise", by)
+    seen.require_terms(read, dataset, terms.facts())
     advice.keep(transaction, advice.DATASET, dataset, opinion, reason, by)
     facts = {"opinion": opinion, "reason": reason, **terms.facts()}
     _log(transaction, by, "advise", dataset, f"the DPO advised {advice.OPINIONS[opinion]} on the terms", facts)
@@ -149,11 +155,18 @@ def advise(transaction: sa.Connection, dataset: str, opinion: str, reason: str, 
 
 
 def approve(
-    transaction: sa.Connection, dataset: str, reason: str, by: Actor, *, without_advice: str | None = None
+    transaction: sa.Connection,
+    dataset: str,
+    reason: str,
+    by: Actor,
+    *,
+    without_advice: str | None = None,
+    read: str | None = None,
 ) -> Standing:
-    """Put in force what waits: the cap, and what further profiles may take.
+    """Put in force what waits: the cap, and what further profiles may take. `read` is the digest of what was read.
 
-    Raises NotFound, Forbidden, FourEyes, NotAdvised, Invalid; WrongState if nothing waits or more than that is spent.
+    Raises NotFound, Forbidden, FourEyes, NotAdvised, Invalid; WrongState if nothing waits, it is not what was read, or
+    more than that is spent.
     """
     people.require_role(by, "approver")
     advice.require_text("reason", reason)
@@ -163,6 +176,7 @@ def approve(
     if advised is not None:
         own = "nobody can approve on their own advice"
         approval.require_other(transaction, [advised.by], _refusal(dataset, "approve", by, own))
+    seen.require_terms(read, dataset, terms.facts())
     heard = advice.heard(transaction, advice.DATASET, dataset, without_advice)
     _require_enough(transaction, dataset, terms)
     advice.drop(transaction, advice.DATASET, dataset)
@@ -200,7 +214,7 @@ def describe(transaction: sa.Connection, dataset: str) -> dict[str, Any]:
         "approved_at": present.approved_at,
         "approved_by": known.get(present.approved_by or ""),
         "profile_left": present.profile_left_nano / NANO,
-        "waiting": None if present.waiting is None else present.waiting.to_json(),
+        "waiting": None if present.waiting is None else _shown(dataset, present.waiting),
         "proposed_by": sorted({known[one] for one in present.hands if one in known}),
         "reason": _why_it_waits(transaction, dataset),
         "advice": None if advised is None else advised.to_json(known),
@@ -243,6 +257,10 @@ def _waiting(transaction: sa.Connection, dataset: str) -> tuple[Standing, Terms]
     if present.waiting is None:
         raise WrongState(f"nothing of the dataset {dataset} waits for approval")
     return present, present.waiting
+
+
+def _shown(dataset: str, terms: Terms) -> dict[str, Any]:
+    return {**terms.to_json(), "digest": seen.of_terms(dataset, terms.facts())}
 
 
 def _require_enough(transaction: sa.Connection, dataset: str, terms: Terms) -> None:

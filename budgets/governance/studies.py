@@ -22,7 +22,7 @@ from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import members, studies
 from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongState
-from budgets.governance import advice, approval
+from budgets.governance import advice, approval, seen
 from budgets.governance.study import APPROVED, CLOSED, DRAFT, MOVES, Study, Terms
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
@@ -135,10 +135,12 @@ def move(
     by: Actor,
     *,
     without_advice: str | None = None,
+    read: str | None = None,
 ) -> Study:
     """Approve, suspend, resume or close a study.
 
-    An approval needs the DPO's advice on the present terms, or why it goes without. Raises NotFound, WrongState,
+    An approval needs the DPO's advice on the present terms, or why it goes without. `read` is the digest of what was
+    read before it (`seen.py`); if that has changed since, nothing is approved. Raises NotFound, WrongState,
     Forbidden, FourEyes, NotAdvised, Invalid.
     """
     starts_from, leads_to, roles = MOVES[action]
@@ -150,6 +152,7 @@ def move(
     facts: dict[str, Any] = {"from": present.state, "to": leads_to, "reason": reason}
     if action == "approve":
         approval.require_second(transaction, present, by)
+        seen.require_study(read, transaction, present)
         if not accounts.is_approved(transaction, present.dataset):
             raise WrongState(f"the dataset {present.dataset} waits for an approval of its own: approve it first")
         moved["approved_by"] = by.commitment

@@ -14,7 +14,7 @@ from budgets.alerts import thresholds
 from budgets.audit import log
 from budgets.database.tables import studies as table
 from budgets.errors import WrongState
-from budgets.governance import advice, approval, studies
+from budgets.governance import advice, approval, seen, studies
 from budgets.governance.study import CLOSED, DRAFT
 from budgets.identity import people
 from budgets.ledger import accounts
@@ -71,17 +71,25 @@ def set_budget(
 
 
 def approve_budget(
-    transaction: sa.Connection, identifier: str, reason: str, by: Actor, *, without_advice: str | None = None
+    transaction: sa.Connection,
+    identifier: str,
+    reason: str,
+    by: Actor,
+    *,
+    without_advice: str | None = None,
+    read: str | None = None,
 ) -> Study:
-    """Put a waiting raise in force.
+    """Put a waiting raise in force. `read` is the digest of what was read (`seen.py`).
 
-    Raises WrongState if none waits or it no longer fits; Forbidden, FourEyes, NotAdvised, Invalid.
+    Raises WrongState if none waits, another one than was read, or it no longer fits; Forbidden, FourEyes, NotAdvised,
+    Invalid.
     """
     people.require_role(by, "approver")
     present = studies.study(transaction, identifier)
     if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
         raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
     approval.require_second_for_raise(transaction, present, by)
+    seen.require_raise(read, present)
     heard = advice.heard(transaction, advice.RAISE, identifier, without_advice)
     advice.drop(transaction, advice.RAISE, identifier)
     epsilon_nano, delta_atto = present.raise_to.epsilon_nano, present.raise_to.delta_atto

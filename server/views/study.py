@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets.governance import advice
+from budgets.governance import advice, seen
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
 from budgets.loss import NANO
@@ -48,6 +48,8 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "members": list(study.members),
         "budget": accounts.balance(transaction, accounts.STUDY, study.id).to_json(),
         "raise_to": study.raise_to.to_json() if study.raise_to else None,
+        "digest": seen.of_study(transaction, study),
+        "raise_digest": seen.of_raise(study),
     }
 
 

@@ -65,11 +65,15 @@ class BoughtProfile(Schema):
 
 
 class ProposedTerms(Schema):
-    """A cap that waits for an approver, and the epsilon that further profiles may take of it."""
+    """A cap that waits for an approver, and the epsilon that further profiles may take of it.
+
+    Whoever decides on it sends its `digest` back as `seen`.
+    """
 
     epsilon = fields.Float(required=True)
     delta = fields.Float(required=True)
     profile = fields.Float(required=True)
+    digest = fields.String(required=True)
 
 
 class DatasetTerms(Schema):

@@ -51,6 +51,7 @@ class Study(Schema):
     `profile` is the dataset's contribution profile, or null if there is none. It is public, and an approver accepts it
     together with the dataset. The users who opened, edited and approved the study are named as long as their names are
     kept. `advice` is the DPO's on the present terms and budget, `raise_advice` that on the raise; an edit removes it.
+    `digest` is of the terms and the budget, `raise_digest` of the raise: send the one that you read as `seen`.
     """
 
     id = fields.String(required=True)
@@ -75,6 +76,8 @@ class Study(Schema):
     budget = fields.Nested(Budget, required=True)
     notes = fields.List(fields.String(), metadata=ROUNDED)
     raise_to = fields.Nested(Limit, data_key="raise", required=True, allow_none=True)
+    digest = fields.String(required=True)
+    raise_digest = fields.String(required=True, allow_none=True)
 
 
 class Approved(Schema):

@@ -22,6 +22,7 @@ from server.api.requests.templates import parse_templates
 from server.sign_in.issuer import TOKEN_CHARACTERS_MAX
 
 COMMITMENT = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be a commitment from the list")
+DIGEST = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be the digest of what you read")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 
 NOTE_MAX, NOTES_MAX = 4_000, 20  # characters of a key or a checkpoint, and how many checkpoints
@@ -150,13 +151,21 @@ class LinkedAccountSchema(Schema):
     token = fields.String(required=True, validate=_text(TOKEN_CHARACTERS_MAX))
 
 
-class ApprovalSchema(ReasonSchema):
+class _DecisionSchema(ReasonSchema):
+    seen = fields.String(
+        load_default=None,
+        validate=DIGEST,
+        metadata={"description": "The digest of what was read; if that has changed since, nothing is decided"},
+    )
+
+
+class ApprovalSchema(_DecisionSchema):
     """The reason for an approval and, if the DPO has not advised, the reason to go without the advice."""
 
     without_advice = fields.String(load_default=None, validate=_text(10_000))
 
 
-class AdviceSchema(ReasonSchema):
+class AdviceSchema(_DecisionSchema):
     """What a DPO advises, and why. Conditions stand in the reason."""
 
     opinion = fields.String(required=True, validate=validate.OneOf(list(advice.OPINIONS)))

@@ -76,10 +76,10 @@ def propose_terms(body: dict[str, Any], name: str) -> Any:
 @for_roles("dpo")
 @blueprint.arguments(AdviceSchema)
 @blueprint.response(200, replies.DecidedDataset)
-def advise_on_terms(body: dict[str, str], name: str) -> Any:
+def advise_on_terms(body: dict[str, Any], name: str) -> Any:
     """Advise on the cap and the profile that wait, before an approver decides. Another proposal makes it void."""
     with approval.deciding(services().database) as transaction:
-        dataset_terms.advise(transaction, name, body["opinion"], body["reason"], actor())
+        dataset_terms.advise(transaction, name, body["opinion"], body["reason"], actor(), read=body["seen"])
         return describe_dataset(transaction, name)
 
 
@@ -90,7 +90,8 @@ def advise_on_terms(body: dict[str, str], name: str) -> Any:
 def approve_terms(body: dict[str, Any], name: str) -> Any:
     """Approve the cap and the profile that wait. Who imported or proposed them cannot."""
     with approval.deciding(services().database) as transaction:
-        dataset_terms.approve(transaction, name, body["reason"], actor(), without_advice=body["without_advice"])
+        read = {"without_advice": body["without_advice"], "read": body["seen"]}
+        dataset_terms.approve(transaction, name, body["reason"], actor(), **read)
         return describe_dataset(transaction, name)
 
 

@@ -129,9 +129,9 @@ def _move(action: str) -> None:
     @blueprint.arguments(ApprovalSchema if action == "approve" else ReasonSchema)
     @blueprint.response(200, replies.Study)
     def view(body: dict[str, Any], study: str) -> Any:
-        without = body.get("without_advice")
+        read = {"without_advice": body.get("without_advice"), "read": body.get("seen")}
         with approval.deciding(services().database) as transaction:
-            moved = studies.move(transaction, study, action, body["reason"], actor(), without_advice=without)
+            moved = studies.move(transaction, study, action, body["reason"], actor(), **read)
             return describe_study(transaction, moved)
 
 
@@ -143,10 +143,10 @@ for _action in MOVES:
 @for_roles("dpo")
 @blueprint.arguments(AdviceSchema)
 @blueprint.response(200, replies.Study)
-def advise(body: dict[str, str], study: str) -> Any:
+def advise(body: dict[str, Any], study: str) -> Any:
     """Advise on a draft, before an approver decides. An edit makes the advice void."""
     with approval.deciding(services().database) as transaction:
-        advised = advising.advise(transaction, study, body["opinion"], body["reason"], actor())
+        advised = advising.advise(transaction, study, body["opinion"], body["reason"], actor(), read=body["seen"])
         return describe_study(transaction, advised)
 
 
@@ -187,9 +187,9 @@ def set_budget(body: dict[str, Any], study: str) -> Any:
 @blueprint.response(200, replies.Study)
 def approve_budget(body: dict[str, Any], study: str) -> Any:
     """Approve a raise that waits. The user who proposed it cannot approve it."""
-    without = body["without_advice"]
+    read = {"without_advice": body["without_advice"], "read": body["seen"]}
     with approval.deciding(services().database) as transaction:
-        raised = study_budgets.approve_budget(transaction, study, body["reason"], actor(), without_advice=without)
+        raised = study_budgets.approve_budget(transaction, study, body["reason"], actor(), **read)
         return describe_study(transaction, raised)
 
 
@@ -197,8 +197,10 @@ def approve_budget(body: dict[str, Any], study: str) -> Any:
 @for_roles("dpo")
 @blueprint.arguments(AdviceSchema)
 @blueprint.response(200, replies.Study)
-def advise_on_budget(body: dict[str, str], study: str) -> Any:
+def advise_on_budget(body: dict[str, Any], study: str) -> Any:
     """Advise on a raise that waits, before an approver decides."""
     with approval.deciding(services().database) as transaction:
-        advised = advising.advise_on_raise(transaction, study, body["opinion"], body["reason"], actor())
+        advised = advising.advise_on_raise(
+            transaction, study, body["opinion"], body["reason"], actor(), read=body["seen"]
+        )
         return describe_study(transaction, advised)

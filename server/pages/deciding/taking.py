@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     # button -> the API's path below what is decided on, and the fields that it takes
     Acts = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 
-REASON, ADVICE, APPROVAL = ("reason",), ("opinion", "reason"), ("reason", "without_advice")
+REASON = ("reason",)
+# `seen` is the digest of what the page showed: nobody decides on what changed meanwhile.
+ADVICE, APPROVAL = ("opinion", "reason", "seen"), ("reason", "without_advice", "seen")
 
 
 def typed() -> dict[str, str]:

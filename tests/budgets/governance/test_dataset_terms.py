@@ -199,7 +199,7 @@ def test_what_waits_is_lowered_with_the_cap(world: World, wanted: int | None) ->
     assert described(world)["advice"] is not None, "an import that lowers nothing leaves it"
     world.import_edition(NANO, delta)
     told = described(world)
-    assert told["waiting"] == {"epsilon": 1.0, "delta": delta / 10**18, "profile": 1.0}
+    assert told["waiting"].items() >= {"epsilon": 1.0, "delta": delta / 10**18, "profile": 1.0}.items()
     with pytest.raises(NotAdvised):
         approve(world)
     approve(world, without="a test")

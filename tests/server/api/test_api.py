@@ -20,7 +20,7 @@ from tests.server.routes import ADVICE, NEW_STUDY, REASON
 from tests.serving import EVERY_STATISTIC, PATIENTS, UNADVISED, ask, assert_chain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.serving import Client, Place, Reply
 
@@ -314,6 +314,48 @@ def test_an_approval_needs_advice(place: Place) -> None:
     assert vera.good("POST", "/studies/s/budget/approve", REASON)["raise_advice"] is None
     told = fact_of(dora.good("GET", "/studies/s/report"), "Advice of the data protection officer")
     assert told.count("dora (dpo)") == 3
+
+
+def test_a_decision_is_about_what_was_read(place: Place) -> None:
+    """With the digest of another state, advice and approvals of studies, raises and datasets are 409; it may be left out."""
+    admin, dora, vera = map(place.client, ("admin", "dora", "vera"))
+    for name in ("s", "old"):
+        place.open_study(name, approve=False)
+
+    def study(what: str) -> str:
+        return str(vera.good("GET", "/studies/s")[what])
+
+    def dataset(what: str) -> str:
+        return str(vera.good("GET", "/datasets/clinic")["terms"]["waiting"][what])
+
+    waits: tuple[tuple[str, Callable[[str], str], str, list[tuple[str, str, dict[str, Any]]]], ...] = (
+        ("/studies/s", study, "digest", [
+            ("PATCH", "/studies/s", {"title": "Another"}),
+            ("PUT", "/studies/s/budget", {"epsilon": 3.0, **REASON}),
+            ("PATCH", "/studies/s", {"protocol": {"statistics": ["count"]}}),
+        ]),
+        ("/studies/s/budget", study, "raise_digest", [
+            ("PUT", "/studies/s/budget", {"epsilon": 5.0, **REASON}),
+            ("PUT", "/studies/s/budget", {"epsilon": 100.0, **REASON}),
+        ]),
+        ("/datasets/clinic", dataset, "digest", [
+            ("POST", "/datasets/clinic/propose", {"profile": 0.5, **REASON}),
+            ("POST", "/datasets/clinic/propose", {"profile": 0.5, "delta": 1e-5, **REASON}),
+        ]),
+    )  # fmt: skip
+    for path, read, what, steps in waits:
+        seen = vera.good("GET", "/studies/old")["digest"]  # of another study
+        for step in steps:
+            admin.good(*step)
+            last = place.home.last_entry()
+            is_refused(dora.post(f"{path}/advise", {**ADVICE, "seen": seen}), 409, "wrong-state")
+            is_refused(vera.post(f"{path}/approve", {**REASON, **UNADVISED, "seen": seen}), 409, "wrong-state")
+            assert place.home.last_entry() == last
+            seen = read(what)
+        is_refused(vera.post(f"{path}/approve", {**REASON, "seen": seen.upper()}), 422, "invalid-request", "/seen")
+        dora.good("POST", f"{path}/advise", {**ADVICE, "seen": seen})
+        assert read(what) == seen, "advice does not change what it is about"
+        vera.good("POST", f"{path}/approve", {**REASON, "seen": seen})
 
 
 def fact_of(report: dict[str, Any], question: str) -> str:

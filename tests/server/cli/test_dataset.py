@@ -44,6 +44,8 @@ def test_a_dataset_is_decided_on_over_http(template: Home, tmp_path: Path) -> No
         admin, dora, vera = (place.client(name) for name in ("admin", "dora", "vera"))
         assert vera.post(f"{PATH}/approve", {"reason": "r"}).code == "wrong-state"
         waits = admin.good("POST", f"{PATH}/propose", {**PROFILE, "delta": 1e-5})["terms"]
+        digest = waits["waiting"].pop("digest")
+        assert len(digest) == 64
         assert waits["waiting"] == {"epsilon": 10000.0, "delta": 1e-5, "profile": 0.5}
         assert waits["proposed_by"] == ["admin"]
         (line, _) = run(home, "dataset", "list").stdout.splitlines()

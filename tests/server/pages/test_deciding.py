@@ -124,6 +124,65 @@ def test_cap_and_profile_of_a_dataset_are_advised_on_and_approved(shared: Place,
     assert browser(shared, "ada").get("/datasets/clinic/decide").status == 403
 
 
+@pytest.mark.parametrize(
+    ("name", "do", "typed"),
+    [
+        ("dora", "advise", {"opinion": "favourable", "reason": "as I read it"}),
+        ("vera", "approve", {"reason": "as I read it", "without_advice": "it is urgent"}),
+    ],
+)
+def test_nobody_decides_on_a_study_that_changed_after_its_page_was_read(
+    shared: Place, name: str, do: str, typed: dict[str, str]
+) -> None:
+    """The form of an old page is refused; what was typed stays, and the page shows what waits now, to decide on."""
+    study = f"moves-{do}"
+    path, opened = draft(shared, study), browser(shared, name)
+    page = opened.get(path)
+    shared.client("admin").good("PATCH", f"/studies/{study}", {"purpose": "Another purpose"})
+    page = press(opened, page, do, **typed)
+    assert page.status == 409
+    assert f"study {study} has changed since you read it" in page.words()
+    assert "Another purpose" in page.words()
+    assert page.form(f'value="{do}"').items() >= typed.items()
+    assert press(opened, page, do, seen="", **typed).status == 422, "a form without a digest"
+    found = shared.client("vera").good("GET", f"/studies/{study}")
+    assert (found["state"], found["advice"]) == ("draft", None)
+    assert press(opened, page, do).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "suffix", "propose", "first", "then"),
+    [
+        ("/studies/rises", "-raise", ("PUT", "/studies/rises/budget"), {"epsilon": 2.0}, {"epsilon": 100.0}),
+        ("/datasets/clinic", "", ("POST", "/datasets/clinic/propose"), {"profile": 0.5}, {"profile": 100.0}),
+    ],
+)
+def test_a_larger_limit_is_not_decided_on_from_an_old_page(
+    shared: Place,
+    dora: Browser,
+    vera: Browser,
+    path: str,
+    suffix: str,
+    propose: tuple[str, str],
+    first: dict[str, float],
+    then: dict[str, float],
+) -> None:
+    """A budget or terms of a dataset that were proposed after the page was read are neither advised on nor approved."""
+    admin = shared.client("admin")
+    if suffix:
+        shared.open_study("rises", "clinic", epsilon=1.0)
+    admin.good(*propose, {**first, "reason": "as announced"})
+    pages = dora.get(f"{path}/decide"), vera.get(f"{path}/decide")
+    admin.good(*propose, {**then, "reason": "quietly"})
+    page = press(dora, pages[0], f"advise{suffix}", opinion="favourable", reason="r")
+    assert (page.status, "has changed since you read it" in page.words()) == (409, True)
+    page = press(vera, pages[1], f"approve{suffix}", reason="r", without_advice="w")
+    assert (page.status, "has changed since you read it" in page.words()) == (409, True)
+    assert page.form("seen")["reason"] == "r"
+    assert press(vera, page, f"approve{suffix}").status == 200
+    assert 'name="seen"' not in vera.get(f"{path}/decide").text
+
+
 def test_dpo_suspends_resumes_and_closes_with_a_reason(shared: Place, dora: Browser) -> None:
     """Each is one form; without a reason it is refused at the field, and a closed study has no form left."""
     shared.open_study("stopped")
@@ -175,7 +234,8 @@ def test_who_had_a_hand_in_it_gets_no_form_and_is_refused(place: Place) -> None:
     page = opened.get(path)
     assert "Somebody else has to decide on it" in page.words()
     assert 'value="approve"' not in page.text
-    page = opened.post(path, {"do": "approve", "reason": "mine", "without_advice": "mine"})
+    digest = place.client("vera").good("GET", "/studies/own")["digest"]
+    page = opened.post(path, {"do": "approve", "reason": "mine", "without_advice": "mine", "seen": digest})
     assert page.status == 403
     assert (
         "nobody can approve a study that they opened" not in place.client("vera").good("GET", "/studies/own")["state"]
