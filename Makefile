@@ -67,12 +67,13 @@ AUDITED := tests/privacy tests/queries tests/budgets tests/server/api tests/serv
 audit: .venv/installed-test ## the heavier statistics: noise, coverage, neighbours through the engine; laws with more examples
 	$(BIN)/python -m pytest --audit $(AUDITED)
 
-bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 million events; long ledgers and audit logs; bounds; slow and many clients
+bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 million events; long ledgers and audit logs; bounds; slow and many clients; pages
 	$(BIN)/python -m benchmarks.queries
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.audit --entries 1000000
 	$(BIN)/python -m benchmarks.profile
 	$(BIN)/python -m benchmarks.server
+	$(BIN)/python -m benchmarks.pages
 
 coverage: .venv/installed-test ## the lines that no test reaches
 	$(BIN)/coverage run --source=server,budgets,queries -m pytest -q
