@@ -1,7 +1,7 @@
 """How long each page takes the server, and how much it weighs: `python -m benchmarks.pages`.
 
-Measured are the pages of each role over the demonstration's dataset, with a study that has asked a few questions. The time
-is that of the application in this process, without a socket and without a browser; the size is that of the HTML alone.
+Measured are the pages of each role over the demonstration's dataset, with a study that has asked a few questions. The
+time is that of the application in this process, without a socket and without a browser; the size is that of the HTML.
 """
 
 from __future__ import annotations

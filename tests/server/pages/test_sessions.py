@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import json
 import re
 import stat
@@ -180,7 +181,12 @@ def test_files_are_kept_by_caches_and_sessions_never(shared: Place) -> None:
     with opened.client.get("/static/rowless.css?v=0") as unversioned:
         assert "immutable" not in unversioned.headers["Cache-Control"]
     with opened.client.get(address) as kept:
-        pass
+        whole = kept.data
+        assert "Content-Encoding" not in kept.headers
+    with opened.client.get(address, headers={"Accept-Encoding": "gzip, br"}) as packed:
+        assert gzip.decompress(packed.data) == whole
+        assert (packed.headers["Content-Encoding"], packed.headers["Vary"]) == ("gzip", "Accept-Encoding")
+        assert len(packed.data) == int(packed.headers["Content-Length"]) < len(whole) / 2
     assert "immutable" in kept.headers["Cache-Control"]
     assert "Set-Cookie" not in kept.headers
-    assert "Vary" not in kept.headers or "Cookie" not in kept.headers["Vary"]
+    assert kept.headers["Vary"] == "Accept-Encoding"
