@@ -18,6 +18,7 @@ LARGE_ESTIMATES = 1  # of them so many large ones: the planner is Python, of whi
 VERIFICATIONS = 1  # at once: each reads the whole log and uses a core for as long as that takes
 EXPORTS = 1  # copies of the log at once: each reads all of it and writes a file; none waits
 RENDERINGS = 2  # pages with an answer at once: each may draw tens of thousands of numbers, in Python
+RENDERINGS_WAITING = 4  # of one user: a few tabs that are opened together
 SPARE_THREADS = 16  # for what needs no place: health, wrong tokens, refusals
 
 
@@ -56,7 +57,7 @@ class Gates:
             Gate(Work.ESTIMATE, Limits(ESTIMATES, 1, waiting, queue), beat, LARGE_ESTIMATES),
             Gate(Work.VERIFICATION, Limits(VERIFICATIONS, VERIFICATIONS, VERIFICATIONS, 2 * VERIFICATIONS), beat),
             Gate(Work.EXPORT, Limits(EXPORTS, EXPORTS, 0, 0), beat),
-            Gate(Work.RENDERING, Limits(RENDERINGS, 1, waiting, queue), beat),
+            Gate(Work.RENDERING, Limits(RENDERINGS, 1, RENDERINGS_WAITING, QUEUES * RENDERINGS), beat),
             Gate(Work.REST, Limits(threads, max(1, threads // 2), 2 * waiting, 2 * queue), beat),
         )
 

@@ -141,4 +141,6 @@ def _written(write: Callable[[IO[bytes]], None], kind: str, name: str) -> Respon
 
 
 def _file(file: IO[bytes], kind: str, name: str) -> Response:
-    return send_file(file, mimetype=kind, as_attachment=True, download_name=name)
+    response = send_file(file, mimetype=kind, as_attachment=True, download_name=name)
+    response.headers["Cache-Control"] = "no-store"  # as other replies; Flask would let browsers keep the file
+    return response

@@ -104,6 +104,7 @@ def test_downloads_are_what_the_api_sends_and_the_export_verifies(
     monkeypatch.setattr("server.pages.dpo.log.WHOLE_PAGE", 3)
     sent = dora.get("/log/export.zip")
     assert sent.response.headers["Content-Disposition"].startswith("attachment")
+    assert sent.response.headers["Cache-Control"] == "no-store"
     with zipfile.ZipFile(io.BytesIO(sent.response.data)) as packed:
         lines, note = packed.read("log.jsonl"), packed.read("log.jsonl.checkpoint").decode()
     key = shared.client("dora").good("GET", "/audit/checkpoint")["key"]
