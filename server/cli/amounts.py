@@ -1,16 +1,18 @@
-"""Amounts and reasons of the command line, as those of an HTTP request are read."""
+"""Amounts, reasons and digests of the command line, as those of an HTTP request are read."""
 
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from budgets.amounts import offered, rounding
 from budgets.errors import Invalid
 from server.views.study import noted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 WORDS = {"delta": "delta"}  # the other options are an epsilon
 
@@ -43,6 +45,12 @@ def with_notes(said: tuple[dict[str, Any], str], notes: Sequence[str]) -> tuple[
     return noted(said[0], notes), "\n".join([said[1], *(f"Note: {note}" for note in notes)])
 
 
-def given_reason(reason: str, without_advice: str | None) -> dict[str, str]:
-    """Return the body of an approval over HTTP."""
-    return {"reason": reason} | ({} if without_advice is None else {"without_advice": without_advice})
+def seen_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --seen."""
+    words = "The digest that `show` printed of what waits: refuse if it has changed since."
+    return click.option("--seen", metavar="DIGEST", help=words)(command)
+
+
+def given(**members: str | None) -> dict[str, str]:
+    """Return the body of advice or an approval over HTTP: the members that were given."""
+    return {name: text for name, text in members.items() if text is not None}

@@ -8,7 +8,7 @@ import click
 
 from budgets.governance import advice, approval, dataset_terms, datasets
 from budgets.loss import NANO, epsilon_text
-from server.cli.amounts import Amounts, given_reason, with_notes
+from server.cli.amounts import Amounts, given, seen_option, with_notes
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
@@ -82,14 +82,16 @@ def propose(
 @click.argument("identifier", metavar="DATASET")
 @click.option("--opinion", type=click.Choice(list(advice.OPINIONS)), required=True)
 @click.option("--reason", required=True, help="Why, with any conditions; kept in the audit log.")
+@seen_option
 @as_option
 @with_json
-def advise(identifier: str, opinion: str, reason: str, name: str | None) -> Any:
+def advise(identifier: str, opinion: str, reason: str, seen: str | None, name: str | None) -> Any:
     """As a DPO: advise on the cap and the profile that wait, before an approver decides."""
     if (server := remote(name)) is not None:
-        return _decided(server, identifier, "advise", {"opinion": opinion, "reason": reason})
+        return _decided(server, identifier, "advise", given(opinion=opinion, reason=reason, seen=seen))
     with services() as opened, approval.deciding(opened.database) as transaction:
-        dataset_terms.advise(transaction, identifier, opinion, reason, acting(transaction, "dpo", name))
+        by = acting(transaction, "dpo", name)
+        dataset_terms.advise(transaction, identifier, opinion, reason, by, read=seen)
         return _said(transaction, identifier)
 
 
@@ -97,15 +99,17 @@ def advise(identifier: str, opinion: str, reason: str, name: str | None) -> Any:
 @click.argument("identifier", metavar="DATASET")
 @click.option("--reason", required=True, help="Why; kept in the audit log.")
 @click.option("--without-advice", help="Why the DPO's advice is not awaited; kept in the audit log.")
+@seen_option
 @as_option
 @with_json
-def approve(identifier: str, reason: str, without_advice: str | None, name: str | None) -> Any:
+def approve(identifier: str, reason: str, without_advice: str | None, seen: str | None, name: str | None) -> Any:
     """As an approver: approve the cap and the profile that wait. Nothing is charged to a dataset before that."""
     if (server := remote(name)) is not None:
-        return _decided(server, identifier, "approve", given_reason(reason, without_advice))
+        body = given(reason=reason, without_advice=without_advice, seen=seen)
+        return _decided(server, identifier, "approve", body)
     with services() as opened, approval.deciding(opened.database) as transaction:
         by = acting(transaction, "approver", name)
-        dataset_terms.approve(transaction, identifier, reason, by, without_advice=without_advice)
+        dataset_terms.approve(transaction, identifier, reason, by, without_advice=without_advice, read=seen)
         return _said(transaction, identifier)
 
 
@@ -127,6 +131,7 @@ def words(said: Mapping[str, Any]) -> str:
             f"proposed by {', '.join(terms['proposed_by']) or ERASED}"
         )
         lines += advice_lines("advice", terms["advice"])
+        lines.append(f"  to decide on exactly this: --seen {waits['digest']}")
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from budgets.errors import Invalid
 from budgets.governance import advice, advising, approval, forecast, studies, study_budgets
 from budgets.governance.study import MOVES, Terms
 from server.api.requests.schemas import ProtocolSchema, roundings_of
-from server.cli.amounts import Amounts, decimal, given_reason, with_notes
+from server.cli.amounts import Amounts, decimal, given, seen_option, with_notes
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote
@@ -177,6 +177,7 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
 @click.option("--approve", is_flag=True, help="As an approver: put a raise that waits in force.")
 @click.option("--without-advice", help="As an approver: why the DPO's advice is not awaited; kept in the audit log.")
 @click.option("--reason", help="Why; kept in the audit log and needed for every change.")
+@seen_option
 @as_option
 @with_json
 def budget(
@@ -186,6 +187,7 @@ def budget(
     approve: bool,
     without_advice: str | None,
     reason: str | None,
+    seen: str | None,
     name: str | None,
 ) -> Any:
     """Show what a study's budget buys, or set it. After approval a raise waits for an approver."""
@@ -201,17 +203,20 @@ def budget(
         raise click.UsageError("give --epsilon to set a budget, or --approve to approve a raise")
     if reason is None:
         raise click.UsageError("give a --reason")
-    if without_advice is not None and not approve:
-        raise click.UsageError("--without-advice belongs to --approve")
+    if not approve and (without_advice is not None or seen is not None):
+        raise click.UsageError("--without-advice and --seen belong to --approve")
     if approve and server is not None:
-        return decided(server, identifier, "budget/approve", given_reason(reason, without_advice))
+        body = given(reason=reason, without_advice=without_advice, seen=seen)
+        return decided(server, identifier, "budget/approve", body)
     if server is not None:
         wanted = {what: float(decimal(text, what)) for what, text in (("epsilon", epsilon), ("delta", delta)) if text}
         return changed(server, "PUT", identifier, "/budget", {**wanted, "reason": reason})
     with services() as opened, approval.deciding(opened.database) as transaction:
         if epsilon is None:
             by = acting(transaction, "approver", name)
-            one = study_budgets.approve_budget(transaction, identifier, reason, by, without_advice=without_advice)
+            one = study_budgets.approve_budget(
+                transaction, identifier, reason, by, without_advice=without_advice, read=seen
+            )
             return _said(transaction, one)
         limits = Amounts(epsilon=epsilon, delta=delta)
         by = acting(transaction, "admin", name)
@@ -239,31 +244,35 @@ def member(identifier: str, user: str, remove: bool, name: str | None) -> Any:
 @click.option("--opinion", type=click.Choice(list(advice.OPINIONS)), required=True)
 @click.option("--raise", "on_raise", is_flag=True, help="Advise on the larger budget that waits, not on the terms.")
 @click.option("--reason", required=True, help="Why, with any conditions; kept in the audit log.")
+@seen_option
 @as_option
 @with_json
-def advise(identifier: str, opinion: str, on_raise: bool, reason: str, name: str | None) -> Any:
+def advise(identifier: str, opinion: str, on_raise: bool, reason: str, seen: str | None, name: str | None) -> Any:
     """As a DPO: advise on a draft, or on a larger budget, before an approver decides."""
     if (server := remote(name)) is not None:
         where = "budget/advise" if on_raise else "advise"
-        return decided(server, identifier, where, {"opinion": opinion, "reason": reason})
+        return decided(server, identifier, where, given(opinion=opinion, reason=reason, seen=seen))
     give = advising.advise_on_raise if on_raise else advising.advise
     with services() as opened, approval.deciding(opened.database) as transaction:
-        return _said(transaction, give(transaction, identifier, opinion, reason, acting(transaction, "dpo", name)))
+        by = acting(transaction, "dpo", name)
+        return _said(transaction, give(transaction, identifier, opinion, reason, by, read=seen))
 
 
 @study.command()
 @click.argument("identifier", metavar="STUDY")
 @click.option("--reason", required=True, help="Why; kept in the audit log.")
 @click.option("--without-advice", help="Why the DPO's advice is not awaited; kept in the audit log.")
+@seen_option
 @as_option
 @with_json
-def approve(identifier: str, reason: str, without_advice: str | None, name: str | None) -> Any:
+def approve(identifier: str, reason: str, without_advice: str | None, seen: str | None, name: str | None) -> Any:
     """As an approver: approve a draft; its members may ask then."""
     if (server := remote(name)) is not None:
-        return decided(server, identifier, "approve", given_reason(reason, without_advice))
+        body = given(reason=reason, without_advice=without_advice, seen=seen)
+        return decided(server, identifier, "approve", body)
     with services() as opened, approval.deciding(opened.database) as transaction:
         by = acting(transaction, "approver", name)
-        one = studies.move(transaction, identifier, "approve", reason, by, without_advice=without_advice)
+        one = studies.move(transaction, identifier, "approve", reason, by, without_advice=without_advice, read=seen)
         return _said(transaction, one)
 
 

@@ -9,7 +9,7 @@ from budgets.loss import ATTO, NANO, Loss, epsilon_text
 from server.reporting import regulator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 APPROVED = ("approved", "suspended")  # whoever approved it may have an erased name
 ERASED = "(a name that was erased)"
@@ -48,7 +48,15 @@ def in_full(said: Mapping[str, Any], buys: str) -> str:
         *(f"  may ask: {_indented(part)}" for part in allowed),
         *(f"  template {each['name']}: {json.dumps(each['query'])}" for each in said["protocol"].get("templates", ())),
     ]
-    return "\n".join([*lines, *rest])
+    return "\n".join([*lines, *rest, *_digests(said)])
+
+
+def _digests(said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how to decide on what is shown and on nothing else."""
+    if said["state"] == "draft":
+        yield f"  to decide on exactly this: --seen {said['digest']}"
+    if said["raise"]:
+        yield f"  to decide on exactly this raise: --seen {said['raise_digest']}"
 
 
 def advice_lines(what: str, given: Mapping[str, Any] | None) -> list[str]:

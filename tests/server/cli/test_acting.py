@@ -12,7 +12,7 @@ from server.cli.main import main
 from tests.serving import USERS, write_clinic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.serving import Home
@@ -36,17 +36,17 @@ LIFE = (
     ("dpo approver", "user confirm {proposal}"),
     ("admin", "import {folder}/manifest.toml"),
     ("admin", "dataset propose clinic --profile 0.5 --reason r"),
-    ("dpo", "dataset advise clinic --opinion favourable --reason r"),
-    ("approver", "dataset approve clinic --reason r"),
+    ("dpo", "dataset advise clinic --opinion favourable --reason r --seen {terms}"),
+    ("approver", "dataset approve clinic --reason r --seen {terms}"),
     ("admin", "profile clinic"),
     ("admin", f"study new s --dataset clinic --epsilon 2 {WORDS}"),
     ("admin", "study member s ada"),
     ("admin", "study protocol s {folder}/protocol.json"),
-    ("dpo", "study advise s --opinion favourable --reason r"),
-    ("approver", "study approve s --reason r"),
+    ("dpo", "study advise s --opinion favourable --reason r --seen {study}"),
+    ("approver", "study approve s --reason r --seen {study}"),
     ("admin", "study budget s --epsilon 3 --reason r"),
-    ("dpo", "study advise s --raise --opinion favourable --reason r"),
-    ("approver", "study budget s --approve --reason r"),
+    ("dpo", "study advise s --raise --opinion favourable --reason r --seen {raise}"),
+    ("approver", "study budget s --approve --reason r --seen {raise}"),
     ("researcher", "query s {folder}/query.json"),
     (f"researcher {SEE}", "release list s"),
     (f"researcher {SEE}", "release show s {release}"),
@@ -81,6 +81,13 @@ def acting_commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
         yield " ".join(path)
 
 
+def digests(run: Callable[[str], dict[str, Any]]) -> dict[str, str | None]:
+    """Return the digests of what waits, as `show` has them."""
+    study, terms = run("study show s"), run("dataset show clinic")["terms"]["waiting"]
+    of_terms = None if terms is None else terms["digest"]
+    return {"terms": of_terms, "study": study.get("digest"), "raise": study.get("raise_digest")}
+
+
 def test_whoever_a_command_acts_for_the_log_stays_in_order(template: Home, tmp_path: Path) -> None:
     """Each command that has --as refuses users of other roles, and whatever it accepted passes `audit verify`."""
     assert [one for one in acting_commands(main) if not any(f"{step} ".startswith(f"{one} ") for _, step in LIFE)] == []
@@ -100,6 +107,7 @@ def test_whoever_a_command_acts_for_the_log_stays_in_order(template: Home, tmp_p
     key = run("audit key")["audit_key"]  # the DPO keeps the first one
     for allowed, step in LIFE:
         found = {what: one for what, select in LATEST.items() for (one,) in home.rows(select)}
+        found |= digests(run) if "--seen" in step else {}
         command = step.format(folder=tmp_path, **found)
         for role in NAMES.keys() - set(allowed.split()):
             assert run(command, "--as", NAMES[role])["error"].startswith("this is for the role "), (role, command)

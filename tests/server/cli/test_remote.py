@@ -69,6 +69,13 @@ def over_the_home(server: Server, *arguments: str) -> str:
     return ended.stdout
 
 
+def refused_over_the_home(server: Server, *arguments: str) -> str:
+    """Return why the same command is refused over the home."""
+    ended = CliRunner().invoke(main, [*arguments], env=server.home.environment())
+    assert ended.exit_code == 1, ended.output
+    return ended.stderr
+
+
 def test_a_researcher_needs_no_home(server: Server, tmp_path: Path) -> None:
     """Estimate, rehearsal, query, releases and certificate go over HTTP, and print what they print over the home."""
     token = server.home.tokens["ada"]
@@ -104,7 +111,13 @@ def test_dpos_and_approvers_decide_over_http(server: Server, tmp_path: Path) -> 
     )
     dora, vera = server.home.tokens["dora"], server.home.tokens["vera"]
     assert run(server, dora, tmp_path, "study", "show", "new").stdout == over_the_home(server, "study", "show", "new")
-    advised = run(server, dora, tmp_path, "study", "advise", "new", "--opinion", "favourable", "--reason", "good")
+    favourable = ("study", "advise", "new", "--opinion", "favourable", "--reason", "good", "--seen")
+    shown = run(server, dora, tmp_path, "study", "show", "new").stdout.rpartition("--seen ")[2].strip()
+    server.client("admin").good("PATCH", "/studies/new", {"title": "Another"})
+    assert "has changed since you read it" in run(server, dora, tmp_path, *favourable, shown).stderr
+    assert "has changed since you read it" in refused_over_the_home(server, *favourable, shown)
+    shown = run(server, dora, tmp_path, "study", "show", "new").stdout.rpartition("--seen ")[2].strip()
+    advised = run(server, dora, tmp_path, *favourable, shown)
     assert advised.exit_code == 0, advised.output
     assert "advice: favourable, by dora: good" in advised.stdout
     approved = run(server, vera, tmp_path, "study", "approve", "new", "--reason", "yes")
