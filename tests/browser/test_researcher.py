@@ -68,6 +68,10 @@ def test_both_sides_follow_each_other_live(chromium: Browser, server: Server) ->
         visit.page.keyboard.press("Tab")
         expect(visit.page.locator(".price strong").first).to_contain_text("0.5")
         visit.page.fill("#sql", "SELECT sex, COUNT(*) AS events FROM years GROUP BY sex")
+        visit.page.keyboard.press("Tab")
+        visit.page.wait_for_timeout(500)
+        visit.settle()
+        assert visit.page.input_value("#sql").startswith("SELECT sex"), "what was typed stays"
         visit.click("button[value=from-sql]")
         assert visit.page.input_value("#s-0-what") == "events"
         assert visit.page.input_value("#g-0-column") == "sex"

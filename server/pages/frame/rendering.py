@@ -146,6 +146,8 @@ def _pack(response: Response) -> None:
     if not request.accept_encodings["gzip"] or response.mimetype not in PACKED:
         return
     response.direct_passthrough = False
+    opened: Any = response.response
+    opened.close()
     response.set_data(_packed(str((request.view_args or {})["filename"])))
     response.headers["Content-Encoding"] = "gzip"
     response.headers.pop("ETag", None)  # it names the file as it is

@@ -12,6 +12,11 @@ if (location.hash.startsWith("#token=")) {
   }
 }
 
+// Typed SQL counts when its button is pressed. Until then the form may not follow it: it would write its own SQL over it.
+document.addEventListener("change", (event) => {
+  if (event.target.id === "sql") event.stopPropagation();
+}, true);
+
 // A question is paid once: the button cannot be pressed again while the answer is on its way.
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
