@@ -183,6 +183,23 @@ def test_a_larger_limit_is_not_decided_on_from_an_old_page(
     assert 'name="seen"' not in vera.get(f"{path}/decide").text
 
 
+def test_refusal_is_shown_where_nothing_waits_any_more(shared: Place, vera: Browser) -> None:
+    """Somebody else decided meanwhile: the page has no form any more, and still says why and what was typed."""
+    page = vera.get(draft(shared, "taken"))
+    press(vera, page, "approve", reason="first", without_advice="w")
+    page = press(vera, page, "approve", reason="second thoughts", without_advice="it is urgent")
+    assert (page.status, 'value="approve"' in page.text) == (409, False)
+    for told in ("study taken is approved; approve needs draft", "second thoughts", "it is urgent"):
+        assert page.words().count(told) == 1, told
+    shared.client("admin").good("POST", "/datasets/rand-hie/propose", {"profile": 0.5, "reason": "r"})
+    page = vera.get("/datasets/rand-hie/decide")
+    press(vera, page, "approve", reason="first", without_advice="w")
+    page = press(vera, page, "approve", reason="second thoughts", without_advice="w")
+    assert page.status == 409
+    assert "nothing of the dataset rand-hie waits for approval" in page.words()
+    assert "second thoughts" in page.words()
+
+
 def test_dpo_suspends_resumes_and_closes_with_a_reason(shared: Place, dora: Browser) -> None:
     """Each is one form; without a reason it is refused at the field, and a closed study has no form left."""
     shared.open_study("stopped")
