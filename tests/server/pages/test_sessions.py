@@ -172,12 +172,14 @@ def test_key_of_a_home_is_private_and_kept(home: Home) -> None:
         sessions.key_of(home.path)
 
 
-def test_files_are_kept_by_caches_and_sessions_never(shared: Place) -> None:
+def test_files_are_kept_by_caches_and_sessions_never(shared: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The address of a file has the package's version; its reply has no cookie; pages are not kept at all."""
     opened = browser(shared, "ada")
     page = opened.get("/")
     assert page.response.headers["Cache-Control"] == "no-store"
     (address,) = re.findall(r'href="(/static/rowless.css[^"]*)"', page.text)
+    later = clock.moment() + dt.timedelta(minutes=5)  # a page would now send the cookie anew
+    monkeypatch.setattr(clock, "moment", lambda: later)
     with opened.client.get("/static/rowless.css?v=0") as unversioned:
         assert "immutable" not in unversioned.headers["Cache-Control"]
     with opened.client.get(address) as kept:
