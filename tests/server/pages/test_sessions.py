@@ -182,6 +182,7 @@ def test_files_are_kept_by_caches_and_sessions_never(shared: Place, monkeypatch:
     monkeypatch.setattr(clock, "moment", lambda: later)
     with opened.client.get("/static/rowless.css?v=0") as unversioned:
         assert "immutable" not in unversioned.headers["Cache-Control"]
+        assert "Set-Cookie" not in unversioned.headers
     with opened.client.get(address) as kept:
         whole = kept.data
         assert "Content-Encoding" not in kept.headers
