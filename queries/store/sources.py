@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # the file on which a row began.
 ROW = '"#row"'
 _FEED = "feed"
+OTHER_DELIMITERS = (";", "\t", "|")
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,15 @@ def resolve(columns: Sequence[str], wanted: Mapping[str, str]) -> dict[str, int]
             )
         if not named or columns[named[0]].strip() != column.strip():
             known = ", ".join(column.strip() for column in columns if column.strip())
-            raise ManifestError(place, f"the source has no column {column}; it has {known}")
+            raise ManifestError(place, f"the source has no column {column}; it has {known}{_hint(columns)}")
         places[column] = named[0]
     return places
+
+
+def _hint(columns: Sequence[str]) -> str:
+    """Return what to write where one column seems to be a whole line whose columns another character separates."""
+    found = [mark for mark in OTHER_DELIMITERS if len(columns) == 1 and mark in columns[0]]
+    return f". This looks like one line: write delimiter = {json.dumps(found[0])} beside source" if found else ""
 
 
 def _stage_parquet(connection: duckdb.DuckDBPyConnection, relation: str, path: str, wanted: Mapping[str, str]) -> None:

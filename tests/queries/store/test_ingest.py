@@ -23,6 +23,7 @@ from queries.catalog.schema import PERSONS
 from queries.errors import ImportFailed, ManifestError
 from queries.store import ingest
 from queries.store.ingest import ColumnReport
+from queries.store.sources import resolve
 from tests.laws import tries
 from tests.queries.clinic import COLUMNS, TABLE, Event, largest_code
 from tests.queries.sources import HEAD, build, clinic_source, clinic_store, rows, silent, write
@@ -737,3 +738,11 @@ def test_clinic_sources_round_trip() -> None:
             "day": dt.date(2020, 1, 15),
         }
     ]
+
+
+@pytest.mark.parametrize(("columns", "hint"), [(["id;cost"], '";"'), (["id\tcost"], r'"\t"'), (["id", "a;b"], None)])
+def test_forgotten_delimiter_is_guessed_in_the_refusal(columns: list[str], hint: str | None) -> None:
+    """A file with semicolons that was read with commas has one long column: the refusal says what to write."""
+    with pytest.raises(ManifestError) as refused:
+        resolve(columns, {"cost": "tables.visits"})
+    assert (f"write delimiter = {hint}" in str(refused.value)) == (hint is not None)
