@@ -52,7 +52,7 @@ def sign_in() -> Any:
             begun.begin()
             refusal = error
         else:
-            session.update(name=me["name"], role=me["role"])
+            session.update(name=me["name"], role=me["role"], study=me["study"], reads_only=me["reads_only"])
             return redirect(local(request.args.get("next")), HTTPStatus.SEE_OTHER)
     response = show("sign_in.html", refusal=refusal, has_issuer=browsers() is not None)
     response.status_code = HTTPStatus.OK if refusal is None else refusal.status

@@ -14,7 +14,7 @@ blueprint: Any = Blueprint("guarantees", __name__, description="What an epsilon 
 
 
 @blueprint.route("/guarantee")
-@for_roles(*ROLES)
+@for_roles(*ROLES, beyond_a_study=True)
 @blueprint.arguments(GuaranteeSchema, location="query")
 @blueprint.response(200, replies.Meaning)
 def show_guarantee(asked: dict[str, int]) -> Any:

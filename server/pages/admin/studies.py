@@ -16,7 +16,7 @@ from server.pages.frame.rendering import page, to
 from server.pages.phrases.phrase import phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 TEXTS, DAYS = ("title", "purpose", "legal_basis"), ("starts", "ends")
 EPSILON = "1"
@@ -91,19 +91,24 @@ def manage_study(study: str) -> Any:
         except Refused as error:
             refusal = error
     shown = calling.get("studies", study)
-    people = [str(one["user"]) for one in calling.every("users") if one["role"] == "researcher"]
-    typed = request.form.get("epsilon", "")
+    typed, is_limited = request.form.get("epsilon", ""), calling.limited_to() is not None
     return again(
         "admin/study.html",
         refusal,
         study=shown,
         budget=calling.get("studies", study, "budget"),
-        free=calling.get("datasets", str(shown["dataset"]), "shares")["free"],
-        outside=[name for name in people if name not in shown["members"]],
+        free=None if is_limited else calling.get("datasets", str(shown["dataset"]), "shares")["free"],
+        outside=None if is_limited else _outside(shown["members"]),
         fields=request.form,
         do="budget" if do == "meaning" else do,
         meaning=meaning_of(typed or str(shown["budget"]["epsilon"])),
     )
+
+
+def _outside(members: Sequence[str]) -> list[str]:
+    """Return the researchers who are no members."""
+    people = [str(one["user"]) for one in calling.every("users") if one["role"] == "researcher"]
+    return [name for name in people if name not in members]
 
 
 def _changed(study: str, do: str, form: Mapping[str, str]) -> None:

@@ -14,10 +14,17 @@ SOON_DAYS = 14
 
 def waiting() -> dict[str, Any]:
     """Return what waits: studies and larger budgets, acts to confirm, tokens that end soon, what cannot be used."""
-    studies, datasets = calling.every("studies", waiting="true"), calling.every("datasets")
-    return {
+    studies = calling.every("studies", waiting="true")
+    found = {
         "drafts": [one for one in studies if one["state"] == "draft"],
         "raises": [one for one in studies if one["raise"] is not None and one["state"] != "draft"],
+    }
+    return found if calling.limited_to() else found | _beyond_studies()
+
+
+def _beyond_studies() -> dict[str, Any]:
+    datasets = calling.every("datasets")
+    return {
         "proposals": calling.every("proposals"),
         "ending": ending(calling.every("tokens")),
         "datasets": [one for one in datasets if one["state"] != "ready" or one["terms"]["waiting"] is not None],

@@ -18,16 +18,16 @@ RECENT_DAYS = 7
 
 def start() -> Any:
     """Show what waits for an approver or a DPO."""
-    waiting = calling.get("studies", waiting="true", limit=SHOWN)
+    waiting, is_limited = calling.get("studies", waiting="true", limit=SHOWN), calling.limited_to() is not None
     return show(
         "deciding/start_deciding.html",
         waiting=[
-            *_datasets(calling.get("datasets")["items"]),
+            *([] if is_limited else _datasets(calling.get("datasets")["items"])),
             *(to_decide for study in waiting["items"] for to_decide in _of(study)),
         ],
         more=waiting["next"] is not None,
-        proposals=calling.get("proposals")["items"],
-        alerts=_alerts() if session["role"] == "dpo" else None,
+        proposals=[] if is_limited else calling.get("proposals")["items"],
+        alerts=_alerts() if session["role"] == "dpo" and not is_limited else None,
         days=RECENT_DAYS,
     )
 

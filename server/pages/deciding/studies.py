@@ -45,7 +45,7 @@ def decide(study: str) -> Any:
         study=shown,
         meaning=meaning(shown["budget"]),
         raise_meaning=meaning(shown["raise"]),
-        shares=calling.get("datasets", shown["dataset"], "shares"),
+        shares=None if calling.limited_to() else calling.get("datasets", shown["dataset"], "shares"),
         since=calling.get("studies", study, "changes"),
         dataset=next(one for one in calling.get("datasets")["items"] if one["name"] == shown["dataset"]),
         do=sent.get("do"),

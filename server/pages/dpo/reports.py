@@ -19,7 +19,7 @@ def reports() -> Any:
     """List what there is a report of."""
     return show(
         "dpo/reports.html",
-        datasets=calling.get("datasets")["items"],
+        datasets=None if calling.limited_to() else calling.get("datasets")["items"],
         found=calling.get("studies", limit=PAGE, cursor=request.args.get("cursor")),
     )
 

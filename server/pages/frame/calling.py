@@ -178,6 +178,15 @@ def credentials() -> dict[str, Any]:
     return {}
 
 
+def limited_to() -> str | None:
+    """Return the study that the session's token is limited to, or None.
+
+    A page asks nothing for such a token that is beyond the study: each such call would be a refusal in the log.
+    """
+    found: str | None = session.get("study")
+    return found
+
+
 def _dispatch(app: Flask, environ: dict[str, Any]) -> Response:
     with app.app_context(), app.request_context(environ):
         return app.full_dispatch_request()

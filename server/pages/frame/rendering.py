@@ -99,7 +99,7 @@ def refused(error: Refused) -> BaseResponse:
 def to_sign_in() -> BaseResponse:
     """Return the way to the sign-in page, and from there back to this page."""
     back = request.full_path.rstrip("?") if request.method == "GET" else None
-    for name in ("token", "subject", "name", "role"):
+    for name in ("token", "subject", "name", "role", "study", "reads_only"):
         session.pop(name, None)
     return redirect(url_for("pages.sign_in", next=None if back == "/" else back), HTTPStatus.SEE_OTHER)
 

@@ -18,9 +18,14 @@ def register(app: Flask) -> None:
         app.add_template_global(function)
 
 
-def navigation(role: str) -> list[tuple[str, str]]:
-    """Return the pages that the head of each page leads to: endpoints and their words."""
+def navigation(role: str, *, is_limited: bool = False) -> list[tuple[str, str]]:
+    """Return the pages that the head of each page leads to: endpoints and their words.
+
+    A token that is limited to a study has the pages of that study alone.
+    """
     found = [("pages.start", _("Start")), ("pages.studies", _("Studies"))]
+    if is_limited:
+        return [*found, ("pages.reports", _("Reports"))] if role in ("dpo", "approver") else found
     if role == "admin":
         found += [
             ("pages.admin_datasets", _("Datasets")),

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flask import request
+from flask import request, session
 
 from server.admission.gates import Work
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import number
+from server.pages.frame.language import translated as _
 from server.pages.frame.language import typed
 from server.pages.frame.rendering import page, show, to
 from server.pages.frame.turns import in_turn
@@ -93,6 +94,9 @@ class Priced:
 @page("/studies/<study>/ask", "researcher", methods=("GET", "POST"))
 def ask(study: str) -> Any:
     """Build a question, see what it costs, rehearse it, and pay for it."""
+    if session.get("reads_only"):
+        title = _("This token may only read: it asks nothing.")
+        raise Refused({"status": HTTPStatus.FORBIDDEN, "code": "forbidden", "title": title})
     shown = calling.get("studies", study)
     tables = calling.get("datasets", shown["dataset"])["tables"]
     # A link on another site may open the page, but may not ask a price in somebody's name: that is an entry of the log.

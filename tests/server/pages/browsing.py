@@ -108,7 +108,11 @@ class Browser:
 
 def browser(place: Place, name: str | None = None) -> Browser:
     """Return a browser in which a user has signed in, or nobody."""
+    return Browser(place.app.test_client()) if name is None else browser_of(place, place.home.tokens[name])
+
+
+def browser_of(place: Place, token: str) -> Browser:
+    """Return a browser in which somebody has signed in with a token, perhaps a limited one."""
     opened = Browser(place.app.test_client())
-    if name is not None:
-        assert opened.post("/sign-in", {"token": place.home.tokens[name]}).path == "/"
+    assert opened.post("/sign-in", {"token": token}).path == "/"
     return opened

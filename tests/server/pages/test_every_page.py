@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.server.pages.browsing import browser
+from tests.server.pages.browsing import browser, browser_of
 from tests.serving import PATIENTS, USERS, Place, application, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.server.pages.browsing import Browser
     from tests.serving import Home
 
 STATES = ("draft", "approved", "suspended", "closed")
@@ -70,12 +71,9 @@ def test_no_page_shows_what_the_api_refuses(states: tuple[Place, dict[str, str]]
     assert opened > 3
 
 
-@pytest.mark.parametrize("name", USERS)
-def test_links_lead_to_no_page_that_is_not_theirs(states: tuple[Place, dict[str, str]], name: str) -> None:
-    """The links of every page that a role can open lead to pages that it can open."""
-    place, _ = states
+def walk(place: Place, here: Browser) -> set[str]:
+    """Follow the links of every page from the start page on, one page of each kind and study, and return the kinds."""
     routes = place.app.url_map.bind("localhost")
-    here = browser(place, name)
     seen: set[tuple[str, str | None]] = set()
     waiting = ["/"]
     while waiting:
@@ -90,3 +88,70 @@ def test_links_lead_to_no_page_that_is_not_theirs(states: tuple[Place, dict[str,
         if page.response.content_type.startswith("text/html"):
             waiting += re.findall(r'<a [^>]*?href="(/[^"]*)"', page.text)
     assert len(seen) > 4, seen
+    return {endpoint for endpoint, _ in seen}
+
+
+def refusals(place: Place) -> int:
+    """Return how many refused calls the log has."""
+    return place.home.actions().count("call.refuse")
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_links_lead_to_no_page_that_is_not_theirs(states: tuple[Place, dict[str, str]], name: str) -> None:
+    """The links of every page that a role can open lead to pages that it can open."""
+    place, _ = states
+    before = refusals(place)
+    walk(place, browser(place, name))
+    assert refusals(place) == before
+
+
+# user -> what the page that is theirs alone says to a token of one study
+LEFT_OUT = {
+    "ada": ("/", "It shows no other study."),
+    "admin": ("/admin/studies/draft", "Type the name."),
+    "vera": ("/studies/draft/decide", "does not show how much of the cap is spent"),
+    "dora": ("/reports", "it has no report of the data"),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_token_of_one_study_meets_no_refusal_on_the_pages_it_is_led_to(
+    states: tuple[Place, dict[str, str]], name: str
+) -> None:
+    """Nothing that it cannot have is asked of the API, so the log has no refusal. The pages say what they leave out."""
+    place, _ = states
+    here = browser_of(place, place.new_token(name, study="draft"))
+    before = refusals(place)
+    kinds = walk(place, here)
+    assert "Your token is limited to the study draft" in here.get("/").words()
+    path, words = LEFT_OUT[name]
+    assert words in here.get(path).words()
+    assert refusals(place) == before
+    assert not kinds & {"pages.log", "pages.users", "pages.proposal", "pages.admin_dataset", "pages.decide_dataset"}
+
+
+def test_admin_and_dpo_do_what_a_token_of_one_study_is_for(states: tuple[Place, dict[str, str]]) -> None:
+    """The admin adds a member by name, the DPO reads what the budget lets an attacker learn and advises."""
+    place, _ = states
+    admin = browser_of(place, place.new_token("admin", study="draft"))
+    page = admin.post("/admin/studies/draft", {"do": "add", "user": "ben"})
+    assert "ben is a member now" in page.words()
+    dora = browser_of(place, place.new_token("dora", study="draft"))
+    page = dora.get("/studies/draft/decide")
+    assert "that the person is in the data" in page.words()
+    form = {**page.form('value="advise"'), "do": "advise", "opinion": "favourable", "reason": "fine"}
+    assert "Your advice is recorded" in dora.post("/studies/draft/decide", form).words()
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_token_that_only_reads_meets_no_refusal_on_the_pages_it_is_led_to(
+    states: tuple[Place, dict[str, str]], name: str
+) -> None:
+    """To open a page asks nothing that such a token may not, and a price is asked by no link."""
+    place, _ = states
+    here = browser_of(place, place.new_token(name, reads_only=True))
+    before = refusals(place)
+    assert "pages.ask" not in walk(place, here)
+    assert "Your token may only read" in here.get("/").words()
+    assert name != "ada" or "it asks nothing" in here.get("/studies/approved/ask").words()
+    assert refusals(place) == before
