@@ -6,7 +6,7 @@ within their intervals as often as is said. No contribution bound cuts anything 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
 import numpy as np
@@ -63,9 +63,12 @@ def source() -> dict[str, Rows]:
     wanted = "mdvis::DOUBLE AS visits, meddol AS cost, age::DOUBLE AS age, income, health"
     with duckdb.connect() as connection:
         return {
-            sex: connection.execute(
-                f"SELECT {wanted} FROM read_parquet('{DEMO / 'rand_hie.parquet'}') WHERE sex = '{sex}'"
-            ).fetchnumpy()
+            sex: cast(  # it has no categories
+                "Rows",
+                connection.execute(
+                    f"SELECT {wanted} FROM read_parquet('{DEMO / 'rand_hie.parquet'}') WHERE sex = '{sex}'"
+                ).fetchnumpy(),
+            )
             for sex in ("female", "male")
         }
 
