@@ -35,7 +35,8 @@ BATCH_ROWS = 50  # a release may be large, and only its description is used
 IMPORT = "dataset.import"
 APPROVALS = ("study.approve", "study.budget.approve")
 ADVICE = ("study.advise", "study.budget.advise")
-DECISIONS = ("study.open", "study.edit", *ADVICE, *APPROVALS, "study.suspend", "study.resume", "study.close")
+CONCLUDES = "study.conclude"
+DECISIONS = ("study.open", "study.edit", *ADVICE, *APPROVALS, "study.suspend", "study.resume", "study.close", CONCLUDES)
 JOINS, LEAVES = "study.member.add", "study.member.remove"
 
 
@@ -239,7 +240,7 @@ def _act(body: dict[str, Any], known: dict[str, str]) -> Act:
         role=body["role"],
         name=known.get(body["actor"]),
         study=body["study"],
-        reason=facts.get("reason"),
+        reason=facts.get("conclusion" if body["action"] == CONCLUDES else "reason"),
         member=None if member is None else known.get(member),
         limits=limits,
     )

@@ -159,6 +159,18 @@ advice = Table(
     CheckConstraint("opinion IN ('favourable', 'conditional', 'unfavourable')", name="opinion"),
 )
 
+# The approver's conclusion of a study's report that stands (`conclusions.py`). Earlier ones are in the log alone.
+conclusions = Table(
+    "conclusions",
+    metadata,
+    Column("study", ForeignKey("studies.id"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("about", Text, nullable=False),  # the state of the study that was read, as canonical JSON
+    Column("given_by", String(64), nullable=False),  # a commitment
+    Column("given_at", String(32), nullable=False),
+    PrimaryKeyConstraint("study"),
+)
+
 members = Table(
     "members",
     metadata,

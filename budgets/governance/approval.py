@@ -2,6 +2,7 @@
 
 A person who opened or edited a study cannot approve it, and a person who proposed a larger budget cannot approve that
 budget, whatever roles they have or get. Nor can they advise on it as a DPO, and nobody approves on their own advice.
+The conclusion of a study's report (`conclusions.py`) is held to the same.
 Persons are compared by name, because their commitments change (`commitments.py`). Therefore the names behind a study
 that is not closed are never erased, and a person whose name is unknown counts as the one who wants to approve. All who
 ever edited a study count, not only the last one, because the text may still contain what the others wrote.
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
     from budgets.database.connection import Database
     from budgets.governance.study import Study
 
-VERBS = {"approve": "approve", "advise": "advise on"}
+VERBS = {"approve": "approve", "advise": "advise on", "conclude": "conclude on"}
+ON_ADVICE = {
+    "approve": "nobody can approve on their own advice",
+    "conclude": "nobody can conclude on a study that they advised on",
+}
 
 
 def require_second(transaction: sa.Connection, present: Study, by: Actor) -> None:
@@ -45,8 +50,19 @@ def require_second_for_raise(transaction: sa.Connection, present: Study, by: Act
     _require_other_adviser(transaction, advice.RAISE, present, "study.budget.approve", by)
 
 
+def require_second_for_conclusion(transaction: sa.Connection, present: Study, by: Actor) -> None:
+    """Raise FourEyes if the actor, who wants to conclude on a study's report, had a hand in what it is about.
+
+    That is who opened or edited the study, proposed the larger budget that waits, or advised on either as a DPO.
+    """
+    require_no_hand(transaction, present, "study.conclude", by)
+    require_not_proposed(transaction, present, "study.conclude", by)
+    for kind in (advice.STUDY, advice.RAISE):
+        _require_other_adviser(transaction, kind, present, "study.conclude", by)
+
+
 def require_no_hand(transaction: sa.Connection, present: Study, action: str, by: Actor) -> None:
-    """Raise FourEyes if the actor, who wants to approve a study or to advise on it, opened or edited it."""
+    """Raise FourEyes if the actor, who wants to approve a study, advise or conclude on it, opened or edited it."""
     verb = VERBS[action.rpartition(".")[2]]
     if _is_among(transaction, by, [present.opened_by]):
         raise FourEyes(present.id, action, by, f"nobody can {verb} a study that they opened")
@@ -70,7 +86,7 @@ def require_other(transaction: sa.Connection, hands: Collection[str], refusal: F
 def _require_other_adviser(transaction: sa.Connection, kind: str, present: Study, action: str, by: Actor) -> None:
     found = advice.standing(transaction, kind, present.id)
     if found is not None and _is_among(transaction, by, [found.by]):
-        raise FourEyes(present.id, action, by, "nobody can approve on their own advice")
+        raise FourEyes(present.id, action, by, ON_ADVICE[action.rpartition(".")[2]])
 
 
 def _is_among(transaction: sa.Connection, by: Actor, hands: Collection[str]) -> bool:

@@ -12,7 +12,8 @@ changed so that it no longer refuses still leaves entries, and they show who did
   approver;
 - datasets were approved before anything was charged to them (`datasets.py`);
 - four eyes: nobody approved what they opened, edited or proposed, or on their own advice; an approval names the DPO's
-  advice that stands, or why it goes without (`decisions.py`);
+  advice that stands, or why it goes without (`decisions.py`); an approver concluded on a report of what the study was
+  then, which was not their own;
 - a query was asked by a member, about the study's dataset and an edition that was imported, within the parts of the
   protocol that an entry shows (tables, statistics, the largest epsilon);
 - a release was read by a member of its study, an admin, a DPO or an approver.
@@ -210,6 +211,7 @@ class Conduct:
         if self._roles.get(facts["user"], "researcher") != "researcher":
             yield f"it makes a member of somebody with the role {self._roles[facts['user']]}"
         study.members.add(facts["user"])
+        study.joined += 1
         if facts["user"] in self._renewed:
             study.renewed_at = entry["time"]
 
@@ -217,6 +219,7 @@ class Conduct:
         yield from by_role(entry, "admin")
         if entry["study"] in self.studies:
             self.studies[entry["study"]].members.discard(facts["user"])
+            self.studies[entry["study"]].left += 1
 
     # Budgets
 
@@ -255,6 +258,15 @@ class Conduct:
         if study is not None:
             read = decisions.advises if entry["action"] == "study.advise" else decisions.advises_on_raise
             yield from read(study, entry, facts)
+
+    def _conclude(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from by_role(entry, "approver")
+        study = self.studies.get(entry["study"])
+        if study is None:
+            yield f"it is about the study {entry['study']}, which the log did not open"
+            return
+        accepted = self.datasets.accepted(study.dataset) or {"cap": None}
+        yield from decisions.concludes(study, entry, facts, accepted["cap"])
 
     def _living(self, entry: Mapping[str, Any]) -> Any:
         """Return the study of an entry. Yield what is wrong if there is none or it is closed."""
@@ -353,6 +365,7 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
     "study.budget.ask": Conduct._ask_budget,
     "study.budget.approve": Conduct._approve_budget,
     **dict.fromkeys(("study.advise", "study.budget.advise"), Conduct._advise),
+    "study.conclude": Conduct._conclude,
     **dict.fromkeys(("query.reserve", "query.resume", "query.replay"), Conduct._ask),
     "release.read": Conduct._read_release,
     **dict.fromkeys(COUNTED, Conduct._count),

@@ -3,7 +3,8 @@
 Nobody approved what they opened, edited or proposed. What was approved is what was last written. From the present rules
 on, an approval names the DPO's advice that stands, or why it goes without one. Advice stands for the terms and the
 budget that it was given on: an edit, a new budget or a new proposal ends it. Who gave it had no hand in what it is
-about, and does not approve it.
+about, and does not approve it. Who concluded on a study's report had no hand in it either, and what they concluded on
+is what the study was then.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import canonical_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
+LIMITS = ("epsilon_nano", "delta_atto")
+CONCLUSION_MAX = 4_000  # characters
 OPINIONS = ("favourable", "conditional", "unfavourable")
 
 
@@ -37,6 +42,8 @@ class Study:
     hands: set[str]
     state: str = DRAFT
     members: set[str] = field(default_factory=set)
+    joined: int = 0  # how often somebody became a member, and
+    left: int = 0  # ceased to be one
     raise_by: str | None = None
     raise_to: tuple[int, int] | None = None
     advice: Advice | None = None
@@ -119,6 +126,34 @@ def heard(advice: Advice | None, entry: Mapping[str, Any], facts: Mapping[str, A
         yield "it does not name the DPO's advice that stands"
     if advice.by == entry["actor"]:
         yield "a person approved on their own advice"
+
+
+def concludes(
+    study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], cap: Mapping[str, Any]
+) -> Iterator[str]:
+    """Read a conclusion of a study's report. What was spent and released by then is checked in `spending.py`."""
+    about = facts["about"]
+    if entry["actor"] in {*study.hands, study.raise_by}:
+        yield f"a person who opened, edited or proposed a part of the study {entry['study']} concluded on its report"
+    if entry["actor"] in {one.by for one in (study.advice, study.raise_advice) if one is not None}:
+        yield "a person concluded on what they advised on"
+    if not _is_said(facts["conclusion"]) or len(facts["conclusion"]) > CONCLUSION_MAX:
+        yield f"its conclusion is no text of 1 to {CONCLUSION_MAX} characters"
+    raised = None if study.raise_to is None else dict(zip(LIMITS, study.raise_to, strict=True))
+    stood = {
+        "study": entry["study"],
+        "state": study.state,
+        "terms": study.terms,
+        "budget": dict(zip(LIMITS, study.budget, strict=True)),
+        "raise": raised,
+        "cap": cap,
+        "members": {"joined": study.joined, "left": study.left},
+    }
+    others = [part for part, value in stood.items() if _text(about[part]) != _text(value)]
+    if others:
+        yield f"it concludes on another state of the study {entry['study']} than it was in: {', '.join(others)}"
+    if facts["digest"] != canonical_json.sha256(about):
+        yield "its digest is not that of what it is about"
 
 
 def by_role(entry: Mapping[str, Any], *roles: str) -> Iterator[str]:

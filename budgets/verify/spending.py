@@ -92,6 +92,7 @@ class Spending:
     _charges: dict[str, Charge] = field(default_factory=dict)
     _standing: dict[bytes, str] = field(default_factory=dict)  # question -> charge
     _released: set[str] = field(default_factory=set)
+    _answers: dict[str, int] = field(default_factory=dict)  # study -> its releases
     _raises: dict[str, tuple[int, int]] = field(default_factory=dict)  # study -> the limits that wait for an approver
     charged: int = 0
     _approver: str = "dpo"  # the role that approves: see `conduct.py`
@@ -233,12 +234,24 @@ class Spending:
             yield f"it is a second release for the charge {identifier}"
         elif charge is not None:
             charge.release = entry["subject"]
+        if entry["subject"] not in self._released and entry["study"] is not None:
+            self._answers[entry["study"]] = self._answers.get(entry["study"], 0) + 1
         self._released.add(entry["subject"])
 
     def _replay(self, entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
         if entry["subject"] not in self._released:
             verb = "reads" if entry["action"].startswith("release.read") else "replays"
             yield f"it {verb} the release {entry['subject']}, which was never made"
+
+    def _conclude(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        about, account = facts["about"], self.accounts.get(("study", entry["study"]))
+        if account is None:
+            yield f"it concludes on the study {entry['study']}, which the log did not open"
+            return
+        if _loss(about["used"]) != (None if account.unbounded else account.epsilon, account.rho, account.delta):
+            yield f"it concludes on another loss of the study {entry['study']} than was charged by then"
+        if about["releases"] != self._answers.get(entry["study"], 0):
+            yield f"it concludes on {about['releases']} releases of the study {entry['study']}, which had more or fewer"
 
     def _settle(self, identifier: str, facts: Mapping[str, Any]) -> Iterator[str]:
         charge = self._charges.get(identifier)
@@ -277,6 +290,7 @@ ACTS = {
     **{f"{what}.replay": Spending._replay for what in ("query", "dataset.profile")},
     **{f"{what}.replay.count": Spending._replay for what in ("query", "dataset.profile")},
     **dict.fromkeys(("release.read", "release.read.count"), Spending._replay),
+    "study.conclude": Spending._conclude,
     "ledger.respend": Spending._respend,
     **{f"{what}.{how}": Spending._spend for what in ("query", "dataset.profile") for how in ("fail", "recover")},
     **{f"{what}.resume": Spending._resume for what in ("query", "dataset.profile")},

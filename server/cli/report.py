@@ -11,6 +11,7 @@ from server.api import replies
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
+from server.cli.study_words import conclusion_lines
 from server.reporting import page, regulator
 from server.reporting.report import DATASET, READERS, STUDY, assemble
 
@@ -65,6 +66,10 @@ def _recipients(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for study in document["studies"] for one in study["recipients"]]
 
 
+def _conclusion(given: Mapping[str, Any] | None) -> list[str]:
+    return [one.strip() for one in conclusion_lines(given)] or ["Conclusion: empty until an approver signs one"]
+
+
 def _words(document: dict[str, Any]) -> str:
     own, releases, log = document["accounts"][0], document["releases"], document["log"]
     lines = [
@@ -77,4 +82,10 @@ def _words(document: dict[str, Any]) -> str:
         lines += ["", f"{title}: {meant['words']}"]
         lines += [f"  {one['criterion']}: {one['answer']}" for one in meant["criteria"]]
         lines.append(f"  {meant['condition']}")
+    if document["kind"] == STUDY:
+        lines += [
+            "",
+            *_conclusion(document["study"]["conclusion"]),
+            f"To conclude on exactly this: --seen {document['digest']}",
+        ]
     return "\n".join([*lines, "", f"The audit log has {log['entries']} entries; last hash {log['last_leaf_hash']}"])

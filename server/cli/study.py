@@ -1,4 +1,4 @@
-"""`rowless study`: new, list, show, protocol, budget, member, approve, suspend, resume, close."""
+"""`rowless study`: new, list, show, protocol, budget, member, advise, approve, conclude, suspend, resume, close."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 
 from budgets.actors import SYSTEM
 from budgets.errors import Invalid
-from budgets.governance import advice, advising, approval, forecast, studies, study_budgets
+from budgets.governance import advice, advising, approval, conclusions, forecast, studies, study_budgets
 from budgets.governance.study import MOVES, Terms
 from server.api.requests.schemas import ProtocolSchema, roundings_of
 from server.cli.amounts import Amounts, decimal, given, seen_option, with_notes
@@ -274,6 +274,29 @@ def approve(identifier: str, reason: str, without_advice: str | None, seen: str 
         by = acting(transaction, "approver", name)
         one = studies.move(transaction, identifier, "approve", reason, by, without_advice=without_advice, read=seen)
         return _said(transaction, one)
+
+
+@study.command()
+@click.argument("identifier", metavar="STUDY")
+@click.option("--text", help="The conclusion, at most 4,000 characters; kept in the audit log.")
+@click.option("--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file that holds it.")
+@click.option("--seen", metavar="DIGEST", required=True, help="The digest that `report study` printed with the report.")
+@as_option
+@with_json
+def conclude(identifier: str, text: str | None, file: Path | None, seen: str, name: str | None) -> Any:
+    """As an approver: write the controller's conclusion of a study's report.
+
+    It stands in the report in place of an earlier one. If the study has changed since the report was read, it is
+    refused: read the report anew.
+    """
+    if (text is None) == (file is None):
+        raise click.UsageError("give the conclusion as --text or in a --file")
+    written = text if file is None else file.read_text(encoding="utf-8").strip()
+    if (server := remote(name)) is not None:
+        return decided(server, identifier, "report/conclusion", given(text=written, seen=seen))
+    with services() as opened, approval.deciding(opened.database) as transaction:
+        by = acting(transaction, "approver", name)
+        return _said(transaction, conclusions.conclude(transaction, identifier, written or "", by, read=seen))
 
 
 def _move(action: str) -> click.Command:

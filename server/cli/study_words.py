@@ -33,6 +33,7 @@ def summary(said: Mapping[str, Any], buys: str) -> str:
         proposer, wanted = said["raise_by"] or ERASED, _epsilon(said["raise"]["epsilon"])
         lines.append(f"  a raise to epsilon {wanted}, proposed by {proposer}, waits for an approver")
         lines += advice_lines("advice on the raise", said["raise_advice"])
+    lines += conclusion_lines(said["conclusion"])
     return "\n".join(lines)
 
 
@@ -64,6 +65,15 @@ def advice_lines(what: str, given: Mapping[str, Any] | None) -> list[str]:
     if given is None:
         return []
     return [f"  {what}: {given['opinion']}, by {given['by'] or ERASED}: {_indented(given['reason'])}"]
+
+
+def conclusion_lines(given: Mapping[str, Any] | None) -> list[str]:
+    """Return what an approver concluded from the report, if one did, and whether the study has changed since."""
+    if given is None:
+        return []
+    day, changed = given["at"][:10], ", ".join(given["changed"])
+    lines = [f"  conclusion of the report, by {given['by'] or ERASED} on {day}: {_indented(given['text'])}"]
+    return [*lines, f"  the conclusion is older than the study: since then changed: {changed}"] if changed else lines
 
 
 def _indented(text: str) -> str:

@@ -45,6 +45,19 @@ _pages = Environment(
 )
 
 
+CHANGED = {
+    "state": "its state",
+    "terms": "its terms",
+    "budget": "its budget",
+    "raise": "the larger budget that waits",
+    "cap": "the cap of the dataset",
+    "used": "what was charged",
+    "releases": "its releases",
+    "members": "its members",
+}
+_pages.filters["changed_part"] = CHANGED.__getitem__
+
+
 def html(document: dict[str, Any]) -> str:
     """Return the page of a report."""
     own = document["accounts"][0]

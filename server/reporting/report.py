@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from budgets.audit import history, log, signing
 from budgets.database import clock
-from budgets.governance import datasets, studies
+from budgets.governance import conclusions, datasets, studies
 from budgets.identity import people
 from budgets.ledger import accounts
 from server.errors import StoreUnavailable
 from server.reporting import guarantee, regulator
-from server.views.study import describe_study
+from server.views.study import describe_conclusion, describe_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +57,7 @@ def _of_study(services: Services, transaction: sa.Connection, name: str) -> dict
         "study": describe_study(transaction, present),
         "studies": [_of_several(transaction, name)],
         "dataset": _dataset(services, transaction, present.dataset),
+        "digest": conclusions.digest(conclusions.about(transaction, present)),
         "history": [_act(act) for act in history.acts_of_study(transaction, name)],
         "accounts": [guarantee.describe_account(own), guarantee.describe_account(shared)],
         "releases": _releases(
@@ -72,6 +73,7 @@ def _of_dataset(services: Services, transaction: sa.Connection, name: str) -> di
         "study": None,
         "studies": [_of_several(transaction, one) for one in history.studies_on(transaction, name)],
         "dataset": described,
+        "digest": None,
         "history": [_act(act) for act in history.acts_of_dataset(transaction, name)],
         "accounts": [guarantee.describe_account(accounts.balance(transaction, DATASET, name))],
         "releases": _releases(
@@ -105,6 +107,7 @@ def _of_several(transaction: sa.Connection, name: str) -> dict[str, Any]:
         "recipients": [one.to_json() for one in history.memberships(transaction, name, present.members)],
         "limit": {"epsilon": balance.to_json()["epsilon"], "delta": balance.to_json()["delta"]},
         "spent": balance.used.to_json(),
+        "conclusion": describe_conclusion(transaction, present),
     }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets.governance import advice, seen
+from budgets.governance import advice, conclusions, seen
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
-from budgets.loss import NANO
+from budgets.loss import NANO, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.governance.advice import Advice
+    from budgets.governance.conclusions import Conclusion
     from budgets.governance.study import Study
 
 
@@ -23,8 +24,10 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
     terms = study.terms
     advised = {kind: advice.standing(transaction, kind, study.id) for kind in (advice.STUDY, advice.RAISE)}
     advisers = [one.by for one in advised.values() if one is not None]
+    concluded = conclusions.standing(transaction, study.id)
+    concluders = [] if concluded is None else [concluded.by]
     hands = [study.opened_by, *study.edited_by, *filter(None, (study.approved_by, study.raise_by)), *advisers]
-    known = people.names(transaction, hands)
+    known = people.names(transaction, [*hands, *concluders])
     return {
         "id": study.id,
         "name": study.id,
@@ -45,6 +48,7 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "raise_by": known.get(study.raise_by or ""),
         "advice": _advice(advised[advice.STUDY], known),
         "raise_advice": _advice(advised[advice.RAISE], known),
+        "conclusion": None if concluded is None else _conclusion(transaction, study, concluded, known),
         "members": list(study.members),
         "budget": accounts.balance(transaction, accounts.STUDY, study.id).to_json(),
         "raise_to": study.raise_to.to_json() if study.raise_to else None,
@@ -55,6 +59,30 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
 
 def _advice(given: Advice | None, known: Mapping[str, str]) -> dict[str, Any] | None:
     return None if given is None else given.to_json(known)
+
+
+def describe_conclusion(transaction: sa.Connection, study: Study) -> dict[str, Any] | None:
+    """Return the conclusion of a study's report as it is sent, or None if nobody wrote one."""
+    found = conclusions.standing(transaction, study.id)
+    return None if found is None else _conclusion(transaction, study, found, people.names(transaction, [found.by]))
+
+
+def _conclusion(
+    transaction: sa.Connection, study: Study, found: Conclusion, known: Mapping[str, str]
+) -> dict[str, Any]:
+    about = found.about
+    limit = Loss(about["budget"]["epsilon_nano"], 0, about["budget"]["delta_atto"]).to_json()
+    return {
+        "text": found.text,
+        "by": known.get(found.by),
+        "at": found.at,
+        "digest": conclusions.digest(about),
+        "state": about["state"],
+        "releases": about["releases"],
+        "limit": {"epsilon": limit["epsilon"], "delta": limit["delta"]},
+        "spent": Loss(**about["used"]).to_json(),
+        "changed": found.changed(conclusions.about(transaction, study)),
+    }
 
 
 def noted(reply: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:

@@ -51,6 +51,7 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("POST", "/studies/{study}/budget/advise"): DPO,
     ("POST", "/studies/{study}/budget/approve"): APPROVER,
     ("GET", "/studies/{study}/report"): ALL_BUT_RESEARCHERS,
+    ("POST", "/studies/{study}/report/conclusion"): APPROVER,
     ("POST", "/studies/{study}/estimates"): RESEARCHER,
     ("POST", "/studies/{study}/rehearsals"): RESEARCHER,
     ("POST", "/studies/{study}/queries"): RESEARCHER,
@@ -102,6 +103,7 @@ BY_STATE: dict[tuple[str, str], tuple[int, int, int, int]] = {
     ("POST", "/studies/{study}/budget/advise"): (200, 200, 200, 409),
     ("POST", "/studies/{study}/budget/approve"): (200, 200, 200, 409),
     ("GET", "/studies/{study}/report"): (200, 200, 200, 200),
+    ("POST", "/studies/{study}/report/conclusion"): (409, 409, 409, 409),  # with the digest of no report
     ("POST", "/studies/{study}/estimates"): (403, 200, 403, 403),
     ("POST", "/studies/{study}/rehearsals"): (403, 200, 403, 403),
     ("POST", "/studies/{study}/queries"): (403, 201, 403, 403),
@@ -141,6 +143,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/studies/{study}/close"): REASON,
     ("PUT", "/studies/{study}/budget"): {"epsilon": 2.0, **REASON},
     ("POST", "/studies/{study}/budget/approve"): {**REASON, **UNADVISED},
+    ("POST", "/studies/{study}/report/conclusion"): {"text": "Not personal for its readers.", "seen": "0" * 64},
     ("POST", "/studies/{study}/estimates"): ask(PATIENTS),
     ("POST", "/studies/{study}/rehearsals"): ask(PATIENTS),
     ("POST", "/studies/{study}/queries"): ask(PATIENTS),

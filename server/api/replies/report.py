@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from server.api.replies.losses import Budget, Limit, Loss
-from server.api.replies.studies import Study
+from server.api.replies.studies import GivenConclusion, Study
 
 
 class Belief(Schema):
@@ -114,6 +114,7 @@ class ReportedStudy(Schema):
     recipients = fields.List(fields.Nested(Recipient), required=True)
     limit = fields.Nested(Limit, required=True)
     spent = fields.Nested(Loss, required=True)
+    conclusion = fields.Nested(GivenConclusion, required=True, allow_none=True)
 
 
 class ReportedEdition(Schema):
@@ -204,7 +205,11 @@ class CoveringLog(Schema):
 
 
 class Report(Schema):
-    """What was released for a study or a dataset, and what it could reveal. The first account is the subject's own."""
+    """What was released for a study or a dataset, and what it could reveal. The first account is the subject's own.
+
+    `digest` is of what a conclusion on a study's report is about: who concludes sends it as `seen`. A dataset's report
+    has none; it has the conclusions of its studies.
+    """
 
     kind = fields.String(required=True)
     name = fields.String(required=True)
@@ -218,4 +223,5 @@ class Report(Schema):
     releases = fields.Nested(Releases, required=True)
     left_out = fields.List(fields.Nested(LeftOut), required=True)
     regulation = fields.List(fields.Nested(Article), required=True)
+    digest = fields.String(required=True, allow_none=True)
     log = fields.Nested(CoveringLog, required=True)

@@ -45,12 +45,32 @@ class GivenAdvice(Schema):
     at = fields.String(required=True)
 
 
+class GivenConclusion(Schema):
+    """What an approver concluded from a study's report, for the controller, and on what.
+
+    `state`, `releases`, `limit` and `spent` (also what was reserved) are those that the approver read. `changed` names
+    what of it is another now, of `state`, `terms`, `budget`, `raise`, `cap`, `used`, `releases` and `members`; it is
+    empty as long as the conclusion is about the study as it is. `by` is null once the name was erased.
+    """
+
+    text = fields.String(required=True)
+    by = fields.String(required=True, allow_none=True)
+    at = fields.String(required=True)
+    digest = fields.String(required=True)
+    state = fields.String(required=True)
+    releases = fields.Integer(required=True)
+    limit = fields.Nested(Limit, required=True)
+    spent = fields.Nested(Loss, required=True)
+    changed = fields.List(fields.String(), required=True)
+
+
 class Study(Schema):
     """A study. `raise` is a larger budget that `raise_by` proposed and that waits for an approver.
 
     `profile` is the dataset's contribution profile, or null if there is none. It is public, and an approver accepts it
     together with the dataset. The users who opened, edited and approved the study are named as long as their names are
     kept. `advice` is the DPO's on the present terms and budget, `raise_advice` that on the raise; an edit removes it.
+    `conclusion` is the approver's of the report, or null until one is written.
     `digest` is of the terms and the budget, `raise_digest` of the raise: send the one that you read as `seen`.
     """
 
@@ -72,6 +92,7 @@ class Study(Schema):
     raise_by = fields.String(required=True, allow_none=True)
     advice = fields.Nested(GivenAdvice, required=True, allow_none=True)
     raise_advice = fields.Nested(GivenAdvice, required=True, allow_none=True)
+    conclusion = fields.Nested(GivenConclusion, required=True, allow_none=True)
     members = fields.List(fields.String(), required=True)
     budget = fields.Nested(Budget, required=True)
     notes = fields.List(fields.String(), metadata=ROUNDED)

@@ -12,7 +12,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from budgets.alerts import alerts
 from budgets.database import clock
-from budgets.governance import advice
+from budgets.governance import advice, conclusions
 from budgets.governance.roles import grants
 from budgets.identity import people, tokens
 from queries.statistics import registry
@@ -169,6 +169,17 @@ class AdviceSchema(_DecisionSchema):
     """What a DPO advises, and why. Conditions stand in the reason."""
 
     opinion = fields.String(required=True, validate=validate.OneOf(list(advice.OPINIONS)))
+
+
+class ConclusionSchema(Schema):
+    """What an approver concludes from a report, and the report's digest."""
+
+    text = fields.String(required=True, validate=_text(conclusions.TEXT_MAX))
+    seen = fields.String(
+        required=True,
+        validate=DIGEST,
+        metadata={"description": "The digest of the report that was read; if it has changed since, nothing is written"},
+    )
 
 
 class NewTokenSchema(Schema):

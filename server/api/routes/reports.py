@@ -6,9 +6,12 @@ from typing import Any
 
 from flask import Response, request
 
+from budgets.governance import approval, conclusions
 from server.api import replies
+from server.api.requests.schemas import ConclusionSchema
 from server.reporting import page, report
 from server.views import csv
+from server.views.study import describe_study
 from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
 
@@ -32,6 +35,17 @@ def _route(kind: str, path: str) -> None:
         if form == "html":
             return Response(page.html(document), content_type=page.CONTENT_TYPE, headers=page.HEADERS)
         return document
+
+
+@blueprint.route("/studies/<study>/report/conclusion", methods=["POST"])
+@for_roles("approver")
+@blueprint.arguments(ConclusionSchema)
+@blueprint.response(200, replies.Study)
+def conclude(body: dict[str, Any], study: str) -> Any:
+    """Write the controller's conclusion of a study's report as it was read. It takes the place of an earlier one."""
+    with approval.deciding(services().database) as transaction:
+        concluded = conclusions.conclude(transaction, study, body["text"], actor(), read=body["seen"])
+        return describe_study(transaction, concluded)
 
 
 _route(report.STUDY, "/studies/<study>/report")

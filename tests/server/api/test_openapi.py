@@ -253,6 +253,10 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         for way in ("estimates", "rehearsals", "queries"):
             ada.good("POST", f"/studies/flu/{way}", {**ask(statistics, 0.5), "post": ["clamp", "consistent"]})
         admin.post("/studies", {**NEW_STUDY, "name": "flu"})
+        for text in ("Not personal for who reads it.", ""):
+            read = vera.good("GET", "/studies/flu/report")["digest"]
+            vera.post("/studies/flu/report/conclusion", {"text": text, "seen": read})
+        vera.post("/studies/flu/report/conclusion", {"text": "Old.", "seen": "0" * 64})
         admin.good("POST", "/studies/flu/close", REASON)
         ada.post("/studies/flu/queries", ask(PATIENTS))
         dora.post("/studies/flu/advise", ADVICE)

@@ -18,6 +18,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from budgets.database import clock
 from server.cli.main import main
 from server.demo.observatory import Shape, write_observatory
 from tests import processes
@@ -328,6 +329,31 @@ def test_the_protocol_of_a_study(home: Home, tmp_path: Path) -> None:
     assert "line 1" in refused(home, "study", "protocol", "s", str(file))
     assert "nowhere" in refused(home, "study", "protocol", "nowhere")
     assert said(home, "study", "show", "s")["state"] == "approved"
+
+
+def test_conclusion_on_the_command_line(home: Home, tmp_path: Path) -> None:
+    """An approver concludes on the report whose digest it printed; it is shown, and what changed since too."""
+    with application(home) as place:
+        place.open_study("s")
+    shown = run(home, "report", "study", "s").stdout
+    assert "Conclusion: empty until an approver signs one" in shown
+    seen = re.search(r"--seen ([0-9a-f]{64})$", shown, re.MULTILINE)
+    assert seen is not None
+    conclude = ("study", "conclude", "s", "--seen", seen[1])
+    assert run(home, *conclude).exit_code == 2
+    assert "role approver" in refused(home, *conclude, "--text", "Not personal.", "--as", "dora")
+    file = tmp_path / "conclusion.txt"
+    file.write_text("Not personal\nfor its readers.\n")
+    given = said(home, *conclude, "--file", str(file))["conclusion"]
+    assert (given["text"], given["by"]) == ("Not personal\nfor its readers.", "vera")
+    for command in (("study", "show", "s"), ("report", "study", "s")):
+        words = run(home, *command).stdout
+        assert f"by vera on {clock.today()}: Not personal\n    for its readers." in words
+        assert "since then changed" not in words
+    said(home, "study", "suspend", "s", "--reason", "r")
+    assert "since then changed: state" in run(home, "study", "show", "s").stdout
+    assert "since then changed: state" in run(home, "report", "study", "s").stdout
+    assert "has changed since you read it" in refused(home, *conclude, "--text", "Not personal.")
 
 
 def test_advice_on_the_command_line(home: Home) -> None:

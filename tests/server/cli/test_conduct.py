@@ -9,6 +9,7 @@ import pytest
 
 from budgets.database import clock
 from budgets.governance import approval, studies
+from budgets.verify import canonical_json
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
 from queries.planning import policy
@@ -35,6 +36,12 @@ def found(log: Entries) -> list[str]:
     """Return what was out of order in a log."""
     conduct = Conduct()
     return [problem for entry in log for problem in conduct.read(entry)]
+
+
+def misspent(log: Entries) -> list[str]:
+    """Return what was wrong with the sums in a log."""
+    spending = Spending()
+    return [problem for entry in log for problem in spending.read(entry)]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,9 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         admin.good("DELETE", "/studies/flu/members/ada")
         admin.good("PUT", "/studies/flu/members/ada")
         asked(place, 0.25)
+        for text in ("Not personal for its readers.", "Not personal for its readers, nor for their friends."):
+            read = place.client("vera").good("GET", "/studies/flu/report")["digest"]
+            place.client("vera").good("POST", "/studies/flu/report/conclusion", {"text": text, "seen": read})
         place.open_study("closed", approve=False)
         admin.good("POST", "/studies/closed/close", {"reason": "not needed"})
     return home
@@ -95,6 +105,7 @@ def test_an_honest_log_is_in_order(lived: Home) -> None:
         "study.budget.ask",
         "study.budget.approve",
         "study.suspend",
+        "study.conclude",
         "query.reserve",
         "query.replay",
     }
@@ -220,6 +231,28 @@ def once_more(action: str, number: int = 0, **facts: Any) -> Callable[[Entries],
 def by_the_same(action: str, first: str) -> Callable[[Entries], None]:
     """Return what lets one act be done by whoever did another."""
     return lambda log: log[position(log, action)].update(actor=log[position(log, first)]["actor"])
+
+
+def concluding_on(**parts: Any) -> Callable[[Entries], None]:
+    """Return what lets the first conclusion be about another state, with the digest of that."""
+
+    def work(log: Entries) -> None:
+        facts = log[position(log, "study.conclude")]["facts"]
+        facts["about"] |= parts
+        facts["digest"] = canonical_json.sha256(facts["about"])
+
+    return work
+
+
+def concluded_after(action: str, actor_of: str) -> Callable[[Entries], None]:
+    """Return what puts a conclusion right after an act, by the actor of an act."""
+
+    def work(log: Entries) -> None:
+        concluded, place = json.loads(json.dumps(log[position(log, "study.conclude")])), position(log, action)
+        actor = log[position(log, actor_of)]["actor"]
+        log.insert(place + 1, {**concluded, "time": log[place]["time"], "actor": actor})
+
+    return work
 
 
 def both(*works: Callable[[Entries], None]) -> Callable[[Entries], None]:
@@ -369,6 +402,62 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "advice on another budget": (
         change("study.advise", facts={"budget": {"epsilon_nano": 1, "delta_atto": 0}}),
         "it advises on another budget than the study flu has",
+    ),
+    "an admin concludes": (
+        change("study.conclude", role="admin"),
+        "only the role approver may do this, and its actor acts as admin",
+    ),
+    "a DPO concludes as an approver": (
+        by_the_same("study.conclude", "study.suspend"),
+        "its actor acts as approver, but has the role dpo",
+    ),
+    "the opener concludes": (
+        by_the_same("study.conclude", "study.open"),
+        "a person who opened, edited or proposed a part of the study flu concluded on its report",
+    ),
+    "the adviser concludes": (
+        concluded_after("study.advise", "study.advise"),
+        "a person concluded on what they advised on",
+    ),
+    "who proposed the raise concludes": (
+        both(by_ben("study.budget.ask"), concluded_after("study.budget.ask", "study.budget.ask")),
+        "a person who opened, edited or proposed a part of the study flu concluded on its report",
+    ),
+    "a conclusion without words": (
+        change("study.conclude", facts={"conclusion": " "}),
+        "its conclusion is no text of 1 to 4000 characters",
+    ),
+    "a conclusion that is too long": (
+        change("study.conclude", facts={"conclusion": "x" * 4_001}),
+        "its conclusion is no text of 1 to 4000 characters",
+    ),
+    "a conclusion on another state": (
+        concluding_on(state="closed"),
+        "it concludes on another state of the study flu than it was in: state",
+    ),
+    "a conclusion on other terms": (concluding_on(terms={"title": "Harmless"}), "than it was in: terms"),
+    "a conclusion on a smaller budget": (
+        concluding_on(budget={"epsilon_nano": 1, "delta_atto": 0}),
+        "than it was in: budget",
+    ),
+    "a conclusion on a smaller cap": (concluding_on(cap={"epsilon_nano": 1, "delta_atto": 0}), "than it was in: cap"),
+    "a conclusion on fewer members": (concluding_on(members={"joined": 1, "left": 0}), "than it was in: members"),
+    "a conclusion on a raise that does not wait": (
+        concluding_on(**{"raise": {"epsilon_nano": 1, "delta_atto": 0}}),
+        "than it was in: raise",
+    ),
+    "a conclusion on another study": (concluding_on(study="other"), "than it was in: study"),
+    "a conclusion on what the study was later": (
+        concluded_after("study.suspend", "study.conclude"),
+        "it concludes on another state of the study flu than it was in: state, terms, budget, members",
+    ),
+    "a digest of something else": (
+        change("study.conclude", facts={"digest": "0" * 64}),
+        "its digest is not that of what it is about",
+    ),
+    "a conclusion on no study": (
+        change("study.conclude", study="nowhere"),
+        "it is about the study nowhere, which the log did not open",
     ),
     "advice without a reason": (change("study.advise", facts={"reason": ""}), "it advises without a reason"),
     "an opinion that is none": (change("study.advise", facts={"opinion": "fine"}), "its opinion, 'fine', is none"),
@@ -592,6 +681,39 @@ def test_a_log_of_before_is_checked_by_its_rules(lived: Home) -> None:
         late = [*log[:place], {**begin, "time": log[place]["time"]}, *log[place:]]
         problems = [what for what in found(late) if "role approver" in what or "form" in what]
         assert len(problems) == count, (place, problems)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("used", {"epsilon_nano": 1, "rho_nano": 1, "delta_atto": 0}, "it concludes on another loss of the study flu"),
+        ("releases", 0, "it concludes on 0 releases of the study flu, which had more or fewer"),
+    ],
+)
+def test_conclusion_on_less_than_was_spent_or_released_is_found(
+    lived: Home, part: str, value: object, said: str
+) -> None:
+    """A conclusion has how much was charged and released by then; the check counts both from the log."""
+    log = entries(lived)
+    assert misspent(log) == []
+    concluding_on(**{part: value})(log)
+    (problem,) = misspent(log)
+    assert problem.startswith(said)
+
+
+def test_conclusion_of_a_server_without_four_eyes_is_found(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An admin who was made an approver in the database, and a server without the four eyes, are both found."""
+    with application(home) as place:
+        place.open_study()
+        read = place.client("vera").good("GET", "/studies/flu/report")["digest"]
+        home.change("UPDATE users SET role = 'approver' WHERE name = 'admin'")
+        concluding = ("/studies/flu/report/conclusion", {"text": "Anonymous.", "seen": read})
+        assert place.client("admin").post(*concluding).code == "forbidden"
+        monkeypatch.setattr(approval, "require_second_for_conclusion", lambda *_: None)
+        place.client("admin").good("POST", *concluding)
+    said = found(entries(home))
+    assert said[-1] == "a person who opened, edited or proposed a part of the study flu concluded on its report"
+    assert "its actor acts as approver, but has the role admin" in said
 
 
 def test_a_role_that_nobody_has_is_not_renewed(lived: Home) -> None:

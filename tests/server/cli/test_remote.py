@@ -125,6 +125,9 @@ def test_dpos_and_approvers_decide_over_http(server: Server, tmp_path: Path) -> 
     assert "approved by vera" in approved.stdout
     for action, state in (("suspend", "suspended"), ("resume", "approved")):
         assert said(server, "dora", tmp_path, "study", action, "new", "--reason", "r")["state"] == state
+    seen = said(server, "vera", tmp_path, "report", "study", "new")["digest"]
+    concluded = said(server, "vera", tmp_path, "study", "conclude", "new", "--seen", seen, "--text", "Not personal.")
+    assert concluded["conclusion"]["by"] == "vera"
     assert {one["id"] for one in said(server, "dora", tmp_path, "study", "list")["studies"]} == {"flu", "new"}
     assert run(server, dora, tmp_path, "study", "list").stdout == over_the_home(server, "study", "list")
 
