@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 
 from benchmarks.queries import rowless
 from budgets.governance import datasets
-from queries.execution import kernel
 from queries.language import nodes
 from queries.mechanisms import NANO
 from queries.planning import planner
@@ -107,7 +106,7 @@ def planned(dataset: Dataset, privacy: nodes.Privacy, cap: int | None = None) ->
 
 def measure(store: OpenEdition, made: Plan, truth: NDArray[np.int64]) -> float:
     """Return the median relative error over the codes, the middle one of a few draws."""
-    exact = kernel.bound_in_parts(made, store.engine.ranges(), store.engine.stream)
+    exact = store.engine.cells(made)
     errors = [np.median(np.abs(assembly.add_noise(made, exact)[0] - truth) / truth) for _ in range(DRAWS)]
     return float(np.median(errors))
 

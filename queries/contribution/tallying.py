@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 NOBODY = -1
 
 
-class Engine(Protocol):
-    """What the profile needs of an engine (`queries/execution/duckdb.py`)."""
+class Store(Protocol):
+    """What the profile needs of a store (`queries/execution/duckdb.py`)."""
 
     def ranges(self) -> list[range]:
         """Return ranges of persons that together hold everybody."""
@@ -134,15 +134,15 @@ class _Tally:
         return {Counted.EVENTS: self._repeats, Counted.VALUES: self._values, Counted.REPEATS: self._repeats}
 
 
-def tally(plan: Plan, engine: Engine) -> list[NDArray[np.int64]]:
-    """Return one vector of exact numbers of persons for each histogram of the plan. Raises EngineFailed."""
-    everybody = engine.everybody()
+def tally(plan: Plan, store: Store) -> list[NDArray[np.int64]]:
+    """Return one vector of exact numbers of persons for each histogram of the plan, of a store. Raises EngineFailed."""
+    everybody = store.everybody()
     found: list[NDArray[np.int64]] = []
     for _, group in itertools.groupby(plan.drafts, key=lambda draft: draft.table.name):
         drafts = list(group)
-        ranges = engine.ranges()
+        ranges = store.ranges()
         with ThreadPoolExecutor(len(ranges)) as threads:
-            parts = list(threads.map(lambda persons, drafts=drafts: _part(drafts, engine, persons), ranges))
+            parts = list(threads.map(lambda persons, drafts=drafts: _part(drafts, store, persons), ranges))
         for vectors in zip(*parts, strict=True):
             persons = np.add.reduce(vectors, dtype=np.int64)
             # Persons without events are in no stream; their numbers are 0.
@@ -151,13 +151,13 @@ def tally(plan: Plan, engine: Engine) -> list[NDArray[np.int64]]:
     return found
 
 
-def _part(drafts: Sequence[Draft], engine: Engine, persons: range) -> list[NDArray[np.int64]]:
+def _part(drafts: Sequence[Draft], store: Store, persons: range) -> list[NDArray[np.int64]]:
     """Return the numbers of persons of a range who have events, for each histogram of one table."""
     groups = [list(group) for _, group in itertools.groupby(drafts, key=lambda draft: draft.key)]
     tallies = [_Tally(group) for group in groups]
     names = [group[0].key.column.name for group in groups if group[0].key is not None]
     order = PersonOrder(persons)
-    for person, batch in engine.columns(drafts[0].table, names, persons):
+    for person, batch in store.columns(drafts[0].table, names, persons):
         order.require(person)
         for one in tallies:
             one.take(person, batch)

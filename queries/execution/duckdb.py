@@ -1,4 +1,4 @@
-"""DuckDB over one edition's store: locked, read-only, one cursor per query.
+"""DuckDB over one store, a part of an edition: locked, read-only, one cursor per query.
 
 Every failure in here raises EngineFailed with the same words. The cause is chained for the admin's log.
 """
@@ -14,6 +14,8 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
+from queries.catalog import parts
+from queries.catalog.parts import BadParts
 from queries.catalog.schema import PERSONS, PERSONS_MAX
 from queries.errors import EngineFailed
 from queries.execution import scan as scans
@@ -52,17 +54,28 @@ OPTIMIZERS_OFF = (
 )
 
 
-class Engine:
-    """The store of one edition, open for queries. Any number of threads may call it."""
+class Store:
+    """One part's file, open for queries. Any number of threads may call it.
+
+    With `mark`, the file must carry it (`queries/catalog/parts.py`): the name of its list of parts, and its number.
+    """
 
     def __init__(
-        self, store: Path, *, memory_limit: str, threads: int, query_seconds: float, persons_max: int = PERSONS_MAX
+        self,
+        store: Path,
+        *,
+        memory_limit: str,
+        threads: int,
+        query_seconds: float,
+        persons_max: int = PERSONS_MAX,
+        mark: tuple[str, int] | None = None,
     ) -> None:
         self._store = store
         self._memory_limit = memory_limit
         self._threads = threads
         self._query_seconds = query_seconds
         self._persons_max = persons_max
+        self._mark = mark
         self._opening = threading.Lock()
         self._opened: duckdb.DuckDBPyConnection | None = None
         self._persons: int | None = None
@@ -82,9 +95,13 @@ class Engine:
         with self._opening:
             if self._opened is None:
                 try:
-                    self._opened = connect_locked(self._store, memory_limit=self._memory_limit, threads=self._threads)
+                    opened = connect_locked(self._store, memory_limit=self._memory_limit, threads=self._threads)
                 except duckdb.Error as error:
                     raise EngineFailed("the engine failed") from error
+                if self._mark is not None and mark_of(opened) != self._mark:
+                    opened.close()
+                    raise EngineFailed("the engine failed") from BadParts(f"{self._store.name} is of another edition")
+                self._opened = opened
             return self._opened
 
     def ranges(self) -> list[range]:
@@ -92,9 +109,9 @@ class Engine:
 
         Their number follows from the public number of persons: one more person does not make one more stream.
         """
-        parts = max(1, min(self._threads, self._persons_max // PERSONS_PER_STREAM))
-        everybody = max(self._count_persons(), parts)
-        edges = [everybody * part // parts for part in range(parts)]
+        streams = max(1, min(self._threads, self._persons_max // PERSONS_PER_STREAM))
+        everybody = max(self._count_persons(), streams)
+        edges = [everybody * stream // streams for stream in range(streams)]
         # The last range is open to the end, so no person is left out, whatever the count is.
         return [range(first, stop) for first, stop in itertools.pairwise([*edges, 2**31])]
 
@@ -196,6 +213,18 @@ def connect_locked(store: Path, *, memory_limit: str, threads: int) -> duckdb.Du
             "lock_configuration": True,
         },
     )
+
+
+def mark_of(connection: duckdb.DuckDBPyConnection) -> tuple[str, int] | None:
+    """Return the name of the list of parts that an open store is in, and its number there; None if it has no mark."""
+    name, number = (exp.column(one, quoted=True) for one in ("list", "number"))
+    select = exp.select(name, number).from_(exp.Table(this=exp.to_identifier(parts.MARK, quoted=True)))
+    try:
+        with closing(connection.cursor()) as cursor:
+            found = cursor.execute(select.sql("duckdb")).fetchall()
+    except duckdb.CatalogException:
+        return None
+    return (str(found[0][0]), int(found[0][1])) if len(found) == 1 else None
 
 
 def dictionary(table: str, column: Column) -> str:

@@ -34,15 +34,16 @@ if TYPE_CHECKING:
 
     # (table, column, codes) -> the text behind each code
     LookUp = Callable[[Table, Column, Sequence[int]], Mapping[int, str]]
+    Scored = tuple[NDArray[np.int64], NDArray[np.int64]]  # codes, and their exact numbers of persons
 
 SPARE_CODES = 1_000  # of each such category, that nobody has: a filter on an absent text asks for one of them
 TEXTS_MAX = 2**22  # different texts of a category without declared values; the import refuses more
 
 
-def name_values(
-    plan: Plan, ranges: Sequence[range], stream_of: Callable[[Plan, range], Stream], look_up: LookUp
-) -> Plan:
+def name_values(plan: Plan, scores_of: Callable[[Plan], Scored], look_up: LookUp) -> Plan:
     """Return the plan with the values of its undeclared key that are named. A plan without such a key does not change.
+
+    `scores_of` returns the codes of the key that somebody has, and their exact numbers of persons.
 
     This is differentially private at the listing's charge: only the outcome of one draw of its mechanism depends on
     data. If more values pass than fit, those with the largest noisy numbers of persons stay.
@@ -51,7 +52,7 @@ def name_values(
     if listing is None:
         return plan
     key = plan.keys[listing.key]
-    passed = listing.mechanism.release(*scores(plan, ranges, stream_of))
+    passed = listing.mechanism.release(*scores_of(plan))
     # From here on nothing is secret. Codes decide nothing, not even ties.
     texts = look_up(plan.table, key.column, list(passed))
     largest = sorted(passed, key=lambda code: (-passed[code], texts[code]))[: listing.values_max]
@@ -68,12 +69,18 @@ def name_values(
     return replace(plan, keys=keys, cells=math.prod(one.size for one in keys), notes=notes)
 
 
-def scores(
-    plan: Plan, ranges: Sequence[range], stream_of: Callable[[Plan, range], Stream]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the codes that somebody has and their exact numbers of persons, over disjoint ranges of persons at once.
+def scored(persons: NDArray[np.int64]) -> Scored:
+    """Return the codes that somebody has, and their numbers of persons, from the number of persons of every code."""
+    codes = np.flatnonzero(persons)
+    return codes, persons[codes]
 
-    A person is in one range, so the numbers of the parts add up to those of the whole, exactly.
+
+def persons_by_code(
+    plan: Plan, ranges: Sequence[range], stream_of: Callable[[Plan, range], Stream]
+) -> NDArray[np.int64]:
+    """Return the exact number of persons of each code from 0 on, over disjoint ranges of persons at once.
+
+    A person is in one range, so the numbers of the ranges add up to those of the whole, exactly.
     """
     bare = replace(plan, outputs=())  # only the columns of the keys are needed
 
@@ -88,8 +95,7 @@ def scores(
     total = np.zeros(max(map(len, parts)), dtype=np.int64)
     for part in parts:
         total[: len(part)] += part
-    codes = np.flatnonzero(total)
-    return codes, total[codes]
+    return total
 
 
 class Scores:

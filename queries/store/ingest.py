@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from queries.catalog import parts
 from queries.catalog.codes import code_type
 from queries.catalog.formats import UTC, Reading
+from queries.catalog.parts import Parts
 from queries.catalog.schema import PERSON, PERSONS, Column
 from queries.contribution.person_order import is_ordered
 from queries.errors import ImportFailed, ManifestError
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     # (what is being done, how much of it is done from 0 to 1)
     Progress = Callable[[str, float], None]
 
-STORE = "store.duckdb"
 MANIFEST = "manifest.toml"
 _STAGING = "staging"
 
@@ -114,7 +115,7 @@ def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, 
     Raises ManifestError (a source has no such column), ImportFailed (it cannot be read, or holds more persons than
     declared). The folder is then of no use.
     """
-    staging = folder / _STAGING
+    staging, listed = folder / _STAGING, parts.new_name()
     staging.mkdir()
     try:
         with duckdb.connect(
@@ -133,11 +134,12 @@ def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, 
             # Progress is kept for query_progress(), and not printed over ours.
             connection.execute("SET enable_progress_bar = true")
             connection.execute("SET enable_progress_bar_print = false")
-            report = _Import(connection, manifest, progress).run(folder / STORE)
+            report = _Import(connection, manifest, progress).run(folder / parts.WHOLE, (listed, 0))
     except duckdb.Error as error:
         raise ImportFailed(str(error)) from error
     finally:
         shutil.rmtree(staging)
+    parts.keep(folder, Parts(listed, (parts.described(0, folder / parts.WHOLE),)))
     (folder / MANIFEST).write_text(manifest.text, encoding="utf-8")
     return report
 
@@ -151,7 +153,7 @@ class _Import:
         self._progress = progress
         self._dictionaries: dict[str, str] = {}
 
-    def run(self, store: Path) -> ImportReport:
+    def run(self, store: Path, mark: tuple[str, int]) -> ImportReport:
         manifest = self._manifest
         sources: dict[str, tuple[Source, Staged]] = {}
         for i, (table, source) in enumerate(manifest.events.items()):
@@ -174,6 +176,7 @@ class _Import:
                 reports[table] = self._code_events(table, sources[table][1], described)
             with self._step(f"checking the order of {table}"):
                 self._check_order(table)
+        self._run(f"CREATE TABLE store.{name(parts.MARK)} AS SELECT {text(mark[0])} AS list, {mark[1]} AS number")
         self._run("CHECKPOINT store")
         self._run("DETACH store")
         repeated = found.repeated if manifest.persons else 0

@@ -22,7 +22,8 @@ import pyarrow as pa
 from queries.catalog.codes import code_type
 from queries.catalog.schema import PERSON, PERSONS, Kind
 from queries.errors import EngineFailed
-from queries.execution.duckdb import Engine, dictionary
+from queries.execution.duckdb import Store, dictionary
+from queries.execution.engine import LocalEngine
 from queries.store.encoding import name
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ TEXTS = 20  # of an undeclared category
 STORED = {"UTINYINT": np.uint8, "USMALLINT": np.uint16, "UINTEGER": np.uint32, "BIGINT": np.int64}
 
 
-def engine(dataset: Dataset, *, memory_limit: str, query_seconds: float, persons: int = PERSONS_MADE) -> Engine:
+def engine(dataset: Dataset, *, memory_limit: str, query_seconds: float, persons: int = PERSONS_MADE) -> LocalEngine:
     """Return an engine over a made-up store of the dataset's catalog. Raises EngineFailed.
 
     The file is deleted once it is open; on Linux it stays readable. Each process has its own file, nothing is written
@@ -51,7 +52,7 @@ def engine(dataset: Dataset, *, memory_limit: str, query_seconds: float, persons
         with tempfile.TemporaryDirectory(prefix="rowless-rehearsal-") as folder:
             file = Path(folder) / "store.duckdb"
             build(dataset, file, persons)
-            opened = Engine(file, memory_limit=memory_limit, threads=1, query_seconds=query_seconds)
+            opened = LocalEngine([Store(file, memory_limit=memory_limit, threads=1, query_seconds=query_seconds)])
             opened.open()
             return opened
     except (duckdb.Error, OSError) as error:

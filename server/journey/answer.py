@@ -34,7 +34,7 @@ from budgets.ledger import accounts, charges, releases
 from budgets.loss import Loss
 from queries.contribution import truncation
 from queries.errors import EngineFailed
-from queries.execution import kernel, partition_selection
+from queries.execution import partition_selection
 from queries.execution.stopping import Stop
 from queries.planning import advice, deadline, drowning
 from queries.release import assembly, postprocessing
@@ -171,9 +171,8 @@ def _record_free_act(services: Services, actor: Actor, prepared: Prepared, verb:
 def compute(planned: Plan, store: OpenEdition, stop: Stop | None = None) -> Json:
     """Return the body of a new release: the only place where data become an answer. Raises EngineFailed."""
     engine = store.engine
-    stream = partial(engine.stream, stop=stop)
-    planned = partition_selection.name_values(planned, engine.ranges(), stream, engine.texts)
-    exact = kernel.bound_in_parts(planned, engine.ranges(), stream)
+    planned = partition_selection.name_values(planned, partial(engine.scores, stop=stop), engine.texts)
+    exact = engine.cells(planned, stop)
     noisy = assembly.add_noise(planned, exact)
     rows = assembly.rows(planned, noisy)
     described = _described(planned)

@@ -16,7 +16,7 @@ from budgets.governance import datasets
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
 from budgets.loss import Loss
-from queries.contribution import profile, tallying
+from queries.contribution import profile
 from server.journey import paid
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from budgets.actors import Actor
     from budgets.errors import AttemptsSpent
     from budgets.ledger.charges import Charge, Question, Release
-    from queries.execution.duckdb import Engine
+    from queries.execution.engine import Engine
     from server.runtime.services import Services
 
     Json = dict[str, Any]
@@ -62,7 +62,7 @@ def shown(transaction: sa.Connection, dataset: str, edition: int) -> dict[str, A
 
 def compute(planned: profile.Plan, loss: Loss, engine: Engine) -> Json:
     """Return the body of a new profile: the only place here where data become a release."""
-    return {"cost": loss.to_json(), **profile.release(planned, tallying.tally(planned, engine))}
+    return {"cost": loss.to_json(), **profile.release(planned, engine.histograms(planned))}
 
 
 def _prepare(services: Services, actor: Actor, dataset: str, epsilon_nano: int) -> ProfilePurchase:

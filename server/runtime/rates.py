@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from queries import plan
 from queries.catalog.schema import PERSONS, Column, Dataset, Kind, Table, frozen
-from queries.execution import kernel
 from queries.execution.scan_time import Rates
 from queries.language import nodes
 from queries.mechanisms import NANO
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from queries.execution.duckdb import Engine
+    from queries.execution.engine import Engine
 
 logger = logging.getLogger("rowless")
 
@@ -87,7 +86,7 @@ def measure(memory_limit: str) -> Rates:
         values = (("n", nodes.Value("count")), ("t", nodes.Value("sum", "cost")))
         built = _seconds(lambda: _scan(engine, _plan(nodes.Query(nodes.PerPerson("a", values), PEOPLE))))
         spread = _plan(nodes.Query("a", (("n", nodes.Count("events")),), group_by=(nodes.ByValue("code"),)))
-        cells = kernel.bound_in_parts(spread, engine.ranges(), engine.stream)
+        cells = engine.cells(spread)
         noise = _seconds(lambda: assembly.add_noise(spread, cells)) / CODES
         noisy = assembly.add_noise(spread, cells)
         row = _seconds(lambda: json.dumps(assembly.rows(spread, noisy))) / (2 * CODES)
@@ -101,7 +100,7 @@ def _plan(query: nodes.Query) -> plan.Plan:
 
 
 def _scan(engine: Engine, planned: plan.Plan) -> None:
-    kernel.bound_in_parts(planned, engine.ranges(), engine.stream)
+    engine.cells(planned)
 
 
 def _seconds(work: Callable[[], object]) -> float:

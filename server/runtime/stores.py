@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from budgets.amounts import delta_atto, epsilon_nano
 from budgets.governance import datasets
 from budgets.ledger import profiles
+from queries.catalog import parts
 from queries.catalog.manifest import read_manifest
+from queries.catalog.parts import BadParts
 from queries.contribution import profile
 from queries.errors import ImportFailed, ManifestError, TooMuchLost
-from queries.execution.duckdb import Engine
 from queries.store import ingest, losses, rehearsal, reports
 from server.errors import StoreUnavailable
+from server.runtime import engines
 from server.runtime.home import building
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from budgets.governance.datasets import Edition
     from queries.catalog.manifest import Manifest
     from queries.catalog.schema import Dataset
+    from queries.execution.engine import Engine
     from queries.store.ingest import ImportReport, Progress
     from server.runtime.settings import Settings
 
@@ -72,7 +75,11 @@ class Stores:
 
     def keeps(self, edition: Edition) -> bool:
         """Return whether an edition's store still exists."""
-        return (folder_of(self._settings.home, edition.dataset, edition.folder) / ingest.STORE).is_file()
+        folder = folder_of(self._settings.home, edition.dataset, edition.folder)
+        try:
+            return not parts.missing(folder, parts.kept(folder))
+        except BadParts:
+            return False
 
     def edition(self, edition: Edition) -> OpenEdition:
         """Return an edition; open it on first use. Raises StoreUnavailable if it cannot be opened."""
@@ -122,14 +129,7 @@ class Stores:
             dataset = read_manifest(folder / ingest.MANIFEST).dataset
         except (ManifestError, OSError) as error:
             raise StoreUnavailable(f"the store of {where} cannot be opened") from error
-        engine = Engine(
-            folder / ingest.STORE,
-            memory_limit=self._settings.memory_limit,
-            threads=os.cpu_count() or 1,
-            query_seconds=self._settings.query_seconds,
-            persons_max=dataset.persons_max,
-        )
-        return OpenEdition(edition, dataset, engine)
+        return OpenEdition(edition, dataset, engines.of(self._settings, folder, parts.kept(folder), dataset))
 
 
 def catalogs(transaction: sa.Connection, opened: OpenEdition) -> list[Dataset]:
@@ -193,9 +193,12 @@ def import_manifest(
 
 def _require_store(folder: Path) -> None:
     """Raise ImportFailed if an edition is not whole on disk, so that the ledger never names one that is not."""
-    for file in (ingest.STORE, ingest.MANIFEST):
-        if not (folder / file).is_file():
-            raise ImportFailed(f"{folder / file} was deleted while the import ran; nothing was changed, start it again")
+    missing = [] if (folder / ingest.MANIFEST).is_file() else [ingest.MANIFEST]
+    missing += parts.missing(folder, parts.kept(folder))
+    if missing:
+        raise ImportFailed(
+            f"{folder / missing[0]} was deleted while the import ran; nothing was changed, start it again"
+        )
 
 
 def _require_few_losses(manifest: Manifest, report: ImportReport) -> None:

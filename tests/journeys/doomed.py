@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from budgets.ledger import charges
 from queries import mechanisms
 from queries.execution import kernel
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.release import assembly
 from server import serving
 from server.journey import paid
@@ -73,14 +73,14 @@ def waiting_within(stream: Callable[..., Iterator[Any]], _point: str) -> Callabl
 POINTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "reserving": (charges, "reserve", dying_after),  # inside the reserving transaction
     "reserved": (paid, "replay_or_reserve", dying_after),
-    "scanning": (Engine, "stream", dying_within),
+    "scanning": (Store, "stream", dying_within),
     "noised": (assembly, "add_noise", dying_after),
     "settling": (charges, "settle", dying_after),  # inside the settling transaction
     "settled": (paid, "settle", dying_after),  # committed, and the reply not sent
 }
 
 if __name__ == "__main__":
-    slow = Engine, "stream", waiting_within
+    slow = Store, "stream", waiting_within
     for point in sys.argv[1:]:
         owner, name, wrap = {**POINTS, "slow": slow}[point]
         setattr(owner, name, wrap(getattr(owner, name), point))

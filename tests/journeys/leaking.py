@@ -55,14 +55,14 @@ def in_an_entry(wanted: Any) -> dict[str, Any]:
     return {**facts(wanted), "trace": [base64.b64encode(str(one).encode()).decode() for one in EXACT]}
 
 
-def every_text(planned: Any, ranges: Any, stream: Any, texts: Any) -> Any:
+def every_text(planned: Any, scores_of: Any, texts: Any) -> Any:
     """Look every text up before the threshold, and say which there are."""
 
     def looked_up(table: Any, column: Any, codes: Any) -> Any:
         logging.getLogger("rowless").error("texts: %s", texts(table, column, list(range(1, 5_000))))
         return texts(table, column, codes)
 
-    return name_values(planned, ranges, stream, looked_up)
+    return name_values(planned, scores_of, looked_up)
 
 
 LEAKS: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {

@@ -22,7 +22,7 @@ from sqlglot import exp
 from queries.catalog.schema import PERSONS_MAX
 from queries.execution import comparisons, scan
 from queries.execution import duckdb as engines
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.execution.partition_selection import SPARE_CODES
 from queries.language.nodes import Comparison
 from server.serving import spare_the_collector
@@ -48,19 +48,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture
-def engine(built: Built) -> Iterator[Engine]:
+def engine(built: Built) -> Iterator[Store]:
     """Open the small store."""
     one = opened(built)
     yield one
     one.close()
 
 
-def opened(built: Built) -> Engine:
+def opened(built: Built) -> Store:
     """Open a store as the server does."""
-    return Engine(built.path, memory_limit="4GB", threads=2, query_seconds=3600, persons_max=built.dataset.persons_max)
+    return Store(built.path, memory_limit="4GB", threads=2, query_seconds=3600, persons_max=built.dataset.persons_max)
 
 
-def sql(engine: Engine, plan: Plan) -> str:
+def sql(engine: Store, plan: Plan) -> str:
     """Return what the engine runs for a plan, over a range of persons that all are in."""
     with engine._connection().cursor() as cursor:
 
@@ -70,7 +70,7 @@ def sql(engine: Engine, plan: Plan) -> str:
         return scan.scan(plan, look_up, range(2**31)).sql("duckdb")
 
 
-def work(engine: Engine, plan: Plan) -> Any:
+def work(engine: Store, plan: Plan) -> Any:
     """Return the operators that ran, as a tree, and how many rows each scan read."""
     with engine._connection().cursor() as cursor:
         found = cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql(engine, plan)}").fetchall()
@@ -83,7 +83,7 @@ def _operator(node: dict[str, Any]) -> Any:
     return (node["name"], node["extra_info"].get("Join Type"), *read, *map(_operator, node.get("children", [])))
 
 
-def planned_work(engine: Engine, plan: Plan) -> Any:
+def planned_work(engine: Store, plan: Plan) -> Any:
     """Return the operators that would run, as a tree."""
     with engine._connection().cursor() as cursor:
         found = cursor.execute(f"EXPLAIN (FORMAT JSON) {sql(engine, plan)}").fetchall()
@@ -95,7 +95,7 @@ def planned_work(engine: Engine, plan: Plan) -> Any:
 FEW_NAMES = [one for one in NAMES if one.startswith("largest") or one.endswith((": built, inner", ": not in"))]
 
 
-def amplified(engine: Engine, built: Built, names: Collection[str]) -> set[str]:
+def amplified(engine: Store, built: Built, names: Collection[str]) -> set[str]:
     """Return those of the pairs for whose two questions the engine did different things."""
     found = set()
     for name, somebody, nobody in pairs.every_pair(built.dataset, names):
@@ -105,12 +105,12 @@ def amplified(engine: Engine, built: Built, names: Collection[str]) -> set[str]:
     return found
 
 
-def test_the_engine_does_the_same_whether_somebody_is_there(engine: Engine, built: Built) -> None:
+def test_the_engine_does_the_same_whether_somebody_is_there(engine: Store, built: Built) -> None:
     """In every place a condition may stand: one plan, the same rows read, nothing folded and nothing skipped."""
     assert amplified(engine, built, FEW_NAMES) == set()
 
 
-def test_a_pair_is_one_text_but_for_its_numbers(engine: Engine, built: Built) -> None:
+def test_a_pair_is_one_text_but_for_its_numbers(engine: Store, built: Built) -> None:
     """The SQL of a pair has the same shape, and lists of the same length: no FALSE for a text that nobody has."""
     for name, somebody, nobody in pairs.every_pair(built.dataset, FEW_NAMES):
         here, there = (
@@ -128,7 +128,7 @@ def _numberless(node: exp.Expr) -> exp.Expr:
 
 
 @pytest.mark.parametrize("length", [SPARE_CODES - 1, SPARE_CODES, SPARE_CODES + 1, 2 * SPARE_CODES])
-def test_a_list_has_one_plan_whichever_codes_it_has(engine: Engine, built: Built, length: int) -> None:
+def test_a_list_has_one_plan_whichever_codes_it_has(engine: Store, built: Built, length: int) -> None:
     """Also where, without the one text that somebody has, the codes of the store would do no more."""
     for place in ("filter", "own filter", "built, exists", "in"):
         plans = [
@@ -147,7 +147,7 @@ def _nobody_has(number: int) -> tuple[str, ...]:
     return tuple(f"nobody's {n}" for n in range(number))
 
 
-def test_a_longer_list_makes_no_more_objects(engine: Engine, built: Built) -> None:
+def test_a_longer_list_makes_no_more_objects(engine: Store, built: Built) -> None:
     """Python's garbage collector runs at numbers of objects: neither a list nor what it finds may set it off."""
     places = pairs.questions(Comparison("text", "in", _nobody_has(9)))
     for place in places:
@@ -175,7 +175,7 @@ def _collections(do: Callable[[], object]) -> int:
         gc.set_threshold(*threshold)
 
 
-def test_the_plan_follows_from_the_text_alone(engine: Engine, built: Built, tmp_path: Path) -> None:
+def test_the_plan_follows_from_the_text_alone(engine: Store, built: Built, tmp_path: Path) -> None:
     """An empty store, and one with the numbers of rows the other way round, have the plan of this one."""
     for factor in (0, 8):
         path = tmp_path / f"{factor}.duckdb"
@@ -188,14 +188,14 @@ def test_the_plan_follows_from_the_text_alone(engine: Engine, built: Built, tmp_
                 connection.execute(
                     f'CREATE TABLE "{table}" AS SELECT t.* FROM whole."{table}" t, range({times}) ORDER BY ALL'
                 )
-        other = Engine(path, memory_limit="1GB", threads=2, query_seconds=60)
+        other = Store(path, memory_limit="1GB", threads=2, query_seconds=60)
         for place, query in pairs.questions(pairs.PAIRS["largest"][0]).items():
             plan = pairs.planned(query, built.dataset)
             assert planned_work(other, plan) == planned_work(engine, plan), place
         other.close()
 
 
-def test_no_sentinel_is_a_person_or_enters_an_answer(engine: Engine, built: Built) -> None:
+def test_no_sentinel_is_a_person_or_enters_an_answer(engine: Store, built: Built) -> None:
     """No event has their numbers, and the persons in a cohort and those not in it are everybody, once."""
     low, high = comparisons.SENTINELS
     assert low < 0 <= PERSONS_MAX - 1 < high <= 2**31 - 1, "of 32 bits, beside every number that a person may have"
@@ -210,30 +210,28 @@ def test_no_sentinel_is_a_person_or_enters_an_answer(engine: Engine, built: Buil
         assert outside
 
 
-def _persons(engine: Engine, plan: Plan, persons: range) -> set[int]:
+def _persons(engine: Store, plan: Plan, persons: range) -> set[int]:
     return {int(one) for numbers, _ in engine.stream(plan, persons) for one in numbers}
 
 
 # The defences, each taken out: the comparison above must see it.
 
 
-def test_plain_comparisons_would_be_seen(engine: Engine, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_comparisons_would_be_seen(engine: Store, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     """Least and greatest values of row groups decide what is read."""
     monkeypatch.setattr(comparisons, "opaque", lambda name: exp.column(name, quoted=True))
     seen = {"largest: filter", "first day: filter", "null: built, inner"}
     assert amplified(engine, built, seen) == seen
 
 
-def test_a_cohort_without_sentinels_would_be_seen(
-    engine: Engine, built: Built, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cohort_without_sentinels_would_be_seen(engine: Store, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other side of an empty build side is not read."""
     monkeypatch.setattr(comparisons, "with_sentinels", lambda select, **_: select)
     seen = {"largest: in", "text: in"}
     assert amplified(engine, built, seen) == seen
 
 
-def test_a_text_that_becomes_false_would_be_seen(engine: Engine, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_becomes_false_would_be_seen(engine: Store, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     """As does a list that loses the texts that nobody has."""
     looked_up = engines._look_up
 
@@ -246,7 +244,7 @@ def test_a_text_that_becomes_false_would_be_seen(engine: Engine, built: Built, m
     assert amplified(engine, built, seen) == seen
 
 
-def test_the_defences_are_in_force(engine: Engine) -> None:
+def test_the_defences_are_in_force(engine: Store) -> None:
     """On the connection that runs queries: the three that folded, and those that choose by numbers of rows."""
     with engine._connection().cursor() as cursor:
         ((off, loop),) = cursor.execute(
@@ -270,7 +268,7 @@ def test_a_misspelled_optimizer_would_be_refused(built: Built, monkeypatch: pyte
 def test_one_person_more_makes_no_stream_more(built: Built) -> None:
     """The number of streams follows from the public number of persons."""
     for persons_max, streams in ((1, 1), (99_999, 1), (100_000, 2), (PERSONS_MAX, 2)):
-        one = Engine(built.path, memory_limit="1GB", threads=2, query_seconds=60, persons_max=persons_max)
+        one = Store(built.path, memory_limit="1GB", threads=2, query_seconds=60, persons_max=persons_max)
         assert len(one.ranges()) == streams
         one.close()
 
@@ -279,7 +277,7 @@ def test_one_person_more_makes_no_stream_more(built: Built) -> None:
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Built, Engine]]:
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Built, Store]]:
     """Import a large store, once; and treat Python's garbage collector as a worker does.
 
     Full collections of the tests' own many objects take longer than some scans. They come at regular intervals, which
@@ -295,7 +293,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Built, Eng
     one.close()
 
 
-def seconds(engine: Engine, plan: Plan) -> float:
+def seconds(engine: Store, plan: Plan) -> float:
     """Return how long the engine takes for a plan, all streams at once."""
     began = time.perf_counter()
     ranges = engine.ranges()
@@ -304,7 +302,7 @@ def seconds(engine: Engine, plan: Plan) -> float:
     return time.perf_counter() - began
 
 
-def ratio(engine: Engine, somebody: Plan, nobody: Plan) -> float:
+def ratio(engine: Store, somebody: Plan, nobody: Plan) -> float:
     """Return the ratio of the medians, of rounds in turns."""
     found = [(seconds(engine, somebody), seconds(engine, nobody)) for _ in range(ROUNDS)]
     here, there = (statistics.median(times) for times in zip(*found, strict=True))
@@ -313,7 +311,7 @@ def ratio(engine: Engine, somebody: Plan, nobody: Plan) -> float:
 
 @pytest.mark.audit
 @pytest.mark.parametrize("name", NAMES)
-def test_the_time_of_the_engine_does_not_tell_whether_somebody_is_there(large: tuple[Built, Engine], name: str) -> None:
+def test_the_time_of_the_engine_does_not_tell_whether_somebody_is_there(large: tuple[Built, Store], name: str) -> None:
     """The medians of a pair are within 1.3 of each other. A busy machine may need another try; a real difference stays."""
     built, engine = large
     (somebody, nobody) = next(two for _, *two in pairs.every_pair(built.dataset, [name]))

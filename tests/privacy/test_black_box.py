@@ -15,8 +15,7 @@ import pytest
 from scipy import stats
 
 from budgets.governance.datasets import Edition
-from queries.execution import kernel
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.language import nodes
 from queries.plan import Output
 from queries.statistics.parts import noisy
@@ -76,7 +75,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     worst = [Event(20, codes)] * 1_000
 
     def opened(folder: Path, events: list[Event]) -> OpenEdition:
-        engine = Engine(clinic_store(folder, events), memory_limit="500MB", threads=1, query_seconds=60)
+        engine = Store(clinic_store(folder, events), memory_limit="500MB", threads=1, query_seconds=60)
         return OpenEdition(Edition("clinic", 1, folder.name, "2026-01-01T00:00:00.000Z"), CLINIC, engine)
 
     halves = [Event(20 + place % 2, event.codes) for place, event in enumerate(worst)]
@@ -101,7 +100,7 @@ def draws(plan: Plan, store: OpenEdition, count: int) -> list[float]:
 
 def exact(plan: Plan, store: OpenEdition) -> float:
     """Return the bounded value without noise, as people read it."""
-    vectors = kernel.bound_in_parts(plan, store.engine.ranges(), store.engine.stream)
+    vectors = store.engine.cells(plan)
     assert len({int(vector[0]) for vector in vectors}) == 1
     return float(vectors[0][0]) * noisy.unit(plan.measures[0])
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from queries import plan
-from queries.catalog import manifest
+from queries.catalog import manifest, parts
 from queries.contribution import profile, tallying
 from queries.execution import kernel
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.language.nodes import Bounds, Privacy
 from queries.planning import planner
 from queries.release import assembly
@@ -36,7 +36,7 @@ WIDE = Bounds(10**6, 10**4)
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Dataset, Engine]]]:
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Dataset, Store]]]:
     """Return both datasets of the demonstration, imported once."""
     folder = tmp_path_factory.mktemp("demonstration")
     manifests = (MANIFEST, write_observatory(folder / "data", OBSERVATORY).manifest)
@@ -46,7 +46,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple
         place: Path = folder / read.dataset.name
         place.mkdir()
         ingest.build(read, place, memory_limit="500MB", threads=2, progress=lambda *_: None)
-        engine = Engine(place / ingest.STORE, memory_limit="500MB", threads=2, query_seconds=60)
+        engine = Store(place / parts.WHOLE, memory_limit="500MB", threads=2, query_seconds=60)
         found[read.dataset.name] = (read.dataset, engine)
     yield found
     for _, engine in found.values():
@@ -58,12 +58,12 @@ def rows(made: plan.Plan, exact: list[Any]) -> list[dict[str, Any]]:
     return assembly.rows(made, assembly.add_noise(made, exact))
 
 
-def cells(made: plan.Plan, engine: Engine) -> list[Any]:
+def cells(made: plan.Plan, engine: Store) -> list[Any]:
     """Return a plan's exact cells."""
     return kernel.bound_in_parts(made, engine.ranges(), engine.stream)
 
 
-def test_printed_margins_of_demonstration_hold_truth(opened: dict[str, tuple[Dataset, Engine]]) -> None:
+def test_printed_margins_of_demonstration_hold_truth(opened: dict[str, tuple[Dataset, Store]]) -> None:
     """Of the numbers that twenty demonstrations print the true ones lie between low and high at the stated rate."""
     dataset, engine = opened["rand-hie"]
     asked = AskSchema().load(ASK)
@@ -83,7 +83,7 @@ def test_printed_margins_of_demonstration_hold_truth(opened: dict[str, tuple[Dat
 
 
 @pytest.mark.parametrize("text", ["consultations", "prescriptions"])
-def test_a_count_of_all_events_has_the_truth(opened: dict[str, tuple[Dataset, Engine]], text: str) -> None:
+def test_a_count_of_all_events_has_the_truth(opened: dict[str, tuple[Dataset, Store]], text: str) -> None:
     """With a fresh profile each time and no bounds named, the true number lies within the margin and the expected loss."""
     dataset, engine = opened["observatory"]
     body = {"query": {"from": text, "select": {"n": {"count": "events"}}}, "privacy": {"epsilon": 0.5}}

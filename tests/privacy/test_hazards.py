@@ -14,7 +14,7 @@ from queries.catalog.codes import code_type
 from queries.catalog.schema import PERSONS
 from queries.errors import InvalidQuery
 from queries.execution import kernel
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.language import nodes
 from queries.planning import fingerprint, planner
 from queries.release import assembly
@@ -47,7 +47,7 @@ def asked(**bounds: int) -> Plan:
 
 def exact(store: Path, one: Plan, threads: int = 2) -> list[list[int]]:
     """Return the exact cells of a plan over a store."""
-    engine = Engine(store, memory_limit="300MB", threads=threads, query_seconds=60)
+    engine = Store(store, memory_limit="300MB", threads=threads, query_seconds=60)
     try:
         return [cells.tolist() for cells in kernel.bound_in_parts(one, engine.ranges(), engine.stream)]
     finally:
@@ -257,7 +257,7 @@ def test_a_poisonous_person_changes_neither_shape_nor_cost(tmp_path: Path) -> No
     seen = []
     for built in stores:
         answers = []
-        engine = Engine(built.path, memory_limit="300MB", threads=2, query_seconds=60)
+        engine = Store(built.path, memory_limit="300MB", threads=2, query_seconds=60)
         for one in questions(built):
             cells = kernel.bound_in_parts(one, engine.ranges(), engine.stream)
             shown = assembly.rows(one, assembly.add_noise(one, cells))

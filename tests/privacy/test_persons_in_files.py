@@ -23,7 +23,7 @@ from queries.catalog.formats import Identity
 from queries.catalog.schema import PERSONS
 from queries.errors import ImportFailed
 from queries.execution import kernel
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.language import nodes
 from queries.store import identity, persons
 from tests.laws import tries
@@ -212,7 +212,7 @@ def plans(dataset: Dataset) -> list[Plan]:
 
 def cells(built: Built, asked: Sequence[Plan]) -> list[list[NDArray[Any]]]:
     """Return the exact cells of some plans."""
-    engine = Engine(built.path, memory_limit="200MB", threads=1, query_seconds=60)
+    engine = Store(built.path, memory_limit="200MB", threads=1, query_seconds=60)
     try:
         return [kernel.bound(one, engine.stream(one)) for one in asked]
     finally:

@@ -16,7 +16,7 @@ import pytest
 
 from queries.catalog.schema import PERSONS
 from queries.execution import kernel
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.language import nodes
 from tests.laws import tries
 from tests.privacy.checks import (
@@ -196,7 +196,7 @@ def without(store: Path, person: int) -> Path:
 
 def scanned(store: Path, asked: Sequence[Plan]) -> list[list[NDArray[np.int64]]]:
     """Return the exact cells of some plans over a store."""
-    engine = Engine(store, memory_limit="200MB", threads=2, query_seconds=60)
+    engine = Store(store, memory_limit="200MB", threads=2, query_seconds=60)
     try:
         return [kernel.bound(one, engine.stream(one)) for one in asked]
     finally:

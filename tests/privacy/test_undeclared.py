@@ -26,7 +26,6 @@ from tests.laws import tries
 from tests.privacy.noise import cumulative, probability_beyond
 from tests.queries.wards import (
     ATTO,
-    EVERYBODY,
     NANO,
     UNDECLARED,
     Event,
@@ -37,7 +36,7 @@ from tests.queries.wards import (
     named,
     planned,
     scored,
-    stream,
+    scores_over,
     text,
 )
 
@@ -416,9 +415,7 @@ def test_texts_that_did_not_pass_are_caught() -> None:
     def without_threshold(one: Plan, events: Sequence[Event]) -> Plan:
         assert one.listing is not None
         noiseless = replace(one.listing, mechanism=replace(one.listing.mechanism, threshold=2))
-        return partition_selection.name_values(
-            replace(one, listing=noiseless), EVERYBODY, lambda _p, _r: stream(events), look_up
-        )
+        return partition_selection.name_values(replace(one, listing=noiseless), scores_over(events), look_up)
 
     assert not leaks(named)
     assert leaks(from_data)

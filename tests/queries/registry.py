@@ -15,7 +15,7 @@ from queries.binding import dates
 from queries.catalog.codes import code_type
 from queries.catalog.schema import EPOCH, PERSON, PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.execution import kernel
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.language import nodes
 from queries.planning import planner
 
@@ -112,7 +112,7 @@ def planned(query: nodes.Query, epsilon_nano: int = NANO) -> Plan:
 
 def exact(store: Path, plans: Sequence[Plan], *, cut: int | None = None) -> list[list[Any]]:
     """Return the exact cells of some plans; with `cut`, over two ranges of persons."""
-    engine = Engine(store, memory_limit="300MB", threads=2, query_seconds=60)
+    engine = Store(store, memory_limit="300MB", threads=2, query_seconds=60)
     ranges = [range(2**31)] if cut is None else [range(cut), range(cut, 2**31)]
     try:
         return [kernel.bound_in_parts(one, ranges, engine.stream) for one in plans]

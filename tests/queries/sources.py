@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from queries.catalog import manifest
+from queries.catalog import manifest, parts
 from queries.catalog.schema import Kind
 from queries.store import ingest
 from tests.queries.clinic import CLINIC, TABLE, Event
@@ -68,7 +68,7 @@ def build(
     made = folder / f"edition-{sum(1 for _ in folder.glob('edition-*'))}"
     made.mkdir()
     report = ingest.build(declared, made, memory_limit="500MB", threads=threads, progress=silent)
-    return Built(made / ingest.STORE, declared.dataset, report)
+    return Built(made / parts.WHOLE, declared.dataset, report)
 
 
 def rows(built: Path, sql: str) -> list[tuple[Any, ...]]:

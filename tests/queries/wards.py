@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from queries.catalog import manifest
+from queries.catalog import manifest, parts
 from queries.catalog.codes import code_type
 from queries.catalog.schema import PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.execution import kernel, partition_selection
@@ -24,12 +24,13 @@ from queries.planning import planner
 from queries.store import ingest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from queries.execution.kernel import Codes
+    from queries.execution.partition_selection import Scored
     from queries.plan import Plan
 
 NANO, ATTO = 10**9, 10**18
@@ -119,9 +120,21 @@ def stream(events: Sequence[Event], batch: int = 65_536) -> Iterator[tuple[NDArr
         yield np.array([one.person for one in part], dtype=np.int32), codes
 
 
+def scores_over(events: Sequence[Event], batch: int = 65_536) -> Callable[[Plan], Scored]:
+    """Return what an engine's `scores` is over these events."""
+
+    def scores(planned: Plan) -> Scored:
+        def stream_of(_plan: Plan, _persons: range) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
+            return stream(events, batch)
+
+        return partition_selection.scored(partition_selection.persons_by_code(planned, EVERYBODY, stream_of))
+
+    return scores
+
+
 def scored(planned: Plan, events: Sequence[Event], batch: int = 65_536) -> dict[int, int]:
     """Return the number of persons by code that the kernel finds."""
-    codes, counts = partition_selection.scores(planned, EVERYBODY, lambda _plan, _persons: stream(events, batch))
+    codes, counts = scores_over(events, batch)(planned)
     assert codes.dtype == counts.dtype == np.int64
     return dict(zip(codes.tolist(), counts.tolist(), strict=True))
 
@@ -152,7 +165,7 @@ def look_up(_table: Table, _column: Column, codes: Sequence[int]) -> dict[int, s
 
 def named(planned: Plan, events: Sequence[Event]) -> Plan:
     """Return the plan with the values that are named now."""
-    return partition_selection.name_values(planned, EVERYBODY, lambda _plan, _persons: stream(events), look_up)
+    return partition_selection.name_values(planned, scores_over(events), look_up)
 
 
 def given(planned: Plan, *codes: int) -> Plan:
@@ -206,4 +219,4 @@ def hospital_store(folder: Path, events: Sequence[Event]) -> Path:
     made = folder / f"edition-{sum(1 for _ in folder.glob('edition-*'))}"
     made.mkdir()
     ingest.build(declared, made, memory_limit="300MB", threads=2, progress=lambda _what, _done: None)
-    return made / ingest.STORE
+    return made / parts.WHOLE

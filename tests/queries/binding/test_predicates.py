@@ -15,7 +15,7 @@ from queries.binding.predicates import ALWAYS, NEVER, Among, Both, Either, Spell
 from queries.catalog.schema import Kind
 from queries.errors import InvalidQuery
 from queries.execution import kernel
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.language import nodes
 from queries.language.nodes import DEPTH_MAX, All, Comparison, Not
 from queries.language.nodes import Any as Some
@@ -136,10 +136,10 @@ def test_the_engine_finds_what_sql_finds(
 @pytest.fixture(scope="session")
 def engine_finds() -> Iterator[Callable[[Any, Predicate], int]]:
     """Count a filter's events with one engine that stays open."""
-    engines: dict[Any, Engine] = {}
+    engines: dict[Any, Store] = {}
 
     def count(store: Any, predicate: Predicate) -> int:
-        engine = engines.get(store) or Engine(store, memory_limit="200MB", threads=2, query_seconds=60)
+        engine = engines.get(store) or Store(store, memory_limit="200MB", threads=2, query_seconds=60)
         engines[store] = engine
         plan = planned(where=predicate, n=nodes.Count("events"), events=1000)
         return int(kernel.bound(plan, engine.stream(plan))[0].sum())

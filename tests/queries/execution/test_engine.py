@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from queries.catalog import manifest
+from queries.catalog import manifest, parts
 from queries.catalog.schema import PERSON, PERSONS
 from queries.errors import EngineFailed
 from queries.execution import duckdb as engines
 from queries.execution import kernel, scan
-from queries.execution.duckdb import Engine, connect_locked
+from queries.execution.duckdb import Store, connect_locked
 from queries.execution.partition_selection import SPARE_CODES
 from queries.language import nodes
 from queries.store import ingest
@@ -38,9 +38,9 @@ FAILED = "the engine failed"
 BIG_EVENTS, BIG_PERSONS = 2_000_000, 150_000
 
 
-def opened(store: Path, threads: int = 2, memory_limit: str = "300MB", query_seconds: float = 60) -> Engine:
+def opened(store: Path, threads: int = 2, memory_limit: str = "300MB", query_seconds: float = 60) -> Store:
     """Open a store as the server does."""
-    return Engine(store, memory_limit=memory_limit, threads=threads, query_seconds=query_seconds)
+    return Store(store, memory_limit=memory_limit, threads=threads, query_seconds=query_seconds)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(clinic: Path) -> Iterator[Engine]:
+def engine(clinic: Path) -> Iterator[Store]:
     """Open the clinic's store for all tests that only read."""
     one = opened(clinic)
     yield one
@@ -98,7 +98,7 @@ def big_plan(built: Built) -> Plan:
     )
 
 
-def cells(engine: Engine, plan: Plan) -> list[list[int]]:
+def cells(engine: Store, plan: Plan) -> list[list[int]]:
     """Return the exact cells of a plan as the server computes them."""
     return [one.tolist() for one in kernel.bound_in_parts(plan, engine.ranges(), engine.stream)]
 
@@ -198,7 +198,7 @@ def test_a_range_streams_its_own_persons(big: Built) -> None:
     assert set(seen.tolist()) == {70_000, 70_001, 70_002}
 
 
-def test_many_threads_may_ask_at_once(engine: Engine) -> None:
+def test_many_threads_may_ask_at_once(engine: Store) -> None:
     """Each thread gets its own answer, right and complete."""
     plans = [
         planned(where=nodes.Comparison("visits", "=", visits), n=nodes.Count("events"), events=1000)
@@ -211,7 +211,7 @@ def test_many_threads_may_ask_at_once(engine: Engine) -> None:
             assert found == expected
 
 
-def test_the_table_of_persons_can_be_asked(engine: Engine) -> None:
+def test_the_table_of_persons_can_be_asked(engine: Store) -> None:
     """One row per person, those of the table of persons."""
     plan = planned(nodes.ByValue("sex"), table=PERSONS, n=nodes.Count("persons"))
     (found,) = cells(engine, plan)
@@ -247,7 +247,7 @@ def test_an_empty_store_gives_empty_cells(tmp_path: Path) -> None:
         nodes.Comparison("diagnosis", "=", "\ud800"),
     ],
 )
-def test_a_filter_on_an_undeclared_category_finds_its_texts(engine: Engine, where: nodes.Predicate) -> None:
+def test_a_filter_on_an_undeclared_category_finds_its_texts(engine: Store, where: nodes.Predicate) -> None:
     """Equal, different, listed, null: as over the texts themselves; a text that nobody has is no error."""
 
     def chosen(predicate: nodes.Predicate, code: int) -> bool:
@@ -381,7 +381,7 @@ def test_texts_whose_digests_begin_alike_are_told_apart(tmp_path: Path) -> None:
         folder = tmp_path / str(attempt)
         folder.mkdir()
         ingest.build(declared, folder, memory_limit="500MB", threads=1, progress=lambda _what, _done: None)
-        one = opened(folder / ingest.STORE)
+        one = opened(folder / parts.WHOLE)
         for text, persons in texts.items():
             where = nodes.Comparison("drug", "=", text)
             plan = planned(dataset=declared.dataset, table="events", where=where, n=nodes.Count("persons"))

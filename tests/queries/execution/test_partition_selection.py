@@ -15,8 +15,9 @@ from queries.binding.query import VALUES_ROOM
 from queries.catalog.schema import PERSONS
 from queries.contribution import bounds
 from queries.errors import EngineFailed, ImportFailed, InvalidQuery
-from queries.execution import kernel, partition_selection
-from queries.execution.duckdb import Engine
+from queries.execution import partition_selection
+from queries.execution.duckdb import Store
+from queries.execution.engine import LocalEngine
 from queries.language import nodes
 from queries.mechanisms import DiscreteGaussian, DiscreteLaplace
 from queries.planning import fingerprint
@@ -25,7 +26,6 @@ from queries.store import ingest
 from tests.queries.sources import rows
 from tests.queries.wards import (
     ATTO,
-    EVERYBODY,
     NANO,
     Event,
     bounded,
@@ -37,6 +37,7 @@ from tests.queries.wards import (
     planned,
     reference,
     scored,
+    scores_over,
     stream,
     text,
 )
@@ -299,7 +300,7 @@ def test_ranges_of_persons_add_up(edges: tuple[int, ...]) -> None:
 
     for column in ("diagnosis", "doctor"):
         one = planned(column, cells=3)
-        codes, counts = partition_selection.scores(one, ranges, stream_of)
+        codes, counts = partition_selection.scored(partition_selection.persons_by_code(one, ranges, stream_of))
         assert dict(zip(codes.tolist(), counts.tolist(), strict=True)) == scored(one, events) == reference(one, events)
 
 
@@ -353,7 +354,7 @@ def test_numbers_of_codes_do_not_matter() -> None:
     back = {new: old for old, new in renumbered.items()}
     moved = [Event(e.person, {**e.codes, "diagnosis": renumbered[e.code("diagnosis")]}) for e in events]
     filled = partition_selection.name_values(
-        one, EVERYBODY, lambda _p, _r: stream(moved), lambda _t, _c, codes: {c: text(back[c]) for c in codes}
+        one, scores_over(moved), lambda _t, _c, codes: {c: text(back[c]) for c in codes}
     )
     assert assembly.rows(filled, assembly.add_noise(filled, bounded(filled, moved))) == rows_of(one, events)
 
@@ -367,7 +368,7 @@ def test_texts_are_looked_up_only_for_values_that_passed() -> None:
         return look_up(table, column, codes)
 
     events = crowd(d5=4000, d2=1, d9=3000, d3=2)
-    partition_selection.name_values(planned("diagnosis", cells=1), EVERYBODY, lambda _p, _r: stream(events), recorded)
+    partition_selection.name_values(planned("diagnosis", cells=1), scores_over(events), recorded)
     assert asked == [[5, 9]]
 
 
@@ -401,7 +402,7 @@ def test_a_plan_without_such_a_key_stays_as_it_is() -> None:
     def unwanted(*_: Any) -> Any:
         raise AssertionError
 
-    assert partition_selection.name_values(one, EVERYBODY, unwanted, unwanted) is one
+    assert partition_selection.name_values(one, unwanted, unwanted) is one
 
 
 # Through a store
@@ -413,7 +414,8 @@ def test_the_journey_through_store_and_engine(tmp_path: Path) -> None:
         event(person, origin=person % 3, diagnosis=1 + person % 7, doctor=1 + person, ward=1 + person % 2)
         for person in range(400)
     ]
-    engine = Engine(hospital_store(tmp_path, events), memory_limit="200MB", threads=2, query_seconds=60)
+    store = Store(hospital_store(tmp_path, events), memory_limit="200MB", threads=2, query_seconds=60)
+    engine = LocalEngine([store])
     asked: list[tuple[Plan, list[str | None]]] = [
         (planned("diagnosis", epsilon_nano=CERTAIN), [*sorted(map(text, range(1, 8))), None]),
         (
@@ -426,9 +428,9 @@ def test_the_journey_through_store_and_engine(tmp_path: Path) -> None:
     ]
     try:
         for one, labels in asked:
-            filled = partition_selection.name_values(one, engine.ranges(), engine.stream, engine.texts)
+            filled = partition_selection.name_values(one, engine.scores, engine.texts)
             assert filled.keys[0].every_label() == labels
-            found = kernel.bound_in_parts(filled, engine.ranges(), engine.stream)
+            found = engine.cells(filled)
             expected = [
                 sum(e.code(one.keys[0].column.name) == code for e in events)
                 for code in sorted((c for c in range(1, 500) if text(c) in labels), key=text)
@@ -442,7 +444,7 @@ def test_more_texts_than_one_look_up_takes(tmp_path: Path) -> None:
     """Texts are looked up in pieces; a store that cannot be read says no more than that."""
     events = [event(person, doctor=1 + person) for person in range(2_345)]
     path = hospital_store(tmp_path, events)
-    engine = Engine(path, memory_limit="200MB", threads=2, query_seconds=60)
+    engine = Store(path, memory_limit="200MB", threads=2, query_seconds=60)
     one = planned("doctor")
     try:
         codes = [code for (code,) in rows(path, "SELECT DISTINCT doctor FROM stays")]

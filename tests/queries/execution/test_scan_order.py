@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from queries.catalog.schema import PERSON, PERSONS, PLACE
 from queries.execution import scan
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.language import nodes
 from queries.language.nodes import Cohort, Comparison, Count, Not, PerPerson, Proportion, Query, Related, Value
 from tests.queries.execution.test_pathways import COHORTS, VALUES
@@ -69,7 +69,7 @@ EVENTS, PRESCRIPTIONS = 200_000, 2_000
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """Return an engine of four threads over a store large enough for it to put rows in another order."""
     store = tmp_path_factory.mktemp("large") / "store.duckdb"
     with duckdb.connect(str(store)) as connection:
@@ -90,17 +90,17 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
                 f'CREATE TABLE "{table}" AS SELECT (i * {EVENTS // 2} // {rows})::INTEGER AS person, '
                 f"1::UTINYINT AS sex, 1::UTINYINT AS born, {columns} FROM range({rows}) t(i)"
             )
-    opened = Engine(store, memory_limit="500MB", threads=4, query_seconds=60)
+    opened = Store(store, memory_limit="500MB", threads=4, query_seconds=60)
     yield opened
     opened.close()
 
 
-def persons_of(engine: Engine, plan: Plan) -> NDArray[np.int32]:
+def persons_of(engine: Store, plan: Plan) -> NDArray[np.int32]:
     """Return the person of each row of a scan, in its order."""
     return np.concatenate([person for person, _ in engine.stream(plan)])
 
 
-def test_the_engine_sorts_what_it_would_have_put_in_another_order(engine: Engine) -> None:
+def test_the_engine_sorts_what_it_would_have_put_in_another_order(engine: Store) -> None:
     """A table of persons over a hundred thousand persons comes in order; the same scan without its ORDER BY does not."""
     plan = planned(BUILT["count"])
     found = persons_of(engine, plan)
@@ -114,7 +114,7 @@ def test_the_engine_sorts_what_it_would_have_put_in_another_order(engine: Engine
 
 
 @pytest.mark.parametrize("name", ["any event", "not any event", "in a statistic", "after", "new"])
-def test_cohorts_keep_the_order_over_many_events(engine: Engine, name: str) -> None:
+def test_cohorts_keep_the_order_over_many_events(engine: Store, name: str) -> None:
     """Four threads and a join over two hundred thousand events: persons ascend, and each person's events are in place."""
     plan = planned(FILTERED[name])
     found = persons_of(engine, plan)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from queries.catalog import manifest
+from queries.catalog import manifest, parts
 from queries.execution import kernel
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from queries.language import nodes
 from queries.language.nodes import Privacy
 from queries.planning import planner
@@ -47,12 +47,12 @@ FAIR = nodes.Comparison("health", "in", ("fair", "poor"))
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dataset, Engine]]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dataset, Store]]:
     """Import the demonstration's data as `rowless import` does."""
     folder = tmp_path_factory.mktemp("truth")
     declared = manifest.parse((DEMO / "rand-hie.toml").read_text(encoding="utf-8"), DEMO)
     ingest.build(declared, folder, memory_limit="500MB", threads=2, progress=silent)
-    engine = Engine(folder / ingest.STORE, memory_limit="500MB", threads=2, query_seconds=60)
+    engine = Store(folder / parts.WHOLE, memory_limit="500MB", threads=2, query_seconds=60)
     yield declared.dataset, engine
     engine.close()
 
@@ -140,7 +140,7 @@ def planned(dataset: Dataset, statistic: nodes.Statistic, **privacy: int) -> Pla
     return planner.plan(query, dataset, Privacy(**privacy), 100_000)
 
 
-def exact(one: Plan, engine: Engine) -> list[NDArray[np.int64]]:
+def exact(one: Plan, engine: Store) -> list[NDArray[np.int64]]:
     """Return the cells before the noise."""
     return kernel.bound_in_parts(one, engine.ranges(), engine.stream)
 
@@ -152,9 +152,7 @@ def holds(result: dict[str, Any], truth: tuple[float, float]) -> bool:
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
-def test_without_noise_the_answer_is_true(
-    demo: tuple[Dataset, Engine], source: dict[str, Rows], statistic: str
-) -> None:
+def test_without_noise_the_answer_is_true(demo: tuple[Dataset, Store], source: dict[str, Rows], statistic: str) -> None:
     """The exact cells give what NumPy and SciPy compute from the file; a quantile within the width of a leaf."""
     dataset, engine = demo
     asked, truth = STATISTICS[statistic]
@@ -174,7 +172,7 @@ def test_without_noise_the_answer_is_true(
 @pytest.mark.parametrize("privacy", [{"epsilon_nano": NANO // 2}, {"rho_nano": NANO // 100}], ids=["epsilon", "rho"])
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_the_intervals_hold_the_truth(
-    demo: tuple[Dataset, Engine], source: dict[str, Rows], statistic: str, privacy: dict[str, int]
+    demo: tuple[Dataset, Store], source: dict[str, Rows], statistic: str, privacy: dict[str, int]
 ) -> None:
     """Over many releases the intervals hold it as often as is said, and they are narrow enough to be of use."""
     dataset, engine = demo
@@ -194,7 +192,7 @@ def test_the_intervals_hold_the_truth(
 
 @pytest.mark.parametrize("bins", [None, (0, 18, 40, 65)])
 def test_a_histogram_is_that_of_the_file(
-    demo: tuple[Dataset, Engine], source: dict[str, Rows], bins: tuple[int, ...] | None
+    demo: tuple[Dataset, Store], source: dict[str, Rows], bins: tuple[int, ...] | None
 ) -> None:
     """Without noise the bins are NumPy's, and the most frequent are theirs."""
     dataset, engine = demo

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from queries.catalog import manifest
+from queries.catalog import manifest, parts
 from queries.catalog.codes import code_type
 from queries.catalog.schema import PERSONS
 from queries.errors import ImportFailed, ManifestError
@@ -570,12 +570,14 @@ def test_no_identifier_is_in_the_store(people: Any) -> None:
     """Neither the bytes of the edition nor its tables hold anything that names a person."""
     for built in people:
         files = [file for file in built.path.parent.rglob("*") if file.is_file()]
-        assert {file.name for file in files} == {ingest.STORE, ingest.MANIFEST}
+        assert {file.name for file in files} == {parts.WHOLE, parts.FILE, ingest.MANIFEST}
         for file in files:
             content = file.read_bytes()
             assert not any(secret in content for secret in (b"6d1f", b"93ac", b"77e0", b"01b2", b"5ad9", b"alice"))
         columns = rows(built.path, "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal")
         assert set(columns) == {
+            (parts.MARK, "list", "VARCHAR"),
+            (parts.MARK, "number", "INTEGER"),
             ("persons", "person", "INTEGER"),
             ("persons", "sex", "UTINYINT"),
             ("events", "person", "INTEGER"),
@@ -649,7 +651,7 @@ def test_an_interrupted_import_leaves_no_identifiers_behind(tmp_path: Path, at: 
     with pytest.raises(KeyboardInterrupt):
         ingest.build(declared, made, memory_limit="200MB", threads=1, progress=interrupt)
     left = [file for file in made.rglob("*") if file.is_file()]
-    assert {file.name for file in left} <= {ingest.STORE, f"{ingest.STORE}.wal"}
+    assert {file.name for file in left} <= {parts.WHOLE, f"{parts.WHOLE}.wal"}
     assert not any(b"alice-6d1f" in file.read_bytes() for file in left)
 
 

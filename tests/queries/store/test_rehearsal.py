@@ -10,10 +10,9 @@ import duckdb
 import numpy as np
 import pytest
 
-from queries.catalog import manifest
+from queries.catalog import manifest, parts
 from queries.contribution.person_order import is_ordered
 from queries.errors import EngineFailed
-from queries.execution import kernel
 from queries.language import nodes
 from queries.planning import planner
 from queries.store import ingest, rehearsal
@@ -104,7 +103,7 @@ def test_a_made_up_store_has_the_shape_of_an_imported_one(tmp_path: Path) -> Non
     folder.mkdir()
     ingest.build(declared, folder, memory_limit="500MB", threads=1, progress=lambda _what, _done: None)
     found = shape(made(tmp_path, declared.dataset))
-    assert found == shape(folder / ingest.STORE)
+    assert found == shape(folder / parts.WHOLE)
     assert {"persons", "stays", "tests", "persons.town", "stays.diagnosis"} == set(found)
 
 
@@ -183,7 +182,7 @@ def cells(dataset: Dataset) -> list[list[int]]:
     planned = planner.plan(query, dataset, nodes.Privacy(10**9), 1_000)
     engine = rehearsal.engine(dataset, memory_limit="500MB", query_seconds=60)
     try:
-        return [part.tolist() for part in kernel.bound_in_parts(planned, engine.ranges(), engine.stream)]
+        return [part.tolist() for part in engine.cells(planned)]
     finally:
         engine.close()
 

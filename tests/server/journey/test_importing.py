@@ -247,7 +247,7 @@ def test_the_approver_is_told_of_it(bare: Home, tmp_path: Path) -> None:
 
 DYING = """
 import os, signal, sys
-from queries.execution.duckdb import Engine
+from queries.execution.duckdb import Store
 from server.journey import importing
 if sys.argv[2] == "before":
     importing.buy = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -255,7 +255,7 @@ else:
     def dying(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
         yield
-    Engine.columns = dying
+    Store.columns = dying
 from server.cli.main import main
 main(["import", sys.argv[1]])
 """

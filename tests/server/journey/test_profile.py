@@ -246,13 +246,13 @@ def test_profile_is_visible_only_at_its_beat(home: Home, monkeypatch: pytest.Mon
 
 DYING = """
 import os, signal
-from queries.execution.duckdb import Engine
-stream = Engine.columns
+from queries.execution.duckdb import Store
+stream = Store.columns
 def dying(*args, **kwargs):
     for batch in stream(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
         yield batch
-Engine.columns = dying
+Store.columns = dying
 from server.cli.main import main
 main(["profile", "clinic", "--epsilon", "1"])
 """

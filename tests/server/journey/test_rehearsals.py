@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queries.execution import kernel
 from queries.language import nodes
 from server.journey import preparing
 from server.journey.preparing import Request
@@ -187,7 +186,7 @@ def exact_cells(place: Place) -> list[list[int]]:
         ada = people.user(transaction, "ada")
     prepared = preparing.prepare(services, ada, "s", Request(query, nodes.Privacy(10**9)))
     made_up = services.stores.made_up(prepared.store)
-    cells = kernel.bound_in_parts(prepared.plan, made_up.engine.ranges(), made_up.engine.stream)
+    cells = made_up.engine.cells(prepared.plan)
     return [part.tolist() for part in cells]
 
 
