@@ -116,13 +116,8 @@ def require_all(numbers: Sequence[int], parts: int) -> None:
 
 
 def missing(folder: Path, parts: Parts) -> list[str]:
-    """Return the files of parts that are not there, or not as long as they were."""
-    return [
-        part.file
-        for part in parts.parts
-        if not (folder / part.file).is_file()
-        or (part.sha256 is not None and (folder / part.file).stat().st_size != part.bytes)
-    ]
+    """Return the files of parts that are not there."""
+    return [part.file for part in parts.parts if not (folder / part.file).is_file()]
 
 
 def changed(folder: Path, parts: Parts) -> list[str]:

@@ -103,7 +103,9 @@ def test_a_made_up_store_has_the_shape_of_an_imported_one(tmp_path: Path) -> Non
     folder.mkdir()
     ingest.build(declared, folder, memory_limit="500MB", threads=1, progress=lambda _what, _done: None)
     found = shape(made(tmp_path, declared.dataset))
-    assert found == shape(folder / parts.WHOLE)
+    imported = shape(folder / parts.WHOLE)
+    del imported[parts.MARK]  # an engine asks for it only where an edition has a list of parts
+    assert found == imported
     assert {"persons", "stays", "tests", "persons.town", "stays.diagnosis"} == set(found)
 
 
