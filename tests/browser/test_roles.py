@@ -33,7 +33,7 @@ def go(visit: Visit, path: str) -> None:
 def admin_opens(visit: Visit, study: str) -> None:
     """Open a study and add a member; look at everything else that an admin has."""
     go(visit, "/")
-    go(visit, "/admin/studies/new")
+    go(visit, "/admin/new-study")
     for name, value in {**TERMS, "name": study, "epsilon": "1"}.items():
         visit.page.fill(f"#{name}", value)
     visit.page.select_option("#dataset", "clinic")

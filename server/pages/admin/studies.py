@@ -22,7 +22,7 @@ TEXTS, DAYS = ("title", "purpose", "legal_basis"), ("starts", "ends")
 EPSILON = "1"
 
 
-@page("/admin/studies/new", "admin", methods=("GET", "POST"))
+@page("/admin/new-study", "admin", methods=("GET", "POST"))
 def new_study() -> Any:
     """Open a study as a draft."""
     refusal = None

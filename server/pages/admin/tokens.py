@@ -37,7 +37,7 @@ def _by_user(token: Mapping[str, Any]) -> tuple[str, str]:
     return str(token["user"]), str(token["expires_at"])
 
 
-@page("/admin/tokens/new", "admin", methods=("GET", "POST"))
+@page("/admin/new-token", "admin", methods=("GET", "POST"))
 def new_token() -> Any:
     """Make a token, perhaps a limited one. For a DPO or an approver it is proposed to a second person."""
     people = calling.every("users")

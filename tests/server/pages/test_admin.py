@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 HOSTILE = "\"'><script>alert(1)</script><b>&amp; \u202eevil" + "x" * 200
 FLU = "/admin/studies/flu"
 PATHS = (
-    *("/admin/datasets", "/admin/datasets/clinic", "/admin/studies/new", FLU, f"{FLU}/terms", f"{FLU}/protocol"),
-    *("/admin/users", "/admin/users/ada", "/admin/tokens", "/admin/tokens/new", "/admin/proposals", "/admin/once"),
+    *("/admin/datasets", "/admin/datasets/clinic", "/admin/new-study", FLU, f"{FLU}/terms", f"{FLU}/protocol"),
+    *("/admin/users", "/admin/users/ada", "/admin/tokens", "/admin/new-token", "/admin/proposals", "/admin/once"),
     "/admin/server",
 )
 NEW = {
@@ -93,17 +93,17 @@ def test_every_page_is_there_for_the_admin(root: Browser) -> None:
 
 def test_study_is_opened_with_what_was_typed(root: Browser, api: Client) -> None:
     """A refusal stands at its field and loses nothing; what an epsilon means is on the page; then it is a draft."""
-    page = root.post("/admin/studies/new", {**NEW, "name": "a b", "epsilon": "much", "do": "open"})
+    page = root.post("/admin/new-study", {**NEW, "name": "a b", "epsilon": "much", "do": "open"})
     assert page.status == 422
     assert 'id="epsilon-wrong"' in page.text
     assert page.form("purpose")["epsilon"] == "much"
-    page = root.post("/admin/studies/new", {**NEW, "name": "a b", "do": "open"})
+    page = root.post("/admin/new-study", {**NEW, "name": "a b", "do": "open"})
     assert 'id="name-wrong"' in page.text
     assert page.form("purpose")["purpose"] == "To know"
-    shown = root.post("/admin/studies/new", {**NEW, "epsilon": "1", "do": "meaning"})
+    shown = root.post("/admin/new-study", {**NEW, "epsilon": "1", "do": "meaning"})
     assert "23.2% that the person is in the data" in shown.words()
     assert "45.1% of a fact about the person" in shown.words()
-    page = root.post("/admin/studies/new", {**shown.form("purpose"), **NEW, "do": "open"})
+    page = root.post("/admin/new-study", {**shown.form("purpose"), **NEW, "do": "open"})
     assert page.path == "/admin/studies/cold"
     study = api.good("GET", "/studies/cold")
     assert (study["state"], study["budget"]["epsilon"], study["starts"], study["ends"]) == (
@@ -265,10 +265,10 @@ def test_proposals_are_made_by_their_form(root: Browser, api: Client) -> None:
 
 def test_tokens_are_made_with_limits_and_revoked(shared: Place, root: Browser, api: Client) -> None:
     """Days, a study and reading alone; an impossible number of days is refused at its field."""
-    page = root.post("/admin/tokens/new", {"user": "ben", "days": "1000", "study": ""})
+    page = root.post("/admin/new-token", {"user": "ben", "days": "1000", "study": ""})
     assert 'id="days-wrong"' in page.text
     assert page.form("Limited to a study")["user"] == "ben"
-    page = root.post("/admin/tokens/new", {"user": "ben", "days": "3", "study": "flu", "reads_only": "yes"})
+    page = root.post("/admin/new-token", {"user": "ben", "days": "3", "study": "flu", "reads_only": "yes"})
     token = secret(page)
     (made,) = [one for one in api.good("GET", "/tokens?user=ben")["items"] if one["study"] == "flu"]
     assert made["reads_only"] is True
@@ -375,7 +375,7 @@ def test_hostile_texts_are_shown_as_text(place: Place) -> None:
     pages = [root.get(path) for path in ("/", *PATHS, "/admin/studies/odd", "/admin/studies/odd/terms")]
     pages += [root.post("/admin/studies/odd", {**typed, "do": do}) for do in ("add", "budget", HOSTILE)]
     pages += [root.post(f"/admin/studies/odd/{name}", {**typed, "do": "save"}) for name in ("terms", "protocol")]
-    pages += [root.post(f"/admin/{name}", {**typed, "act": HOSTILE}) for name in ("studies/new", "users", "tokens/new")]
+    pages += [root.post(f"/admin/{name}", {**typed, "act": HOSTILE}) for name in ("new-study", "users", "new-token")]
     pages += [
         root.post("/admin/datasets/clinic", {**typed, "do": "propose"}),
         root.get(f"/guarantee?epsilon={HOSTILE}"),

@@ -155,3 +155,50 @@ def test_token_that_only_reads_meets_no_refusal_on_the_pages_it_is_led_to(
     assert "Your token may only read" in here.get("/").words()
     assert name != "ada" or "it asks nothing" in here.get("/studies/approved/ask").words()
     assert refusals(place) == before
+
+
+def words_for_names(rules: list[str]) -> list[tuple[str, str]]:
+    """Return pairs of addresses where one has a fixed word in the place of a name that the other takes."""
+
+    def taken(segment: str) -> str:
+        pieces = re.split(r"(<[^>]*>)", segment)
+        return "".join(
+            ("\\d+" if piece.startswith("<int:") else ".+") if piece.startswith("<") else re.escape(piece)
+            for piece in pieces
+        )
+
+    def meets(one: str, other: str) -> bool:
+        if "<" in one and "<" in other:
+            return True
+        return bool(re.fullmatch(taken(one), other) if "<" in one else re.fullmatch(taken(other), one))
+
+    split = [(rule, rule.split("/")) for rule in rules]
+    return [
+        (rule, other)
+        for rule, names in split
+        for other, words in split
+        if len(names) == len(words)
+        and all(map(meets, names, words))
+        and any("<" in name and "<" not in word for name, word in zip(names, words, strict=True))
+    ]
+
+
+def test_no_name_can_take_the_place_of_a_page(states: tuple[Place, dict[str, str]]) -> None:
+    """No address has a fixed word where another has a name: whatever a study or a user is called, it has its page."""
+    assert words_for_names(["/a/<name>/b", "/a/new/b", "/log/<int:index>", "/log/verify"]) == [
+        ("/a/<name>/b", "/a/new/b")
+    ]
+    place, _ = states
+    assert words_for_names([rule.rule for rule in place.app.url_map.iter_rules()]) == []
+
+
+@pytest.mark.parametrize("word", ["new", "once", "tokens", "proposals", "compare", "decide", "releases", "static"])
+def test_study_and_user_named_as_a_page_have_theirs(states: tuple[Place, dict[str, str]], word: str) -> None:
+    """Every page of such a study and of such a user opens as theirs."""
+    place, _ = states
+    place.open_study(word, "clinic", title=f"The study {word}", approve=False)
+    place.client("admin").good("POST", "/users", {"name": word, "role": "researcher"})
+    root = browser(place, "admin")
+    for path in (f"/admin/studies/{word}", f"/studies/{word}", f"/admin/studies/{word}/terms"):
+        assert f"The study {word}" in root.get(path).words(), path
+    assert f"<h1><bdi>{word}</bdi></h1>" in root.get(f"/admin/users/{word}").text
