@@ -47,6 +47,11 @@ def browsers() -> Browsers | None:
     )
 
 
+def has_issuer() -> bool:
+    """Return whether browsers can sign in with an account of an issuer."""
+    return browsers() is not None
+
+
 @page("/sign-in/issuer")
 def to_issuer() -> Any:
     """Send the browser to the issuer."""
@@ -80,7 +85,7 @@ def from_issuer() -> Any:
 @page("/account", *ROLES)
 def account() -> Any:
     """Show who has signed in, until when, and how to tie one's own account."""
-    return show("account.html", me=calling.get("me"), has_issuer=browsers() is not None)
+    return show("account.html", me=calling.get("me"))
 
 
 @page("/account/tie", *ROLES, methods=("POST",))
@@ -110,6 +115,6 @@ def _required() -> Browsers:
 
 def _not_signed_in(error: Exception) -> Any:
     refusal = error if isinstance(error, Refused) else Refused(problems.document_of(error))
-    response = show("sign_in.html", refusal=refusal, has_issuer=True)
+    response = show("sign_in.html", refusal=refusal)
     response.status_code = refusal.status
     return response

@@ -12,7 +12,7 @@ from server.pages.admin import listing as admin
 from server.pages.deciding import datasets, proposals
 from server.pages.deciding import studies as deciding
 from server.pages.dpo import alerts, log, names, reports, spending, verifying
-from server.pages.frame import deciding_words, language, words
+from server.pages.frame import deciding_words, keeping, language, words
 from server.pages.frame.calling import PREFIX, Refused
 from server.pages.frame.glossary import glossary
 from server.pages.frame.rendering import blueprint, refused
@@ -47,6 +47,7 @@ def register(app: Flask) -> None:
     app.add_template_global(flatten)
     app.add_template_global(rows_shown)
     app.add_template_global(glossary)
+    app.add_template_global(issuer.has_issuer)
     app.register_blueprint(blueprint)
     app.register_error_handler(Refused, refused)
     app.after_request(_for_people)
@@ -76,7 +77,12 @@ class _Environment(Environment):
 
 
 def _everywhere() -> dict[str, Any]:
-    return {"languages": language.LANGUAGES, "language": language.choose(), "user": dict(session) if session else {}}
+    return {
+        "languages": language.LANGUAGES,
+        "language": language.choose(),
+        "user": dict(session) if session else {},
+        "kept": keeping.kept,
+    }
 
 
 @blueprint.before_request

@@ -10,17 +10,14 @@ from flask import flash, redirect, request, session
 from server.pages.admin.waiting import waiting
 from server.pages.deciding import inbox
 from server.pages.frame import calling
-from server.pages.frame.calling import Refused
+from server.pages.frame.entering import enter
+from server.pages.frame.keeping import LANGUAGE
 from server.pages.frame.language import LANGUAGES
 from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import local, page, show, to
-from server.pages.issuer import browsers
 
 if TYPE_CHECKING:
     from server.pages.frame.sessions import Session
-
-
-TOKEN_MAX = 200  # characters; a longer one is none of this server's, and would fit into no cookie
 
 
 @page("/")
@@ -44,17 +41,10 @@ def sign_in() -> Any:
     """Sign in with a token."""
     refusal = None
     if request.method == "POST":
-        begun: Session = session  # type: ignore[assignment]
-        begun.begin(token=request.form.get("token", "").strip()[:TOKEN_MAX])
-        try:
-            me = calling.get("me")
-        except Refused as error:
-            begun.begin()
-            refusal = error
-        else:
-            session.update(name=me["name"], role=me["role"], study=me["study"], reads_only=me["reads_only"])
+        refusal = enter(request.form.get("token", ""))
+        if refusal is None:
             return redirect(local(request.args.get("next")), HTTPStatus.SEE_OTHER)
-    response = show("sign_in.html", refusal=refusal, has_issuer=browsers() is not None)
+    response = show("sign_in.html", refusal=refusal)
     response.status_code = HTTPStatus.OK if refusal is None else refusal.status
     return response
 
@@ -77,7 +67,7 @@ def words() -> Any:
 @page("/language", methods=("POST",))
 def choose_language() -> Any:
     """Switch the language of the pages."""
-    chosen = request.form.get("language")
+    chosen = request.form.get(LANGUAGE)
     if chosen in LANGUAGES:
         session["language"] = chosen
-    return redirect(local(request.form.get("next")), HTTPStatus.SEE_OTHER)
+    return redirect(local(request.form.get("_next")), HTTPStatus.SEE_OTHER)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -18,6 +19,7 @@ from flask import current_app, request, session
 
 from budgets.audit import origin
 from server.errors import ServerError
+from server.pages.frame import keeping
 from server.pages.frame.language import translated as _
 from server.web import auth, throttling
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 PREFIX = "/api/v1"
+KEPT = "kept"  # the code of what is no refusal of the API: a form is shown once more, and nothing was sent
 # What the request of a page hands on to the call: where it came from, and whether its sender is still there.
 HANDED_ON = (
     "REMOTE_ADDR",
@@ -117,9 +120,9 @@ def every(*names: str, **query: Any) -> list[Any]:
             return found
 
 
-def post(*names: str, body: Any = None) -> Any:
+def post(*names: str, body: Any = None, is_free: bool = False) -> Any:
     """Return the JSON that the API answers to a POST. Raises Refused."""
-    return call("POST", *names, body=body).json
+    return call("POST", *names, body=body, is_free=is_free).json
 
 
 def call(
@@ -129,11 +132,17 @@ def call(
     query: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     is_part: bool = False,
+    is_free: bool = False,
 ) -> Answer:
     """Return what the API answers to the session's user. Raises Refused.
 
+    Where a form is only shown once more (`keeping.py`), a call that changes something is not made, and what is raised
+    says so. One that `is_free` changes nothing, though it has a body.
+
     A call that is a part of a larger work does not count against the rates: how often that work is done has a limit.
     """
+    if keeping.is_again() and method != "GET" and not is_free:
+        raise Refused({"status": HTTPStatus.OK, "code": KEPT, "title": _("What you typed is here again")})
     app: Flask = current_app
     wanted = {name: value for name, value in (query or {}).items() if value is not None}
     environ = _environ(method, PREFIX + path(*names), urlencode(wanted), body, headers or {})

@@ -18,8 +18,9 @@ from flask import Blueprint, current_app, flash, redirect, render_template, requ
 
 from budgets.errors import Forbidden
 from server.errors import Unauthenticated
-from server.pages.frame import same_site
+from server.pages.frame import keeping, same_site
 from server.pages.frame.calling import Refused, credentials
+from server.pages.frame.entering import enter
 from server.pages.frame.language import translated as _
 from server.web import auth, forbidden, problems
 from server.web.auth import services
@@ -53,6 +54,10 @@ def page(rule: str, *roles: str, methods: tuple[str, ...] = ("GET",)) -> Callabl
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
             same_site.require(request, services().settings.public_url)
+            token = keeping.take(request) if roles and request.method == "POST" else None
+            wrong = enter(token) if token else None
+            if wrong is not None:
+                return sign_in_again(wrong)
             if roles and not session.is_signed_in:  # type: ignore[attr-defined]
                 return to_sign_in()
             if roles and session.get("role") not in roles:
@@ -87,7 +92,8 @@ def refused(error: Refused) -> BaseResponse:
         # The page that asked stays as it is, with all that was typed, until its form is sent.
         return protected(current_app.make_response(("", HTTPStatus.UNAUTHORIZED)))
     if error.status == HTTPStatus.UNAUTHORIZED:
-        flash(_("Your session has ended. Sign in again."), "warning")
+        if not keeping.kept():
+            flash(_("Your session has ended. Sign in again."), "warning")
         return to_sign_in()
     response = show("refused.html", refusal=error)
     response.status_code = error.status
@@ -97,11 +103,24 @@ def refused(error: Refused) -> BaseResponse:
 
 
 def to_sign_in() -> BaseResponse:
-    """Return the way to the sign-in page, and from there back to this page."""
+    """Return the way to the sign-in page and back to this page, or, after a form, a page that keeps what was typed."""
+    _leave()
+    if keeping.kept():
+        return sign_in_again()
     back = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("pages.sign_in", next=None if back == "/" else back), HTTPStatus.SEE_OTHER)
+
+
+def sign_in_again(wrong: Refused | None = None) -> BaseResponse:
+    """Return the page on which whoever sent a form signs in and goes on with it. Nothing of the form was done."""
+    response = show("sign_in_again.html", wrong=wrong)
+    response.status_code = HTTPStatus.UNAUTHORIZED if wrong is None else wrong.status
+    return response
+
+
+def _leave() -> None:
     for name in ("token", "subject", "name", "role", "study", "reads_only"):
         session.pop(name, None)
-    return redirect(url_for("pages.sign_in", next=None if back == "/" else back), HTTPStatus.SEE_OTHER)
 
 
 def to(endpoint: str, **values: Any) -> BaseResponse:

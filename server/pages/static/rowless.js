@@ -24,3 +24,25 @@ document.addEventListener("submit", (event) => {
     setTimeout(() => { button.disabled = true; button.setAttribute("aria-busy", "true"); }, 0);
   }
 });
+
+// What was typed and not sent goes along with a switch of the language, and its form is shown again.
+function isChanged(form) {
+  return form.id === "ask" || [...form.elements].some((one) => one.options
+    ? [...one.options].some((option) => option.selected !== option.defaultSelected && one.selectedIndex > 0)
+    : one.type === "checkbox" || one.type === "radio" ? one.checked !== one.defaultChecked : one.value !== one.defaultValue);
+}
+
+document.addEventListener("submit", (event) => {
+  const languages = event.target;
+  if (!languages.matches("form.languages")) return;
+  const typed = [...document.querySelectorAll("main form[method=post]:not(#sign-in)")].find(isChanged);
+  if (!typed) return;
+  languages.querySelectorAll("input").forEach((one) => one.remove());
+  const fields = [...new FormData(typed)].filter(([name, value]) => !name.startsWith("_") && typeof value === "string");
+  for (const [name, value] of [...fields, ["_again", "yes"]]) {
+    const field = document.createElement("input");
+    Object.assign(field, { type: "hidden", name, value });
+    languages.append(field);
+  }
+  languages.action = typed.getAttribute("action") || location.pathname + location.search;
+});

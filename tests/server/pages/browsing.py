@@ -82,8 +82,9 @@ class Page:
         return " ".join(unescape(re.sub(r"<[^>]*>", " ", self.text)).split())
 
     def form(self, marker: str) -> dict[str, str]:
-        """Return the fields of the form whose tag or content has a text."""
-        (body,) = [one for one in re.findall(r"<form.*?</form>", self.text, re.DOTALL) if marker in one]
+        """Return the fields of the form whose tag or content has a text: of the page, or of its foot (`_language`)."""
+        area = self.text if "_language" in marker else self.text.partition("<footer>")[0]
+        (body,) = [one for one in re.findall(r"<form.*?</form>", area, re.DOTALL) if marker in one]
         parser = Fields()
         parser.feed(body)
         return parser.found

@@ -187,12 +187,13 @@ def test_language_of_the_foot_is_kept_and_leads_back_to_the_page(busy: Place) ->
     opened = browser(busy, "ada")
     page = opened.get("/studies/flu/releases?cursor=")
     assert "All questions of this study" in page.words()
-    chosen = opened.post("/language", {**page.form('name="language"'), "language": "fr"})
+    chosen = opened.post("/language", {**page.form('name="_language"'), "_language": "fr"})
     assert chosen.response.request.full_path == "/studies/flu/releases?cursor="
     assert "Toutes les questions de cette étude" in chosen.words()
     assert "Mes études" in opened.get("/", Accept_Language="en").words()
     back = opened.post("/studies/flu/ask", {"do": "estimate", "table": "years"})
-    assert back.form('name="language"')["next"] == "/studies/flu/ask"
+    assert back.form('name="_language"')["table"] == "years"
+    assert opened.post("/sign-in", {"token": "x"}).form('name="_language"')["_next"] == "/sign-in"
     assert "Se connecter" in opened.post("/sign-out", {}).words()
 
 

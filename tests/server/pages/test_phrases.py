@@ -241,7 +241,7 @@ def test_french_page_shows_the_apis_words_in_french(shared: Place) -> None:
     """A refusal, what a budget buys and the summaries of the log are French on French pages, English in the API."""
     ada, dora = browser(shared, "ada"), browser(shared, "dora")
     for opened in (ada, dora):
-        opened.post("/language", {"language": "fr"})
+        opened.post("/language", {"_language": "fr"})
     refused = ada.get("/studies/nowhere")
     assert refused.status == 404
     assert "il n’y a pas d’étude nowhere" in refused.words()
