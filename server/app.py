@@ -87,6 +87,9 @@ class _Api(Api):
         for name, description in {**described, "DEFAULT_ERROR": "Any other problem"}.items():
             self.spec.components.response(name, openapi.problem_response(description), lazy=True)
 
+    def _register_pagination_header(self) -> None:
+        pass  # our pages have their cursor in the body
+
 
 def create_app(settings: Settings) -> Flask:
     """Return the application over a home."""
@@ -127,7 +130,8 @@ def with_routes() -> Flask:
     throttling.register(app)
     problems.register(app)
     guard.register(app)
-    api: Any = _Api(app, spec_kwargs={"info": {"description": "Statistics of data that must not be seen."}})
+    described = {"info": openapi.INFO, "servers": openapi.SERVERS, "extra_plugins": [openapi.Operations()]}
+    api: Any = _Api(app, spec_kwargs=described)
     openapi.describe(api)
     for module in _ROUTES:
         api.register_blueprint(module.blueprint, url_prefix=PREFIX)

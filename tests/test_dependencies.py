@@ -28,6 +28,7 @@ PROGRAMS = {
     "hatchling",
     "check-jsonschema",
     "schemathesis",
+    "openapi-python-client",
 }
 LINE = re.compile(r'  "(?P<name>[a-z][\w.-]*)(?:\[\w+\])?(?P<range>[^";]*)(?:;[^"]*)?",(?: *# (?P<reason>.+))?')
 

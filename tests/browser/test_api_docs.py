@@ -25,7 +25,7 @@ def test_an_example_is_sent_from_the_page(chromium: Browser, server: Server) -> 
         page.fill(".auth-container input", server.home.tokens["ada"])
         page.click(".auth-btn-wrapper button[type=submit]")
         page.click(".btn-done")
-        page.click("[id*=estimates] .opblock-summary-control")
+        page.click("#operations-queries-estimate .opblock-summary-control")
         page.fill(".opblock.is-open tr[data-param-name=study] input", "flu")
         page.click(".opblock.is-open button.execute")
         expect(page.locator(".opblock.is-open .live-responses-table tbody .response-col_status")).to_contain_text("200")

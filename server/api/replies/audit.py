@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
+
+from server.api.replies.shapes import Reply
 
 _HASHES = {"description": "In hex, from the leaf upwards"}
 
 
-class Entry(Schema):
+class Entry(Reply):
     """An entry of the audit log."""
 
     index = fields.Integer(required=True)
@@ -25,7 +27,7 @@ class Entry(Schema):
     leaf_hash = fields.String(required=True)
 
 
-class Alert(Schema):
+class Alert(Reply):
     """An alert: an entry of the audit log with the action `alert.KIND`. `about` names the user that was refused."""
 
     index = fields.Integer(required=True)
@@ -38,7 +40,7 @@ class Alert(Schema):
     leaf_hash = fields.String(required=True)
 
 
-class Checkpoint(Schema):
+class Checkpoint(Reply):
     """The state of the log, and the C2SP signed note that vouches for it."""
 
     origin = fields.String(required=True)
@@ -48,7 +50,7 @@ class Checkpoint(Schema):
     key = fields.String(required=True, metadata={"description": "The verifier key in force"})
 
 
-class Verified(Schema):
+class Verified(Reply):
     """What the independent check found in the log of the server's own `checkpoint`.
 
     `own_key`: no key was given, so that the log was believed about its first key.
@@ -66,7 +68,7 @@ class Verified(Schema):
     own_key = fields.Boolean(required=True)
 
 
-class Inclusion(Schema):
+class Inclusion(Reply):
     """An inclusion proof of RFC 6962 section 2.1.1."""
 
     index = fields.Integer(required=True)
@@ -76,7 +78,7 @@ class Inclusion(Schema):
     hashes = fields.List(fields.String(), required=True, metadata=_HASHES)
 
 
-class Consistency(Schema):
+class Consistency(Reply):
     """A consistency proof of RFC 6962 section 2.1.2."""
 
     before = fields.Integer(data_key="from", required=True)
@@ -86,7 +88,7 @@ class Consistency(Schema):
     hashes = fields.List(fields.String(), required=True, metadata=_HASHES)
 
 
-class CertifiedRelease(Schema):
+class CertifiedRelease(Reply):
     """A release as it was stored. The audit log holds the hash of `answer`."""
 
     id = fields.String(required=True)
@@ -98,7 +100,7 @@ class CertifiedRelease(Schema):
     answer = fields.Dict(required=True)
 
 
-class Handover(Schema):
+class Handover(Reply):
     """How a signing key passed the log to the next key: an entry under a checkpoint of the earlier key."""
 
     entry = fields.Dict(required=True)
@@ -107,7 +109,7 @@ class Handover(Schema):
     consistency = fields.List(fields.String(), required=True, metadata=_HASHES)
 
 
-class CertificateBody(Schema):
+class CertificateBody(Reply):
     """The content of a certificate: a release, its entry in the audit log, and the proof that the log has the entry."""
 
     type = fields.String(required=True)
@@ -122,7 +124,7 @@ class CertificateBody(Schema):
     handovers = fields.List(fields.Nested(Handover), required=True)
 
 
-class Certificate(Schema):
+class Certificate(Reply):
     """A release certificate: one line of canonical JSON. `note` is a C2SP signed note over the SHA-256 of the rest."""
 
     certificate = fields.Nested(CertificateBody, required=True)

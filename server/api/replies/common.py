@@ -7,11 +7,12 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from server.api.replies.losses import Left, Loss
+from server.api.replies.shapes import Reply
 
 ROUNDED = {"description": "Only if numbers of the request were rounded down: what was sent and what is used"}
 
 
-class Problem(Schema):
+class Problem(Reply):
     """RFC 9457: what went wrong. `code` is stable; `pointer` is a JSON pointer into the request."""
 
     type = fields.String(required=True)
@@ -34,6 +35,6 @@ def page_of(schema: type[Schema]) -> type[Schema]:
         "items": fields.List(fields.Nested(schema), required=True),
         "next": fields.String(required=True, allow_none=True),
     }
-    page = type(f"{schema.__name__}Page", (Schema,), members)
+    page = type(f"{schema.__name__}Page", (Reply,), members)
     page.__doc__ = f"A page of {schema.__name__}."
     return page

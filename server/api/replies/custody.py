@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from server.api.replies.losses import Budget
+from server.api.replies.shapes import Reply
 
 
-class Share(Schema):
+class Share(Reply):
     """What a study was promised of its dataset's epsilon: its limit, or what it spent if it is closed."""
 
     study = fields.String(required=True)
@@ -17,7 +18,7 @@ class Share(Schema):
     budget = fields.Nested(Budget, required=True)
 
 
-class Shares(Schema):
+class Shares(Reply):
     """How a dataset's cap is shared. `promised` is the sum of what profiles took and studies were promised.
 
     It is within the cap, unless the manifest says `overcommit`. `free` is what further studies may be promised.
@@ -32,7 +33,7 @@ class Shares(Schema):
     studies = fields.List(fields.Nested(Share), required=True)
 
 
-class ImportedColumn(Schema):
+class ImportedColumn(Reply):
     """How a column's values were read. Coerced, unknown and clamped ones are losses; `first` is the row of one."""
 
     null = fields.Integer(required=True)
@@ -44,7 +45,7 @@ class ImportedColumn(Schema):
     first = fields.Integer(required=True, allow_none=True)
 
 
-class ImportedTable(Schema):
+class ImportedTable(Reply):
     """Rows that were read and kept, and those that were left out or are doubtful."""
 
     rows = fields.Integer(required=True)
@@ -58,7 +59,7 @@ class ImportedTable(Schema):
     columns = fields.Dict(keys=fields.String(), values=fields.Nested(ImportedColumn), required=True)
 
 
-class Identities(Schema):
+class Identities(Reply):
     """Oddities of the persons' identities, in numbers of persons."""
 
     repeated = fields.Integer(required=True)
@@ -67,7 +68,7 @@ class Identities(Schema):
     contradicting_by_column = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
 
 
-class ImportReport(Schema):
+class ImportReport(Reply):
     """What an import reported. The counts are exact, and for the admin alone."""
 
     persons = fields.Integer(required=True)
@@ -75,7 +76,7 @@ class ImportReport(Schema):
     identity = fields.Nested(Identities, required=True)
 
 
-class Edition(Schema):
+class Edition(Reply):
     """An import. `report` is null if the edition's store was deleted or an earlier version imported it."""
 
     edition = fields.Integer(required=True)
@@ -83,14 +84,14 @@ class Edition(Schema):
     report = fields.Nested(ImportReport, required=True, allow_none=True)
 
 
-class Check(Schema):
+class Check(Reply):
     """Something that the server needs, and whether it can be used."""
 
     name = fields.String(required=True)
     passed = fields.Boolean(required=True)
 
 
-class Server(Schema):
+class Server(Reply):
     """The server's version, the database of its ledger, and what `/health/ready` looks at."""
 
     version = fields.String(required=True)

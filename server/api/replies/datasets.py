@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
 from server.api.replies.common import ROUNDED
 from server.api.replies.losses import Budget, Loss
+from server.api.replies.shapes import Reply
 from server.api.replies.studies import GivenAdvice, StandingProfile
 
 
-class Histogram(Schema):
+class Histogram(Reply):
     """Persons, with noise, by how many of something they have. Bin i holds numbers from starts[i] below starts[i+1].
 
     The last bin ends at `most` and includes persons with more. `scale` is that of the noise, `margin` its 95% quantile.
@@ -22,7 +23,7 @@ class Histogram(Schema):
     persons = fields.List(fields.Integer(), required=True)
 
 
-class ColumnProfile(Schema):
+class ColumnProfile(Reply):
     """Persons by their number of different values, and by their most events with one value.
 
     `by` is there for a date: its values are then counted by months.
@@ -33,14 +34,14 @@ class ColumnProfile(Schema):
     repeats = fields.Nested(Histogram, required=True)
 
 
-class TableProfile(Schema):
+class TableProfile(Reply):
     """Persons by their number of events, and the profiles of columns."""
 
     events = fields.Nested(Histogram, required=True)
     columns = fields.Dict(keys=fields.String(), values=fields.Nested(ColumnProfile), required=True)
 
 
-class Profile(Schema):
+class Profile(Reply):
     """A contribution profile: noisy histograms of how much each person contributes to each table.
 
     `edition` is the edition whose persons it describes. Later editions use it too, until another profile is bought.
@@ -53,7 +54,7 @@ class Profile(Schema):
     charged_at = fields.String(required=True)
 
 
-class BoughtProfile(Schema):
+class BoughtProfile(Reply):
     """A profile as its buyer gets it: `replayed` if it existed already, and the dataset's budget now."""
 
     dataset = fields.String(required=True)
@@ -64,7 +65,7 @@ class BoughtProfile(Schema):
     notes = fields.List(fields.String(), metadata=ROUNDED)
 
 
-class ProposedTerms(Schema):
+class ProposedTerms(Reply):
     """A cap that waits for an approver, and the epsilon that further profiles may take of it.
 
     Whoever decides on it sends its `digest` back as `seen`.
@@ -76,7 +77,7 @@ class ProposedTerms(Schema):
     digest = fields.String(required=True)
 
 
-class DatasetTerms(Schema):
+class DatasetTerms(Reply):
     """What an approver approved of a dataset, and what waits.
 
     Nothing is charged to a dataset that is not `approved`. `profile_left` is the epsilon that further profiles may
@@ -96,7 +97,7 @@ class DatasetTerms(Schema):
     )
 
 
-class DecidedDataset(Schema):
+class DecidedDataset(Reply):
     """A dataset with its budget, what its contribution profile cost, and its terms."""
 
     name = fields.String(required=True)
@@ -108,7 +109,7 @@ class DecidedDataset(Schema):
     notes = fields.List(fields.String(), metadata=ROUNDED)
 
 
-class Dataset(Schema):
+class Dataset(Reply):
     """The public schema of a dataset. Its budget and its terms are for all but researchers."""
 
     name = fields.String(required=True)
@@ -123,7 +124,7 @@ class Dataset(Schema):
     terms = fields.Nested(DatasetTerms)
 
 
-class DatasetName(Schema):
+class DatasetName(Reply):
     """A dataset in a list. It is `waiting` until an approver has approved it.
 
     It is `unavailable` while its store is missing or damaged, until it is imported again. `terms` are for all but

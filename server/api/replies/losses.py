@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import fields
+
+from server.api.replies.shapes import Reply
 
 
-class Loss(Schema):
+class Loss(Reply):
     """A loss of privacy."""
 
     epsilon = fields.Float(required=True, allow_none=True)
@@ -20,14 +22,14 @@ class Charge(Loss):
     study = fields.String(required=True, allow_none=True)
 
 
-class Limit(Schema):
+class Limit(Reply):
     """A limit of an account."""
 
     epsilon = fields.Float(required=True)
     delta = fields.Float(required=True)
 
 
-class Left(Schema):
+class Left(Reply):
     """What each of an account's two filters could still admit, and the delta that is left for thresholds."""
 
     epsilon = fields.Float(required=True)
@@ -35,7 +37,7 @@ class Left(Schema):
     delta = fields.Float(required=True)
 
 
-class Budget(Schema):
+class Budget(Reply):
     """An account: its limits (`rho` follows from the other two), and what is spent, reserved by queries, and left."""
 
     epsilon = fields.Float(required=True)
@@ -46,7 +48,7 @@ class Budget(Schema):
     remaining = fields.Nested(Left, required=True)
 
 
-class Fit(Schema):
+class Fit(Reply):
     """How many more queries of one epsilon would be admitted: by both filters together, and by each of them alone."""
 
     epsilon = fields.Float(required=True)

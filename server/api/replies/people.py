@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import fields
+
+from server.api.replies.shapes import Reply
 
 
-class Health(Schema):
+class Health(Reply):
     """The server is up."""
 
     status = fields.String(required=True)
 
 
-class Me(Schema):
+class Me(Reply):
     """The user that the token belongs to."""
 
     name = fields.String(required=True)
@@ -22,7 +24,7 @@ class Me(Schema):
     reads_only = fields.Boolean(required=True, metadata={"description": "The token gives access to GET alone"})
 
 
-class SignIn(Schema):
+class SignIn(Reply):
     """By which issuer people sign in; null if the server takes only its own tokens."""
 
     issuer = fields.String(required=True, allow_none=True)
@@ -30,7 +32,7 @@ class SignIn(Schema):
     scope = fields.String(required=True, allow_none=True)
 
 
-class ListedUser(Schema):
+class ListedUser(Reply):
     """A user, as an admin sees them."""
 
     user = fields.String(required=True)
@@ -40,7 +42,7 @@ class ListedUser(Schema):
     tokens = fields.Integer(required=True, metadata={"description": "How many of their tokens give access now"})
 
 
-class ListedToken(Schema):
+class ListedToken(Reply):
     """A token that was not revoked, as an admin sees it. Its secret is stored nowhere."""
 
     id = fields.String(required=True)
@@ -54,7 +56,7 @@ class ListedToken(Schema):
     is_expired = fields.Boolean(required=True)
 
 
-class User(Schema):
+class User(Reply):
     """A user with a token. The token is shown only this once."""
 
     user = fields.String(required=True)
@@ -64,7 +66,7 @@ class User(Schema):
     expires_at = fields.String(required=True)
 
 
-class Token(Schema):
+class Token(Reply):
     """A token. It is shown only this once."""
 
     token = fields.String(required=True)
@@ -72,7 +74,7 @@ class Token(Schema):
     expires_at = fields.String(required=True)
 
 
-class Proposal(Schema):
+class Proposal(Reply):
     """An act that waits for a second person: to add or remove a user, or to make a (limited) token."""
 
     id = fields.String(required=True)
@@ -100,7 +102,7 @@ class ConfirmedProposal(Proposal):
     expires_at = fields.String(required=True, allow_none=True)
 
 
-class Identity(Schema):
+class Identity(Reply):
     """A name that is kept, and the commitment that stands for it in the log."""
 
     commitment = fields.String(required=True)
@@ -114,7 +116,7 @@ class Identity(Schema):
     is_due = fields.Boolean(required=True, metadata={"description": "The name can be erased now"})
 
 
-class Erased(Schema):
+class Erased(Reply):
     """What was erased."""
 
     erased = fields.List(fields.String(), required=True, metadata={"description": "The commitments"})

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
 from queries.contribution.truncation import Truncation
 from server.api.replies.losses import Budget, Loss
+from server.api.replies.shapes import Part, Reply
 
 
-class AnswerBounds(Schema):
+class AnswerBounds(Reply):
     """The contribution bounds that were applied."""
 
     cells_per_person = fields.Integer(required=True)
     events_per_cell = fields.Integer(required=True)
 
 
-class AnswerColumn(Schema):
+class AnswerColumn(Reply):
     """A column of an answer.
 
     If the margin depends on the number of events, `margins_at` gives it for some numbers. A quantile has
@@ -42,7 +43,7 @@ class AnswerColumn(Schema):
     expected_loss = fields.Float()
 
 
-class Estimate(Schema):
+class Estimate(Reply):
     """What a query would cost and how exact its answer would be. `query` and `sql` are the two spellings of the query.
 
     `question` names the question with its price, for `require` of a query. `queries_left` is how many of it the budget
@@ -72,7 +73,7 @@ class Estimate(Schema):
     budget = fields.Nested(Budget, required=True)
 
 
-class ReleaseHead(Schema):
+class ReleaseHead(Reply):
     """A release in a list."""
 
     id = fields.String(required=True)
@@ -82,7 +83,7 @@ class ReleaseHead(Schema):
     charged_at = fields.String(required=True)
 
 
-class _Answer(Schema):
+class _Answer(Reply):
     """An answer. Each row has its keys by name, and {"value", "low", "high"} for each statistic.
 
     Instead of one such object, a histogram has a list of `bins`, the most frequent values have `top`, several quantiles
@@ -98,14 +99,14 @@ class _Answer(Schema):
     cost = fields.Nested(Loss, required=True)
     budget = fields.Nested(Budget, required=True)
     columns = fields.List(fields.Nested(AnswerColumn), required=True)
-    rows = fields.List(fields.Dict(), required=True)
+    rows = fields.List(Part("Row"), required=True)
     bounds = fields.Nested(AnswerBounds, required=True)
     notes = fields.List(fields.String(), required=True)
     post = fields.List(fields.String(), required=True)
     replayed = fields.Boolean(required=True)
 
 
-class Cancelling(Schema):
+class Cancelling(Reply):
     """A query is being cancelled."""
 
     cancelling = fields.Boolean(required=True)

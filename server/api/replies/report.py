@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from server.api.replies.losses import Budget, Limit, Loss
+from server.api.replies.shapes import Reply
 from server.api.replies.studies import GivenConclusion, Study
 
 
-class Belief(Schema):
+class Belief(Reply):
     """A bound, rounded up, on how sure a belief of strength `prior` can become."""
 
     prior = fields.Float(required=True)
     at_most = fields.Float(required=True)
 
 
-class Finding(Schema):
+class Finding(Reply):
     """The largest share of true positives that an attack with this share of false positives can have."""
 
     false_positives = fields.Float(required=True)
     at_most = fields.Float(required=True)
 
 
-class Criterion(Schema):
+class Criterion(Reply):
     """One of the three criteria of anonymity (WP29 Opinion 05/2014), and what the bounds imply for it."""
 
     criterion = fields.String(required=True)
@@ -30,7 +31,7 @@ class Criterion(Schema):
     answer = fields.String(required=True)
 
 
-class Meaning(Schema):
+class Meaning(Reply):
     """How an (epsilon, delta) limits attacks on one person. `by` names the accountant that it follows from.
 
     `presence` bounds the belief that a person is in the data; `fact` the belief in a fact about a person who is.
@@ -48,14 +49,14 @@ class Meaning(Schema):
     condition = fields.String(required=True)
 
 
-class Accountants(Schema):
+class Accountants(Reply):
     """The limits that follow from the sum of epsilon and from the sum of rho; null if a sum implies none."""
 
     epsilon = fields.Nested(Limit, required=True, allow_none=True)
     rho = fields.Nested(Limit, required=True, allow_none=True)
 
 
-class Account(Schema):
+class Account(Reply):
     """An account of a report: the study's own, or its dataset's, which all studies share.
 
     `used` is what is spent or reserved; `delta_keys` is the part of delta that thresholds may use.
@@ -71,7 +72,7 @@ class Account(Schema):
     at_limit = fields.Nested(Meaning, required=True)
 
 
-class Act(Schema):
+class Act(Reply):
     """A decision from the audit log: what was decided, by whom and when. The name is null once it was erased.
 
     `approval` is true if an approver agreed to terms and budget or to a larger budget, and false if a suspension ended.
@@ -90,7 +91,7 @@ class Act(Schema):
     limit = fields.Nested(Limit, required=True, allow_none=True)
 
 
-class Recipient(Schema):
+class Recipient(Reply):
     """A present or past member, who could read the study's releases, with the times that the log has.
 
     The name is null once it was erased; the end of that membership is then unknown.
@@ -102,7 +103,7 @@ class Recipient(Schema):
     is_member = fields.Boolean(required=True, metadata={"description": "The user is a member now"})
 
 
-class ReportedStudy(Schema):
+class ReportedStudy(Reply):
     """A study in short. Reserved losses count as spent. `recipients` are all present and past members."""
 
     id = fields.String(required=True)
@@ -117,14 +118,14 @@ class ReportedStudy(Schema):
     conclusion = fields.Nested(GivenConclusion, required=True, allow_none=True)
 
 
-class ReportedEdition(Schema):
+class ReportedEdition(Reply):
     """An import."""
 
     edition = fields.Integer(required=True)
     imported_at = fields.String(required=True)
 
 
-class ReportedTable(Schema):
+class ReportedTable(Reply):
     """A table of the catalog."""
 
     name = fields.String(required=True)
@@ -132,7 +133,7 @@ class ReportedTable(Schema):
     columns = fields.List(fields.String(), required=True)
 
 
-class ReportedDataset(Schema):
+class ReportedDataset(Reply):
     """The public part of a dataset. If its store was deleted, tables are empty and `persons_max` is null."""
 
     name = fields.String(required=True)
@@ -142,7 +143,7 @@ class ReportedDataset(Schema):
     tables = fields.List(fields.Nested(ReportedTable), required=True)
 
 
-class ReportedProfile(Schema):
+class ReportedProfile(Reply):
     """A contribution profile that was bought."""
 
     id = fields.String(required=True)
@@ -159,7 +160,7 @@ class ReportedRelease(ReportedProfile):
     mechanisms = fields.List(fields.String(), required=True)
 
 
-class Releases(Schema):
+class Releases(Reply):
     """What was released. `unanswered` counts charges without a release: their query failed or is under way.
 
     `naming` counts the releases that could name values of a column without declared values, above a threshold.
@@ -174,21 +175,21 @@ class Releases(Schema):
     profiles = fields.List(fields.Nested(ReportedProfile), required=True)
 
 
-class LeftOut(Schema):
+class LeftOut(Reply):
     """Something that the promise does not cover."""
 
     title = fields.String(required=True)
     text = fields.String(required=True)
 
 
-class Fact(Schema):
+class Fact(Reply):
     """A question of a regulator. The answer is null if only the controller knows it."""
 
     question = fields.String(required=True)
     answer = fields.String(required=True, allow_none=True)
 
 
-class Article(Schema):
+class Article(Reply):
     """The facts for an article of the GDPR."""
 
     article = fields.String(required=True)
@@ -196,7 +197,7 @@ class Article(Schema):
     facts = fields.List(fields.Nested(Fact), required=True)
 
 
-class CoveringLog(Schema):
+class CoveringLog(Reply):
     """The state of the audit log that covers the report, with the checkpoint that signs this state."""
 
     entries = fields.Integer(required=True)
@@ -204,7 +205,7 @@ class CoveringLog(Schema):
     checkpoint = fields.String(required=True)
 
 
-class Report(Schema):
+class Report(Reply):
     """What was released for a study or a dataset, and what it could reveal. The first account is the subject's own.
 
     `digest` is of what a conclusion on a study's report is about: who concludes sends it as `seen`. A dataset's report

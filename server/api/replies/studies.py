@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from server.api.replies.common import ROUNDED
 from server.api.replies.losses import Budget, Limit, Loss
+from server.api.replies.shapes import Reply
 
 
-class ShownProtocol(Schema):
+class ShownProtocol(Reply):
     """What a study may ask. A list refuses everything that it does not name; a missing list allows everything."""
 
     tables = fields.List(fields.String())
@@ -20,7 +21,7 @@ class ShownProtocol(Schema):
     strict = fields.Boolean()
 
 
-class ShownTemplate(Schema):
+class ShownTemplate(Reply):
     """A query of a protocol. `sql` is null if it has parameters or bounds, for which SQL has no words."""
 
     name = fields.String(required=True)
@@ -29,14 +30,14 @@ class ShownTemplate(Schema):
     max_epsilon = fields.Float()
 
 
-class StandingProfile(Schema):
+class StandingProfile(Reply):
     """The contribution profile that a dataset uses: the edition that it describes, and what it cost the dataset."""
 
     edition = fields.Integer(required=True)
     cost = fields.Nested(Loss, required=True)
 
 
-class GivenAdvice(Schema):
+class GivenAdvice(Reply):
     """What a DPO said of what waits for an approval: favourable, conditional or unfavourable, and the reason."""
 
     opinion = fields.String(required=True)
@@ -45,7 +46,7 @@ class GivenAdvice(Schema):
     at = fields.String(required=True)
 
 
-class GivenConclusion(Schema):
+class GivenConclusion(Reply):
     """What an approver concluded from a study's report, for the controller, and on what.
 
     `state`, `releases`, `limit` and `spent` (also what was reserved) are those that the approver read. `changed` names
@@ -64,7 +65,7 @@ class GivenConclusion(Schema):
     changed = fields.List(fields.String(), required=True)
 
 
-class Study(Schema):
+class Study(Reply):
     """A study. `raise` is a larger budget that `raise_by` proposed and that waits for an approver.
 
     `profile` is the dataset's contribution profile, or null if there is none. It is public, and an approver accepts it
@@ -101,7 +102,7 @@ class Study(Schema):
     raise_digest = fields.String(required=True, allow_none=True)
 
 
-class Approved(Schema):
+class Approved(Reply):
     """The last approval of a study: its entry in the log, and who approved, or null once the name was erased."""
 
     index = fields.Integer(required=True)
@@ -110,7 +111,7 @@ class Approved(Schema):
     reason = fields.String(required=True)
 
 
-class Change(Schema):
+class Change(Reply):
     """What was approved of a field, and what it is now. Null: the field was, or is, not given.
 
     `field` is a term (`title`), a part of the protocol (`protocol/tables`), a limit (`budget/epsilon`), or the cap of
@@ -122,7 +123,7 @@ class Change(Schema):
     after = fields.Raw(required=True, allow_none=True)
 
 
-class Changes(Schema):
+class Changes(Reply):
     """What differs from the last approval. `approved` is null, and there are no changes, if there was none yet.
 
     `raise_reason` is why a larger budget was proposed, if one waits.

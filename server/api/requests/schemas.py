@@ -21,8 +21,9 @@ from server.api.requests.shapes import Built
 from server.api.requests.templates import parse_templates
 from server.sign_in.issuer import TOKEN_CHARACTERS_MAX
 
-COMMITMENT = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be a commitment from the list")
-DIGEST = validate.Regexp(r"^[0-9a-f]{64}\Z", error="must be the digest of what you read")
+# The end of each pattern is written so that Python and JavaScript, which reads the OpenAPI document, see the same.
+COMMITMENT = validate.Regexp(r"^[0-9a-f]{64}(?!\n)$", error="must be a commitment from the list")
+DIGEST = validate.Regexp(r"^[0-9a-f]{64}(?!\n)$", error="must be the digest of what you read")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{3})?Z)?")
 
 NOTE_MAX, NOTES_MAX = 4_000, 20  # characters of a key or a checkpoint, and how many checkpoints

@@ -32,6 +32,7 @@ _KEY = {
     "in": "header",
     "name": "Idempotency-Key",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX},
+    "example": "4f1c1c2e-6c5e-4a53-9d0e-5b2b4f1f8a10",
     "description": "A retry with the same key is the same request: it resumes or replays and is never charged twice",
 }
 
@@ -62,7 +63,7 @@ def _request(body: dict[str, Any]) -> Request:
 @blueprint.route("/studies/<study>/estimates", methods=["POST"], parameters=[examples.STUDY])
 @for_roles("researcher", work=Work.ESTIMATE)
 @blueprint.arguments(AskSchema, examples=examples.ASKS)
-@blueprint.response(200, replies.Estimate)
+@blueprint.response(200, replies.Estimate, example=examples.ESTIMATE)
 def estimate(body: dict[str, Any], study: str) -> Any:
     """Return what a query would cost and how exact its answer would be. It is free and reads no data."""
     asked = _request(body)
@@ -73,7 +74,7 @@ def estimate(body: dict[str, Any], study: str) -> Any:
 @blueprint.route("/studies/<study>/rehearsals", methods=["POST"], parameters=[examples.STUDY])
 @for_roles("researcher", work=Work.REHEARSAL)
 @blueprint.arguments(AskSchema, examples=examples.ASKS)
-@blueprint.response(200, replies.Rehearsal)
+@blueprint.response(200, replies.Rehearsal, example=examples.REHEARSAL)
 def rehearse(body: dict[str, Any], study: str) -> Any:
     """Answer a query on data made up from the catalog, in the shape of a release. It is free and reads no real data."""
     asked = _request(body)
@@ -85,7 +86,7 @@ def rehearse(body: dict[str, Any], study: str) -> Any:
 @for_roles("researcher", work=Work.QUERY)
 @blueprint.doc(parameters=[_KEY])
 @blueprint.arguments(AskSchema, examples=examples.ASKS)
-@blueprint.response(201, replies.Release)
+@blueprint.response(201, replies.Release, example=examples.RELEASE)
 def query(body: dict[str, Any], study: str) -> Any:
     """Answer a query with noise and charge it. The same query again gets the same answer for free."""
     asked = _request(body)

@@ -25,7 +25,7 @@ def _route(kind: str, path: str) -> None:
 
     @blueprint.route(path, endpoint=kind)
     @for_roles(*report.READERS)
-    @blueprint.doc(summary=f"Return the anonymity report of a {kind}, as JSON or HTML")
+    @blueprint.doc(operationId=f"report_on_{kind}", summary=f"Return the anonymity report of a {kind}, as JSON or HTML")
     @blueprint.alt_response(200, schema={"type": "string"}, content_type=HTML, success=True)
     @blueprint.response(200, replies.Report)
     def view(**parameters: str) -> Any:
