@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import assert_never
 
 from queries.language import nodes
@@ -24,6 +25,25 @@ def to_json(query: nodes.Query) -> dict[str, object]:
     if given:
         shown["bounds"] = given
     return shown
+
+
+def privacy_to_json(privacy: nodes.Privacy) -> dict[str, object]:
+    """Return the JSON form of what a query may spend. Read again it is the same, so it asks the same question."""
+    delta = None if privacy.delta_atto is None else float(Decimal(privacy.delta_atto).scaleb(-18))
+    if privacy.margins is not None:
+        asked = privacy.margins
+        targets = {name: _target_json(target) for name, target in asked.targets}
+        confidence = None if asked.confidence == nodes.CONFIDENCE else asked.confidence
+        return _given(margin=targets, confidence=confidence, noise="gaussian" if asked.gaussian else None, delta=delta)
+    nano = privacy.rho_nano if privacy.epsilon_nano is None else privacy.epsilon_nano
+    assert nano is not None
+    return {privacy.word: float(Decimal(nano).scaleb(-9)), **_given(delta=delta)}
+
+
+def _target_json(target: nodes.Target) -> object:
+    if target.of_rank:
+        return {"events": target.margin}
+    return target.margin if target.at is None else {"margin": target.margin, "at": target.at}
 
 
 def _source_json(source: str | nodes.PerPerson) -> object:

@@ -136,7 +136,7 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
         prepared = prepare(services, actor, study, replace(request, key=None))
     slot = Slot.start(services.fitting.of_rehearsal(prepared.plan))
     try:
-        body = compute(prepared.plan, services.stores.made_up(prepared.store))
+        body = _asked(prepared) | compute(prepared.plan, services.stores.made_up(prepared.store))
         slot.wait(AHEAD)
     except EngineFailed as failure:
         logger.exception("a rehearsal failed")
@@ -184,6 +184,11 @@ def compute(planned: Plan, store: OpenEdition, stop: Stop | None = None) -> Json
         postprocessing.ABOUT: postprocessing.describe(planned),
         "rows": rows,
     }
+
+
+def _asked(prepared: Prepared) -> Json:
+    """Return what was offered for the answer: offered again, it asks the same question, whatever its cost came to."""
+    return {"privacy": json_writing.privacy_to_json(prepared.privacy)}
 
 
 def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), *, replayed: bool) -> Json:
@@ -274,7 +279,7 @@ class QueryPurchase(paid.Purchase):
 
     def compute(self) -> Json:
         """Return the body of a new release."""
-        return compute(self.prepared.plan, self.store, self.stop)
+        return _asked(self.prepared) | compute(self.prepared.plan, self.store, self.stop)
 
     def cancellable(self) -> AbstractContextManager[None]:
         """Let its asker cancel it by the key of its request."""

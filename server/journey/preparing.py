@@ -70,6 +70,7 @@ class Prepared:
     plan: Plan
     loss: Loss
     question: Question
+    privacy: nodes.Privacy
     has_left: Callable[[], bool] = stays
 
     @property
@@ -107,7 +108,7 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
     cost = planned.cost
     question = Question(study, present.dataset, store.edition.number, digest)
     loss = Loss.of(cost.epsilon, cost.rho, cost.delta)
-    return Prepared(present, request.key, store, catalog, planned, loss, question, request.has_left)
+    return Prepared(present, request.key, store, catalog, planned, loss, question, request.privacy, request.has_left)
 
 
 def _require_size(request: Request) -> None:

@@ -88,7 +88,8 @@ class _Answer(Reply):
 
     Instead of one such object, a histogram has a list of `bins`, the most frequent values have `top`, several quantiles
     have `quantiles`, and a survival curve has `survival`. If the post-processing in `post` changed a number, the
-    released number stands beside it: `raw_value`, `raw_low`, `raw_high`.
+    released number stands beside it: `raw_value`, `raw_low`, `raw_high`. `privacy` is what the request offered: with it
+    and the `bounds` the query is the same question again. Releases of earlier versions do not have it.
     """
 
     study = fields.String(required=True)
@@ -96,6 +97,7 @@ class _Answer(Reply):
     edition = fields.Integer(required=True)
     query = fields.Dict(required=True)
     sql = fields.String(required=True)
+    privacy = fields.Dict()
     cost = fields.Nested(Loss, required=True)
     budget = fields.Nested(Budget, required=True)
     columns = fields.List(fields.Nested(AnswerColumn), required=True)

@@ -29,7 +29,7 @@ TRANSLATIONS = Path(__file__).parents[1] / "translations"
 MISSING = "\N{EN DASH}"
 SAMPLE = 1000.5  # shows how a language separates thousands, and its decimal mark
 DIGITS = "#,##0.############"
-PLAIN_DIGITS = "0.############"
+PLAIN_DIGITS = "0.##################"  # a delta has as many
 
 
 def register(app: Flask) -> None:

@@ -13,6 +13,7 @@ from server.pages.frame.language import chart_words
 from server.pages.frame.rendering import ROLES, page, show
 from server.pages.frame.turns import in_turn
 from server.pages.researcher import snippets
+from server.pages.researcher.asked import to_change
 from server.views.table import flatten
 from server.web.auth import services
 
@@ -34,6 +35,7 @@ def release(study: str, release: str) -> Any:
             charts=chart.charts(shown, said=chart_words(), flat=table),
             table=table,
             post=post,
+            changing=to_change(shown),
             # Behind a proxy the server cannot see that it is reached by https.
             snippets=snippets.of(shown, services().settings.public_url or request.host_url),
         )

@@ -24,11 +24,13 @@ from server.pages.frame.language import typed
 from server.pages.frame.rendering import page, show, to
 from server.pages.frame.turns import in_turn
 from server.pages.researcher import builder, examples
+from server.pages.researcher.asked import ASKED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SQL, FORM = "sql", "form"
+BROUGHT = ("epsilon", "delta", "by", "margin_of", "margin", ASKED, "cells_per_person", "events_per_cell")
 EPSILON = "0.1"
 
 
@@ -67,8 +69,10 @@ class Draft:
             asked = {"query": builder.to_query(self.fields, self.columns)}
         return {**asked, "privacy": self.privacy()}
 
-    def privacy(self) -> dict[str, Any]:
-        """Return what the query may spend: an epsilon, or the margin that one statistic shall have."""
+    def privacy(self) -> Any:
+        """Return what the query may spend: an epsilon, the margin that one statistic shall have, or as it was asked."""
+        if self.fields.get("by") == ASKED:
+            return _json(self.fields.get(ASKED, ""))
         delta = self.fields.get("delta", "").strip()
         given = {"delta": number(delta)} if delta else {}
         if self.fields.get("by") == "margin":
@@ -121,9 +125,17 @@ def _first(study: str, tables: Mapping[str, Any], wanted: Mapping[str, str]) -> 
     if "query" in wanted:
         return _of_query(study, wanted["query"])
     if "sql" in wanted:
-        return {"side": SQL, "sql": wanted["sql"], "epsilon": wanted.get("epsilon") or _epsilon(), "do": "from-sql"}
+        brought = {name: wanted[name] for name in BROUGHT if name in wanted}
+        return {"epsilon": _epsilon(), **brought, "side": SQL, "sql": wanted["sql"], "do": "from-sql"}
     table = next((name for name, one in tables.items() if not one["one_row_per_person"]), next(iter(tables), ""))
     return {"table": table, "s-0-what": "persons", "side": FORM, "epsilon": _epsilon()}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _epsilon() -> str:
@@ -133,10 +145,9 @@ def _epsilon() -> str:
 
 def _of_query(study: str, text: str) -> dict[str, str]:
     """Return the fields of a question that is given as a query in JSON. Raises Refused."""
-    try:
-        query = json.loads(text)
-    except (ValueError, RecursionError):
-        raise calling.nowhere() from None
+    query = _json(text)
+    if query is None:
+        raise calling.nowhere()
     asked = {"query": query, "privacy": {"epsilon": float(EPSILON)}}
     sql = calling.post("studies", study, "estimates", body=asked, is_free=True)["sql"]
     return {"side": SQL, "sql": sql, "epsilon": _epsilon()}

@@ -6,6 +6,8 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from server.pages.researcher.asked import offered
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -36,10 +38,7 @@ request({address}) |>
 def of(release: Mapping[str, Any], host: str) -> dict[str, str]:
     """Return programs that ask a release's question again, by their languages. `host` is the server's address."""
     address = f"{host.rstrip('/')}/api/v1/studies/{release['study']}/queries"
-    cost = release["cost"]
-    privacy = {"epsilon": cost["epsilon"]} if cost["epsilon"] is not None else {"rho": cost["rho"]}
-    if cost["delta"]:
-        privacy["delta"] = cost["delta"]
+    privacy = offered(release)
     # The bounds that were applied: those that would be chosen now may differ, and with them the question.
     query = {**release["query"], "bounds": release["bounds"]}
     body = json.dumps({"query": query, "privacy": privacy}, ensure_ascii=False)

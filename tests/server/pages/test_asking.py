@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -13,12 +14,13 @@ import pytest
 from flask import render_template_string
 
 from server.pages.researcher import builder
+from server.pages.researcher.asked import offered
 from server.pages.researcher.asking import Draft
 from server.pages.researcher.drawing import rows_shown
 from server.views.table import Cell, Column, Row, Table
 from tests.server.charts import drawn
 from tests.server.pages.browsing import Browser, browser
-from tests.serving import application, import_file, write_demo_manifest
+from tests.serving import PATIENTS, application, ask, import_file, write_demo_manifest
 
 if TYPE_CHECKING:
     from tests.server.pages.browsing import Page
@@ -303,14 +305,71 @@ def test_programs_get_problem_documents_outside_of_pages(place: Place) -> None:
     assert (reply.status_code, reply.content_type) == (404, "application/problem+json")
 
 
-def test_programs_ask_the_same_question_again_for_free(place: Place, ada: Browser) -> None:
-    """What a page shows for curl is the question with the bounds that were applied: its answer is the same, and free."""
-    page = answered(ada, **{"s-0-what": "mean", "s-0-column": "age", "g-0-column": "sex", "epsilon": "0.5"})
-    (shown,) = re.findall(r"curl -H .*?</code>", page.text, re.DOTALL)
-    address, body = shlex.split(unescape(shown.removesuffix("</code>")).replace("\\\n", " "))[5:8:2]
+def programs(page: Page) -> dict[str, dict[str, Any]]:
+    """Return the bodies that the programs on a page send, by their languages."""
+    shown = {
+        language: unescape(text)
+        for language, text in re.findall(
+            r"<summary>(curl|Python|R)</summary><pre><code>(.*?)</code>", page.text, re.DOTALL
+        )
+    }
+    address, body = shlex.split(shown["curl"].replace("\\\n", " "))[5:8:2]
     assert address == "http://localhost/api/v1/studies/flu/queries"
-    again = place.client("ada").good("POST", "/studies/flu/queries", json.loads(body))
-    assert (again["id"], again["replayed"]) == (page.path.rpartition("/")[2], True)
+    (python,) = re.findall(r"json=(\{.*\}),\n", shown["Python"])
+    (r,) = re.findall(r'req_body_raw\((".*"), "application/json"\)', shown["R"])
+    return {"curl": json.loads(body), "Python": ast.literal_eval(python), "R": json.loads(json.loads(r))}
+
+
+TWO = {"patients": {"count": "persons"}, "age": {"mean": "age"}}
+THREE = {**TWO, "visits": {"sum": "visits", "bounds": [0, 50]}}
+# Thirds of an epsilon cost less than it; a margin is not had for its price alone; a mean's margin is that of a size.
+OFFERED = {
+    "epsilon": (THREE, {"epsilon": 1.0}),
+    "rho": (THREE, {"rho": 0.1}),
+    "margin": ({"patients": {"count": "persons"}}, {"margin": {"patients": 17.5}}),
+    "margins": (
+        TWO,
+        {"margin": {"patients": 10, "age": {"margin": 2, "at": 500}}, "confidence": 0.9, "noise": "gaussian"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OFFERED)
+def test_programs_ask_the_same_question_again_for_free(place: Place, ada: Browser, name: str) -> None:
+    """What a page shows is the question with the bounds that were applied, at what was offered: the answer is the same."""
+    select, privacy = OFFERED[name]
+    query = {"from": "years", "group_by": ["sex"], "select": select}
+    made = place.client("ada").good("POST", "/studies/flu/queries", {"query": query, "privacy": privacy})
+    page = ada.get(f"/studies/flu/releases/{made['id']}")
+    for language, body in programs(page).items():
+        again = place.client("ada").good("POST", "/studies/flu/queries", body)
+        assert (again["id"], again["replayed"]) == (made["id"], True), language
+
+
+@pytest.mark.parametrize("name", OFFERED)
+def test_question_that_is_changed_has_all_that_was_asked(place: Place, ada: Browser, name: str) -> None:
+    """Its bounds and what was offered are in the form: paid as it stands, it is the same release again."""
+    select, privacy = OFFERED[name]
+    bounds = {"cells_per_person": 2, "events_per_cell": 3}
+    query = {"from": "years", "group_by": ["sex"], "select": select, "bounds": bounds}
+    made = place.client("ada").good("POST", "/studies/flu/queries", {"query": query, "privacy": privacy})
+    page = ada.get(f"/studies/flu/releases/{made['id']}")
+    (change,) = re.findall(r'href="([^"]*/ask\?[^"]*)"', page.text)
+    page = ada.get(unescape(change))
+    form = page.form('id="ask"')
+    assert (form["cells_per_person"], form["events_per_cell"]) == ("2", "3")
+    assert "<details open>\n      <summary>More" in page.text
+    review = send(ada, page, "review")
+    assert ada.post(ASK, {**review.form('name="do"'), "do": "pay"}).path.endswith(made["id"])
+
+
+def test_release_of_an_earlier_version_is_asked_again_for_what_it_cost(place: Place, ada: Browser) -> None:
+    """It does not say what was offered for it."""
+    made = place.client("ada").good("POST", "/studies/flu/queries", ask(PATIENTS, 0.5))
+    assert offered(made) == {"epsilon": 0.5}
+    assert offered({**{name: made[name] for name in made if name != "privacy"}}) == {"epsilon": 0.5}
+    named = {"cost": {"epsilon": None, "rho": 0.1, "delta": 1e-6}}
+    assert offered(named) == {"rho": 0.1, "delta": 1e-6}
 
 
 def test_programs_are_told_the_address_of_the_proxy(place: Place) -> None:
