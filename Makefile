@@ -50,8 +50,8 @@ types: .venv/installed-test ## mypy --strict
 
 # No guesses (--no-fuzzy-matching): a text that was changed is empty until somebody translates it. Files without line numbers,
 # and the messages in the order of the alphabet, keep the differences small.
-CATALOG := server/pages/translations/fr/LC_MESSAGES/messages
-EXTRACT := extract --mapping=server/pages/babel.cfg --keywords=say --keywords=translated --keywords=count:1,2 --add-location=file --sort-output
+CATALOG := server/languages/translations/fr/LC_MESSAGES/messages
+EXTRACT := extract --mapping=server/languages/babel.cfg --keywords=say --keywords=translated --keywords=count:1,2 --add-location=file --sort-output
 translations: .venv/installed ## the texts of the pages anew into the French catalog, to be translated, and the catalog compiled
 	$(BIN)/pybabel --quiet $(EXTRACT) --output-file=.venv/messages.pot server
 	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width=120 --locale=fr \

@@ -38,7 +38,7 @@ def beliefs(curves: Sequence[Curve], description: str, prefix: str, said: Words 
     bottom, right = top + SIDE, LEFT + SIDE
     drawn = []
     for tick in QUARTERS:
-        x, y, label = LEFT + SIDE * tick, bottom - SIDE * tick, f"{100 * tick:g}%"
+        x, y, label = LEFT + SIDE * tick, bottom - SIDE * tick, words.percent(said, tick)
         drawn += [
             svg.line(x, top, x, bottom, stroke_opacity=FAINT),
             svg.line(LEFT, y, right, y, stroke_opacity=FAINT),

@@ -94,10 +94,11 @@ def margins(words: Words, confidence: float | None) -> str:
     """Return what margins mean, in a few words."""
     if confidence is None:
         return words.say("with margins of error")
-    return words.say("with margins of error at %(confidence)s", confidence=_percent(words, confidence))
+    return words.say("with margins of error at %(confidence)s", confidence=percent(words, confidence))
 
 
-def _percent(words: Words, share: float) -> str:
+def percent(words: Words, share: float) -> str:
+    """Return a share as a percentage."""
     return words.say("%(number)s%%", number=numbers.grouped(Decimal(f"{100 * share:g}"), words.marks))
 
 
@@ -198,7 +199,7 @@ def reading(words: Words, confidence: float | None, kind: Kind) -> str:
         return words.say("The stronger the colour, the larger the number. The table has the margin of each number.")
     if confidence is None:
         return _drawn(words, kind)
-    said = {"confidence": _percent(words, confidence)}
+    said = {"confidence": percent(words, confidence)}
     if kind in (Kind.LINES, Kind.STEPS):
         return words.say(
             "The band around a line is the margin of error: "

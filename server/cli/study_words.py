@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from budgets.loss import ATTO, NANO, Loss, epsilon_text
-from server.reporting import regulator
+from server.languages.language import ENGLISH, language
+from server.reporting import conclusion, regulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +41,7 @@ def summary(said: Mapping[str, Any], buys: str) -> str:
 def in_full(said: Mapping[str, Any], buys: str) -> str:
     """Return a study with everything that an approver reads before they approve it (docs/dpo.md has an example)."""
     head, *rest = summary(said, buys).split("\n")
-    allowed = regulator.limits_of_use(said["protocol"]) or ["all that the catalog has"]
+    allowed = regulator.limits_of_use(said["protocol"], language(ENGLISH)) or ["all that the catalog has"]
     lines = [
         head,
         f"  purpose: {_indented(said['purpose'])}",
@@ -71,9 +72,13 @@ def conclusion_lines(given: Mapping[str, Any] | None) -> list[str]:
     """Return what an approver concluded from the report, if one did, and whether the study has changed since."""
     if given is None:
         return []
-    day, changed = given["at"][:10], ", ".join(given["changed"])
-    lines = [f"  conclusion of the report, by {given['by'] or ERASED} on {day}: {_indented(given['text'])}"]
-    return [*lines, f"  the conclusion is older than the study: since then changed: {changed}"] if changed else lines
+    english = language(ENGLISH)
+    lines = [
+        f"  conclusion of the report: {_indented(given['text'])}",
+        f"    {conclusion.signed(given, english)}",
+    ]
+    changed = conclusion.since(given, english)
+    return lines if changed is None else [*lines, f"    {changed}"]
 
 
 def _indented(text: str) -> str:

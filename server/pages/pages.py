@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from flask import current_app, request, session
 from flask.templating import Environment
 
+from server.languages import phrase
+from server.languages.language import LANGUAGES
 from server.pages import api_docs, issuer, signing_in
 from server.pages.admin import listing as admin
 from server.pages.deciding import datasets, proposals
@@ -16,7 +18,6 @@ from server.pages.frame import deciding_words, keeping, language, words
 from server.pages.frame.calling import PREFIX, Refused
 from server.pages.frame.glossary import glossary
 from server.pages.frame.rendering import blueprint, refused
-from server.pages.phrases import phrase
 from server.pages.researcher import answers, asking, comparing, studies
 from server.pages.researcher.drawing import rows_shown
 from server.views.table import flatten
@@ -78,7 +79,7 @@ class _Environment(Environment):
 
 def _everywhere() -> dict[str, Any]:
     return {
-        "languages": language.LANGUAGES,
+        "languages": LANGUAGES,
         "language": language.choose(),
         "user": dict(session) if session else {},
         "kept": keeping.kept,

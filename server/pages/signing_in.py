@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, redirect, request, session
 
+from server.languages.language import LANGUAGES
 from server.pages.admin.waiting import waiting
 from server.pages.deciding import inbox
 from server.pages.frame import calling
 from server.pages.frame.entering import enter
 from server.pages.frame.keeping import LANGUAGE
-from server.pages.frame.language import LANGUAGES
 from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import local, page, show, to
 

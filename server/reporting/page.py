@@ -1,4 +1,4 @@
-"""A report as one page of HTML: self-contained, without scripts, made to be printed on A4.
+"""A report as one page of HTML: self-contained, without scripts, made to be printed on A4, in a language.
 
 The page may load nothing and run nothing. Its content security policy forbids it, and stands in the page too, because a
 file has no headers. The policy allows the one style sheet by its hash.
@@ -7,11 +7,12 @@ file has no headers. The policy allows the one style sheet by its hash.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import math
 from decimal import Decimal
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,8 +21,12 @@ from budgets.loss import ATTO, NANO
 from server.charts import beliefs, budget
 from server.charts.beliefs import Curve
 from server.charts.budget import Picture, Used
-from server.reporting import attack_odds, guarantee, regulator
+from server.languages.language import language
+from server.reporting import attack_odds, conclusion, guarantee, losses, regulator
 from server.reporting.attack_odds import Guarantee
+
+if TYPE_CHECKING:
+    from server.languages.language import Language
 
 CONTENT_TYPE = "text/html; charset=utf-8"
 STYLE = resources.files("server.reporting").joinpath("report.css").read_text(encoding="utf-8")
@@ -36,49 +41,63 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_pages = Environment(
-    loader=PackageLoader("server.reporting", ""),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+
+@functools.cache
+def _templates(code: str) -> Environment:
+    """Return the templates, which say things in a language."""
+    said = language(code)
+    made = Environment(
+        loader=PackageLoader("server.reporting", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    translations: Any = made  # the extension adds the method
+    translations.install_gettext_callables(said.texts.ugettext, said.texts.ungettext, newstyle=True)
+    made.filters |= {
+        "phrase": said.phrase,
+        "word": said.word,
+        "day": said.day,
+        "moment": said.moment,
+        "percent": lambda bound: said.number(guarantee.percent(bound)),
+        "number": lambda value: losses.number(value, said),
+        "whole": lambda count: said.number(f"{count:,}"),
+        "loss": lambda cost: losses.loss(cost, said),
+        "noise": lambda mechanisms: losses.noise(mechanisms, said),
+        "by": lambda act: regulator.by(act, said),
+    }
+    return made
 
 
-CHANGED = {
-    "state": "its state",
-    "terms": "its terms",
-    "budget": "its budget",
-    "raise": "the larger budget that waits",
-    "cap": "the cap of the dataset",
-    "used": "what was charged",
-    "releases": "its releases",
-    "members": "its members",
-}
-_pages.filters["changed_part"] = CHANGED.__getitem__
-
-
-def html(document: dict[str, Any]) -> str:
-    """Return the page of a report."""
+def html(document: dict[str, Any], code: str) -> str:
+    """Return the page of a report in a language."""
+    said = language(code)
     own = document["accounts"][0]
-    used = [_used(account) for account in document["accounts"]]
-    return _pages.get_template("report.html").render(
-        report=document,
-        own=own,
-        beliefs=_picture(_beliefs(own)),
-        gauges=_picture(budget.gauges(used, "gauges", width=WIDTH)),
-        spending=_picture(
-            budget.spending(_charges(document, used[0].unit), used[0], document["made_at"], "spending", width=WIDTH)
-        ),
-        policy=POLICY,
-        style=Markup(STYLE),  # noqa: S704  # a file of this package
-        percent=guarantee.percent,
-        loss=_loss,
-        number=_number,
-        by=regulator.by,
-        approvals=regulator.approvals(document),
-        recipients=[regulator.recipient(one) for study in document["studies"] for one in study["recipients"]],
-        moment=_moment,
+    used = [_used(account, said) for account in document["accounts"]]
+    charges = _charges(document, used[0].unit)
+    words = said.chart_words()
+    return (
+        _templates(code)
+        .get_template("report.html")
+        .render(
+            report=document,
+            own=own,
+            language=said,
+            beliefs=_picture(_beliefs(own, said)),
+            gauges=_picture(budget.gauges(used, "gauges", words, width=WIDTH)),
+            spending=_picture(budget.spending(charges, used[0], document["made_at"], "spending", words, width=WIDTH)),
+            policy=POLICY,
+            style=Markup(STYLE),  # noqa: S704  # a file of this package
+            account=losses.account,
+            approvals=regulator.approvals(document, said),
+            recipients=regulator.recipients(document, said),
+            days=None if document["study"] is None else regulator.days(document["study"], said),
+            left_out=regulator.left_out(said),
+            regulation=regulator.facts(document, said),
+            conclusion=conclusion,
+        )
     )
 
 
@@ -87,11 +106,11 @@ def _picture(made: Picture) -> dict[str, Any]:
     return {"svg": Markup(made.svg), "title": made.title}  # noqa: S704  # its texts are escaped
 
 
-def _used(account: dict[str, Any]) -> Used:
+def _used(account: dict[str, Any], said: Language) -> Used:
     """Return what an account used, by the accountant whose sum counts."""
     unit = account["at_spend"]["by"]
     used, limit = (Decimal(str(account[member][unit] or 0)) for member in ("used", "budget"))
-    return Used(f"{account['kind']} {account['name']}", unit, used, limit)
+    return Used(losses.account(account["kind"], account["name"], said), unit, used, limit)
 
 
 def _charges(document: dict[str, Any], unit: str) -> list[tuple[str, Decimal]]:
@@ -100,16 +119,24 @@ def _charges(document: dict[str, Any], unit: str) -> list[tuple[str, Decimal]]:
     return sorted((one["charged_at"], Decimal(str(one["cost"][unit] or 0))) for one in charged)
 
 
-def _beliefs(own: dict[str, Any]) -> Picture:
+def _beliefs(own: dict[str, Any], said: Language) -> Picture:
     """Return the curves of what answers could do to a belief, so far and at the limit."""
-    curves = [Curve("so far", _curve(own["at_spend"])), Curve("at the limit", _curve(own["at_limit"]))]
+    curves = [
+        Curve(said.say("so far"), _curve(own["at_spend"])),
+        Curve(said.say("at the limit"), _curve(own["at_limit"])),
+    ]
     told = [
-        f"A belief of {guarantee.percent(spent['prior'])} can become at most {guarantee.percent(spent['at_most'])} by "
-        f"what was spent so far, and at most {guarantee.percent(limit['at_most'])} at the limit."
+        said.say(
+            "A belief of %(before)s can become at most %(spent)s by what was spent so far, and at most %(limit)s at "
+            "the limit.",
+            before=said.number(guarantee.percent(spent["prior"])),
+            spent=said.number(guarantee.percent(spent["at_most"])),
+            limit=said.number(guarantee.percent(limit["at_most"])),
+        )
         for spent, limit in zip(own["at_spend"]["presence"], own["at_limit"]["presence"], strict=True)
     ]
-    about = "Two curves over the belief before the answers, from 0 to 100%."
-    return beliefs.beliefs(curves, " ".join([about, *told]), "beliefs")
+    about = said.say("Two curves over the belief before the answers, from 0 to 100%.")
+    return beliefs.beliefs(curves, " ".join([about, *told]), "beliefs", said.chart_words())
 
 
 def _curve(meant: dict[str, Any]) -> tuple[tuple[float, float], ...]:
@@ -120,29 +147,3 @@ def _curve(meant: dict[str, Any]) -> tuple[tuple[float, float], ...]:
     found = Guarantee(epsilon, min(ATTO, delta), meant["by"])
     priors = [Decimal(step) / POINTS for step in range(POINTS + 1)]
     return tuple((float(prior), float(attack_odds.posterior(found, prior))) for prior in priors)
-
-
-def _number(value: float | None) -> str:
-    """Return a number for people; "infinite" for an epsilon that is not finite."""
-    if value is None:
-        return "infinite"
-    if value == 0:
-        return "0"
-    if 1e-4 <= abs(value) < 1e7:
-        return f"{Decimal(str(value)):f}".rstrip("0").rstrip(".") if "." in f"{Decimal(str(value)):f}" else str(value)
-    return f"{Decimal(str(value)).normalize():e}".replace("e", " x 10^").replace("+", "")
-
-
-def _loss(cost: dict[str, float | None]) -> str:
-    """Return a loss in a few words."""
-    parts = [] if cost["epsilon"] is None else [f"epsilon {_number(cost['epsilon'])}"]
-    if cost["epsilon"] is None and "rho" in cost:
-        parts.append(f"rho {_number(cost['rho'])}")
-    if cost["delta"]:
-        parts.append(f"delta {_number(cost['delta'])}")
-    return ", ".join(parts) or "nothing"
-
-
-def _moment(text: str) -> str:
-    """Return a time to the minute."""
-    return f"{text[:10]} {text[11:16]}" if len(text) > 10 else text

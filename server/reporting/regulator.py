@@ -1,5 +1,6 @@
-"""What the promise does not cover, and the facts that a regulator asks for, in plain words.
+"""What the promise does not cover, and the facts that a regulator asks for, in plain words and in a language.
 
+The API has them in English. The page and the text of a report are made from the same values in their own language.
 The titles of `LEFT_OUT` are those of docs/threat-model.md; a test compares them.
 """
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from budgets.audit import history
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from server.languages.language import Language
 
 LEFT_OUT = {
     "The admin, the machine and the ledger's database are trusted": (
@@ -47,213 +48,317 @@ LEFT_OUT = {
 }
 
 TO_ADD = None  # only the controller knows the answer; the page leaves room for it
-OWN_WORK = (
-    "Only two things from the data leave the server: statistics with noise, under differential privacy for each person "
-    "with all their events, and values of columns without declared values whose number of persons, with noise, reaches "
-    "a threshold. A limit on the loss is enforced before data are read, for the study and, over all studies, for the "
-    "dataset."
-)
-LOGGED = (
-    "Access requires a token and a role. The audit log has an entry for each decision, query, answer and refused "
-    "query, for each reading of a release, a report or the log's entries, and for each token that is made or revoked."
-)
 
 
-def facts(document: dict[str, Any]) -> list[dict[str, Any]]:
+def facts(document: dict[str, Any], language: Language) -> list[dict[str, Any]]:
     """Return the facts for GDPR articles 5(2), 30 and 35, from the rest of a report. None: the controller adds it."""
+    say = language.say
     return [
         {
-            "article": "Article 5(2)",
-            "title": "Accountability",
+            "article": say("Article 5(2)"),
+            "title": say("Accountability"),
             "facts": _asked(
-                ("Who decided, and when", _decided(document)),
-                ("Purpose limitation", _limits_of_use(document)),
-                ("Data minimisation", OWN_WORK),
-                ("How it can be checked", _checked(document)),
+                (say("Who decided, and when"), _decided(document, language)),
+                (say("Purpose limitation"), _limits_of_use(document, language)),
+                (say("Data minimisation"), _own_work(language)),
+                (say("How it can be checked"), _checked(document, language)),
             ),
         },
         {
-            "article": "Article 30",
-            "title": "Record of processing activities",
+            "article": say("Article 30"),
+            "title": say("Record of processing activities"),
             "facts": _asked(
-                ("Controller, representative and data protection officer", TO_ADD),
-                ("Purposes", _purposes(document)),
-                ("Categories of data subjects", _subjects(document)),
-                ("Categories of personal data", _categories(document)),
-                ("Recipients", _recipients(document)),
-                ("Transfers to third countries", TO_ADD),
-                ("Time limits", _time_limits(document)),
-                ("Security measures (article 32)", f"{OWN_WORK} {LOGGED}"),
+                (say("Controller, representative and data protection officer"), TO_ADD),
+                (say("Purposes"), _purposes(document, language)),
+                (say("Categories of data subjects"), _subjects(document, language)),
+                (say("Categories of personal data"), _categories(document, language)),
+                (say("Recipients"), _recipients(document, language)),
+                (say("Transfers to third countries"), TO_ADD),
+                (say("Time limits"), _time_limits(document, language)),
+                (say("Security measures (article 32)"), f"{_own_work(language)} {_logged(language)}"),
             ),
         },
         {
-            "article": "Article 35",
-            "title": "Data protection impact assessment",
+            "article": say("Article 35"),
+            "title": say("Data protection impact assessment"),
             "facts": _asked(
-                ("Description of the processing", _description(document)),
-                ("Necessity and proportionality", TO_ADD),
-                ("Risks to the rights and freedoms of persons", _risks(document)),
+                (say("Description of the processing"), _description(document, language)),
+                (say("Necessity and proportionality"), TO_ADD),
+                (say("Risks to the rights and freedoms of persons"), _risks(document, language)),
                 (
-                    "Measures",
-                    "Noise, limits, approvals and a log, as above; see what the promise does not cover.",
+                    say("Measures"),
+                    say("Noise, limits, approvals and a log, as above; see what the promise does not cover."),
                 ),
-                ("Advice of the data protection officer", _advice(document)),
+                (say("Advice of the data protection officer"), _advice(document, language)),
             ),
         },
     ]
+
+
+def left_out(language: Language) -> list[dict[str, str]]:
+    """Return what the promise does not cover."""
+    return [{"title": language.phrase(title), "text": language.phrase(text)} for title, text in LEFT_OUT.items()]
 
 
 def _asked(*pairs: tuple[str, str | None]) -> list[dict[str, str | None]]:
     return [{"question": question, "answer": answer} for question, answer in pairs]
 
 
-def _decided(document: dict[str, Any]) -> str:
-    return _listed(approvals(document), "Nobody has approved anything yet.")
+def _own_work(language: Language) -> str:
+    return language.say(
+        "Only two things from the data leave the server: statistics with noise, under differential privacy for each "
+        "person with all their events, and values of columns without declared values whose number of persons, with "
+        "noise, reaches a threshold. A limit on the loss is enforced before data are read, for the study and, over all "
+        "studies, for the dataset."
+    )
 
 
-def _advice(document: dict[str, Any]) -> str | None:
+def _logged(language: Language) -> str:
+    return language.say(
+        "Access requires a token and a role. The audit log has an entry for each decision, query, answer and refused "
+        "query, for each reading of a release, a report or the log's entries, and for each token that is made or "
+        "revoked."
+    )
+
+
+def _decided(document: dict[str, Any], language: Language) -> str:
+    return language.joined(approvals(document, language)) or language.say("Nobody has approved anything yet.")
+
+
+def _advice(document: dict[str, Any], language: Language) -> str | None:
     """Return what DPOs advised before approvals. What they said elsewhere has to be added by hand."""
     given = [act for act in document["history"] if act["action"] in history.ADVICE]
-    return "; ".join(f"{one['summary']}, {by(one)} on {one['time'][:10]}: {one['reason']}" for one in given) or TO_ADD
+    told = [
+        language.say(
+            "%(what)s, %(who)s on %(day)s: %(reason)s",
+            what=language.phrase(one["summary"]),
+            who=by(one, language),
+            day=language.day(one["time"]),
+            reason=one["reason"],
+        )
+        for one in given
+    ]
+    return language.joined(told) or TO_ADD
 
 
-def approvals(document: dict[str, Any]) -> list[str]:
+def approvals(document: dict[str, Any], language: Language) -> list[str]:
     """Return what was approved, who approved it and when, and which studies have terms that wait for approval."""
-    found = [_approval(act) for act in document["history"] if act["approval"]]
+    found = [_approval(act, language) for act in document["history"] if act["approval"]]
     states = {one["id"]: one["state"] for one in document["studies"]}
     approved = dict.fromkeys(act["study"] for act in document["history"] if act["approval"])
     waiting = [study for study in approved if states.get(study) == "draft"]
-    return [*found, *(f"the terms of {study} were changed later and wait for approval" for study in waiting)]
+    return [
+        *found,
+        *(
+            language.say("the terms of %(study)s were changed later and wait for approval", study=one)
+            for one in waiting
+        ),
+    ]
 
 
-def _approval(act: dict[str, Any]) -> str:
-    what = f"study {act['study']}"
-    if act["action"] != "study.approve":
-        limit = "" if act["limit"] is None else f" (epsilon {act['limit']['epsilon']:.15g})"
-        what = f"a larger budget of {what}{limit}"
-    return f"{what}: {by(act)} on {act['time'][:10]}"
-
-
-def by(act: dict[str, Any]) -> str:
-    """Return who acted, by name if the name is still kept."""
-    return (
-        f"{act['name']} ({act['role']})" if act["name"] else f"somebody of the role {act['role']} whose name was erased"
+def _approval(act: dict[str, Any], language: Language) -> str:
+    said = {"study": act["study"], "who": by(act, language), "day": language.day(act["time"])}
+    if act["action"] == "study.approve":
+        return language.say("study %(study)s: %(who)s on %(day)s", **said)
+    if act["limit"] is None:
+        return language.say("a larger budget of study %(study)s: %(who)s on %(day)s", **said)
+    return language.say(
+        "a larger budget of study %(study)s (epsilon %(epsilon)s): %(who)s on %(day)s",
+        epsilon=language.number(f"{act['limit']['epsilon']:.15g}"),
+        **said,
     )
 
 
-def _limits_of_use(document: dict[str, Any]) -> str:
+def by(act: dict[str, Any], language: Language) -> str:
+    """Return who acted, by name if the name is still kept."""
+    role = language.word(act["role"])
+    if act["name"]:
+        return f"{act['name']} ({role})"
+    return language.say("somebody of the role %(role)s whose name was erased", role=role)
+
+
+def _limits_of_use(document: dict[str, Any], language: Language) -> str:
     study = document["study"]
     if study is None:
         states = [one["state"] for one in document["studies"]]
-        return (
-            f"Queries are asked only through studies, while an approval is in force. {len(states)} studies were "
-            f"opened; {states.count('approved')} are approved. Contribution profiles are bought without a study."
+        return language.say(
+            "Queries are asked only through studies, while an approval is in force. Studies that were opened: "
+            "%(opened)s; of these approved now: %(approved)s. Contribution profiles are bought without a study.",
+            opened=language.number(f"{len(states):,}"),
+            approved=language.number(f"{states.count('approved'):,}"),
         )
-    return _listed(limits_of_use(study["protocol"]), "The study's protocol allows everything in the catalog.")
+    return language.joined(limits_of_use(study["protocol"], language)) or language.say(
+        "The study's protocol allows everything in the catalog."
+    )
 
 
-def limits_of_use(protocol: dict[str, Any]) -> list[str]:
+def limits_of_use(protocol: dict[str, Any], language: Language) -> list[str]:
     """Return what a protocol allows, in one phrase for each of its parts."""
+    said = {
+        "tables": language.say("tables"),
+        "columns": language.say("columns"),
+        "statistics": language.say("statistics"),
+    }
     found = [
-        f"{name}: {', '.join(protocol[name]) or 'none'}"
-        for name in ("tables", "columns", "statistics")
+        _told(words, ", ".join(protocol[name]) or language.say("none"), language)
+        for name, words in said.items()
         if name in protocol
     ]
     if "max_epsilon" in protocol:
-        found.append(f"at most epsilon {protocol['max_epsilon']:.15g} for one query")
-    if "min_margin" in protocol:
-        found.append(f"no count with a margin (at 95%) below {float(protocol['min_margin']):.15g}")
-    if "templates" in protocol:
-        named = ", ".join(
-            one["name"] + (f" (at most epsilon {one['max_epsilon']:.15g})" if "max_epsilon" in one else "")
-            for one in protocol["templates"]
+        found.append(
+            language.say("at most epsilon %(epsilon)s for one query", epsilon=_exact(protocol["max_epsilon"], language))
         )
+    if "min_margin" in protocol:
+        margin = _exact(float(protocol["min_margin"]), language)
+        found.append(language.say("no count with a margin (at 95%%) below %(margin)s", margin=margin))
+    if "templates" in protocol:
+        named = ", ".join(_template(one, language) for one in protocol["templates"]) or language.say("none")
         strict = protocol.get("strict", False)
-        found.append(f"{'only these templates' if strict else 'templates, as suggestions'}: {named or 'none'}")
+        words = language.say("only these templates") if strict else language.say("templates, as suggestions")
+        found.append(_told(words, named, language))
     return found
 
 
-def _checked(document: dict[str, Any]) -> str:
+def _template(one: dict[str, Any], language: Language) -> str:
+    if "max_epsilon" not in one:
+        return str(one["name"])
+    epsilon = _exact(one["max_epsilon"], language)
+    return language.say("%(name)s (at most epsilon %(epsilon)s)", name=one["name"], epsilon=epsilon)
+
+
+def _told(label: str, what: str, language: Language) -> str:
+    return language.say("%(label)s: %(what)s", label=label, what=what)
+
+
+def _exact(number: float, language: Language) -> str:
+    return language.number(f"{number:.15g}")
+
+
+def _checked(document: dict[str, Any], language: Language) -> str:
     log = document["log"]
-    return (
-        f"The audit log is a chain of hashes. It has {log['entries']} entries; the last entry's hash is "
-        f"{log['last_leaf_hash']}."
+    return language.say(
+        "The audit log is a chain of hashes. It has %(entries)s entries; the last entry's hash is %(hash)s.",
+        entries=language.number(f"{log['entries']:,}"),
+        hash=log["last_leaf_hash"],
     )
 
 
-def _purposes(document: dict[str, Any]) -> str:
+def _purposes(document: dict[str, Any], language: Language) -> str:
     study = document["study"]
     if study is not None:
-        return f"{study['purpose']} Legal basis: {study['legal_basis']}"
-    return _listed(
-        [f"{one['id']}: {one['purpose']} ({one['legal_basis']})" for one in document["studies"]],
-        "There is no study yet.",
+        return language.say("%(purpose)s Legal basis: %(basis)s", purpose=study["purpose"], basis=study["legal_basis"])
+    listed = [
+        language.say(
+            "%(study)s: %(purpose)s (%(basis)s)", study=one["id"], purpose=one["purpose"], basis=one["legal_basis"]
+        )
+        for one in document["studies"]
+    ]
+    return language.joined(listed) or language.say("There is no study yet.")
+
+
+def _subjects(document: dict[str, Any], language: Language) -> str:
+    title, most = document["dataset"]["title"], document["dataset"]["persons_max"]
+    if most is None:
+        return language.say("The persons in the dataset %(title)s.", title=title)
+    return language.say(
+        "The persons in the dataset %(title)s: at most %(most)s.", title=title, most=language.number(f"{most:,}")
     )
 
 
-def _subjects(document: dict[str, Any]) -> str:
-    most = document["dataset"]["persons_max"]
-    bound = "" if most is None else f": at most {most:,}"
-    return f"The persons in the dataset {document['dataset']['title']}{bound}."
-
-
-def _categories(document: dict[str, Any]) -> str:
-    return _listed(
-        [f"{table['name']} ({', '.join(table['columns'])})" for table in document["dataset"]["tables"]],
-        "The store of this edition was deleted; its manifest names the columns.",
+def _categories(document: dict[str, Any], language: Language) -> str:
+    named = [f"{table['name']} ({', '.join(table['columns'])})" for table in document["dataset"]["tables"]]
+    return language.joined(named) or language.say(
+        "The store of this edition was deleted; its manifest names the columns."
     )
 
 
-def _recipients(document: dict[str, Any]) -> str:
-    several = document["study"] is None
-    members = [
-        f"{recipient(one)}{' of ' + study['id'] if several else ''}"
+def _recipients(document: dict[str, Any], language: Language) -> str:
+    members = recipients(document, language) if document["study"] is not None else _of_studies(document, language)
+    said = [
+        language.say("Statistics with noise."),
+        language.say(
+            "Members, who can read them during their membership: %(members)s.",
+            members=language.joined(members) or language.say("none so far"),
+        ),
+        language.say("Admins, DPOs and approvers of the server can read them too."),
+    ]
+    if document["releases"]["profiles"]:
+        said.append(language.say("Contribution profiles: every user of the server."))
+    return " ".join([*said, language.say("The server does not know to whom they pass them on.")])
+
+
+def _of_studies(document: dict[str, Any], language: Language) -> list[str]:
+    return [
+        language.say("%(member)s of %(study)s", member=recipient(one, language), study=study["id"])
         for study in document["studies"]
         for one in study["recipients"]
     ]
-    public = " Contribution profiles: every user of the server." if document["releases"]["profiles"] else ""
-    return (
-        "Statistics with noise. Members, who can read them during their membership: "
-        f"{_listed(members, 'none so far')}. "
-        f"Admins, DPOs and approvers of the server can read them too.{public} "
-        "The server does not know to whom they pass them on."
-    )
 
 
-def recipient(one: dict[str, Any]) -> str:
+def recipients(document: dict[str, Any], language: Language) -> list[str]:
+    """Return the members of all studies of a report, present and past."""
+    return [recipient(one, language) for study in document["studies"] for one in study["recipients"]]
+
+
+def recipient(one: dict[str, Any], language: Language) -> str:
     """Return a member's name and the days of the membership, as far as the log has them."""
-    since, until = (None if one[end] is None else one[end][:10] for end in ("since", "until"))
-    if one["name"] is None:
-        return f"a member whose name was erased (since {since}, perhaps no longer)"
+    since, until = (None if one[end] is None else language.day(one[end]) for end in ("since", "until"))
+    name = one["name"]
+    if name is None:
+        return language.say("a member whose name was erased (since %(since)s, perhaps no longer)", since=since)
+    if one["is_member"] and since is None:
+        return language.say("%(name)s (now)", name=name)
     if one["is_member"]:
-        return f"{one['name']} ({'now' if since is None else f'since {since}'})"
-    began = "until" if since is None else f"{since} to"
-    return f"{one['name']} ({began} {until or 'a day that was erased'})"
+        return language.say("%(name)s (since %(since)s)", name=name, since=since)
+    if since is None and until is None:
+        return language.say("%(name)s (until a day that was erased)", name=name)
+    if since is None:
+        return language.say("%(name)s (until %(until)s)", name=name, until=until)
+    if until is None:
+        return language.say("%(name)s (%(since)s to a day that was erased)", name=name, since=since)
+    return language.say("%(name)s (%(since)s to %(until)s)", name=name, since=since, until=until)
 
 
-def _time_limits(document: dict[str, Any]) -> str:
+def _time_limits(document: dict[str, Any], language: Language) -> str:
     study = document["study"]
     if study is None:
-        return "The time limits of each study. The records of what was released and spent are kept."
-    return (
-        f"Queries from {study['starts'] or 'approval'} to {study['ends'] or 'closing'}. "
-        "The records of what was released and spent are kept."
-    )
+        asked = language.say("The time limits of each study.")
+    else:
+        asked = language.say("Queries: %(days)s.", days=days(study, language))
+    return " ".join([asked, language.say("The records of what was released and spent are kept.")])
 
 
-def _description(document: dict[str, Any]) -> str:
+def days(study: dict[str, Any], language: Language) -> str:
+    """Return from when to when a study may ask."""
+    starts, ends = (None if study[end] is None else language.day(study[end]) for end in ("starts", "ends"))
+    if starts is None and ends is None:
+        return language.say("from its approval to its closing")
+    if starts is None:
+        return language.say("from its approval to %(ends)s", ends=ends)
+    if ends is None:
+        return language.say("from %(starts)s to its closing", starts=starts)
+    return language.say("from %(starts)s to %(ends)s", starts=starts, ends=ends)
+
+
+def _description(document: dict[str, Any], language: Language) -> str:
     released = document["releases"]
-    profiles = f" and contribution profiles: {len(released['profiles'])}" if released["profiles"] else ""
-    return f"Statistics are computed on the server and released with noise: {released['count']} so far{profiles}."
-
-
-def _risks(document: dict[str, Any]) -> str:
-    own = document["accounts"][0]
-    return (
-        f"So far: {own['at_spend']['words']} At the limit: {own['at_limit']['words']} "
-        "The three criteria of anonymity are answered above."
+    count = language.number(f"{released['count']:,}")
+    if not released["profiles"]:
+        return language.say(
+            "Statistics are computed on the server and released with noise: %(count)s so far.", count=count
+        )
+    return language.say(
+        "Statistics are computed on the server and released with noise: %(count)s so far, and contribution profiles: "
+        "%(profiles)s.",
+        count=count,
+        profiles=len(released["profiles"]),
     )
 
 
-def _listed(parts: Iterable[str], otherwise: str) -> str:
-    return "; ".join(parts) or otherwise
+def _risks(document: dict[str, Any], language: Language) -> str:
+    own = document["accounts"][0]
+    return language.say(
+        "So far: %(spent)s At the limit: %(limit)s The three criteria of anonymity are answered above.",
+        spent=language.phrase(own["at_spend"]["words"]),
+        limit=language.phrase(own["at_limit"]["words"]),
+    )

@@ -14,6 +14,7 @@ from budgets.governance import conclusions, datasets, studies
 from budgets.identity import people
 from budgets.ledger import accounts
 from server.errors import StoreUnavailable
+from server.languages.language import ENGLISH, language
 from server.reporting import guarantee, regulator
 from server.views.study import describe_conclusion, describe_study
 
@@ -46,7 +47,12 @@ def assemble(services: Services, actor: Actor, kind: str, name: str, form: str) 
     # Signed now, after everything in the report: the checkpoint covers the report, and perhaps later entries.
     signed = signing.sign(services.database, services.settings.key_path)
     document["log"] = {**document["log"], "checkpoint": signed}
-    return {**document, "left_out": _left_out(), "regulation": regulator.facts(document)}
+    english = language(ENGLISH)
+    return {
+        **document,
+        "left_out": regulator.left_out(english),
+        "regulation": regulator.facts(document, english),
+    }
 
 
 def _of_study(services: Services, transaction: sa.Connection, name: str) -> dict[str, Any]:
@@ -183,7 +189,3 @@ def _mechanisms(one: Released) -> list[str]:
     """Return the different mechanisms of a release, in the order of its columns."""
     named = [column["mechanism"] for column in one.body["columns"] if "mechanism" in column]
     return list(dict.fromkeys(named))
-
-
-def _left_out() -> list[dict[str, str]]:
-    return [{"title": title, "text": text} for title, text in regulator.LEFT_OUT.items()]

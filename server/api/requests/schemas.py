@@ -19,6 +19,7 @@ from queries.statistics import registry
 from server.api.requests.query import above_zero, offered, privacy_epsilon, roundings
 from server.api.requests.shapes import Built
 from server.api.requests.templates import parse_templates
+from server.languages.language import ENGLISH, LANGUAGES
 from server.sign_in.issuer import TOKEN_CHARACTERS_MAX
 
 # The end of each pattern is written so that Python and JavaScript, which reads the OpenAPI document, see the same.
@@ -170,6 +171,12 @@ class AdviceSchema(_DecisionSchema):
     """What a DPO advises, and why. Conditions stand in the reason."""
 
     opinion = fields.String(required=True, validate=validate.OneOf(list(advice.OPINIONS)))
+
+
+class ReportSchema(Schema):
+    """In which language a report is written as HTML. JSON is in English."""
+
+    language = fields.String(load_default=ENGLISH, validate=validate.OneOf(list(LANGUAGES)))
 
 
 class ConclusionSchema(Schema):

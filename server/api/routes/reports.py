@@ -8,7 +8,7 @@ from flask import Response, request
 
 from budgets.governance import approval, conclusions
 from server.api import replies
-from server.api.requests.schemas import ConclusionSchema
+from server.api.requests.schemas import ConclusionSchema, ReportSchema
 from server.reporting import page, report
 from server.views import csv
 from server.views.study import describe_study
@@ -27,13 +27,16 @@ def _route(kind: str, path: str) -> None:
     @for_roles(*report.READERS)
     @blueprint.doc(operationId=f"report_on_{kind}", summary=f"Return the anonymity report of a {kind}, as JSON or HTML")
     @blueprint.alt_response(200, schema={"type": "string"}, content_type=HTML, success=True)
+    @blueprint.arguments(ReportSchema, location="query")
     @blueprint.response(200, replies.Report)
-    def view(**parameters: str) -> Any:
+    def view(asked: dict[str, str], **parameters: str) -> Any:
         (name,) = parameters.values()
         form = "html" if csv.wanted(request, HTML) == HTML else "json"
         document = report.assemble(services(), actor(), kind, name, form)
         if form == "html":
-            return Response(page.html(document), content_type=page.CONTENT_TYPE, headers=page.HEADERS)
+            return Response(
+                page.html(document, asked["language"]), content_type=page.CONTENT_TYPE, headers=page.HEADERS
+            )
         return document
 
 

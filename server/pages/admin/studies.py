@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, request
 
+from server.languages.phrase import phrase
 from server.pages.admin.meaning import of as meaning_of
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
@@ -13,7 +14,6 @@ from server.pages.frame.forms import again, number
 from server.pages.frame.language import number as number_words
 from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import page, to
-from server.pages.phrases.phrase import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,6 +7,7 @@ from typing import Any
 from flask import current_app, request
 
 from server.pages.frame import calling
+from server.pages.frame.language import choose
 from server.pages.frame.rendering import page, show
 
 PAGE = 100
@@ -30,7 +31,8 @@ def report(kind: str, name: str) -> Any:
     if kind not in KINDS:
         raise calling.nowhere()
     as_json = request.args.get("as") == "json"
-    sent = calling.call("GET", kind, name, "report", headers={"Accept": JSON if as_json else HTML})
+    query = {} if as_json else {"language": choose()}
+    sent = calling.call("GET", kind, name, "report", query=query, headers={"Accept": JSON if as_json else HTML})
     response = current_app.make_response(sent.body)
     response.content_type = sent.content_type
     for header in ("Content-Security-Policy", "Referrer-Policy"):

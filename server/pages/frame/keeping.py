@@ -16,7 +16,7 @@ from flask import g, request, session
 from flask_babel import refresh
 from werkzeug.datastructures import ImmutableMultiDict
 
-from server.pages.frame.language import LANGUAGES
+from server.languages.language import LANGUAGES
 
 if TYPE_CHECKING:
     from flask import Request

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 from decimal import ROUND_CEILING, Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babel.numbers import format_percent, get_decimal_symbol
@@ -17,6 +16,7 @@ from flask import has_request_context, request, session
 from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale, gettext, ngettext
 
 from server.charts.words import Words
+from server.languages.language import LANGUAGES, TRANSLATIONS
 from server.views.numbers import Marks
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from server.views.table import Cell
 
-LANGUAGES = {"en": "English", "fr": "Français"}
-TRANSLATIONS = Path(__file__).parents[1] / "translations"
 MISSING = "\N{EN DASH}"
 SAMPLE = 1000.5  # shows how a language separates thousands, and its decimal mark
 DIGITS = "#,##0.############"

@@ -31,7 +31,7 @@ def test_conclusion_stands_in_the_report_and_beside_the_study(place: Place) -> N
     """It is shown with who wrote it and on what, in the reports of the study and of its dataset, until it is replaced."""
     vera, dora = place.client("vera"), place.client("dora")
     assert dora.good("GET", "/studies/flu/report")["study"]["conclusion"] is None
-    assert "Empty until an approver signs one" in page_of(place).body.decode()
+    assert "empty until an approver signs one" in page_of(place).body.decode()
     place.client("ada").good("POST", "/studies/flu/queries", ask(PATIENTS, 0.5))
     seen = read(place)
     given = vera.good("POST", PATH, {"text": WORDS, "seen": seen})["conclusion"]

@@ -12,8 +12,11 @@ import pytest
 from babel.messages.frontend import CommandLineInterface
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from click.testing import CliRunner
 from jinja2 import Environment
 
+from server.cli.main import main
+from server.languages import catalog as phrases
 from tests.server.pages.browsing import browser
 from tests.serving import PATIENTS, ask
 
@@ -26,16 +29,17 @@ if TYPE_CHECKING:
     from tests.serving import Place
 
 ROOT = Path(__file__).parents[3]
-FILE = ROOT / "server/pages/translations/fr/LC_MESSAGES/messages.po"
+FILE = ROOT / "server/languages/translations/fr/LC_MESSAGES/messages.po"
 FRENCH = {"Accept_Language": "fr-CH, fr;q=0.9, en;q=0.8"}
 SPACE = "\N{NARROW NO-BREAK SPACE}"
 # The French say these as the English do.
 SAME = {
     *("%(list)s.", "Budget", "Budget (ε)", "Budget, δ", "Budget, ε", "Delta (δ)", "Epsilon (ε)", "Rho (ρ)"),
     *("Action", "Condition %(number)s", "Notes", "Question", "Table", "Tables", "Type", "Version"),
-    *("covariance", "date", "questions", "variance"),
+    *("covariance", "date", "questions", "tables", "variance"),
 }
 NAMES = {"Rowless", "CSV", "JSON"}
+FRENCH_PHRASES = phrases.entries(phrases.FOLDER / "fr.toml")
 LENGTH = 12  # shorter texts may be parts of French words
 PATHS = {
     "ada": (
@@ -121,6 +125,7 @@ def test_templates_have_no_words_of_their_own() -> None:
     """What stands outside `_()` cannot be translated: only names may. The document of the API is in English alone."""
     reader = Environment(autoescape=True)
     files = [one for one in (ROOT / "server/pages/templates").rglob("*.html") if one.name != "api_docs.html"]
+    files.append(ROOT / "server/reporting/report.html")
     assert len(files) > 50
     for file in files:
         tokens = reader.lex(file.read_text())
@@ -149,20 +154,56 @@ def visible(page: Page) -> str:
     return " ".join(unescape(" ".join([re.sub(r"<[^>]*>", " ", text), *heard])).split())
 
 
-def test_no_english_text_is_left_on_a_french_page(busy: Place, catalog: Catalog) -> None:
-    """Each role's pages, with refusals and forms that came back, have none of the English texts."""
-    english = [
+def english_texts(catalog: Catalog) -> list[re.Pattern[str]]:
+    """Return what finds each English text that has another French one, and is long enough to be no part of a word."""
+    return [
         re.compile(r"(?<!\w)" + re.sub(r"%\\\(\w+\\\)s", ".{1,40}", re.escape(said.replace("%%", "%"))) + r"(?!\w)")
         for message in messages(catalog)
         for said, french in zip(texts(message.id), texts(message.string), strict=True)
         if said != french and len(re.sub(r"%\(\w+\)s", "", said)) > LENGTH
     ]
+
+
+def test_no_english_text_is_left_on_a_french_page(busy: Place, catalog: Catalog) -> None:
+    """Each role's pages, with refusals and forms that came back, have none of the English texts."""
+    english = english_texts(catalog)
     shown = [page for name, paths in PATHS.items() for page in in_french(browser(busy, name), paths)]
     assert len(shown) > 40
     for page in shown:
         assert '<html lang="fr">' in page.text, page.path
         text = visible(page)
         assert [one.pattern for one in english if one.search(text)] == [], page.path
+
+
+@pytest.mark.parametrize("kind", ["study", "dataset"])
+def test_no_english_text_and_no_english_number_is_left_in_a_french_report(
+    busy: Place, catalog: Catalog, kind: str
+) -> None:
+    """The report is French as a page, in the browser of who reads French, and in a terminal; its numbers and days too."""
+    vera, name = busy.client("vera"), "flu" if kind == "study" else "rand-hie"
+    path = f"{'studies' if kind == 'study' else 'datasets'}/{name}"
+    read = vera.good("GET", "/studies/flu/report")["digest"]
+    vera.good("POST", "/studies/flu/report/conclusion", {"text": "Rien de personnel.", "seen": read})
+    busy.client("ada").post("/studies/flu/queries", ask(PATIENTS, 0.125))
+    printed = vera.get(f"/{path}/report?language=fr", Accept="text/html").body.decode()
+    opened = browser(busy, "vera").get(f"/reports/{path}", **FRENCH).text
+    for shown in (printed, opened):
+        assert '<html lang="fr">' in shown
+    told = CliRunner().invoke(main, ["report", kind, name, "--language", "fr"], env=busy.home.environment()).stdout
+    plain = re.sub(r"<(code|pre|style)\b.*?</\1>|<[^>]*>", " ", opened, flags=re.DOTALL)
+    names = {said for said in FRENCH_PHRASES["report"] if len(said) > LENGTH}
+    english = english_texts(catalog)
+    for text in (unescape(plain), told):
+        shown = " ".join(text.split())
+        assert [one.pattern for one in english if one.search(shown)] == []
+        assert [said for said in names if said.partition("{")[0] in shown] == []
+        assert "Conclusion" in shown
+        assert "Rien de personnel." in shown
+        assert not re.search(r"\d{4}-\d\d-\d\d|\d\.\d|\d%", re.sub(r"[0-9a-f]{64}", "", shown))
+        assert re.search(r"\d\d/\d\d/20\d\d", shown)
+        assert re.search(r"\d,\d+\u202f%", text)
+    assert '<html lang="en">' in vera.get(f"/{path}/report", Accept="text/html").body.decode()
+    assert vera.get(f"/{path}/report?language=de").status == 422
 
 
 def in_french(opened: Browser, paths: tuple[str, ...]) -> Iterator[Page]:

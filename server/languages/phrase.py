@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from flask_babel import get_locale
 from markupsafe import Markup, escape
 
-from server.pages.phrases.catalog import catalog
-from server.pages.phrases.patterns import Kind
+from server.languages.catalog import catalog
+from server.languages.patterns import Kind
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from server.pages.phrases.catalog import Catalog
-    from server.pages.phrases.patterns import Pattern
+    from server.languages.catalog import Catalog
+    from server.languages.patterns import Pattern
 
 LONGEST = 5_000  # characters of a text that is looked up at all
 DEEPEST = 6  # sentences within sentences

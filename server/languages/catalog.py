@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from server.pages.phrases.patterns import HOLE, Pattern, pattern
+from server.languages.patterns import HOLE, Pattern, pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

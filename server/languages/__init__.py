@@ -1,0 +1,1 @@
+"""What the product says in English, in other languages: texts of pages and reports, and sentences of the API."""

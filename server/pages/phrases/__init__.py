@@ -1,1 +1,0 @@
-"""What the API says in English, in the language of a page."""
