@@ -57,7 +57,10 @@ PROFILE_PART = 4  # not bought if it is more than this part of the cap
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows come from. `columns` maps each public column to its source column; `person` names the id's columns."""
+    """Where rows come from: a file, or the files of a folder.
+
+    `columns` maps each public column to its source column; `person` names the id's columns.
+    """
 
     place: str
     path: Path
@@ -73,11 +76,6 @@ class Source:
     def person_place(self) -> str:
         """Return where the manifest names the id's columns."""
         return "person.id" if self.place == PERSON else f"{self.place}.person"
-
-    @property
-    def has_lines(self) -> bool:
-        """Return True for a text file, in which a row is found by its line."""
-        return not {".csv", ".tsv"}.isdisjoint(suffix.lower() for suffix in self.path.suffixes)
 
     @property
     def called(self) -> str:
@@ -256,7 +254,8 @@ class _Columns:
 
 
 def _source(section: Section, folder: Path, person: tuple[str, ...], columns: _Columns, reading: Reading) -> Source:
-    path = folder / section.text("source")
+    said = section.text("source")
+    path = folder / said
     delimiter = section.text("delimiter", ",")
     if len(delimiter) != 1:
         raise section.error("delimiter", "must be one character")
@@ -265,12 +264,12 @@ def _source(section: Section, folder: Path, person: tuple[str, ...], columns: _C
     if suffix in (".duckdb", ".db"):
         if table is None:
             raise section.error("table", "a DuckDB source needs the name of its table")
-    elif suffix not in (".parquet", ".csv"):
-        raise section.error("source", "must be a .parquet, .csv, .duckdb or .db file")
+    elif suffix not in (".parquet", ".csv", "") and not said.endswith("/"):
+        raise section.error("source", "must be a .parquet, .csv, .duckdb or .db file, or a folder (ending with /)")
     elif table is not None:
         raise section.error("table", "only a DuckDB source has tables")
     encoding = section.choice("encoding", ENCODINGS, "utf-8")
-    if "encoding" in section and suffix != ".csv":
+    if "encoding" in section and suffix in (".parquet", ".duckdb", ".db"):
         raise section.error("encoding", "only a CSV source has one")
     read = _reading(section, reading)
     return Source(

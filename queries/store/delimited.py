@@ -67,10 +67,11 @@ class Found:
 class Delimited:
     """A CSV file whose header was read. `names` are its columns as written, including repeated ones."""
 
-    def __init__(self, path: Path, *, delimiter: str, encoding: str) -> None:
-        """Raise ImportFailed if there is no header in the declared encoding."""
+    def __init__(self, path: Path, *, delimiter: str, encoding: str, called: str = "") -> None:
+        """Raise ImportFailed if there is no header in the declared encoding. `called` is the name for people."""
+        self._called = called or path.name
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
-            raise ImportFailed(f"{path.name}: the delimiter must be one ASCII character, and no quote or line end")
+            raise ImportFailed(f"{self._called}: the delimiter must be one ASCII character, and no quote or line end")
         self._path = path
         self._delimiter = delimiter
         self._encoding = encoding
@@ -87,7 +88,7 @@ class Delimited:
     def _header(self, block: bytes) -> tuple[list[str], int, int]:
         """Return the columns' names, and the bytes and lines (of the file in UTF-8) that the header takes."""
         if b"\0" in block[:1000]:
-            raise ImportFailed(f'{self._path.name} holds NUL bytes: is this UTF-16? Write encoding = "utf-16"')
+            raise ImportFailed(f'{self._called} holds NUL bytes: is this UTF-16? Write encoding = "utf-16"')
         length = 0
 
         def lines() -> Iterator[str]:
@@ -100,9 +101,9 @@ class Delimited:
         try:
             names = next((row for row in reader if any(row)), [])
         except csv.Error as error:
-            raise ImportFailed(f"{self._path.name}, line 1: the header is malformed: {error}") from error
+            raise ImportFailed(f"{self._called}, line 1: the header is malformed: {error}") from error
         if not names:
-            raise ImportFailed(f"{self._path.name} needs a first line with the names of its columns")
+            raise ImportFailed(f"{self._called} needs a first line with the names of its columns")
         return names, length, reader.line_num
 
     def batches(self, wanted: Sequence[int], progress: Callable[[float], None]) -> Iterator[pa.RecordBatch]:
@@ -153,7 +154,7 @@ class Delimited:
             yield pa.RecordBatch.from_arrays([*columns, pa.array(lines[:records])], names=names)
 
     def _wrong(self, found: NDArray[np.int64]) -> ImportFailed:
-        place = f"{self._path.name}, line {found[_OPENED]}: a quote opens here and"
+        place = f"{self._called}, line {found[_OPENED]}: a quote opens here and"
         if found[_WRONG] == _UNCLOSED:
             return ImportFailed(
                 f"{place} is never closed, so that it would swallow all lines after it. Close it, or double it if it "
@@ -166,7 +167,7 @@ class Delimited:
 
     def _too_long(self, line: int, held: bytes) -> ImportFailed:
         hint = "; is a quote missing?" if b'"' in held else ""
-        return ImportFailed(f"{self._path.name}, line {line}: a record of more than {RECORD_MAX} bytes{hint}")
+        return ImportFailed(f"{self._called}, line {line}: a record of more than {RECORD_MAX} bytes{hint}")
 
     # Bytes
 
@@ -175,10 +176,10 @@ class Delimited:
         encoding = self._encoding
         first = file.read(BLOCK)
         if encoding != "utf-16" and first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise ImportFailed(f'{self._path.name} begins as UTF-16 does: write encoding = "utf-16"')
+            raise ImportFailed(f'{self._called} begins as UTF-16 does: write encoding = "utf-16"')
         if first.startswith(codecs.BOM_UTF8):
             if encoding != "utf-8":
-                raise ImportFailed(f"{self._path.name} begins as UTF-8 does, and the manifest says {encoding}")
+                raise ImportFailed(f"{self._called} begins as UTF-8 does, and the manifest says {encoding}")
             first = first[len(codecs.BOM_UTF8) :]
         decoder = codecs.getincrementaldecoder(ENCODINGS[encoding])("strict")
         block = first
@@ -215,7 +216,7 @@ class Delimited:
         )
         said = "UTF-8" if self._encoding == "utf-8" else self._encoding
         byte = error.object[error.start]
-        return ImportFailed(f"{self._path.name}, line {line}: not {said} (byte 0x{byte:02x}); {hint}")
+        return ImportFailed(f"{self._called}, line {line}: not {said} (byte 0x{byte:02x}); {hint}")
 
 
 @numba.njit(nogil=True, cache=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import shutil
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -32,7 +32,9 @@ from queries.errors import ImportFailed, ManifestError
 from queries.execution.duckdb import dictionary
 from queries.execution.partition_selection import SPARE_CODES, TEXTS_MAX
 from queries.store.encoding import Coding, coding, name, reading_of, text
+from queries.store.files import files_of
 from queries.store.persons import Rows, describe, number, undescribed
+from queries.store.reports import ColumnReport, IdentityReport, ImportReport, TableReport, with_files
 from queries.store.sources import ROW, run, stage
 
 if TYPE_CHECKING:
@@ -48,65 +50,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.toml"
 _STAGING = "staging"
-
-
-@dataclass(frozen=True)
-class ColumnReport:
-    """How a column's values were read. For the admin only: these are exact counts of the data.
-
-    `missing` and `outside` became null because the manifest declares it; `coerced`, `unknown` and `clamped` are losses,
-    and `first` is the row of the first one (for CSV its line in the file).
-    """
-
-    null: int
-    coerced: int
-    unknown: int
-    clamped: int
-    missing: int = 0
-    outside: int = 0
-    first: int | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class TableReport:
-    """Rows read from the source, rows kept, and rows left out because they name no person or are malformed lines.
-
-    `doubtful` records were kept, but may have swallowed others (`delimited.py`). Lines count from 1; 0 means none.
-    """
-
-    rows: int
-    kept: int
-    without_person: int
-    malformed: int
-    columns: Mapping[str, ColumnReport] = field(default_factory=dict)
-    undescribed: int = 0  # persons of the table whom the source of the persons' attributes does not have
-    first_malformed: int = 0
-    doubtful: int = 0
-    first_doubtful: int = 0
-
-
-@dataclass(frozen=True)
-class IdentityReport:
-    """Oddities of the persons' identities, in numbers of persons. For the admin only.
-
-    `repeated` have several rows in the source of persons. `contradicting` have rows that disagree on an attribute: the
-    first row in the source's order was taken. `case_variants` have an id that differs from another person's only in
-    upper and lower case.
-    """
-
-    repeated: int
-    contradicting: int
-    case_variants: int
-    contradicting_by_column: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """The result of an import. For the admin only."""
-
-    persons: int
-    tables: Mapping[str, TableReport]
-    identity: IdentityReport
 
 
 def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, progress: Progress) -> ImportReport:
@@ -191,7 +134,7 @@ class _Import:
         for place, columns in ((source.place, source.columns), (PERSON, also)):
             for public, column in columns.items():
                 wanted.setdefault(column, f"{place}.columns.{public}")
-        staged = stage(self._connection, relation, source, wanted, self._step)
+        staged = stage(self._connection, relation, source, files_of(source), wanted, self._step)
         read = [
             self._coding(columns[public], column, staged, readings[public], f"{place}.columns.{public}")
             for place, columns, sources, readings in (
@@ -221,7 +164,7 @@ class _Import:
     def _number_persons(self, sources: Mapping[str, tuple[Source, Staged]]) -> Numbered:
         """Give each person of the sources their secret number."""
         named = [
-            Rows(staged.relation, staged.types, source.person, source.person_place, source.called, source.has_lines)
+            Rows(staged.relation, staged.types, source.person, source.person_place, source.called, staged.files)
             for source, staged in sources.values()
         ]
         numbered = number(self._run, self._manifest.identity, named)
@@ -346,7 +289,7 @@ class _Import:
         ((rows, *rest),) = self._run(f"SELECT {', '.join(counts)} FROM {staged.relation}")
         columns = {public: ColumnReport(*rest[7 * place : 7 * place + 7]) for place, public in enumerate(codings)}
         lines = staged.found
-        return TableReport(
+        report = TableReport(
             rows,
             rows - link.without_person,
             link.without_person,
@@ -356,6 +299,7 @@ class _Import:
             doubtful=lines.doubtful,
             first_doubtful=lines.first_doubtful,
         )
+        return with_files(report, staged.files)
 
     @contextmanager
     def _step(self, what: str) -> Iterator[Callable[[float], None]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from queries.catalog.schema import PERSON, PERSONS, Kind
+from queries.store.files import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from queries.catalog.formats import Reading
     from queries.catalog.manifest import Manifest, Source
     from queries.catalog.schema import Column
-    from queries.store.ingest import ColumnReport, ImportReport, TableReport
+    from queries.store.reports import ColumnReport, ImportReport, TableReport
 
 # Fewer rows without an id never stop an import, unless no row has one, because single gaps are common.
 UNNAMED_MIN = 20
@@ -70,14 +71,16 @@ def _lines(source: Source, one: TableReport) -> Iterator[str]:
     if _too_many(one.malformed + unnamed, lines, source.loss_max):
         parts = []
         if one.malformed:
-            parts.append(f"{one.malformed} are malformed (the first is line {one.first_malformed})")
+            first = row_of(one.first_malformed, one.first_malformed_file, has_lines=True)
+            parts.append(f"{one.malformed} are malformed (the first is {first})")
         if unnamed:
             parts.append(f"{unnamed} have no id")
         yield f"{source.place}: of {lines} lines of {source.called} {' and '.join(parts)}"
     if one.doubtful:
+        first = row_of(one.first_doubtful, one.first_doubtful_file, has_lines=True)
         yield (
             f"{source.place}: {one.doubtful} records of {source.called} run over several lines each of which would be "
-            f"a record by itself; the first begins with a quote on line {one.first_doubtful}. Is that quote meant?"
+            f"a record by itself; the first begins with a quote on {first}. Is that quote meant?"
         )
 
 
@@ -90,14 +93,13 @@ def _values(
         return
     counts = {"coerced": one.coerced, "unknown": one.unknown, "clamped": one.clamped}
     said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    first = "" if one.first is None else f", the first in {row_of(source, one.first)}"
+    first = "" if one.first is None else f", the first in {_first(source, one.first, one.first_file)}"
     advice = _ADVICE[column.kind] if one.coerced + one.unknown >= one.clamped else _ADVICE_OUTSIDE
     yield f"{place}: of {values} values {said}{first}; {advice}"
 
 
-def row_of(source: Source, row: int) -> str:
-    """Return an admin's name for a row of a source."""
-    return f"line {row}" if source.path.suffix.lower() == ".csv" else f"row {row + 1}"
+def _first(source: Source, row: int, file: str | None) -> str:
+    return row_of(row, file, has_lines=(file or source.path.name).lower().endswith(".csv"))
 
 
 def _too_many(lost: int, of: int, most: Decimal) -> bool:

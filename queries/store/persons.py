@@ -15,12 +15,14 @@ from queries.catalog.schema import PERSON
 from queries.errors import ImportFailed, ManifestError
 from queries.store import identity
 from queries.store.encoding import name
+from queries.store.files import words
 from queries.store.sources import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from queries.catalog.formats import Identity
+    from queries.store.files import File
     from queries.store.identity import Part
 
     Run = Callable[[str], list[tuple[Any, ...]]]
@@ -33,8 +35,7 @@ _ID, _ROWS, _SPELLED = '"#id"', '"#rows"', '"#spelled"'
 class Rows:
     """A source as a relation of the staging database, and the columns that hold its ids.
 
-    `place` is the place of the columns in the manifest, `called` the source's name for people. If it `has_lines`,
-    `#row` is the line on which a row begins.
+    `place` is the place of the columns in the manifest, `called` the source's name for people, `files` its files.
     """
 
     relation: str
@@ -42,7 +43,7 @@ class Rows:
     columns: tuple[str, ...]
     place: str
     called: str
-    has_lines: bool = False
+    files: Sequence[File]
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,16 @@ def number(run: Run, declared: Identity, sources: Sequence[Rows]) -> Numbered:
     manifest says so; two spellings of one number).
     """
     for source in sources:
-        for column in source.columns:
-            if not identity.can_be_id(source.types[column]):
-                raise ManifestError(source.place, f"{column} is a {source.types[column]}, which is no id of a person")
+        require_ids(source)
     types = [source.types[column] for source in sources for column in source.columns]
     whole = len(declared.columns) == 1 and identity.are_integers(types, declared)
-    nothing = None if whole else [str(word) for (word,) in run(identity.words_for_nothing(declared))]
-    links = [_link(run, declared, f"keys_{i}", source, nothing) for i, source in enumerate(sources)]
+    nothing = None if whole else words_for_nothing(run, declared)
+    links = []
+    for i, source in enumerate(sources):
+        link = identified(run, declared, f"keys_{i}", source, nothing)
+        if not whole:
+            refuse_odd(run, declared, link, source, i)
+        links.append(link)
     everyone = " UNION ALL ".join(f"SELECT {_ID} FROM {link.table} WHERE {_ID} IS NOT NULL" for link in links)
     run(
         f"CREATE TABLE numbers AS SELECT {_ID}, (row_number() OVER ())::INTEGER - 1 AS {PERSON} "
@@ -105,7 +109,19 @@ def number(run: Run, declared: Identity, sources: Sequence[Rows]) -> Numbered:
     return Numbered(int(persons), tuple(_numbered(run, link) for link in links), int(variants))
 
 
-def _link(run: Run, declared: Identity, table: str, source: Rows, nothing: Sequence[str] | None) -> Link:
+def require_ids(source: Rows) -> None:
+    """Raise ManifestError if a column cannot be an id."""
+    for column in source.columns:
+        if not identity.can_be_id(source.types[column]):
+            raise ManifestError(source.place, f"{column} is a {source.types[column]}, which is no id of a person")
+
+
+def words_for_nothing(run: Run, declared: Identity) -> list[str]:
+    """Return the words that are no id, as ids are read."""
+    return [str(word) for (word,) in run(identity.words_for_nothing(declared))]
+
+
+def identified(run: Run, declared: Identity, table: str, source: Rows, nothing: Sequence[str] | None) -> Link:
     """Make the table of a source's different ids, each with its canonical form, or none.
 
     `nothing` are the words that are no id. None means that every id of every source is an integer, which is its own
@@ -119,11 +135,6 @@ def _link(run: Run, declared: Identity, table: str, source: Rows, nothing: Seque
         run(f"CREATE TABLE {table} AS SELECT *, {parts[0].key} AS {_ID} FROM ({grouped})")
     else:
         run(f"CREATE TABLE {table} AS {identity.identified(grouped, parts, nothing)}")
-        for i, column in enumerate(source.columns):
-            _refuse_inexact(run, link, source, i, column)
-            _refuse_unread(run, link, source, i, column)
-        if declared.id_type is None and any(part.of_text for part in parts):
-            _refuse_two_spellings(run, link, source)
     ((without,),) = run(f"SELECT coalesce(sum({_ROWS}), 0) FROM {table} WHERE {_ID} IS NULL")
     return Link(source.relation, table, parts, int(without))
 
@@ -142,29 +153,67 @@ def _numbered(run: Run, link: Link) -> Link:
 # Refusals. Their words name a source, a column and a row, and never an id.
 
 
-def _refuse_inexact(run: Run, link: Link, source: Rows, place: int, column: str) -> None:
-    inexact = f'"#inexact{place}"'
-    ((ids,),) = run(f"SELECT count(*) FROM {link.table} WHERE {inexact}")
-    if ids:
-        raise ImportFailed(
-            f"{source.called}: {ids} ids of the column {column} are floating-point numbers so large that neighbouring "
-            f"whole numbers are the same float (the first in {_first(run, link, source, inexact)}); several persons "
-            f"may share one. Store {column} as whole numbers or as text"
-        )
+@dataclass(frozen=True)
+class Oddity:
+    """Ids for which an import stops. They order by source, then by check: the least one is reported.
+
+    `ids` counts them, `places` are the first rows. `example` chooses between two spellings; it is not shown.
+    """
+
+    source: int
+    check: int
+    kind: str
+    column: str
+    ids: int
+    places: tuple[int, ...]
+    example: str = ""
+
+    def said(self, source: Rows) -> str:
+        """Return it in words for the admin."""
+        named = [words(source.files, at) for at in self.places]
+        start = f"{source.called}: {self.ids} ids of"
+        match self.kind:
+            case "inexact":
+                return (
+                    f"{start} the column {self.column} are floating-point numbers so large that neighbouring "
+                    f"whole numbers are the same float (the first in {named[0]}); several persons "
+                    f"may share one. Store {self.column} as whole numbers or as text"
+                )
+            case "unread":
+                return (
+                    f"{start} the column {self.column} are no numbers (the first in {named[0]}), and [person] says "
+                    'id_type = "number". Leave it out, or add the words that stand for nothing to missing'
+                )
+            case _:
+                return (
+                    f"{start} {self.column} are written in two ways that read as the same "
+                    f"one, as 007 and 7 do (for example in {named[0]} and {named[1]}). They may be two persons. Say in "
+                    '[person] id_type = "text" if they are, or id_type = "number" if they are one'
+                )
 
 
-def _refuse_unread(run: Run, link: Link, source: Rows, place: int, column: str) -> None:
-    unread = f'"#unread{place}"'
-    ((ids,),) = run(f"SELECT count(*) FROM {link.table} WHERE {unread}")
-    if ids:
-        raise ImportFailed(
-            f"{source.called}: {ids} ids of the column {column} are no numbers (the first in "
-            f'{_first(run, link, source, unread)}), and [person] says id_type = "number". Leave it out, or add the '
-            "words that stand for nothing to missing"
-        )
+class OddIds(ImportFailed):
+    """An import stops for its ids."""
+
+    def __init__(self, found: Oddity, source: Rows) -> None:
+        super().__init__(found.said(source))
+        self.found = found
 
 
-def _refuse_two_spellings(run: Run, link: Link, source: Rows) -> None:
+def refuse_odd(run: Run, declared: Identity, link: Link, source: Rows, number: int) -> None:
+    """Raise OddIds if ids of a source are not exact, no numbers though they must be, or spelled in two ways."""
+    for i, column in enumerate(source.columns):
+        for check, kind in enumerate(("inexact", "unread")):
+            odd = f'"#{kind}{i}"'
+            ((ids,),) = run(f"SELECT count(*) FROM {link.table} WHERE {odd}")
+            if ids:
+                first = _first(run, link, odd)
+                raise OddIds(Oddity(number, 2 * i + check, kind, column, int(ids), (first,)), source)
+    if declared.id_type is None and any(part.of_text for part in link.parts):
+        _refuse_two_spellings(run, link, source, number)
+
+
+def _refuse_two_spellings(run: Run, link: Link, source: Rows, number: int) -> None:
     """Stop where one source spells one id in two ways: they may be two persons.
 
     Across sources two spellings are one person: this is what the canonical form is for. Within one source no program
@@ -180,24 +229,20 @@ def _refuse_two_spellings(run: Run, link: Link, source: Rows) -> None:
     ((ids,),) = run(f"SELECT count(*) FROM ({twice})")
     if ids:
         run(f"CREATE TABLE spellings AS {twice} ORDER BY 1 LIMIT 1")
+        ((example,),) = run(f"SELECT {_ID} FROM spellings")
         spelled = (f"{_SPELLED} = (SELECT {which} FROM spellings)" for which in ("one", "other"))
-        rows = sorted((_first(run, link, source, each) for each in spelled), key=lambda row: int(row.split()[1]))
-        raise ImportFailed(
-            f"{source.called}: {ids} ids of {', '.join(source.columns)} are written in two ways that read as the same "
-            f"one, as 007 and 7 do (for example in {rows[0]} and {rows[1]}). They may be two persons. Say in "
-            '[person] id_type = "text" if they are, or id_type = "number" if they are one'
-        )
+        places = tuple(sorted(_first(run, link, each) for each in spelled))
+        column, check = ", ".join(source.columns), 2 * len(source.columns)
+        raise OddIds(Oddity(number, check, "spelled twice", column, int(ids), places, str(example)), source)
 
 
-def _first(run: Run, link: Link, source: Rows, condition: str) -> str:
+def _first(run: Run, link: Link, condition: str) -> int:
     """Return the place of the first row of a source whose id fulfils a condition over the table of ids."""
-    chosen = f"SELECT * FROM {link.table} WHERE {condition}"
-    ((line, place),) = run(
-        f"WITH chosen AS ({chosen}), wanted AS (SELECT min(s.{ROW}) AS line FROM (SELECT {link.keys}, {ROW} FROM "
-        f"{link.relation}) s JOIN chosen c ON {link.on('s', 'c')}) "
-        f"SELECT any_value(wanted.line), count(*) FROM {link.relation}, wanted WHERE {ROW} <= wanted.line"
+    ((first,),) = run(
+        f"SELECT min(s.{ROW}) FROM (SELECT {link.keys}, {ROW} FROM {link.relation}) s "
+        f"JOIN (SELECT * FROM {link.table} WHERE {condition}) c ON {link.on('s', 'c')}"
     )
-    return f"line {line}" if source.has_lines else f"row {place}"
+    return int(first)
 
 
 # Persons' attributes

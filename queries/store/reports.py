@@ -1,4 +1,4 @@
-"""What an import reported, as JSON values, and kept beside the edition's store for the admin to read again.
+"""What an import reports, and the report kept beside the edition's store for the admin to read again.
 
 The counts are exact and of the data: they are for the admin alone. They are deleted with the edition.
 """
@@ -7,14 +7,99 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from queries.store.files import ROWS_MAX, file_of
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from queries.store.ingest import ImportReport
+    from queries.store.files import File
 
 FILE = "report.json"
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """How a column's values were read. For the admin only: these are exact counts of the data.
+
+    `missing` and `outside` became null because the manifest declares it; `coerced`, `unknown` and `clamped` are losses,
+    and `first` is the row of the first one (for CSV its line in the file), in `first_file` if the source is a folder.
+    """
+
+    null: int
+    coerced: int
+    unknown: int
+    clamped: int
+    missing: int = 0
+    outside: int = 0
+    first: int | None = field(default=None, compare=False)
+    first_file: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """Rows read from the source, rows kept, and rows left out because they name no person or are malformed lines.
+
+    `doubtful` records were kept, but may have swallowed others (`delimited.py`). Lines count from 1; 0 means none. If
+    the source is a folder, the files of the first lines are named.
+    """
+
+    rows: int
+    kept: int
+    without_person: int
+    malformed: int
+    columns: Mapping[str, ColumnReport] = field(default_factory=dict)
+    undescribed: int = 0  # persons of the table whom the source of the persons' attributes does not have
+    first_malformed: int = 0
+    doubtful: int = 0
+    first_doubtful: int = 0
+    first_malformed_file: str | None = None
+    first_doubtful_file: str | None = None
+
+
+@dataclass(frozen=True)
+class IdentityReport:
+    """Oddities of the persons' identities, in numbers of persons. For the admin only.
+
+    `repeated` have several rows in the source of persons. `contradicting` have rows that disagree on an attribute: the
+    first row in the source's order was taken. `case_variants` have an id that differs from another person's only in
+    upper and lower case.
+    """
+
+    repeated: int
+    contradicting: int
+    case_variants: int
+    contradicting_by_column: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """The result of an import. For the admin only."""
+
+    persons: int
+    tables: Mapping[str, TableReport]
+    identity: IdentityReport
+
+
+def with_files(report: TableReport, files: Sequence[File]) -> TableReport:
+    """Return the report of a table with files and rows in place of the places (`files.py`) of its source."""
+    columns = {
+        name: one
+        if one.first is None
+        else replace(one, first=one.first % ROWS_MAX, first_file=file_of(files, one.first))
+        for name, one in report.columns.items()
+    }
+    return replace(
+        report,
+        columns=columns,
+        first_malformed=report.first_malformed % ROWS_MAX,
+        first_malformed_file=file_of(files, report.first_malformed) if report.malformed else None,
+        first_doubtful=report.first_doubtful % ROWS_MAX,
+        first_doubtful_file=file_of(files, report.first_doubtful) if report.doubtful else None,
+    )
 
 
 def to_json(report: ImportReport) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +14,23 @@ import pyarrow as pa
 from queries.errors import ManifestError
 from queries.store.delimited import Delimited, Found
 from queries.store.encoding import name, text
+from queries.store.files import ROWS_MAX, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from queries.catalog.manifest import Source
+    from queries.store.files import File
 
     # (a description of the work) -> a context whose value reports the progress, from 0 to 1
     Step = Callable[[str], AbstractContextManager[Callable[[float], None]]]
 
-# A name of our own; no public name contains a #. It numbers a source's rows in their order: for CSV it is the line of
-# the file on which a row began.
+# A name of our own; no public name contains a #. It is the place of a row (`files.py`).
 ROW = '"#row"'
 _FEED = "feed"
+_NUMBERS = {"file_row_number", "file_index"}  # columns that DuckDB adds, unless a file has them
 OTHER_DELIMITERS = (";", "\t", "|")
 
 
@@ -33,12 +38,14 @@ OTHER_DELIMITERS = (";", "\t", "|")
 class Staged:
     """A source as a view or table of the staging database, with the DuckDB type of each wanted column.
 
-    Its columns have the names that the manifest uses. `found` reports what else a CSV file's lines held.
+    Its columns have the names that the manifest uses. `found` reports what else the lines of CSV files held: the sums
+    over all files, and the first places (`files.py`).
     """
 
     relation: str
     types: Mapping[str, str]
     found: Found
+    files: Sequence[File]
 
 
 def run(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
@@ -47,42 +54,73 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection, relation: str, source: Source, wanted: Mapping[str, str], step: Step
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    source: Source,
+    files: Sequence[File],
+    wanted: Mapping[str, str],
+    step: Step,
+    first: int = 0,
 ) -> Staged:
-    """Make a source readable under a fixed name, with a row number that does not change between scans.
+    """Make files of a source readable under a fixed name, with a row number that does not change between scans.
 
     `wanted` has the place in the manifest of each source column that it names. Nothing else is read, so that columns
-    without a name, or with the same as another, matter only where they are wanted.
+    without a name, or with the same as another, matter only where they are wanted. `first` is the number of the first
+    of the files among all of the source.
 
-    Raises ManifestError (no such file or column, or several), ImportFailed (it cannot be read).
+    Raises ManifestError (no such column, or several, or of several types), ImportFailed (a file cannot be read).
     """
-    path = source.path
-    if not path.is_file():
-        raise ManifestError(f"{source.place}.source", f"there is no file {path}")
     found = Found()
-    match path.suffix.lower():
+    match files[0].path.suffix.lower():
         case ".parquet":
-            _stage_parquet(connection, relation, text(str(path)), wanted)
+            _stage_parquet(connection, relation, files, wanted, first)
         case ".csv":
-            with step(f"reading {path.name}") as progress:
-                found = _stage_csv(connection, relation, source, wanted, progress)
+            for number, file in enumerate(files):
+                with step(f"reading {file.called or file.path.name}") as progress:
+                    read = _stage_csv(connection, relation, source, file, wanted, progress, first + number)
+                    found = _with(found, read, (first + number) * ROWS_MAX)
         case _:
-            run(connection, f"ATTACH {text(str(path))} AS {relation}_db (READ_ONLY)")
-            table = f"{relation}_db.{name(source.table or '')}"
-            columns = [str(row[0]) for row in run(connection, f"DESCRIBE {table}")]
-            places = resolve(columns, wanted)
-            selected = "".join(f"{name(columns[at])} AS {name(column)}, " for column, at in places.items())
-            run(connection, f"CREATE VIEW {relation} AS SELECT {selected}rowid AS {ROW} FROM {table}")
+            _stage_table(connection, relation, source, wanted)
     types = {str(row[0]): str(row[1]) for row in run(connection, f"DESCRIBE {relation}")}
-    return Staged(relation, types, found)
+    return Staged(relation, types, found, files)
 
 
-def resolve(columns: Sequence[str], wanted: Mapping[str, str]) -> dict[str, int]:
-    """Return at which place of the source each wanted column stands.
+def _with(earlier: Found, later: Found, shift: int) -> Found:
+    """Return the sums with what a later file held, whose lines are counted from `shift` on."""
+    return Found(
+        earlier.malformed + later.malformed,
+        earlier.first_malformed or (later.first_malformed + shift if later.malformed else 0),
+        earlier.doubtful + later.doubtful,
+        earlier.first_doubtful or (later.first_doubtful + shift if later.doubtful else 0),
+    )
+
+
+def _stage_table(
+    connection: duckdb.DuckDBPyConnection, relation: str, source: Source, wanted: Mapping[str, str]
+) -> None:
+    """Make a view of a table of a DuckDB file.
+
+    Rows are counted anew where some were deleted, because their numbers stay unused, or a column hides the numbers.
+    """
+    run(connection, f"ATTACH {text(str(source.path))} AS {relation}_db (READ_ONLY)")
+    table = f"{relation}_db.{name(source.table or '')}"
+    columns = [str(row[0]) for row in run(connection, f"DESCRIBE {table}")]
+    places = resolve(columns, wanted)
+    selected = "".join(f"{name(columns[at])} AS {name(column)}, " for column, at in places.items())
+    number = "row_number() OVER () - 1"
+    if "rowid" not in {column.lower() for column in columns}:
+        ((dense,),) = run(connection, f"SELECT count(*) = coalesce(max(rowid) + 1, 0) FROM {table}")
+        number = "rowid" if dense else "row_number() OVER (ORDER BY rowid) - 1"
+    run(connection, f"CREATE VIEW {relation} AS SELECT {selected}{number} AS {ROW} FROM {table}")
+
+
+def resolve(columns: Sequence[str], wanted: Mapping[str, str], called: str = "") -> dict[str, int]:
+    """Return at which place of a source's file each wanted column stands. `called` is the file's name, if it has one.
 
     Names are compared without surrounding blanks. Raises ManifestError, with the place of the manifest, if there is no
     such column, or if several differ only in case, because choosing one would be a guess.
     """
+    said = called or "the source"
     by_name: dict[str, list[int]] = {}
     for at, column in enumerate(columns):
         by_name.setdefault(column.strip().lower(), []).append(at)
@@ -93,12 +131,12 @@ def resolve(columns: Sequence[str], wanted: Mapping[str, str]) -> dict[str, int]
             clashing = " and ".join(columns[at].strip() for at in named)
             raise ManifestError(
                 place,
-                f"is ambiguous: the source has the columns {clashing}, whose names are the same but for case; "
-                "rename them in the source",
+                f"is ambiguous: {said} has the columns {clashing}, whose names are the same but for case; "
+                f"rename them in {said}",
             )
         if not named or columns[named[0]].strip() != column.strip():
             known = ", ".join(column.strip() for column in columns if column.strip())
-            raise ManifestError(place, f"the source has no column {column}; it has {known}{_hint(columns)}")
+            raise ManifestError(place, f"{said} has no column {column}; it has {known}{_hint(columns)}")
         places[column] = named[0]
     return places
 
@@ -109,24 +147,79 @@ def _hint(columns: Sequence[str]) -> str:
     return f". This looks like one line: write delimiter = {json.dumps(found[0])} beside source" if found else ""
 
 
-def _stage_parquet(connection: duckdb.DuckDBPyConnection, relation: str, path: str, wanted: Mapping[str, str]) -> None:
-    """Make a view of a Parquet file. DuckDB renames columns whose names clash, so they are found by their place."""
+@dataclass(frozen=True)
+class _Shape:
+    """How a Parquet file is read: SQL for each wanted column with its type, and whether a column hides row numbers."""
+
+    selected: Mapping[str, str]
+    types: Mapping[str, str]
+    hides_numbers: bool
+
+
+def _stage_parquet(
+    connection: duckdb.DuckDBPyConnection, relation: str, files: Sequence[File], wanted: Mapping[str, str], first: int
+) -> None:
+    """Make a view of Parquet files. Neighbours that are alike are read at once."""
+    shapes = [_shape(connection, file, wanted) for file in files]
+    for file, shape in zip(files, shapes, strict=True):
+        require_same_types((files[0], shapes[0].types), (file, shape.types), wanted)
+    selects, number = [], 0
+    for shape, group in itertools.groupby(zip(shapes, files, strict=True), lambda one: one[0]):
+        paths = [_escaped(file.path) for _, file in group]
+        alone = [[path] for path in paths] if shape.hides_numbers else [paths]
+        for together in alone:
+            selects.append(_select(shape, together, first + number))
+            number += len(together)
+    run(connection, f"CREATE VIEW {relation} AS {' UNION ALL '.join(selects)}")
+
+
+def require_same_types(
+    one: tuple[File, Mapping[str, str]], other: tuple[File, Mapping[str, str]], wanted: Mapping[str, str]
+) -> None:
+    """Raise ManifestError, with the place of the manifest, if a column has two types in two files of a source."""
+    for column, place in wanted.items():
+        types = one[1][column], other[1][column]
+        if types[0] != types[1]:
+            raise ManifestError(
+                place,
+                f"{column} is {types[0]} in {one[0].called} and {types[1]} in {other[0].called}; "
+                "write all files of a source with the same types",
+            )
+
+
+def _shape(connection: duckdb.DuckDBPyConnection, file: File, wanted: Mapping[str, str]) -> _Shape:
+    """Return how a file is read. DuckDB renames columns whose names clash, so they are found by their place."""
+    path = _escaped(file.path)
     schema = run(connection, f"SELECT name, num_children FROM parquet_schema({path})")
     given, at = [], 1
     while at < len(schema):
         given.append(str(schema[at][0]))
         at = _after(schema, at)
-    here = [str(row[0]) for row in run(connection, f"DESCRIBE SELECT * FROM read_parquet({path})")]
-    places = resolve(given, wanted)
-    selected = "".join(f"{name(here[at])} AS {name(column)}, " for column, at in places.items())
-    if "file_row_number" in {column.lower() for column in here}:
-        number, option = "row_number() OVER ()", ""
-    else:
-        number, option = "file_row_number", ", file_row_number = true"
-    run(
-        connection,
-        f"CREATE VIEW {relation} AS SELECT {selected}{number} AS {ROW} FROM read_parquet({path}{option})",
-    )
+    here = run(connection, f"DESCRIBE SELECT * FROM {_read([path])}")
+    places = resolve(given, wanted, file.called)
+    hides = not _NUMBERS.isdisjoint(str(row[0]).lower() for row in here)
+    selected = {column: name(str(here[at][0])) for column, at in places.items()}
+    return _Shape(selected, {column: str(here[at][1]) for column, at in places.items()}, hides)
+
+
+def _select(shape: _Shape, paths: Sequence[str], first: int) -> str:
+    """Return SELECT of the wanted columns and the place of each row. `first` is the number of the first file."""
+    selected = "".join(f"{column} AS {name(wanted)}, " for wanted, column in shape.selected.items())
+    row = "row_number() OVER () - 1" if shape.hides_numbers else "file_row_number"
+    at = placed(first, row)
+    if len(paths) > 1:
+        at = f"file_index::BIGINT * {ROWS_MAX} + {at}"
+    return f"SELECT {selected}{at} AS {ROW} FROM {_read(paths)}"
+
+
+def _read(paths: Sequence[str]) -> str:
+    # Columns that are only in the names of folders (year=2024) are not read.
+    return f"read_parquet([{', '.join(paths)}], hive_partitioning = false)"
+
+
+def _escaped(path: Path) -> str:
+    """Return SQL for the path of one file: without the marks by which the engine would also find others."""
+    return text(re.sub(r"[\[*?]", r"[\g<0>]", str(path)))
 
 
 def _after(schema: Sequence[tuple[Any, ...]], at: int) -> int:
@@ -141,12 +234,14 @@ def _stage_csv(
     connection: duckdb.DuckDBPyConnection,
     relation: str,
     source: Source,
+    read: File,
     wanted: Mapping[str, str],
     progress: Callable[[float], None],
+    number: int,
 ) -> Found:
-    """Copy the wanted columns of a CSV file into the staging database, as texts."""
-    file = Delimited(source.path, delimiter=source.delimiter, encoding=source.encoding)
-    places = resolve(file.names, wanted)
+    """Copy the wanted columns of a CSV file into the staging database, as texts; add to the table that is there."""
+    file = Delimited(read.path, delimiter=source.delimiter, encoding=source.encoding, called=read.called)
+    places = resolve(file.names, wanted, read.called)
     at = sorted(set(places.values()))
     schema = pa.schema([*((str(slot), pa.utf8()) for slot in range(len(at))), ("line", pa.int64())])
     failed: list[BaseException] = []
@@ -160,9 +255,11 @@ def _stage_csv(
             raise
 
     connection.register(_FEED, pa.RecordBatchReader.from_batches(schema, batches()))
-    selected = "".join(f"{name(str(at.index(place)))} AS {name(column)}, " for column, place in places.items())
+    selected = "".join(f"{name(str(at.index(slot)))} AS {name(column)}, " for column, slot in places.items())
+    columns = "".join(f"{name(column)} VARCHAR, " for column in places)
+    run(connection, f"CREATE TABLE IF NOT EXISTS {relation} ({columns}{ROW} BIGINT)")
     try:
-        run(connection, f"CREATE TABLE {relation} AS SELECT {selected}line AS {ROW} FROM {_FEED}")
+        run(connection, f"INSERT INTO {relation} SELECT {selected}{placed(number, 'line')} FROM {_FEED}")
     except duckdb.Error:
         if failed:
             raise failed[0] from None

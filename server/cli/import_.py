@@ -10,13 +10,14 @@ import click
 
 from queries.catalog.manifest import read_manifest
 from queries.store import reports
+from queries.store.files import row_of
 from server.cli.common import progress, with_json
 from server.cli.home import acting, as_option, services
 from server.journey.importing import import_dataset
 from server.runtime import stores
 
 if TYPE_CHECKING:
-    from queries.store.ingest import IdentityReport, ImportReport, TableReport
+    from queries.store.reports import IdentityReport, ImportReport, TableReport
 
 
 @click.command("import")
@@ -64,7 +65,7 @@ def _report(done: str, report: ImportReport) -> str:
     for table, one in report.tables.items():
         lines.append(f"  {table}: {one.kept} kept of {one.rows} rows{_left_out(one)}")
         for column, lost in one.columns.items():
-            counts = {what: count for what, count in dataclasses.asdict(lost).items() if what != "first"}
+            counts = {what: count for what, count in dataclasses.asdict(lost).items() if not what.startswith("first")}
             found = [f"{count} {what}" for what, count in counts.items() if count]
             if found:
                 lines.append(f"    {column}: {', '.join(found)}")
@@ -96,7 +97,9 @@ def _left_out(one: TableReport) -> str:
     if one.without_person:
         found.append(f"{one.without_person} without a person")
     if one.malformed:
-        found.append(f"{one.malformed} malformed lines besides, the first is line {one.first_malformed}")
+        first = row_of(one.first_malformed, one.first_malformed_file, has_lines=True)
+        found.append(f"{one.malformed} malformed lines besides, the first is {first}")
     if one.doubtful:
-        found.append(f"{one.doubtful} doubtful records, the first on line {one.first_doubtful}")
+        first = row_of(one.first_doubtful, one.first_doubtful_file, has_lines=True)
+        found.append(f"{one.doubtful} doubtful records, the first on {first}")
     return f" ({', '.join(found)})" if found else ""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from budgets.actors import Actor
     from budgets.governance.datasets import Edition
     from queries.catalog.manifest import Manifest
-    from queries.store.ingest import ImportReport, Progress
+    from queries.store.ingest import Progress
+    from queries.store.reports import ImportReport
     from server.runtime.services import Services
 
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from queries.catalog.manifest import Manifest
     from queries.catalog.schema import Dataset
     from queries.execution.engine import Engine
-    from queries.store.ingest import ImportReport, Progress
+    from queries.store.ingest import Progress
+    from queries.store.reports import ImportReport
     from server.runtime.settings import Settings
 
 EDITIONS_KEPT = 2  # the edition in service, and the one before it, which a query may still read

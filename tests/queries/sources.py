@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from queries.catalog.manifest import Manifest
     from queries.catalog.schema import Column, Dataset
-    from queries.store.ingest import ImportReport
+    from queries.store.reports import ImportReport
 
 HEAD = """
 [dataset]
@@ -36,8 +37,13 @@ class Built:
     """A store with what was declared and what was reported of it."""
 
     path: Path
-    dataset: Dataset
+    declared: Manifest
     report: ImportReport
+
+    @property
+    def dataset(self) -> Dataset:
+        """Return what was declared without its sources."""
+        return self.declared.dataset
 
 
 def silent(_what: str, _done: float) -> None:
@@ -45,7 +51,8 @@ def silent(_what: str, _done: float) -> None:
 
 
 def write(path: Path, content: pa.Table | str | bytes) -> None:
-    """Write a source by its suffix; a DuckDB file gets the table `t`."""
+    """Write a source by its suffix, into a folder of its own if it names one; a DuckDB file gets the table `t`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif isinstance(content, str):
@@ -68,7 +75,7 @@ def build(
     made = folder / f"edition-{sum(1 for _ in folder.glob('edition-*'))}"
     made.mkdir()
     report = ingest.build(declared, made, memory_limit="500MB", threads=threads, progress=silent)
-    return Built(made / parts.WHOLE, declared.dataset, report)
+    return Built(made / parts.WHOLE, declared, report)
 
 
 def rows(built: Path, sql: str) -> list[tuple[Any, ...]]:

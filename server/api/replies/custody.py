@@ -34,7 +34,10 @@ class Shares(Reply):
 
 
 class ImportedColumn(Reply):
-    """How a column's values were read. Coerced, unknown and clamped ones are losses; `first` is the row of one."""
+    """How a column's values were read. Coerced, unknown and clamped ones are losses; `first` is the row of one.
+
+    `first_file` is its file, if the source is a folder.
+    """
 
     null = fields.Integer(required=True)
     coerced = fields.Integer(required=True)
@@ -43,6 +46,7 @@ class ImportedColumn(Reply):
     missing = fields.Integer(required=True)
     outside = fields.Integer(required=True)
     first = fields.Integer(required=True, allow_none=True)
+    first_file = fields.String(allow_none=True)
 
 
 class ImportedTable(Reply):
@@ -56,6 +60,8 @@ class ImportedTable(Reply):
     first_malformed = fields.Integer(required=True)
     doubtful = fields.Integer(required=True)
     first_doubtful = fields.Integer(required=True)
+    first_malformed_file = fields.String(allow_none=True)
+    first_doubtful_file = fields.String(allow_none=True)
     columns = fields.Dict(keys=fields.String(), values=fields.Nested(ImportedColumn), required=True)
 
 

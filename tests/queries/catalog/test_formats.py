@@ -16,7 +16,7 @@ from tests.queries.sources import HEAD, build, rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from queries.store.ingest import ColumnReport
+    from queries.store.reports import ColumnReport
 
 TABLE = """
 [tables.t]

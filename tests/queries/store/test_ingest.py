@@ -22,7 +22,7 @@ from queries.catalog.codes import code_type
 from queries.catalog.schema import PERSONS
 from queries.errors import ImportFailed, ManifestError
 from queries.store import ingest
-from queries.store.ingest import ColumnReport
+from queries.store.reports import ColumnReport
 from queries.store.sources import resolve
 from tests.laws import tries
 from tests.queries.clinic import COLUMNS, TABLE, Event, largest_code
