@@ -14,9 +14,10 @@ from queries.statistics.parts import lists
 from server.charts import texts
 from server.charts.choosing import Kind
 from server.views import numbers
+from server.views.table import Dated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from server.charts.grid import Axis, Grid
     from server.views.numbers import Marks
@@ -55,6 +56,7 @@ class Words:
     count: Count = _count
     marks: Marks = numbers.ENGLISH
     days: str = "%Y-%m-%d"  # how strftime writes a day
+    date: Callable[[str], str] = str  # how the label of a day, a period or a range of days is written
 
 
 ENGLISH = Words()
@@ -68,6 +70,8 @@ def label(words: Words, value: Label) -> str:
         return words.say("true") if value else words.say("false")
     if isinstance(value, (int, float)):
         return str(value)
+    if isinstance(value, Dated):
+        value = words.date(value)
     return texts.name(value) or words.say("(empty)")
 
 

@@ -11,6 +11,7 @@ missing or no finite number is None.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,12 +19,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from queries.statistics.parts.lists import LISTS, Listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Label = str | int | float | bool | None
 Numeral = int | float | None
 
 RAW = ("raw_value", "raw_low", "raw_high")
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+DATED = frozenset({"period", "bins", "width"})  # members of keys whose labels may be dates, in a query
 
 WHOLE_MAX = 10**300  # no release has larger numbers; a float has none either
 
@@ -33,6 +37,12 @@ TRUNCATION = {
     "asked": "bounds were asked for; what they cut off is in no margin",
     "unknown": "bounds were guessed; what they cut off is unknown and in no margin",
 }
+
+
+class Dated(str):
+    """A label that is a day, a period or a range of days: the same text, which a page may write as its readers do."""
+
+    __slots__ = ()
 
 
 class Cell(NamedTuple):
@@ -135,7 +145,7 @@ def flatten(release: Mapping[str, Any]) -> Table:
     described = [column for column in _dicts(release.get("columns")) if isinstance(column.get("name"), str)]
     keys = tuple(column["name"] for column in described if column.get("kind") == "key")
     statistics = {column["name"]: column for column in described if column.get("kind") == "statistic"}
-    rows = list(_dicts(release.get("rows")))
+    rows, labels = list(_dicts(release.get("rows"))), _labels(release, keys)
     named = [{name: _parts(row.get(name)) for name in statistics} for row in rows]
     # In all rows a statistic has the same parts, but for what a later version may do.
     places = {name: list(dict.fromkeys(part for row in named for part in row[name])) or [_ALONE] for name in statistics}
@@ -145,7 +155,7 @@ def flatten(release: Mapping[str, Any]) -> Table:
         tuple(_column(about, *part[:2]) for name, about in statistics.items() for part in places[name]),
         tuple(
             Row(
-                tuple(_label(row.get(key)) for key in keys),
+                tuple(label(row.get(key)) for key, label in zip(keys, labels, strict=True)),
                 tuple(parts[name].get(part, _NOTHING) for name in statistics for part in places[name]),
             )
             for row, parts in zip(rows, named, strict=True)
@@ -221,6 +231,23 @@ def _numeral(value: Any) -> Numeral:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _labels(release: Mapping[str, Any], keys: Sequence[str]) -> list[Callable[[Any], Label]]:
+    """Return for each key how its labels are read. One by periods, bins or a width may be of dates."""
+    query = release.get("query")
+    asked = query.get("group_by") if isinstance(query, dict) else None
+    asked = asked if isinstance(asked, list) and len(asked) == len(keys) else [None] * len(keys)
+    return [_dated if isinstance(one, dict) and not DATED.isdisjoint(one) else _valued for one in asked]
+
+
+def _valued(value: Any) -> Label:
+    """Return the label of a key by its values, which may be days, too."""
+    return Dated(value) if isinstance(value, str) and DAY.fullmatch(value) else _label(value)
+
+
+def _dated(value: Any) -> Label:
+    return Dated(value) if isinstance(value, str) else _label(value)
 
 
 def _label(value: Any) -> Label:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 MISSING = "\N{EN DASH}"
 SAMPLE = 1000.5  # shows how a language separates thousands, and its decimal mark
 DIGITS = "#,##0.############"
+DAY = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
+PERIOD = re.compile(r"(\d{4})(-|-Q|-W)(\d\d?)")  # a month, a quarter or a week
+FRENCH_PERIODS = {"-": "", "-Q": "T", "-W": "S"}  # trimestre, semaine
 PLAIN_DIGITS = "0.##################"  # a delta has as many
 
 
@@ -55,7 +59,7 @@ def chart_words() -> Words:
     """Return how charts say things and write numbers in the language of the request."""
     written = str(format_decimal(SAMPLE, format="#,##0.0"))
     marks = Marks(thousands=written[1], point=written[-2], to=translated("to"))
-    return Words(_said, _counted, marks, days=_short("%d/%m/%Y", "%Y-%m-%d"))
+    return Words(_said, _counted, marks, days=_short("%d/%m/%Y", "%Y-%m-%d"), date=dated)
 
 
 def _said(message: str, /, **values: str) -> str:
@@ -130,6 +134,19 @@ def day(text: str | None) -> str:
     if text is None:
         return MISSING
     return str(format_date(dt.date.fromisoformat(text[:10]), _short("dd/MM/yyyy", "d MMM yyyy")))
+
+
+def dated(label: str) -> str:
+    """Return the label of a day, a period or a range of days as the language of the page writes it.
+
+    In English it stays as it is, year first, which nobody reads as another day.
+    """
+    if _short("fr", "") != "fr":
+        return str(label)
+    if period := PERIOD.fullmatch(label):
+        year, part, number = period.groups()
+        return f"{FRENCH_PERIODS[part]}{number}{'/' if part == '-' else ' '}{year}"
+    return DAY.sub(r"\3/\2/\1", label)
 
 
 def _short(french: str, other: str) -> str:

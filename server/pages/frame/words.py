@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from server.pages.frame.language import dated
 from server.pages.frame.language import translated as _
+from server.views.table import Dated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +140,7 @@ def value_name(value: object) -> str:
         return _("yes")
     if value is False or value == "false":
         return _("no")
-    return str(value)
+    return dated(value) if isinstance(value, Dated) else str(value)
 
 
 FUNCTIONS: tuple[Callable[..., object], ...] = (

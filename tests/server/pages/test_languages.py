@@ -17,6 +17,7 @@ from jinja2 import Environment
 
 from server.cli.main import main
 from server.languages import catalog as phrases
+from server.views.table import Dated, flatten
 from tests.server.pages.browsing import browser
 from tests.serving import PATIENTS, ask
 
@@ -253,6 +254,49 @@ def test_numbers_percentages_and_days_are_french(busy: Place) -> None:
     (release, *_others) = re.findall(r'href="(/studies/flu/releases/[^"]+)"', answers.text)
     said = unescape(browser(busy, "ada").get(release, **FRENCH).text)
     assert f"avec un niveau de confiance de 95{SPACE}%" in said
+
+
+BY_DATE = {
+    "day": ({"column": "day", "period": "day"}, "28/11/2020", "2020-11-28"),
+    "plain": ("day", "28/11/2020", "2020-11-28"),
+    "week": ({"column": "day", "period": "week"}, "S48 2020", "2020-W48"),
+    "month": ({"column": "day", "period": "month"}, "11/2020", "2020-11"),
+    "quarter": ({"column": "day", "period": "quarter"}, "T4 2020", "2020-Q4"),
+    "year": ({"column": "day", "period": "year"}, "2020", "2020"),
+    "bins": ({"column": "day", "bins": ["2020-01-01", "2020-12-01"]}, "[01/01/2020, 01/12/2020)", "2020-01-01"),
+    "width": ({"column": "day", "width": 366, "from": "2020-01-01"}, "01/01/2020", "2020-01-01"),
+}
+
+
+def test_dates_of_groups_are_french_on_pages_and_iso_in_files(shared: Place) -> None:
+    """Days, weeks, months and quarters of an answer: in its table, in the titles of its chart, and in two compared."""
+    shared.open_study("by-date", "clinic")
+    ada = browser(shared, "ada")
+    for name, (key, french, iso) in BY_DATE.items():
+        query = {"from": "visits", "group_by": [key], "select": {"n": {"count": "events"}}}
+        body = {"query": query, "privacy": {"epsilon": 1.0}}
+        made = shared.client("ada").good("POST", "/studies/by-date/queries", body)["id"]
+        path = f"/studies/by-date/releases/{made}"
+        page = unescape(ada.get(path, **FRENCH).text)
+        assert f"<bdi>{french}</bdi>" in page, name
+        drawn = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
+        assert french in drawn or french[3:] in drawn, name
+        assert not re.search(r"\d{4}-(\d\d|Q\d|W\d)", drawn), name
+        assert f"<bdi>{iso}" in unescape(ada.get(path, Accept_Language="en").text).replace("<bdi>[", "<bdi>"), name
+        assert iso in ada.get(f"{path}.csv", **FRENCH).text, name
+    compared = ada.get(f"/studies/by-date/compare?release={made}&release={made}", **FRENCH)
+    assert "01/01/2020" in compared.words()
+
+
+def test_label_that_only_looks_like_a_month_stays_as_it_is() -> None:
+    """A code such as 2020-11 is no date unless the question groups by periods."""
+    release = {
+        "query": {"group_by": ["code", {"column": "day", "period": "month"}]},
+        "columns": [{"name": "code", "kind": "key"}, {"name": "day", "kind": "key"}],
+        "rows": [{"code": "2020-11", "day": "2020-11"}],
+    }
+    ((code, day),) = [row.labels for row in flatten(release).rows]
+    assert (isinstance(code, Dated), isinstance(day, Dated)) == (False, True)
 
 
 def test_numbers_that_are_typed_in_french_are_read_as_they_were_shown(busy: Place) -> None:
