@@ -119,6 +119,12 @@ class Table:
         said = {name: caveat(firsts[name].truncation, firsts[name].expected_loss) for name in self.statistics}
         return {name: words for name, words in said.items() if words is not None}
 
+    @property
+    def untouched(self) -> frozenset[str]:
+        """Return the statistics with a caveat that says that nothing is expected to be cut off: a fact, no warning."""
+        losses = {column.statistic: column.expected_loss for column in self.columns}
+        return frozenset(name for name in self.caveats if (losses[name] or 0) <= 0 and losses[name] is not None)
+
 
 def caveat(truncation: str | None, expected_loss: float | None) -> str | None:
     """Return in words what bounds do to a value, or None where they do nothing or nothing is said of it."""

@@ -84,7 +84,7 @@ def _pairs(queries: Sequence[Mapping[str, Any]], tables: Sequence[Table]) -> Ite
     alike = {
         name for name, one in queries[0].get("select", {}).items() if queries[1].get("select", {}).get(name) == one
     }
-    distorted = first.caveats.keys() | second.caveats.keys()
+    distorted = {name for table in tables for name in table.caveats.keys() - table.untouched}
     theirs = {
         (row.labels, column.statistic, column.part): cell
         for row in second.rows

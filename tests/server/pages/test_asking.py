@@ -414,3 +414,23 @@ def test_live_update_of_an_ended_session_leaves_the_page_alone(place: Place, ada
     assert (live.status, live.path, live.text) == (401, ASK, "")
     kept = ada.post(ASK, form)
     assert (kept.status, kept.form('name="_token"')["table"]) == (401, form["table"])
+
+
+@pytest.mark.parametrize(("loss", "is_warning"), [(0.0, False), (0.001, True)])
+def test_that_nothing_is_cut_off_is_a_fact_and_no_warning(
+    place: Place, ada: Browser, loss: float, *, is_warning: bool
+) -> None:
+    """What the profile says of 0% stands below the table; with anything more it is a warning, and no difference is known."""
+    mean = {"query": {"from": "years", "select": {"age": {"mean": "age"}}}, "privacy": {"epsilon": 1.0}}
+    made = place.client("ada").good("POST", "/studies/flu/queries", mean)["id"]
+    ((body,),) = place.home.rows("SELECT body FROM releases WHERE id = ?", made)
+    stored = json.loads(body)
+    stored["columns"][-1] |= {"truncation": "profile", "expected_loss": loss}
+    place.home.change("UPDATE releases SET body = ? WHERE id = ?", json.dumps(stored), made)
+    page = ada.get(f"/studies/flu/releases/{made}")
+    said = f"{100 * loss:g}% of what persons contribute is expected to be cut off"
+    assert said in page.words()
+    assert (said in " ".join(re.findall(r'<p class="notice warning">(.*?)</p>', page.text))) == is_warning
+    compared = ada.get(f"/studies/flu/compare?release={made}&release={made}")
+    assert ("bounds may distort it" in compared.words()) == is_warning
+    assert ('<p class="fine">A: ' in compared.text) != is_warning
