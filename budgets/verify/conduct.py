@@ -334,6 +334,8 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("query.estimate.count", "query.rehearse.count", "query.replay.count"), ("researcher",)),
     "dataset.profile.replay.count": ("admin",),
     **dict.fromkeys(("release.read.count", "call.refuse.count"), ROLES),
+    **dict.fromkeys(("user.read.count", "token.read.count", "dataset.import.read.count"), ("admin",)),
+    **dict.fromkeys(("audit.read.count", "identity.read.count"), ("dpo",)),
 }
 
 DATASETS: Mapping[str, Callable[[Datasets, Mapping[str, Any], Mapping[str, Any]], Iterator[str]]] = {

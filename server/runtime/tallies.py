@@ -1,10 +1,11 @@
 """Free acts that anybody can repeat without end: an entry of the log for the first, and one a minute for the others.
 
-An estimate, a rehearsal, a replay and the reading of a release cost nothing. With one entry each, a loop would make the
-log grow without bound and keep its write lock busy. Therefore the first act of its kind is an entry at once, with all
-its facts. The next ones within a minute are counted here, by who did it and to what, and one entry has their number. It
-is written when the minute is over, with the next request of anybody, or when the server stops. Its action is that of
-the act with `.count`, because it may be written after the study was suspended or the member has left.
+An estimate, a rehearsal, a replay, and the reading of a release or of a list (of users, tokens, imports, alerts, kept
+names) cost nothing. With one entry each, a loop would make the log grow without bound and keep its write lock busy.
+Therefore the first act of its kind is an entry at once, with all its facts. The next ones within a minute are counted
+here, by who did it and to what, and one entry has their number. It is written when the minute is over, with the next
+request of anybody, or when the server stops. Its action is that of the act with `.count`, because it may be written
+after the study was suspended or the member has left.
 
 A server that is killed forgets up to a minute of counts. It never forgets a first act, nor anything that was charged.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,10 @@ from budgets.database import clock
 from budgets.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import sqlalchemy as sa
+
     from budgets.actors import Actor
     from budgets.database.connection import Database
 
@@ -40,6 +45,7 @@ class Act:
     subject: str
     study: str | None
     what: str  # in the plural, for the summary
+    asked: tuple[tuple[str, str], ...] = ()  # what its entry says of what was asked: another question is another act
 
 
 @dataclass
@@ -79,6 +85,27 @@ class Tallies:
             known.count += 1
             return False
 
+    @contextmanager
+    def reading(self, database: Database, act: Act, summary: str) -> Iterator[sa.Connection]:
+        """Open a transaction in which something is read: with an entry of it, or counted if it was read a moment ago.
+
+        The entry and what is read are of one moment; if the entry cannot be written, nothing is read. Raises
+        Unavailable.
+        """
+        with database.write() as transaction:
+            if self.is_first(act):
+                try:
+                    facts = dict(act.asked)
+                    log.append(transaction, act.actor, act.action, act.subject, summary, study=act.study, facts=facts)
+                except BaseException:
+                    self._forget(act)
+                    raise
+            yield transaction
+
+    def _forget(self, act: Act) -> None:
+        with self._lock:
+            self._counts.pop(act, None)
+
     def write_what_is_due(self, database: Database) -> None:
         """Write the counts whose minute is over. If the ledger cannot be written, the caller's request goes on."""
         if self._over or any(count.is_over() for count in list(self._counts.values())):
@@ -109,7 +136,7 @@ class Tallies:
                         act.subject,
                         f"{count.count} more {act.what}",
                         study=act.study,
-                        facts={"count": count.count, "from": count.first, "to": count.last},
+                        facts={**dict(act.asked), "count": count.count, "from": count.first, "to": count.last},
                     )
         except BaseException:
             with self._lock:

@@ -1,14 +1,14 @@
-"""The alerts, for DPOs. Each alert is an entry of the audit log, and so is each reading."""
+"""The alerts, for DPOs. Each alert is an entry of the audit log, and each reading is in it too."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from budgets.alerts import alerts
-from budgets.audit import log
 from budgets.identity import people
 from server.api import replies
 from server.api.requests.schemas import AlertsSchema
+from server.runtime.tallies import Act
 from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
 
@@ -22,9 +22,9 @@ blueprint: Any = Blueprint("alerts", __name__, description="Alerts")
 def list_alerts(asked: dict[str, Any]) -> Any:
     """List alerts, oldest or newest first: budgets in use, bursts of refusals and of failed sign-ins."""
     filters = {key: asked[key] for key in ("kind", "study", "since", "until")}
-    with services().database.write() as transaction:
-        facts = {key: value for key, value in filters.items() if value is not None}
-        log.append(transaction, actor(), "audit.read", "alerts", "the alerts were read", facts=facts)
+    asked_for = tuple((key, value) for key, value in filters.items() if value is not None)
+    act = Act(actor(), "audit.read", "alerts", None, "readings of the alerts", asked_for)
+    with services().tallies.reading(services().database, act, "the alerts were read") as transaction:
         kind = filters.pop("kind")
         found = alerts.listed(
             transaction,

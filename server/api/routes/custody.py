@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from budgets.audit import log
 from budgets.governance import datasets
 from budgets.ledger import spending
 from queries.store import reports
 from server.api import replies
 from server.api.requests.schemas import ChargesSchema
 from server.runtime.stores import folder_of
+from server.runtime.tallies import Act
 from server.views import shares
 from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
@@ -55,13 +55,17 @@ def list_charges(page: dict[str, Any], name: str) -> Any:
 def list_editions(name: str) -> Any:
     """List a dataset's imports, newest first, with what they reported as long as their stores are kept.
 
-    The counts of a report are exact. Each reading is an entry of the log.
+    The counts of a report are exact. Each reading is in the log.
     """
     home = services().settings.home
-    with services().database.write() as transaction:
+    with services().database.read() as transaction:
+        datasets.current(transaction, name)  # raises NotFound, before anything is logged
+    act = Act(
+        actor(), "dataset.import.read", f"dataset:{name}", None, f"readings of the reports of the imports of {name}"
+    )
+    summary = f"the reports of the imports of {name} were read"
+    with services().tallies.reading(services().database, act, summary) as transaction:
         found = datasets.editions_of(transaction, name)
-        summary = f"the reports of the imports of {name} were read"
-        log.append(transaction, actor(), "dataset.import.read", f"dataset:{name}", summary)
     return {
         "items": [
             {

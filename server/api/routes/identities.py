@@ -1,13 +1,13 @@
-"""The names that are kept, and their erasure, for DPOs. Each reading of the list is an entry of the log."""
+"""The names that are kept, and their erasure, for DPOs. Each reading of the list is in the log."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from budgets.audit import log
 from budgets.governance import erasure
 from server.api import replies
 from server.api.requests.schemas import ErasureSchema, IdentitiesSchema
+from server.runtime.tallies import Act
 from server.web.auth import actor, for_roles, services
 from server.web.bodies import Blueprint
 
@@ -21,8 +21,8 @@ blueprint: Any = Blueprint("identities", __name__, description="Names that are k
 def list_identities(page: dict[str, Any]) -> Any:
     """List the names that are kept, oldest first; with due=true only those that can be erased now."""
     days, limit = services().settings.identity_days, page["limit"]
-    with services().database.write() as transaction:
-        log.append(transaction, actor(), "identity.read", "identities", "the list of names was read")
+    act = Act(actor(), "identity.read", "identities", None, "readings of the list of names")
+    with services().tallies.reading(services().database, act, "the list of names was read") as transaction:
         found = erasure.kept(transaction, days, due=page["due"], after=page["cursor"], limit=limit + 1)
     following = erasure.cursor(found[limit - 1]) if len(found) > limit else None
     return {"items": [one.to_json() for one in found[:limit]], "next": following}

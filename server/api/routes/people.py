@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from budgets.audit import log
 from budgets.errors import Forbidden, Invalid
 from budgets.governance import studies
 from budgets.governance.roles import grants, leaving
@@ -12,6 +11,7 @@ from budgets.identity import people, subjects, tokens
 from server.api import replies
 from server.api.requests.schemas import LinkedAccountSchema, NewTokenSchema, NewUserSchema, PageSchema, TokensSchema
 from server.errors import Unauthenticated
+from server.runtime.tallies import Act
 from server.web.auth import ROLES, access, actor, for_roles, services, vouched_for
 from server.web.bodies import Blueprint
 
@@ -76,10 +76,10 @@ def unlink_account(name: str) -> Any:
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.ListedUser))
 def list_users(page: dict[str, Any]) -> Any:
-    """List the users by name. Each reading is an entry of the audit log."""
+    """List the users by name. Each reading is in the audit log."""
     limit = page["limit"]
-    with services().database.write() as transaction:
-        log.append(transaction, actor(), "user.read", "users", "the users were listed")
+    act = Act(actor(), "user.read", "users", None, "readings of the list of users")
+    with services().tallies.reading(services().database, act, "the users were listed") as transaction:
         found = people.every_user(transaction, after=page["cursor"], limit=limit + 1)
     return {
         "items": [one.to_json() for one in found[:limit]],
@@ -123,10 +123,10 @@ def new_token(body: dict[str, Any], name: str) -> Any:
 @blueprint.arguments(TokensSchema, location="query")
 @blueprint.response(200, replies.page_of(replies.ListedToken))
 def list_tokens(page: dict[str, Any]) -> Any:
-    """List the tokens that were not revoked, with the day of their last use. Each reading is an entry of the log."""
+    """List the tokens that were not revoked, with the day of their last use. Each reading is in the log."""
     limit = page["limit"]
-    with services().database.write() as transaction:
-        log.append(transaction, actor(), "token.read", "tokens", "the tokens were listed")
+    act = Act(actor(), "token.read", "tokens", None, "readings of the list of tokens")
+    with services().tallies.reading(services().database, act, "the tokens were listed") as transaction:
         found = tokens.listed(transaction, user=page["user"], after=page["cursor"], limit=limit + 1)
     return {
         "items": [one.to_json() for one in found[:limit]],

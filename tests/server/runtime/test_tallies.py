@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from budgets.audit import log
 from budgets.database import clock
+from budgets.errors import Unavailable
 from budgets.identity import people
 from server.runtime.tallies import Act
+from tests.server.pages.browsing import browser
 from tests.serving import PATIENTS, application, ask
 
 if TYPE_CHECKING:
@@ -92,6 +95,58 @@ def test_each_kind_and_each_user_is_counted_alone(place: Place, time: Clock) -> 
     assert [facts["count"] for facts in counts(place.home, "query.rehearse.count")] == [2, 2]
     assert [facts["count"] for facts in counts(place.home, "release.read.count")] == [2, 2]
     place.home.assert_sound()
+
+
+READINGS = {"admin": ("user.read", "token.read", "dataset.import.read"), "dora": ("audit.read", "identity.read")}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_ten_glances_at_the_start_page_are_one_entry_and_one_count(place: Place, time: Clock, name: str) -> None:
+    """Of each list that a page reads: the first glance is an entry at once, the others have one number. Later it is anew."""
+    here = browser(place, name)
+    paths = {"admin": ("/", "/admin/users", "/admin/datasets/rand-hie"), "dora": ("/", "/names")}[name]
+    for _ in range(10):
+        for path in paths:
+            assert here.get(path).status == 200
+        time.pass_by(1)
+    assert [place.home.actions().count(action) for action in READINGS[name]] == [1] * len(READINGS[name])
+    time.pass_by(60)
+    place.client("ada").good("GET", "/me")
+    for action in READINGS[name]:
+        (facts,) = counts(place.home, f"{action}.count")
+        # The sign-in leads to the start page, and the page of names reads two lists.
+        assert facts["count"] == {"token.read": 10, "audit.read": 10, "identity.read": 19}.get(action, 9), action
+        assert facts["from"] < facts["to"]
+    for path in paths:
+        here.get(path)
+    assert [place.home.actions().count(action) for action in READINGS[name]] == [2] * len(READINGS[name])
+    place.home.assert_sound()
+
+
+def test_alerts_by_other_filters_are_another_reading(place: Place, time: Clock) -> None:
+    """The entry says what was asked for, and so does the count of it."""
+    dora = place.client("dora")
+    for path in ("/alerts", "/alerts?kind=clock", "/alerts?kind=clock", "/alerts?kind=clock"):
+        dora.good("GET", path)
+    assert counts(place.home, "audit.read") == [{}, {"kind": "clock"}]
+    time.pass_by(61)
+    dora.good("GET", "/me")
+    (facts,) = counts(place.home, "audit.read.count")
+    assert (facts["kind"], facts["count"]) == ("clock", 2)
+
+
+def test_reading_whose_entry_cannot_be_written_is_no_first_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read, and the next reading has the entry."""
+    with monkeypatch.context() as broken:
+        broken.setattr(log, "append", fail)
+        assert place.client("admin").get("/users").status == 503
+    place.client("admin").good("GET", "/users")
+    assert place.home.actions()[-1] == "user.read"
+
+
+def fail(*_arguments: object, **_options: object) -> None:
+    """Fail as a ledger that cannot be written does."""
+    raise Unavailable("the disk is full")
 
 
 def test_count_of_a_suspended_study_is_in_order(place: Place, time: Clock) -> None:
