@@ -11,7 +11,7 @@ from server.languages import phrase
 from server.languages.language import LANGUAGES
 from server.pages import api_docs, issuer, signing_in
 from server.pages.admin import listing as admin
-from server.pages.deciding import datasets, proposals
+from server.pages.deciding import conclusions, datasets, proposals
 from server.pages.deciding import studies as deciding
 from server.pages.dpo import alerts, log, names, reports, spending, verifying
 from server.pages.frame import deciding_words, keeping, language, words
@@ -31,7 +31,7 @@ FIELDS_MAX = 1000  # of a form; no form of the pages has nearly as many
 MODULES = (
     *(signing_in, issuer, api_docs),
     *(studies, asking, answers, comparing),
-    *(deciding, datasets, proposals),
+    *(deciding, conclusions, datasets, proposals),
     *(alerts, log, verifying, spending, reports, names),
     *admin.MODULES,
 )

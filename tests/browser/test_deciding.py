@@ -61,6 +61,17 @@ def decide(visit: Visit, who: str, study: str, button: str, reason: str) -> None
     assert visit.page.locator(".notice.done").first.is_visible()
 
 
+def conclude(visit: Visit, study: str) -> None:
+    """Go from the page of a study to its report, and sign a conclusion."""
+    visit.click(f'a.button[href="/studies/{study}/conclude"]')
+    visit.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    visit.assert_sound()
+    visit.page.fill("#conclude-text", "Not personal for its readers.")
+    visit.click('button[value="conclude"]')
+    visit.assert_sound()
+    assert visit.page.locator(".notice.done").first.is_visible()
+
+
 @pytest.mark.parametrize(("language", "options"), LOOKS)
 def test_dpo_advises_and_approver_approves(
     chromium: Browser, server: Server, waiting: str, language: str, options: dict[str, Any]
@@ -70,7 +81,9 @@ def test_dpo_advises_and_approver_approves(
         decide(visit, "dora", waiting, "advise", "only with a margin")
     with visiting(chromium, server, language, **options) as visit:
         decide(visit, "vera", waiting, "approve", "the committee agreed")
-    assert server.client("vera").good("GET", f"/studies/{waiting}")["state"] == "approved"
+        conclude(visit, waiting)
+    found = server.client("vera").good("GET", f"/studies/{waiting}")
+    assert (found["state"], found["conclusion"]["text"]) == ("approved", "Not personal for its readers.")
 
 
 @pytest.mark.parametrize(("language", "options"), LOOKS)

@@ -32,6 +32,7 @@ KINDS = {"csv": "text/csv", "jsonl": "application/jsonl"}
 # What a DPO looks for most; any other action can be typed.
 ACTIONS = (
     *("study.open", "study.edit", "study.advise", "study.approve", "study.suspend", "study.resume", "study.close"),
+    "study.conclude",
     *("study.budget.ask", "study.budget.approve", "study.member.add", "study.member.remove"),
     *("dataset.import", "dataset.propose", "dataset.approve", "query.reserve", "query.release", "query.refuse"),
     *("release.read", "report.read", "audit.read", "audit.export", "audit.verify"),

@@ -8,7 +8,7 @@ from server.pages.frame import words
 from server.pages.frame.language import translated as _
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flask import Flask
 
@@ -38,6 +38,21 @@ def act_name(act: str, role: str) -> str:
         ("token", "dpo"): _("A token for a data protection officer"),
         ("token", "approver"): _("A token for an approver"),
     }.get((act, role), f"{act} {role}")
+
+
+def changed_parts(parts: Sequence[str]) -> str:
+    """Return in words what of a study has changed since a conclusion."""
+    known = {
+        "state": _("its state"),
+        "terms": _("its terms"),
+        "budget": _("its budget"),
+        "raise": _("the larger budget that waits"),
+        "cap": _("the cap of the dataset"),
+        "used": _("what was charged"),
+        "releases": _("its releases"),
+        "members": _("its members"),
+    }
+    return ", ".join(known.get(part, part) for part in parts)
 
 
 def field_name(field: str) -> str:
@@ -102,6 +117,7 @@ FUNCTIONS: tuple[Callable[..., str], ...] = (
     opinion_name,
     act_name,
     field_name,
+    changed_parts,
     allowed_statistic,
     unset_name,
     alert_name,

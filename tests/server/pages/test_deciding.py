@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.server.pages.browsing import Browser, browser
+from tests.serving import PATIENTS, ask
 
 if TYPE_CHECKING:
     from tests.server.pages.browsing import Page
@@ -301,3 +302,98 @@ def test_act_that_is_not_the_roles_own_is_the_apis_to_refuse(shared: Place, dora
         assert page.status in (403, 404), do
     assert shared.client("vera").good("GET", "/studies/forged")["state"] == "draft"
     assert vera.get("/studies/nowhere/decide").status == 404
+
+
+def conclusion_of(place: Place, study: str) -> Any:
+    """Return the conclusion that stands."""
+    return place.client("dora").good("GET", f"/studies/{study}")["conclusion"]
+
+
+def test_approver_reads_the_report_and_signs_a_conclusion(shared: Place, vera: Browser, dora: Browser) -> None:
+    """The page has the bounds in words and what was asked beside the form; the conclusion is shown wherever it counts."""
+    shared.open_study("ends", "clinic", epsilon=1.0, delta=0.0)
+    shared.client("ada").good("POST", "/studies/ends/queries", ask(PATIENTS, 0.5, "visits"))
+    path = "/studies/ends/conclude"
+    assert f'href="{path}"' in vera.get("/studies/ends/decide").text
+    assert f'href="{path}"' in vera.get("/reports").text
+    assert f'href="{path}"' not in dora.get("/reports").text
+    page = vera.get(path)
+    for words in (
+        "1 release of statistics with noise",
+        "Epsilon 1: a belief of 10% that a person is in the data can become at most 23.2%.",
+        "at most: 23.2% that the person is in the data",
+        "Singling out: Can someone be picked out",
+        "SELECT COUNT(DISTINCT person) AS patients FROM visits",
+        "Empty until an approver signs a conclusion.",
+    ):
+        assert words in page.words()
+    page = press(vera, page, "conclude", text="Not personal\r\nfor its readers.")
+    assert "Your conclusion stands in the report" in page.words()
+    found = conclusion_of(shared, "ends")
+    assert (found["text"], found["by"], found["changed"]) == ("Not personal\nfor its readers.", "vera", [])
+    assert last(shared, "study.conclude")["facts"]["conclusion"] == found["text"]
+    for opened, shown in ((vera, "decide"), (dora, "decide"), (browser(shared, "ada"), "")):
+        assert "Not personal for its readers." in opened.get(f"/studies/ends/{shown}".rstrip("/")).words()
+    assert "Not personal for its readers." in dora.get("/reports/studies/ends").words()
+    assert "concluded on" in dora.get("/reports").words()
+    shared.client("dora").good("POST", "/studies/ends/suspend", {"reason": "a question"})
+    for page in (vera.get(path), dora.get("/studies/ends/decide"), dora.get("/reports/studies/ends")):
+        assert "The study has changed since: its state. This conclusion is older than the report." in page.words()
+    assert "the study has changed since" in dora.get("/reports").words()
+    press(vera, vera.get(path), "conclude", text="Still not personal.")
+    page = vera.get(path)
+    assert "Earlier conclusions Not personal for its readers." in page.words()
+    assert conclusion_of(shared, "ends")["text"] == "Still not personal."
+
+
+def test_nobody_concludes_on_a_report_that_changed_after_the_page_was_read(shared: Place, vera: Browser) -> None:
+    """The old page is refused; what was typed stays, and the page shows the report as it is, to conclude on that."""
+    shared.open_study("moving", "clinic", epsilon=1.0)
+    path = "/studies/moving/conclude"
+    page = vera.get(path)
+    shared.client("ada").good("POST", "/studies/moving/queries", ask(PATIENTS, 0.25, "visits"))
+    page = press(vera, page, "conclude", text="as I read it")
+    assert page.status == 409
+    assert "the report of study moving has changed since you read it" in page.words()
+    assert "1 release of statistics" in page.words()
+    assert page.form('value="conclude"')["text"] == "as I read it"
+    assert press(vera, page, "conclude", seen="").status == 422, "a form without a digest"
+    assert conclusion_of(shared, "moving") is None
+    assert press(vera, page, "conclude").status == 200
+    assert conclusion_of(shared, "moving")["text"] == "as I read it"
+
+
+def test_hostile_and_long_conclusions_are_text_everywhere(shared: Place, vera: Browser, dora: Browser) -> None:
+    """A conclusion is no markup on any page and in no report; one that is too long comes back whole, refused."""
+    shared.open_study("spoilt", "clinic")
+    path, text = "/studies/spoilt/conclude", LONG[:4_000]
+    page = press(vera, vera.get(path), "conclude", text=f"{text}y")
+    assert page.status == 422
+    assert page.form('value="conclude"')["text"] == f"{text}y"
+    assert 'id="conclude-text-wrong"' in page.text
+    shown = [page, press(vera, page, "conclude", text=text)]
+    entry = last(shared, "study.conclude")
+    assert entry["facts"]["conclusion"] == text
+    shown += [vera.get(path), vera.get("/studies/spoilt/decide"), vera.get("/studies/spoilt"), dora.get("/reports")]
+    shown += [dora.get(f"/reports/{one}") for one in ("studies/spoilt", "datasets/clinic")]
+    shown.append(dora.get(f"/log/{entry['index']}"))
+    for one in shown:
+        assert one.status in (200, 422)
+        assert "<script>alert" not in one.text
+        assert "<b>&amp;" not in one.text
+    for one in shown[1:5]:
+        assert "&amp;amp; {{ 7*7 }} \u202eevil" in one.text
+        assert "<bdi>&#34;&#39;&gt;&lt;script&gt;" in one.text
+
+
+def test_who_had_a_hand_in_the_study_gets_no_form_to_conclude(place: Place) -> None:
+    """The page says why, and the API refuses all the same. A DPO has no such page."""
+    place.home.change("UPDATE users SET role = 'approver' WHERE name = 'admin'")
+    opened, path = browser(place, "admin"), "/studies/flu/conclude"
+    page = opened.get(path)
+    assert "Another approver has to conclude" in page.words()
+    assert 'value="conclude"' not in page.text
+    digest = place.client("vera").good("GET", "/studies/flu/report")["digest"]
+    assert opened.post(path, {"do": "conclude", "text": "mine", "seen": digest}).status == 403
+    assert conclusion_of(place, "flu") is None
+    assert browser(place, "dora").get(path).status == 403

@@ -52,7 +52,7 @@ PATHS = {
         *("/admin/studies/flu/terms", "/admin/studies/flu/protocol", "/admin/users", "/admin/users/ada"),
         *("/admin/tokens", "/admin/new-token", "/admin/proposals", "/admin/once", "/admin/server"),
     ),
-    "vera": ("/", "/studies/flu/decide", "/datasets/rand-hie/decide", "/spending", "/reports"),
+    "vera": ("/", "/studies/flu/decide", "/studies/flu/conclude", "/datasets/rand-hie/decide", "/spending", "/reports"),
     "dora": ("/", "/studies/new/decide", "/alerts", "/log", "/log/0", "/log/verify", "/names"),
 }
 
