@@ -14,7 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PACKAGES = ("server", "budgets", "queries")
-OURS = {*PACKAGES, "tests", "benchmarks"}
+CLIENT = ROOT / "clients" / "python"
+CLIENT_PYPROJECT = (CLIENT / "pyproject.toml").read_text(encoding="utf-8")
+OURS = {*PACKAGES, "tests", "benchmarks", "rowless_client"}
 # It was run once, in an environment of its own, as its docstring says.
 RUN_ONCE = ROOT / "server" / "demo" / "data" / "convert_rand_hie.py"
 # Programs of the test extra that are run and not imported.
@@ -29,6 +31,9 @@ PROGRAMS = {
     "check-jsonschema",
     "schemathesis",
     "openapi-python-client",
+    "types-requests",
+    "vl-convert-python",
+    "ipykernel",
 }
 LINE = re.compile(r'  "(?P<name>[a-z][\w.-]*)(?:\[\w+\])?(?P<range>[^";]*)(?:;[^"]*)?",(?: *# (?P<reason>.+))?')
 
@@ -66,14 +71,22 @@ def test_every_import_is_declared() -> None:
 
 
 def test_every_import_of_the_tests_is_declared() -> None:
-    """The tests and benchmarks import no distribution beside the dependencies and the test extra, and all of the extra."""
+    """Tests, benchmarks and client import no distribution beside the dependencies and the test extra, and all of it."""
     needed, extra = declared()
-    assert imported("tests", "benchmarks") - needed == extra - PROGRAMS
+    assert imported("tests", "benchmarks", "clients") - needed == extra - PROGRAMS
     assert extra >= PROGRAMS
     assert needed.isdisjoint(extra)
 
 
-@pytest.mark.parametrize("line", re.findall(r'^  "\S*>=.*$', PYPROJECT, re.MULTILINE))
+def test_every_import_of_the_client_is_declared() -> None:
+    """The client's package imports what its dependencies and extras declare, all of it and nothing else."""
+    project = tomllib.loads(CLIENT_PYPROJECT)["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = {normal(re.split(r"[^\w.-]", one)[0]) for lines in lists for one in lines}
+    assert imported("clients") == names - {"rowless-client"}
+
+
+@pytest.mark.parametrize("line", re.findall(r'^  "\S*>=.*$', PYPROJECT + CLIENT_PYPROJECT, re.MULTILINE))
 def test_each_dependency_has_a_range_and_a_reason(line: str) -> None:
     """Each dependency has a lower and an upper bound, and its reason beside it."""
     found = LINE.fullmatch(line)

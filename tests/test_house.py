@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 from tests.conftest import QUICK
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("server", "budgets", "queries")
+CLIENT = ROOT / "clients" / "python"
+PACKAGES = {"server": ROOT, "budgets": ROOT, "queries": ROOT, "rowless_client": CLIENT}  # and the folders they are in
 LINES_MAX, FUNCTION_MAX, MEDIAN_MAX, MODULES_MAX = 420, 60, 10, 14
 LISTS = ("cli", "versions")
 
 
 def modules() -> dict[str, Path]:
-    """Return every module of the product by its dotted name; a package counts as its `__init__`."""
-    files = (file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
-    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+    """Return every module of the product and its client by its dotted name; a package counts as its `__init__`."""
+    files = ((folder, file) for package, folder in PACKAGES.items() for file in (folder / package).rglob("*.py"))
+    return {
+        ".".join(file.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"): file
+        for folder, file in files
+    }
 
 
 def imported(name: str, file: Path, known: dict[str, Path]) -> set[str]:

@@ -234,11 +234,13 @@ def modules(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
-@pytest.mark.parametrize("folder", ["budgets", "queries", "server", "tests", "benchmarks", "docs"])
+@pytest.mark.parametrize("folder", ["budgets", "queries", "server", "tests", "benchmarks", "clients", "docs"])
 def test_every_module_that_is_named_exists(folder: str) -> None:
     """Each module that a page or a docstring names is there: by its path, or by its name in the same package."""
     pages = PAGES if folder == "docs" else modules(folder)
-    near = [folder] if folder in ("budgets", "queries", "server") else ["budgets", "queries", "server", "tests"]
+    near = (
+        [folder] if folder in ("budgets", "queries", "server") else ["budgets", "queries", "server", "tests", "clients"]
+    )
     known = {path.name for path in modules(*near)}
     wrong = [
         f"{page.relative_to(ROOT)}: {named}"

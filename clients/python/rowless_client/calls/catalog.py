@@ -1,0 +1,69 @@
+"""The catalog of a dataset: its tables and columns, and the questions that begin from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from rowless_client.answers import html
+from rowless_client.calls.records import Record
+from rowless_client.errors import Misused
+from rowless_client.query.question import Question
+
+VALUES_MAX = 12
+
+
+class Catalog(Record):
+    """What is public about a dataset. `catalog.question("years")` begins a question about a table."""
+
+    @property
+    def tables(self) -> dict[str, Any]:
+        """Return the tables by name."""
+        return dict(self.get("tables") or {})
+
+    def columns(self, table: str) -> dict[str, Any]:
+        """Return the columns of a table by name. Raises Misused."""
+        if table not in self.tables:
+            raise Misused(f"there is no table {table}; there are {', '.join(self.tables)}")
+        return dict(self.tables[table].get("columns") or {})
+
+    def question(self, table: str) -> Question:
+        """Return a question about a table, which knows its columns. Raises Misused."""
+        return Question(table, tuple(self.columns(table)))
+
+    def _repr_html_(self) -> str:
+        head = f"<div><b>{escape(str(self.get('title') or self.get('name')))}</b></div>"
+        facts = [f"edition {self.get('edition')}", f"at most {self.get('persons_max'):,} persons"]
+        facts.append("with a contribution profile" if self.get("profile") else "without a contribution profile")
+        parts = [head, html.line(", ".join(facts), "small")]
+        for name, about in self.tables.items():
+            title = f" <span class='small'>{escape(str(about.get('title') or ''))}</span>"
+            parts.append(f"<div><b><code>{escape(name)}</code></b>{title}</div>")
+            rows = [
+                (
+                    column,
+                    f"{shape.get('type')}{' or null' if shape.get('nullable') else ''}",
+                    "person" if shape.get("of_person") else "event",
+                    _values(shape),
+                    shape.get("title") or "",
+                )
+                for column, shape in (about.get("columns") or {}).items()
+            ]
+            parts.append(html.table(("column", "type", "one per", "values", "what it is"), rows))
+        return html.block(*parts)
+
+    def __repr__(self) -> str:
+        return f"<Catalog of {self.get('name')}: {', '.join(self.tables)}>"
+
+
+def _values(column: Mapping[str, Any]) -> str:
+    values = column.get("values")
+    if isinstance(values, list):
+        listed = ", ".join(map(str, values[:VALUES_MAX]))
+        return f"{listed} ... ({len(values)} in all)" if len(values) > VALUES_MAX else listed
+    bounds = column.get("bounds")
+    if isinstance(bounds, list) and len(bounds) == 2:
+        step = f", step {column['step']:g}" if isinstance(column.get("step"), (int, float)) else ""
+        return f"{bounds[0]} to {bounds[1]}{step}"
+    return "not declared: grouping by it costs delta" if column.get("declared") is False else ""

@@ -1,0 +1,79 @@
+"""A dataset: its catalog, and what is decided about its cap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rowless_client.calls.catalog import Catalog
+from rowless_client.calls.records import Record, Records
+from rowless_client.calls.study import HTML, given
+
+if TYPE_CHECKING:
+    from rowless_client.connection.http import Connection
+
+
+class Dataset:
+    """A dataset by its name."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self.name = name
+        self._segments = {"name": name}
+
+    @property
+    def catalog(self) -> Catalog:
+        """Return its catalog; for all but researchers also its budget and terms."""
+        return Catalog(self._json("GET", "/datasets/{name}"))
+
+    def buy_profile(self, epsilon: float) -> Record:
+        """Buy its contribution profile from its own cap, as an admin."""
+        return Record(self._json("POST", "/datasets/{name}/profile", {"epsilon": epsilon}))
+
+    def propose(
+        self, reason: str, *, epsilon: float | None = None, delta: float | None = None, profile: float | None = None
+    ) -> Record:
+        """Propose another cap, or what further profiles may take. It waits for an approver."""
+        proposed = given(reason=reason, epsilon=epsilon, delta=delta, profile=profile)
+        return Record(self._json("POST", "/datasets/{name}/propose", proposed))
+
+    def advise(self, opinion: str, reason: str, *, seen: str | None = None) -> Record:
+        """Advise on what waits, as a DPO. `seen` is the digest of what you read."""
+        advice = given(opinion=opinion, reason=reason, seen=seen)
+        return Record(self._json("POST", "/datasets/{name}/advise", advice))
+
+    def approve(self, reason: str, *, seen: str | None = None, without_advice: str | None = None) -> Record:
+        """Approve what waits, as an approver. `seen` is the digest of what you read."""
+        decision = given(reason=reason, seen=seen, without_advice=without_advice)
+        return Record(self._json("POST", "/datasets/{name}/approve", decision))
+
+    def shares(self) -> Record:
+        """Return how its profile and its studies share its cap."""
+        return Record(self._json("GET", "/datasets/{name}/shares"))
+
+    def charges(self, *, order: str | None = None, limit: int | None = None) -> Records:
+        """Return what was charged to it, oldest first, or newest first with `order="newest"`."""
+        return Records(
+            self._connection.pages("GET", "/datasets/{name}/charges", segments=self._segments, limit=limit, order=order)
+        )
+
+    def editions(self) -> Records:
+        """Return its imports, newest first, with what they reported: exact counts, for the admin alone."""
+        found = self._json("GET", "/datasets/{name}/editions")
+        return Records(found["items"])
+
+    def report(self) -> Record:
+        """Return its anonymity report. Reading it is an audit entry."""
+        return Record(self._json("GET", "/datasets/{name}/report"))
+
+    def report_page(self, language: str | None = None) -> str:
+        """Return its anonymity report as a page to print, in English or with `language="fr"` in French."""
+        asked = {"language": language}
+        return self._connection.call(
+            "GET", "/datasets/{name}/report", segments=self._segments, accept=HTML, query=asked
+        ).text
+
+    def _json(self, method: str, path: str, body: Any = None) -> Any:
+        return self._connection.json(method, path, body, segments=self._segments)
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name}>"

@@ -1,0 +1,1 @@
+"""How a server is called: HTTP, retries, tokens and signing in."""

@@ -1,0 +1,49 @@
+"""A server for the tests of the clients, with the two studies of the demonstration; tests that break it have their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.demo.observatory import Shape, write_observatory
+from tests.clients.proxy import Proxy
+from tests.serving import Home, make_home, serving, write_clinic, write_demo_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.serving import Server
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return a home with the five users and three datasets: the demonstration's (one of them small) and the clinic."""
+    folder = tmp_path_factory.mktemp("template")
+    made = write_observatory(folder, Shape(persons=3_000, practices=100, diagnoses=100, drugs=100)).manifest
+    made.write_text(made.read_text().replace("epsilon = 10.0", "epsilon = 10000.0\novercommit = true"))
+    return make_home(folder / "home", write_demo_manifest(folder), write_clinic(folder), made)
+
+
+@pytest.fixture
+def home(template: Home, tmp_path: Path) -> Home:
+    """Return a home of the test's own."""
+    return template.copy(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def server(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return a running server that tests share: its studies are cost-sharing, pathways and clinic."""
+    with serving(template.copy(tmp_path_factory.mktemp("shared") / "home")) as running:
+        running.open_study("cost-sharing", "rand-hie")
+        running.open_study("pathways", "observatory")
+        running.open_study("clinic", "clinic", delta=1e-6)
+        yield running
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """Return a proxy before the shared server, which does what tests tell it."""
+    with Proxy(server.port) as running:
+        yield running
