@@ -18,7 +18,7 @@ from server.errors import Busy, IssuerUnavailable, Unauthenticated
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.language import translated as _
-from server.pages.frame.rendering import ROLES, local, page, show, to
+from server.pages.frame.rendering import ROLES, local, page, show, show_refused, to
 from server.pages.frame.sessions import LONGEST_SECONDS
 from server.sign_in.code_flow import Browsers
 from server.web import auth, problems
@@ -115,6 +115,4 @@ def _required() -> Browsers:
 
 def _not_signed_in(error: Exception) -> Any:
     refusal = error if isinstance(error, Refused) else Refused(problems.document_of(error))
-    response = show("sign_in.html", refusal=refusal)
-    response.status_code = refusal.status
-    return response
+    return show_refused("sign_in.html", refusal, refusal=refusal)

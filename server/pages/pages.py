@@ -9,7 +9,7 @@ from flask.templating import Environment
 
 from server.languages import phrase
 from server.languages.language import LANGUAGES
-from server.pages import api_docs, issuer, signing_in
+from server.pages import api_docs, issuer, once, signing_in
 from server.pages.admin import listing as admin
 from server.pages.deciding import conclusions, datasets, proposals
 from server.pages.deciding import studies as deciding
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FIELDS_MAX = 1000  # of a form; no form of the pages has nearly as many
 
 MODULES = (
-    *(signing_in, issuer, api_docs),
+    *(signing_in, issuer, once, api_docs),
     *(studies, asking, answers, comparing),
     *(deciding, conclusions, datasets, proposals),
     *(alerts, log, verifying, spending, reports, names),

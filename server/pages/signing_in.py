@@ -14,7 +14,7 @@ from server.pages.frame import calling
 from server.pages.frame.entering import enter
 from server.pages.frame.keeping import LANGUAGE
 from server.pages.frame.language import translated as _
-from server.pages.frame.rendering import local, page, show, to
+from server.pages.frame.rendering import local, page, show, show_refused, to
 
 if TYPE_CHECKING:
     from server.pages.frame.sessions import Session
@@ -44,9 +44,7 @@ def sign_in() -> Any:
         refusal = enter(request.form.get("token", ""))
         if refusal is None:
             return redirect(local(request.args.get("next")), HTTPStatus.SEE_OTHER)
-    response = show("sign_in.html", refusal=refusal)
-    response.status_code = HTTPStatus.OK if refusal is None else refusal.status
-    return response
+    return show_refused("sign_in.html", refusal, refusal=refusal)
 
 
 @page("/sign-out", methods=("POST",))

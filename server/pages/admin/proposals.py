@@ -6,12 +6,12 @@ from typing import Any
 
 from flask import flash, request
 
-from server.pages.admin.once import show_once
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import again
 from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import page, to
+from server.pages.once import show_once
 
 
 @page("/admin/proposals", "admin", methods=("GET", "POST"))

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, request
 
-from server.pages.admin.once import show_once
 from server.pages.admin.users import PRIVILEGED
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import again, number
 from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import page, to
+from server.pages.once import show_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,12 +10,13 @@ from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import again
 from server.pages.frame.language import translated as _
-from server.pages.frame.rendering import page, show, to
+from server.pages.frame.rendering import page, to
+from server.pages.once import show_once
 
 
 @page("/proposals/<proposal>", "approver", "dpo", methods=("GET", "POST"))
 def proposal(proposal: str) -> Any:
-    """Show what was proposed, and confirm or refuse it. The second part of a token is shown once, in the reply."""
+    """Show what was proposed, and confirm or refuse it. The second part of a token is shown once."""
     wanted = next((one for one in calling.get("proposals")["items"] if one["id"] == proposal), None)
     if wanted is None:
         raise calling.nowhere()
@@ -33,7 +34,7 @@ def _decided(proposal: str, do: str) -> Any:
         case "confirm":
             done = calling.post("proposals", proposal, "confirm")
             if done["token_part"] is not None:
-                return show("deciding/token_part.html", done=done)
+                return show_once(done, back="start", is_second=True)
             flash(_("Confirmed. It is done."), "done")
         case "refuse":
             calling.call("DELETE", "proposals", proposal)

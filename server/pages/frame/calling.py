@@ -22,6 +22,7 @@ from server.errors import ServerError
 from server.pages.frame import keeping
 from server.pages.frame.language import translated as _
 from server.web import auth, throttling
+from server.web.problems import RETRY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 PREFIX = "/api/v1"
+LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 KEPT = "kept"  # the code of what is no refusal of the API: a form is shown once more, and nothing was sent
 # What the request of a page hands on to the call: where it came from, and whether its sender is still there.
 HANDED_ON = (
@@ -44,9 +46,15 @@ HANDED_ON = (
 class Refused(ServerError):
     """The API refused a call. `problem` is its problem document."""
 
-    def __init__(self, problem: Mapping[str, Any]) -> None:
+    def __init__(self, problem: Mapping[str, Any], retry_after: str | None = None) -> None:
         super().__init__(str(problem.get("detail") or problem.get("title")))
         self.problem = problem
+        self._retry_after = retry_after
+
+    @property
+    def retry_after(self) -> str | None:
+        """Return when to come again, in seconds, where the server has no time for it now."""
+        return (self._retry_after or str(RETRY_SECONDS)) if self.status in LATER else None
 
     @property
     def status(self) -> int:
@@ -151,7 +159,7 @@ def call(
     # The call has contexts of its own: nothing that it notes of its request stays in that of the page.
     response: Response = contextvars.copy_context().run(_dispatch, app, environ)
     if response.status_code >= 400:
-        raise Refused(response.get_json())
+        raise Refused(response.get_json(), response.headers.get("Retry-After"))
     return Answer(response.get_data(), response.content_type or "", dict(response.headers))
 
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from server.pages.frame.language import has_decimal_comma
-from server.pages.frame.rendering import show
+from server.pages.frame.rendering import show_refused
 
 if TYPE_CHECKING:
     from flask import Response
@@ -26,9 +26,7 @@ def again(template: str, refusal: Refused | None, **values: Any) -> Response:
     """Return the page of a form: with the refusal of what was sent, or, for a GET, without. Ended sessions pass."""
     if refusal is not None and refusal.status == HTTPStatus.UNAUTHORIZED:
         raise refusal
-    response = show(template, refusal=refusal, **values)
-    response.status_code = HTTPStatus.OK if refusal is None else refusal.status
-    return response
+    return show_refused(template, refusal, refusal=refusal, **values)
 
 
 def number(text: str) -> Any:

@@ -86,6 +86,16 @@ def show(template: str, **values: Any) -> Response:
     return protected(current_app.make_response(render_template(template, **values)))
 
 
+def show_refused(template: str, refusal: Refused | None, /, **values: Any) -> Response:
+    """Return a page with the status of a refusal, if there was one, and when to come again."""
+    response = show(template, **values)
+    if refusal is not None:
+        response.status_code = refusal.status
+        if refusal.retry_after is not None:
+            response.headers["Retry-After"] = refusal.retry_after
+    return response
+
+
 def refused(error: Refused) -> BaseResponse:
     """Return the page for a call that was refused, or the way to sign in where the session has ended."""
     if error.status == HTTPStatus.UNAUTHORIZED and "HX-Request" in request.headers:
@@ -95,11 +105,7 @@ def refused(error: Refused) -> BaseResponse:
         if not keeping.kept():
             flash(_("Your session has ended. Sign in again."), "warning")
         return to_sign_in()
-    response = show("refused.html", refusal=error)
-    response.status_code = error.status
-    if "retry_after" in error.problem:
-        response.headers["Retry-After"] = str(error.problem["retry_after"])
-    return response
+    return show_refused("refused.html", error, refusal=error)
 
 
 def to_sign_in() -> BaseResponse:
@@ -113,8 +119,9 @@ def to_sign_in() -> BaseResponse:
 
 def sign_in_again(wrong: Refused | None = None) -> BaseResponse:
     """Return the page on which whoever sent a form signs in and goes on with it. Nothing of the form was done."""
-    response = show("sign_in_again.html", wrong=wrong)
-    response.status_code = HTTPStatus.UNAUTHORIZED if wrong is None else wrong.status
+    response = show_refused("sign_in_again.html", wrong, wrong=wrong)
+    if wrong is None:
+        response.status_code = HTTPStatus.UNAUTHORIZED
     return response
 
 

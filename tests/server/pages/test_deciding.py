@@ -264,13 +264,16 @@ def test_who_had_a_hand_in_it_gets_no_form_and_is_refused(place: Place) -> None:
 def test_proposals_are_confirmed_or_refused_and_the_token_part_is_shown_once(
     shared: Place, dora: Browser, vera: Browser
 ) -> None:
-    """The second part stands in the reply alone: the address leads nowhere afterwards."""
+    """The second part is shown after a redirect and once: a reload does nothing more, and shows it no more."""
     admin = shared.client("admin")
     made = admin.good("POST", "/proposals", {"act": "add", "user": "olga", "role": "dpo"})
     path = f"/proposals/{made['id']}"
     assert "Add a data protection officer: olga" in vera.get("/").words()
     page = vera.post(path, {"do": "confirm"})
-    part = page.text.partition("<pre><code>")[2].partition("</code>")[0]
+    assert page.path == "/once"
+    part = page.text.partition('<code id="secret">')[2].partition("</code>")[0]
+    assert "The second part of a token of olga" in page.words()
+    assert part not in vera.get("/once").text
     bearer = {"Authorization": f"Bearer {made['token_part']}{part}"}
     assert b'"olga"' in shared.app.test_client().get("/api/v1/me", headers=bearer).data
     assert vera.get(path).status == 404

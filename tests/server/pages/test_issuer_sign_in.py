@@ -159,7 +159,7 @@ def test_more_sign_ins_than_places_are_told_to_come_again(place: Place, provider
         for number in range(code_flow.PLACES):
             held.enter_context(arrivals.one(f"other-{number}"))
         page = back(here, to_the_issuer(here))
-        assert page.status == 503
+        assert (page.status, page.response.headers["Retry-After"]) == (503, "5")
         assert "too many people are signing in" in page.words()
     assert provider.state()["posts"] == before
     assert back(here, to_the_issuer(here)).status == 200
@@ -170,7 +170,7 @@ def test_issuer_that_is_down_is_told(home: Home) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     with application(home, **settings_of(nobody, oidc_pages_client=PAGES, public_url=HERE)) as place:
         page = Page(opened(place).client.get("/sign-in/issuer", base_url=HERE))
-    assert page.status == 503
+    assert (page.status, page.response.headers["Retry-After"]) == (503, "5")
     assert "cannot be reached right now" in page.words()
 
 

@@ -50,7 +50,7 @@ PATHS = {
     "admin": (
         *("/", "/admin/datasets", "/admin/datasets/rand-hie", "/admin/new-study", "/admin/studies/flu"),
         *("/admin/studies/flu/terms", "/admin/studies/flu/protocol", "/admin/users", "/admin/users/ada"),
-        *("/admin/tokens", "/admin/new-token", "/admin/proposals", "/admin/once", "/admin/server"),
+        *("/admin/tokens", "/admin/new-token", "/admin/proposals", "/once", "/admin/server"),
     ),
     "vera": ("/", "/studies/flu/decide", "/studies/flu/conclude", "/datasets/rand-hie/decide", "/spending", "/reports"),
     "dora": ("/", "/studies/new/decide", "/alerts", "/log", "/log/0", "/log/verify", "/names"),
