@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Fields = dict[str, str]
 
 LINES_MAX = 64
+COLUMNS_MAX = 50  # columns of a table from which one is chosen in each line; those of a wider one are listed once
 CHOICES_MAX = 200  # declared values of a column from which one is chosen; one of more is typed
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null")
 PERIODS = ("year", "quarter", "month", "week", "day")

@@ -23,6 +23,8 @@ from tests.server.pages.browsing import Browser, browser
 from tests.serving import PATIENTS, application, ask, import_file, write_demo_manifest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.server.pages.browsing import Page
     from tests.serving import Place
 
@@ -187,6 +189,31 @@ def test_one_of_many_declared_values_is_typed(place: Place, count: int, kind: st
     (tag,) = re.findall(r"<(\w+) [^>]*name=\"f-0-value\"", shown)
     assert tag == kind
     assert shown.count("v7") >= 1
+
+
+def test_page_of_a_wide_table_stays_small(place: Place, ada: Browser, tmp_path: Path) -> None:
+    """Two hundred columns are listed once and not in each line; they are typed or chosen, and a wrong one is told."""
+    names = [f"measured_value_{number}" for number in range(200)]
+    (tmp_path / "wide.csv").write_text(f"person,{','.join(names)}\n1,{','.join('1' for _ in names)}\n")
+    about = (
+        f'[tables.t.columns.{name}]\ntype = "integer"\nbounds = [0, 9]\ntitle = "{name} {"x" * 40}"' for name in names
+    )
+    head = '[dataset]\nname = "wide"\ntitle = "W"\nepsilon = 10.0\npersons_max = 10\nprofile = false\n[person]\nid = "person"\n'
+    manifest = tmp_path / "wide.toml"
+    manifest.write_text("\n".join([head, '[tables.t]\nsource = "wide.csv"', *about]))
+    import_file(place.services, manifest)
+    place.open_study("wide", "wide", epsilon=1.0)
+    path = "/studies/wide/ask"
+    lines = {f"s-{number}-{part}": value for number in range(20) for part, value in (("what", "mean"), ("column", ""))}
+    page = ada.post(path, {"table": "t", **lines, "epsilon": "0.1", "do": "estimate"})
+    assert page.text.count(names[77]) == 2  # its name and its title
+    assert len(page.response.data) < 60_000
+    chosen = {"table": "t", "s-0-what": "mean", "s-0-column": names[77], "epsilon": "0.1"}
+    page = ada.post(path, {**chosen, "do": "estimate"})
+    assert f"SELECT AVG({names[77]})" in page.form('id="ask"')["sql"]
+    page = ada.post(path, {**chosen, "s-0-column": "mesured", "do": "estimate"})
+    assert "mesured" in page.form('id="ask"')["s-0-column"]
+    assert 'id="s-0-wrong"' in page.text
 
 
 def test_form_with_too_many_fields_is_refused_before_it_is_read(ada: Browser) -> None:
