@@ -15,7 +15,7 @@ from budgets.database import clock, connection
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, audit_nodes, metadata, users
 from budgets.errors import AlreadyExists, AttemptsSpent, SchemaOutdated
-from budgets.governance import studies
+from budgets.governance import conclusions, studies
 from budgets.identity import people, tokens
 from budgets.ledger import accounts, attempts, charges, releases
 from budgets.ledger.accounts import Limits
@@ -400,4 +400,29 @@ def test_what_was_approved_before_there_was_advice_stays(
     for wrong in ("'poem', 'flu', 'favourable'", "'study', 'flu', 'fine'"):
         with pytest.raises(sa.exc.IntegrityError, match="ck_advice_"), fresh.write() as transaction:
             transaction.exec_driver_sql(f"INSERT INTO advice VALUES ({wrong}, 'r', 'd', 'now')")
+    assert schema(address) == declared
+
+
+def test_studies_from_before_there_were_conclusions_stay_and_have_none(
+    fresh: Database, address: str, declared: dict[str, set[str]]
+) -> None:
+    """An upgrade keeps each study as it is; it has no conclusion, and a conclusion is of a study that is there."""
+    config = connection._alembic()
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0016")
+    study = "'flu', 'T', 'P', 'L', 'flu', '{}', NULL, NULL, 'approved', 'a', 'then', 9, 9, '[\"a\"]', 'd', 'a'"
+    with fresh.write() as transaction:
+        transaction.exec_driver_sql(
+            "INSERT INTO datasets (name, title, overcommit, created_at) VALUES ('flu', 'Flu', 1, 'then')"
+        )
+        transaction.exec_driver_sql(f"INSERT INTO studies VALUES ({study})")
+    with fresh.read() as transaction:
+        before = transaction.exec_driver_sql("SELECT * FROM studies").all()
+    fresh.upgrade()
+    with fresh.write() as transaction:
+        assert transaction.exec_driver_sql("SELECT * FROM studies").all() == before
+        assert conclusions.standing(transaction, "flu") is None
+    with pytest.raises(sa.exc.IntegrityError), fresh.write() as transaction:
+        transaction.exec_driver_sql("INSERT INTO conclusions VALUES ('nowhere', 'x', '{}', 'a', 'now')")
     assert schema(address) == declared
