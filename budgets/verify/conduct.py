@@ -340,6 +340,7 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
 
 DATASETS: Mapping[str, Callable[[Datasets, Mapping[str, Any], Mapping[str, Any]], Iterator[str]]] = {
     "dataset.import": Datasets.imports,
+    "dataset.parts": Datasets.divides,
     "dataset.propose": Datasets.proposes,
     "dataset.advise": Datasets.advises,
     "dataset.approve": Datasets.approves,

@@ -99,6 +99,12 @@ class Datasets:
             elif before is not None:
                 one.lowered(decisions.limits(before), terms[0], entry["actor"])
 
+    def divides(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+        """Read that an edition got other parts, which hold what the parts before held."""
+        yield from by_role(entry, "admin")
+        if not self.has(_name(entry), facts["edition"]):
+            yield f"it divides edition {facts['edition']} of {_name(entry)}, which was not imported"
+
     def proposes(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read a proposal."""
         yield from by_role(entry, "admin")

@@ -7,13 +7,15 @@ Which files belong together is written twice: in the list (`parts.json`, in the 
 file, and in each file (the table MARK): the list's name and the part's number. Therefore a part that is missing, comes
 twice, belongs to another list or was changed is refused and never counted.
 
-The number of parts follows from `persons_max` and never from data, so that how many files there are reveals nothing.
+The number of parts follows from `persons_max` or is the admin's choice, and never from data, so that how many files
+there are reveals nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,8 +90,17 @@ def keep(folder: Path, parts: Parts) -> None:
     """Write the list into the edition's folder: from then on these are its parts. Atomic."""
     partial = folder / f".{FILE}"
     content = {"name": parts.name, "parts": [asdict(part) for part in parts.parts]}
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=1))
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(folder / FILE)
+    # The old list's files may be deleted next, and a power cut must not bring the old list back.
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def kept(folder: Path) -> Parts:
@@ -107,6 +118,15 @@ def kept(folder: Path) -> Parts:
         raise BadParts(f"{FILE} is damaged") from error
     require_all([part.number for part in found.parts], len(found.parts))
     return found
+
+
+def seen(folder: Path) -> tuple[int, int, int] | None:
+    """Return what tells the list in a folder from any other that was there, without reading it; None without a list."""
+    try:
+        found = (folder / FILE).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def require_all(numbers: Sequence[int], parts: int) -> None:

@@ -1,4 +1,4 @@
-"""`rowless dataset`: list, show, propose, advise, approve."""
+"""`rowless dataset`: list, show, propose, advise, approve, parts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import click
 
 from budgets.governance import advice, approval, dataset_terms, datasets
 from budgets.loss import NANO, epsilon_text
+from queries.catalog.parts import PARTS_MAX
 from server.cli.amounts import Amounts, given, seen_option, with_notes
-from server.cli.common import with_json
+from server.cli.common import progress, with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
 from server.cli.study_words import ERASED, advice_lines, amounts, profile_text
+from server.journey import repartitioning
 from server.views.dataset import describe_dataset
 
 if TYPE_CHECKING:
@@ -111,6 +113,57 @@ def approve(identifier: str, reason: str, without_advice: str | None, seen: str 
         by = acting(transaction, "approver", name)
         dataset_terms.approve(transaction, identifier, reason, by, without_advice=without_advice, read=seen)
         return _said(transaction, identifier)
+
+
+@dataset.command()
+@click.argument("identifier", metavar="DATASET")
+@click.option(
+    "--into", type=click.IntRange(1, PARTS_MAX), metavar="N", help=f"Divide it into N parts, 1 to {PARTS_MAX}."
+)
+@as_option
+@with_json
+def parts(identifier: str, into: int | None, name: str | None) -> Any:
+    """As an admin: list the parts of the edition in service, or divide it into another number of parts.
+
+    Parts are files that hold every person once. Answers do not depend on how many there are: one is right for one
+    machine. --into needs as much room again as the edition takes, and imports nothing. Servers go on answering. If it
+    is stopped at any point, the edition is as it was or as it was to be. The numbers of persons are exact: keep them to
+    yourself.
+    """
+    with services() as opened:
+        with opened.database.write() as transaction:
+            by = acting(transaction, "admin", name)
+        if into is None:
+            found = repartitioning.parts_of(opened, identifier, by)
+        else:
+            with progress() as shown:
+                found = repartitioning.remake(opened, identifier, into, by, shown)
+    said = {
+        "dataset": identifier,
+        "edition": found.edition.number,
+        "parts": [
+            {
+                "number": one.part.number,
+                "file": one.part.file,
+                "bytes": one.bytes,
+                "sha256": one.part.sha256,
+                "persons": one.persons,
+                "fault": one.fault,
+            }
+            for one in found.parts
+        ],
+    }
+    return said, _parts_words(said)
+
+
+def _parts_words(said: Mapping[str, Any]) -> str:
+    found = said["parts"]
+    counted = f"{len(found)} part{'' if len(found) == 1 else 's'}"
+    lines = [f"Dataset {said['dataset']}, edition {said['edition']}: {counted}. For the admin only, exact counts:"]
+    for one in found:
+        what = one["fault"] or f"{one['persons']} persons, {one['bytes']} bytes"
+        lines.append(f"  {one['number']} {one['file']}: {what}{'' if one['sha256'] else ', no hash'}")
+    return "\n".join(lines)
 
 
 def words(said: Mapping[str, Any]) -> str:

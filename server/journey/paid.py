@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from budgets.alerts import bursts, thresholds
@@ -128,7 +128,7 @@ def release(wanted: Purchase) -> Iterator[tuple[Release, bool]]:
             leaving.callback(slot.wait)  # from here on every end waits for the slot
             if not isinstance(found, Release):
                 with wanted.cancellable():
-                    open_store(wanted, found)
+                    wanted = open_store(wanted, found)
                     made = scan(wanted, found)
                     late = slot.overran()
                     slot.wait(AHEAD)
@@ -181,14 +181,15 @@ def _record(transaction: sa.Connection, wanted: Purchase, error: OverBudget | At
     bursts.after_refusal(transaction, wanted.actor)
 
 
-def open_store(wanted: Purchase, charge: Charge) -> None:
+def open_store(wanted: Purchase, charge: Charge) -> Purchase:
     """Open the store for the scan, or give the charge back. Raises StoreUnavailable.
 
     No event was read yet, and whether a file opens is the same for every question, so the refund reveals nothing.
+    If the edition's parts were made anew since the question came, the scan takes the new ones: they hold the same.
     """
     try:
-        wanted.store.engine.open()
-    except EngineFailed as failure:
+        return replace(wanted, store=wanted.services.stores.ready(wanted.store))
+    except (EngineFailed, StoreUnavailable) as failure:
         logger.exception("the store of charge %s cannot be opened", charge.id)
         with suppress(Unavailable), wanted.services.database.write() as transaction:
             # If this cannot be written, or another attempt already scans on the charge, it stays as it is.

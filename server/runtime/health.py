@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import stat
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from budgets.alerts import clocks
@@ -18,20 +19,24 @@ from budgets.governance.roles import founding
 from budgets.ledger import accounts, charges, overruns
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
+from queries.catalog import parts
+from queries.catalog.parts import BadParts
 from queries.errors import EngineFailed, QueriesError
+from queries.store import inspection, repartition
 from server.errors import ServerError, SettingsError, StoreUnavailable
 from server.runtime.home import building, permissions
 from server.runtime.services import LOST
-from server.runtime.stores import Stores
+from server.runtime.stores import Stores, folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import sqlalchemy as sa
 
+    from budgets.governance.datasets import Edition
+    from queries.store.ingest import Progress
     from server.runtime.settings import Settings
-    from server.runtime.stores import OpenEdition
-
 
 OVERRUN_DAYS = 30
 DAMAGED = "Stop the servers, keep a copy for the DPO, and restore a backup (docs/operations.md, Backup)"
@@ -50,8 +55,11 @@ class Check:
     finding: str
 
 
-def examine(settings: Settings) -> list[Check]:
-    """Run every check. If the schema is outdated, stop there, because the later checks need it."""
+def examine(settings: Settings, progress: Progress | None = None) -> list[Check]:
+    """Run every check. If the schema is outdated, stop there, because the later checks need it.
+
+    With `progress` all of every store is read to compare its hash, which takes a second or more for each gigabyte.
+    """
     if not settings.home.is_dir():
         return [Check("home", False, f"there is no folder {settings.home}; run rowless init")]
     permissions.keep_new_files_private()
@@ -59,10 +67,13 @@ def examine(settings: Settings) -> list[Check]:
         permissions.require_own(settings.home)
     except SettingsError as error:  # files that another user writes beside the ledger would stop the server
         return [Check("home", False, str(error))]
-    return [_home(settings), *_examine_ledger(settings)]  # opening the ledger makes and deletes files beside it
+    return [
+        _home(settings),
+        *_examine_ledger(settings, progress),
+    ]  # opening the ledger makes and deletes files beside it
 
 
-def _examine_ledger(settings: Settings) -> list[Check]:
+def _examine_ledger(settings: Settings, progress: Progress | None) -> list[Check]:
     file = file_of(settings.database_url)
     if file is not None and not (file.exists() and file.stat().st_size):
         return [Check("ledger", False, f"{file} is missing or empty. {LOST}")]
@@ -89,7 +100,7 @@ def _examine_ledger(settings: Settings) -> list[Check]:
                 _overruns(transaction),
                 _clock(transaction),
                 _unfinished(settings, transaction),
-                *_stores(settings, transaction),
+                *_stores(settings, transaction, progress),
             ]
     finally:
         database.close()
@@ -199,22 +210,59 @@ def _unfinished(settings: Settings, transaction: sa.Connection) -> Check:
     return Check("imports", True, f"under way in {', '.join(running)}" if running else "none was left unfinished")
 
 
-def _stores(settings: Settings, transaction: sa.Connection) -> Iterator[Check]:
+def _stores(settings: Settings, transaction: sa.Connection, progress: Progress | None) -> Iterator[Check]:
     stores = Stores(settings)
     for name in datasets.names(transaction):
-        yield _try(
-            f"dataset {name}",
-            lambda name=name: _store(stores.current(transaction, name)),  # type: ignore[misc]
-        )
+        edition = datasets.current(transaction, name)
+        yield _try(f"dataset {name}", lambda edition=edition: _store(settings, stores, edition, progress))  # type: ignore[misc]
 
 
-def _store(opened: OpenEdition) -> str:
-    """Open a store completely; a server opens it only for its first query."""
+def _store(settings: Settings, stores: Stores, edition: Edition, progress: Progress | None) -> str:
+    """Compare an edition's parts with their list, and open them; a server opens them only for its first query."""
+    folder = folder_of(settings.home, edition.dataset, edition.folder)
+    while True:
+        seen = parts.seen(folder)
+        try:
+            found = _parts(folder, None if progress is None else partial(_shown, progress, edition.dataset))
+            engine = stores.edition(edition).engine
+            try:
+                engine.open()
+            finally:
+                engine.close()
+        except (StoreUnavailable, EngineFailed):
+            if parts.seen(folder) == seen:  # else the parts were made anew meanwhile
+                raise
+        else:
+            return f"edition {edition.number} opens; {found}"
+
+
+def _parts(folder: Path, progress: Progress | None) -> str:
+    """Return what the parts of an edition are, in words. Raises StoreUnavailable with what is wrong."""
     try:
-        opened.engine.open()
-    finally:
-        opened.engine.close()
-    return f"edition {opened.edition.number} opens"
+        listed = parts.kept(folder)
+    except BadParts as error:
+        raise StoreUnavailable(f"{folder}: {error}") from error
+    found = inspection.inspect(folder, listed, progress or _silent, hashes=progress is not None)
+    faults = [one.fault for one in found if one.fault is not None]
+    if faults:
+        raise StoreUnavailable(
+            f"in {folder}, {inspection.in_words(faults)}. Put the very files back from a copy, if any"
+        )
+    size = f"{len(found)} part{'' if len(found) == 1 else 's'} of {sum(one.bytes for one in found):,} bytes"
+    left = repartition.leftovers(folder, listed)
+    leaving = f"; a stopped repartition left {len(left)} files in {folder}, which the next one deletes" if left else ""
+    if not any(one.part.sha256 for one in found):
+        return f"{size}, without hashes: rowless dataset parts NAME --into 1 makes them{leaving}"
+    return f"{size}{', each as its hash says' if progress is not None else ', hashes not compared'}{leaving}"
+
+
+def _shown(progress: Progress, dataset: str, what: str, done: float) -> None:
+    """Show the progress of each dataset by itself."""
+    progress(f"{what} of {dataset}", done)
+
+
+def _silent(_what: str, _done: float) -> None:
+    """Take progress and show none."""
 
 
 def _try(name: str, check: Callable[[], str]) -> Check:

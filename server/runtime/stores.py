@@ -19,7 +19,7 @@ from queries.catalog import parts
 from queries.catalog.manifest import read_manifest
 from queries.catalog.parts import BadParts
 from queries.contribution import profile
-from queries.errors import ImportFailed, ManifestError, TooMuchLost
+from queries.errors import EngineFailed, ImportFailed, ManifestError, TooMuchLost
 from queries.store import ingest, losses, rehearsal, reports
 from server.errors import StoreUnavailable
 from server.runtime import engines
@@ -50,6 +50,7 @@ class OpenEdition:
     edition: Edition
     dataset: Dataset
     engine: Engine
+    seen: tuple[int, int, int] | None = None  # which list of parts the engine has open (`parts.seen`)
 
 
 class Stores:
@@ -77,21 +78,43 @@ class Stores:
     def keeps(self, edition: Edition) -> bool:
         """Return whether an edition's store still exists."""
         folder = folder_of(self._settings.home, edition.dataset, edition.folder)
-        try:
-            return not parts.missing(folder, parts.kept(folder))
-        except BadParts:
-            return False
+        while True:
+            seen = parts.seen(folder)
+            try:
+                if not parts.missing(folder, parts.kept(folder)):
+                    return True
+            except BadParts:
+                pass
+            if parts.seen(folder) == seen:  # else the parts were made anew while we looked for the old ones
+                return False
 
     def edition(self, edition: Edition) -> OpenEdition:
-        """Return an edition; open it on first use. Raises StoreUnavailable if it cannot be opened."""
+        """Return an edition; open it on first use, and anew once its parts were made anew.
+
+        Queries that are under way end on the files that they have open. Raises StoreUnavailable if it cannot be opened.
+        """
+        seen = parts.seen(folder_of(self._settings.home, edition.dataset, edition.folder))
         with self._lock:
             present = self._open.get(edition.folder)
-            if present is None:
+            if present is None or present.seen != seen:
                 present = self._open_edition(edition)
                 # The dataset's edition that was open before closes when the last query that reads it ends.
                 self._open = {f: o for f, o in self._open.items() if o.edition.dataset != edition.dataset}
                 self._open[edition.folder] = present
             return present
+
+    def ready(self, store: OpenEdition) -> OpenEdition:
+        """Open an edition's files, or those that took their place since. Raises EngineFailed, StoreUnavailable."""
+        while True:
+            try:
+                store.engine.open()
+            except EngineFailed:
+                present = self.edition(store.edition)
+                if present.seen == store.seen:
+                    raise
+                store = present
+            else:
+                return store
 
     def opens(self, edition: Edition) -> bool:
         """Return whether an edition can be opened."""
@@ -126,11 +149,13 @@ class Stores:
         where = f"edition {edition.number} of {edition.dataset}"
         if not self.keeps(edition):
             raise StoreUnavailable(f"the store of {where} is missing")
+        seen = parts.seen(folder)  # before the list is read: if it changes in between, the next query finds that out
         try:
             dataset = read_manifest(folder / ingest.MANIFEST).dataset
-        except (ManifestError, OSError) as error:
+            listed = parts.kept(folder)
+        except (ManifestError, OSError, BadParts) as error:
             raise StoreUnavailable(f"the store of {where} cannot be opened") from error
-        return OpenEdition(edition, dataset, engines.of(self._settings, folder, parts.kept(folder), dataset))
+        return OpenEdition(edition, dataset, engines.of(self._settings, folder, listed, dataset), seen)
 
 
 def catalogs(transaction: sa.Connection, opened: OpenEdition) -> list[Dataset]:

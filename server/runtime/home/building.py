@@ -57,16 +57,26 @@ def home_of(home: Path) -> Path:
 
 
 @contextmanager
-def new_folder(home: Path, database: Database, dataset: str) -> Iterator[Path]:
-    """Make a folder for a new edition, locked against other imports. On failure nothing is left behind.
+def alone(home: Path, database: Database, dataset: str) -> Iterator[Path]:
+    """Let nobody else import, check or repartition a dataset meanwhile. Yield the folder of its editions.
 
-    Raises ImportFailed if another import or check of the dataset runs.
+    Raises ImportFailed if another one runs.
     """
     parent = home_of(home) / dataset
     parent.parent.mkdir(parents=True, exist_ok=True)
     with _alone(parent.parent / f".{dataset}.importing", dataset), database.alone(f"import {dataset}") as free:
         if not free:
             raise _taken(dataset)
+        yield parent
+
+
+@contextmanager
+def new_folder(home: Path, database: Database, dataset: str) -> Iterator[Path]:
+    """Make a folder for a new edition, locked against other imports. On failure nothing is left behind.
+
+    Raises ImportFailed if another import or check of the dataset runs.
+    """
+    with alone(home, database, dataset) as parent:
         parent.mkdir(exist_ok=True)
         try:
             with _marked(parent / secrets.token_hex(8)) as folder:
@@ -123,7 +133,10 @@ def _folders_in(parent: Path) -> list[Path]:
 
 
 def _taken(dataset: str) -> ImportFailed:
-    return ImportFailed(f"another import or check of {dataset} is running; start this one again after it has ended")
+    return ImportFailed(
+        f"another import or check of {dataset} is running, or its parts are made anew; "
+        "start this one again after it has ended"
+    )
 
 
 @contextmanager
