@@ -47,6 +47,7 @@ class Refuse:
     status: int
     code: str
     retry_after: str | None = None
+    location: str | None = None
 
     def send(self, to: BaseHTTPRequestHandler) -> None:
         """Send the problem document."""
@@ -54,8 +55,9 @@ class Refuse:
         to.send_response(self.status)
         to.send_header("Content-Type", PROBLEM)
         to.send_header("Content-Length", str(len(content)))
-        if self.retry_after is not None:
-            to.send_header("Retry-After", self.retry_after)
+        for name, value in (("Retry-After", self.retry_after), ("Location", self.location)):
+            if value is not None:
+                to.send_header(name, value)
         to.end_headers()
         to.wfile.write(content)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
+from email.utils import format_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from rowless_client import GaveUp, NotRowless, Refused, Rowless, TooBusy, Unreachable
+from rowless_client.connection import waiting
 
 from tests.clients.proxy import HALF_REPLY, LOSE_REPLY, LOSE_REQUEST, Proxy, Refuse, on_questions
 from tests.ports import free_port
@@ -157,6 +160,20 @@ def test_a_wrong_address_fails_at_once() -> None:
 def test_a_redirect_is_not_followed(server: Server, proxy: Proxy) -> None:
     """The token goes to the address that was given, and nowhere else."""
     study = study_behind(proxy, server)
-    proxy.fault = lambda _: Refuse(307, "moved")
-    with pytest.raises(NotRowless):
-        _ = study.budget
+    with Proxy(server.port) as elsewhere:
+        proxy.fault = lambda _: Refuse(307, "moved", location=elsewhere.url)
+        with pytest.raises(NotRowless, match=elsewhere.url):
+            _ = study.budget
+        assert elsewhere.requests == []
+
+
+def test_pauses() -> None:
+    """Retry-After is taken as seconds or as a date. Without one, or with nonsense, pauses double up to a limit."""
+    assert (waiting.pause(0, "7"), waiting.pause(9, " 120 ")) == (7.0, 120.0)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=90)
+    assert 60 < waiting.pause(0, format_datetime(later)) <= 90
+    assert waiting.pause(0, "Thu, 01 Jan 1970 00:00:00 GMT") == waiting.LEAST_SECONDS
+    for turn in range(12):
+        longest = min(waiting.FIRST_SECONDS * 2**turn, waiting.LONGEST_SECONDS)
+        for told in (None, "soon", "-1"):
+            assert longest / 2 <= waiting.pause(turn, told) <= longest

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from rowless_client import Misused, NoToken, Rowless
+from rowless_client import Misused, NotAllowed, NoToken, Rowless
 from rowless_client.connection import addresses, tokens
 
 from tests.server.sign_in import running
@@ -76,6 +76,19 @@ def test_tokens_of_the_environment(server: Server, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("ROWLESS_TOKEN", server.home.tokens["ada"])
     assert Rowless().me.name == "ada"
     assert Rowless(token=server.home.tokens["vera"]).me.name == "vera"
+
+
+def test_no_token_is_shown(server: Server) -> None:
+    """Nothing that a notebook shows, and no error, has the token."""
+    token = server.home.tokens["ada"]
+    client = Rowless(f"http://127.0.0.1:{server.port}", token)
+    study = client.study("cost-sharing")
+    answer = study.rehearse(sql="SELECT COUNT(DISTINCT person) AS n FROM years", epsilon=1.0)
+    for one in (client, client.users, client.proposals, client.audit, client.dataset("rand-hie"), study, answer):
+        assert token not in repr(one)
+    with pytest.raises(NotAllowed) as refused:
+        client.users.list()
+    assert token not in f"{refused.value!r} {refused.value.members}"
 
 
 ADDRESSES = ("http://stats.example.org", "https://ada@stats.example.org", "stats.example.org", "https://", "")

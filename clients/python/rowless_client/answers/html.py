@@ -78,7 +78,7 @@ def shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {shown(part)}" for name, part in value.items() if part is not None)
     if isinstance(value, list):
-        return ", ".join(map(shown, value))
+        return ("; " if any(isinstance(part, dict) for part in value) else ", ").join(map(shown, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

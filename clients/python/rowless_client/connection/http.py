@@ -67,7 +67,7 @@ class Connection:
     """A server and the token to call it with."""
 
     url: str
-    token: str | None
+    token: str | None = field(repr=False)
     reached: bool = False  # whether it has ever answered: otherwise its address is probably wrong
 
     def call(
