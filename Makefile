@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types translations audit bench coverage pictures lock sbom audit-dependencies image clean
+.PHONY: help demo check test test-r lint types translations audit bench coverage pictures lock sbom audit-dependencies image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check: lint types ## what to run before each commit: format, linters, types and 
 
 test: lint types ## what continuous integration runs: format, linters, types and all tests, on up to 4 cores
 	$(PYTEST) $(OPTIONS)
+
+test-r: .venv/installed-test ## the tests of the R package alone: testthat on a real server, R CMD check, its vignette, lost replies
+	$(BIN)/python -m pytest --require-r tests/clients/test_r.py
 
 lint: .venv/installed-test ## ruff's format and linter, and import-linter for the directions between rooms
 	$(BIN)/ruff check .

@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-postgresql", action="store_true", help="fail where PostgreSQL is missing, do not skip")
     parser.addoption("--require-browser", action="store_true", help="fail where Chromium is missing, do not skip")
     parser.addoption("--require-node", action="store_true", help="fail where what npm brings is missing, do not skip")
+    parser.addoption("--require-r", action="store_true", help="fail where R or a package is missing, do not skip")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,0 +1,4 @@
+library(testthat)
+library(rowless)
+
+test_check("rowless")
