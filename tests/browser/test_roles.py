@@ -119,3 +119,57 @@ def test_study_goes_from_its_opening_to_its_suspension(
             visit.sign_in(name)
             step(visit, study)
     assert server.client("admin").good("GET", f"/studies/{study}")["state"] == "suspended"
+
+
+@MORE
+def test_admin_opens_a_study_with_the_keyboard_alone(chromium: Browser, server: Server) -> None:
+    """From the start page to a study with a member and another budget, and to a token: Tab, Enter and typing."""
+    with visiting(chromium, server) as visit:
+        visit.sign_in("admin")
+        keys = visit.page.keyboard
+
+        def tab_to(selector: str) -> None:
+            for _ in range(120):
+                keys.press("Tab")
+                if visit.page.evaluate(f"document.activeElement.matches({selector!r})"):
+                    shown = "s => s.outlineStyle !== 'none' || s.boxShadow !== 'none'"
+                    assert visit.page.evaluate(f"({shown})(getComputedStyle(document.activeElement))"), selector
+                    return
+            raise AssertionError(selector)
+
+        def press(selector: str) -> None:
+            tab_to(selector)
+            keys.press("Enter")
+            visit.settle()
+
+        def typed(selector: str, text: str) -> None:
+            tab_to(selector)
+            keys.press("Control+A")
+            keys.type(text)
+
+        press("main a[href='/admin/new-study']")
+        visit.page.wait_for_url("**/admin/new-study")
+        for name in ("name", "title", "purpose", "legal_basis", "epsilon"):
+            typed(f"#{name}", {**TERMS, "name": "by-keyboard", "epsilon": "1"}[name])
+        press("form.form .actions button[value=open]")
+        visit.page.wait_for_url("**/admin/studies/by-keyboard")
+        tab_to("#user")
+        keys.type("ada")
+        press("button[value=add]")
+        visit.page.wait_for_selector(".notice.done")
+        press("details.act > summary")
+        typed("#epsilon", "0.5")
+        typed("#reason", "less is enough")
+        press("button[value=budget]")
+        visit.page.wait_for_selector(".notice.done")
+        press("nav a[href='/admin/tokens']")
+        visit.page.wait_for_url("**/admin/tokens")
+        press("main a[href='/admin/new-token']")
+        visit.page.wait_for_url("**/admin/new-token")
+        tab_to("#user")
+        keys.type("ben")
+        press("main form button")
+        visit.page.wait_for_selector("#secret")
+        visit.assert_sound()
+    study = server.client("admin").good("GET", "/studies/by-keyboard")
+    assert (study["members"], study["budget"]["epsilon"]) == (["ada"], 0.5)
