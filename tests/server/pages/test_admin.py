@@ -395,3 +395,11 @@ def test_token_that_ends_later_does_not_wait(shared: Place, root: Browser, monke
     monkeypatch.setattr(clock, "moment", lambda: later)
     again = browser(shared, "admin")
     assert "/admin/users/zoe" in again.get("/").text
+
+
+def test_page_of_a_dataset_says_how_newer_data_are_imported(shared: Place, root: Browser) -> None:
+    """The command is that of whoever reads it, beside what the last import reported; the list of datasets has it too."""
+    page = root.get("/admin/datasets/clinic")
+    assert "rowless import /path/to/clinic.toml --as admin --check" in page.words()
+    assert "kept of" in page.words().partition("Import newer data")[0].rpartition("Imports")[2]
+    assert "rowless import /path/to/hospital.toml --as admin" in root.get("/admin/datasets").words()
