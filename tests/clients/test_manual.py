@@ -22,21 +22,39 @@ def examples(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
+def run(program: str, server: Server) -> list[str]:
+    """Run a program against a server, with the tokens that the page names, and return the lines that it prints."""
+    tokens = {"ROWLESS_TOKEN": "ada", "ADMIN_TOKEN": "admin", "DPO_TOKEN": "dora", "APPROVER_TOKEN": "vera"}
+    variables = {name: server.home.tokens[user] for name, user in tokens.items()}
+    variables |= {"ROWLESS_URL": address(server), "PYTHONPATH": str(CLIENT), "PATH": os.environ["PATH"]}
+    ended = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+def address(server: Server) -> str:
+    """Return a server's address."""
+    return f"http://127.0.0.1:{server.port}"
+
+
 def test_the_examples_of_the_manual_run(server: Server) -> None:
     """What the page tells to write does what it says, and prints what stands beside it."""
     program = "\n".join(examples(PAGE.read_text()))
     shown = re.findall(r"print\(.*\)  # (.*)$", program, re.MULTILINE)
-    tokens = {"ROWLESS_TOKEN": "ada", "ADMIN_TOKEN": "admin", "DPO_TOKEN": "dora", "APPROVER_TOKEN": "vera"}
-    variables = {name: server.home.tokens[user] for name, user in tokens.items()}
-    variables |= {
-        "ROWLESS_URL": f"http://127.0.0.1:{server.port}",
-        "PYTHONPATH": str(CLIENT),
-        "PATH": os.environ["PATH"],
-    }
-    ended = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[0] == shown[0]
-    assert "female" in ended.stdout.splitlines()[1]
+    told = run(program, server)
+    assert told[0] == shown[0]
+    assert "female" in told[1]
+
+
+def test_the_examples_of_the_readmes_run(server: Server) -> None:
+    """The first lines that somebody sees of the client give the columns that stand beside them."""
+    for file in (ROOT / "README.md", CLIENT / "README.md"):
+        (example,) = examples(file.read_text())
+        program = re.sub(r"https?://[\w.:]+", address(server), example).replace(
+            "rowless_...", server.home.tokens["ada"]
+        )
+        (columns,) = re.findall(r"to_pandas\(\)  # (.*)$", example, re.MULTILINE)
+        assert run(f"{program}\nprint(', '.join(answer.to_pandas().columns))", server) == [columns]
 
 
 def test_the_first_example_is_short() -> None:
