@@ -88,7 +88,7 @@ class Manifest:
     """A dataset and its sources. `persons` is None when persons are taken from their first event.
 
     `profile` is the epsilon of the contribution profile to buy (None: none). `profile_asked` is True if the manifest
-    names it, and False if it is the default.
+    names it, and False if it is the default. `folder` is the one that its sources are relative to.
     """
 
     dataset: Dataset
@@ -98,6 +98,7 @@ class Manifest:
     person_readings: Mapping[str, Reading]
     events: Mapping[str, Source]
     text: str
+    folder: Path
     profile: Decimal | None = PROFILE
     profile_asked: bool = False
 
@@ -157,6 +158,7 @@ def parse(text: str, folder: Path) -> Manifest:
         frozen(own_readings),
         frozen(events),
         text,
+        folder,
         profile,
         profile_asked="profile" in head,
     )

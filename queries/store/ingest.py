@@ -17,39 +17,39 @@ from __future__ import annotations
 import shutil
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-import duckdb
 
 from queries.catalog import parts
 from queries.catalog.codes import code_type
-from queries.catalog.formats import UTC, Reading
 from queries.catalog.parts import Parts
 from queries.catalog.schema import PERSON, PERSONS, Column
 from queries.contribution.person_order import is_ordered
-from queries.errors import ImportFailed, ManifestError
+from queries.errors import ImportFailed
 from queries.execution.duckdb import dictionary
-from queries.execution.partition_selection import SPARE_CODES, TEXTS_MAX
-from queries.store.encoding import Coding, coding, name, reading_of, text
+from queries.store.encoding import Coding, coding, name, text
 from queries.store.files import files_of
-from queries.store.persons import Rows, describe, number, undescribed
+from queries.store.persons import describe, number, undescribed
 from queries.store.reports import ColumnReport, IdentityReport, ImportReport, TableReport, with_files
 from queries.store.sources import ROW, run, stage
+from queries.store.staging import described_by, distinct, number_texts, opened, read, sources_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from queries.catalog.manifest import Manifest, Source
-    from queries.store.persons import Described, Link, Numbered
+    import duckdb
+
+    from queries.catalog.formats import Reading
+    from queries.catalog.manifest import Manifest
+    from queries.store.persons import Described, Link, Numbered, Rows, Run
     from queries.store.sources import Staged
 
     # (what is being done, how much of it is done from 0 to 1)
     Progress = Callable[[str, float], None]
 
 MANIFEST = "manifest.toml"
-_STAGING = "staging"
+STAGING = "staging"  # a folder within the edition's; the import deletes it
 
 
 def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, progress: Progress) -> ImportReport:
@@ -58,65 +58,77 @@ def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, 
     Raises ManifestError (a source has no such column), ImportFailed (it cannot be read, or holds more persons than
     declared). The folder is then of no use.
     """
-    staging, listed = folder / _STAGING, parts.new_name()
+    staging, listed = folder / STAGING, parts.new_name()
     staging.mkdir()
     try:
-        with duckdb.connect(
-            str(staging / "staging.duckdb"),
-            config={
-                "memory_limit": memory_limit,
-                "threads": threads,
-                "temp_directory": str(staging),
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "python_enable_replacements": False,
-            },
-        ) as connection:
-            # A timestamp's day must not depend on the importing machine's time zone.
-            connection.execute(f"SET TimeZone = '{UTC}'")
-            # Progress is kept for query_progress(), and not printed over ours.
-            connection.execute("SET enable_progress_bar = true")
-            connection.execute("SET enable_progress_bar_print = false")
-            report = _Import(connection, manifest, progress).run(folder / parts.WHOLE, (listed, 0))
-    except duckdb.Error as error:
-        raise ImportFailed(str(error)) from error
+        with opened(staging, memory_limit=memory_limit, threads=threads) as connection:
+            running = Import(connection, manifest, progress)
+            staged = running.stage()
+            report = running.run(folder / parts.WHOLE, (listed, 0), staged)
     finally:
         shutil.rmtree(staging)
     parts.keep(folder, Parts(listed, (parts.described(0, folder / parts.WHOLE),)))
     (folder / MANIFEST).write_text(manifest.text, encoding="utf-8")
-    return report
+    files = {table: one.files for table, one in staged.items()}
+    return with_files(report, {PERSONS: files[described_by(manifest)], **files})
 
 
-class _Import:
-    """One run, step by step."""
+def require_few_persons(manifest: Manifest, persons: int) -> None:
+    """Raise ImportFailed if there are more persons than declared."""
+    most = manifest.dataset.persons_max
+    if persons > most:
+        raise ImportFailed(f"the sources hold {persons} persons, more than persons_max = {most}")
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, manifest: Manifest, progress: Progress) -> None:
+
+@dataclass(frozen=True)
+class Given:
+    """What an import of one part gets from the import of the whole: the dictionaries, and a check of its persons.
+
+    `dictionaries` are relations of the staging database, with code and value, by the names under which they are kept.
+    The reports of parts count persons of one part, so that the caller checks their sum.
+    """
+
+    dictionaries: Mapping[str, str]
+    check: Callable[[Run], None]
+
+
+class Import:
+    """One run, step by step. In its report, the first rows are places (`files.py`)."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        manifest: Manifest,
+        progress: Progress,
+        given: Given | None = None,
+    ) -> None:
         self._connection = connection
         self._manifest = manifest
         self._progress = progress
-        self._dictionaries: dict[str, str] = {}
+        self._given = given
 
-    def run(self, store: Path, mark: tuple[str, int]) -> ImportReport:
-        manifest = self._manifest
-        sources: dict[str, tuple[Source, Staged]] = {}
-        for i, (table, source) in enumerate(manifest.events.items()):
-            # Without a source of their own, persons' attributes come from the first table.
-            also = manifest.person_columns if i == 0 and not manifest.persons else {}
-            sources[table] = source, self._stage(f"source_{i}", source, also)
-        events = list(sources)
-        described = events[0]
-        if manifest.persons:
-            described = PERSONS
-            sources[PERSONS] = manifest.persons, self._stage("source_persons", manifest.persons, {})
+    def stage(self) -> dict[str, Staged]:
+        """Stage the sources of all tables."""
+        return {
+            table: stage(self._connection, one.relation, one.source, files_of(one.source), one.columns(), self._step)
+            for table, one in sources_of(self._manifest).items()
+        }
+
+    def run(self, store: Path, mark: tuple[str, int], staged: Mapping[str, Staged]) -> ImportReport:
+        """Make the store of staged sources."""
+        manifest, described = self._manifest, described_by(self._manifest)
+        wanted = sources_of(manifest)
+        sources = {table: read(self._run, manifest, one, staged[table]) for table, one in wanted.items()}
         self._run(f"ATTACH {text(str(store))} AS store")
         with self._step("numbering persons"):
-            numbered = self._number_persons(sources)
+            numbered = self._number_persons([one.rows(sources[table]) for table, one in wanted.items()])
+        self._links = dict(zip(wanted, numbered.links, strict=True))
         reports: dict[str, TableReport] = {}
         with self._step("coding persons"):
-            reports[PERSONS], found = self._code_persons(numbered.persons, described, sources[described][1])
-        for table in events:
+            reports[PERSONS], found = self._code_persons(numbered.persons, described, sources[described])
+        for table in manifest.events:
             with self._step(f"coding and sorting {table}"):
-                reports[table] = self._code_events(table, sources[table][1], described)
+                reports[table] = self._code_events(table, sources[table], described)
             with self._step(f"checking the order of {table}"):
                 self._check_order(table)
         self._run(f"CREATE TABLE store.{name(parts.MARK)} AS SELECT {text(mark[0])} AS list, {mark[1]} AS number")
@@ -129,51 +141,15 @@ class _Import:
     def _run(self, sql: str) -> list[tuple[Any, ...]]:
         return run(self._connection, sql)
 
-    def _stage(self, relation: str, source: Source, also: Mapping[str, str]) -> Staged:
-        wanted = dict.fromkeys(source.person, source.person_place)
-        for place, columns in ((source.place, source.columns), (PERSON, also)):
-            for public, column in columns.items():
-                wanted.setdefault(column, f"{place}.columns.{public}")
-        staged = stage(self._connection, relation, source, files_of(source), wanted, self._step)
-        read = [
-            self._coding(columns[public], column, staged, readings[public], f"{place}.columns.{public}")
-            for place, columns, sources, readings in (
-                (source.place, self._declared(source), source.columns, source.readings),
-                (PERSON, self._manifest.dataset.tables[PERSONS].columns, also, self._manifest.person_readings),
-            )
-            for public, column in sources.items()
-        ]
-        self._run(f"CREATE VIEW {relation}_read AS {reading_of(relation, read)}")
-        return replace(staged, relation=f"{relation}_read")
-
-    def _declared(self, source: Source) -> Mapping[str, Column]:
-        """Return the columns of a source's table."""
-        tables = self._manifest.dataset.tables
-        (table,) = [PERSONS] if source.place == PERSON else [t for t, s in self._manifest.events.items() if s is source]
-        return tables[table].columns
-
-    def _coding(self, column: Column, source: str, staged: Staged, reading: Reading, place: str) -> Coding:
-        if reading.timezone != UTC:
-            ((known,),) = self._run(f"SELECT count(*) FROM pg_timezone_names() WHERE name = {text(reading.timezone)}")
-            if not known:
-                raise ManifestError(f"{place}.timezone", f"there is no time zone {reading.timezone}")
-        return coding(column, name(source), staged.types[source], reading)
-
     # Persons
 
-    def _number_persons(self, sources: Mapping[str, tuple[Source, Staged]]) -> Numbered:
+    def _number_persons(self, sources: Sequence[Rows]) -> Numbered:
         """Give each person of the sources their secret number."""
-        named = [
-            Rows(staged.relation, staged.types, source.person, source.person_place, source.called, staged.files)
-            for source, staged in sources.values()
-        ]
-        numbered = number(self._run, self._manifest.identity, named)
-        if numbered.persons > self._manifest.dataset.persons_max:
-            raise ImportFailed(
-                f"the sources hold {numbered.persons} persons, more than persons_max = "
-                f"{self._manifest.dataset.persons_max}"
-            )
-        self._links = dict(zip(sources, numbered.links, strict=True))
+        numbered = number(self._run, self._manifest.identity, sources)
+        if self._given is None:
+            require_few_persons(self._manifest, numbered.persons)
+        else:
+            self._given.check(self._run)
         return numbered
 
     def _code_persons(self, persons: int, described: str, staged: Staged) -> tuple[TableReport, Described]:
@@ -248,21 +224,15 @@ class _Import:
     def _dictionary(self, column: Column, one: Coding, staged: Staged, table: str) -> Coding:
         """Give the texts of an undeclared category numbers in random order, and keep both beside the table.
 
-        The same order includes codes without a text, which nobody has.
+        A part gets those of the whole, so that a code means the same in all parts.
         """
-        kept = f"store.{name(dictionary(table, column))}"
-        value = one.value_name
-        self._run(
-            f"CREATE TABLE {kept} AS SELECT (row_number() OVER ())::UINTEGER AS code, value FROM ("
-            f"SELECT DISTINCT {value} AS value FROM {staged.relation} WHERE {value} IS NOT NULL "
-            f"UNION ALL SELECT NULL FROM range({SPARE_CODES}) ORDER BY random())"
-        )
-        ((texts,),) = self._run(f"SELECT count(value) FROM {kept}")
-        if texts > TEXTS_MAX:
-            raise ImportFailed(
-                f"{table}.{column.name} holds {texts} different texts, more than the {TEXTS_MAX} of a category; "
-                "leave the column out, or code it more coarsely"
-            )
+        listed = dictionary(table, column)
+        kept, value = f"store.{name(listed)}", one.value_name
+        if self._given is None:
+            called = f"{table}.{column.name}"
+            number_texts(self._run, kept, distinct(staged.relation, value), called)
+        else:
+            self._run(f"CREATE TABLE {kept} AS SELECT code, value FROM {self._given.dictionaries[listed]}")
         # Under names that shadow no column of the source.
         renamed = f'(SELECT code AS "#code", value AS "#value" FROM {kept} WHERE value IS NOT NULL)'
         code = f'coalesce((SELECT "#code" FROM {renamed} WHERE "#value" = {value}), 0)::UINTEGER'
@@ -289,7 +259,7 @@ class _Import:
         ((rows, *rest),) = self._run(f"SELECT {', '.join(counts)} FROM {staged.relation}")
         columns = {public: ColumnReport(*rest[7 * place : 7 * place + 7]) for place, public in enumerate(codings)}
         lines = staged.found
-        report = TableReport(
+        return TableReport(
             rows,
             rows - link.without_person,
             link.without_person,
@@ -299,7 +269,6 @@ class _Import:
             doubtful=lines.doubtful,
             first_doubtful=lines.first_doubtful,
         )
-        return with_files(report, staged.files)
 
     @contextmanager
     def _step(self, what: str) -> Iterator[Callable[[float], None]]:

@@ -168,10 +168,10 @@ class Oddity:
     places: tuple[int, ...]
     example: str = ""
 
-    def said(self, source: Rows) -> str:
-        """Return it in words for the admin."""
-        named = [words(source.files, at) for at in self.places]
-        start = f"{source.called}: {self.ids} ids of"
+    def said(self, called: str, files: Sequence[File]) -> str:
+        """Return it in words for the admin. `called` is the source."""
+        named = [words(files, at) for at in self.places]
+        start = f"{called}: {self.ids} ids of"
         match self.kind:
             case "inexact":
                 return (
@@ -196,7 +196,7 @@ class OddIds(ImportFailed):
     """An import stops for its ids."""
 
     def __init__(self, found: Oddity, source: Rows) -> None:
-        super().__init__(found.said(source))
+        super().__init__(found.said(source.called, source.files))
         self.found = found
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from queries.store.delimited import Found
     from queries.store.files import File
 
 FILE = "report.json"
@@ -84,8 +85,12 @@ class ImportReport:
     identity: IdentityReport
 
 
-def with_files(report: TableReport, files: Sequence[File]) -> TableReport:
-    """Return the report of a table with files and rows in place of the places (`files.py`) of its source."""
+def with_files(report: ImportReport, files: Mapping[str, Sequence[File]]) -> ImportReport:
+    """Return a report with files and rows in place of places (`files.py`). `files` are those of each table's source."""
+    return replace(report, tables={table: _named(one, files[table]) for table, one in report.tables.items()})
+
+
+def _named(report: TableReport, files: Sequence[File]) -> TableReport:
     columns = {
         name: one
         if one.first is None
@@ -100,6 +105,61 @@ def with_files(report: TableReport, files: Sequence[File]) -> TableReport:
         first_doubtful=report.first_doubtful % ROWS_MAX,
         first_doubtful_file=file_of(files, report.first_doubtful) if report.doubtful else None,
     )
+
+
+def added(reports: Sequence[ImportReport]) -> ImportReport:
+    """Return the report of the whole from those of its parts: no person is in two of them. First rows are places."""
+    tables = {table: _added([one.tables[table] for one in reports]) for table in reports[0].tables}
+    found = [one.identity for one in reports]
+    contradicting = {column: 0 for one in found for column in one.contradicting_by_column}
+    for column in contradicting:
+        contradicting[column] = sum(one.contradicting_by_column.get(column, 0) for one in found)
+    identity = IdentityReport(
+        sum(one.repeated for one in found),
+        sum(one.contradicting for one in found),
+        sum(one.case_variants for one in found),
+        contradicting,
+    )
+    return ImportReport(sum(one.persons for one in reports), tables, identity)
+
+
+def _added(reports: Sequence[TableReport]) -> TableReport:
+    """Return the sums over parts. What was found in lines is of files and not of parts: see `with_lines`."""
+    return TableReport(
+        sum(one.rows for one in reports),
+        sum(one.kept for one in reports),
+        sum(one.without_person for one in reports),
+        0,
+        {name: _of_column([one.columns[name] for one in reports]) for name in reports[0].columns},
+        sum(one.undescribed for one in reports),
+    )
+
+
+def _of_column(reports: Sequence[ColumnReport]) -> ColumnReport:
+    return ColumnReport(
+        sum(one.null for one in reports),
+        sum(one.coerced for one in reports),
+        sum(one.unknown for one in reports),
+        sum(one.clamped for one in reports),
+        sum(one.missing for one in reports),
+        sum(one.outside for one in reports),
+        min((one.first for one in reports if one.first is not None), default=None),
+    )
+
+
+def with_lines(report: ImportReport, found: Mapping[str, Found]) -> ImportReport:
+    """Return a report with what the lines of each table's source held besides rows."""
+    tables = {
+        table: replace(
+            one,
+            malformed=found[table].malformed,
+            first_malformed=found[table].first_malformed,
+            doubtful=found[table].doubtful,
+            first_doubtful=found[table].first_doubtful,
+        )
+        for table, one in report.tables.items()
+    }
+    return replace(report, tables=tables)
 
 
 def to_json(report: ImportReport) -> dict[str, Any]:

@@ -78,14 +78,14 @@ def stage(
             for number, file in enumerate(files):
                 with step(f"reading {file.called or file.path.name}") as progress:
                     read = _stage_csv(connection, relation, source, file, wanted, progress, first + number)
-                    found = _with(found, read, (first + number) * ROWS_MAX)
+                    found = merged_lines(found, read, (first + number) * ROWS_MAX)
         case _:
             _stage_table(connection, relation, source, wanted)
     types = {str(row[0]): str(row[1]) for row in run(connection, f"DESCRIBE {relation}")}
     return Staged(relation, types, found, files)
 
 
-def _with(earlier: Found, later: Found, shift: int) -> Found:
+def merged_lines(earlier: Found, later: Found, shift: int = 0) -> Found:
     """Return the sums with what a later file held, whose lines are counted from `shift` on."""
     return Found(
         earlier.malformed + later.malformed,
