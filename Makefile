@@ -73,6 +73,7 @@ audit: .venv/installed-test ## the heavier statistics: noise, coverage, neighbou
 
 bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 million events; long ledgers and audit logs; bounds; slow and many clients; pages
 	$(BIN)/python -m benchmarks.queries
+	$(BIN)/python -m benchmarks.parts
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.audit --entries 1000000
 	$(BIN)/python -m benchmarks.profile

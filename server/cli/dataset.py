@@ -120,9 +120,10 @@ def approve(identifier: str, reason: str, without_advice: str | None, seen: str 
 @click.option(
     "--into", type=click.IntRange(1, PARTS_MAX), metavar="N", help=f"Divide it into N parts, 1 to {PARTS_MAX}."
 )
+@click.option("--elsewhere", is_flag=True, help="Other machines scan them: allow more than fit into memory here.")
 @as_option
 @with_json
-def parts(identifier: str, into: int | None, name: str | None) -> Any:
+def parts(identifier: str, into: int | None, elsewhere: bool, name: str | None) -> Any:
     """As an admin: list the parts of the edition in service, or divide it into another number of parts.
 
     Parts are files that hold every person once. Answers do not depend on how many there are: one is right for one
@@ -137,7 +138,7 @@ def parts(identifier: str, into: int | None, name: str | None) -> Any:
             found = repartitioning.parts_of(opened, identifier, by)
         else:
             with progress() as shown:
-                found = repartitioning.remake(opened, identifier, into, by, shown)
+                found = repartitioning.remake(opened, identifier, into, by, shown, elsewhere=elsewhere)
     said = {
         "dataset": identifier,
         "edition": found.edition.number,

@@ -25,7 +25,7 @@ from queries.catalog.parts import BadParts
 from queries.errors import ImportFailed
 from queries.store import inspection, repartition
 from server.errors import StoreUnavailable
-from server.runtime import stores
+from server.runtime import engines, stores
 from server.runtime.home import building
 
 if TYPE_CHECKING:
@@ -62,14 +62,23 @@ def parts_of(services: Services, dataset: str, by: Actor) -> Listed:
     return _listed(edition, folder, present)
 
 
-def remake(services: Services, dataset: str, into: int, by: Actor, progress: Progress) -> Listed:
+def remake(
+    services: Services, dataset: str, into: int, by: Actor, progress: Progress, *, elsewhere: bool = False
+) -> Listed:
     """Give the edition in service `into` parts in place of those it has.
 
-    Raises Forbidden, NotFound, StoreUnavailable, ImportFailed (an import runs; the parts are damaged, or the new ones
-    do not hold what they hold). Then nothing was changed.
+    More parts than this machine has memory for are refused unless they are scanned `elsewhere`: their queries would be
+    charged and fail. Raises Forbidden, NotFound, StoreUnavailable, ImportFailed (an import runs; the parts are damaged,
+    or the new ones do not hold what they hold). Then nothing was changed.
     """
     people.require_role(by, "admin")
     settings = services.settings
+    most = engines.parts_most(settings.memory_limit)
+    if into > most and not elsewhere:
+        raise ImportFailed(
+            f"nothing was changed: with ROWLESS_MEMORY_LIMIT = {settings.memory_limit} this machine can open {most} "
+            "parts at most. Take fewer parts, raise the limit, or use --elsewhere if other machines scan them"
+        )
     with services.database.read() as transaction:
         datasets.current(transaction, dataset)  # raises NotFound
     with building.alone(settings.home, services.database, dataset):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from queries.execution.engine import Engine
     from server.runtime.settings import Settings
 
+# What DuckDB needs for one open part, however little is in it: 16MB were too little for some queries, and 32MB enough.
+PART_BYTES = 64_000_000
+_UNITS = {"B": 0, "K": 3, "M": 6, "G": 9, "T": 12}  # rounded down, because KiB is more than KB
 _SIZE = re.compile(r"([0-9]+(?:[.][0-9]+)?) *([A-Za-z]+)")
 
 
@@ -42,3 +45,10 @@ def divided(size: str, by: int) -> str:
     found = _SIZE.fullmatch(size)
     assert found is not None, "the settings allow only sizes"
     return size if by == 1 else f"{float(found[1]) / by:.6f}{found[2]}"
+
+
+def parts_most(size: str) -> int:
+    """Return how many parts can be open within a memory limit, so that no query fails for want of memory."""
+    found = _SIZE.fullmatch(size)
+    assert found is not None, "the settings allow only sizes"
+    return max(1, int(float(found[1]) * 10 ** _UNITS[found[2][0].upper()]) // PART_BYTES)

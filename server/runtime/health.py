@@ -248,7 +248,7 @@ def _parts(folder: Path, progress: Progress | None) -> str:
         raise StoreUnavailable(
             f"in {folder}, {inspection.in_words(faults)}. Put the very files back from a copy, if any"
         )
-    size = f"{len(found)} part{'' if len(found) == 1 else 's'} of {sum(one.bytes for one in found):,} bytes"
+    size = f"{len(found)} part{'' if len(found) == 1 else 's'}"
     left = repartition.leftovers(folder, listed)
     leaving = f"; a stopped repartition left {len(left)} files in {folder}, which the next one deletes" if left else ""
     if not any(one.part.sha256 for one in found):

@@ -18,7 +18,7 @@ from queries.store import repartition
 from server.cli.main import main
 from server.errors import StoreUnavailable
 from server.journey import paid
-from server.runtime import health
+from server.runtime import engines, health
 from server.runtime.home import building
 from tests import processes
 from tests.journeys.dividing import POINTS
@@ -173,6 +173,23 @@ def test_a_question_is_answered_though_its_files_were_replaced(home: Home, monke
         monkeypatch.setattr(paid, "replay_or_reserve", dividing)
         assert place.client("ada").post("/studies/s/queries", question(0.5)).status == 201
     home.assert_sound()
+
+
+def test_more_parts_than_fit_into_memory_are_refused(home: Home) -> None:
+    """Their queries would be charged and fail, unless other machines scan them. As many as fit can be asked."""
+    few = {"ROWLESS_MEMORY_LIMIT": "200MB"}
+    into = ("dataset", "parts", "clinic", "--into")
+    refused = CliRunner().invoke(main, [*into, "4"], env=home.environment() | few)
+    assert refused.exit_code == 1
+    assert "3 parts at most" in refused.output
+    assert files(home) == {"manifest.toml", "report.json", "parts.json", "store.duckdb"}
+    assert CliRunner().invoke(main, [*into, "3"], env=home.environment() | few).exit_code == 0
+    with application(home, memory_limit="200MB") as place:
+        place.open_study("s", "clinic")
+        assert place.client("ada").post("/studies/s/queries", question(0.5)).status == 201
+    assert CliRunner().invoke(main, [*into, "4", "--elsewhere"], env=home.environment() | few).exit_code == 0
+    for size, most in (("2GB", 31), ("64MB", 1), ("1KB", 1), ("1.5 TiB", 23_437), ("63999999B", 1), ("128000000B", 2)):
+        assert engines.parts_most(size) == most
 
 
 def test_no_repartition_while_an_import_runs(home: Home) -> None:

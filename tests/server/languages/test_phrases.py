@@ -65,6 +65,7 @@ UNSENT = {
     "budgets/governance/roles/founding.py": "the commands init and doctor",
     "server/journey/importing.py": "the command import",
     "{} is missing; nothing was changed": "the command dataset parts",
+    "nothing was changed: with ROWLESS_MEMORY_LIMIT": "the command dataset parts",
     "server/runtime/services.py": "the start of the server and of commands",
     "server/runtime/stores.py": "the command import",
     "server/sign_in/device.py": "the command line's sign-in",
