@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-r lint types translations audit bench coverage pictures lock sbom audit-dependencies image clean
+.PHONY: help demo check test test-r test-spark lint types translations audit bench coverage pictures lock sbom audit-dependencies image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,13 @@ test: lint types ## what continuous integration runs: format, linters, types and
 test-r: .venv/installed-test ## the tests of the R package alone: testthat on a real server, R CMD check, its vignette, lost replies
 	$(BIN)/python -m pytest --require-r tests/clients/test_r.py
 
+# pyspark has 400 MB, so that only who wants a cluster installs it.
+.venv/installed-spark: .venv/installed-test
+	@$(LOCKED) sh -ec 'test ! $@ -nt .venv/installed-test || exit 0; $(INSTALL) ".[spark,test]"; touch $@'
+
+test-spark: .venv/installed-spark ## the tests on a real Spark cluster: a master and two executors (needs Java 17)
+	$(BIN)/python -m pytest --spark tests/spark $(OPTIONS)
+
 lint: .venv/installed-test ## ruff's format and linter, and import-linter for the directions between rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,11 +72,11 @@ translations: .venv/installed ## the texts of the pages anew into the French cat
 # Every module of tests that has more to do under --audit: heavier statistics, or laws, of which each tries more examples.
 # tests/test_house.py checks that none is missing.
 AUDITED := tests/privacy tests/queries tests/budgets tests/server/api tests/server/charts tests/server/pages tests/server/reporting \
-	tests/server/views tests/browser tests/server/journey/test_slot.py \
+	tests/server/views tests/browser tests/spark tests/server/journey/test_slot.py \
 	tests/journeys/test_faults.py tests/journeys/test_hostile.py tests/journeys/test_schemathesis.py
 
-audit: .venv/installed-test ## the heavier statistics: noise, coverage, neighbours through the engine; laws with more examples
-	$(BIN)/python -m pytest --audit $(AUDITED)
+audit: .venv/installed-spark ## the heavier statistics: noise, coverage, neighbours through the engine; laws with more examples
+	$(BIN)/python -m pytest --audit --spark $(AUDITED)
 
 bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 million events; long ledgers and audit logs; bounds; slow and many clients; pages
 	$(BIN)/python -m benchmarks.queries

@@ -55,3 +55,7 @@ class WouldDrown(QueriesError):
 
 class EngineFailed(QueriesError):
     """The engine or the kernel failed after the charge. Its cause is for the admin's log only."""
+
+
+class EngineUnavailable(EngineFailed):
+    """The engine cannot be started as it must be. For the admin; no event was read."""

@@ -33,7 +33,6 @@ from server.api.routes import (
 )
 from server.pages import pages
 from server.pages.frame import sessions
-from server.runtime import rates
 from server.runtime.services import open_services
 from server.web import guard, problems, throttling, tracing
 from server.web.bodies import BODY_BYTES_MAX
@@ -109,8 +108,10 @@ def opened(settings: Settings) -> Services:
     mechanisms.warm()
     if services.issuer is not None:
         services.issuer.keys.warm()
+    engines = services.stores.engines
+    engines.start()
     if settings.slot_ms:  # after warming, because a cold machine would measure too slow
-        services = replace(services, rates=rates.of_home(settings.home, settings.memory_limit))
+        services = replace(services, rates=engines.rates(), scans=engines.threads())
     return services
 
 

@@ -44,12 +44,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="run the quick folders, without what is marked slow")
     parser.addoption("--require-postgresql", action="store_true", help="fail where PostgreSQL is missing, do not skip")
     parser.addoption("--require-browser", action="store_true", help="fail where Chromium is missing, do not skip")
+    parser.addoption("--spark", action="store_true", help="run the tests on a Spark cluster too: two processes of Java")
+    parser.addoption("--require-spark", action="store_true", help="fail where Spark or Java is missing, do not skip")
     parser.addoption("--require-node", action="store_true", help="fail where what npm brings is missing, do not skip")
     parser.addoption("--require-r", action="store_true", help="fail where R or a package is missing, do not skip")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With --quick, do not even import the modules of other folders."""
+    """With --quick, do not even import the modules of other folders; without --spark, not those on a cluster."""
+    if HERE / "spark" in (collection_path, *collection_path.parents) and not config.getoption("--spark"):
+        return True
     if not config.getoption("--quick"):
         return None
     quick = [HERE / part for part in QUICK]

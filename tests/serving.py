@@ -34,7 +34,7 @@ from queries.catalog.manifest import read_manifest
 from queries.execution.scan_time import Rates
 from server.app import opened, with_routes
 from server.demo.setup import MANIFEST
-from server.runtime import rates
+from server.runtime.scans import rates
 from server.runtime.services import create_home, open_services
 from server.runtime.settings import Settings, load_settings
 from server.runtime.stores import import_manifest

@@ -53,13 +53,16 @@ def imported(*folders: str) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.partition(".")[0])
     known = metadata.packages_distributions()
-    return {normal(known[name][0]) for name in names - OURS - sys.stdlib_module_names}
+    # A heavy extra may not be installed: then its module has the name of its distribution.
+    return {normal(known.get(name, [name])[0]) for name in names - OURS - sys.stdlib_module_names}
 
 
 def declared() -> tuple[set[str], set[str]]:
-    """Return the names of the dependencies, and of those of the test extra."""
+    """Return the names of the dependencies, with those of extras for users, and of those of the test extra."""
     project = tomllib.loads(PYPROJECT)["project"]
-    lists = (project["dependencies"], project["optional-dependencies"]["test"])
+    extras = project["optional-dependencies"]
+    of_users = [line for name, lines in extras.items() if name != "test" for line in lines]
+    lists = ([*project["dependencies"], *of_users], extras["test"])
     needed, tests = ({normal(re.split(r"[^\w.-]", one)[0]) for one in lines} for lines in lists)
     return needed, tests
 

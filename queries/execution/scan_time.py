@@ -6,7 +6,7 @@ declared); and this machine's rates, which are measured on made-up data and neve
 question always has the same slot, whatever the data are.
 
 The figures are rather too large than too small: counts are the upper ends of noisy bins, and an unknown figure is taken
-at its declared bound. `server/runtime/slots.py` adds a factor for what no figure covers.
+at its declared bound. `server/runtime/scans/slots.py` adds a factor for what no figure covers.
 """
 
 from __future__ import annotations

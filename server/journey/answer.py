@@ -12,7 +12,7 @@ The order of these steps keeps the privacy promise:
 7. noise     OpenDP (`compute`)
 8. settle    shortly before a fixed beat one transaction stores the release, settles the charge and appends the entry
              of the log (`paid.py`)
-9. slot      the answer leaves at the beat, so that its timing reveals little (`server/runtime/slots.py`)
+9. slot      the answer leaves at the beat, so that its timing reveals little (`server/runtime/scans/slots.py`)
 
 `answer` takes all of them, `estimate` stops after 3, and `rehearse` takes 2, 3, 6 and 7 on made-up data.
 
@@ -42,7 +42,7 @@ from queries.spelling import json_writing, sql
 from server.errors import Abandoned, StoreUnavailable
 from server.journey import paid, refusals
 from server.journey.preparing import permit, prepare
-from server.runtime.slots import AHEAD, Slot
+from server.runtime.scans.slots import AHEAD, Slot
 from server.runtime.tallies import Act
 
 if TYPE_CHECKING:

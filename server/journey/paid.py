@@ -30,7 +30,7 @@ from budgets.ledger import accounts, charges
 from budgets.ledger.charges import Charge, Question, Release
 from queries.errors import EngineFailed
 from server.errors import Cancelled, QueryFailed, StoreUnavailable
-from server.runtime.slots import AHEAD, Slot
+from server.runtime.scans.slots import AHEAD, Slot
 from server.runtime.tallies import Act
 
 if TYPE_CHECKING:

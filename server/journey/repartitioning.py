@@ -25,8 +25,9 @@ from queries.catalog.parts import BadParts
 from queries.errors import ImportFailed
 from queries.store import inspection, repartition
 from server.errors import StoreUnavailable
-from server.runtime import engines, stores
+from server.runtime import stores
 from server.runtime.home import building
+from server.runtime.scans import engines
 
 if TYPE_CHECKING:
     from pathlib import Path

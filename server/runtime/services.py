@@ -21,9 +21,9 @@ from server.runtime.home import building, permissions
 from server.runtime.home.clock_watch import ClockWatch
 from server.runtime.metrics import Metrics
 from server.runtime.readiness import Readiness
+from server.runtime.scans.slots import Fitting
 from server.runtime.settings import SETTINGS
 from server.runtime.sign_ins import SignIns
-from server.runtime.slots import Fitting
 from server.runtime.stores import Stores
 from server.runtime.tallies import Tallies
 from server.sign_in.code_flow import Arrivals
@@ -77,11 +77,12 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     clock_watch: ClockWatch = field(default_factory=ClockWatch)
     rates: Rates | None = None  # None in commands that run beside a server
+    scans: int = 1  # how many parts, or ranges of persons of one part, are scanned at once
 
     @property
     def fitting(self) -> Fitting:
         """Return the rule that chooses how long slots are."""
-        return Fitting(self.settings, self.rates)
+        return Fitting(self.settings, self.rates, self.scans)
 
     def count_overrun(self, dataset: str) -> None:
         """Count a scan that ended after its first slot, if the ledger can be written."""

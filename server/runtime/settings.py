@@ -7,8 +7,7 @@ test fails if one is missing there. A secret can also come from a file: then NAM
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,200 +16,146 @@ from budgets.identity import commitments
 from server import webhook
 from server.admission.gates import Gates
 from server.errors import SettingsError
-from server.runtime import logs
-from server.sign_in import fetching, throttle
+from server.runtime import logs, parsers
+from server.runtime.parsers import OFF, Setting
 from server.sign_in.issuer import Issuer
 
-OFF = "off"
+DUCKDB, SPARK = "duckdb", "spark"  # the engines
 TOKEN_RATE, ADDRESS_RATE = "600/minute", "6000/minute"
-MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?)?B", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting: its name in the environment, its default, and what it does."""
-
-    name: str
-    default: str
-    help: str
-    parse: Callable[[str], Any]
-    secret: bool = False
-
-
-def _text(text: str) -> str:
-    if not text:
-        raise ValueError("must not be empty")
-    return text
-
-
-def _path(text: str) -> Path:
-    return Path(_text(text)).expanduser().absolute()
-
-
-def _memory(text: str) -> str:
-    if not MEMORY.fullmatch(text):
-        raise ValueError("must be a size, for example 512MB or 4GB")
-    return text
-
-
-def _optional(text: str) -> str | None:
-    return None if _text(text) == OFF else text
-
-
-def _rate(text: str) -> str:
-    throttle.parse_rate(text)
-    return text
-
-
-def _address(text: str) -> str | None:
-    return None if _text(text) == OFF else fetching.require_address(text).rstrip("/")
-
-
-def _issuer(text: str) -> str | None:
-    return None if _text(text) == OFF else fetching.require_address(text)
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _port_or_off(text: str) -> int | None:
-    try:
-        return None if text == OFF else _whole(1, 65535)(text)
-    except ValueError as error:
-        raise ValueError(f"{error}, or {OFF}") from None
-
-
-def _one_of(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"must be {' or '.join(words)}")
-        return text
-
-    return parse
 
 
 SETTINGS = {
     "home": Setting(
-        "ROWLESS_HOME", "./rowless-home", "the folder of the stores, the ledger and the signing key", _path
+        "ROWLESS_HOME", "./rowless-home", "the folder of the stores, the ledger and the signing key", parsers.path
     ),
     "database_url": Setting(
-        "ROWLESS_DATABASE_URL", "sqlite:///HOME/ledger.sqlite", "the ledger's database", _text, secret=True
+        "ROWLESS_DATABASE_URL", "sqlite:///HOME/ledger.sqlite", "the ledger's database", parsers.filled, secret=True
     ),
     "audit_key_file": Setting(
         "ROWLESS_AUDIT_KEY_FILE",
         "HOME/audit.key",
         "the file of the key that signs the audit log; its mode must be 600",
-        _path,
+        parsers.path,
     ),
-    "host": Setting("ROWLESS_HOST", "127.0.0.1", "the address to listen on", _text),
-    "port": Setting("ROWLESS_PORT", "8000", "the port to listen on", _whole(1, 65535)),
-    "queries": Setting("ROWLESS_QUERIES", "3", "how many queries are answered at once", _whole(1, 256)),
+    "host": Setting("ROWLESS_HOST", "127.0.0.1", "the address to listen on", parsers.filled),
+    "port": Setting("ROWLESS_PORT", "8000", "the port to listen on", parsers.whole(1, 65535)),
+    "queries": Setting("ROWLESS_QUERIES", "3", "how many queries are answered at once", parsers.whole(1, 256)),
     "share": Setting(
         "ROWLESS_SHARE",
         "2",
         "how many queries of one user, and how many of one study, are answered at once",
-        _whole(1, 256),
+        parsers.whole(1, 256),
     ),
     "waiting": Setting(
         "ROWLESS_WAITING",
         "8",
         "how many more requests of one kind may wait, of one user and of one study; eight times as many in all",
-        _whole(1, 256),
+        parsers.whole(1, 256),
     ),
     "threads": Setting(
         "ROWLESS_THREADS",
         "8",
         "how many requests beside queries, estimates and rehearsals are served at once",
-        _whole(1, 256),
+        parsers.whole(1, 256),
     ),
     "memory_limit": Setting(
-        "ROWLESS_MEMORY_LIMIT", "2GB", "how much memory the engine may use, for queries and for imports", _memory
+        "ROWLESS_MEMORY_LIMIT", "2GB", "how much memory the engine may use, for queries and for imports", parsers.memory
     ),
     "query_seconds": Setting(
-        "ROWLESS_QUERY_SECONDS", "300", "the most seconds that a scan may take", _whole(1, 86_400)
+        "ROWLESS_QUERY_SECONDS", "300", "the most seconds that a scan may take", parsers.whole(1, 86_400)
     ),
     "slot_ms": Setting(
         "ROWLESS_SLOT_MS",
         "250",
         "answers leave at multiples of this many milliseconds, so that their timing reveals little; 0 turns this off",
-        _whole(0, 60_000),
+        parsers.whole(0, 60_000),
     ),
     "identity_days": Setting(
         "ROWLESS_IDENTITY_DAYS",
         str(commitments.DAYS),
         "after how many days without an entry of a user the DPO may erase their name",
-        _whole(commitments.DAYS_MIN, commitments.DAYS_MAX),
+        parsers.whole(commitments.DAYS_MIN, commitments.DAYS_MAX),
     ),
     "max_cells": Setting(
-        "ROWLESS_MAX_CELLS", "1000000", "the most cells that one query may have", _whole(1, 2**31 - 1)
+        "ROWLESS_MAX_CELLS", "1000000", "the most cells that one query may have", parsers.whole(1, 2**31 - 1)
     ),
     "log_format": Setting(
         "ROWLESS_LOG_FORMAT",
         logs.CONSOLE,
         "how the server writes its log: console, in columns for people, or json, for machines",
-        _one_of(logs.CONSOLE, logs.JSON),
+        parsers.one_of(logs.CONSOLE, logs.JSON),
     ),
     "metrics_port": Setting(
-        "ROWLESS_METRICS_PORT", OFF, "the port on which Prometheus reads the metrics; off: none", _port_or_off
+        "ROWLESS_METRICS_PORT", OFF, "the port on which Prometheus reads the metrics; off: none", parsers.port_or_off
     ),
-    "metrics_host": Setting("ROWLESS_METRICS_HOST", "127.0.0.1", "the address on which the metrics are read", _text),
+    "metrics_host": Setting(
+        "ROWLESS_METRICS_HOST", "127.0.0.1", "the address on which the metrics are read", parsers.filled
+    ),
     "token_rate": Setting(
-        "ROWLESS_TOKEN_RATE", TOKEN_RATE, "how many requests one token may send; off: any number", _rate
+        "ROWLESS_TOKEN_RATE", TOKEN_RATE, "how many requests one token may send; off: any number", parsers.rate
     ),
     "address_rate": Setting(
-        "ROWLESS_ADDRESS_RATE", ADDRESS_RATE, "how many requests one address may send; off: any number", _rate
+        "ROWLESS_ADDRESS_RATE", ADDRESS_RATE, "how many requests one address may send; off: any number", parsers.rate
     ),
     "url": Setting(
-        "ROWLESS_URL", OFF, "the server that commands call over HTTP, instead of working on the home", _address
+        "ROWLESS_URL", OFF, "the server that commands call over HTTP, instead of working on the home", parsers.address
     ),
-    "token": Setting("ROWLESS_TOKEN", OFF, "the token with which commands call that server", _optional, secret=True),
+    "token": Setting(
+        "ROWLESS_TOKEN", OFF, "the token with which commands call that server", parsers.optional, secret=True
+    ),
     "public_url": Setting(
         "ROWLESS_PUBLIC_URL",
         OFF,
         "the address at which browsers reach the server, behind a TLS proxy: an https URL",
-        _address,
+        parsers.address,
     ),
     "client_folder": Setting(
-        "ROWLESS_CLIENT_FOLDER", "~/.config", "the folder in which `rowless login` keeps its token", _path
+        "ROWLESS_CLIENT_FOLDER", "~/.config", "the folder in which `rowless login` keeps its token", parsers.path
     ),
     "oidc_issuer": Setting(
         "ROWLESS_OIDC_ISSUER",
         OFF,
         "the OpenID Connect issuer whose access tokens are taken, as it writes itself: an https URL",
-        _issuer,
+        parsers.issuer,
     ),
     "oidc_audience": Setting(
-        "ROWLESS_OIDC_AUDIENCE", OFF, "the audience that its access tokens must have: this server", _optional
+        "ROWLESS_OIDC_AUDIENCE", OFF, "the audience that its access tokens must have: this server", parsers.optional
     ),
     "oidc_name_claim": Setting(
-        "ROWLESS_OIDC_NAME_CLAIM", "preferred_username", "the claim that new researchers get their name from", _text
+        "ROWLESS_OIDC_NAME_CLAIM",
+        "preferred_username",
+        "the claim that new researchers get their name from",
+        parsers.filled,
     ),
     "oidc_role_claim": Setting(
-        "ROWLESS_OIDC_ROLE_CLAIM", "roles", "the claim that lists roles; dots lead into objects", _text
+        "ROWLESS_OIDC_ROLE_CLAIM", "roles", "the claim that lists roles; dots lead into objects", parsers.filled
     ),
     "oidc_researcher": Setting(
         "ROWLESS_OIDC_RESEARCHER",
         OFF,
         "the role in that claim that researchers need, and that makes new users researchers",
-        _optional,
+        parsers.optional,
     ),
     "oidc_client": Setting(
-        "ROWLESS_OIDC_CLIENT", OFF, "the public client at the issuer by which `rowless login` signs in", _optional
+        "ROWLESS_OIDC_CLIENT",
+        OFF,
+        "the public client at the issuer by which `rowless login` signs in",
+        parsers.optional,
     ),
     "oidc_scope": Setting(
-        "ROWLESS_OIDC_SCOPE", "openid profile", "the scope that `rowless login` and the pages ask the issuer for", _text
+        "ROWLESS_OIDC_SCOPE",
+        "openid profile",
+        "the scope that `rowless login` and the pages ask the issuer for",
+        parsers.filled,
     ),
     "oidc_pages_client": Setting(
-        "ROWLESS_OIDC_PAGES_CLIENT", OFF, "the client at the issuer by which browsers sign in to the pages", _optional
+        "ROWLESS_OIDC_PAGES_CLIENT",
+        OFF,
+        "the client at the issuer by which browsers sign in to the pages",
+        parsers.optional,
     ),
     "oidc_pages_secret": Setting(
-        "ROWLESS_OIDC_PAGES_SECRET", OFF, "the secret of that client, if it has one", _optional, secret=True
+        "ROWLESS_OIDC_PAGES_SECRET", OFF, "the secret of that client, if it has one", parsers.optional, secret=True
     ),
     "webhook_url": Setting(
         "ROWLESS_WEBHOOK_URL",
@@ -225,6 +170,70 @@ SETTINGS = {
         "the key that signs alerts: whsec_ and the base64 of 24 to 64 random bytes",
         webhook.parse_secret,
         secret=True,
+    ),
+    "engine": Setting(
+        "ROWLESS_ENGINE",
+        DUCKDB,
+        "where queries and imports run: duckdb, on this machine, or spark, on a cluster",
+        parsers.one_of(DUCKDB, SPARK),
+    ),
+    "spark_master": Setting(
+        "ROWLESS_SPARK_MASTER",
+        "local[*]",
+        "the master of the Spark cluster, for example spark://host:7077",
+        parsers.filled,
+    ),
+    "spark_secret": Setting(
+        "ROWLESS_SPARK_SECRET",
+        OFF,
+        "the secret that this server and the executors of a cluster share",
+        parsers.optional,
+        secret=True,
+    ),
+    "spark_driver_memory": Setting(
+        "ROWLESS_SPARK_DRIVER_MEMORY", "1g", "the memory of Spark's own part of this server", parsers.spark_memory
+    ),
+    "spark_executor_memory": Setting(
+        "ROWLESS_SPARK_EXECUTOR_MEMORY", "2g", "the memory of Java in each executor", parsers.spark_memory
+    ),
+    "spark_executor_cores": Setting(
+        "ROWLESS_SPARK_EXECUTOR_CORES", "1", "how many tasks each executor runs at once", parsers.whole(1, 1024)
+    ),
+    "spark_task_memory": Setting(
+        "ROWLESS_SPARK_TASK_MEMORY", "1GB", "how much memory DuckDB may use in each task", parsers.memory
+    ),
+    "spark_persons_per_part": Setting(
+        "ROWLESS_SPARK_PERSONS_PER_PART",
+        "500000",
+        "how many of `persons_max` an import on Spark puts into one part",
+        parsers.whole(1, 2**31 - 1),
+    ),
+    "spark_parts": Setting(
+        "ROWLESS_SPARK_PARTS",
+        OFF,
+        "the folder or URL where executors find parts, if it is not the home",
+        parsers.optional,
+    ),
+    "spark_python": Setting(
+        "ROWLESS_SPARK_PYTHON",
+        OFF,
+        "the Python of the executors; off: python3, or this Python on this machine",
+        parsers.optional,
+    ),
+    "spark_archives": Setting(
+        "ROWLESS_SPARK_ARCHIVES",
+        OFF,
+        "archives that are unpacked beside each executor, for example an environment",
+        parsers.optional,
+    ),
+    "spark_py_files": Setting(
+        "ROWLESS_SPARK_PY_FILES", OFF, "wheels or zip files that the executors' Python imports", parsers.optional
+    ),
+    "spark_settings": Setting(
+        "ROWLESS_SPARK_SETTINGS",
+        OFF,
+        "further settings of Spark: name=value, separated by blanks",
+        parsers.pairs,
     ),
 }
 
@@ -267,6 +276,19 @@ class Settings:
     oidc_pages_secret: str | None = field(default=None, repr=False)
     webhook_url: webhook.Address | None = field(default=None, repr=False)
     webhook_secret: bytes | None = field(default=None, repr=False)
+    engine: str = DUCKDB
+    spark_master: str = "local[*]"
+    spark_secret: str | None = field(default=None, repr=False)
+    spark_driver_memory: str = "1g"
+    spark_executor_memory: str = "2g"
+    spark_executor_cores: int = 1
+    spark_task_memory: str = "1GB"
+    spark_persons_per_part: int = 500_000
+    spark_parts: str | None = None
+    spark_python: str | None = None
+    spark_archives: str | None = None
+    spark_py_files: str | None = None
+    spark_settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def gates(self) -> Gates:

@@ -22,8 +22,8 @@ from queries.contribution import profile
 from queries.errors import EngineFailed, ImportFailed, ManifestError, TooMuchLost
 from queries.store import ingest, losses, rehearsal, reports
 from server.errors import StoreUnavailable
-from server.runtime import engines
 from server.runtime.home import building
+from server.runtime.scans.engines import Engines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +58,7 @@ class Stores:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.engines = Engines(settings)
         self._lock = threading.Lock()
         self._open: dict[str, OpenEdition] = {}
         self._making = threading.Lock()
@@ -70,6 +71,7 @@ class Stores:
                 opened.engine.close()
             self._open.clear()
             self._made_up.clear()
+        self.engines.close()
 
     def current(self, transaction: sa.Connection, dataset: str) -> OpenEdition:
         """Return the edition in service; open it on first use. Raises NotFound, StoreUnavailable."""
@@ -155,7 +157,7 @@ class Stores:
             listed = parts.kept(folder)
         except (ManifestError, OSError, BadParts) as error:
             raise StoreUnavailable(f"the store of {where} cannot be opened") from error
-        return OpenEdition(edition, dataset, engines.of(self._settings, folder, listed, dataset), seen)
+        return OpenEdition(edition, dataset, self.engines.of(folder, listed, dataset), seen)
 
 
 def catalogs(transaction: sa.Connection, opened: OpenEdition) -> list[Dataset]:

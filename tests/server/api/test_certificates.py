@@ -14,7 +14,7 @@ from budgets.audit.signing import verifier_key
 from budgets.verify.certificate import verify
 from server.cli.main import main
 from server.journey import answer
-from server.runtime import slots
+from server.runtime.scans import slots
 from tests.empty_machine import on_an_empty_machine
 from tests.server.journey.test_slot import StillClock
 from tests.serving import EVERY_STATISTIC, PATIENTS, ROOT, USERS, Home, Place, application, ask

@@ -16,7 +16,7 @@ from server.api.requests.query import AskSchema
 from server.demo.setup import MANIFEST
 from server.errors import QUERY_FAILED, QueryFailed, StoreUnavailable
 from server.journey import answer, paid, preparing
-from server.runtime import slots
+from server.runtime.scans import slots
 from server.web import problems
 from tests.server.journey.test_slot import RealClock
 from tests.serving import (

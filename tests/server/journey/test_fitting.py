@@ -10,8 +10,9 @@ import pytest
 
 from queries.execution.scan_time import Rates
 from server.journey import answer, profile
-from server.runtime import health, rates, slots
-from server.runtime.slots import AHEAD, SAFETY, Fitting
+from server.runtime import health
+from server.runtime.scans import rates, slots
+from server.runtime.scans.slots import AHEAD, SAFETY, Fitting
 from tests.server.journey.test_slot import StillClock, query
 from tests.serving import PATIENTS, Home, application, ask, make_home, write_clinic
 
@@ -139,21 +140,26 @@ def test_overruns_are_counted_for_the_admin_alone(home: Home, monkeypatch: pytes
     assert check.finding.endswith("in the last 30 days: 3 of clinic")
 
 
+def measure() -> Rates:
+    """Measure this machine, as a test may have it measured."""
+    return rates.measure("1GB")
+
+
 def test_rates_are_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are above 0, kept in the home, and measured anew where the file is damaged or of another machine."""
-    measured = rates.of_home(tmp_path, "1GB")
+    measured = rates.of_home(tmp_path, measure)
     assert all(value > 0 for value in vars(measured).values())
     file = tmp_path / rates.FILE
     monkeypatch.setattr(rates, "measure", lambda _: SLOW)
-    assert rates.of_home(tmp_path, "1GB") == measured
+    assert rates.of_home(tmp_path, measure) == measured
     others = json.loads(file.read_text())
     file.write_text(json.dumps({"another machine": others.popitem()[1]}))
-    assert rates.of_home(tmp_path, "1GB") == SLOW
+    assert rates.of_home(tmp_path, measure) == SLOW
     assert len(json.loads(file.read_text())) == 2
     odd = json.dumps({machine: {"fixed": "x"} for machine in json.loads(file.read_text())})
     for damage in ("{", "[]", '{"x": 1}', odd):
         file.write_text(damage)
-        assert rates.of_home(tmp_path, "1GB") == SLOW
+        assert rates.of_home(tmp_path, measure) == SLOW
 
 
 def test_without_a_slot_nothing_is_measured(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from queries.contribution import tallying
 from server.cli.main import main
-from server.runtime import slots
+from server.runtime.scans import slots
 from tests.server.journey.test_slot import StillClock
 from tests.serving import (
     PATIENTS,

@@ -18,8 +18,9 @@ from queries.store import repartition
 from server.cli.main import main
 from server.errors import StoreUnavailable
 from server.journey import paid
-from server.runtime import engines, health
+from server.runtime import health
 from server.runtime.home import building
+from server.runtime.scans import engines
 from tests import processes
 from tests.journeys.dividing import POINTS
 from tests.serving import Home, application, ask, environment

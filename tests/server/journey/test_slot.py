@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from server.admission import gate as admission
 from server.journey import answer, paid
-from server.runtime import slots
-from server.runtime.slots import Slot
+from server.runtime.scans import slots
+from server.runtime.scans.slots import Slot
 from tests.serving import PATIENTS, Place, application, ask, every_place_taken, make_home, write_clinic
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _quiet() -> Iterator[None]:
 
 @dataclass
 class StillClock:
-    """A clock for `server.runtime.slots` that stands still but for what the test, or a sleep, moves it on."""
+    """A clock for `server.runtime.scans.slots` that stands still but for what the test, or a sleep, moves it on."""
 
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -63,7 +63,7 @@ class StillClock:
 
 @dataclass
 class RealClock:
-    """The real clock for `server.runtime.slots`, which keeps when it was looked at and how long was slept."""
+    """The real clock for `server.runtime.scans.slots`, which keeps when it was looked at and how long was slept."""
 
     sleeps: bool = True  # False: say that the time has passed, but do not spend it
     looked: list[float] = field(default_factory=list)

@@ -151,6 +151,16 @@ WRONG = {
     "ROWLESS_OIDC_ISSUER": ["", "http://login.example.org", "login.example.org", "https://u:p@h/", "https://h/#x"],
     **{key: [""] for key in (f"ROWLESS_OIDC_{one}" for one in ("AUDIENCE", "RESEARCHER", "CLIENT", "SCOPE"))},
     **{key: [""] for key in (f"ROWLESS_OIDC_{one}_CLAIM" for one in ("NAME", "ROLE"))},
+    "ROWLESS_ENGINE": ["", "SPARK", "polars"],
+    **{key: [""] for key in (f"ROWLESS_SPARK_{one}" for one in ("MASTER", "SECRET", "PARTS", "PYTHON", "ARCHIVES"))},
+    **{
+        key: ["", "1", "1GB", "0g", "1.5g"] for key in (f"ROWLESS_SPARK_{one}_MEMORY" for one in ("DRIVER", "EXECUTOR"))
+    },
+    "ROWLESS_SPARK_PY_FILES": [""],
+    "ROWLESS_SPARK_EXECUTOR_CORES": ["", "0", "1025", "all"],
+    "ROWLESS_SPARK_TASK_MEMORY": ["", "1g", "50%"],
+    "ROWLESS_SPARK_PERSONS_PER_PART": ["", "0", "many"],
+    "ROWLESS_SPARK_SETTINGS": ["", "spark.a", "=1", "spark.a= spark.b=1"],
     "ROWLESS_HOME": [""],
     "ROWLESS_HOST": [""],
     "ROWLESS_DATABASE_URL": [""],

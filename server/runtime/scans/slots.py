@@ -12,7 +12,6 @@ the admin (`budgets/ledger/overruns.py`).
 from __future__ import annotations
 
 import math
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,10 +39,11 @@ class Fitting:
 
     settings: Settings
     rates: Rates | None = None
+    scans: int = 1  # how many parts of a scan run at once
 
     def of(self, plan: Plan, dataset: Dataset) -> float:
         """Return the seconds of a query's slot, from the plan and public figures of its dataset alone."""
-        return self._fit(lambda rates: scan_time.foretell(plan, rates, Figures.of(dataset), os.cpu_count() or 1))
+        return self._fit(lambda rates: scan_time.foretell(plan, rates, Figures.of(dataset), self.scans))
 
     def of_rehearsal(self, plan: Plan) -> float:
         """Return the seconds of a rehearsal's slot. Every made-up store has the same size."""
@@ -52,8 +52,8 @@ class Fitting:
 
     def of_profile(self, plan: profile.Plan, dataset: Dataset) -> float:
         """Return the seconds of a contribution profile's slot."""
-        figures, threads = Figures.of(dataset), os.cpu_count() or 1
-        return self._fit(lambda rates: scan_time.foretell_profile(plan, rates, figures, threads))
+        figures = Figures.of(dataset)
+        return self._fit(lambda rates: scan_time.foretell_profile(plan, rates, figures, self.scans))
 
     def _fit(self, foretold: Callable[[Rates], float]) -> float:
         if not self.settings.slot_ms or self.rates is None:

@@ -36,35 +36,36 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rowless")
 
 FILE = "rates.json"
+HERE = "duckdb"  # the engine of this machine
 PERSONS_MADE = 30_000
 EVENTS_MADE = PERSONS_MADE * rehearsal.EVENTS_MOST / 2
 CODES = 5_000
 TIMES = 2  # measurements of each kind; the fastest counts, because other load is not a property of the machine
 
 
-def of_home(home: Path, memory_limit: str) -> Rates:
-    """Return this machine's rates from the home's file; if the file has none, measure them and keep them there."""
+def of_home(home: Path, measured: Callable[[], Rates], engine: str = HERE) -> Rates:
+    """Return an engine's rates from the home's file; if the file has none, measure them and keep them there."""
     try:
-        return Rates(**{name: float(value) for name, value in _read(home / FILE)[_machine()].items()})
+        return Rates(**{name: float(value) for name, value in _read(home / FILE)[_name(engine)].items()})
     except (KeyError, TypeError, ValueError, AttributeError):
-        rates = measure(memory_limit)
+        rates = measured()
     try:
-        keep(home, rates)
+        keep(home, rates, engine)
     except OSError as error:
         logger.warning("the rates cannot be kept in %s, so each start measures them again", home, exc_info=error)
     return rates
 
 
-def keep(home: Path, rates: Rates) -> None:
-    """Write this machine's rates into the home's file, beside those of other machines. Raises OSError."""
+def keep(home: Path, rates: Rates, engine: str = HERE) -> None:
+    """Write rates into the home's file, beside those of other machines and engines. Raises OSError."""
     file = home / FILE
     partial = file.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps({**_read(file), _machine(): dataclasses.asdict(rates)}, indent=1))
+    partial.write_text(json.dumps({**_read(file), _name(engine): dataclasses.asdict(rates)}, indent=1))
     partial.replace(file)
 
 
-def _machine() -> str:
-    return "/".join((platform.node(), str(os.cpu_count()), version("rowless"), version("duckdb")))
+def _name(engine: str) -> str:
+    return "/".join((platform.node(), str(os.cpu_count()), version("rowless"), version("duckdb"), engine))
 
 
 def _read(file: Path) -> dict[str, Any]:

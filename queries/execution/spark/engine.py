@@ -1,0 +1,176 @@
+"""The engine of a cluster: the question goes out once, integers come back and are added.
+
+A job has one task a part. Spark sends the question with the code of the job, broadcast if it is large; it holds a plan
+and no data. Each task returns its part's number with its cells. Partial answers are merged only if they share no part,
+and the answer counts only if every part is in it once. A lost executor's tasks run again elsewhere: their results never
+arrived, so nothing counts twice. Large tables of cells are merged on the executors in a tree, and not on the server.
+
+Parts stay where they were: an RDD of part numbers is cached on the executors that first got them, and Spark prefers to
+run later tasks there, where the copies are (`copies.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from queries.catalog.parts import BadParts, require_all
+from queries.errors import EngineFailed
+from queries.execution import partition_selection
+from queries.execution.engine import CellsOf, HistogramsOf, ScoresOf
+from queries.execution.spark import copies, tasks
+from queries.execution.stopping import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pyspark import RDD, SparkContext
+
+    from queries.catalog.schema import Column, Table
+    from queries.contribution import profile
+    from queries.execution.duckdb import Store
+    from queries.execution.engine import Question, Vectors
+    from queries.execution.partition_selection import Scored
+    from queries.execution.spark.copies import Located
+    from queries.execution.spark.session import Session
+    from queries.execution.spark.tasks import Limits, Partial
+    from queries.plan import Plan
+
+logger = logging.getLogger("rowless")
+
+AT_THE_SERVER = 2**25  # bytes of cells, over all parts, that the server adds up itself
+JOIN_SECONDS = 10.0  # beyond the time of a query, for Spark's own work
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task: what it does with a part. Pickled to the executors."""
+
+    question: Question
+    limits: Limits
+    parts: Mapping[int, Located]
+
+    def __call__(self, number: int) -> Partial:
+        """Return what a part adds to the answer."""
+        return tasks.answered(self.question, self.parts[number], self.limits)
+
+
+class SparkEngine:
+    """An edition's parts on a cluster. Any number of threads may call it."""
+
+    def __init__(self, session: Session, parts: Sequence[Located], limits: Limits, texts: Callable[[], Store]) -> None:
+        """`texts` opens a part on this machine, for the texts behind codes: each part has all of them."""
+        require_all([part.number for part in parts], len(parts))
+        self._session = session
+        self._parts = {part.number: part for part in parts}
+        self._limits = limits
+        self._texts = texts
+        self._lock = threading.Lock()
+        self._placed: tuple[SparkContext, RDD[int]] | None = None
+
+    def open(self) -> None:
+        """Start the session unless it runs, and see that the parts are there. No event is read. Raises EngineFailed."""
+        missing = [
+            part.where for part in self._parts.values() if "://" not in part.where and not Path(part.where).is_file()
+        ]
+        if missing:
+            raise EngineFailed("the engine failed") from BadParts(f"there is no {missing[0]}")
+        self._numbers()
+
+    def close(self) -> None:
+        """Let the executors forget the parts, and delete their copies as far as they can be reached."""
+        with self._lock:
+            placed, self._placed = self._placed, None
+        if placed is None:
+            return
+        context, numbers = placed
+        dataset = self._parts[0].dataset
+        listed = sorted({part.listed for part in self._parts.values()})
+        with suppress(Exception):  # the session may have ended, and then Spark deletes the copies itself
+            numbers.foreach(lambda _: copies.erase(dataset, listed))
+            numbers.unpersist()
+            logger.debug("the copies of %s were deleted in session %s", dataset, context.applicationId)
+
+    def cells(self, plan: Plan, stop: Stop | None = None) -> Vectors:
+        """Return one vector of exact, bounded integers for each measure of a plan."""
+        numbers = sum(measure.width for measure in plan.measures) * plan.cells
+        return self._answer(CellsOf(plan), stop, is_large=8 * numbers * len(self._parts) > AT_THE_SERVER)
+
+    def scores(self, plan: Plan, stop: Stop | None = None) -> Scored:
+        """Return the codes of a plan's undeclared key that somebody has, and their exact numbers of persons."""
+        (scores,) = self._answer(ScoresOf(plan), stop, is_large=True)
+        return partition_selection.scored(scores)
+
+    def histograms(self, planned: profile.Plan) -> Vectors:
+        """Return one vector of exact numbers of persons for each histogram of a contribution profile."""
+        return self._answer(HistogramsOf(planned), None, is_large=False)
+
+    def texts(self, table: Table, column: Column, codes: Sequence[int]) -> Mapping[int, str]:
+        """Return the texts of an undeclared category behind some codes. Raises EngineFailed."""
+        store = self._texts()
+        try:
+            return store.texts(table, column, codes)
+        finally:
+            store.close()
+
+    def _numbers(self) -> RDD[int]:
+        """Return the RDD of part numbers of the session that runs now."""
+        context = self._session.context()
+        with self._lock:
+            if self._placed is None or self._placed[0] is not context:
+                # Cached behind a map, because only what executors computed has a place.
+                numbers = context.parallelize(sorted(self._parts), len(self._parts)).map(int)
+                self._placed = context, numbers.persist()
+            return self._placed[1]
+
+    def _answer(self, question: Question, stop: Stop | None, *, is_large: bool) -> Vectors:
+        """Return the sums over all parts. Raises EngineFailed: a task or Spark failed, told to stop, out of time."""
+        numbers = self._numbers()
+        job = numbers.map(Job(question, self._limits, self._parts))
+        try:
+            with _Group(numbers.context, stop, self._limits.query_seconds + JOIN_SECONDS):
+                if is_large and len(self._parts) > 2:
+                    found = job.treeReduce(tasks.merged)
+                else:
+                    first, *others = job.collect()
+                    found = first
+                    for other in others:
+                        found = tasks.merged(found, other)
+            require_all(sorted(found.numbers), len(self._parts))
+        except Exception as error:  # whatever Spark raises: Java's errors come as several classes
+            raise EngineFailed("the engine failed") from error
+        if found.vectors is None:
+            raise EngineFailed("the engine failed") from RuntimeError(found.failure)
+        return found.vectors
+
+
+class _Group:
+    """A job that can be stopped: when its asker says so, and when its time is over."""
+
+    def __init__(self, context: SparkContext, stop: Stop | None, seconds: float) -> None:
+        self._context = context
+        self._name = f"rowless-{uuid.uuid4()}"
+        self._stop = stop or Stop()
+        self._timer = threading.Timer(seconds, self._cancel)
+        self._timer.daemon = True
+        self._interrupting = self._stop.interrupting(self._cancel)
+
+    def __enter__(self) -> None:
+        if self._stop.is_told():
+            raise EngineFailed("the engine failed")
+        self._context.setJobGroup(self._name, "a query", interruptOnCancel=True)
+        self._timer.start()
+        self._interrupting.__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        self._interrupting.__exit__(*raised)
+        self._timer.cancel()
+
+    def _cancel(self) -> None:
+        with suppress(Exception):  # the session may have ended
+            self._context.cancelJobGroup(self._name)
