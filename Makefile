@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-r test-spark lint types translations audit bench coverage pictures lock sbom audit-dependencies image clean
+.PHONY: help demo check test test-r test-spark lint types translations audit bench coverage docs pictures lock sbom audit-dependencies image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,10 @@ coverage: .venv/installed-test ## the lines that no test reaches
 	$(BIN)/coverage run --source=server,budgets,queries -m pytest -q
 	$(BIN)/coverage report --skip-covered --show-missing
 
+# A page that leads nowhere, or any other warning, fails it. The site needs no network and no server: open site/index.html.
+docs: .venv/installed-test ## the site of the manual in site/, from docs/: to be read from a folder or served as it is
+	$(BIN)/python -m tests.manual.site site
+
 pictures: .venv/installed-test ## the pictures in docs/pictures anew, of a demonstration in Chromium; look at them afterwards
 	$(BIN)/python -m tests.browser.pictures docs/pictures
 
@@ -128,5 +132,5 @@ image: ## the container image rowless:local, on BASE by its present digest
 		--tag rowless:local .
 
 clean: ## delete the demonstration's home, caches and benchmark data (.venv stays)
-	rm -rf rowless-home benchmarks/data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist
+	rm -rf rowless-home benchmarks/data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist site
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -34,6 +34,7 @@ PROGRAMS = {
     "types-requests",
     "vl-convert-python",
     "ipykernel",
+    "zensical",
 }
 LINE = re.compile(r'  "(?P<name>[a-z][\w.-]*)(?:\[\w+\])?(?P<range>[^";]*)(?:;[^"]*)?",(?: *# (?P<reason>.+))?')
 
