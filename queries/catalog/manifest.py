@@ -88,7 +88,8 @@ class Manifest:
     """A dataset and its sources. `persons` is None when persons are taken from their first event.
 
     `profile` is the epsilon of the contribution profile to buy (None: none). `profile_asked` is True if the manifest
-    names it, and False if it is the default. `folder` is the one that its sources are relative to.
+    names it, and False if it is the default. `folder` is the one that its sources are relative to. `path` is the file
+    that it was read from, if it was read from one.
     """
 
     dataset: Dataset
@@ -101,6 +102,7 @@ class Manifest:
     folder: Path
     profile: Decimal | None = PROFILE
     profile_asked: bool = False
+    path: Path | None = None
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -111,7 +113,7 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(str(path), f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ManifestError(str(path), "is not UTF-8 text") from error
-    return parse(text, path.parent)
+    return replace(parse(text, path.parent), path=path)
 
 
 def parse(text: str, folder: Path) -> Manifest:

@@ -1,6 +1,7 @@
 """What an import reports, and the report kept beside the edition's store for the admin to read again.
 
-The counts are exact and of the data: they are for the admin alone. They are deleted with the edition.
+The counts are exact and of the data: they are for the admin alone. They are deleted with the edition. With them stands
+where the manifest was, so that the admin can be told how to import newer data.
 """
 
 from __future__ import annotations
@@ -168,9 +169,10 @@ def to_json(report: ImportReport) -> dict[str, Any]:
     return {"persons": report.persons, "tables": tables, "identity": dataclasses.asdict(report.identity)}
 
 
-def keep(folder: Path, report: ImportReport) -> None:
-    """Write a report into its edition's folder."""
-    (folder / FILE).write_text(json.dumps(to_json(report)), encoding="utf-8")
+def keep(folder: Path, report: ImportReport, manifest: Path | None = None) -> None:
+    """Write a report into its edition's folder, with the path of the manifest if it was read from a file."""
+    written = to_json(report) | {"manifest": None if manifest is None else str(manifest.resolve())}
+    (folder / FILE).write_text(json.dumps(written), encoding="utf-8")
 
 
 def kept(folder: Path) -> dict[str, Any] | None:

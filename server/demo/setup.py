@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,7 +162,8 @@ def _import_real(services: Services, declared: Manifest, admin: Actor, say: Call
 def _import_observatory(services: Services, admin: Actor, say: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(dir=services.settings.home) as folder:
         written = write_observatory(Path(folder), OBSERVATORY)
-        import_dataset(services, read_manifest(written.manifest), admin, _silent)
+        declared = replace(read_manifest(written.manifest), path=None)  # its files are deleted below
+        import_dataset(services, declared, admin, _silent)
     events = written.consultations + written.prescriptions
     say(f"Imported observatory: {written.persons:,} made-up persons, {events:,} events")
 

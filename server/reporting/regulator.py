@@ -246,7 +246,9 @@ def _checked(document: dict[str, Any], language: Language) -> str:
 def _purposes(document: dict[str, Any], language: Language) -> str:
     study = document["study"]
     if study is not None:
-        return language.say("%(purpose)s Legal basis: %(basis)s", purpose=study["purpose"], basis=study["legal_basis"])
+        return language.say(
+            "%(purpose)s (legal basis: %(basis)s)", purpose=study["purpose"], basis=study["legal_basis"]
+        )
     listed = [
         language.say(
             "%(study)s: %(purpose)s (%(basis)s)", study=one["id"], purpose=one["purpose"], basis=one["legal_basis"]

@@ -197,7 +197,7 @@ def import_manifest(
         report = _build(settings, manifest, folder, progress)
         if not accept_losses:
             _require_few_losses(manifest, report)
-        reports.keep(folder, report)
+        reports.keep(folder, report, manifest.path)
         with database.write() as transaction:
             _require_store(folder)
             edition = datasets.add_edition(

@@ -75,8 +75,12 @@ class Identities(Reply):
 
 
 class ImportReport(Reply):
-    """What an import reported. The counts are exact, and for the admin alone."""
+    """What an import reported. The counts are exact, and for the admin alone.
 
+    `manifest` is where the manifest was on the server. Imports of earlier versions did not keep it.
+    """
+
+    manifest = fields.String(allow_none=True)
     persons = fields.Integer(required=True)
     tables = fields.Dict(keys=fields.String(), values=fields.Nested(ImportedTable), required=True)
     identity = fields.Nested(Identities, required=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from http import HTTPStatus
 from typing import Any
 
@@ -38,6 +39,7 @@ def admin_dataset(dataset: str) -> Any:
     shares, picture = cap.of(dataset)
     catalog, why = _catalog(dataset)
     head = next(one for one in calling.every("datasets") if one["name"] == dataset)
+    editions = calling.every("datasets", dataset, "editions")
     return again(
         "admin/dataset.html",
         refusal,
@@ -48,7 +50,8 @@ def admin_dataset(dataset: str) -> Any:
         shares=shares,
         picture=picture,
         meaning=meaning_of(str(shares["budget"]["epsilon"])),
-        editions=calling.every("datasets", dataset, "editions"),
+        editions=editions,
+        manifest=_manifest(editions),
         losing=_losing,
         fields=request.form,
         do=do,
@@ -70,6 +73,13 @@ def _changed(dataset: str, do: str) -> None:
             flash(_("Proposed. It waits for an approver; until then what was approved stays in force."), "done")
         case _:
             raise calling.nowhere()
+
+
+def _manifest(editions: list[dict[str, Any]]) -> str | None:
+    """Return where the manifest of the last import was, as one word of a command, or None if it was not kept."""
+    reports = [one["report"] for one in editions if one["report"] is not None]
+    path = reports[0].get("manifest") if reports else None
+    return None if path is None else shlex.quote(path)
 
 
 def _losing(columns: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:

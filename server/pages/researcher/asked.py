@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from server.pages.frame.language import typed
+from server.pages.frame.language import number, typed
+from server.pages.frame.language import translated as _
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 ASKED = "asked"  # what may be spent, in the API's words, where the form has none for it
+
+SYMBOLS = {"epsilon": "ε", "rho": "ρ", "delta": "δ"}  # noqa: RUF001 (a rho is meant)
 
 
 def offered(release: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,3 +43,38 @@ def _price(privacy: Mapping[str, Any]) -> dict[str, str]:
             if isinstance(margin, float | int):
                 return {"by": "margin", "margin_of": str(name), "margin": typed(margin), **delta}
     return {"by": ASKED, ASKED: json.dumps(privacy, ensure_ascii=False)}
+
+
+def in_words(asked: str) -> list[str]:
+    """Return what is offered as it was, in words, or as it stands where there are none for it."""
+    try:
+        return list(_words(json.loads(asked)))
+    except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError):
+        return [asked]
+
+
+def _words(privacy: dict[str, Any]) -> Iterator[str]:
+    for name, value in privacy.items():
+        match name:
+            case "epsilon" | "rho" | "delta":
+                yield f"{SYMBOLS[name]}\u00a0{number(float(value))}"
+            case "confidence":
+                yield _("margins hold %(times)s times of 100", times=number(100 * float(value)))
+            case "noise":
+                yield {"gaussian": _("Gaussian noise"), "laplace": _("Laplace noise")}[value]
+            case "margin":
+                yield from (_margin(statistic, wanted) for statistic, wanted in value.items())
+            case _:
+                raise KeyError(name)
+
+
+def _margin(statistic: str, wanted: Any) -> str:
+    match wanted:
+        case float() | int():
+            return f"{statistic} ±\u00a0{number(wanted)}"
+        case {"events": events}:
+            return _("%(name)s ± %(events)s events in rank", name=statistic, events=number(events))
+        case {"margin": margin, "at": size}:
+            shown = {"name": statistic, "margin": number(margin), "size": number(size)}
+            return _("%(name)s ± %(margin)s in a group of %(size)s", **shown)
+    raise KeyError(statistic)

@@ -24,7 +24,7 @@ from server.pages.frame.language import typed
 from server.pages.frame.rendering import page, show, to
 from server.pages.frame.turns import in_turn
 from server.pages.researcher import builder, examples
-from server.pages.researcher.asked import ASKED
+from server.pages.researcher.asked import ASKED, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,6 +207,7 @@ def _shown(priced: Priced, template: str = "researcher/ask.html") -> Any:
         examples=examples.of(draft.tables) if template == "researcher/ask.html" else [],
         key=secrets.token_urlsafe(16),
         builder=builder,
+        asked_words=in_words,
         **priced.extra,
     )
 

@@ -43,6 +43,8 @@ def test_report_of_an_import_is_kept_for_the_admin_until_its_store_is_deleted(pl
     columns = second["report"]["tables"]["visits"]["columns"]
     assert (columns["cost"]["coerced"], columns["age"]["clamped"], columns["day"]["coerced"]) == (1, 1, 0)
     assert second["report"]["persons"] == 1
+    (manifest,) = tmp_path.glob("*.toml")
+    assert second["report"]["manifest"] == str(manifest)
     assert first["report"]["tables"]["visits"]["rows"] == 300
     place.home.store("clinic").with_name(reports.FILE).write_text("{")
     assert [one["report"] is None for one in admin.good("GET", "/datasets/clinic/editions")["items"]] == [True, False]

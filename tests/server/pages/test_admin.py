@@ -337,6 +337,8 @@ def test_dataset_that_was_imported_waits_for_an_approver(place: Place, tmp_path:
         assert "waits for an approver" in page.words(), path
         assert "a cap of ε 10,000, and no further profile" in page.words(), path
     assert "nothing is charged" in page.words()
+    assert f"rowless import {file} --as admin --check" in page.words()
+    assert "rowless import /path/to/clinic.toml --as admin" in root.get("/admin/datasets/clinic").words()
     root.post("/admin/datasets/ward", {"epsilon": "3", "reason": "less", "do": "propose"})
     assert admin.good("GET", "/datasets/ward")["terms"]["waiting"]["epsilon"] == 3
     place.client("vera").good("POST", "/datasets/ward/approve", {"reason": "it may", **UNADVISED})

@@ -360,6 +360,12 @@ OFFERED = {
     ),
 }
 
+# What the form has no fields for is said in words.
+SAID = {
+    "rho": "As it was asked ρ 0.1",
+    "margins": "age ± 2 in a group of 500 ; patients ± 10 ; margins hold 90 times of 100 ; Gaussian noise",
+}
+
 
 @pytest.mark.parametrize("name", OFFERED)
 def test_programs_ask_the_same_question_again_for_free(place: Place, ada: Browser, name: str) -> None:
@@ -386,6 +392,9 @@ def test_question_that_is_changed_has_all_that_was_asked(place: Place, ada: Brow
     form = page.form('id="ask"')
     assert (form["cells_per_person"], form["events_per_cell"]) == ("2", "3")
     assert "<details open>\n      <summary>More" in page.text
+    said = page.words().partition("How exact")[2]
+    assert SAID.get(name, "") in said, said
+    assert '{"' not in page.words()
     review = send(ada, page, "review")
     assert ada.post(ASK, {**review.form('name="do"'), "do": "pay"}).path.endswith(made["id"])
 

@@ -11,9 +11,9 @@ from tests.server.pages.browsing import browser, browser_of
 from tests.serving import PATIENTS, USERS, Place, application, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from tests.server.pages.browsing import Browser
+    from tests.server.pages.browsing import Browser, Page
     from tests.serving import Home
 
 STATES = ("draft", "approved", "suspended", "closed")
@@ -71,8 +71,11 @@ def test_no_page_shows_what_the_api_refuses(states: tuple[Place, dict[str, str]]
     assert opened > 3
 
 
-def walk(place: Place, here: Browser) -> set[str]:
-    """Follow the links of every page from the start page on, one page of each kind and study, and return the kinds."""
+def walk(place: Place, here: Browser, look: Callable[[Page], None] = lambda _: None) -> set[str]:
+    """Follow the links of every page from the start page on, one page of each kind and study, and return the kinds.
+
+    `look` is given each page.
+    """
     routes = place.app.url_map.bind("localhost")
     seen: set[tuple[str, str | None]] = set()
     waiting = ["/"]
@@ -87,6 +90,7 @@ def walk(place: Place, here: Browser) -> set[str]:
         assert page.status == 200, (address, page.status)
         if page.response.content_type.startswith("text/html"):
             waiting += re.findall(r'<a [^>]*?href="(/[^"]*)"', page.text)
+            look(page)
     assert len(seen) > 4, seen
     return {endpoint for endpoint, _ in seen}
 
@@ -151,7 +155,13 @@ def test_token_that_only_reads_meets_no_refusal_on_the_pages_it_is_led_to(
     place, _ = states
     here = browser_of(place, place.new_token(name, reads_only=True))
     before = refusals(place)
-    assert "pages.ask" not in walk(place, here)
+
+    def look(page: Page) -> None:
+        forms = re.findall(r'<form [^>]*?method="post"[^>]*>', page.text)
+        assert all("/sign-out" in one or "/language" in one for one in forms), (page.path, forms)
+
+    kinds = walk(place, here, look)
+    assert not kinds & {"pages.ask", "pages.new_study", "pages.new_token", "pages.edit_terms", "pages.edit_protocol"}
     assert "Your token may only read" in here.get("/").words()
     assert name != "ada" or "it asks nothing" in here.get("/studies/approved/ask").words()
     assert refusals(place) == before
