@@ -6,7 +6,6 @@ import deletes what an interrupted import left behind.
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from dataclasses import dataclass, replace
@@ -252,6 +251,8 @@ def check_manifest(
 
 
 def _build(settings: Settings, manifest: Manifest, folder: Path, progress: Progress) -> ImportReport:
-    return ingest.build(
-        manifest, folder, memory_limit=settings.memory_limit, threads=os.cpu_count() or 1, progress=progress
-    )
+    engines = Engines(settings)
+    try:
+        return engines.build(manifest, folder, progress)
+    finally:
+        engines.close()

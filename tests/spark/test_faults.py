@@ -29,6 +29,8 @@ from tests.queries.sources import clinic_store
 from tests.spark.editions import LIMITS, located, on_spark
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from pyspark import SparkContext
 
     from queries.execution.spark.session import Session
@@ -175,10 +177,10 @@ def copies_on(cluster: SparkContext) -> set[str]:
 class Slow(Job):
     """A job whose tasks tell where they run, and wait a while."""
 
-    def __call__(self, number: int) -> Partial:
+    def __call__(self, numbers: Iterable[int]) -> Iterator[Partial]:
         """Wait before answering."""
-        time.sleep(1.5)
-        return super().__call__(number)
+        time.sleep(3)
+        yield from super().__call__(numbers)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,12 +11,11 @@ import pytest
 from queries.catalog import parts
 from server.app import create_app
 from server.errors import SettingsError
+from tests import processes
 from tests.queries.parted import divide
-from tests.serving import PATIENTS, application, ask, make_home, serving, write_clinic
+from tests.serving import PATIENTS, application, ask, environment, make_home, serving, write_clinic
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.serving import Home
 
 ON_SPARK = {"engine": "spark", "spark_master": "local-cluster[2,1,1024]", "spark_executor_memory": "1g"}
@@ -78,3 +79,23 @@ def test_a_cluster_that_cannot_be_secured_stops_the_start(home: Home, settings: 
     """Refused settings name themselves before anything starts."""
     with pytest.raises(SettingsError, match=told):
         create_app(home.settings(**{**ON_SPARK, **settings}))
+
+
+def test_an_import_on_a_cluster_makes_parts(tmp_path: Path) -> None:
+    """The command makes parts, and a server on one machine answers from them."""
+    manifest = write_clinic(tmp_path)
+    home = make_home(tmp_path / "home", manifest)
+    whole = parts.kept(folder_of(home))
+    told = processes.run(
+        *("server.cli", "import", str(manifest), "--json"),
+        variables=environment(**home.environment(**ON_SPARK, spark_persons_per_part="2500")),
+    )
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["edition"] == 2
+    made = parts.kept(folder_of(home))
+    assert (len(whole), len(made)) == (1, 4)
+    with application(home) as place:
+        place.open_study("s", "clinic", epsilon=4_000.0)
+        answer = place.client("ada").good("POST", "/studies/s/queries", EXACT)
+        assert answer["edition"] == 2
+        assert answer["rows"][0]["patients"]["value"] == 60

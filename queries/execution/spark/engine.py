@@ -1,7 +1,8 @@
 """The engine of a cluster: the question goes out once, integers come back and are added.
 
-A job has one task a part. Spark sends the question with the code of the job, broadcast if it is large; it holds a plan
-and no data. Each task returns its part's number with its cells. Partial answers are merged only if they share no part,
+A job has as many tasks as the cluster runs at once, and each has its share of the parts. Spark sends the question with
+the code of the job, broadcast if it is large; it holds a plan and no data. Each task returns its parts' numbers with
+their cells. Partial answers are merged only if they share no part,
 and the answer counts only if every part is in it once. A lost executor's tasks run again elsewhere: their results never
 arrived, so nothing counts twice. Large tables of cells are merged on the executors in a tree, and not on the server.
 
@@ -11,6 +12,7 @@ run later tasks there, where the copies are (`copies.py`).
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import uuid
@@ -27,7 +29,7 @@ from queries.execution.spark import copies, tasks
 from queries.execution.stopping import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pyspark import RDD, SparkContext
 
@@ -49,15 +51,17 @@ JOIN_SECONDS = 10.0  # beyond the time of a query, for Spark's own work
 
 @dataclass(frozen=True)
 class Job:
-    """One task: what it does with a part. Pickled to the executors."""
+    """What a task does with its parts, one after the other. Pickled to the executors."""
 
     question: Question
     limits: Limits
     parts: Mapping[int, Located]
 
-    def __call__(self, number: int) -> Partial:
-        """Return what a part adds to the answer."""
-        return tasks.answered(self.question, self.parts[number], self.limits)
+    def __call__(self, numbers: Iterable[int]) -> Iterator[Partial]:
+        """Yield what the parts add to the answer, or nothing if there are none."""
+        found = [tasks.answered(self.question, self.parts[number], self.limits) for number in numbers]
+        if found:
+            yield functools.reduce(tasks.merged, found)
 
 
 class SparkEngine:
@@ -124,23 +128,19 @@ class SparkEngine:
         with self._lock:
             if self._placed is None or self._placed[0] is not context:
                 # Cached behind a map, because only what executors computed has a place.
-                numbers = context.parallelize(sorted(self._parts), len(self._parts)).map(int)
+                # As many tasks as run at once: starting a task takes about as long as a small part.
+                slots = min(len(self._parts), context.defaultParallelism)
+                numbers = context.parallelize(sorted(self._parts), slots).map(int)
                 self._placed = context, numbers.persist()
             return self._placed[1]
 
     def _answer(self, question: Question, stop: Stop | None, *, is_large: bool) -> Vectors:
         """Return the sums over all parts. Raises EngineFailed: a task or Spark failed, told to stop, out of time."""
         numbers = self._numbers()
-        job = numbers.map(Job(question, self._limits, self._parts))
+        job = numbers.mapPartitions(Job(question, self._limits, self._parts))
         try:
             with _Group(numbers.context, stop, self._limits.query_seconds + JOIN_SECONDS):
-                if is_large and len(self._parts) > 2:
-                    found = job.treeReduce(tasks.merged)
-                else:
-                    first, *others = job.collect()
-                    found = first
-                    for other in others:
-                        found = tasks.merged(found, other)
+                found = job.treeReduce(tasks.merged) if is_large else functools.reduce(tasks.merged, job.collect())
             require_all(sorted(found.numbers), len(self._parts))
         except Exception as error:  # whatever Spark raises: Java's errors come as several classes
             raise EngineFailed("the engine failed") from error

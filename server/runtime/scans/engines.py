@@ -15,6 +15,9 @@ from queries.execution.spark.copies import Located
 from queries.execution.spark.engine import SparkEngine
 from queries.execution.spark.session import Cluster, Session, SparkRefused
 from queries.execution.spark.tasks import Limits
+from queries.store import ingest
+from queries.store.cluster import driver
+from queries.store.cluster.spark import SparkCluster
 from server.errors import SettingsError, StoreUnavailable
 from server.runtime.scans import rates
 from server.runtime.settings import SPARK
@@ -22,10 +25,13 @@ from server.runtime.settings import SPARK
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from queries.catalog.manifest import Manifest
     from queries.catalog.parts import Part, Parts
     from queries.catalog.schema import Dataset
     from queries.execution.engine import Engine
     from queries.execution.scan_time import Rates
+    from queries.store.ingest import Progress
+    from queries.store.reports import ImportReport
     from server.runtime.settings import Settings
 
 # What DuckDB needs for one open part, however little is in it: 16MB were too little for some queries, and 32MB enough.
@@ -78,6 +84,28 @@ class Engines:
             persons_max=-(-dataset.persons_max // len(parts)),
         )
         return SparkEngine(self.session, located, limits, partial(self._store, folder, parts.parts[0], parts, dataset))
+
+    def build(self, manifest: Manifest, folder: Path, progress: Progress) -> ImportReport:
+        """Make the parts of a manifest's sources in an empty folder; on a cluster, as many as `persons_max` asks for.
+
+        Raises ManifestError, ImportFailed, and SettingsError if Spark's session does not start.
+        """
+        if self.session is None:
+            memory, threads = self._settings.memory_limit, os.cpu_count() or 1
+            return ingest.build(manifest, folder, memory_limit=memory, threads=threads, progress=progress)
+        try:
+            context = self.session.context()
+        except SparkRefused as error:
+            raise SettingsError(str(error)) from error
+        return driver.build(
+            manifest,
+            folder,
+            cluster=SparkCluster(context),
+            number_of_parts=driver.parts_for(manifest.dataset.persons_max, self._settings.spark_persons_per_part),
+            memory_limit=self._settings.spark_task_memory,
+            threads=1,  # Spark runs as many tasks at once as there are cores
+            progress=progress,
+        )
 
     def threads(self) -> int:
         """Return how many parts, or ranges of persons of one part, are scanned at once."""
