@@ -363,7 +363,7 @@ OFFERED = {
 # What the form has no fields for is said in words.
 SAID = {
     "rho": "As it was asked ρ 0.1",
-    "margins": "age ± 2 in a group of 500 ; patients ± 10 ; margins hold 90 times of 100 ; Gaussian noise",
+    "margins": "age ± 2 in a group of 500 · patients ± 10 · margins hold 90 times of 100 · Gaussian noise",
 }
 
 
