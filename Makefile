@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-r test-spark lint types translations audit bench coverage docs pictures lock sbom audit-dependencies image clean
+.PHONY: help demo check test test-r test-spark lint types translations audit bench coverage docs gallery pictures lock sbom audit-dependencies image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ coverage: .venv/installed-test ## the lines that no test reaches
 # A page that leads nowhere, or any other warning, fails it. The site needs no network and no server: open site/index.html.
 docs: .venv/installed-test ## the site of the manual in site/, from docs/: to be read from a folder or served as it is
 	$(BIN)/python -m tests.manual.site site
+
+gallery: .venv/installed-test ## docs/gallery.md and its charts anew, from answers of a demonstration; look at them afterwards
+	PYTHONPATH=clients/python $(BIN)/python -m tests.manual.gallery
 
 pictures: .venv/installed-test ## the pictures in docs/pictures anew, of a demonstration in Chromium; look at them afterwards
 	$(BIN)/python -m tests.browser.pictures docs/pictures
