@@ -35,6 +35,7 @@ PROGRAMS = {
     "vl-convert-python",
     "ipykernel",
     "zensical",
+    "flask-cors",
 }
 LINE = re.compile(r'  "(?P<name>[a-z][\w.-]*)(?:\[\w+\])?(?P<range>[^";]*)(?:;[^"]*)?",(?: *# (?P<reason>.+))?')
 

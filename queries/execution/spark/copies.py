@@ -71,6 +71,14 @@ def fetched(part: Located) -> Path:
     return copy
 
 
+def under(place: str, name: str) -> str:
+    """Return where a file is under a folder or a URL. What a URL asks for after `?` stays at its end."""
+    if "://" not in place:
+        return f"{place.rstrip('/')}/{name}"
+    address, question, options = place.partition("?")
+    return f"{address.rstrip('/')}/{name}{question}{options}"
+
+
 def opened(where: str) -> BinaryIO:
     """Open a part's file where it lies. Raises OSError."""
     if "://" not in where:

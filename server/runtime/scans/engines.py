@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from queries.execution.duckdb import Store
 from queries.execution.engine import LocalEngine
+from queries.execution.spark import copies
 from queries.execution.spark.copies import Located
 from queries.execution.spark.engine import SparkEngine
 from queries.execution.spark.session import Cluster, Session, SparkRefused
@@ -153,7 +154,7 @@ class Engines:
             )
         where = str(folder / part.file)
         if self._settings.spark_parts is not None:
-            where = f"{self._settings.spark_parts.rstrip('/')}/{dataset.name}/{folder.name}/{part.file}"
+            where = copies.under(self._settings.spark_parts, f"{dataset.name}/{folder.name}/{part.file}")
         return Located(dataset.name, parts.name, part.number, where, part.sha256)
 
 
