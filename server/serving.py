@@ -142,3 +142,4 @@ class _Gunicorn(BaseApplication):
             self._exporter.stop()
         if self._services is not None:
             self._services.write_what_is_held()
+            self._services.stores.engines.close()  # Spark's processes end before this one

@@ -120,7 +120,11 @@ def approve(identifier: str, reason: str, without_advice: str | None, seen: str 
 @click.option(
     "--into", type=click.IntRange(1, PARTS_MAX), metavar="N", help=f"Divide it into N parts, 1 to {PARTS_MAX}."
 )
-@click.option("--elsewhere", is_flag=True, help="Other machines scan them: allow more than fit into memory here.")
+@click.option(
+    "--elsewhere",
+    is_flag=True,
+    help="Other machines scan them: allow more than fit into memory here. ROWLESS_ENGINE=spark does, too.",
+)
 @as_option
 @with_json
 def parts(identifier: str, into: int | None, elsewhere: bool, name: str | None) -> Any:

@@ -28,6 +28,7 @@ from server.errors import StoreUnavailable
 from server.runtime import stores
 from server.runtime.home import building
 from server.runtime.scans import engines
+from server.runtime.settings import SPARK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,14 +69,14 @@ def remake(
 ) -> Listed:
     """Give the edition in service `into` parts in place of those it has.
 
-    More parts than this machine has memory for are refused unless they are scanned `elsewhere`: their queries would be
-    charged and fail. Raises Forbidden, NotFound, StoreUnavailable, ImportFailed (an import runs; the parts are damaged,
-    or the new ones do not hold what they hold). Then nothing was changed.
+    More parts than this machine has memory for are refused unless they are scanned `elsewhere`, as Spark's are: their
+    queries would be charged and fail. Raises Forbidden, NotFound, StoreUnavailable, ImportFailed (an import runs; the
+    parts are damaged, or the new ones do not hold what they hold). Then nothing was changed.
     """
     people.require_role(by, "admin")
     settings = services.settings
     most = engines.parts_most(settings.memory_limit)
-    if into > most and not elsewhere:
+    if into > most and not elsewhere and settings.engine != SPARK:
         raise ImportFailed(
             f"nothing was changed: with ROWLESS_MEMORY_LIMIT = {settings.memory_limit} this machine can open {most} "
             "parts at most. Take fewer parts, raise the limit, or use --elsewhere if other machines scan them"

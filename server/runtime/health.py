@@ -26,6 +26,7 @@ from queries.store import inspection, repartition
 from server.errors import ServerError, SettingsError, StoreUnavailable
 from server.runtime.home import building, permissions
 from server.runtime.services import LOST
+from server.runtime.settings import SPARK
 from server.runtime.stores import Stores, folder_of
 
 if TYPE_CHECKING:
@@ -226,14 +227,16 @@ def _store(settings: Settings, stores: Stores, edition: Edition, progress: Progr
             found = _parts(folder, None if progress is None else partial(_shown, progress, edition.dataset))
             engine = stores.edition(edition).engine
             try:
-                engine.open()
+                if settings.engine != SPARK:  # no cluster starts only to look; the parts were opened above
+                    engine.open()
             finally:
                 engine.close()
         except (StoreUnavailable, EngineFailed):
             if parts.seen(folder) == seen:  # else the parts were made anew meanwhile
                 raise
         else:
-            return f"edition {edition.number} opens; {found}"
+            unasked = "; the cluster was not asked" if settings.engine == SPARK else ""
+            return f"edition {edition.number} opens; {found}{unasked}"
 
 
 def _parts(folder: Path, progress: Progress | None) -> str:

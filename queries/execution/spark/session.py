@@ -17,12 +17,14 @@ import re
 import secrets
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from queries.errors import EngineUnavailable
 
@@ -69,6 +71,7 @@ _OURS = (
     "spark.sql.queryExecutionListeners",
     "spark.sql.streaming.streamingQueryListeners",
 )
+END_SECONDS = 15.0  # for Java to end by itself
 _NAME = re.compile(r"spark[.][A-Za-z0-9_.-]+")
 _LOCAL = re.compile(r"local(\[.*\])?|local-cluster\[[^\]]*\]")
 
@@ -143,6 +146,7 @@ class Session:
         self._settings = settings_of(cluster)
         self._lock = threading.Lock()
         self._context: SparkContext | None = None
+        self._gateway: Any = None  # to Spark's Java process
         self._scratch: Path | None = None
 
     def context(self) -> SparkContext:
@@ -161,8 +165,12 @@ class Session:
 
     def _stop(self) -> None:
         if self._context is not None:
-            self._context.stop()
+            with suppress(Exception):  # Java may be gone already
+                self._context.stop()
             self._context = None
+        if self._gateway is not None:
+            _end(self._gateway)
+            self._gateway = None
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
@@ -181,18 +189,39 @@ class Session:
             file.writelines(_properties(self._settings, self._cluster.secret or secrets.token_hex(32), self._scratch))
         try:
             with _environment(self._cluster, written, self._scratch):
-                gateway = launch_gateway()
-                context = SparkContext(gateway=gateway)
+                self._gateway = launch_gateway()
+                context = SparkContext(gateway=self._gateway)
         except Exception as error:
+            self._stop()
             raise SparkRefused(f"the Spark session at {self._cluster.master} did not start: {error}") from error
         finally:
-            written.unlink()
+            written.unlink(missing_ok=True)
         try:
             require_locked(context)
         except SparkRefused:
-            context.stop()
+            self._context = context
+            self._stop()
             raise
         return context
+
+
+def _end(gateway: Any) -> None:
+    """End Spark's Java process, and let PySpark start another one: it would go on with this one, ended or not."""
+    from pyspark import SparkContext
+
+    if SparkContext._gateway is gateway:
+        SparkContext._gateway = SparkContext._jvm = None
+    java: subprocess.Popen[bytes] = gateway.proc
+    with suppress(Exception):  # Java may be gone already
+        gateway.shutdown()
+    if java.stdin is not None:
+        with suppress(OSError):
+            java.stdin.close()  # Java ends when it reads the end of this, which is also how it ends when we are killed
+    try:
+        java.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        java.kill()
+        java.wait()
 
 
 def require_locked(context: SparkContext) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 PART_BYTES = 64_000_000
 _UNITS = {"B": 0, "K": 3, "M": 6, "G": 9, "T": 12}  # rounded down, because KiB is more than KB
 _SIZE = re.compile(r"([0-9]+(?:[.][0-9]+)?) *([A-Za-z]+)")
+START_SECONDS = 180.0  # for the first executors to start, and for their Python to load and compile the kernel
 JOBS = 3  # without work, to learn how long Spark takes for a job by itself; the fastest counts
 
 
@@ -59,11 +61,23 @@ class Engines:
         """Start Spark's session and its workers, so that no query waits for them. Raises SettingsError."""
         if self.session is None:
             return
+        started = threading.Timer(START_SECONDS, self.session.stop)
+        started.daemon = True
         try:
             context = self.session.context()
+            started.start()  # Spark itself waits for executors for ever
             context.parallelize(range(context.defaultParallelism), context.defaultParallelism).foreach(_nothing)
         except SparkRefused as error:
             raise SettingsError(str(error)) from error
+        except Exception as error:  # whatever Spark raises: Java's errors come as several classes
+            self.session.stop()
+            raise SettingsError(
+                f"the Spark cluster at {self._settings.spark_master} did no work: it cannot be reached, it has another "
+                "secret or cipher (docs/spark.md), its executors do not find Python with this Rowless, or it had no "
+                f"executor for ROWLESS_SPARK_EXECUTOR_MEMORY within {START_SECONDS:.0f} s. Spark's own words are above"
+            ) from error
+        finally:
+            started.cancel()
 
     def close(self) -> None:
         """End the session, if there is one."""

@@ -189,6 +189,11 @@ def test_more_parts_than_fit_into_memory_are_refused(home: Home) -> None:
         place.open_study("s", "clinic")
         assert place.client("ada").post("/studies/s/queries", question(0.5)).status == 201
     assert CliRunner().invoke(main, [*into, "4", "--elsewhere"], env=home.environment() | few).exit_code == 0
+    on_spark = home.environment(engine="spark") | few  # whose executors are other machines
+    assert CliRunner().invoke(main, [*into, "5"], env=on_spark).exit_code == 0
+    nobody = {"ROWLESS_SPARK_MASTER": "spark://127.0.0.1:1", "ROWLESS_SPARK_SECRET": "s" * 32}
+    looked = CliRunner().invoke(main, ["doctor"], env=on_spark | nobody)
+    assert "5 parts, each as its hash says; the cluster was not asked" in looked.output
     for size, most in (("2GB", 31), ("64MB", 1), ("1KB", 1), ("1.5 TiB", 23_437), ("63999999B", 1), ("128000000B", 2)):
         assert engines.parts_most(size) == most
 
