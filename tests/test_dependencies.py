@@ -98,3 +98,11 @@ def test_each_dependency_has_a_range_and_a_reason(line: str) -> None:
     assert found, line
     assert re.fullmatch(r">=[\d.]+,<[\d.]+", found["range"]), line
     assert found["reason"], line
+
+
+def test_all_that_is_released_has_one_version() -> None:
+    """The server, the clients and the citation name the same version."""
+    version = tomllib.loads(PYPROJECT)["project"]["version"]
+    assert tomllib.loads(CLIENT_PYPROJECT)["project"]["version"] == version
+    assert f"\nVersion: {version}\n" in (ROOT / "clients" / "r" / "DESCRIPTION").read_text(encoding="utf-8")
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -140,7 +140,9 @@ class SparkEngine:
         job = numbers.mapPartitions(Job(question, self._limits, self._parts))
         try:
             with _Group(numbers.context, stop, self._limits.query_seconds + JOIN_SECONDS):
-                found = job.treeReduce(tasks.merged) if is_large else functools.reduce(tasks.merged, job.collect())
+                found: Partial = (
+                    job.treeReduce(tasks.merged) if is_large else functools.reduce(tasks.merged, job.collect())
+                )
             require_all(sorted(found.numbers), len(self._parts))
         except Exception as error:  # whatever Spark raises: Java's errors come as several classes
             raise EngineFailed("the engine failed") from error

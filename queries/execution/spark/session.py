@@ -12,6 +12,7 @@ their environment, as Spark does it.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
@@ -24,7 +25,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from queries.errors import EngineUnavailable
 
@@ -71,6 +72,8 @@ _OURS = (
     "spark.sql.queryExecutionListeners",
     "spark.sql.streaming.streamingQueryListeners",
 )
+SCRATCH = "rowless-spark-"
+HELD = "held"
 END_SECONDS = 15.0  # for Java to end by itself
 _NAME = re.compile(r"spark[.][A-Za-z0-9_.-]+")
 _LOCAL = re.compile(r"local(\[.*\])?|local-cluster\[[^\]]*\]")
@@ -148,6 +151,7 @@ class Session:
         self._context: SparkContext | None = None
         self._gateway: Any = None  # to Spark's Java process
         self._scratch: Path | None = None
+        self._held: TextIO | None = None  # a lock that the system frees when this process ends in any way
 
     def context(self) -> SparkContext:
         """Return the session's context; start it first if it does not run. Raises SparkRefused."""
@@ -174,6 +178,9 @@ class Session:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     def _start(self) -> SparkContext:
         try:
@@ -183,7 +190,10 @@ class Session:
             raise SparkRefused('Spark is not installed: pip install "rowless[spark]"') from error
         if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
             raise SparkRefused("Spark needs Java 17 or newer: on Debian, apt-get install openjdk-17-jre-headless")
-        self._scratch = Path(tempfile.mkdtemp(prefix="rowless-spark-"))
+        delete_left(Path(tempfile.gettempdir()))
+        self._scratch = Path(tempfile.mkdtemp(prefix=SCRATCH))
+        self._held = (self._scratch / HELD).open("w")
+        fcntl.flock(self._held, fcntl.LOCK_EX)
         written = self._scratch / "settings"
         with os.fdopen(os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.writelines(_properties(self._settings, self._cluster.secret or secrets.token_hex(32), self._scratch))
@@ -203,6 +213,15 @@ class Session:
             self._stop()
             raise
         return context
+
+
+def delete_left(folder: Path) -> None:
+    """Delete the scratch folders of killed sessions: on a cluster of this machine, copies of parts may lie there."""
+    for scratch in folder.glob(f"{SCRATCH}*"):
+        with suppress(OSError), (scratch / HELD).open("r+") as held:
+            if scratch.stat().st_uid == os.getuid():
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _end(gateway: Any) -> None:
