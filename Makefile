@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-r test-spark lint types translations audit bench coverage docs gallery pictures lock sbom audit-dependencies image clean
+.PHONY: help demo check test test-clients test-r test-spark lint types translations audit bench coverage docs gallery pictures lock sbom audit-dependencies image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,8 +40,11 @@ check: lint types ## what to run before each commit: format, linters, types and 
 test: lint types ## what continuous integration runs: format, linters, types and all tests, on up to 4 cores
 	$(PYTEST) $(OPTIONS)
 
+test-clients: .venv/installed-test ## the tests of the Python client, the R package and generated clients, each on real servers
+	$(PYTEST) --clients tests/clients $(OPTIONS)
+
 test-r: .venv/installed-test ## the tests of the R package alone: testthat on a real server, R CMD check, its vignette, lost replies
-	$(BIN)/python -m pytest --require-r tests/clients/test_r.py
+	$(BIN)/python -m pytest --clients --require-r tests/clients/test_r.py
 
 # pyspark has 400 MB, so that only who wants a cluster installs it.
 .venv/installed-spark: .venv/installed-test
@@ -76,7 +79,7 @@ AUDITED := tests/privacy tests/queries tests/budgets tests/server/api tests/serv
 	tests/journeys/test_faults.py tests/journeys/test_hostile.py tests/journeys/test_schemathesis.py
 
 audit: .venv/installed-spark ## the heavier statistics: noise, coverage, neighbours through the engine; laws with more examples
-	$(BIN)/python -m pytest --audit --spark $(AUDITED)
+	$(BIN)/python -m pytest --audit --clients --spark $(AUDITED)
 
 bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 million events; long ledgers and audit logs; bounds; slow and many clients; pages
 	$(BIN)/python -m benchmarks.queries

@@ -32,6 +32,8 @@ QUICK = (
     *("server/charts", "server/views", "server/api/requests", "server/cli/test_main.py"),
     *("test_dependencies.py", "test_house.py", "test_postgres.py"),
 )
+# Folders with a target and an option of their own, because they take minutes: `make test-clients`, `make test-spark`.
+APART = ("clients", "spark")
 # No deadline: the first example compiles the kernel or imports OpenDP, which takes seconds.
 settings.register_profile("rowless", deadline=None, max_examples=50)
 settings.register_profile("quick", deadline=None, max_examples=20)
@@ -44,6 +46,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="run the quick folders, without what is marked slow")
     parser.addoption("--require-postgresql", action="store_true", help="fail where PostgreSQL is missing, do not skip")
     parser.addoption("--require-browser", action="store_true", help="fail where Chromium is missing, do not skip")
+    parser.addoption(
+        "--clients", action="store_true", help="run the tests of the clients too, which start many servers"
+    )
     parser.addoption("--spark", action="store_true", help="run the tests on a Spark cluster too: two processes of Java")
     parser.addoption("--require-spark", action="store_true", help="fail where Spark or Java is missing, do not skip")
     parser.addoption("--require-node", action="store_true", help="fail where what npm brings is missing, do not skip")
@@ -51,9 +56,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With --quick, do not even import the modules of other folders; without --spark, not those on a cluster."""
-    if HERE / "spark" in (collection_path, *collection_path.parents) and not config.getoption("--spark"):
-        return True
+    """With --quick, do not even import the modules of other folders; nor, without their options, those of APART."""
+    for name in APART:
+        if HERE / name in (collection_path, *collection_path.parents) and not config.getoption(f"--{name}"):
+            return True
     if not config.getoption("--quick"):
         return None
     quick = [HERE / part for part in QUICK]
