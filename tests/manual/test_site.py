@@ -126,6 +126,7 @@ def test_the_site_is_searched_from_a_folder_without_a_network(built: Path) -> No
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page()
+        page.set_default_timeout(120_000)  # a busy machine
         page.route(re.compile("^(https?|wss?):"), refuse)
         for name in ("queries.html", "clients/python.html", "index.html"):
             page.goto((built / name).as_uri())

@@ -16,6 +16,7 @@ from scipy import stats
 
 from budgets.governance.datasets import Edition
 from queries.execution.duckdb import Store
+from queries.execution.engine import LocalEngine
 from queries.language import nodes
 from queries.plan import Output
 from queries.statistics.parts import noisy
@@ -75,7 +76,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     worst = [Event(20, codes)] * 1_000
 
     def opened(folder: Path, events: list[Event]) -> OpenEdition:
-        engine = Store(clinic_store(folder, events), memory_limit="500MB", threads=1, query_seconds=60)
+        store = Store(clinic_store(folder, events), memory_limit="500MB", threads=1, query_seconds=60)
+        engine = LocalEngine([store])
         return OpenEdition(Edition("clinic", 1, folder.name, "2026-01-01T00:00:00.000Z"), CLINIC, engine)
 
     halves = [Event(20 + place % 2, event.codes) for place, event in enumerate(worst)]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from queries.catalog import parts
 from queries.catalog.codes import code_type
 from queries.catalog.schema import PERSONS
 from queries.errors import InvalidQuery
@@ -328,4 +329,4 @@ def test_the_schema_of_the_store_is_public(tmp_path: Path) -> None:
         )
     assert schemas[0] == schemas[1]
     assert ("visits", "wide", code_type(TABLE.columns["wide"])) in schemas[0]
-    assert {table for table, _, _ in schemas[0]} == {"visits", PERSONS, "visits.diagnosis"}
+    assert {table for table, _, _ in schemas[0]} == {"visits", PERSONS, "visits.diagnosis", parts.MARK}

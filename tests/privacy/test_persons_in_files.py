@@ -330,5 +330,5 @@ def test_floats_that_are_no_exact_ids_are_caught(monkeypatch: pytest.MonkeyPatch
     world = one_file([(2**53,), (2**53 + 1,)], ("DOUBLE",), heavy=20_000)
     with pytest.raises(ImportFailed, match="same float"):
         faults(world)
-    monkeypatch.setattr(persons, "_refuse_inexact", lambda *_: None)
+    monkeypatch.setattr(persons, "refuse_odd", lambda *_: None)
     assert faults(world) >= {"persons", "cells"}

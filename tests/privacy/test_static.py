@@ -118,12 +118,22 @@ def test_no_module_knows_a_seed(path: Path) -> None:
     assert [name for statement in statements for name in seeds(statement)] == []
 
 
+# What is drawn here names a list of parts, a job or a session's secret, or decides in which part a person is: no answer
+# depends on it.
+NAMING = (
+    "queries/catalog/parts.py",
+    "queries/execution/spark/engine.py",
+    "queries/execution/spark/session.py",
+    "queries/store/cluster/driver.py",
+    "queries/store/cluster/spark.py",
+)
+
+
 @pytest.mark.parametrize("path", [path for path in MODULES if ROOT / "queries" in path.parents], ids=named)
 def test_queries_draw_from_opendp_only(path: Path) -> None:
-    """`secrets` and `os.urandom` have no place in queries, and OpenDP is called by mechanisms.py alone."""
+    """`secrets` and `os.urandom` have no place where an answer is made, and OpenDP is called by mechanisms.py alone."""
     tree = parsed(path)
-    assert not uses(tree, "secrets")
-    assert not uses(tree, "uuid")
+    assert (uses(tree, "secrets") or uses(tree, "uuid")) == (named(path) in NAMING)
     assert "urandom" not in path.read_text(encoding="utf-8")
     assert uses(tree, "opendp") == (path.name == "mechanisms.py")
 

@@ -22,7 +22,7 @@ from queries.language import nodes
 from queries.mechanisms import DiscreteGaussian, DiscreteLaplace
 from queries.planning import fingerprint
 from queries.release import assembly
-from queries.store import ingest
+from queries.store import staging
 from tests.queries.sources import rows
 from tests.queries.wards import (
     ATTO,
@@ -461,8 +461,8 @@ def test_more_texts_than_one_look_up_takes(tmp_path: Path) -> None:
 def test_an_import_of_too_many_texts_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of texts is bounded where only the custodian sees it."""
     events = [event(person, doctor=1 + person) for person in range(20)]
-    monkeypatch.setattr(ingest, "TEXTS_MAX", 20)
+    monkeypatch.setattr(staging, "TEXTS_MAX", 20)
     hospital_store(tmp_path, events)
-    monkeypatch.setattr(ingest, "TEXTS_MAX", 19)
+    monkeypatch.setattr(staging, "TEXTS_MAX", 19)
     with pytest.raises(ImportFailed, match=r"stays\.doctor holds 20 different texts"):
         hospital_store(tmp_path, events)
