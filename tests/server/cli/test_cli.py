@@ -482,7 +482,7 @@ def test_import_reports_what_became_of_the_values(home: Home, tmp_path: Path) ->
     table = told["tables"]["visits"]
     assert (table["rows"], table["kept"], table["without_person"]) == (4, 3, 1)
     counts = {"null": 1, "coerced": 0, "unknown": 0, "clamped": 1, "missing": 0, "outside": 0}
-    assert table["columns"]["cost"] == {**counts, "first": 3}
+    assert table["columns"]["cost"] == {**counts, "first": 3, "first_file": None}
     assert table["columns"]["day"]["coerced"] == 1
     assert told["identity"] == {"repeated": 0, "contradicting": 0, "case_variants": 0, "contradicting_by_column": {}}
     words = run(home, "import", str(manifest), "--accept-losses").stdout

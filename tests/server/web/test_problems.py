@@ -24,6 +24,8 @@ NEVER_SENT = {
     "ManifestError",  # import
     "ImportFailed",  # import
     "TooMuchLost",  # import
+    "OddIds",  # import
+    "SparkRefused",  # the start, and an import
     "EngineFailed",  # caught after the charge: answered as QueryFailed
     "NoHome",  # the start
     "SettingsError",  # the start
