@@ -55,7 +55,10 @@ LIFE = (
     ("dpo", "study resume s --reason r"),
     ("dpo admin", "study close s --reason r"),
     (SEE, "report study s"),
+    ("approver", "study conclude s --text t --seen {report}"),
     (SEE, "report dataset clinic"),
+    ("admin", "dataset parts clinic"),
+    ("admin", "dataset parts clinic --into 2"),
     ("dpo", "audit entries"),
     ("dpo", "audit alerts"),
     ("dpo", "audit identities"),
@@ -85,7 +88,8 @@ def digests(run: Callable[[str], dict[str, Any]]) -> dict[str, str | None]:
     """Return the digests of what waits, as `show` has them."""
     study, terms = run("study show s"), run("dataset show clinic")["terms"]["waiting"]
     of_terms = None if terms is None else terms["digest"]
-    return {"terms": of_terms, "study": study.get("digest"), "raise": study.get("raise_digest")}
+    report = run("report study s --as vera").get("digest")
+    return {"terms": of_terms, "study": study.get("digest"), "raise": study.get("raise_digest"), "report": report}
 
 
 def test_whoever_a_command_acts_for_the_log_stays_in_order(template: Home, tmp_path: Path) -> None:
