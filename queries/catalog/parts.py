@@ -138,13 +138,3 @@ def require_all(numbers: Sequence[int], parts: int) -> None:
 def missing(folder: Path, parts: Parts) -> list[str]:
     """Return the files of parts that are not there."""
     return [part.file for part in parts.parts if not (folder / part.file).is_file()]
-
-
-def changed(folder: Path, parts: Parts) -> list[str]:
-    """Return the files whose content is not what the list says. Reads all of them. Raises OSError."""
-    found = []
-    for part in parts.parts:
-        with (folder / part.file).open("rb") as file:
-            if part.sha256 is not None and sha256(file.read) != part.sha256:
-                found.append(part.file)
-    return found

@@ -1,6 +1,6 @@
 """What a query needs of an engine, and the engine of one machine.
 
-An engine answers four questions about an edition: the exact cells of a plan, how many persons have each value of an
+An engine answers questions about an edition: the exact cells of a plan, how many persons have each value of an
 undeclared key, the exact histograms of a contribution profile, and the texts behind codes. Nothing else of it is used,
 so that the journey of a query does not know where its edition lies.
 
@@ -12,9 +12,11 @@ question for one part; every engine uses it.
 
 from __future__ import annotations
 
+import functools
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from queries.contribution import tallying
 from queries.execution import kernel, partition_selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,28 +36,6 @@ if TYPE_CHECKING:
     from queries.plan import Plan
 
     Vectors = list[NDArray[np.int64]]
-
-
-class Engine(Protocol):
-    """An edition, open for queries. Any number of threads may call it. Each method raises EngineFailed."""
-
-    def open(self) -> None:
-        """Open the edition unless it is open. No event is read."""
-
-    def close(self) -> None:
-        """Release what is open."""
-
-    def cells(self, plan: Plan, stop: Stop | None = None) -> Vectors:
-        """Return one vector of exact, bounded integers for each measure of a plan."""
-
-    def scores(self, plan: Plan, stop: Stop | None = None) -> Scored:
-        """Return the codes of a plan's undeclared key that somebody has, and their exact numbers of persons."""
-
-    def histograms(self, planned: profile.Plan) -> Vectors:
-        """Return one vector of exact numbers of persons for each histogram of a contribution profile."""
-
-    def texts(self, table: Table, column: Column, codes: Sequence[int]) -> Mapping[int, str]:
-        """Return the texts of an undeclared category behind some codes."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +87,40 @@ def _added(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64
     return total
 
 
-class LocalEngine:
+class Engine(ABC):
+    """An edition, open for queries. Any number of threads may call it. Each method raises EngineFailed."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Open the edition unless it is open. No event is read."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is open."""
+
+    @abstractmethod
+    def texts(self, table: Table, column: Column, codes: Sequence[int]) -> Mapping[int, str]:
+        """Return the texts of an undeclared category behind some codes."""
+
+    @abstractmethod
+    def sums(self, question: Question, stop: Stop | None = None) -> Vectors:
+        """Return the sums over all parts of what each adds to the answer (`of_part`)."""
+
+    def cells(self, plan: Plan, stop: Stop | None = None) -> Vectors:
+        """Return one vector of exact, bounded integers for each measure of a plan."""
+        return self.sums(CellsOf(plan), stop)
+
+    def scores(self, plan: Plan, stop: Stop | None = None) -> Scored:
+        """Return the codes of a plan's undeclared key that somebody has, and their exact numbers of persons."""
+        (scores,) = self.sums(ScoresOf(plan), stop)
+        return partition_selection.scored(scores)
+
+    def histograms(self, planned: profile.Plan) -> Vectors:
+        """Return one vector of exact numbers of persons for each histogram of a contribution profile."""
+        return self.sums(HistogramsOf(planned))
+
+
+class LocalEngine(Engine):
     """The parts of an edition on this machine, in DuckDB, one after the other. Each part uses all cores."""
 
     def __init__(self, stores: Sequence[Store]) -> None:
@@ -123,31 +136,10 @@ class LocalEngine:
         for store in self._stores:
             store.close()
 
-    def cells(self, plan: Plan, stop: Stop | None = None) -> Vectors:
-        """Return one vector of exact, bounded integers for each measure of a plan."""
-        return self._answer(CellsOf(plan), stop)
-
-    def scores(self, plan: Plan, stop: Stop | None = None) -> Scored:
-        """Return the codes of a plan's undeclared key that somebody has, and their exact numbers of persons."""
-        (scores,) = self._answer(ScoresOf(plan), stop)
-        return partition_selection.scored(scores)
-
-    def histograms(self, planned: profile.Plan) -> Vectors:
-        """Return one vector of exact numbers of persons for each histogram of a contribution profile."""
-        return self._answer(HistogramsOf(planned), None)
-
     def texts(self, table: Table, column: Column, codes: Sequence[int]) -> Mapping[int, str]:
         """Return the texts behind some codes. Every part has all of them."""
         return self._stores[0].texts(table, column, codes)
 
-    def _answer(self, question: Question, stop: Stop | None) -> Vectors:
-        return summed(of_part(question, store, stop) for store in self._stores)
-
-
-def summed(parts: Iterable[Vectors]) -> Vectors:
-    """Return the sums over parts, of which there is at least one."""
-    total: Vectors | None = None
-    for part in parts:
-        total = part if total is None else added(total, part)
-    assert total is not None, "an edition has a part"
-    return total
+    def sums(self, question: Question, stop: Stop | None = None) -> Vectors:
+        """Return the sums over all parts, of which there is at least one."""
+        return functools.reduce(added, (of_part(question, store, stop) for store in self._stores))

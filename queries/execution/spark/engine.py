@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from queries.catalog.parts import BadParts, require_all
 from queries.errors import EngineFailed
 from queries.execution import partition_selection
-from queries.execution.engine import CellsOf, HistogramsOf, ScoresOf
+from queries.execution.engine import CellsOf, Engine, HistogramsOf, ScoresOf
 from queries.execution.spark import copies, tasks
 from queries.execution.stopping import Stop
 
@@ -34,14 +34,11 @@ if TYPE_CHECKING:
     from pyspark import RDD, SparkContext
 
     from queries.catalog.schema import Column, Table
-    from queries.contribution import profile
     from queries.execution.duckdb import Store
     from queries.execution.engine import Question, Vectors
-    from queries.execution.partition_selection import Scored
     from queries.execution.spark.copies import Located
     from queries.execution.spark.session import Session
     from queries.execution.spark.tasks import Limits, Partial
-    from queries.plan import Plan
 
 logger = logging.getLogger("rowless")
 
@@ -64,7 +61,7 @@ class Job:
             yield functools.reduce(tasks.merged, found)
 
 
-class SparkEngine:
+class SparkEngine(Engine):
     """An edition's parts on a cluster. Any number of threads may call it."""
 
     def __init__(self, session: Session, parts: Sequence[Located], limits: Limits, texts: Callable[[], Store]) -> None:
@@ -100,20 +97,6 @@ class SparkEngine:
             numbers.unpersist()
             logger.debug("the copies of %s were deleted in session %s", dataset, context.applicationId)
 
-    def cells(self, plan: Plan, stop: Stop | None = None) -> Vectors:
-        """Return one vector of exact, bounded integers for each measure of a plan."""
-        numbers = sum(measure.width for measure in plan.measures) * plan.cells
-        return self._answer(CellsOf(plan), stop, is_large=8 * numbers * len(self._parts) > AT_THE_SERVER)
-
-    def scores(self, plan: Plan, stop: Stop | None = None) -> Scored:
-        """Return the codes of a plan's undeclared key that somebody has, and their exact numbers of persons."""
-        (scores,) = self._answer(ScoresOf(plan), stop, is_large=True)
-        return partition_selection.scored(scores)
-
-    def histograms(self, planned: profile.Plan) -> Vectors:
-        """Return one vector of exact numbers of persons for each histogram of a contribution profile."""
-        return self._answer(HistogramsOf(planned), None, is_large=False)
-
     def texts(self, table: Table, column: Column, codes: Sequence[int]) -> Mapping[int, str]:
         """Return the texts of an undeclared category behind some codes. Raises EngineFailed."""
         store = self._texts()
@@ -134,14 +117,16 @@ class SparkEngine:
                 self._placed = context, numbers.persist()
             return self._placed[1]
 
-    def _answer(self, question: Question, stop: Stop | None, *, is_large: bool) -> Vectors:
+    def sums(self, question: Question, stop: Stop | None = None) -> Vectors:
         """Return the sums over all parts. Raises EngineFailed: a task or Spark failed, told to stop, out of time."""
         numbers = self._numbers()
         job = numbers.mapPartitions(Job(question, self._limits, self._parts))
         try:
             with _Group(numbers.context, stop, self._limits.query_seconds + JOIN_SECONDS):
                 found: Partial = (
-                    job.treeReduce(tasks.merged) if is_large else functools.reduce(tasks.merged, job.collect())
+                    job.treeReduce(tasks.merged)
+                    if _bytes_of(question) * len(self._parts) > AT_THE_SERVER
+                    else functools.reduce(tasks.merged, job.collect())
                 )
             require_all(sorted(found.numbers), len(self._parts))
         except Exception as error:  # whatever Spark raises: Java's errors come as several classes
@@ -149,6 +134,17 @@ class SparkEngine:
         if found.vectors is None:
             raise EngineFailed("the engine failed") from RuntimeError(found.failure)
         return found.vectors
+
+
+def _bytes_of(question: Question) -> int:
+    """Return about how many bytes of integers a part returns. Codes may be as many as the import allows."""
+    match question:
+        case CellsOf(plan):
+            return 8 * plan.cells * sum(measure.width for measure in plan.measures)
+        case ScoresOf():
+            return 8 * partition_selection.TEXTS_MAX
+        case HistogramsOf(planned):
+            return 8 * sum(len(draft.starts) for draft in planned.drafts)
 
 
 class _Group:

@@ -90,7 +90,8 @@ class Engines:
         Raises StoreUnavailable if its parts have no hash, which Spark needs: it knows its copies by it.
         """
         if self.session is None:
-            return LocalEngine([self._store(folder, part, parts, dataset) for part in parts.parts])
+            memory = divided(self._settings.memory_limit, len(parts))
+            return LocalEngine([self._store(folder, part, parts, dataset, memory) for part in parts.parts])
         located = [self._located(folder, part, parts, dataset) for part in parts.parts]
         limits = Limits(
             memory_limit=self._settings.spark_task_memory,
@@ -98,7 +99,8 @@ class Engines:
             query_seconds=self._settings.query_seconds,
             persons_max=-(-dataset.persons_max // len(parts)),
         )
-        return SparkEngine(self.session, located, limits, partial(self._store, folder, parts.parts[0], parts, dataset))
+        texts = partial(self._store, folder, parts.parts[0], parts, dataset, self._settings.memory_limit)
+        return SparkEngine(self.session, located, limits, texts)
 
     def build(self, manifest: Manifest, folder: Path, progress: Progress) -> ImportReport:
         """Make the parts of a manifest's sources in an empty folder; on a cluster, as many as `persons_max` asks for.
@@ -150,10 +152,10 @@ class Engines:
         measured: Rates = found
         return dataclasses.replace(measured, fixed=measured.fixed + min(job() for _ in range(JOBS)))
 
-    def _store(self, folder: Path, part: Part, parts: Parts, dataset: Dataset) -> Store:
+    def _store(self, folder: Path, part: Part, parts: Parts, dataset: Dataset, memory_limit: str) -> Store:
         return Store(
             folder / part.file,
-            memory_limit=divided(self._settings.memory_limit, len(parts)),
+            memory_limit=memory_limit,
             threads=os.cpu_count() or 1,
             query_seconds=self._settings.query_seconds,
             persons_max=-(-dataset.persons_max // len(parts)),
