@@ -1,4 +1,4 @@
-"""What all tests share: which of them run, no deadline for an example of a law, and the two databases."""
+"""What all tests share: which of them run, no deadline for an example of a law, the two databases and Chromium."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import sync_playwright
 
 from tests import folders, ports
+from tests.browser import chromium as chromium_program
 from tests.databases import Postgresql, Sqlite
 from tests.laws import AUDIT
 from tests.postgres import MISSING, is_installed, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
 
     from tests.databases import Databases
     from tests.postgres import Postgres
@@ -122,3 +126,21 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databa
         made = Postgresql(request.getfixturevalue("postgres_server"))
         yield made
         made.drop()
+
+
+@pytest.fixture(scope="session")
+def chromium(pytestconfig: pytest.Config) -> Iterator[Browser]:
+    """Run Chromium without a window, or skip where it is missing, or fail where there must be one.
+
+    One for the session: Playwright runs only once in a process.
+    """
+    path = chromium_program.program()
+    if path is None:
+        if pytestconfig.getoption("--require-browser"):
+            pytest.fail(chromium_program.MISSING)
+        pytest.skip(chromium_program.MISSING)
+    with sync_playwright() as playwright:
+        # The sandbox of Chromium needs rights that a container does not have. Only our own pages are opened.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

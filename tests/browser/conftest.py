@@ -1,36 +1,17 @@
-"""One Chromium and one server for the tests in a browser."""
+"""One server for the tests in a browser."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests.browser.chromium import MISSING, program
 from tests.serving import Home, make_home, serving, write_clinic, write_demo_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
-
     from tests.serving import Server
-
-
-@pytest.fixture(scope="session")
-def chromium(pytestconfig: pytest.Config) -> Iterator[Browser]:
-    """Run Chromium without a window, or skip where it is missing, or fail where there must be one."""
-    path = program()
-    if path is None:
-        if pytestconfig.getoption("--require-browser"):
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
-    with sync_playwright() as playwright:
-        # The sandbox of Chromium needs rights that a container does not have. Only our own pages are opened.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

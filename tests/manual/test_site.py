@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests.browser.chromium import MISSING, program
 from tests.manual import site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Route
+    from playwright.sync_api import Browser, Route
 
 # Attributes whose address a browser fetches by itself.
 FETCHED = {"src", "srcset", "data", "poster"}
@@ -112,20 +110,16 @@ def test_no_page_or_style_fetches_from_another_host(built: Path, pages: dict[Pat
     assert [address for address in fetched if re.match(r"(?:https?:)?//", address)] == []
 
 
-def test_the_site_is_searched_from_a_folder_without_a_network(built: Path) -> None:
+def test_the_site_is_searched_from_a_folder_without_a_network(built: Path, chromium: Browser) -> None:
     """In Chromium, a page opened as a file asks no host, and the search finds a page by a word of it."""
-    path = program()
-    if path is None:
-        pytest.skip(MISSING)
     asked: list[str] = []
 
     def refuse(route: Route) -> None:
         asked.append(route.request.url)
         route.abort()
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page()
+    with chromium.new_context() as context:
+        page = context.new_page()
         page.set_default_timeout(120_000)  # a busy machine
         page.route(re.compile("^(https?|wss?):"), refuse)
         for name in ("queries.html", "clients/python.html", "index.html"):
@@ -135,7 +129,6 @@ def test_the_site_is_searched_from_a_folder_without_a_network(built: Path) -> No
         page.keyboard.type("verifier key")
         page.wait_for_selector("a[href*='dpo.html']:visible")
         page.wait_for_selector("text=Each week: keep a checkpoint")
-        browser.close()
     assert asked == []
 
 

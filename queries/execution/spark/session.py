@@ -120,7 +120,8 @@ def settings_of(cluster: Cluster) -> dict[str, str]:
         "spark.submit.pyFiles": cluster.py_files,
         "spark.executorEnv.NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR"),
         "spark.driver.maxResultSize": "0",  # cells are limited by the plan
-        "spark.scheduler.minRegisteredResourcesRatio": "1.0",  # the first job waits for all executors, 30 s at most
+        # If the user sets spark.cores.max, the first job waits for so many cores, 30 seconds at most.
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         **({"spark.driver.host": "127.0.0.1"} if _LOCAL.fullmatch(cluster.master) else {}),
     }
     found = {name: value for name, value in given.items() if value is not None}

@@ -27,6 +27,8 @@ from server.runtime.settings import SPARK
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pyspark import SparkContext
+
     from queries.catalog.manifest import Manifest
     from queries.catalog.parts import Part, Parts
     from queries.catalog.schema import Dataset
@@ -41,6 +43,7 @@ PART_BYTES = 64_000_000
 _UNITS = {"B": 0, "K": 3, "M": 6, "G": 9, "T": 12}  # rounded down, because KiB is more than KB
 _SIZE = re.compile(r"([0-9]+(?:[.][0-9]+)?) *([A-Za-z]+)")
 START_SECONDS = 180.0  # for the first executors to start, and for their Python to load and compile the kernel
+SETTLING_SECONDS = 2.0  # without a new executor: all that will come at once are there
 JOBS = 3  # without work, to learn how long Spark takes for a job by itself; the fastest counts
 
 
@@ -66,7 +69,7 @@ class Engines:
         try:
             context = self.session.context()
             started.start()  # Spark itself waits for executors for ever
-            context.parallelize(range(context.defaultParallelism), context.defaultParallelism).foreach(_nothing)
+            _warm(context)
         except SparkRefused as error:
             raise SettingsError(str(error)) from error
         except Exception as error:  # whatever Spark raises: Java's errors come as several classes
@@ -172,6 +175,15 @@ class Engines:
         if self._settings.spark_parts is not None:
             where = copies.under(self._settings.spark_parts, f"{dataset.name}/{folder.name}/{part.file}")
         return Located(dataset.name, parts.name, part.number, where, part.sha256)
+
+
+def _warm(context: SparkContext) -> None:
+    """Start the workers of all executors. These come one after another, so go on until no more have come."""
+    slots = 0
+    while slots != context.defaultParallelism:
+        slots = context.defaultParallelism
+        context.parallelize(range(slots), slots).foreach(_nothing)
+        time.sleep(SETTLING_SECONDS)
 
 
 def _nothing(_: int) -> None:
