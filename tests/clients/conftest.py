@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.demo.observatory import Shape, write_observatory
+from tests.clients import r
 from tests.clients.proxy import Proxy
 from tests.serving import Home, make_home, serving, write_clinic, write_demo_manifest
 
@@ -47,3 +48,31 @@ def proxy(server: Server) -> Iterator[Proxy]:
     """Return a proxy before the shared server, which does what tests tell it."""
     with Proxy(server.port) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def r_installed(pytestconfig: pytest.Config) -> None:
+    """Skip where R or a package is missing, or fail where they must be there."""
+    if r.is_installed():
+        return
+    if pytestconfig.getoption("--require-r"):
+        pytest.fail(r.MISSING)
+    pytest.skip(r.MISSING)
+
+
+@pytest.fixture(scope="session")
+def built(r_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the package as `R CMD build` makes it, with its vignette."""
+    folder = tmp_path_factory.mktemp("package")
+    r.run("R", "CMD", "build", r.PACKAGE, folder=folder)
+    (archive,) = folder.glob("rowless_*.tar.gz")
+    return archive
+
+
+@pytest.fixture(scope="session")
+def library(built: Path) -> Path:
+    """Return a library of R that has the package."""
+    folder = built.with_name("library")
+    folder.mkdir()
+    r.run("R", "CMD", "INSTALL", f"--library={folder}", built, folder=built.parent)
+    return folder

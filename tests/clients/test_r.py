@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.clients.proxy import HALF_REPLY, LOSE_REPLY, LOSE_REQUEST, Proxy, Refuse, on_questions
+from tests.clients.r import PACKAGE, reached, run
 from tests.serving import ROOT, make_home, serving, write_demo_manifest
 
 if TYPE_CHECKING:
@@ -24,68 +25,10 @@ if TYPE_CHECKING:
     from tests.clients.proxy import Fault
     from tests.serving import Home, Server
 
-PACKAGE = ROOT / "clients" / "r"
 STUDY = "cost-sharing"
-NEEDED = ("httr2", "jsonlite", "openssl", "rlang", "tibble", "ggplot2", "knitr", "rmarkdown", "testthat")
-MISSING = (
-    f"R or a package of it is missing: apt-get install r-base-core pandoc {' '.join(f'r-cran-{one}' for one in NEEDED)}"
-)
 SQL = "SELECT sex, COUNT(DISTINCT person) AS patients FROM years GROUP BY sex"
 BUSY = Refuse(503, "busy", retry_after="0")
 TOO_MANY = Refuse(429, "too-many-requests", retry_after="0")
-
-
-def run(*command: object, folder: Path, **variables: str) -> str:
-    """Run a program in a folder and return what it printed."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=folder,
-        env={**os.environ, "LC_ALL": "C.UTF-8", **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, f"{command[0]}: {done.stdout[-6000:]}"
-    return done.stdout
-
-
-def is_installed() -> bool:
-    """Return whether R and the packages that the tests need are there."""
-    if shutil.which("Rscript") is None or shutil.which("pandoc") is None:
-        return False
-    asked = ", ".join(f'"{name}"' for name in NEEDED)
-    code = f"quit(status = !all(vapply(c({asked}), requireNamespace, NA, quietly = TRUE)))"
-    return subprocess.run(["Rscript", "-e", code], check=False, capture_output=True).returncode == 0
-
-
-@pytest.fixture(scope="module")
-def r_installed(pytestconfig: pytest.Config) -> None:
-    """Skip where R or a package is missing, or fail where they must be there."""
-    if is_installed():
-        return
-    if pytestconfig.getoption("--require-r"):
-        pytest.fail(MISSING)
-    pytest.skip(MISSING)
-
-
-@pytest.fixture(scope="module")
-def built(r_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the package as `R CMD build` makes it, with its vignette."""
-    folder = tmp_path_factory.mktemp("package")
-    run("R", "CMD", "build", PACKAGE, folder=folder)
-    (archive,) = folder.glob("rowless_*.tar.gz")
-    return archive
-
-
-@pytest.fixture(scope="module")
-def library(built: Path) -> Path:
-    """Return a library of R that has the package."""
-    folder = built.with_name("library")
-    folder.mkdir()
-    run("R", "CMD", "INSTALL", f"--library={folder}", built, folder=built.parent)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +44,6 @@ def asked(untouched: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with serving(untouched.copy(tmp_path_factory.mktemp("asked") / "home")) as running:
         running.open_study(STUDY, "rand-hie")
         yield running
-
-
-def reached(server: Server, url: str | None = None) -> dict[str, str]:
-    """Return the variables by which R finds a server."""
-    return {"ROWLESS_URL": url or f"http://127.0.0.1:{server.port}", "ROWLESS_TOKEN": server.home.tokens["ada"]}
 
 
 def test_package_passes_its_tests_on_a_real_server(asked: Server, library: Path, tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
-"""A question as a program would ask it: with curl, in Python and in R. Asked again it is free: the same answer."""
+"""A question as a program would ask it: with curl, in Python and in R. Asked again it is free: the same answer.
+
+Python and R ask through the clients, which try again under the same charge if the connection breaks. All three take the
+token from ROWLESS_TOKEN.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -12,44 +17,71 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PYTHON = """\
-import os, httpx
+from rowless_client import Rowless
 
-reply = httpx.post(
-    {address},
-    headers={{"Authorization": f"Bearer {{os.environ['ROWLESS_TOKEN']}}"}},
-    json={{"sql": {sql}, "bounds": {bounds}, "privacy": {privacy}}},
-    timeout=None,
+study = Rowless({address}).study({study})
+answer = study.ask(
+    sql={sql},
+    bounds={bounds},
+    {privacy},
 )
-reply.raise_for_status()
-for row in reply.json()["rows"]:
-    print(row)
+print(answer.to_pandas())
 """
 R = """\
-library(httr2)
+library(rowless)
 
-request({address}) |>
-  req_auth_bearer_token(Sys.getenv("ROWLESS_TOKEN")) |>
-  req_body_raw({body}, "application/json") |>
-  req_perform() |>
-  resp_body_json()
+study <- study(rowless_connect({address}), {study})
+answer <- ask(
+  study,
+  {sql},
+  bounds = {bounds},
+  {privacy}
+)
+print(answer)
 """
+_R_RESERVED = "if|else|repeat|while|function|for|next|break|in|TRUE|FALSE|NULL|Inf|NaN|NA"
+_R_NAME = re.compile(f"(?!(?:{_R_RESERVED})$)[A-Za-z][A-Za-z0-9_]*")
 
 
 def of(release: Mapping[str, Any], host: str) -> dict[str, str]:
     """Return programs that ask a release's question again, by their languages. `host` is the server's address."""
-    address = f"{host.rstrip('/')}/api/v1/studies/{release['study']}/queries"
+    host = host.rstrip("/")
+    queries = f"{host}/api/v1/studies/{release['study']}/queries"
     privacy = offered(release)
     # The bounds that were applied: those that would be chosen now may differ, and with them the question.
-    query = {**release["query"], "bounds": release["bounds"]}
-    body = json.dumps({"query": query, "privacy": privacy}, ensure_ascii=False)
+    bounds = release["bounds"]
+    body = json.dumps({"query": {**release["query"], "bounds": bounds}, "privacy": privacy}, ensure_ascii=False)
     curl = (
         f"curl -H \"Authorization: Bearer $ROWLESS_TOKEN\" -H 'Content-Type: application/json' \\\n"
-        f"  {shlex.quote(address)} \\\n  -d {shlex.quote(body)}"
+        f"  {shlex.quote(queries)} \\\n  -d {shlex.quote(body)}"
     )
+    texts = {"address": _text(host), "study": _text(release["study"]), "sql": _text(release["sql"])}
+    in_python = ",\n    ".join(f"{name}={value!r}" for name, value in privacy.items())
+    in_r = ",\n  ".join(f"{name} = {_in_r(value)}" for name, value in privacy.items())
     return {
         "curl": curl,
-        "Python": PYTHON.format(
-            address=json.dumps(address), sql=json.dumps(release["sql"]), bounds=release["bounds"], privacy=privacy
-        ),
-        "R": R.format(address=json.dumps(address), body=json.dumps(body)),
+        "Python": PYTHON.format(**texts, bounds=bounds, privacy=in_python),
+        "R": R.format(**texts, bounds=_in_r(bounds), privacy=in_r),
     }
+
+
+def _text(value: str) -> str:
+    """Return a text as Python and R write it: as JSON does, but with all letters as they are."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _in_r(value: Any) -> str:
+    """Return a value of JSON as R writes it."""
+    match value:
+        case str():
+            return _text(value)
+        case bool():
+            return str(value).upper()
+        case dict() as fields:
+            return f"list({', '.join(f'{_named_in_r(name)} = {_in_r(one)}' for name, one in fields.items())})"
+        case _:
+            return repr(value)
+
+
+def _named_in_r(name: str) -> str:
+    return name if _R_NAME.fullmatch(name) else f"`{name}`"
