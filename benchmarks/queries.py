@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROUNDS = 7
+TABLES = ("persons", "consultations", "prescriptions")
 EPSILON = 0.5
 
 QUESTIONS: dict[str, tuple[dict[str, Any], str]] = {
@@ -114,7 +116,7 @@ def main() -> None:
     given = parser.parse_args()
     home, token, events = prepare(given.folder, given.persons)
     plain = duckdb.connect(config={"threads": os.cpu_count() or 1})
-    for table in ("consultations", "prescriptions", "persons"):
+    for table in TABLES:
         plain.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet('{given.folder / table}.parquet')")
     print(f"{given.persons:,} persons, {events:,} consultations, {os.cpu_count()} cores, median of {ROUNDS} rounds")
     # Each round asks for another epsilon, and each run for others again: a replay would be no measurement.
@@ -133,8 +135,11 @@ def main() -> None:
         print(f"peak memory of the server: {peak_mb(process)} MB")
 
 
-def prepare(folder: Path, persons: int) -> tuple[Path, str, int]:
-    """Generate and import the observatory, once. Return the home, a researcher's token and the number of events."""
+def prepare(folder: Path, persons: int, files: int = 1) -> tuple[Path, str, int]:
+    """Generate and import the observatory, once, of some files a table.
+
+    Return the home, a researcher's token and the number of consultations.
+    """
     home, kept = folder / "home", folder / "benchmark.json"
     if not kept.exists():
         began = time.monotonic()
@@ -142,6 +147,8 @@ def prepare(folder: Path, persons: int) -> tuple[Path, str, int]:
         print(f"generated in {time.monotonic() - began:.0f} s")
         manifest = folder / "observatory.toml"
         manifest.write_text(manifest.read_text().replace("epsilon = 10.0", "epsilon = 10000.0"))
+        if files > 1:
+            into_files(manifest, files)
         rowless(home, "init", "--dpo", "dpo", "--approver", "approver")
         began = time.monotonic()
         rowless(home, "import", str(manifest))
@@ -161,6 +168,23 @@ def prepare(folder: Path, persons: int) -> tuple[Path, str, int]:
     return home, found["token"], found["events"]
 
 
+def into_files(manifest: Path, files: int) -> None:
+    """Divide the Parquet file of each table into a folder of files, and name the folders in the manifest."""
+    text = manifest.read_text(encoding="utf-8")
+    for table in TABLES:
+        whole = manifest.with_name(f"{table}.parquet")
+        folder = manifest.with_name(table)
+        folder.mkdir()
+        source = pq.ParquetFile(whole)
+        for number in range(files):
+            with pq.ParquetWriter(folder / f"{number:03}.parquet", source.schema_arrow, compression="zstd") as to:
+                for group in range(number, source.num_row_groups, files):
+                    to.write_table(source.read_row_group(group))
+        whole.unlink()
+        text = text.replace(f'"{table}.parquet"', f'"{table}/"')
+    manifest.write_text(text, encoding="utf-8")
+
+
 def rowless(home: Path, *arguments: str) -> Any:
     """Run a command in a home and return what it says."""
     run = subprocess.run(
@@ -176,12 +200,12 @@ def rowless(home: Path, *arguments: str) -> Any:
 
 
 @contextmanager
-def server(home: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Serve a home on a free port of this machine, with the slot off."""
+def server(home: Path, **more: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve a home on a free port of this machine, with the slot off, and with more settings."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    settings = {"ROWLESS_HOME": str(home), "ROWLESS_PORT": str(port), "ROWLESS_SLOT_MS": "0"}
+    settings = {"ROWLESS_HOME": str(home), "ROWLESS_PORT": str(port), "ROWLESS_SLOT_MS": "0", **more}
     process = subprocess.Popen(
         [sys.executable, "-m", "server.cli", "serve"],
         env={**os.environ, **settings},
@@ -190,7 +214,7 @@ def server(home: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     )
     address = f"http://127.0.0.1:{port}/api/v1"
     try:
-        for _ in range(300):
+        for _ in range(1_800):
             try:
                 urllib.request.urlopen(f"{address}/health", timeout=5).close()
                 break

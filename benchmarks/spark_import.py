@@ -1,4 +1,4 @@
-"""An import by Spark beside one on one machine, of the same files: `python -m benchmarks.spark`.
+"""An import by Spark beside one on one machine, of the same files: `python -m benchmarks.spark_import`.
 
 It makes an observatory (1,000,000 persons, about 10 million consultations), writes each of its tables as 8 Parquet
 files, and imports it twice: in this machine's DuckDB, and on a `local-cluster` of two executors. Both use all cores, so
@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-
+from benchmarks.processes import most_held
+from benchmarks.queries import into_files
 from queries.catalog.manifest import read_manifest
 from queries.execution.spark.session import Cluster, Session
 from queries.store import ingest, reports
@@ -29,8 +27,6 @@ from server.demo.observatory import Shape, write_observatory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-TABLES = ("persons", "consultations", "prescriptions")
 
 
 def main() -> None:
@@ -74,68 +70,18 @@ def main() -> None:
 def _data(folder: Path, persons: int, files: int) -> Path:
     """Write the observatory once, each table as a folder of files. Return its manifest."""
     manifest = folder / "observatory.toml"
-    if manifest.exists():
-        return manifest
-    whole = _empty(folder.with_name("whole"))
-    written = write_observatory(whole, Shape(persons))
-    text = written.manifest.read_text(encoding="utf-8")
-    for table in TABLES:
-        (folder / table).mkdir(parents=True)
-        source = pq.ParquetFile(whole / f"{table}.parquet")
-        for number in range(files):
-            with pq.ParquetWriter(
-                folder / table / f"{number:03}.parquet", source.schema_arrow, compression="zstd"
-            ) as to:
-                for group in range(number, source.num_row_groups, files):
-                    to.write_table(source.read_row_group(group))
-        text = text.replace(f'"{table}.parquet"', f'"{table}/"')
-    manifest.write_text(text, encoding="utf-8")
-    shutil.rmtree(whole)
+    if not manifest.exists():
+        into_files(write_observatory(_empty(folder), Shape(persons)).manifest, files)
     return manifest
 
 
 @contextmanager
 def _measured(found: dict[str, Any], what: str) -> Iterator[None]:
     """Measure seconds, and the most memory that this process and its children held together."""
-    done, most = threading.Event(), [0]
-
-    def watch() -> None:
-        while not done.wait(0.5):
-            most[0] = max(most[0], _held())
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
     began = time.perf_counter()
-    try:
+    with most_held() as most:
         yield
-    finally:
-        found[what] = {"seconds": round(time.perf_counter() - began, 1)}
-        done.set()
-        watcher.join()
-    found[what]["megabytes"] = most[0] // 2**20
-
-
-def _held() -> int:
-    """Return the proportional memory of this process and all below it: what two share is counted once."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            number, rest = stat.read_text().split(" (", 1)
-            parents[int(number)] = int(rest.rsplit(") ", 1)[1].split()[1])
-        except (OSError, ValueError):
-            continue
-    total = 0
-    for pid in parents:
-        above = pid
-        while above in parents and above != os.getpid():
-            above = parents[above]
-        if above == os.getpid():
-            try:
-                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            except OSError:
-                continue
-            total += next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
-    return total
+    found[what] = {"seconds": round(time.perf_counter() - began, 1), "megabytes": most.megabytes}
 
 
 def _loaded(number: int) -> int:
