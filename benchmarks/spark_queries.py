@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/rowless-spark-bench"))
     parser.add_argument("--persons", type=int, nargs="+", default=[1_000_000])
-    parser.add_argument("--parts", type=int, nargs="+", default=[8])
+    parser.add_argument("--parts", type=int, nargs="+", default=[8], help="0 is the parts that the import made")
     parser.add_argument("--files", type=int, default=8, help="of each table, read by as many tasks")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--master", default="local-cluster[2,1,1024]")
@@ -52,7 +52,7 @@ def main() -> None:
         for name in spark:
             del os.environ[name]
         for parts in asked.parts:
-            divided = folder / f"parts-{parts}"
+            divided = folder / f"parts-{parts}" if parts else home
             if not divided.exists():
                 shutil.copytree(home, divided)
                 _divide(divided, parts)
@@ -76,7 +76,9 @@ def _compare(one: Path | None, many: Path, spark: Mapping[str, str], token: str,
     nano = itertools.count(random.randrange(10**8))
     with server(many, **spark) as (address, process), server(one or many) as (address_of_one, _):
         java = _java_of(process)
-        print(f"{parts} parts; driver: CPU time of the server and of its Java process, without executors")
+        print(
+            f"{parts or 'the imported'} parts; driver: CPU time of the server and its Java process, without executors"
+        )
         print(f"{'question':<24} {'one machine':>12} {'Spark':>10} {'later':>10} {'driver':>10}")
         for name, (query, _) in QUESTIONS.items():
             alone, cluster, driver = [], [], []

@@ -422,7 +422,7 @@ def application(home: Home, **settings: str) -> Iterator[Place]:
     test has closed is used again.
     """
     if settings.get("slot_ms", "0") != "0" and not (home.path / rates.FILE).exists():
-        rates.keep(home.path, Rates(0, 0, 0, 0, 0, 0))
+        rates.keep(home.path, Rates(0, 0, 0, 0, 0, 0, 0))
     services = opened(home.settings(**settings))
     app = _closed.pop() if _closed else with_routes()
     app.extensions["rowless"] = services

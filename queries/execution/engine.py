@@ -98,6 +98,11 @@ class Engine(ABC):
     def close(self) -> None:
         """Release what is open."""
 
+    @property
+    @abstractmethod
+    def parts(self) -> int:
+        """Return the number of parts."""
+
     @abstractmethod
     def texts(self, table: Table, column: Column, codes: Sequence[int]) -> Mapping[int, str]:
         """Return the texts of an undeclared category behind some codes."""
@@ -135,6 +140,11 @@ class LocalEngine(Engine):
         """Release every part's file."""
         for store in self._stores:
             store.close()
+
+    @property
+    def parts(self) -> int:
+        """Return the number of parts."""
+        return len(self._stores)
 
     def texts(self, table: Table, column: Column, codes: Sequence[int]) -> Mapping[int, str]:
         """Return the texts behind some codes. Every part has all of them."""

@@ -34,13 +34,14 @@ VALUES_TYPICAL = 20_000  # of a key without declared values, because their true 
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds that things take on this machine. `fixed` is the part that every scan has.
+    """Seconds that things take on this machine. `fixed` is what every scan takes, `part` what each further part adds.
 
     `column` is for one column of one event, `join` for an event that is joined or sorted, `group` for an event that
     enters a value per person, `noise` for one draw, `row` for one number of the answer.
     """
 
     fixed: float
+    part: float
     column: float
     join: float
     group: float
@@ -77,8 +78,11 @@ def _events(table: Table, persons: int) -> int:
     return persons * EVENTS_TYPICAL
 
 
-def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int) -> float:
-    """Return about how many seconds a plan takes, from the start of its scan to its answer."""
+def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int, parts: int = 1) -> float:
+    """Return about how many seconds a plan takes, from the start of its scan to its answer.
+
+    `threads` is how many ranges of persons, or parts, are scanned at once.
+    """
     work = _Work(rates, figures)
     main = plan.table.name if plan.built is None else plan.built.events.name
     scanned = work.columns(main, 1 + len(scan.columns(plan)))
@@ -93,6 +97,7 @@ def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int) -> float:
             scanned += figures.events[main] * rates.group + work.condition(value.where, main)
             if value.to is not None:
                 scanned += figures.events[main] * rates.join + work.related(value.to)
+    scanned = rates.fixed + (parts - 1) * rates.part + scanned / _gain(figures.persons, threads)
     numbers = drawn = 0
     for measure in plan.measures:
         numbers += measure.width
@@ -103,14 +108,15 @@ def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int) -> float:
         named = VALUES_TYPICAL * rates.noise
         cells *= min(plan.listing.values_max, VALUES_TYPICAL)
     made = cells * (drawn * rates.noise + (numbers + len(plan.keys)) * rates.row)
-    return rates.fixed + scanned / _gain(figures.persons, threads) + named + made
+    return scanned + named + made
 
 
-def foretell_profile(plan: profile.Plan, rates: Rates, figures: Figures, threads: int) -> float:
+def foretell_profile(plan: profile.Plan, rates: Rates, figures: Figures, threads: int, parts: int = 1) -> float:
     """Return about how many seconds a contribution profile takes."""
     scanned = sum(figures.events[draft.table.name] * 2 * rates.column for draft in plan.drafts)
     bins = sum(len(draft.starts) for draft in plan.drafts)
-    return rates.fixed + scanned / _gain(figures.persons, threads) + bins * (rates.noise + rates.row)
+    fixed = rates.fixed + (parts - 1) * rates.part
+    return fixed + scanned / _gain(figures.persons, threads) + bins * (rates.noise + rates.row)
 
 
 def _gain(persons: int, threads: int) -> float:

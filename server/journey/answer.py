@@ -119,7 +119,7 @@ def _estimate(services: Services, actor: Actor, study: str, request: Request) ->
         "question": prepared.name,
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells if prepared.plan.listing is None else None,
-        "slot_ms": round(1000 * services.fitting.of(prepared.plan, prepared.catalog)),
+        "slot_ms": round(1000 * services.fitting.of(prepared.plan, prepared.catalog, prepared.store.engine.parts)),
         "affordable": queries_left > 0,
         "queries_left": queries_left,
         "budget": ahead.study.to_json(),
@@ -237,7 +237,7 @@ class QueryPurchase(paid.Purchase):
 
     def slot_seconds(self) -> float:
         """Return the length of its slot."""
-        return self.services.fitting.of(self.prepared.plan, self.prepared.catalog)
+        return self.services.fitting.of(self.prepared.plan, self.prepared.catalog, self.store.engine.parts)
 
     def facts(self) -> Json:
         """Return what the log keeps of a query: what was asked and what it costs, nothing of the answer."""

@@ -88,7 +88,7 @@ class ProfilePurchase(paid.Purchase):
 
     def slot_seconds(self) -> float:
         """Return the length of its slot."""
-        return self.services.fitting.of_profile(self.plan, self.store.dataset)
+        return self.services.fitting.of_profile(self.plan, self.store.dataset, self.store.engine.parts)
 
     def facts(self) -> Json:
         """Return what the log keeps of a profile: its size and what it costs."""

@@ -97,6 +97,11 @@ class SparkEngine(Engine):
             numbers.unpersist()
             logger.debug("the copies of %s were deleted in session %s", dataset, context.applicationId)
 
+    @property
+    def parts(self) -> int:
+        """Return the number of parts."""
+        return len(self._parts)
+
     def texts(self, table: Table, column: Column, codes: Sequence[int]) -> Mapping[int, str]:
         """Return the texts of an undeclared category behind some codes. Raises EngineFailed."""
         store = self._texts()

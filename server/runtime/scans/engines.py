@@ -153,7 +153,8 @@ class Engines:
             return time.perf_counter() - began
 
         measured: Rates = found
-        return dataclasses.replace(measured, fixed=measured.fixed + min(job() for _ in range(JOBS)))
+        fixed = measured.fixed + min(job() for _ in range(JOBS))
+        return dataclasses.replace(measured, fixed=fixed, part=measured.part / context.defaultParallelism)
 
     def _store(self, folder: Path, part: Part, parts: Parts, dataset: Dataset, memory_limit: str) -> Store:
         return Store(

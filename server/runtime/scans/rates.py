@@ -91,7 +91,7 @@ def measure(memory_limit: str) -> Rates:
         noise = _seconds(lambda: assembly.add_noise(spread, cells)) / CODES
         noisy = assembly.add_noise(spread, cells)
         row = _seconds(lambda: json.dumps(assembly.rows(spread, noisy))) / (2 * CODES)
-        return Rates(fixed, column, joined, built / (2 * EVENTS_MADE), noise, row)
+        return Rates(fixed, fixed, column, joined, built / (2 * EVENTS_MADE), noise, row)
     finally:
         engine.close()
 

@@ -41,19 +41,23 @@ class Fitting:
     rates: Rates | None = None
     scans: int = 1  # how many parts of a scan run at once
 
-    def of(self, plan: Plan, dataset: Dataset) -> float:
-        """Return the seconds of a query's slot, from the plan and public figures of its dataset alone."""
-        return self._fit(lambda rates: scan_time.foretell(plan, rates, Figures.of(dataset), self.scans))
+    def of(self, plan: Plan, dataset: Dataset, parts: int) -> float:
+        """Return the seconds of a query's slot, from the plan and public figures of its dataset alone.
+
+        `parts` is the number of the edition's parts, which follows from public figures or is the admin's choice.
+        """
+        figures = Figures.of(dataset)
+        return self._fit(lambda rates: scan_time.foretell(plan, rates, figures, self.scans, parts))
 
     def of_rehearsal(self, plan: Plan) -> float:
         """Return the seconds of a rehearsal's slot. Every made-up store has the same size."""
         events = dict.fromkeys(plan.tables, PERSONS_MADE * EVENTS_MOST)
         return self._fit(lambda rates: scan_time.foretell(plan, rates, Figures(PERSONS_MADE, events), 1))
 
-    def of_profile(self, plan: profile.Plan, dataset: Dataset) -> float:
+    def of_profile(self, plan: profile.Plan, dataset: Dataset, parts: int) -> float:
         """Return the seconds of a contribution profile's slot."""
         figures = Figures.of(dataset)
-        return self._fit(lambda rates: scan_time.foretell_profile(plan, rates, figures, self.scans))
+        return self._fit(lambda rates: scan_time.foretell_profile(plan, rates, figures, self.scans, parts))
 
     def _fit(self, foretold: Callable[[Rates], float]) -> float:
         if not self.settings.slot_ms or self.rates is None:

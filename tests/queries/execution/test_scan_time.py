@@ -8,13 +8,14 @@ import pytest
 from queries.binding import dates
 from queries.catalog.histograms import Histogram, TableProfile, bin_starts
 from queries.catalog.schema import Dataset, frozen
+from queries.contribution import profile
 from queries.execution import scan_time
 from queries.execution.scan_time import Figures, Rates
 from queries.language import nodes
 from queries.planning import planner
 from tests.queries.registry import REGISTRY
 
-RATES = Rates(fixed=0.01, column=1e-8, join=1e-7, group=5e-8, noise=1e-5, row=1e-6)
+RATES = Rates(fixed=0.01, part=0.003, column=1e-8, join=1e-7, group=5e-8, noise=1e-5, row=1e-6)
 PEOPLE: tuple[tuple[str, nodes.Statistic], ...] = (("n", nodes.Count("persons")),)
 
 
@@ -23,10 +24,10 @@ def with_table(dataset: Dataset, name: str, **changes: Any) -> Dataset:
     return replace(dataset, tables=frozen({**dataset.tables, name: replace(dataset.tables[name], **changes)}))
 
 
-def seconds(query: nodes.Query, dataset: Dataset = REGISTRY, threads: int = 1) -> float:
+def seconds(query: nodes.Query, dataset: Dataset = REGISTRY, threads: int = 1, parts: int = 1) -> float:
     """Return what is foretold of a query."""
     planned = planner.plan(dates.fill_in(query, dataset.tables), dataset, nodes.Privacy(10**9), 10**6)
-    return scan_time.foretell(planned, RATES, Figures.of(dataset), threads)
+    return scan_time.foretell(planned, RATES, Figures.of(dataset), threads, parts)
 
 
 def test_figures_are_the_declared_ones_without_a_profile() -> None:
@@ -73,6 +74,15 @@ def test_cores_shorten_the_scan_of_many_persons_alone() -> None:
     many = replace(REGISTRY, persons_max=2**31 - 1, persons_expected=10**7)
     assert seconds(query, few, 8) == seconds(query, few, 1)
     assert seconds(query, many, 3) - RATES.fixed == pytest.approx((seconds(query, many) - RATES.fixed) / 2, rel=1e-3)
+
+
+def test_each_further_part_takes_its_time() -> None:
+    """A scan of many parts takes longer by what each of them adds, whatever is asked; so does a profile."""
+    query = nodes.Query("visits", PEOPLE)
+    assert seconds(query, parts=41) - seconds(query) == pytest.approx(40 * RATES.part)
+    planned, figures = profile.plan(REGISTRY, 10**8), Figures.of(REGISTRY)
+    foretold = [scan_time.foretell_profile(planned, RATES, figures, 1, parts) for parts in (1, 41)]
+    assert foretold[1] - foretold[0] == pytest.approx(40 * RATES.part)
 
 
 def test_whether_a_value_exists_makes_no_difference() -> None:

@@ -13,6 +13,7 @@ from server.journey import answer, profile
 from server.runtime import health
 from server.runtime.scans import rates, slots
 from server.runtime.scans.slots import AHEAD, SAFETY, Fitting
+from tests.server.journey.test_repartitioning import run
 from tests.server.journey.test_slot import StillClock, query
 from tests.serving import PATIENTS, Home, application, ask, make_home, write_clinic
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.serving import Place
 
-SLOW = Rates(fixed=0.2, column=1e-5, join=1e-5, group=1e-5, noise=1e-4, row=1e-4)
+SLOW = Rates(fixed=0.2, part=0.05, column=1e-5, join=1e-5, group=1e-5, noise=1e-4, row=1e-4)
 VISITS = ask(PATIENTS, 1.0, "visits")
 RARE = {
     "column": "person",
@@ -70,6 +71,17 @@ def test_slot_depends_on_public_figures_alone(tmp_path: Path) -> None:
     assert plain < rare == absent
     assert found[1] == found[0]
     assert found[2][0] > plain
+
+
+def test_parts_lengthen_the_slot_of_the_next_question(home: Home) -> None:
+    """A running server tells the longer slot as soon as the edition has more parts."""
+    rates.keep(home.path, SLOW)
+    with application(home, slot_ms="250") as place:
+        place.open_study("s", "clinic")
+        before = slot_ms(place, VISITS)
+        assert run(home, "dataset", "parts", "clinic", "--into", "11").exit_code == 0
+        needed = SAFETY * 10 * SLOW.part / (1 - AHEAD)
+        assert slot_ms(place, VISITS) - before == pytest.approx(1000 * needed, abs=250)
 
 
 def test_every_end_of_a_question_has_its_slot(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
