@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +16,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from queries import processors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -217,7 +218,7 @@ class Threshold:
 
         # OpenDP draws for each key independently, so parts of a map can be drawn in parallel: the noise is the same.
         passed: dict[int, int] = {}
-        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        with ThreadPoolExecutor(processors.usable()) as threads:
             for part in threads.map(draw, range(0, len(keys), KEYS_PER_DRAW)):
                 passed |= part
         return passed
@@ -230,7 +231,7 @@ def _draw(measurement: Any, cells: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     if not len(cells):
         return cells
-    count = min(os.cpu_count() or 1, len(cells) // CELLS_PER_DRAW)
+    count = min(processors.usable(), len(cells) // CELLS_PER_DRAW)
     if count <= 1:
         return np.asarray(measurement(cells), dtype=np.int64)
     with ThreadPoolExecutor(count) as threads:

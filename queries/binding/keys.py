@@ -100,8 +100,15 @@ class CellKey:
         found = bisect.bisect_right(self.edges, code) - 1
         return found if found < self.values else -1
 
+    @property
+    def has_table(self) -> bool:
+        """Return whether there are few enough codes for a table."""
+        return self.named is not None or self.part is not None or self.edges is None or self.column.size <= TABLE_MAX
+
     def table(self) -> NDArray[np.int32] | None:
         """Return the cell of each code from 0 on, or None if there are too many. Codes beyond it have no cell."""
+        if not self.has_table:
+            return None
         if self.named is not None:
             table = np.full(max(self.named, default=0) + 1, -1, dtype=np.int32)
             table[list(self.named)] = np.arange(len(self.named), dtype=np.int32)
@@ -112,8 +119,6 @@ class CellKey:
             table[1:] = np.searchsorted(np.array(self.labels, dtype=np.int64), every_part)
         elif self.edges is None:
             table = np.arange(-1, self.column.size, dtype=np.int32)
-        elif self.column.size > TABLE_MAX:
-            return None
         else:
             every_code = np.arange(self.column.size + 1)
             table = (np.searchsorted(np.array(self.edges), every_code, side="right") - 1).astype(np.int32)

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.catalog.schema import Column, Table
-    from queries.execution.kernel import Codes
+    from queries.execution.passes import Codes
     from queries.plan import Plan
 
-PERSONS_PER_STREAM = 50_000  # with fewer another thread does not pay
+PERSONS_PER_STREAM = 50_000  # with fewer another stream does not pay
 BATCH_ROWS = 65_536  # a batch of a few columns fits into a core's cache
 CODES_PER_LOOK_UP = 1_000
 CODE_LAST = 2**32 - 1  # of an undeclared category
@@ -57,7 +57,8 @@ OPTIMIZERS_OFF = (
 class Store:
     """One part's file, open for queries. Any number of threads may call it.
 
-    With `mark`, the file must carry it (`queries/catalog/parts.py`): the name of its list of parts, and its number.
+    `threads` is how many ranges of persons are read at once, each by a thread of its own. With `mark`, the file must
+    carry it (`queries/catalog/parts.py`): the name of its list of parts, and its number.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Store:
         with self._opening:
             if self._opened is None:
                 try:
-                    opened = connect_locked(self._store, memory_limit=self._memory_limit, threads=self._threads)
+                    opened = connect_locked(self._store, memory_limit=self._memory_limit)
                 except duckdb.Error as error:
                     raise EngineFailed("the engine failed") from error
                 if self._mark is not None and mark_of(opened) != self._mark:
@@ -195,14 +196,16 @@ class Store:
         return found
 
 
-def connect_locked(store: Path, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
+def connect_locked(store: Path, *, memory_limit: str) -> duckdb.DuckDBPyConnection:
     """Open a store so that nothing but reading it is possible."""
     return duckdb.connect(
         str(store),
         read_only=True,
         config={
             "memory_limit": memory_limit,
-            "threads": threads,
+            # A stream is read by the thread that feeds the kernel: none of the engine's own, which would take turns
+            # with ours on the same cores.
+            "threads": 1,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "python_enable_replacements": False,

@@ -21,7 +21,7 @@ import numba
 import numpy as np
 
 from queries.contribution.person_order import EVERYBODY, PersonOrder
-from queries.execution import kernel
+from queries.execution import passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.catalog.schema import Column, Table
-    from queries.execution.kernel import Codes, Stream
+    from queries.execution.kernel import Stream
+    from queries.execution.passes import Codes
     from queries.plan import Plan
 
     # (table, column, codes) -> the text behind each code
@@ -116,7 +117,7 @@ class Scores:
         self._order.require(person)
         cell = np.zeros(len(person), dtype=np.int32)
         for key, table in self._others:
-            kernel.extend(cell, key, table, batch[key.column.name])
+            passes.extend(cell, key, table, batch[key.column.name])
         codes = batch[self._column]
         self._make_room(int(codes.max(initial=0)) + 1)
         _count_values(person, cell, codes, self._current, self._last_person, self._values_per_person, self.persons)

@@ -13,13 +13,13 @@ shows a repartition that did not happen. Nobody is misled by that: both lists gi
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from budgets.audit import log
 from budgets.governance import datasets
 from budgets.identity import people
+from queries import processors
 from queries.catalog import parts
 from queries.catalog.parts import BadParts
 from queries.errors import ImportFailed
@@ -93,7 +93,7 @@ def remake(
             present,
             into,
             memory_limit=settings.memory_limit,
-            threads=os.cpu_count() or 1,
+            threads=processors.usable(),
             progress=progress,
         )
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
 import random
 import re
 import secrets
@@ -26,6 +25,7 @@ import pytest
 # All that this test names of the product. When modules move, change these lines and nothing else.
 from budgets.database import clock as CLOCK  # noqa: N812  (`moment` is replaced)
 from queries import mechanisms as MECHANISMS  # noqa: N812  (`release` of its three classes is replaced)
+from queries import processors
 from queries.planning import fingerprint as FINGERPRINTS  # noqa: N812  (`of` is listened to)
 from tests.serving import UNADVISED, application, import_file, make_home
 
@@ -266,7 +266,7 @@ def nothing_left_to_chance() -> Iterator[Chance]:
         return chance.hide(mechanism, exact, "")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(os, "cpu_count", lambda: CORES)
+        patched.setattr(processors, "usable", lambda: CORES)
         patched.setattr(uuid, "uuid4", chance.identifier)
         patched.setattr(secrets, "token_hex", chance.token)
         patched.setattr(secrets, "token_urlsafe", lambda size: chance.token(size)[:43])  # the length of a secret

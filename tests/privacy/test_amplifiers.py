@@ -262,7 +262,7 @@ def test_a_misspelled_optimizer_would_be_refused(built: Built, monkeypatch: pyte
     """A DuckDB that calls one otherwise opens no store."""
     monkeypatch.setattr(engines, "OPTIMIZERS_OFF", ("statistic_propagation",))
     with pytest.raises(duckdb.Error, match="not recognized"):
-        engines.connect_locked(built.path, memory_limit="1GB", threads=1)
+        engines.connect_locked(built.path, memory_limit="1GB")
 
 
 def test_one_person_more_makes_no_stream_more(built: Built) -> None:

@@ -139,7 +139,7 @@ def test_sums_beyond_32_bits_and_53_bits_are_exact() -> None:
     many = [event(person, 2**33) for person in range(200_000 // 3)]
     person, batch = next(stream(many))
     total = 0
-    accumulator = kernel.Accumulator(one)
+    accumulator = kernel.accumulator(one)
     for part in range(100):
         accumulator.take(person + part * len(person), batch)
         total += len(person) * 2**33

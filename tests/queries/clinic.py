@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.binding.predicates import Bound
-    from queries.execution.kernel import Codes
+    from queries.execution.passes import Codes
     from queries.plan import Factor, Measure, Plan
 
 NANO = 10**9

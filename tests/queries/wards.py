@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from queries.execution.kernel import Codes
     from queries.execution.partition_selection import Scored
+    from queries.execution.passes import Codes
     from queries.plan import Plan
 
 NANO, ATTO = 10**9, 10**18

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from queries import processors
 from queries.execution.duckdb import Store
 from queries.execution.engine import LocalEngine
 from queries.execution.spark import copies
@@ -111,7 +111,7 @@ class Engines:
         Raises ManifestError, ImportFailed, and SettingsError if Spark's session does not start.
         """
         if self.session is None:
-            memory, threads = self._settings.memory_limit, os.cpu_count() or 1
+            memory, threads = self._settings.memory_limit, processors.usable()
             return ingest.build(manifest, folder, memory_limit=memory, threads=threads, progress=progress)
         try:
             context = self.session.context()
@@ -129,7 +129,7 @@ class Engines:
 
     def threads(self) -> int:
         """Return how many parts, or ranges of persons of one part, are scanned at once."""
-        return os.cpu_count() or 1 if self.session is None else int(self.session.context().defaultParallelism)
+        return processors.usable() if self.session is None else int(self.session.context().defaultParallelism)
 
     def rates(self) -> Rates:
         """Return how fast this machine is, or a machine of the cluster, measured on made-up data or kept in the home.
@@ -160,7 +160,7 @@ class Engines:
         return Store(
             folder / part.file,
             memory_limit=memory_limit,
-            threads=os.cpu_count() or 1,
+            threads=processors.usable(),
             query_seconds=self._settings.query_seconds,
             persons_max=-(-dataset.persons_max // len(parts)),
             mark=(parts.name, part.number) if parts.is_marked else None,

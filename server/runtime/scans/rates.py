@@ -18,7 +18,7 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from queries import plan
+from queries import plan, processors
 from queries.catalog.schema import PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.execution.scan_time import Rates
 from queries.language import nodes
@@ -65,7 +65,7 @@ def keep(home: Path, rates: Rates, engine: str = HERE) -> None:
 
 
 def _name(engine: str) -> str:
-    return "/".join((platform.node(), str(os.cpu_count()), version("rowless"), version("duckdb"), engine))
+    return "/".join((platform.node(), str(processors.usable()), version("rowless"), version("duckdb"), engine))
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from queries.binding import keys
 from queries.catalog.schema import EPOCH, Column, Kind, Table, frozen
 from queries.errors import InvalidQuery
-from queries.execution import kernel
+from queries.execution import passes
 from queries.language import nodes
 from tests.queries.clinic import TABLE, planned
 
@@ -52,7 +52,7 @@ def test_table_edges_and_definition_agree(edges: list[int], nullable: bool, kind
     assert looked_up.tolist() == expected
     if key.edges is not None:
         cell = np.zeros(len(every), dtype=np.int32)
-        kernel._cells_by_edges(every, np.array(key.edges, dtype=np.int64), key.index(0), key.size, cell)
+        passes._cells_by_edges(every, np.array(key.edges, dtype=np.int64), key.index(0), key.size, cell)
         assert cell.tolist() == expected
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from queries import mechanisms
+from queries import mechanisms, processors
 from queries.language import nodes
 from queries.mechanisms import CELLS_PER_DRAW, KEYS_PER_DRAW, NANO, DiscreteGaussian, DiscreteLaplace, Threshold
 from queries.plan import Output
@@ -27,7 +26,7 @@ NOISES: list[Noise] = [DiscreteLaplace(2**50, WIDE, NANO), DiscreteGaussian(2**1
 @pytest.fixture(autouse=True)
 def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Split as on a machine of four cores, also where there are fewer."""
-    monkeypatch.setattr(os, "cpu_count", lambda: PARTS)
+    monkeypatch.setattr(processors, "usable", lambda: PARTS)
 
 
 @pytest.mark.parametrize("noise", NOISES, ids=lambda noise: noise.name)

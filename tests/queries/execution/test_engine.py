@@ -309,7 +309,7 @@ HOSTILE = ("nobody's", "'; DROP TABLE visits; --", "\ud800", "\x00", "", "text 1
 
 def test_texts_are_looked_up_as_one_bound_value(clinic: Path) -> None:
     """One constant statement for any list: the texts are its parameter and nowhere else."""
-    connection = connect_locked(clinic, memory_limit="300MB", threads=2)
+    connection = connect_locked(clinic, memory_limit="300MB")
     cursor: Any = Recording(connection)
     table = planned(n=nodes.Count("events")).table
     codes = dict(rows_of(connection, 'SELECT value, code FROM "visits.diagnosis" WHERE value IS NOT NULL'))
@@ -341,7 +341,7 @@ def test_absent_texts_get_codes_that_nobody_has(clinic: Path, tmp_path: Path) ->
     table = planned(n=nodes.Count("events")).table
     texts = ["text 1", *(f"nobody's {n}" for n in range(SPARE_CODES + 500))]
     for path, kept in ((clinic, SPARE_CODES), (older, 0)):
-        connection = connect_locked(path, memory_limit="300MB", threads=2)
+        connection = connect_locked(path, memory_limit="300MB")
         unused = spare(connection)
         assert len(unused) == kept
         found = engines._look_up(connection, table, "diagnosis", texts)
@@ -359,7 +359,7 @@ def test_spare_codes_stand_among_the_others(clinic: Path) -> None:
 
     (Of seven texts among a thousand it is so by chance once in 10^17.)
     """
-    connection = connect_locked(clinic, memory_limit="300MB", threads=2)
+    connection = connect_locked(clinic, memory_limit="300MB")
     taken = sorted(
         code for (code,) in rows_of(connection, 'SELECT code FROM "visits.diagnosis" WHERE value IS NOT NULL')
     )
@@ -438,7 +438,7 @@ FORBIDDEN = [
 def test_the_connection_can_do_nothing_but_read_the_store(clinic: Path, statement: str) -> None:
     """Files, other databases, extensions, settings and writes are refused by DuckDB itself, on cursors too."""
     frame = pa.table({"a": [1]})
-    connection = connect_locked(clinic, memory_limit="300MB", threads=2)
+    connection = connect_locked(clinic, memory_limit="300MB")
     for one in (connection, connection.cursor()):
         with pytest.raises(duckdb.Error):
             one.execute(statement).fetchall()
@@ -455,14 +455,14 @@ def test_an_unlocked_connection_would_read_files() -> None:
 
 
 def test_engine_has_memory_and_thread_limits(clinic: Path, tmp_path: Path) -> None:
-    """The engine has the memory limit and the threads of the settings."""
-    copy = tmp_path / "copy.duckdb"  # DuckDB opens one file with one configuration at a time
+    """The engine has the memory limit of the settings, and no thread of its own."""
+    copy = tmp_path / "copy.duckdb"
     shutil.copy(clinic, copy)
-    connection = connect_locked(copy, memory_limit="123MB", threads=3)
+    connection = connect_locked(copy, memory_limit="123MB")
     settings = "SELECT current_setting('threads'), current_setting('memory_limit')"
     ((threads, memory),) = rows_of(connection, settings)
     connection.close()
-    assert threads == 3
+    assert threads == 1
     assert memory.startswith("117.")  # 123 million bytes in MiB
 
 

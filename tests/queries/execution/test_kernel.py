@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queries.binding.keys import TABLE_MAX
+from queries.contribution.person_order import EVERYBODY
 from queries.errors import EngineFailed
-from queries.execution import kernel
+from queries.execution import fused, kernel, passes
 from queries.language import nodes
 from queries.plan import Plan
 from tests.queries.clinic import (
@@ -74,6 +76,103 @@ def plans(draw: st.DrawFn) -> Plan:
 def test_the_kernel_equals_its_plain_definition(plan: Plan, events: list[Event], batch: int) -> None:
     """Whatever the keys, bounds, nulls and batches, the compiled loops count what the plain Python counts."""
     assert [cells.tolist() for cells in bounded(plan, events, batch)] == reference(plan, events)
+
+
+@given(plans(), streams(), st.integers(1, 45))
+def test_the_fused_loops_equal_the_general_ones(plan: Plan, events: list[Event], batch: int) -> None:
+    """Whoever adds a plan up, the cells are the same; a plan that does not fit is left to the general loops."""
+    assert_alike(plan, events, batch)
+
+
+def assert_alike(plan: Plan, events: list[Event], batch: int) -> None:
+    """Check that the loops that are chosen for a plan count what the general ones count."""
+    general, chosen = passes.Accumulator(plan), kernel.accumulator(plan)
+    assert isinstance(chosen, fused.Accumulator) == fused.fits(plan)
+    for person, codes in stream(events, batch, plan.conditions):
+        general.take(person, codes)
+        chosen.take(person, codes)
+    assert [one.tolist() for one in chosen.cells()] == [one.tolist() for one in general.cells()]
+
+
+FEW = nodes.Comparison("visits", ">=", 3)
+SHAPES: list[tuple[type[fused._Shape] | None, dict[str, nodes.Statistic]]] = [
+    (fused._Persons, {"n": nodes.Count("persons")}),
+    (fused._Events, {"n": nodes.Count("events")}),
+    (fused._Values, {"s": nodes.Sum("visits")}),
+    (fused._Values, {"m": nodes.Mean("visits")}),
+    (fused._Several, {"n": nodes.Count("persons"), "m": nodes.Mean("visits")}),
+    (fused._Several, {"m": nodes.Mean("visits"), "o": nodes.Mean("balance")}),
+    (fused._Several, {"n": nodes.Count("events", where=FEW)}),
+    (None, {"n": nodes.Count("persons", where=FEW)}),
+]
+
+
+@pytest.mark.parametrize(("shape", "select"), SHAPES)
+@given(
+    st.lists(st.sampled_from(KEYS), max_size=2, unique_by=lambda key: key.column),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    streams(),
+    st.integers(1, 45),
+)
+def test_each_shape_equals_the_general_loops(
+    shape: type[fused._Shape] | None,
+    select: dict[str, nodes.Statistic],
+    keys: list[nodes.Key],
+    bounds: tuple[int, int],
+    events: list[Event],
+    batch: int,
+) -> None:
+    """The same for what most questions ask, with bounds that bind."""
+    plan = planned(*keys, cells=bounds[0], events=bounds[1], **select)
+    assert shape is not None or not fused.fits(plan)
+    assert_alike(plan, events, batch)
+
+
+@pytest.mark.parametrize("select", [select for _, select in SHAPES])
+@pytest.mark.parametrize("keys", [(), ("unit",), ("unit", "sex"), ("urgent", "unit", "region")])
+def test_crowded_streams_have_the_same_cells(select: dict[str, nodes.Statistic], keys: tuple[str, ...]) -> None:
+    """Many events of a person in few cells, so that each bound stops some of them, and batches that cut persons."""
+    rng = np.random.default_rng(len(keys))
+    table = np.column_stack([rng.integers(0, min(4, largest_code(TABLE.columns[name])) + 1, 900) for name in COLUMNS])
+    persons = np.sort(rng.integers(0, 60, 900))
+    events = [Event(int(person), tuple(codes)) for person, codes in zip(persons, table.tolist(), strict=True)]
+    for cells, most in itertools.product((1, 2, 3, 5), (1, 2, 4)):
+        assert_alike(planned(*map(nodes.ByValue, keys), cells=cells, events=most, **select), events, 101)
+
+
+def test_the_middle_of_a_sum_is_taken_off_each_value() -> None:
+    """In every loop: today only squares have one."""
+    plan = planned(cells=1, events=4, s=nodes.Sum("visits"))
+    (output,) = plan.outputs
+    changed = replace(plan, outputs=(replace(output, measures=(replace(output.measures[0], middle=7),)),))
+    assert bounded(changed, visits(0, 0, 1))[0].tolist() == [bounded(plan, visits(0, 0, 1))[0][0] - 3 * 7]
+    assert_alike(changed, visits(0, 0, 1), 2)
+
+
+@pytest.mark.parametrize(("shape", "select"), SHAPES)
+@pytest.mark.parametrize("keys", [(), (nodes.ByValue("sex"),), (nodes.ByValue("sex"), nodes.ByValue("region"))])
+def test_common_questions_have_a_fused_loop(
+    shape: type[fused._Shape] | None, select: dict[str, nodes.Statistic], keys: tuple[nodes.Key, ...]
+) -> None:
+    """Counts, sums and means, by any keys, are in the shapes that have loops of their own."""
+    plan = planned(*keys, **select)
+    if shape is None:
+        assert not fused.fits(plan)
+    else:
+        assert fused.fits(plan)
+        assert type(fused._shape(plan, EVERYBODY)) is shape
+
+
+def test_codes_beyond_every_table_have_no_cell() -> None:
+    """A code that no catalog declares, in one key or in all, belongs nowhere, whatever the other keys say."""
+    keys = [nodes.ByValue(name) for name in ("sex", "region", "unit", "urgent")]
+    plan = planned(*keys, cells=9, events=9, n=nodes.Count("events"), p=nodes.Count("persons"))
+    sizes = [key.column.size for key in plan.keys]
+    for codes in itertools.product(*((1, size, size + 1, 255) for size in sizes)):
+        batch = {key.column.name: np.array([code], dtype=np.uint8) for key, code in zip(plan.keys, codes, strict=True)}
+        expected = int(all(code <= size for code, size in zip(codes, sizes, strict=True)))
+        for cells in kernel.bound(plan, [(np.zeros(1, dtype=np.int32), batch)]):
+            assert cells.sum() == expected, codes
 
 
 def test_the_keys_of_these_tests_use_both_ways_to_find_a_cell() -> None:
@@ -187,7 +286,7 @@ def test_sums_at_the_widest_bounds_are_exact() -> None:
     assert bounded(plan, events)[0].tolist() == [60_000 * 2**33]
 
 
-@pytest.mark.parametrize("code_type", kernel.CODE_TYPES)
+@pytest.mark.parametrize("code_type", passes.CODE_TYPES)
 def test_every_stored_type_gives_the_same_cells(code_type: type[np.generic]) -> None:
     """The four integer types of the store are four compilations of one definition."""
     plan = planned(

@@ -107,8 +107,9 @@ def test_the_engine_sorts_what_it_would_have_put_in_another_order(engine: Store)
     assert np.array_equal(found, np.arange(EVENTS // 2))
     unsorted = scan.scan(plan, lambda _table, _column, _texts: [])
     assert unsorted.args.pop("order") is not None
-    with engine._connection().cursor() as cursor:
-        rows = cursor.execute(unsorted.sql("duckdb")).fetchnumpy()[PERSON]
+    engine.close()
+    with duckdb.connect(engine._store, read_only=True, config={"threads": 4}) as connection:
+        rows = connection.execute(unsorted.sql("duckdb")).fetchnumpy()[PERSON]
     assert sorted(rows) == found.tolist()
     assert (np.diff(rows) < 0).any(), "the data are large enough to tell"
 
