@@ -20,6 +20,8 @@ from queries.errors import ImportFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pyspark import RDD, SparkContext
+
     from queries.store.cluster.tasks import FileTask
 
 logger = logging.getLogger("rowless")
@@ -30,7 +32,7 @@ _WATCHED = 0.5  # seconds between two looks at the progress
 class SparkCluster:
     """A Spark session (a SparkContext) as an import uses it."""
 
-    def __init__(self, context: Any) -> None:
+    def __init__(self, context: SparkContext) -> None:
         self._context = context
 
     def shuffled(
@@ -55,9 +57,9 @@ class _Reduced:
 class SparkShuffled:
     """Records by number. Spark keeps them on the executors' disks, encrypted, until they are forgotten."""
 
-    def __init__(self, context: Any, records: Any) -> None:
+    def __init__(self, context: SparkContext, records: RDD[tuple[int, Any]]) -> None:
         self._context = context
-        self._records: Any | None = records
+        self._records: RDD[tuple[int, Any]] | None = records
 
     def collect(
         self, reduce: Callable[[int, Iterable[Any]], Any], numbers: Sequence[int], progress: Callable[[float], None]
@@ -81,11 +83,12 @@ class SparkShuffled:
         self._records = None
         gc.collect()
         with suppress(Exception):  # the session may have ended, and its files with it
-            self._context._jvm.System.gc()
+            java: Any = self._context._jvm
+            java.System.gc()
 
 
 @contextmanager
-def _group(context: Any, progress: Callable[[float], None]) -> Iterator[None]:
+def _group(context: SparkContext, progress: Callable[[float], None]) -> Iterator[None]:
     """Run Spark's jobs in a group: watch its progress, and cancel what still runs when it is left."""
     name, done = f"rowless-import-{uuid.uuid4()}", threading.Event()
     context.setJobGroup(name, "an import", interruptOnCancel=True)
@@ -110,7 +113,7 @@ def _group(context: Any, progress: Callable[[float], None]) -> Iterator[None]:
     progress(1.0)
 
 
-def _share_done(context: Any, group: str) -> float:
+def _share_done(context: SparkContext, group: str) -> float:
     """Return the share of the tasks of the stages that run now which are done."""
     tracker = context.statusTracker()
     stages = [
