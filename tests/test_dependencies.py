@@ -28,6 +28,7 @@ PROGRAMS = {
     "import-linter",
     "coverage",
     "hatchling",
+    "hatch-fancy-pypi-readme",
     "check-jsonschema",
     "schemathesis",
     "openapi-python-client",

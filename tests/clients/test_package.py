@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tarfile
-import zipfile
 from email import message_from_string
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.archives import about, build, installed, pythons, sourced, tracked, unpack
 from tests.serving import ROOT
 
 if TYPE_CHECKING:
@@ -22,39 +21,45 @@ MODULES = {str(file.relative_to(CLIENT)) for file in (CLIENT / "rowless_client")
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder with the wheel and the source distribution."""
-    folder = tmp_path_factory.mktemp("built")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-d", str(folder)], cwd=CLIENT, check=True)
-    return folder
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the source archive."""
+    return build(CLIENT, "sdist", tmp_path_factory.mktemp("sdist"))
 
 
-def test_the_wheel_has_the_package_alone(built: Path) -> None:
-    """All modules and the marker of types are in the wheel, and nothing else than its metadata."""
-    (file,) = built.glob("*.whl")
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the files of the wheel."""
+    file = build(CLIENT, "wheel", tmp_path_factory.mktemp("wheel"))
     assert file.name.endswith("-py3-none-any.whl")
-    with zipfile.ZipFile(file) as wheel:
-        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-        (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
-        about = message_from_string(wheel.read(metadata).decode())
-    assert names == {*MODULES, "rowless_client/py.typed"}
-    assert (about["Name"], about["Requires-Python"], about["License-Expression"]) == (
-        "rowless-client",
-        ">=3.10",
-        "Apache-2.0",
-    )
-    assert "Typing :: Typed" in about.get_all("Classifier", [])
-    assert set(about.get_all("Provides-Extra", [])) == {"pandas", "polars", "arrow", "plot", "notebook", "all"}
+    return installed(file)
 
 
-def test_the_source_distribution_has_what_the_wheel_is_built_of(built: Path) -> None:
-    """The source distribution has the package, its notebooks, its README and its licence."""
-    (file,) = built.glob("*.tar.gz")
-    with tarfile.open(file) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    notebooks = {f"notebooks/{one.name}" for one in (CLIENT / "notebooks").iterdir()}
-    assert names >= {*MODULES, *notebooks, "rowless_client/py.typed", "README.md", "LICENSE", "pyproject.toml"}
-    assert not any(name.startswith(("tests", "server")) for name in names)
+def test_the_wheel_has_the_package_alone(wheel: dict[str, bytes]) -> None:
+    """All modules, the marker of types and the licence are in the wheel, and nothing else than its metadata."""
+    assert {name for name in wheel if ".dist-info/" not in name} == {*MODULES, "rowless_client/py.typed"}
+    assert (CLIENT / "LICENSE").read_bytes() in wheel.values()
+    told = message_from_string(about(wheel))
+    assert (told["Name"], told["License-Expression"]) == ("rowless-client", "Apache-2.0")
+    assert set(told.get_all("Provides-Extra", [])) == {"pandas", "polars", "arrow", "plot", "notebook", "all"}
+    classifiers = told.get_all("Classifier", [])
+    assert "Typing :: Typed" in classifiers
+    assert told["Requires-Python"] == ">=" + pythons(classifiers)[0]
+
+
+def test_a_registry_shows_links_that_lead_somewhere(wheel: dict[str, bytes]) -> None:
+    """No link of the README is relative: a registry shows it alone."""
+    links = re.findall(r"\]\(([^)\s]+)\)", about(wheel))
+    assert links
+    assert [link for link in links if not link.startswith("https://")] == []
+
+
+def test_the_source_archive_has_what_the_wheel_is_built_of(
+    sdist: Path, wheel: dict[str, bytes], tmp_path: Path
+) -> None:
+    """It has the package, notebooks, README and licence, nothing of the server or the tests; its wheel is the same."""
+    names = {name for name in tracked() if name.startswith("clients/python/")}
+    assert set(sourced(sdist)) - {"PKG-INFO", ".gitignore"} == {name.removeprefix("clients/python/") for name in names}
+    assert installed(build(unpack(sdist, tmp_path / "source"), "wheel", tmp_path / "wheel")) == wheel
 
 
 IMPORTED = """

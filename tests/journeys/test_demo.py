@@ -19,8 +19,9 @@ import pytest
 from server.demo.observatory import write_observatory
 from server.demo.setup import MANIFEST, OBSERVATORY
 from server.runtime.settings import SETTINGS
+from tests.archives import build, check_out
 from tests.ports import free_port
-from tests.serving import PATIENTS, ROOT, Client, ask, environment, through_http
+from tests.serving import PATIENTS, Client, ask, environment, through_http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,15 +34,7 @@ MARGINS = 7
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel of what git has, as a fresh clone would, and install it into a folder."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
-    checkout = tmp_path_factory.mktemp("checkout")
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, checkout / name)
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(checkout / "dist")]
-    subprocess.run(build, cwd=checkout, check=True, capture_output=True, timeout=WAIT_SECONDS)
-    (wheel,) = (checkout / "dist").iterdir()
+    wheel = build(check_out(tmp_path_factory.mktemp("checkout")), "wheel", tmp_path_factory.mktemp("wheel"))
     site = tmp_path_factory.mktemp("installed")
     zipfile.ZipFile(wheel).extractall(site)
     compileall.compile_dir(site, quiet=2)  # as pip does when it installs
@@ -267,19 +260,3 @@ def test_demonstration_names_missing_data(installed: Path, tmp_path: Path) -> No
         assert "Traceback" not in ended.stderr
         assert not (tmp_path / "home").exists()
         shutil.copy(MANIFEST, manifest)
-
-
-def test_wheel_holds_types_and_templates(installed: Path) -> None:
-    """The wheel has what is no module: py.typed of each package, the pages' templates, the demonstration's data."""
-    for name in ("budgets/py.typed", "queries/py.typed", "server/py.typed", "server/reporting/report.html"):
-        assert (installed / name).is_file(), name
-    kept = {file.relative_to(ROOT) for package in PACKAGES for file in (ROOT / package).rglob("*") if is_kept(file)}
-    assert {name for name in kept if not (installed / name).is_file()} == set()
-
-
-PACKAGES = ("server", "budgets", "queries")
-
-
-def is_kept(file: Path) -> bool:
-    """Return True for a file of the source, False for a folder or a cache."""
-    return file.is_file() and "__pycache__" not in file.parts
