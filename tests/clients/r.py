@@ -47,5 +47,6 @@ def is_installed() -> bool:
 
 
 def reached(server: Server, url: str | None = None) -> dict[str, str]:
-    """Return the variables by which R finds a server."""
-    return {"ROWLESS_URL": url or f"http://127.0.0.1:{server.port}", "ROWLESS_TOKEN": server.home.tokens["ada"]}
+    """Return the variables by which R finds a server, and may spend there what the package's own examples cost."""
+    address = url or f"http://127.0.0.1:{server.port}"
+    return {"ROWLESS_URL": address, "ROWLESS_TOKEN": server.home.tokens["ada"], "ROWLESS_MAY_SPEND": "true"}

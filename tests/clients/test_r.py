@@ -61,12 +61,21 @@ def test_package_passes_its_tests_on_a_real_server(asked: Server, library: Path,
     assert found == {"failed": 0, "errors": 0, "skipped": 0, "warnings": 0}, printed[-6000:]
 
 
-def test_check_finds_no_error_and_no_warning(built: Path) -> None:
-    """`R CMD check --no-manual` ends without an error, a warning or a note, on a machine without a server or a network."""
+def test_build_and_check_are_clean_and_spend_nothing(asked: Server, tmp_path: Path) -> None:
+    """`R CMD build` and `R CMD check --no-manual` find no error, warning or note, and ask no server that R knows.
+
+    Whoever installs a new version has address and token of a study in ~/.Renviron. The vignette's examples once ran then,
+    and spent that study's budget.
+    """
     # Neither CRAN nor a clock on the network is asked.
-    alone = {"R_REPOSITORIES": "NULL", "_R_CHECK_SYSTEM_CLOCK_": "false", "ROWLESS_URL": "", "ROWLESS_TOKEN": ""}
-    printed = run("R", "CMD", "check", "--no-manual", built, folder=built.parent, **alone)
-    assert re.search(r"^Status: OK$", printed, re.MULTILINE), printed
+    alone = {"R_REPOSITORIES": "NULL", "_R_CHECK_SYSTEM_CLOCK_": "false"}
+    with Proxy(asked.port) as proxy:
+        known = {**alone, **reached(asked, proxy.url), "ROWLESS_MAY_SPEND": ""}
+        run("R", "CMD", "build", PACKAGE, folder=tmp_path, **known)
+        (package,) = tmp_path.glob("rowless_*.tar.gz")
+        printed = run("R", "CMD", "check", "--no-manual", package, folder=tmp_path, **known)
+        assert re.search(r"^Status: OK$", printed, re.MULTILINE), printed
+        assert proxy.requests == []
 
 
 def test_vignette_runs(asked: Server, library: Path, tmp_path: Path) -> None:
