@@ -28,6 +28,7 @@ NEGLIGIBLE_SCALE = 0.05  # P(noise is not 0) < 2 e^-20; for smaller scales OpenD
 LARGE_SCALE = 1_000  # from here on the discrete Gaussian and the continuous one have the same quantiles
 CELLS_PER_DRAW = 1_000  # OpenDP takes about 6 ms for so many; fewer are not worth another thread
 KEYS_PER_DRAW = 10_000  # keys of a map, about 0.15 s; a map of all keys at once would take much memory
+LEAST, LAST = -(2**63), 2**63 - 1
 THRESHOLD_LEAST = 2  # below it, a key would pass without noise
 
 
@@ -39,6 +40,34 @@ def _opendp() -> ModuleType:
     dp.enable_features("contrib")
     module: ModuleType = dp
     return module
+
+
+class Drawn:
+    """Noise for one vector, drawn before the vector is known. It hides one vector, once.
+
+    The noise of these mechanisms does not depend on what it is added to. Therefore OpenDP's output for zeros, added to
+    the cells, is distributed as its output for the cells: docs/privacy.md ("Noise that is drawn early"). Used twice it
+    would reveal the difference of two vectors, so a second use is an error, and so is a vector of another length.
+    """
+
+    def __init__(self, noise: NDArray[np.int64]) -> None:
+        self._noise = [noise]
+
+    def __repr__(self) -> str:
+        """Return no number: whoever knew the noise would know the cells."""
+        return "<noise>"
+
+    def hide(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the cells with the noise on them. A sum beyond 64 bits is their last number, as in OpenDP."""
+        try:
+            noise = self._noise.pop()  # of two threads, one gets it
+        except IndexError:
+            raise RuntimeError("this noise was used before") from None
+        if noise.shape != cells.shape:
+            raise ValueError("this noise was drawn for another number of cells")
+        hidden = cells + noise
+        beyond = ((cells ^ hidden) & (noise ^ hidden)) < 0  # both have the sign that the sum has not
+        return np.where(beyond, np.where(noise < 0, LEAST, LAST), hidden)
 
 
 @dataclass(frozen=True)
@@ -67,9 +96,13 @@ class DiscreteLaplace:
         accuracy = _opendp().discrete_laplacian_scale_to_accuracy(scale=self.scale, alpha=1 - confidence)
         return math.floor(float(accuracy))
 
+    def draw(self, cells: int) -> Drawn:
+        """Return noise for so many cells."""
+        return Drawn(_drawn(_laplace(self.scale), cells))
+
     def release(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the cells with fresh noise on each. Differentially private at `epsilon_nano`."""
-        return _draw(_laplace(self.scale), cells)
+        return self.draw(len(cells)).hide(cells)
 
 
 @dataclass(frozen=True)
@@ -102,9 +135,13 @@ class DiscreteGaussian:
         # The least n with P(|noise| >= n) <= 1 - confidence: one less is still covered.
         return int(_opendp().discrete_gaussian_scale_to_accuracy(scale=self.scale, alpha=1 - confidence)) - 1
 
+    def draw(self, cells: int) -> Drawn:
+        """Return noise for so many cells."""
+        return Drawn(_drawn(_gaussian(self.scale), cells))
+
     def release(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the cells with fresh noise on each. Zero-concentrated differentially private at `rho_nano`."""
-        return _draw(_gaussian(self.scale), cells)
+        return self.draw(len(cells)).hide(cells)
 
 
 @dataclass(frozen=True)
@@ -224,18 +261,19 @@ class Threshold:
         return passed
 
 
-def _draw(measurement: Any, cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a measurement's output for the cells.
+def _drawn(measurement: Any, cells: int) -> NDArray[np.int64]:
+    """Return a measurement's output for so many zeros.
 
     OpenDP draws for each cell independently, so parts of a long vector can be drawn in parallel: the noise is the same.
     """
-    if not len(cells):
-        return cells
-    count = min(processors.usable(), len(cells) // CELLS_PER_DRAW)
+    zeros = np.zeros(cells, dtype=np.int64)
+    if not cells:
+        return zeros
+    count = min(processors.usable(), cells // CELLS_PER_DRAW)
     if count <= 1:
-        return np.asarray(measurement(cells), dtype=np.int64)
+        return np.asarray(measurement(zeros), dtype=np.int64)
     with ThreadPoolExecutor(count) as threads:
-        drawn = threads.map(measurement, np.array_split(cells, count))
+        drawn = threads.map(measurement, np.array_split(zeros, count))
         return np.concatenate([np.asarray(noisy, dtype=np.int64) for noisy in drawn])
 
 

@@ -24,19 +24,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.binding.keys import Label
+    from queries.mechanisms import Drawn
     from queries.plan import Measure, Plan
 
 
-def add_noise(plan: Plan, cells: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """Return each measure's cells with the noise of its mechanism: from here on nothing is secret."""
-    return [_release(measure, exact) for measure, exact in zip(plan.measures, cells, strict=True)]
+def draw_noise(plan: Plan) -> list[Drawn | None]:
+    """Return the noise of each measure. None where rounds follow each other: what one adds up depends on the last."""
+    return [
+        None if isinstance(one.mechanism, Rounds) else one.mechanism.draw(plan.cells * one.width)
+        for one in plan.measures
+    ]
 
 
-def _release(measure: Measure, exact: NDArray[np.int64]) -> NDArray[np.int64]:
-    if isinstance(measure.mechanism, Rounds):
-        assert measure.search is not None
-        return quantiles.release(exact.reshape(-1, measure.width), measure.search, measure.mechanism.each)
-    return measure.mechanism.release(exact)
+def add_noise(
+    plan: Plan, cells: Sequence[NDArray[np.int64]], noise: Sequence[Drawn | None] | None = None
+) -> list[NDArray[np.int64]]:
+    """Return each measure's cells with the noise of its mechanism: from here on nothing is secret.
+
+    `noise` was drawn for this plan, and for nothing else (`draw_noise`); without it, noise is drawn now.
+    """
+    drawn = draw_noise(plan) if noise is None else noise
+    return [_release(*one) for one in zip(plan.measures, cells, drawn, strict=True)]
+
+
+def _release(measure: Measure, exact: NDArray[np.int64], noise: Drawn | None) -> NDArray[np.int64]:
+    if noise is not None:
+        return noise.hide(exact)
+    assert isinstance(measure.mechanism, Rounds)
+    assert measure.search is not None
+    return quantiles.release(exact.reshape(-1, measure.width), measure.search, measure.mechanism.each)
 
 
 def columns(plan: Plan) -> list[dict[str, object]]:

@@ -24,6 +24,7 @@ one constant text, and the same request resumes on the charge that was paid, twi
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -172,8 +173,10 @@ def compute(planned: Plan, store: OpenEdition, stop: Stop | None = None) -> Json
     """Return the body of a new release: the only place where data become an answer. Raises EngineFailed."""
     engine = store.engine
     planned = partition_selection.name_values(planned, partial(engine.scores, stop=stop), engine.texts)
-    exact = engine.cells(planned, stop)
-    noisy = assembly.add_noise(planned, exact)
+    with ThreadPoolExecutor(1) as beside:
+        drawing = beside.submit(assembly.draw_noise, planned)  # while the scan runs: it needs nothing of the data
+        exact = engine.cells(planned, stop)
+    noisy = assembly.add_noise(planned, exact, drawing.result())
     rows = assembly.rows(planned, noisy)
     described = _described(planned)
     return {

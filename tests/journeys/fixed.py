@@ -16,6 +16,7 @@ import uuid
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -262,8 +263,8 @@ def nothing_left_to_chance() -> Iterator[Chance]:
             connection.execute("SELECT setseed(0.25)").fetchall()
         return connection
 
-    def hidden(mechanism: Any, exact: NDArray[np.int64]) -> NDArray[np.int64]:
-        return chance.hide(mechanism, exact, "")
+    def drawn(mechanism: Any, _cells: int) -> Any:
+        return SimpleNamespace(hide=lambda exact: chance.hide(mechanism, exact, ""))
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(processors, "usable", lambda: CORES)
@@ -273,8 +274,8 @@ def nothing_left_to_chance() -> Iterator[Chance]:
         patched.setattr(duckdb, "connect", connected)
         patched.setattr(CLOCK, "moment", lambda: chance.moment)
         patched.setattr(FINGERPRINTS, "of", listened)
-        patched.setattr(MECHANISMS.DiscreteLaplace, "release", hidden)
-        patched.setattr(MECHANISMS.DiscreteGaussian, "release", hidden)
+        patched.setattr(MECHANISMS.DiscreteLaplace, "draw", drawn)
+        patched.setattr(MECHANISMS.DiscreteGaussian, "draw", drawn)
         patched.setattr(MECHANISMS.Threshold, "release", lambda *given: chance.name_keys(*given))
         yield chance
 
