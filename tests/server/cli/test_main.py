@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from tests.serving import ROOT, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ENGINE = {"numba", "numpy", "duckdb", "opendp", "pyarrow", "sqlglot"}
 LEDGER = {"sqlalchemy", "alembic", "psycopg"}
@@ -29,7 +32,7 @@ def groups(group: LazyGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple
             yield from groups(command, (*path, name))
 
 
-def loaded_by(*arguments: str) -> set[str]:
+def loaded_by(*arguments: str, **variables: str) -> set[str]:
     """Return the packages that a command, run as a process of its own, has loaded at its end."""
     program = (
         "import sys, atexit; from server.cli.__main__ import run; "
@@ -37,7 +40,12 @@ def loaded_by(*arguments: str) -> set[str]:
         f"sys.argv = ['rowless', *{arguments!r}]; run()"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(ended.stderr.split())
 
@@ -48,6 +56,50 @@ def test_version_and_help_load_no_command(arguments: list[str]) -> None:
     loaded = loaded_by(*arguments)
     assert {"server", "click"} <= loaded
     assert loaded.isdisjoint({*ENGINE, *LEDGER, *WEB, "budgets", "queries"})
+
+
+def test_completing_a_command_loads_none() -> None:
+    """The shell asks at each press of a key: names of commands come without the engine, the ledger or the web."""
+    typed = {"_ROWLESS_COMPLETE": "bash_complete", "COMP_WORDS": "rowless ", "COMP_CWORD": "1"}
+    assert loaded_by(**typed).isdisjoint({*ENGINE, *LEDGER, *WEB, "budgets", "queries"})
+
+
+# The function that the shell calls, in a real bash, as its manual says that it is called.
+COMPLETING = """
+eval "$(_ROWLESS_COMPLETE=bash_source rowless)"
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+_rowless_completion rowless
+echo "${COMPREPLY[*]}"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["st"], "study"),
+        (["audit", "ver"], "verify"),
+        (["study", "app"], "approve"),
+        (["query", "--require"], "--require-drowned"),
+        (["dataset", "advise", "hospital", "--opinion", ""], "favourable conditional unfavourable"),
+    ],
+    ids=" ".join,
+)
+def test_bash_completes_commands_options_and_their_values(typed: list[str], offered: str, tmp_path: Path) -> None:
+    """What docs/admin.md has in ~/.bashrc completes, also in groups whose commands are imported when they are called."""
+    assert shutil.which("bash"), "the completion is a function of bash"
+    program = tmp_path / "rowless"
+    program.write_text(f"#!{sys.executable}\nfrom server.cli.__main__ import run\nrun()\n")
+    program.chmod(0o755)
+    ended = subprocess.run(
+        ["bash", "-c", COMPLETING, "bash", "rowless", *typed],
+        env=environment(PATH=f"{tmp_path}:{os.environ['PATH']}", PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.strip() == offered, ended.stderr
 
 
 def test_verify_loads_no_engine_and_no_ledger() -> None:
