@@ -89,7 +89,8 @@ def test_every_import_of_the_client_is_declared() -> None:
     project = tomllib.loads(CLIENT_PYPROJECT)["project"]
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
     names = {normal(re.split(r"[^\w.-]", one)[0]) for lines in lists for one in lines}
-    assert imported("clients") == names - {"rowless-client"}
+    # Altair imports the last one.
+    assert imported("clients") == names - {"rowless-client", "vl-convert-python"}
 
 
 @pytest.mark.parametrize("line", re.findall(r'^  "\S*>=.*$', PYPROJECT + CLIENT_PYPROJECT, re.MULTILINE))

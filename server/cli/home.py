@@ -9,6 +9,7 @@ import click
 
 from budgets.errors import Invalid, NotFound
 from budgets.identity import commitments, people
+from server.errors import NoHome
 from server.runtime.services import open_services
 from server.runtime.settings import load_settings
 
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def services() -> Iterator[Services]:
-    """Open the home of the environment's settings for one command."""
-    opened = open_services(settings())
+    """Open the home of the environment's settings for one command. Raises what `open_services` raises."""
+    present = settings()
+    if present.url is not None and not present.home.is_dir():
+        raise NoHome(
+            f"this command works on a home, and there is none in {present.home}: run it where the server is. Much "
+            f"of this is also on the pages of {present.url}"
+        )
+    opened = open_services(present)
     try:
         yield opened
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,28 @@ def test_a_rehearsal_is_no_answer(server: Server) -> None:
     assert list(rehearsal.to_pandas().columns) == ["sex", "n", "n_low", "n_high"]
     with pytest.raises(Misused):
         rehearsal.certificate()
+
+
+@quiet
+def test_printed_it_is_a_table_with_margins(server: Server) -> None:
+    """A program without pandas or a notebook sees the numbers too: keys, each number with its margin, what it cost."""
+    rows = [{"sex": "female", "n": {"value": 3057, "low": 3051, "high": 3063}}, {"sex": None, "n": {"value": 5}}]
+    columns = [{"name": "sex", "kind": "key"}, {"name": "n", "kind": "statistic", "truncation": "none"}]
+    answer = Answer({"columns": columns, "rows": rows, "cost": {"epsilon": 0.5, "rho": 0.125}}, None)
+    assert str(answer) == "sex             n\nfemale  3,057 ± 6\nnull            5\n\nCharged: epsilon 0.5, rho 0.125."
+    rehearsal = study_of(server).rehearse(
+        "SELECT sex, HISTOGRAM(age, [0, 18, 65]) AS ages FROM years GROUP BY sex", epsilon=1
+    )
+    assert re.search(r"^ages\nsex +bin +number\nfemale  .* ± ", str(rehearsal))
+    assert "the numbers mean nothing" in str(rehearsal)
+
+
+def test_a_printed_value_does_nothing_to_a_terminal() -> None:
+    """A value that nobody declared may have escape sequences and line ends: they are printed as text."""
+    columns = [{"name": "code", "kind": "key"}, {"name": "n", "kind": "statistic"}]
+    answer = Answer({"columns": columns, "rows": [{"code": "\x1b[2Ja\nb", "n": {"value": 1}}]}, None)
+    assert r"\x1b[2Ja\nb" in str(answer)
+    assert "\x1b" not in str(answer)
 
 
 # Warnings

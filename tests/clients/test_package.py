@@ -40,7 +40,7 @@ def test_the_wheel_has_the_package_alone(wheel: dict[str, bytes]) -> None:
     assert (CLIENT / "LICENSE").read_bytes() in wheel.values()
     told = message_from_string(about(wheel))
     assert (told["Name"], told["License-Expression"]) == ("rowless-client", "Apache-2.0")
-    assert set(told.get_all("Provides-Extra", [])) == {"pandas", "polars", "arrow", "plot", "notebook", "all"}
+    assert set(told.get_all("Provides-Extra", [])) == {"pandas", "polars", "arrow", "plot", "save", "notebook", "all"}
     classifiers = told.get_all("Classifier", [])
     assert "Typing :: Typed" in classifiers
     assert told["Requires-Python"] == ">=" + pythons(classifiers)[0]

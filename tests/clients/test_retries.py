@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import http.server
 import threading
 import time
 from email.utils import format_datetime
@@ -165,6 +166,26 @@ def test_a_redirect_is_not_followed(server: Server, proxy: Proxy) -> None:
         with pytest.raises(NotRowless, match=elsewhere.url):
             _ = study.budget
         assert elsewhere.requests == []
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """Some other server, which knows no page."""
+
+    def do_GET(self) -> None:
+        """Answer as servers of files do."""
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def test_another_server_is_named_as_such() -> None:
+    """A 404 that is no problem document comes from a wrong address: it is no study that is missing."""
+    with http.server.HTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        with pytest.raises(NotRowless, match="is it the address of a server of Rowless"):
+            Rowless(f"http://127.0.0.1:{stranger.server_address[1]}", "t").study("s")
+        stranger.shutdown()
 
 
 def test_pauses() -> None:

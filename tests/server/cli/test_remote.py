@@ -188,6 +188,16 @@ def test_the_token_says_who_acts(server: Server, tmp_path: Path) -> None:
     assert (none.exit_code, "ROWLESS_TOKEN" in none.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("arguments", [["user", "add", "bob", "--role", "researcher"], ["token", "list"]])
+def test_commands_of_the_home_say_where_to_run_them(server: Server, tmp_path: Path, arguments: list[str]) -> None:
+    """With ROWLESS_URL nobody is told to make a home of their own for a command that works on the server's."""
+    ended = run(server, server.home.tokens["admin"], tmp_path, *arguments)
+    assert ended.exit_code == 1
+    assert "run it where the server is" in ended.stderr
+    assert f"http://127.0.0.1:{server.port}" in ended.stderr
+    assert "rowless init" not in ended.stderr
+
+
 def test_odd_names_stay_within_their_part_of_the_path(server: Server, tmp_path: Path) -> None:
     """A study's name cannot lead a call to another address."""
     ended = run(server, server.home.tokens["ada"], tmp_path, "release", "list", "flu/../../me?x=")

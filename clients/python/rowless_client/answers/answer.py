@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rowless_client.answers import caveats, charts, frames, html
+from rowless_client.answers import caveats, charts, frames, html, text
 from rowless_client.answers.flat import flatten
 from rowless_client.errors import Misused
 
@@ -150,19 +150,25 @@ class Answer:
         said = ["REHEARSAL: the data were made up"] if self.is_rehearsal else []
         return charts.plot(self.flat, self.query, said, statistic)
 
-    def _repr_html_(self) -> str:
+    # In notebooks and on terminals
+
+    @property
+    def _standing(self) -> str:
         cost = html.loss(self.cost)
         if self.is_rehearsal:
-            head = html.line(
-                "Rehearsal: the data were made up, so the numbers mean nothing. Nothing was charged.", "care"
-            )
-        elif self.replayed:
-            head = html.line(f"The same answer as before, free. It cost {cost}.", "small")
-        else:
-            head = html.line(f"Charged: {cost}.", "small")
+            return "Rehearsal: the data were made up, so the numbers mean nothing. Nothing was charged."
+        if self.replayed:
+            return f"The same answer as before, free. It cost {cost}."
+        return f"Charged: {cost}."
+
+    def _repr_html_(self) -> str:
+        head = html.line(self._standing, "care" if self.is_rehearsal else "small")
         code = f'<div class="small"><code>{escape(self.sql)}</code></div>'
         cautions = html.care(self.cautions)
         return html.block(code, head, html.answer(self.flat), cautions, html.folded("Notes", self.notes))
+
+    def __str__(self) -> str:
+        return "\n".join([text.answer(self.flat), "", self._standing, *(one.text for one in self.cautions)])
 
     def __repr__(self) -> str:
         what = "Rehearsal" if self.is_rehearsal else "Answer"

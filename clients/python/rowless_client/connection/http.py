@@ -125,7 +125,7 @@ class Connection:
         while True:
             try:
                 return self._once(call, until - time.monotonic())
-            except (Refused, Unreachable) as error:
+            except RowlessError as error:
                 error.key = call.key
                 wait = self._wait(call, error, turn)
                 if wait is None:
@@ -141,7 +141,9 @@ class Connection:
             if error.status in REFUSED or (error.status in BETWEEN and call.repeatable):
                 return pause(turn, error.members.get(_RETRY_AFTER))
             return None
-        if isinstance(error, _Certificate) or not (call.repeatable and self.reached):
+        if not isinstance(error, Unreachable) or isinstance(error, _Certificate):
+            return None
+        if not (call.repeatable and self.reached):
             return None
         return pause(turn)
 
@@ -180,7 +182,10 @@ class Connection:
             raise NotRowless(
                 f"{self.url} redirects to {to}, where the token is not sent. If it is yours, give that address"
             )
-        raise refusal(reply.status_code, _problem(reply), call.body)
+        problem = _problem(reply)
+        if reply.status_code == 404 and "status" not in problem:
+            raise NotRowless(f"{self.url} knows no {PREFIX}{call.path}: is it the address of a server of Rowless?")
+        raise refusal(reply.status_code, problem, call.body)
 
 
 _RETRY_AFTER = "Retry-After"
