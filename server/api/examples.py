@@ -127,6 +127,7 @@ ESTIMATE = {
     "sql": _SQL,
     "question": "1-09342fd1654234ac33ba1ce7fd3f5e532f7dd569bc21bb932f844749f9abd659",
     "cost": _COST,
+    "release": None,
     "affordable": True,
     "queries_left": 30,
     "slot_ms": 250,

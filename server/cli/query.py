@@ -212,6 +212,8 @@ def _paid_words(study: str, said: Mapping[str, Any], buys: str | None) -> str:
 
 def _estimate_text(said: Mapping[str, Any]) -> str:
     times = f"{said['queries_left']:,} such queries would fit the budget"
+    if said.get("release"):  # a server of an earlier version does not say
+        times = "it was asked before: the same answer is free"
     columns = said["columns"]
     percent = f"{100 * max(column.get('confidence', 0) for column in columns):g}%"
     lines = [

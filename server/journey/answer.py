@@ -103,6 +103,7 @@ def _estimate(services: Services, actor: Actor, study: str, request: Request) ->
     _record_free_act(services, actor, prepared, "estimate", "estimated")
     with services.database.read() as transaction:
         ahead = forecast.of_study(transaction, prepared.study)
+        stored = charges.find_release(transaction, prepared.question)
     queries_left = ahead.fit(prepared.loss).queries
     advised = advice.Asked(
         prepared.plan, prepared.catalog, request.privacy, services.settings.max_cells, ahead.rho_like(prepared.loss)
@@ -121,7 +122,8 @@ def _estimate(services: Services, actor: Actor, study: str, request: Request) ->
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells if prepared.plan.listing is None else None,
         "slot_ms": round(1000 * services.fitting.of(prepared.plan, prepared.catalog, prepared.store.engine.parts)),
-        "affordable": queries_left > 0,
+        "release": None if stored is None else stored.id,
+        "affordable": queries_left > 0 or stored is not None,
         "queries_left": queries_left,
         "budget": ahead.study.to_json(),
     }

@@ -103,6 +103,10 @@ def test_an_estimate_asks_its_very_question(server: Server) -> None:
     assert (answer.cost, answer.query) == (estimate.cost, estimate.query)
     assert estimate.margins["patients"] == answer.json["columns"][1]["margin"]
     assert "± " in estimate._repr_html_()
+    assert estimate.release is None
+    again = study_of(server).estimate(table("years").by("sex").count_persons("patients"), epsilon=0.25)
+    assert again.release == answer.id
+    assert "asked before" in again._repr_html_()
 
 
 def test_post_processing_is_a_free_view(everything: Answer) -> None:

@@ -76,10 +76,20 @@ described <- function(columns) {
   )
 }
 
+# What an estimate says of the budget. A server before this had no `release`.
+standing <- function(estimate) {
+  if (!is.null(estimate$release)) {
+    "asked before, the same answer is free"
+  } else if (isTRUE(estimate$affordable)) {
+    paste(estimate$queries_left, "such questions fit the budget")
+  } else {
+    "the budget does not allow it"
+  }
+}
+
 #' @export
 print.rowless_estimate <- function(x, ...) {
-  left <- if (isTRUE(x$affordable)) paste0("; ", x$queries_left, " such questions fit the budget") else "; the budget does not allow it"
-  cat("<rowless estimate> epsilon ", shown(x$cost$epsilon), ", rho ", shown(x$cost$rho), left, "\n", sep = "")
+  cat("<rowless estimate> epsilon ", shown(x$cost$epsilon), ", rho ", shown(x$cost$rho), "; ", standing(x), "\n", sep = "")
   statistics <- x$columns[x$columns$kind == "statistic", ]
   for (place in seq_len(nrow(statistics))) {
     cat("  ", statistics$name[place], ": ", margin_in_words(statistics[place, ]), "\n", sep = "")

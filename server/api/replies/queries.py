@@ -46,8 +46,9 @@ class AnswerColumn(Reply):
 class Estimate(Reply):
     """What a query would cost and how exact its answer would be. `query` and `sql` are the two spellings of the query.
 
-    `question` names the question with its price, for `require` of a query. `queries_left` is how many of it the budget
-    would pay.
+    `question` names the question with its price, for `require` of a query. `release` is the id of its answer, if it was
+    asked before: asked again it is free. `affordable` is true then, and where the budget would pay it; `queries_left`
+    is how many of it the budget would pay.
 
     `cells` is null if a key has no declared values, because it is not known how many values will be named. `advice`
     names what dominates the error and what would help. `slot_ms`: the answer leaves this long after its scan began
@@ -60,6 +61,7 @@ class Estimate(Reply):
     sql = fields.String(required=True)
     question = fields.String(required=True)
     cost = fields.Nested(Loss, required=True)
+    release = fields.String(required=True, allow_none=True)
     affordable = fields.Boolean(required=True)
     queries_left = fields.Integer(required=True)
     slot_ms = fields.Integer(required=True)

@@ -415,7 +415,9 @@ def test_a_study_from_new_to_close(home: Home, tmp_path: Path) -> None:
     assert "left: epsilon 1 or rho 0" in words
     assert "about 2 more queries like your last one (epsilon 0.5)" in words
     estimated = run(home, "query", "s", str(file), "--estimate").stdout
-    assert "This would cost epsilon 0.5 (2 such queries would fit the budget)" in estimated
+    assert "This would cost epsilon 0.5 (it was asked before: the same answer is free)" in estimated
+    other = ("query", "s", "--sql", "SELECT COUNT(DISTINCT person) AS n FROM years", "--epsilon", "0.5", "--estimate")
+    assert "This would cost epsilon 0.5 (2 such queries would fit the budget)" in run(home, *other).stdout
     shown = said(home, "study", "budget", "s")
     assert (shown["queries_left"], shown["forecast"][-1]["epsilon"]) == (2, 1.0)
     assert (

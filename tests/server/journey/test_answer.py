@@ -314,6 +314,20 @@ def test_an_estimate_beyond_the_budget_says_so(place: Place, ada: Client) -> Non
     assert not ada.good("POST", "/studies/small/estimates", ask(PATIENTS, 0.500000001))["affordable"]
 
 
+def test_an_estimate_knows_what_was_asked_before(place: Place, ada: Client) -> None:
+    """A question that has its answer is free, whatever is left: its estimate names the answer, in either spelling."""
+    place.open_study("small", epsilon=0.5)
+    asked = ask(PATIENTS, 0.5)
+    assert ada.good("POST", "/studies/small/estimates", asked)["release"] is None
+    answered = release(ada, asked, "small")
+    spelled = {"sql": answered["sql"], "privacy": {"epsilon": 0.5}}
+    for body in (asked, spelled):
+        told = ada.good("POST", "/studies/small/estimates", body)
+        assert (told["release"], told["affordable"], told["queries_left"]) == (answered["id"], True, 0)
+    other = ada.good("POST", "/studies/small/estimates", ask(PATIENTS, 0.4))
+    assert (other["release"], other["affordable"]) == (None, False)
+
+
 # Refusals
 
 

@@ -29,8 +29,13 @@ class Estimate:
 
     @property
     def affordable(self) -> bool:
-        """Return whether the budget would pay it now."""
+        """Return whether it can be asked now: the budget would pay it, or it was asked before and is free."""
         return bool(self.json.get("affordable"))
+
+    @property
+    def release(self) -> str | None:
+        """Return the id of its answer if it was asked before, at this price: asked again it is free."""
+        return self.json.get("release")
 
     @property
     def queries_left(self) -> int:
@@ -85,12 +90,6 @@ class Estimate:
         return [one for one in self.json.get("columns") or [] if one.get("kind") == "statistic"]
 
     def _repr_html_(self) -> str:
-        cost = html.loss(self.cost)
-        fits = (
-            f"the budget would pay {self.queries_left:,} such questions"
-            if self.affordable
-            else "the budget cannot pay it"
-        )
         rows = [(one.get("name"), _margin(one), _confidence(one), one.get("mechanism")) for one in self._statistics()]
         drowned = (
             ""
@@ -99,13 +98,21 @@ class Estimate:
         )
         return html.block(
             f'<div class="small"><code>{escape(self.sql)}</code></div>',
-            html.line(f"Would cost {cost}; {fits}. Nothing was spent."),
+            html.line(f"{self._price()} Nothing was spent."),
             html.table(("statistic", "margin", "at", "noise"), rows),
             drowned,
             html.care(self.cautions),
             html.folded("Advice", self.advice),
             html.folded("Notes", self.notes),
         )
+
+    def _price(self) -> str:
+        cost = html.loss(self.cost)
+        if self.release is not None:
+            return f"It was asked before, for {cost}: the same answer is free."
+        if not self.affordable:
+            return f"Would cost {cost}; the budget cannot pay it."
+        return f"Would cost {cost}; the budget would pay {self.queries_left:,} such questions."
 
     def __repr__(self) -> str:
         return f"<Estimate: {self.cost}, margins {self.margins}>"

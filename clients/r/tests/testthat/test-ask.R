@@ -50,6 +50,14 @@ test_that("an estimate is free and shows cost, margins and advice", {
   expect_equal(spent(flu), before)
 })
 
+test_that("an estimate knows that its question was asked before", {
+  flu <- a_study()
+  answer <- ask(flu, by_sex, epsilon = 0.0123)
+  found <- estimate(flu, by_sex, epsilon = 0.0123)
+  expect_equal(found$release, details(answer)$id)
+  expect_output(print(found), "asked before, the same answer is free")
+})
+
 test_that("a rehearsal has the shape of the answer and is free", {
   flu <- a_study()
   before <- spent(flu)
