@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 START = "0" * 64  # the hash before the first entry
 PROBLEMS_SHOWN = 100
 PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, zip, bzip2, xz, zstd
+TABLE = b"index,"  # how the table begins that `rowless audit export --csv` writes
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,11 @@ def _instead(position: int, line: bytes) -> str:
     """Return a guess what a file is instead of an export, if its first line is not an entry."""
     if position:
         return ""
-    return " (the file is packed: unpack it first)" if line.startswith(PACKED) else " (is this file an export at all?)"
+    if line.startswith(PACKED):
+        return " (the file is packed: unpack it first)"
+    if line.startswith(TABLE):
+        return " (this is a table to read, written with --csv: verify an export without --csv)"
+    return " (is this file an export at all?)"
 
 
 def _checked(report: Report, notes: Sequence[Note], keys: Keys, spending: Spending, conduct: Conduct) -> list[str]:

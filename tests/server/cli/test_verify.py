@@ -513,7 +513,12 @@ def test_an_export_that_is_none_is_found(log: Log, tmp_path: Path, lines: bytes)
 
 
 @pytest.mark.parametrize(
-    ("begin", "said"), [(b"\x1f\x8b", "unpack it first"), (b"<html>", "is this file an export at all")]
+    ("begin", "said"),
+    [
+        (b"\x1f\x8b", "unpack it first"),
+        (b"index,time,", "verify an export without --csv"),
+        (b"<html>", "is this file an export at all"),
+    ],
 )
 def test_another_kind_of_file_is_named(log: Log, tmp_path: Path, begin: bytes, said: str) -> None:
     """A packed file, or another one, is told once to be such."""
