@@ -622,6 +622,8 @@ def test_audit_export_is_the_log(home: Home, tmp_path: Path) -> None:
     assert [(row["index"], row["leaf_hash"]) for row in rows] == every
     assert {"ada", "admin", "dora", "system"} <= {row["actor_name"] for row in rows}
     assert int(table.with_name("log.csv.checkpoint").read_text().splitlines()[1]) == len(rows)
+    verified = run(home, "audit", "verify", str(table), "--key", run(home, "audit", "key").stdout.strip())
+    assert (verified.exit_code, "verify an export without --csv" in verified.output) == (1, True)
     ended = process(home.path, "audit", "export", str(tmp_path / "none" / "log.jsonl"))
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
