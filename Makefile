@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-clients test-r test-spark lint types translations audit bench coverage docs gallery pictures lock sbom audit-dependencies image clean
+.PHONY: help demo check test test-clients test-r test-spark lint types translations audit bench bench-peers coverage docs gallery pictures lock sbom audit-dependencies image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,11 @@ bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 millio
 	$(BIN)/python -m benchmarks.profile
 	$(BIN)/python -m benchmarks.server
 	$(BIN)/python -m benchmarks.pages
+	@$(MAKE) bench-peers
+
+bench-peers: .venv/installed-test ## docs/performance.md anew: beside plain DuckDB and other private tools, each in an environment of its own; TPC-H
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.tpch
 
 coverage: .venv/installed-test ## the lines that no test reaches
 	$(BIN)/coverage run --source=server,budgets,queries -m pytest -q
@@ -137,6 +142,6 @@ image: ## the container image rowless:local, on BASE by its present digest
 	docker build --build-arg PYTHON_IMAGE="$(BASE)@$$(docker inspect --format='{{index .RepoDigests 0}}' $(BASE) | cut -d@ -f2)" \
 		--tag rowless:local .
 
-clean: ## delete the demonstration's home, caches and benchmark data (.venv stays)
-	rm -rf rowless-home benchmarks/data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist site
+clean: ## delete the demonstration's home, caches and benchmark data (the rest of .venv stays)
+	rm -rf rowless-home benchmarks/data .venv/peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist site
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -40,6 +40,18 @@ def most_held() -> Iterator[Most]:
 
 def held(root: int) -> int:
     """Return the proportional memory of a process and all below it, in bytes: what two share is counted once."""
+    total = 0
+    for pid in below(root):
+        try:
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+    return total
+
+
+def below(root: int) -> list[int]:
+    """Return a process and all below it."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -47,15 +59,11 @@ def held(root: int) -> int:
             parents[int(number)] = int(rest.rsplit(") ", 1)[1].split()[1])
         except (OSError, ValueError):
             continue
-    total = 0
+    found = []
     for pid in parents:
         above = pid
         while above in parents and above != root:
             above = parents[above]
         if above == root:
-            try:
-                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            except OSError:
-                continue
-            total += next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
-    return total
+            found.append(pid)
+    return found

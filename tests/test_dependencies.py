@@ -19,6 +19,8 @@ CLIENT_PYPROJECT = (CLIENT / "pyproject.toml").read_text(encoding="utf-8")
 OURS = {*PACKAGES, "tests", "benchmarks", "rowless_client"}
 # It was run once, in an environment of its own, as its docstring says.
 RUN_ONCE = ROOT / "server" / "demo" / "data" / "convert_rand_hie.py"
+# Each runs in an environment of its own, which `benchmarks/peers/environments.py` makes.
+ADAPTERS = ROOT / "benchmarks" / "peers" / "adapters"
 # Programs of the test extra that are run and not imported.
 PROGRAMS = {
     "pytest-xdist",
@@ -49,7 +51,8 @@ def normal(name: str) -> str:
 def imported(*folders: str) -> set[str]:
     """Return the distributions that the modules of some folders import by themselves, anywhere in their source."""
     names: set[str] = set()
-    for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py") if file != RUN_ONCE):
+    files = (file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+    for file in (file for file in files if file != RUN_ONCE and file.parent != ADAPTERS):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.partition(".")[0] for alias in node.names}
