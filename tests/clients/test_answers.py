@@ -146,6 +146,28 @@ def test_printed_it_is_a_table_with_margins(server: Server) -> None:
     assert "the numbers mean nothing" in str(rehearsal)
 
 
+def test_catalogs_budgets_and_estimates_are_printed_too(server: Server) -> None:
+    """What stands in a notebook as a table is one on a terminal: columns, what is left, the price with its margins."""
+    study = study_of(server)
+    catalog = str(study.catalog)
+    assert re.search(r"^years: .*\ncolumn +type +one per +values +what it is$", catalog, re.MULTILINE)
+    assert re.search(r"^sex +category +person +female, male +Sex$", catalog, re.MULTILINE)
+    budget = str(study.budget)
+    assert re.match(r" +epsilon +rho +delta\nlimit +\d", budget)
+    assert re.search(r"^left +\d", budget, re.MULTILINE)
+    estimate = str(study.estimate("SELECT COUNT(DISTINCT person) AS n FROM years", epsilon=0.0377))
+    assert estimate.startswith("Would cost epsilon 0.0377, rho ")
+    assert re.search(r"^n +± \d+ +95% +discrete_laplace$", estimate, re.MULTILINE)
+
+
+def test_long_answers_are_cut_on_a_terminal() -> None:
+    """Sixty lines are printed, and how many more there are."""
+    columns = [{"name": "n", "kind": "statistic"}]
+    answer = Answer({"columns": columns, "rows": [{"n": {"value": 1}}] * 63}, None)
+    assert str(answer).count("\n1") == 60
+    assert "... and 3 more rows" in str(answer)
+
+
 def test_a_printed_value_does_nothing_to_a_terminal() -> None:
     """A value that nobody declared may have escape sequences and line ends: they are printed as text."""
     columns = [{"name": "code", "kind": "key"}, {"name": "n", "kind": "statistic"}]

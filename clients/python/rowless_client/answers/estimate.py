@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from rowless_client.answers import caveats, html
+from rowless_client.answers import caveats, html, text
 from rowless_client.answers.numbers import brief, percent
 
 if TYPE_CHECKING:
     from rowless_client.answers.answer import Answer
     from rowless_client.answers.caveats import Found
+
+HEADER = ("statistic", "margin", "at", "noise")
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,6 @@ class Estimate:
         return [one for one in self.json.get("columns") or [] if one.get("kind") == "statistic"]
 
     def _repr_html_(self) -> str:
-        rows = [(one.get("name"), _margin(one), _confidence(one), one.get("mechanism")) for one in self._statistics()]
         drowned = (
             ""
             if not self.drowned
@@ -99,12 +100,23 @@ class Estimate:
         return html.block(
             f'<div class="small"><code>{escape(self.sql)}</code></div>',
             html.line(f"{self._price()} Nothing was spent."),
-            html.table(("statistic", "margin", "at", "noise"), rows),
+            html.table(HEADER, self._rows()),
             drowned,
             html.care(self.cautions),
             html.folded("Advice", self.advice),
             html.folded("Notes", self.notes),
         )
+
+    def __str__(self) -> str:
+        said = [f"{self._price()} Nothing was spent.", "", text.table(HEADER, self._rows(), len(HEADER))]
+        more = dict.fromkeys((*(one.text for one in self.cautions), *self.advice, *self.notes))
+        return "\n".join([*said, *(["", *(f"- {line}" for line in more)] if more else [])])
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (str(one.get("name")), _margin(one), _confidence(one), str(one.get("mechanism")))
+            for one in self._statistics()
+        ]
 
     def _price(self) -> str:
         cost = html.loss(self.cost)

@@ -25,7 +25,7 @@ def answer(flat: Flat) -> str:
             [*map(label, labels), *(written(numbers[place]) for place in alone)]
             for labels, numbers in zip(flat.labels, flat.numbers, strict=True)
         ]
-        parts.append(table(head, rows, len(flat.keys)))
+        parts.append(_first(head, rows, len(flat.keys)))
     parts += [f"{name}\n{_listed(flat, name)}" for name in flat.statistics if flat.series[flat.of(name)[0]].listed]
     return "\n\n".join(parts)
 
@@ -40,23 +40,26 @@ def _listed(flat: Flat, name: str) -> str:
             one, number = flat.series[place], numbers[place]
             part = number.label if one.is_ranked else one.part
             rows.append([*map(label, (*labels, part)), written(number)])
-    return table(head, rows, len(head) - 1)
+    return _first(head, rows, len(head) - 1)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], keys: int) -> str:
     """Return lines of equal width, without blanks at their ends. The first `keys` columns are written to the left."""
-    shown = rows[:ROWS_MAX]
-    widths = [max(map(len, column)) for column in zip(*([head, *shown]), strict=True)]
-    lines = [
+    widths = [max(map(len, column)) for column in zip(*([head, *rows]), strict=True)]
+    return "\n".join(
         "  ".join(
             cell.ljust(width) if place < keys else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in (head, *shown)
-    ]
-    if len(rows) > len(shown):
-        lines.append(f"... and {len(rows) - len(shown):,} more rows: `rows` and the frames have all")
-    return "\n".join(lines)
+        for row in (head, *rows)
+    )
+
+
+def _first(head: Sequence[str], rows: Sequence[Sequence[str]], keys: int) -> str:
+    """Return the table of the first rows, and how many more there are."""
+    left = len(rows) - ROWS_MAX
+    more = f"\n... and {left:,} more rows: `rows` and the frames have all" if left > 0 else ""
+    return table(head, rows[:ROWS_MAX], keys) + more
 
 
 def label(value: Any) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from rowless_client.answers import html
+from rowless_client.answers import html, text
 from rowless_client.calls.records import Record
 from rowless_client.errors import Misused
 from rowless_client.query.question import Question
 
 VALUES_MAX = 12
+HEADER = ("column", "type", "one per", "values", "what it is")
 
 
 class Catalog(Record):
@@ -33,28 +34,45 @@ class Catalog(Record):
         return Question(table, tuple(self.columns(table)))
 
     def _repr_html_(self) -> str:
-        head = f"<div><b>{escape(str(self.get('title') or self.get('name')))}</b></div>"
-        facts = [f"edition {self.get('edition')}", f"at most {self.get('persons_max'):,} persons"]
-        facts.append("with a contribution profile" if self.get("profile") else "without a contribution profile")
-        parts = [head, html.line(", ".join(facts), "small")]
+        parts = [f"<div><b>{escape(self._title)}</b></div>", html.line(self._facts, "small")]
         for name, about in self.tables.items():
             title = f" <span class='small'>{escape(str(about.get('title') or ''))}</span>"
             parts.append(f"<div><b><code>{escape(name)}</code></b>{title}</div>")
-            rows = [
-                (
-                    column,
-                    f"{shape.get('type')}{' or null' if shape.get('nullable') else ''}",
-                    "person" if shape.get("of_person") else "event",
-                    _values(shape),
-                    shape.get("title") or "",
-                )
-                for column, shape in (about.get("columns") or {}).items()
-            ]
-            parts.append(html.table(("column", "type", "one per", "values", "what it is"), rows))
+            parts.append(html.table(HEADER, _rows(about)))
         return html.block(*parts)
+
+    def __str__(self) -> str:
+        parts = [f"{self._title}\n{self._facts}"]
+        for name, about in self.tables.items():
+            head = f"{name}: {about['title']}" if about.get("title") else name
+            parts.append(f"{head}\n{text.table(HEADER, _rows(about), len(HEADER))}")
+        return "\n\n".join(parts)
+
+    @property
+    def _title(self) -> str:
+        return str(self.get("title") or self.get("name"))
+
+    @property
+    def _facts(self) -> str:
+        profile = "with a contribution profile" if self.get("profile") else "without a contribution profile"
+        return f"edition {self.get('edition')}, at most {self.get('persons_max'):,} persons, {profile}"
 
     def __repr__(self) -> str:
         return f"<Catalog of {self.get('name')}: {', '.join(self.tables)}>"
+
+
+def _rows(table: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the columns of a table, each as a line."""
+    return [
+        (
+            column,
+            f"{shape.get('type')}{' or null' if shape.get('nullable') else ''}",
+            "person" if shape.get("of_person") else "event",
+            _values(shape),
+            str(shape.get("title") or ""),
+        )
+        for column, shape in (table.get("columns") or {}).items()
+    ]
 
 
 def _values(column: Mapping[str, Any]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from rowless_client.answers import frames, html
+from rowless_client.answers import frames, html, text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WIDE = 8  # columns of a list in a notebook
+LOSSES = ("epsilon", "rho", "delta")
 
 
 class Record(dict[str, Any]):
@@ -59,13 +60,17 @@ class Budget(Record):
             '<rect width="220" height="14" fill="currentColor" fill-opacity=".12"/>'
             f'<rect width="{220 * used:.1f}" height="14" fill="#2a6f97"/></svg>'
         )
-        names = ("epsilon", "rho", "delta")
-        rows = [
-            (label, *(_of(self, member, name) for name in names))
-            for label, member in (("limit", None), ("spent", "spent"), ("reserved", "reserved"), ("left", "remaining"))
-        ]
         buys = html.line(f"It buys {self['buys']}.") if self.get("buys") else ""
-        return html.block(bar, html.table(("", *names), rows, frozenset({1, 2, 3})), buys)
+        return html.block(bar, html.table(("", *LOSSES), self._rows(), frozenset({1, 2, 3})), buys)
+
+    def __str__(self) -> str:
+        rows = [[html.shown(value) for value in row] for row in self._rows()]
+        buys = f"\nIt buys {self['buys']}." if self.get("buys") else ""
+        return text.table(("", *LOSSES), rows, 1) + buys
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        members = (("limit", None), ("spent", "spent"), ("reserved", "reserved"), ("left", "remaining"))
+        return [(label, *(_of(self, member, name) for name in LOSSES)) for label, member in members]
 
 
 def _of(budget: Budget, member: str | None, name: str) -> Any:
