@@ -177,3 +177,8 @@ class Plan:
         finite = [epsilon for epsilon in epsilons if epsilon is not None]
         epsilon = Fraction(sum(finite), NANO) if len(finite) == len(epsilons) else None
         return Cost(epsilon, sum((mechanism.rho for mechanism in charged), Fraction(0)), delta)
+
+
+def condition(place: int) -> str:
+    """Return the name of the stream's column that is 1 if a plan's condition holds, else 0. No stored column has it."""
+    return f"?{place}"

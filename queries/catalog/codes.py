@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 UNDECLARED_LAST = 2**53  # stands for the end of an undeclared column; no code of any column is as large
 
+SPARE_CODES = 1_000  # of a category without declared values, that nobody has: a filter on an absent text asks for one
+TEXTS_MAX = 2**22  # different texts of such a category; the import refuses more
+
 Ranges = tuple[tuple[int, int], ...]  # disjoint, ascending, inclusive, never adjacent
 
 

@@ -3,10 +3,10 @@
 - **No comparison can be decided from a column's least and greatest value.** DuckDB keeps these for a table and for each
   row group, and skips what cannot match: one row at the end of a column would decide whether anything is read. It looks
   through casts, sums and OR; through XOR with 0, which changes nothing, it does not.
-- **A long list is a subquery over a constant list**, whatever it matches: one hash table of as many codes as there are
-  in the list. (As OR, 1,000 codes took 19 s on 10 million events; so 15,000 take less than one.) The list is one
-  literal of one type. As a literal for each code, it had the type of its greatest one, which depends on how many of the
-  texts nobody has, and its thousands of objects made Python's garbage collector run within scans.
+- **A long list**, where it is not decided event by event (`deciding.py`), is a subquery over a constant list: one hash
+  table of as many codes as there are in the list. The list is one literal of one type. As a literal for each code, it
+  had the type of its greatest one, which depends on how many of the texts nobody has, and its thousands of objects made
+  Python's garbage collector run within scans.
 - **No build side of a join is empty**: two sentinel persons are in each, one below and one above all there can be.
   DuckDB does not read the other side of a join whose build side is empty, so one person would decide about all of it.
   Both numbers are no person's (`schema.py`): no event matches them, whether the cohort is asked for or its opposite.

@@ -16,13 +16,14 @@ from sqlglot import exp
 
 from queries.catalog import parts
 from queries.catalog.parts import BadParts
-from queries.catalog.schema import PERSONS, PERSONS_MAX
+from queries.catalog.schema import PERSON, PERSONS, PERSONS_MAX
 from queries.errors import EngineFailed
 from queries.execution import scan as scans
+from queries.execution.reading import Reader
 from queries.execution.stopping import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from queries.catalog.schema import Column, Table
     from queries.execution.passes import Codes
+    from queries.execution.reading import Arrays, Batches
     from queries.plan import Plan
 
 PERSONS_PER_STREAM = 50_000  # with fewer another stream does not pay
@@ -79,7 +81,7 @@ class Store:
         self._mark = mark
         self._opening = threading.Lock()
         self._opened: duckdb.DuckDBPyConnection | None = None
-        self._persons: int | None = None
+        self._persons: tuple[int, int] | None = None
 
     def close(self) -> None:
         """Release the store's file."""
@@ -117,14 +119,20 @@ class Store:
         return [range(first, stop) for first, stop in itertools.pairwise([*edges, 2**31])]
 
     def _count_persons(self) -> int:
+        return self._counted()[0]
+
+    def _counted(self) -> tuple[int, int]:
+        """Return how many persons there are, and the largest of their numbers."""
         if self._persons is None:
+            number = exp.column(PERSON, quoted=True)
             persons = exp.Table(this=exp.to_identifier(PERSONS, quoted=True))
-            count = exp.select(exp.Count(this=exp.Star())).from_(persons)
+            count = exp.select(exp.Count(this=exp.Star()), exp.Max(this=number)).from_(persons)
             try:
                 with closing(self._connection().cursor()) as cursor:
-                    ((self._persons,),) = cursor.execute(count.sql("duckdb")).fetchall()
+                    ((persons_there, last),) = cursor.execute(count.sql("duckdb")).fetchall()
             except duckdb.Error as error:
                 raise EngineFailed("the engine failed") from error
+            self._persons = persons_there, -1 if last is None else last
         return self._persons
 
     def stream(
@@ -134,14 +142,18 @@ class Store:
 
         Raises EngineFailed: out of memory, out of time, a damaged store, told to stop.
         """
+        with self._reading(stop) as (cursor, batches):
 
-        def select(cursor: duckdb.DuckDBPyConnection) -> exp.Select:
             def look_up(table: str, name: str, texts: Sequence[str]) -> Sequence[int]:
                 return _look_up(cursor, plan.tables[table], name, texts)
 
-            return scans.scan(plan, look_up, persons)
+            yield from Reader(plan.tables, self._within(persons), persons, look_up, batches).stream(plan)
 
-        return self._batches(scans.columns(plan), select, stop)
+    def _within(self, persons: range | None) -> range:
+        """Return a range of persons without the numbers that are above all persons."""
+        _, last = self._counted()
+        whole = range(2**31) if persons is None else persons
+        return range(whole.start, max(whole.start, min(whole.stop, last + 1)))
 
     def everybody(self) -> int:
         """Return the number of persons. Raises EngineFailed."""
@@ -151,29 +163,31 @@ class Store:
         self, table: Table, names: Sequence[str], persons: range
     ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
         """Yield all events of a range of persons with some columns, as `stream` does. Raises EngineFailed."""
-        return self._batches(names, lambda _: scans.whole(table.name, names, persons))
+        with self._reading() as (_, batches):
+            for person, *arrays in batches(scans.whole(table.name, names, persons)):
+                yield person, dict(zip(names, arrays, strict=True))
 
-    def _batches(
-        self,
-        names: Sequence[str],
-        select_of: Callable[[duckdb.DuckDBPyConnection], exp.Select],
-        stop: Stop | None = None,
-    ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
+    @contextmanager
+    def _reading(self, stop: Stop | None = None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Batches]]:
+        """Yield a cursor, and what runs a SELECT on it. Raises EngineFailed, also if time is over or `stop` is told."""
         # One cursor per thread: a shared connection returned wrong rows (DuckDB 2.0).
         cursor = self._connection().cursor()
         own = Stop()
         stops = [own] if stop is None else [own, stop]
+
+        def batches(select: exp.Select) -> Iterator[Arrays]:
+            for batch in cursor.sql(select.sql("duckdb")).to_arrow_reader(BATCH_ROWS):
+                # An interrupt between two batches stops nothing, so check as well.
+                if any(one.is_told() for one in stops):
+                    raise EngineFailed("the engine failed")
+                yield [column.to_numpy(zero_copy_only=True) for column in batch.columns]
+
         try:
             with ExitStack() as watching:
                 for one in stops:
                     watching.enter_context(one.interrupting(cursor.interrupt))
                 watching.enter_context(_time_limit(own, self._query_seconds))
-                for batch in cursor.sql(select_of(cursor).sql("duckdb")).to_arrow_reader(BATCH_ROWS):
-                    # An interrupt between two batches stops nothing, so check as well.
-                    if any(one.is_told() for one in stops):
-                        raise EngineFailed("the engine failed")
-                    arrays = [column.to_numpy(zero_copy_only=True) for column in batch.columns]
-                    yield arrays[0], dict(zip(names, arrays[1:], strict=True))
+                yield cursor, batches
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             # Failures while a batch is read reach us through Arrow.
             raise EngineFailed("the engine failed") from error

@@ -22,7 +22,7 @@ import numpy as np
 
 from queries.contribution import person_order
 from queries.contribution.person_order import EVERYBODY
-from queries.execution import fused, passes
+from queries.execution import fused, passes, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -67,3 +67,4 @@ def warm() -> None:
     person_order.warm()
     passes.warm()
     fused.warm()
+    reading.warm()

@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     LookUp = Callable[[Table, Column, Sequence[int]], Mapping[int, str]]
     Scored = tuple[NDArray[np.int64], NDArray[np.int64]]  # codes, and their exact numbers of persons
 
-SPARE_CODES = 1_000  # of each such category, that nobody has: a filter on an absent text asks for one of them
-TEXTS_MAX = 2**22  # different texts of a category without declared values; the import refuses more
-
 
 def name_values(plan: Plan, scores_of: Callable[[Plan], Scored], look_up: LookUp) -> Plan:
     """Return the plan with the values of its undeclared key that are named. A plan without such a key does not change.

@@ -12,8 +12,7 @@ import numba
 import numpy as np
 
 from queries.contribution.person_order import EVERYBODY, PersonOrder
-from queries.execution import scan as scans
-from queries.plan import Counted
+from queries.plan import Counted, condition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,7 +193,7 @@ class Accumulator:
 
 def sums(plan: Plan) -> list[Sum]:
     """Return what adds up each measure of a plan."""
-    conditions = {condition: scans.condition(place) for place, condition in enumerate(plan.conditions)}
+    conditions = {one: condition(place) for place, one in enumerate(plan.conditions)}
     return [Sum(measure, plan.cells, conditions) for measure in plan.measures]
 
 

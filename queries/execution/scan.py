@@ -6,8 +6,9 @@ integers, nothing else: no text of a user reaches the engine, and no expression 
 runs after the charge, because looking up the text of an undeclared category already touches data.
 
 The kernel needs persons in order, and each person's events in an order that no other person's data can change. The
-store has both orders, and a plain scan keeps them. With a subquery the engine may lose them, so the SQL sorts by person
-and by place in the store.
+store has both orders, and a plain scan keeps them. After a join the engine may lose them. Therefore long lists and
+cohorts are not in the scan: they are decided here for each event that the scan returns (`deciding.py`), and the persons
+of a cohort are read before. A per-person table is built by the engine, and sorted by person.
 
 The SQL is written so that the engine does the same work whether a single row, value or text is there or not
 (`comparisons.py`). It depends on the request and on public metadata alone, except for the codes of texts.
@@ -15,18 +16,21 @@ The SQL is written so that the engine does the same work whether a single row, v
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from sqlglot import exp
 
-from queries.binding.predicates import Among, Both, Either, Member, Spelled
-from queries.catalog.schema import PERSON, PLACE
-from queries.execution import comparisons
+from queries.binding import predicates
+from queries.binding.predicates import ALWAYS, Among, Both, Either, Member, Spelled
+from queries.catalog.schema import PERSON
+from queries.execution import deciding
 from queries.execution.aggregates import built_table
 from queries.execution.sql_writer import Writer, of_persons
+from queries.plan import condition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from queries.binding.predicates import Bound
     from queries.execution.sql_writer import LookUp
@@ -44,29 +48,79 @@ def columns(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def condition(place: int) -> str:
-    """Return the name of the stream's column that is 1 if a plan's condition holds, else 0. No stored column has it."""
-    return f"?{place}"
+def fetched(plan: Plan) -> tuple[str, ...]:
+    """Return the columns of the scan beside the person: those of the kernel, and those of what is decided here.
+
+    A condition that is decided here is no column of the scan.
+    """
+    ours = decided_here(plan)
+    left_out = {condition(place) for place in ours.conditions}
+    needed = [name for one in (ours.where, *ours.conditions.values()) for name in sorted(predicates.columns(one))]
+    return tuple(dict.fromkeys([*(name for name in columns(plan) if name not in left_out), *needed]))
+
+
+@dataclass(frozen=True)
+class DecidedHere:
+    """What is decided for each event of the scan: a part of the filter, and conditions of statistics by their place."""
+
+    where: Bound
+    conditions: Mapping[int, Bound]
+
+    @property
+    def is_something(self) -> bool:
+        """Return whether anything is decided here."""
+        return self.where != ALWAYS or bool(self.conditions)
+
+    @property
+    def cohorts(self) -> list[Member]:
+        """Return the cohorts in them, each once."""
+        return list(dict.fromkeys(one for part in (self.where, *self.conditions.values()) for one in _cohorts(part)))
+
+
+def decided_here(plan: Plan) -> DecidedHere:
+    """Return what is decided here and not by the engine."""
+    _, where = deciding.divided(plan.where)
+    ours = {place: one for place, one in enumerate(plan.conditions) if deciding.is_decided_here(one)}
+    return DecidedHere(where, ours)
+
+
+def is_of_events_alone(cohort: Member) -> bool:
+    """Return whether a cohort compares no days, so that its events can be read in any order."""
+    return cohort.events.date is None and cohort.after is None and cohort.without is None
+
+
+def events(table: str, where: Bound, names: Iterable[str], look_up: LookUp, persons: range | None = None) -> exp.Select:
+    """Return SELECT person, columns FROM table WHERE predicate, of everybody or a range of persons."""
+    writer = Writer(look_up, persons)
+    select = exp.select(*(exp.column(name, quoted=True) for name in (PERSON, *names)))
+    found = writer.condition(where, table)
+    select = writer.of_table(select, table)
+    return select if found is None else select.where(found)
+
+
+def members(cohort: Member, look_up: LookUp, persons: range | None = None) -> exp.Select:
+    """Return SELECT person of a cohort, asked for or not, of everybody or a range of persons. In no order."""
+    return Writer(look_up, persons).members(cohort)
 
 
 def scan(plan: Plan, look_up: LookUp, persons: range | None = None) -> exp.Select:
     """Return SELECT person, columns, conditions FROM table WHERE predicate, for everybody or a range of persons."""
     writer = Writer(look_up, persons)
     table = plan.table.name
+    names = fetched(plan)
     held = {
-        condition(place): exp.cast(writer.condition(predicate, table) or exp.true(), "UTINYINT", dialect="duckdb")
+        name: exp.cast(writer.condition(predicate, table) or exp.true(), "UTINYINT", dialect="duckdb")
         for place, predicate in enumerate(plan.conditions)
+        if (name := condition(place)) in names
     }
-    select = exp.select(*(held.get(name) or exp.column(name, quoted=True) for name in (PERSON, *columns(plan))))
-    where = writer.condition(plan.where, table)
-    if plan.built is not None:
-        select = select.from_(built_table(plan.built, writer).subquery("built")).order_by(
-            exp.column(PERSON, quoted=True)
-        )
-        return select if where is None else select.where(where)
-    select = writer.of_table(select, table)
-    if any(map(_may_reorder, (plan.where, *plan.conditions))):
-        select = select.order_by(exp.column(PERSON, quoted=True), exp.column(PLACE))
+    select = exp.select(*(held.get(name) or exp.column(name, quoted=True) for name in (PERSON, *names)))
+    if plan.built is None:
+        select = writer.of_table(select, table)
+    else:
+        built = built_table(plan.built, writer).subquery("built")
+        select = select.from_(built).order_by(exp.column(PERSON, quoted=True))
+    engines, _ = deciding.divided(plan.where)
+    where = writer.condition(engines, table)
     return select if where is None else select.where(where)
 
 
@@ -77,14 +131,14 @@ def whole(table: str, names: Iterable[str], persons: range) -> exp.Select:
     return select.where(of_persons(persons))
 
 
-def _may_reorder(predicate: Bound) -> bool:
-    """Return whether the SQL of a predicate has a subquery, after which the engine may lose the store's order."""
+def _cohorts(predicate: Bound) -> Iterator[Member]:
     match predicate:
         case Member():
-            return True
-        case Among(_, alternatives) | Spelled(_, alternatives):
-            return comparisons.is_long(alternatives)
+            yield predicate
         case Both(parts) | Either(parts):
-            return any(map(_may_reorder, parts))
+            for part in parts:
+                yield from _cohorts(part)
+        case Among() | Spelled():
+            return
         case _:
             assert_never(predicate)

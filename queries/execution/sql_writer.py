@@ -48,9 +48,7 @@ class Writer:
             case Either(parts):
                 return comparisons.either([self.condition(part, table) or exp.true() for part in parts])
             case Member():
-                members = comparisons.with_sentinels(self._members(predicate))
-                member = exp.In(this=exp.column(PERSON, quoted=True), query=members.subquery())
-                return exp.Not(this=member) if predicate.negated else member
+                raise AssertionError("cohorts are decided for each event, not by the engine")
             case _:
                 assert_never(predicate)
 
@@ -67,7 +65,7 @@ class Writer:
         where = self.condition(events.where, events.table)
         return select if where is None else select.where(where)
 
-    def _members(self, cohort: Member) -> exp.Select:
+    def members(self, cohort: Member) -> exp.Select:
         """Return the persons of a cohort.
 
         For each event, the last other one up to its day decides. This is an as-of join: its cost does not grow with the

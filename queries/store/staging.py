@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from queries.catalog.codes import SPARE_CODES, TEXTS_MAX
 from queries.catalog.formats import UTC
 from queries.catalog.schema import PERSON, PERSONS
 from queries.errors import ImportFailed, ManifestError
 from queries.execution.duckdb import dictionary
-from queries.execution.partition_selection import SPARE_CODES, TEXTS_MAX
 from queries.store.encoding import coding, name, reading_of, text
 from queries.store.persons import Rows
 

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from queries.catalog.schema import Column, Dataset, Kind, Table, frozen
-from queries.execution import kernel, scan
+from queries.execution import kernel
 from queries.language import nodes
 from queries.language.nodes import Privacy
+from queries.plan import condition
 from queries.planning import planner
 from queries.release import assembly
 from queries.statistics.parts import noisy
@@ -107,7 +108,7 @@ def group(codes: dict[str, NDArray[Any]]) -> Group:
 def exact(one: Plan, codes: dict[str, NDArray[Any]]) -> list[NDArray[np.int64]]:
     """Return what the kernel makes of a group, in every cell."""
     events = len(codes["x"])
-    held = {scan.condition(place): codes["small"] - np.uint8(1) for place in range(len(one.conditions))}
+    held = {condition(place): codes["small"] - np.uint8(1) for place in range(len(one.conditions))}
     person = np.repeat(np.arange(events // (COUNTED + 1), dtype=np.int32), COUNTED + 1)
     vectors = kernel.bound(one, [(person, {**codes, **held})])
     assert all(not vector[measure.width :].any() for vector, measure in zip(vectors, one.measures, strict=True))

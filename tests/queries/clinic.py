@@ -17,9 +17,9 @@ import numpy as np
 from queries.binding.predicates import Among, Both, Either, Spelled
 from queries.catalog.codes import code_type
 from queries.catalog.schema import EPOCH, PERSONS, Column, Dataset, Kind, Table, frozen
-from queries.execution import kernel, scan
+from queries.execution import kernel
 from queries.language import nodes
-from queries.plan import Counted
+from queries.plan import Counted, condition
 from queries.planning import planner
 from queries.statistics import quantiles
 
@@ -205,8 +205,8 @@ def stream(
             name: np.ascontiguousarray(table[:, place], dtype=STORED[code_type(TABLE.columns[name])])
             for place, name in enumerate(COLUMNS)
         }
-        for place, condition in enumerate(conditions):
-            codes[scan.condition(place)] = np.array([holds(condition, event) for event in part], dtype=np.uint8)
+        for place, one in enumerate(conditions):
+            codes[condition(place)] = np.array([holds(one, event) for event in part], dtype=np.uint8)
         yield np.array([event.person for event in part], dtype=np.int32), codes
 
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from queries.catalog.codes import TEXTS_MAX
 from queries.catalog.parts import BadParts, require_all
 from queries.errors import EngineFailed
-from queries.execution import partition_selection
 from queries.execution.engine import CellsOf, Engine, HistogramsOf, ScoresOf
 from queries.execution.spark import copies, tasks
 from queries.execution.stopping import Stop
@@ -147,7 +147,7 @@ def _bytes_of(question: Question) -> int:
         case CellsOf(plan):
             return 8 * plan.cells * sum(measure.width for measure in plan.measures)
         case ScoresOf():
-            return 8 * partition_selection.TEXTS_MAX
+            return 8 * TEXTS_MAX
         case HistogramsOf(planned):
             return 8 * sum(len(draft.starts) for draft in planned.drafts)
 

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pytest
 
 from queries.catalog import manifest, parts
+from queries.catalog.codes import SPARE_CODES
 from queries.catalog.schema import PERSON, PERSONS
 from queries.errors import EngineFailed
 from queries.execution import duckdb as engines
 from queries.execution import kernel, scan
 from queries.execution.duckdb import Store, connect_locked
-from queries.execution.partition_selection import SPARE_CODES
 from queries.language import nodes
 from queries.store import ingest
 from tests.queries.binding.test_predicates import EVENTS
