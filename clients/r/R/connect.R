@@ -45,11 +45,14 @@ token_of_environment <- function() {
 
 # A token that is sent in plain text over a network is no secret any more.
 require_private <- function(url) {
-  parts <- httr2::url_parse(url)
+  # httr2 1.1 and later refuse what is no address, earlier ones take it apart somehow.
+  parts <- tryCatch(httr2::url_parse(url), error = function(e) list())
   host <- parts$hostname %||% ""
   here <- host %in% c("localhost", "[::1]", "::1") || grepl("^127\\.[0-9.]+$", host)
   if (!identical(parts$scheme, "https") && !(identical(parts$scheme, "http") && here)) {
-    abort_use(paste0("A token is sent over https, or over http to this machine: write https://", host, "."))
+    abort_use(paste0(
+      "A token is not sent to ", url, ": write https://HOST, or http://localhost:PORT for a server on this machine."
+    ))
   }
 }
 

@@ -26,7 +26,10 @@ test_that("a wrong token is refused with the server's words", {
 })
 
 test_that("a token is not sent in plain text over a network", {
-  for (url in c("http://stats.example.org", "http://127.0.0.1.example.org", "ftp://127.0.0.1", "http://localhost.example.org:8000")) {
+  for (url in c(
+    "http://stats.example.org", "http://127.0.0.1.example.org", "ftp://127.0.0.1", "http://localhost.example.org:8000",
+    "127.0.0.1:8000", "localhost:8000", "stats.example.org", "https//stats.example.org", "a b"
+  )) {
     expect_error(rowless_connect(url, "t"), class = "rowless_misuse")
   }
   for (url in c("https://stats.example.org", "http://127.0.0.1:8000", "http://localhost:8000")) {
