@@ -240,19 +240,6 @@ def events_json(events: Events) -> dict[str, object]:
     }
 
 
-def has_cohort(predicate: Bound) -> bool:
-    """Return whether a predicate depends on other events of the person than the one it is evaluated for."""
-    match predicate:
-        case Member():
-            return True
-        case Both(parts) | Either(parts):
-            return any(map(has_cohort, parts))
-        case Among() | Spelled():
-            return False
-        case _:
-            assert_never(predicate)
-
-
 def columns(predicate: Bound) -> frozenset[str]:
     """Return the columns of the event that a predicate reads."""
     match predicate:

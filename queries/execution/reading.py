@@ -55,14 +55,14 @@ class Reader:
         """Yield the events of a plan in person order, as (person numbers, codes of each column)."""
         ours = scans.decided_here(plan)
         decider = self._decider(plan.table, (ours.where, *ours.conditions.values()))
-        names = scans.fetched(plan)
+        names, wanted = scans.fetched(plan), scans.columns(plan)
         for person, *arrays in self._batches(scans.scan(plan, self._look_up, self._within)):
             codes: dict[str, Codes] = dict(zip(names, arrays, strict=True))
             for place, one in ours.conditions.items():
                 codes[condition(place)] = decider.holds(one, person, codes).view(np.uint8)
             if ours.where != ALWAYS:
                 stays = decider.holds(ours.where, person, codes)
-                person, codes = kept(person, stays), {name: kept(column, stays) for name, column in codes.items()}
+                person, codes = kept(person, stays), {name: kept(codes[name], stays) for name in wanted}
             yield person, codes
 
     def _decider(self, table: Table, conditions: Sequence[Bound]) -> Decider:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from queries.binding import predicates
 from queries.binding.predicates import Among, Both, Either, Member, Spelled
 from queries.contribution import profile
 from queries.execution import scan
@@ -87,11 +86,8 @@ def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int, parts: in
     main = plan.table.name if plan.built is None else plan.built.events.name
     scanned = work.columns(main, 1 + len(scan.columns(plan)))
     conditions = (plan.where, *plan.conditions)
-    if plan.built is None:
-        scanned += sum(work.condition(one, main) for one in conditions)
-        if any(map(predicates.has_cohort, conditions)):
-            scanned += figures.events[main] * rates.join  # the stream is sorted
-    else:
+    scanned += sum(work.condition(one, main) for one in conditions)
+    if plan.built is not None:
         scanned += work.condition(plan.built.where, main)
         for value in plan.built.values:
             scanned += figures.events[main] * rates.group + work.condition(value.where, main)
@@ -139,9 +135,12 @@ class _Work:
                 return self.columns(table, 1)
             case Both(parts) | Either(parts):
                 return sum(self.condition(part, table) for part in parts)
-            case Member():
-                others = (predicate.events, predicate.after, predicate.without)
-                return sum(self.related(one) for one in others if one is not None)
+            case Member(events):
+                found = self.columns(table, 1)  # each event is looked up among the persons
+                if scan.is_of_events_alone(predicate):
+                    return found + self.columns(events.table, 2) + self.condition(events.where, events.table)
+                others = (events, predicate.after, predicate.without)
+                return found + sum(self.related(one) for one in others if one is not None)
             case _:
                 assert_never(predicate)
 
