@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -117,8 +118,13 @@ def test_the_engine_sorts_what_it_would_have_put_in_another_order(engine: Store)
 
 @pytest.mark.parametrize("name", ["any event", "not any event", "in a statistic", "after", "new"])
 def test_cohorts_keep_the_order_over_many_events(engine: Store, name: str) -> None:
-    """Four threads and a join over two hundred thousand events: persons ascend, and each person's events are in place."""
-    plan = planned(FILTERED[name])
-    found = persons_of(engine, plan)
-    assert len(found) > PRESCRIPTIONS / 100
-    assert (np.diff(found) >= 0).all()
+    """Four streams over two hundred thousand events: persons ascend, and each person's events are as they were stored."""
+    plan = planned(replace(FILTERED[name], group_by=(nodes.ByValue("code"),)))
+    read = [(person, codes["code"]) for persons in engine.ranges() for person, codes in engine.stream(plan, persons)]
+    person, code = (np.concatenate(column) for column in zip(*read, strict=True))
+    assert len(person) > PRESCRIPTIONS / 100
+    assert (np.diff(person) >= 0).all()
+    # The event with the number i is of the person i // 2 and has the code i % 4.
+    first = person[1:] != person[:-1]
+    assert np.array_equal(code[1:][~first], 2 * (person[1:][~first] % 2) + 1)
+    assert not first.all()
