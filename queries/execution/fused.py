@@ -32,13 +32,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.execution.passes import Codes
+
+    Ints = NDArray[np.int64]
+    Numbers = NDArray[np.int32]
     from queries.plan import Measure, Plan
 
 _SHIFT = 32
 
 
 @numba.njit(nogil=True, cache=True)
-def _place(codes: Codes, table: NDArray[np.int32], cell: NDArray[np.int32]) -> None:
+def _place(codes: Codes, table: Numbers, cell: Numbers) -> None:
     """Set the cell of each event by its code. The table's last entry is for all codes beyond it."""
     last = len(table) - 1
     for i in range(len(codes)):
@@ -47,7 +50,7 @@ def _place(codes: Codes, table: NDArray[np.int32], cell: NDArray[np.int32]) -> N
 
 
 @numba.njit(nogil=True, cache=True)
-def _place_further(codes: Codes, table: NDArray[np.int32], cell: NDArray[np.int32]) -> None:
+def _place_further(codes: Codes, table: Numbers, cell: Numbers) -> None:
     """Add a further key's part to the cell of each event."""
     last = len(table) - 1
     for i in range(len(codes)):
@@ -57,12 +60,7 @@ def _place_further(codes: Codes, table: NDArray[np.int32], cell: NDArray[np.int3
 
 @numba.njit(nogil=True, cache=True)
 def _count_persons(
-    person: NDArray[np.int32],
-    cell: NDArray[np.int32],
-    current: NDArray[np.int64],
-    last_person: NDArray[np.int32],
-    cells_per_person: int,
-    total: NDArray[np.int64],
+    person: Numbers, cell: Numbers, current: Ints, last_person: Numbers, cells_per_person: int, total: Ints
 ) -> None:
     """Count each person once in each of their first cells. An event below cell 0 is in none.
 
@@ -85,14 +83,25 @@ def _count_persons(
 
 
 @numba.njit(nogil=True, cache=True)
+def _admit(
+    p: np.int64, c: np.uint64, active: int | np.int64, stamp: Ints, cells_per_person: int, events_per_cell: int
+) -> np.int64:
+    """Return 1 if an event of person p in cell c counts, 2 if it is also their first one there, and 0 if it does not.
+
+    `active` is the number of cells that the person is active in so far. The stamp is kept.
+    """
+    counted = stamp[c] - (p << _SHIFT)
+    new = np.int64(counted < 0)
+    counted = max(counted, 0)
+    if (counted < events_per_cell) & (active + new <= cells_per_person):
+        stamp[c] = (p << _SHIFT) + counted + 1
+        return 1 + new
+    return np.int64(0)
+
+
+@numba.njit(nogil=True, cache=True)
 def _count_events(
-    person: NDArray[np.int32],
-    cell: NDArray[np.int32],
-    current: NDArray[np.int64],
-    stamp: NDArray[np.int64],
-    cells_per_person: int,
-    events_per_cell: int,
-    total: NDArray[np.int64],
+    person: Numbers, cell: Numbers, current: Ints, stamp: Ints, cells_per_person: int, events_per_cell: int, total: Ints
 ) -> None:
     """Count each person's first events in each of their first cells."""
     here, active = current[0], current[1]
@@ -103,12 +112,9 @@ def _count_events(
         if cell[i] < 0:
             continue
         c = np.uint64(cell[i])
-        counted = stamp[c] - (p << _SHIFT)
-        new = np.int64(counted < 0)
-        counted = max(counted, 0)
-        if (counted < events_per_cell) & (active + new <= cells_per_person):
-            active += new
-            stamp[c] = (p << _SHIFT) + counted + 1
+        counts = _admit(p, c, active, stamp, cells_per_person, events_per_cell)
+        if counts:
+            active += counts - 1
             total[c] += 1
     current[0] = here
     current[1] = active
@@ -116,10 +122,10 @@ def _count_events(
 
 @numba.njit(nogil=True, cache=True)
 def _add_values(
-    person: NDArray[np.int32],
-    cell: NDArray[np.int32],
-    current: NDArray[np.int64],
-    stamp: NDArray[np.int64],
+    person: Numbers,
+    cell: Numbers,
+    current: Ints,
+    stamp: Ints,
     cells_per_person: int,
     events_per_cell: int,
     codes: Codes,
@@ -127,8 +133,8 @@ def _add_values(
     low: int,
     high: int,
     off: int,
-    total: NDArray[np.int64],
-    present: NDArray[np.int64],
+    total: Ints,
+    present: Ints,
 ) -> None:
     """Add clamp(code + shift, low, high) - off for each event that counts, and count these events in `present`.
 
@@ -142,12 +148,9 @@ def _add_values(
         if cell[i] < 0:
             continue
         c = np.uint64(cell[i])
-        counted = stamp[c] - (p << _SHIFT)
-        new = np.int64(counted < 0)
-        counted = max(counted, 0)
-        if (counted < events_per_cell) & (active + new <= cells_per_person):
-            active += new
-            stamp[c] = (p << _SHIFT) + counted + 1
+        counts = _admit(p, c, active, stamp, cells_per_person, events_per_cell)
+        if counts:
+            active += counts - 1
             code = np.int64(codes[i])
             there = np.int64(code != 0)
             units = code + shift
@@ -162,14 +165,14 @@ def _add_values(
 
 
 @numba.njit(nogil=True, cache=True)
-def _admit(
-    person: NDArray[np.int32],
-    cell: NDArray[np.int32],
-    current: NDArray[np.int64],
-    stamp: NDArray[np.int64],
+def _drop_others(
+    person: Numbers,
+    cell: Numbers,
+    current: Ints,
+    stamp: Ints,
     cells_per_person: int,
     events_per_cell: int,
-    persons: NDArray[np.int64],
+    persons: Ints,
 ) -> None:
     """Set the cell of each event that does not count to -1, and count persons in their cells."""
     here, active = current[0], current[1]
@@ -180,13 +183,10 @@ def _admit(
         if cell[i] < 0:
             continue
         c = np.uint64(cell[i])
-        counted = stamp[c] - (p << _SHIFT)
-        new = np.int64(counted < 0)
-        counted = max(counted, 0)
-        if (counted < events_per_cell) & (active + new <= cells_per_person):
-            active += new
-            persons[c] += new
-            stamp[c] = (p << _SHIFT) + counted + 1
+        counts = _admit(p, c, active, stamp, cells_per_person, events_per_cell)
+        if counts:
+            active += counts - 1
+            persons[c] += counts - 1
         else:
             cell[i] = -1
     current[0] = here
@@ -194,9 +194,7 @@ def _admit(
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_alone(
-    person: NDArray[np.int32], current: NDArray[np.int64], events_per_cell: int, total: NDArray[np.int64]
-) -> None:
+def _count_alone(person: Numbers, current: Ints, events_per_cell: int, total: Ints) -> None:
     """Count each person's first events where there is one cell, which all events are in."""
     here, counted, found = current[0], current[1], np.int64(0)
     for i in range(len(person)):
@@ -226,16 +224,16 @@ class Accumulator:
         self._cell = np.empty(0, dtype=np.int32)
         self._shape = _shape(plan, persons)
 
-    def take(self, person: NDArray[np.int32], batch: Mapping[str, Codes]) -> None:
+    def take(self, person: Numbers, batch: Mapping[str, Codes]) -> None:
         """Add a batch of events. Raises EngineFailed if the stream is out of order or has other persons."""
         self._order.require(person)
         self._shape.take(_Batch(person, self._cells(len(person), batch), batch))
 
-    def cells(self) -> list[NDArray[np.int64]]:
+    def cells(self) -> list[Ints]:
         """Return one vector of exact integers for each measure of the plan."""
         return self._shape.numbers()
 
-    def _cells(self, events: int, batch: Mapping[str, Codes]) -> NDArray[np.int32]:
+    def _cells(self, events: int, batch: Mapping[str, Codes]) -> Numbers:
         """Return the cell of each event; one below 0 is none."""
         if len(self._cell) < events:
             self._cell = np.empty(events, dtype=np.int32)
@@ -264,7 +262,7 @@ def _absent(plan: Plan) -> int:
     return (2**31 - 1) // max(1, len(plan.keys))
 
 
-def _tables(plan: Plan) -> list[tuple[str, NDArray[np.int32]]]:
+def _tables(plan: Plan) -> list[tuple[str, Numbers]]:
     """Return, for each key, its column and what each code adds to the cell. The last entry is for all codes beyond."""
     made = []
     for place, key in enumerate(plan.keys):
@@ -282,8 +280,8 @@ def _tables(plan: Plan) -> list[tuple[str, NDArray[np.int32]]]:
 class _Batch(NamedTuple):
     """Events, in order: the person of each, its cell (below 0 is none), and the codes of each column."""
 
-    person: NDArray[np.int32]
-    cell: NDArray[np.int32]
+    person: Numbers
+    cell: Numbers
     codes: Mapping[str, Codes]
 
 
@@ -301,7 +299,7 @@ class _Shape:
         """Add a batch."""
         raise NotImplementedError
 
-    def numbers(self) -> list[NDArray[np.int64]]:
+    def numbers(self) -> list[Ints]:
         """Return one vector for each measure."""
         return [self._total] * len(self._plan.measures)
 
@@ -379,7 +377,7 @@ class _Values(_Shape):
             self._present,
         )
 
-    def numbers(self) -> list[NDArray[np.int64]]:
+    def numbers(self) -> list[Ints]:
         """Return one vector for each measure."""
         return [self._total if one is self._sum else self._present for one in self._plan.measures]
 
@@ -394,11 +392,11 @@ class _Several(_Shape):
     def take(self, batch: _Batch) -> None:
         """Add a batch."""
         person, cell, codes = batch
-        _admit(person, cell, self._current, self._stamp, *self._bounds, self._total)
+        _drop_others(person, cell, self._current, self._stamp, *self._bounds, self._total)
         for one in self._sums:
             one.take(person, cell, cell, codes)
 
-    def numbers(self) -> list[NDArray[np.int64]]:
+    def numbers(self) -> list[Ints]:
         """Return one vector for each measure. The total here is the number of persons of each cell."""
         return [one.numbers(self._total) for one in self._sums]
 
@@ -409,7 +407,7 @@ def warm() -> None:
     current, total = np.array([-1, 0]), np.zeros(1, dtype=np.int64)
     _count_persons(person, cell, current, cell - 1, 1, total)
     _count_events(person, cell, current, total - 1, 1, 1, total)
-    _admit(person, cell.copy(), current, total - 1, 1, 1, total)
+    _drop_others(person, cell.copy(), current, total - 1, 1, 1, total)
     _count_alone(person, current, 1, total)
     for code_type in passes.CODE_TYPES:
         codes = np.zeros(1, dtype=code_type)

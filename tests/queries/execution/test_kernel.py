@@ -103,6 +103,8 @@ SHAPES: list[tuple[type[fused._Shape] | None, dict[str, nodes.Statistic]]] = [
     (fused._Several, {"n": nodes.Count("persons"), "m": nodes.Mean("visits")}),
     (fused._Several, {"m": nodes.Mean("visits"), "o": nodes.Mean("balance")}),
     (fused._Several, {"n": nodes.Count("events", where=FEW)}),
+    (fused._Several, {"n": nodes.Count("events", where=FEW), "m": nodes.Count("events")}),
+    (fused._Several, {"p": nodes.Proportion(FEW)}),
     (None, {"n": nodes.Count("persons", where=FEW)}),
 ]
 
