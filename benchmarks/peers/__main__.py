@@ -78,7 +78,7 @@ def main() -> None:
         here = [peer for peer in peers if peer.largest >= millions]
         folder = asked.folder / str(millions)
         before = results["sizes"]
-        # Kept after each pass: a run that is stopped leaves what it has measured.
+        # Kept after each question: a run that is stopped leaves what it has measured.
         for size in measure(folder, millions, here, environments, (asked.rounds, asked.limit), over):
             results["sizes"] = [*before, size]
             kept = asked.page or asked.folder / "results.json"
@@ -95,7 +95,7 @@ def measure(
     asked: tuple[int, float],
     over: set[tuple[str, str]],
 ) -> Iterator[dict[str, Any]]:
-    """Ask everything about one file, and yield what is known after each pass.
+    """Ask everything about one file, and yield what is known after each question.
 
     `over` grows by the tools and questions that took too long: they take too long for more events too.
     """
@@ -103,11 +103,15 @@ def measure(
     public = prepare(folder.absolute(), millions * 1_000_000)
     print(f"\n{public['events']:,} events", flush=True)
     exact = truth(folder, QUESTIONS)
-    questions: list[dict[str, Any]] = [
-        {"name": question.name, "cells": len(cells), "tools": {}}
-        for question, cells in zip(QUESTIONS, exact, strict=True)
-    ]
-    loading: dict[str, float] = {}
+    size: dict[str, Any] = {
+        "events": public["events"],
+        "rounds": rounds,
+        "limit": limit,
+        "import_seconds": public["import_seconds"],
+        "peers": any(peer.requirements for peer in peers),
+        "loading": {},
+        "questions": [{"name": question.name, "tools": {}} for question in QUESTIONS],
+    }
     for together in passes(peers, millions):
         tools = [Tool(peer, environments[peer.name], folder.absolute(), limit) for peer in together]
         try:
@@ -117,22 +121,14 @@ def measure(
                 measured = ask_all(tools, question, exact[number], rounds, known)
                 over |= {(name, question.name) for name, found in measured.items() if found.is_over}
                 told = {name: found.to_json() for name, found in measured.items()}
-                questions[number]["tools"] |= told
+                size["questions"][number]["tools"] |= told
+                size["loading"] |= {tool.peer.name: tool.loading for tool in tools if tool.loading == tool.loading}
                 for name, one in told.items():
                     print(f"  {question.name:<36} {name:<18} {_line(one)}", flush=True)
+                yield size
         finally:
             for tool in tools:
                 tool.end()
-        loading |= {tool.peer.name: tool.loading for tool in tools if tool.loading == tool.loading}
-        yield {
-            "events": public["events"],
-            "rounds": rounds,
-            "limit": limit,
-            "import_seconds": public["import_seconds"],
-            "peers": any(peer.requirements for peer in peers),
-            "loading": loading,
-            "questions": questions,
-        }
 
 
 def passes(peers: Sequence[Peer], millions: int) -> list[list[Peer]]:

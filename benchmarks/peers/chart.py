@@ -14,7 +14,7 @@ from server.charts import svg
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-WIDTH, LEFT, RIGHT, ROW, TOP = 860.0, 230.0, 40.0, 34.0, 56.0
+WIDTH, LEFT, RIGHT, ROW, TOP = 860.0, 245.0, 40.0, 34.0, 56.0
 LETTER = 7.3  # the width of a letter, about
 RADIUS = 6.0
 INK, PAPER = "#1b1f24", "#ffffff"
@@ -46,7 +46,7 @@ def chart(
     """Return an SVG of numbers by question and tool, all above 0. Those of `over` and more stand at its line."""
     shown = [tool for tool in tools if any(tool in by for by in numbers.values())]
     found = [number for by in numbers.values() for number in by.values()]
-    low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(*found, over or 0)))
+    low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(found)))
     legend, top = _legend(tools, shown)
     bottom = top + ROW * len(numbers)
 

@@ -128,20 +128,34 @@ def _size(size: Size, tools: Sequence[str]) -> str:
 def _memory(size: Size, tools: Sequence[str]) -> str:
     rows = []
     for tool in tools:
-        peaks = [one["tools"][tool]["peak_mb"] for one in size["questions"] if tool in one["tools"]]
         loading = size["loading"].get(tool)
-        peak = f"{max(peaks):,} MB" if peaks and max(peaks) else tables.NONE
-        rows.append([tool, tables.NONE if loading is None else tables.duration(loading), peak])
+        rows.append([tool, tables.NONE if loading is None else tables.duration(loading), _peak(size, tool)])
     return tables.table(["tool", "reads the data", "peak memory"], rows)
 
 
+def _peak(size: Size, tool: str) -> str:
+    """Return the highest peak of memory of a tool over all questions."""
+    peaks = [one["tools"][tool]["peak_mb"] for one in size["questions"] if tool in one["tools"]]
+    return f"{max(peaks):,} MB" if peaks and max(peaks) else tables.NONE
+
+
 def _scale(sizes: Sequence[Size]) -> str:
-    names = [question["name"] for question in sizes[-1]["questions"]]
-    head = ["question", *(f"{tool}, {size['events'] / 1e6:.0f} million" for tool in (OURS, PLAIN) for size in sizes)]
+    """Return how time and memory grow, and by how much the time between the two largest files."""
+    columns = [(tool, number) for tool in (OURS, PLAIN) for number in range(len(sizes))]
+    millions = [f"{size['events'] / 1e6:.0f} million" for size in sizes]
+    head = ["question", *(f"{tool}, {millions[number]}" for tool, number in columns)]
+    if len(sizes) > 1:
+        head.append(f"{OURS}: {millions[-1]} / {millions[-2]}")
     rows = []
-    for number, name in enumerate(names):
-        found = [size["questions"][number]["tools"].get(tool, {}) for tool in (OURS, PLAIN) for size in sizes]
-        rows.append([name, *(tables.duration(one["seconds"]) if "seconds" in one else tables.NONE for one in found)])
+    for place, question in enumerate(sizes[-1]["questions"]):
+        found = {one: sizes[one[1]]["questions"][place]["tools"].get(one[0], {}) for one in columns}
+        row = [tables.duration(one["seconds"]) if "seconds" in one else tables.NONE for one in found.values()]
+        if len(sizes) > 1:
+            last, before = (found[OURS, len(sizes) - back].get("seconds") for back in (1, 2))
+            row.append(tables.times(last / before) if last and before else tables.NONE)
+        rows.append([question["name"], *row])
+    memory = [_peak(sizes[number], tool) for tool, number in columns]
+    rows.append(["peak memory", *memory, *([""] if len(sizes) > 1 else [])])
     return tables.table(head, rows)
 
 

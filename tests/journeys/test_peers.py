@@ -93,7 +93,7 @@ def test_the_page_has_a_place_for_what_is_measured_and_pictures_of_it(tmp_path: 
         "import_seconds": 1.0,
         "peers": True,
         "loading": {OURS.name: 0.5},
-        "questions": [{"name": question.name, "cells": 1, "tools": by} for question in QUESTIONS],
+        "questions": [{"name": question.name, "tools": by} for question in QUESTIONS],
     }
     results = {
         "machine": "a machine",

@@ -31,7 +31,7 @@ def begin(data: Data) -> Ask:
             privacy_unit=dp.unit_of(contributions=1, identifier="person"),
             privacy_loss=dp.loss_of(epsilon=epsilon),
             split_evenly_over=1,
-            margins=[Margin(by=by, max_length=300 * data.persons_max)],
+            margins=[Margin(by=by, max_length=1_000 * data.persons_max)],
         )
         query = context.query()
         if question.urgent_since is not None:
