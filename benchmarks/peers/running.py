@@ -68,6 +68,12 @@ class Tool:
         """Return the sum of the peaks of resident memory of its processes since `forget_peaks`."""
         return sum(map(_peak_kb, below(self._pid))) // 1024 if self._process else 0
 
+    def abandon(self) -> None:
+        """Close the way to its process, as happens where this one is killed."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def end(self) -> None:
         """End its process and all that it started."""
         if self._process is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -73,6 +74,18 @@ def test_a_tool_that_is_late_or_ends_has_a_reason_and_no_number(folder: Path) ->
     assert "no_such_tool" in found["missing"].instead
     assert found["absent"].to_json() == {"instead": "not installed", "peak_mb": 0}
     assert found[PLAIN.name].to_json()["error"] == 0
+
+
+def test_a_tool_ends_with_the_runner(folder: Path) -> None:
+    """If the runner is gone, the adapter and the server that it started end."""
+    for (server,) in started(folder, 60.0, PEERS[1]):
+        assert "rows" in server.ask(QUESTIONS[0], 1.0)
+        assert server.peak_mb() > 50
+        server.abandon()
+        until = time.monotonic() + 30
+        while server.peak_mb() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert server.peak_mb() == 0
 
 
 def test_the_page_has_a_place_for_what_is_measured_and_pictures_of_it(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -68,3 +69,6 @@ def serve(begin: Callable[[Data], Ask], pid: Callable[[], int] = os.getpid) -> N
             tell({"not_offered": str(missing)})
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is its result
             tell({"error": f"{type(error).__name__}: {error}"})
+    # The runner has ended, perhaps without a chance to end this. What was started here, such as a server, ends too.
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)
