@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PORT, HOME = SETTINGS["port"].default, SETTINGS["home"].default.removeprefix("./")
-# The tests of the defaults, of the pages that name them, and of a checkout that is a copy.
+# The tests of the defaults, of the pages that name them, of a checkout that is a copy, and of what no archive may hold.
 NAMED_BY = {
     PORT: {"server/runtime/test_settings.py", "deploy/test_proxy.py", "journeys/test_docs.py", "ports.py"},
-    HOME: {"server/runtime/test_settings.py", "journeys/test_demo.py", "ports.py"},
+    HOME: {"server/runtime/test_settings.py", "journeys/test_demo.py", "ports.py", "test_archives.py"},
 }
 
 
