@@ -9,6 +9,7 @@ What the engine's SQL still does is written in `scan.py`: it reads the events, a
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 import numba
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from queries.execution.passes import Codes
 
     Held = NDArray[np.bool_]
+    Decision = Callable[[NDArray[np.int32], Mapping[str, Codes]], Held]
 
 CODES_UNDECLARED = 2 * TEXTS_MAX  # no text of a store has a code as large, nor have the codes that nobody has
 
@@ -58,8 +60,8 @@ def divided(where: Bound) -> tuple[Bound, Bound]:
 class Decider:
     """Decides conditions over a table's events of a range of persons. Not for several threads at once.
 
-    `look_up` returns the codes of texts, `members_of` for each person of the range whether
-    they have the events of a cohort.
+    `look_up` returns the codes of texts. `members_of` returns for each person of the range whether they have the events
+    of a cohort.
     """
 
     def __init__(
@@ -73,46 +75,32 @@ class Decider:
         self._persons = persons
         self._look_up = look_up
         self._members_of = members_of
-        self._tables: dict[Bound, NDArray[np.uint8]] = {}
+        self._made: dict[Bound, Decision] = {}
 
-    def prepare(self, predicate: Bound) -> None:
-        """Make the tables of a condition. The engine is asked for the persons of cohorts and the codes of texts."""
-        match predicate:
-            case Both(parts) | Either(parts):
-                for part in parts:
-                    self.prepare(part)
-            case Member():
-                self._tables[predicate] = self._by_person(predicate)
-            case Spelled():
-                self._tables[predicate] = self._by_text(predicate)
-            case Among(name, ranges):
-                if self._codes(name) <= TABLE_MAX or not self._table.columns[name].declared:
-                    self._tables[predicate] = _of_ranges(ranges, self._codes(name))
-            case _:
-                assert_never(predicate)
+    def decision(self, predicate: Bound) -> Decision:
+        """Return what decides a condition for a batch of events. Its tables are made now, and once for all its places.
 
-    def holds(self, predicate: Bound, person: NDArray[np.int32], codes: Mapping[str, Codes]) -> Held:
-        """Return for each event whether a condition holds, which was prepared."""
+        The engine is asked for the persons of cohorts and the codes of texts.
+        """
+        if predicate not in self._made:
+            self._made[predicate] = self._decision(predicate)
+        return self._made[predicate]
+
+    def _decision(self, predicate: Bound) -> Decision:
         match predicate:
             case Both(parts):
-                held = np.ones(len(person), dtype=np.bool_)
-                for part in parts:
-                    held &= self.holds(part, person, codes)
-                return held
+                return partial(_every, [self.decision(part) for part in parts])
             case Either(parts):
-                held = np.zeros(len(person), dtype=np.bool_)
-                for part in parts:
-                    held |= self.holds(part, person, codes)
-                return held
+                return partial(_some, [self.decision(part) for part in parts])
             case Member():
-                return _look_up(person, self._persons.start, self._tables[predicate])
-            case Among(name) | Spelled(name):
-                table = self._tables.get(predicate)
-                if table is not None:
-                    return _look_up(codes[name], 0, table)
-                assert isinstance(predicate, Among), "texts always have a table"
-                edges = np.array([(low, high + 1) for low, high in predicate.ranges], dtype=np.int64).ravel()
-                return np.asarray(np.searchsorted(edges, codes[name], side="right") % 2 == 1)
+                return partial(_by_person, self._of_persons(predicate), self._persons.start)
+            case Spelled(name):
+                return partial(_by_code, self._of_texts(predicate), name)
+            case Among(name, ranges):
+                if self._codes(name) <= TABLE_MAX or not self._table.columns[name].declared:
+                    return partial(_by_code, _of_ranges(ranges, self._codes(name)), name)
+                edges = np.array([(low, high + 1) for low, high in ranges], dtype=np.int64).ravel()
+                return partial(_by_edges, edges, name)
             case _:
                 assert_never(predicate)
 
@@ -121,16 +109,45 @@ class Decider:
         column = self._table.columns[name]
         return column.size if column.declared else CODES_UNDECLARED
 
-    def _by_text(self, spelled: Spelled) -> NDArray[np.uint8]:
+    def _of_texts(self, spelled: Spelled) -> NDArray[np.uint8]:
         table = np.full(CODES_UNDECLARED + 2, spelled.negated, dtype=np.uint8)
         table[0] = 0
         found = np.array(self._look_up(spelled.column, spelled.texts), dtype=np.int64)
         table[np.minimum(found, CODES_UNDECLARED)] = not spelled.negated
         return table
 
-    def _by_person(self, cohort: Member) -> NDArray[np.uint8]:
+    def _of_persons(self, cohort: Member) -> NDArray[np.uint8]:
         """Return for each person from the first on, and at last for all beyond, whether they belong to a cohort."""
         return np.append(self._members_of(cohort) != cohort.negated, cohort.negated).view(np.uint8)
+
+
+# Decisions for a batch: whether a condition holds for each of its events
+
+
+def _every(parts: Sequence[Decision], person: NDArray[np.int32], codes: Mapping[str, Codes]) -> Held:
+    held = np.ones(len(person), dtype=np.bool_)
+    for part in parts:
+        held &= part(person, codes)
+    return held
+
+
+def _some(parts: Sequence[Decision], person: NDArray[np.int32], codes: Mapping[str, Codes]) -> Held:
+    held = np.zeros(len(person), dtype=np.bool_)
+    for part in parts:
+        held |= part(person, codes)
+    return held
+
+
+def _by_person(table: NDArray[np.uint8], first: int, person: NDArray[np.int32], _codes: Mapping[str, Codes]) -> Held:
+    return _look_up(person, first, table)
+
+
+def _by_code(table: NDArray[np.uint8], name: str, _person: NDArray[np.int32], codes: Mapping[str, Codes]) -> Held:
+    return _look_up(codes[name], 0, table)
+
+
+def _by_edges(edges: NDArray[np.int64], name: str, _person: NDArray[np.int32], codes: Mapping[str, Codes]) -> Held:
+    return np.asarray(np.searchsorted(edges, codes[name], side="right") % 2 == 1)
 
 
 def _of_ranges(ranges: Sequence[tuple[int, int]], last: int) -> NDArray[np.uint8]:

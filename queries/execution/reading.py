@@ -20,12 +20,12 @@ from queries.execution.deciding import Decider, kept
 from queries.plan import condition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
     from sqlglot import exp
 
-    from queries.binding.predicates import Bound, Member
+    from queries.binding.predicates import Member
     from queries.catalog.schema import Table
     from queries.execution.deciding import Held
     from queries.execution.passes import Codes
@@ -54,38 +54,34 @@ class Reader:
     def stream(self, plan: Plan) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
         """Yield the events of a plan in person order, as (person numbers, codes of each column)."""
         ours = scans.decided_here(plan)
-        decider = self._decider(plan.table, (ours.where, *ours.conditions.values()))
+        decider = self._decider(plan.table)
+        held = {condition(place): decider.decision(one) for place, one in ours.conditions.items()}
+        stays = None if ours.where == ALWAYS else decider.decision(ours.where)
         names, wanted = scans.fetched(plan), scans.columns(plan)
         for person, *arrays in self._batches(scans.scan(plan, self._look_up, self._within)):
             codes: dict[str, Codes] = dict(zip(names, arrays, strict=True))
-            for place, one in ours.conditions.items():
-                codes[condition(place)] = decider.holds(one, person, codes).view(np.uint8)
-            if ours.where != ALWAYS:
-                stays = decider.holds(ours.where, person, codes)
-                person, codes = kept(person, stays), {name: kept(codes[name], stays) for name in wanted}
+            codes |= {name: decide(person, codes).view(np.uint8) for name, decide in held.items()}
+            if stays is not None:
+                which = stays(person, codes)
+                person, codes = kept(person, which), {name: kept(codes[name], which) for name in wanted}
             yield person, codes
 
-    def _decider(self, table: Table, conditions: Sequence[Bound]) -> Decider:
-        decider = Decider(table, self._persons, partial(self._look_up, table.name), self._members)
-        for one in conditions:
-            decider.prepare(one)
-        return decider
+    def _decider(self, table: Table) -> Decider:
+        return Decider(table, self._persons, partial(self._look_up, table.name), self._members)
 
     def _members(self, cohort: Member) -> Held:
-        """Return for each person of the range whether they have the events of a cohort, asked for or not."""
-        events = cohort.events
-        if not scans.is_of_events_alone(cohort):
-            found = np.zeros(len(self._persons), dtype=np.int32)
-            for (person,) in self._batches(scans.members(cohort, self._look_up, self._within)):
-                self._add(person, np.ones(len(person), dtype=np.bool_), found)
-            return found > 0
-        engines, ours = deciding.divided(events.where)
-        decider = self._decider(self._tables[events.table], [ours])
-        names = sorted(columns(ours))
+        """Return for each person of the range whether they have the events of a cohort."""
         count = np.zeros(len(self._persons), dtype=np.int32)
+        if not scans.is_of_events_alone(cohort):
+            for (person,) in self._batches(scans.members(cohort, self._look_up, self._within)):
+                self._add(person, np.ones(len(person), dtype=np.bool_), count)
+            return count > 0
+        events = cohort.events
+        engines, ours = deciding.divided(events.where)
+        decide = self._decider(self._tables[events.table]).decision(ours)
+        names = sorted(columns(ours))
         for person, *arrays in self._batches(scans.events(events.table, engines, names, self._look_up, self._within)):
-            stays = decider.holds(ours, person, dict(zip(names, arrays, strict=True)))
-            self._add(person, stays, count)
+            self._add(person, decide(person, dict(zip(names, arrays, strict=True))), count)
         return count >= cohort.at_least
 
     def _add(self, person: NDArray[np.int32], held: Held, count: NDArray[np.int32]) -> None:

@@ -1,7 +1,7 @@
 """plan -> the engine's SQL, as a sqlglot tree.
 
-The SQL selects columns and filters by ranges of codes. Cohorts are subqueries of persons, and per-person tables are a
-GROUP BY person of integer aggregates (`aggregates.py`). It contains names from the catalog, integers and lists of
+The SQL selects columns and filters by ranges of codes. A per-person table is a GROUP BY person of integer aggregates
+(`aggregates.py`). It contains names from the catalog, integers and lists of
 integers, nothing else: no text of a user reaches the engine, and no expression can fail for a reason in the data. It
 runs after the charge, because looking up the text of an undeclared category already touches data.
 
@@ -17,12 +17,12 @@ The SQL is written so that the engine does the same work whether a single row, v
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from queries.binding import predicates
-from queries.binding.predicates import ALWAYS, Among, Both, Either, Member, Spelled
+from queries.binding.predicates import Member
 from queries.catalog.schema import PERSON
 from queries.execution import deciding
 from queries.execution.aggregates import built_table
@@ -30,7 +30,7 @@ from queries.execution.sql_writer import Writer, of_persons
 from queries.plan import condition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from queries.binding.predicates import Bound
     from queries.execution.sql_writer import LookUp
@@ -66,16 +66,6 @@ class DecidedHere:
     where: Bound
     conditions: Mapping[int, Bound]
 
-    @property
-    def is_something(self) -> bool:
-        """Return whether anything is decided here."""
-        return self.where != ALWAYS or bool(self.conditions)
-
-    @property
-    def cohorts(self) -> list[Member]:
-        """Return the cohorts in them, each once."""
-        return list(dict.fromkeys(one for part in (self.where, *self.conditions.values()) for one in _cohorts(part)))
-
 
 def decided_here(plan: Plan) -> DecidedHere:
     """Return what is decided here and not by the engine."""
@@ -99,7 +89,7 @@ def events(table: str, where: Bound, names: Iterable[str], look_up: LookUp, pers
 
 
 def members(cohort: Member, look_up: LookUp, persons: range | None = None) -> exp.Select:
-    """Return SELECT person of a cohort, asked for or not, of everybody or a range of persons. In no order."""
+    """Return SELECT person of a cohort that compares days, of everybody or a range of persons. In no order."""
     return Writer(look_up, persons).members(cohort)
 
 
@@ -129,16 +119,3 @@ def whole(table: str, names: Iterable[str], persons: range) -> exp.Select:
     select = exp.select(*(exp.column(name, quoted=True) for name in (PERSON, *names)))
     select = select.from_(exp.Table(this=exp.to_identifier(table, quoted=True)))
     return select.where(of_persons(persons))
-
-
-def _cohorts(predicate: Bound) -> Iterator[Member]:
-    match predicate:
-        case Member():
-            yield predicate
-        case Both(parts) | Either(parts):
-            for part in parts:
-                yield from _cohorts(part)
-        case Among() | Spelled():
-            return
-        case _:
-            assert_never(predicate)

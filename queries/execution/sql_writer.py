@@ -66,20 +66,15 @@ class Writer:
         return select if where is None else select.where(where)
 
     def members(self, cohort: Member) -> exp.Select:
-        """Return the persons of a cohort.
+        """Return the persons of a cohort that compares days.
 
         For each event, the last other one up to its day decides. This is an as-of join: its cost does not grow with the
         number of pairs of a person's events.
         """
         person = exp.column(PERSON, table="e", quoted=True)
-        if cohort.events.date is None:
-            where = self.condition(cohort.events.where, cohort.events.table)
-            events = self.of_table(exp.select(exp.column(PERSON, quoted=True)), cohort.events.table)
-            select = exp.select(person).from_((events if where is None else events.where(where)).subquery("e"))
-        else:
-            # As in SQL, an event without a day is after nothing, and nothing is before it.
-            events = self.days(cohort.events, undated=cohort.after is None)
-            select = exp.select(person).from_(events.subquery("e"))
+        # As in SQL, an event without a day is after nothing, and nothing is before it.
+        events = self.days(cohort.events, undated=cohort.after is None)
+        select = exp.select(person).from_(events.subquery("e"))
         for name, others, compared in (("a", cohort.after, exp.GTE), ("w", cohort.without, exp.GT)):
             if others is None:
                 continue

@@ -70,10 +70,9 @@ def predicates() -> st.SearchStrategy[Bound]:
 def test_lists_are_decided_as_they_are_defined(predicate: Bound, rows: list[tuple[int, ...]]) -> None:
     """Declared and undeclared columns, with a table of codes and with too many for one, alone and combined."""
     events = [Event(0, codes) for codes in rows]
-    ours = decider()
-    ours.prepare(predicate)
+    decide = decider().decision(predicate)
     for person, codes in stream(events):
-        found = ours.holds(predicate, person, codes).tolist()
+        found = decide(person, codes).tolist()
         assert found == [holds(predicate, event) for event in events]
 
 
@@ -89,8 +88,7 @@ def test_a_list_costs_the_same_whatever_it_matches() -> None:
     for codes in ([1, 2, 3], [2**32 - 1, 2**32 - 2, 5]):
         one = Decider(TABLE, range(3), partial(given_codes, codes), nobody)
         spelled = Spelled("diagnosis", ("a", "b", "c"), negated=False)
-        one.prepare(spelled)
-        assert len(one._tables[spelled]) == CODES_UNDECLARED + 2
+        assert len(one._of_texts(spelled)) == CODES_UNDECLARED + 2
 
 
 def test_a_filter_is_divided_without_a_loss() -> None:
@@ -129,11 +127,26 @@ def test_persons_of_a_cohort_are_counted_in_their_range(at_least: int, negated: 
         yield [np.array(events, dtype=np.int32), np.ones(len(events), dtype=np.uint8)]
 
     reader = Reader({"visits": TABLE}, persons, persons, lambda *_: [], batches)
-    ours = reader._decider(TABLE, [member])
+    decide = reader._decider(TABLE).decision(member)
     asked = np.array([5, 6, 7, 8, 9, 4], dtype=np.int32)
     expected = [(own.get(int(person), 0) >= at_least) != negated for person in asked]
-    assert ours.holds(member, asked, {})[:4].tolist() == expected[:4]
-    assert ours.holds(member, asked, {})[4:].tolist() == [negated, negated]
+    assert decide(asked, {})[:4].tolist() == expected[:4]
+    assert decide(asked, {})[4:].tolist() == [negated, negated]
+
+
+def test_what_stands_twice_is_asked_once() -> None:
+    """A cohort in the filter and in a statistic, or twice in one condition, is one reading of its events."""
+    asked: list[str] = []
+
+    def members_of(_cohort: Member) -> Any:
+        asked.append("members")
+        return np.zeros(3, dtype=np.bool_)
+
+    ours = Decider(TABLE, range(3), codes_of, members_of)
+    member = cohort(1, negated=False)
+    for predicate in (member, Either((member, LISTS[0])), Both((LISTS[0], member))):
+        ours.decision(predicate)
+    assert asked == ["members"]
 
 
 def test_an_event_of_nobody_ends_the_query() -> None:
@@ -145,4 +158,4 @@ def test_an_event_of_nobody_ends_the_query() -> None:
 
         reader = Reader({"visits": TABLE}, range(5, 9), range(5, 9), lambda *_: [], batches)
         with pytest.raises(EngineFailed):
-            reader._decider(TABLE, [cohort(1, negated=False)])
+            reader._decider(TABLE).decision(cohort(1, negated=False))
