@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from queries import mechanisms
@@ -53,6 +53,7 @@ def test_noise_is_not_shown() -> None:
     assert repr(Drawn(np.array([12345]))) == "<noise>"
 
 
+@example([(LAST, 1), (1, LAST), (LEAST, -1), (LAST, LAST), (LEAST, LEAST), (LAST, LEAST)])
 @given(st.lists(st.tuples(INTEGERS, INTEGERS), min_size=1))
 def test_a_sum_beyond_64_bits_is_the_last_number(pairs: list[tuple[int, int]]) -> None:
     """As in OpenDP, and never wrapped around; every other sum is exact."""
