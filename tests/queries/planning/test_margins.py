@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from budgets import loss
@@ -97,6 +97,7 @@ def test_least_share_meets_margin_and_a_billionth_less_does_not(name: str, gauss
 
 @pytest.mark.slow
 @settings(deadline=None, max_examples=60)
+@example(1.0, 0.999, False, 10, 264)
 @given(
     st.integers(1, 10**6).map(lambda n: n / 8),
     st.sampled_from([0.5, 0.75, 0.9, 0.95, 0.99, 0.999]),
@@ -118,7 +119,14 @@ def test_any_margin_of_count_is_met_at_least_loss(
         )
     except InvalidQuery as refusal:
         assert refusal.pointer == "/privacy/margin/n"  # noqa: PT017
-        assert margin < 1
+        # Only what the largest loss that a request may name does not buy is refused.
+        most = (
+            Privacy(rho_nano=margins.MOST_NANO["rho"])
+            if gaussian
+            else Privacy(epsilon_nano=margins.MOST_NANO["epsilon"])
+        )
+        (output,) = planned(most, UNIT, cells=cells, events=events, n=EVERY["rows"]).outputs
+        assert estimates.fixed_margin(output, confidence) > Fraction(margin)
         return
     (output,) = one.outputs
     assert estimates.fixed_margin(output, confidence) <= Fraction(margin)
