@@ -256,11 +256,18 @@ def counted(body: exp.Expr) -> str:
     if isinstance(of, exp.Star):
         only(of)
         return "events"
+    if isinstance(of, exp.Literal):  # COUNT(1) is COUNT(*)
+        return "events"
     if isinstance(of, exp.Distinct):
         only(of, "expressions")
-        if [column_name(one).lower() for one in of.expressions] == [nodes.PERSON]:
+        inner = [one.unnest() for one in of.expressions]  # DISTINCT(person) is DISTINCT person
+        if [column_name(one).lower() for one in inner] == [nodes.PERSON]:
             return "persons"
-    raise refusal(body, "count events with COUNT(*) or persons with COUNT(DISTINCT person)")
+    raise refusal(
+        body,
+        "count events with COUNT(*) or persons with COUNT(DISTINCT person), and of them those that fulfil a condition "
+        "with FILTER (WHERE column IS NOT NULL)",
+    )
 
 
 def count_of(of: str) -> exp.Count:

@@ -43,7 +43,10 @@ class Proportion(GroupMargin[nodes.Proportion]):
 
     def read_sql(self, body: exp.Expr) -> tuple[nodes.Proportion, str]:
         """Read COUNT(x) FILTER (WHERE ...) / COUNT(x)."""
-        wanted = "a proportion is written: COUNT(*) FILTER (WHERE a > 0) / COUNT(*), or with COUNT(DISTINCT person)"
+        wanted = (
+            "a proportion is written: COUNT(*) FILTER (WHERE a > 0) / COUNT(*), or with COUNT(DISTINCT person), "
+            "without a factor; a mean is AVG(a); other quotients are computed from the numbers of the answer"
+        )
         only(body, "this", "expression", "typed", "safe")
         part, whole = body.this, body.expression
         if not (isinstance(part, exp.Filter) and isinstance(part.this, exp.Count) and isinstance(whole, exp.Count)):

@@ -93,8 +93,9 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
         store = services.stores.edition(edition)
         known = catalogs(transaction, store)
     try:
-        query = dates.fill_in(request.query, store.dataset.tables)
-        limits = policy.check(query, request.privacy, protocol(present), request.query)
+        asked_query = sql.resolved(request.query, store.dataset.tables) if request.in_sql else request.query
+        query = dates.fill_in(asked_query, store.dataset.tables)
+        limits = policy.check(query, request.privacy, protocol(present), asked_query)
         # It also keeps the bounds that were proposed then, even if a profile was bought in between.
         for catalog in known if asked else known[:1]:
             planned = planner.plan(query, catalog, request.privacy, services.settings.max_cells)

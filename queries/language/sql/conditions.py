@@ -7,7 +7,8 @@ from sqlglot import exp
 from queries.language import nodes
 from queries.language.nodes import DEPTH_MAX
 from queries.language.sql.related import Others
-from queries.language.sql.syntax import both, chain, column_name, only, refusal, scalar, subselect, table_name
+from queries.language.sql.sources import table_name
+from queries.language.sql.syntax import both, chain, column_name, only, refusal, scalar, subselect
 from queries.language.sql.written import ORDER
 
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -69,7 +70,7 @@ def predicate(part: exp.Expr, depth: int = 0) -> nodes.Predicate:
 def _cohort(query: exp.Expr, depth: int) -> nodes.Cohort:
     """Return the cohort that a subquery of persons is."""
     select = subselect(query)
-    only(select, "kind", "expressions", "from_", "where", "group", "having")
+    only(select, "kind", "expressions", "from_", "joins", "where", "group", "having")
     table = table_name(select)
     _require_person(select)
     where: list[exp.Expr] = []

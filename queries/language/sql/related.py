@@ -33,8 +33,12 @@ class Others:
         only(table, "this", "alias")
         only(table.args["alias"], "this")
         alias = identifier(table.args["alias"].this)
-        if alias == outside:
+        if alias.lower() == outside.lower():
             raise refusal(table, f"{alias} is the name of the table outside; choose another")
+        for column in select.find_all(exp.Column):
+            for name in (alias, outside):
+                if column.table.lower() == name.lower():
+                    column.set("table", exp.to_identifier(name))
         return cls(identifier(table.this), alias, outside)
 
     def tied(self, condition: exp.Expr) -> str | list[Tie] | None:

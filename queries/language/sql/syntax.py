@@ -11,6 +11,11 @@ from queries.language import nodes
 
 CLAUSES = {  # in sqlglot's words -> in people's, with what to do instead
     "joins": "JOIN (one table is asked, which has its person's columns too)",
+    "distinct": "SELECT DISTINCT (each row of an answer is another group already; persons: COUNT(DISTINCT person))",
+    "offset": "OFFSET (all rows but the first may be read from the answer: leave it out)",
+    "windows": "WINDOW (compute with an answer's numbers afterwards)",
+    "qualify": "QUALIFY (all cells are answered: choose among them afterwards)",
+    "sample": "SAMPLE (all persons take part)",
     "having": "HAVING (all cells are answered: choose among them afterwards)",
     "order": "ORDER BY (all cells are answered: sort them afterwards)",
     "limit": "LIMIT (all cells are answered: choose among them afterwards)",
@@ -46,17 +51,6 @@ def subselect(part: exp.Expr) -> exp.Select:
     if not isinstance(part, exp.Select):
         raise refusal(part, "write one SELECT here")
     return part
-
-
-def table_name(select: exp.Select) -> str:
-    """Return the table of FROM, which has no other name."""
-    if not select.args.get("from_"):
-        raise refusal(select, "SELECT needs FROM and the name of a table")
-    table = select.args["from_"].this
-    if not isinstance(table, exp.Table):
-        raise refusal(table, "FROM takes the name of one table")
-    only(table, "this")
-    return identifier(table.this)
 
 
 def column_name(part: exp.Expr) -> str:

@@ -26,7 +26,10 @@ def clamped(body: exp.Expr) -> tuple[str, tuple[float, float] | None]:
 
 def unclamped(body: exp.Expr) -> tuple[exp.Expr, tuple[float, float]]:
     """Return what is clamped by a CASE, and its bounds."""
-    wanted = "write a column, or clamp it: CASE WHEN a < 0 THEN 0 WHEN a > 30 THEN 30 ELSE a END"
+    wanted = (
+        "write a column, or clamp it: CASE WHEN a < 0 THEN 0 WHEN a > 30 THEN 30 ELSE a END; to count what fulfils a "
+        "condition, COUNT(*) FILTER (WHERE ...)"
+    )
     if not isinstance(body, exp.Case) or len(body.args["ifs"]) != 2:
         raise refusal(body, wanted)
     only(body, "ifs", "default")

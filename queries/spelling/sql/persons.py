@@ -7,7 +7,8 @@ from sqlglot import exp
 from queries.language import nodes
 from queries.language.sql.conditions import predicate, related_dates
 from queries.language.sql.related import Others
-from queries.language.sql.syntax import column_name, identifier, only, refusal, subselect, table_name
+from queries.language.sql.sources import table_name
+from queries.language.sql.syntax import column_name, identifier, only, refusal, subselect
 from queries.language.sql.values import unclamped
 
 WORDS: dict[type[exp.Expr], str] = {
@@ -28,7 +29,7 @@ def per_person(query: exp.Subquery) -> tuple[nodes.PerPerson, list[exp.Column]]:
     """Return the table that a subquery builds, and the columns that it carries along beside the values."""
     only(query, "this", "alias")
     select = subselect(query.this)
-    only(select, "kind", "expressions", "from_", "where", "group")
+    only(select, "kind", "expressions", "from_", "joins", "where", "group")
     table = table_name(select)
     values: dict[str, nodes.Value] = {}
     plain: list[exp.Column] = []

@@ -12,11 +12,16 @@ from queries.errors import InvalidQuery, OutsideProtocol
 from queries.language import nodes, references
 from queries.language.sql import keys as cuts
 from queries.language.sql.conditions import predicate
-from queries.language.sql.syntax import column_name, identifier, only, refusal, scalar, table_name
-from queries.spelling.sql import statistics
+from queries.language.sql.sources import table_name
+from queries.language.sql.syntax import column_name, identifier, only, refusal, scalar
+from queries.spelling.sql import naming, statistics
 from queries.spelling.sql.persons import per_person
 
 TEXT_MAX = 64 * 1024  # characters
+PERSONS = (
+    "single persons are not shown: count them, COUNT(DISTINCT person), or build values of each, as in FROM (SELECT "
+    "person, COUNT(*) AS n FROM table GROUP BY person)"
+)
 
 
 def parse(text: str) -> nodes.Query:
@@ -30,7 +35,7 @@ def parse(text: str) -> nodes.Query:
 group_by=(ByValue(column='sex', name=None),), bounds=Bounds(cells_per_person=None, events_per_cell=None))
     """
     select = _statement(text)
-    only(select, "kind", "expressions", "from_", "where", "group")
+    only(select, "kind", "expressions", "from_", "joins", "where", "group")
     source, carried = _source(select)
     keys, chosen = _selected(select)
     where = select.args.get("where")
@@ -41,9 +46,9 @@ group_by=(ByValue(column='sex', name=None),), bounds=Bounds(cells_per_person=Non
         _grouped(select.args.get("group"), keys, select),
     )
     if isinstance(source, nodes.PerPerson):
-        used = references.attributes(query)
+        used = {name.lower() for name in references.attributes(query)}
         for column in carried:
-            if column.name not in used:
+            if column.name.lower() not in used:
                 raise refusal(column, f"{column.name} is not used outside: leave it out")
     return query
 
@@ -69,6 +74,7 @@ def _statement(text: str) -> exp.Select:
         raise InvalidQuery("/sql", "this is no SQL that can be read: an open quote, or too deeply nested") from None
     if len(statements) != 1 or not isinstance(statements[0], exp.Select):
         raise InvalidQuery("/sql", "line 1, column 1: write one SELECT statement, and nothing else")
+    naming.one_spelling(statements[0])
     return statements[0]
 
 
@@ -86,6 +92,8 @@ def _selected(select: exp.Select) -> tuple[list[_Named], list[tuple[str, nodes.S
             if not nodes.NAME.fullmatch(name):
                 raise refusal(item, "a name in the answer has letters, digits and _, at most 63: give an alias")
             found.append((name, statistic))
+        elif body.find(exp.AggFunc):
+            raise refusal(body, statistics.COMPUTED)
         else:
             key = _read_key(body, name)
             keys.append(_Named(key, body, name))
@@ -120,7 +128,8 @@ def _grouped(group: exp.Expr | None, keys: list[_Named], select: exp.Select) -> 
         else:
             matches = [one.key for one in keys if one.body == item]
             if not matches and isinstance(item, exp.Column):
-                matches = [one.key for one in keys if one.alias == item.name]
+                called = [one for one in keys if one.alias is not None and one.alias.lower() == item.name.lower()]
+                matches = [one.key for one in called if one.alias == item.name] or [one.key for one in called]
         if not matches:
             raise refusal(item, "what is in GROUP BY is selected too")
         fresh = [key for key in matches if key not in found]  # one expression may be selected under two names
@@ -140,6 +149,8 @@ def _read_key(body: exp.Expr, name: str | None) -> nodes.Key:
     match body:
         case exp.Column():
             column = column_name(body)
+            if column.lower() == nodes.PERSON:
+                raise refusal(body, PERSONS)
             return nodes.ByValue(column, None if name == column else name)
         case exp.TimestampTrunc() | exp.DateTrunc():
             only(body, "this", "unit", "unabbreviate", "input_type_preserved")

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from queries.statistics.statistic import Statistic
 
 KNOWN = ", ".join(name for statistic in registry.STATISTICS for name in statistic.sql_names)
+COMPUTED = (
+    "nothing is computed with a statistic: select it by itself, and compute with the numbers of the answer (rounding: "
+    '"post": ["round"]; a share: COUNT(*) FILTER (WHERE ...) / COUNT(*))'
+)
+OTHERS: dict[type[exp.Expr], str] = {
+    exp.Min: "there is no minimum over persons, which would be one person's value: ask for QUANTILE_CONT(column, 0.01)",
+    exp.Max: "there is no maximum over persons, which would be one person's value: ask for QUANTILE_CONT(column, 0.99)",
+    exp.CountIf: "this is no statistic that is known here: write COUNT(*) FILTER (WHERE ...)",
+    exp.WithinGroup: "this is no statistic that is known here: write QUANTILE_CONT(column, 0.5)",
+}
 
 
 def is_statistic(body: exp.Expr) -> bool:
@@ -43,4 +53,4 @@ def _reader(body: exp.Expr) -> Statistic[Any]:
             return one
     if isinstance(body, exp.Anonymous):
         raise refusal(body, f"there is no such function here; there are {KNOWN}")
-    raise refusal(body, f"this is no statistic that is known here; there are {KNOWN}")
+    raise refusal(body, OTHERS.get(type(body), f"this is no statistic that is known here; there are {KNOWN}"))

@@ -814,9 +814,13 @@ def test_sql_and_json_are_two_spellings_of_one_question(place: Place, ada: Clien
     first = release(ada, {"sql": IN_SQL, "privacy": {"epsilon": 0.5}})
     assert first["query"] == IN_JSON["query"]
     assert first["sql"] == IN_SQL
-    again = release(ada, IN_JSON)
-    assert again["replayed"]
-    assert again["rows"] == first["rows"]
+    shouted = IN_SQL.upper().replace("PATIENTS", "patients")
+    joined = IN_SQL.replace("FROM years", "FROM years LEFT JOIN persons USING (person)")
+    for spelled in (IN_JSON, *({"sql": text, "privacy": {"epsilon": 0.5}} for text in (shouted, joined))):
+        again = release(ada, spelled)
+        assert again["replayed"]
+        assert again["rows"] == first["rows"]
+        assert again["sql"] == IN_SQL
     assert place.home.reserved() == 1
 
 
@@ -857,6 +861,9 @@ def test_what_is_wrong_with_sql_is_said_with_its_place(
 def test_a_protocol_holds_for_sql(place: Place) -> None:
     """What the study's protocol leaves out is refused in SQL as in JSON."""
     place.open_study("narrow", protocol={"columns": ["sex"]})
-    refused = query(place.client("ada"), {"sql": IN_SQL, "privacy": {"epsilon": 0.5}}, study="narrow")
-    assert (refused.status, refused.code, refused.json()["pointer"]) == (403, "outside-protocol", "/sql")
-    assert "year" in refused.json()["detail"]
+    for text in (IN_SQL, IN_SQL.replace("year >=", "YEAR >=")):
+        refused = query(place.client("ada"), {"sql": text, "privacy": {"epsilon": 0.5}}, study="narrow")
+        assert (refused.status, refused.code, refused.json()["pointer"]) == (403, "outside-protocol", "/sql")
+        assert "column year" in refused.json()["detail"]
+    allowed = {"sql": "SELECT SEX, COUNT(*) FROM YEARS GROUP BY Sex", "privacy": {"epsilon": 0.5}}
+    assert query(place.client("ada"), allowed, study="narrow").status == 201
