@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, assert_never
 
 from queries.binding import names
-from queries.binding.predicates import ALWAYS, Among, Both, Either, Events, Member, Spelled, simplify
+from queries.binding.predicates import ALWAYS, Among, Beginning, Both, Either, Events, Member, Spelled, simplify
 from queries.catalog import codes
+from queries.catalog.schema import Kind
 from queries.errors import InvalidQuery
 from queries.language import nodes
-from queries.language.nodes import DEPTH_MAX
+from queries.language.nodes import DEPTH_MAX, PREFIX_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,6 +105,8 @@ def _bind_comparison(comparison: nodes.Comparison, table: Table, pointer: str, *
         last = column.size if column.declared else codes.UNDECLARED_LAST
         return Among(column.name, ((1, last),) if negated else ((0, 0),))
     place = f"{pointer}/value"
+    if comparison.op == "under":
+        return _bind_under(column, comparison, place, pointer, negated=negated)
     if not column.declared:
         return _bind_spelled(column, comparison, place, pointer, negated=negated)
     ranges = _ranges(column, comparison, place, pointer)
@@ -141,11 +144,27 @@ def _require_order(column: Column, op: str, pointer: str) -> None:
         raise InvalidQuery(f"{pointer}/op", f"{column.name} has no order; use =, != or in, not {op}")
 
 
+def _bind_under(column: Column, comparison: nodes.Comparison, place: str, pointer: str, *, negated: bool) -> Bound:
+    if column.kind is not Kind.CATEGORY:
+        raise InvalidQuery(f"{pointer}/op", f"{column.name} is a {column.kind.value}; under is for categories")
+    prefix = comparison.value
+    if not isinstance(prefix, str) or not 1 <= len(prefix) <= PREFIX_MAX:
+        raise InvalidQuery(place, f"under takes the beginning of a code: a text of 1 to {PREFIX_MAX} characters")
+    if column.values is None:
+        return Beginning(column.name, (prefix,), negated)
+    ranges = codes.union([(code, code) for code, value in enumerate(column.values, 1) if value.startswith(prefix)])
+    if not ranges:
+        raise InvalidQuery(
+            place, f"{column.name} has no declared value that begins so{codes.nearest(prefix, column.values)}"
+        )
+    return Among(column.name, codes.complement(ranges, 1, column.size) if negated else ranges)
+
+
 def _bind_spelled(column: Column, comparison: nodes.Comparison, place: str, pointer: str, *, negated: bool) -> Bound:
     value = comparison.value
     texts = value if isinstance(value, tuple) else (value,)
     if comparison.op not in ("=", "!=", "in"):
-        raise InvalidQuery(f"{pointer}/op", f"{column.name} has no declared values; use =, !=, in or is_null")
+        raise InvalidQuery(f"{pointer}/op", f"{column.name} has no declared values; use =, !=, in, under or is_null")
     if (comparison.op == "in") != isinstance(value, tuple):
         raise InvalidQuery(place, f"{comparison.op} takes {'a list' if comparison.op == 'in' else 'one value'}")
     checked = []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, assert_never
 from queries.catalog import codes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from queries.catalog.codes import Ranges
 
@@ -36,6 +36,18 @@ class Spelled:
 
     column: str
     texts: tuple[str, ...]
+    negated: bool
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """An undeclared category holds a text that begins with one of these, or (`negated`) one that begins with none.
+
+    None of them begins with another. Like the texts of `Spelled`, they are never part of the SQL.
+    """
+
+    column: str
+    prefixes: tuple[str, ...]
     negated: bool
 
 
@@ -81,7 +93,7 @@ class Member:
     negated: bool
 
 
-Bound = Among | Spelled | Both | Either | Member
+Bound = Among | Spelled | Beginning | Both | Either | Member
 
 ALWAYS = Both(())
 NEVER = Either(())
@@ -100,7 +112,7 @@ def simplify(predicate: Bound) -> Bound:
             return _merge(parts, Both, NEVER)
         case Either(parts):
             return _merge(parts, Either, ALWAYS)
-        case Among() | Spelled() | Member():
+        case Among() | Spelled() | Beginning() | Member():
             return predicate
         case _:
             assert_never(predicate)
@@ -117,9 +129,13 @@ def _merge(parts: tuple[Bound, ...], group: type[Both] | type[Either], decisive:
     spelled = {values.column for part in flat if (values := _values(part)) is not None}
     ranges: dict[str, list[Ranges]] = {}
     values_of: dict[str, list[_Values]] = {}
+    prefixes: dict[str, set[str]] = {}
     others: list[Bound] = []
     for part in flat:
-        if (values := _values(part, spelled)) is not None:
+        if isinstance(part, Beginning) and part.negated == (group is Both):
+            # One of several beginnings, or none of them: what one condition says of all of them.
+            prefixes.setdefault(part.column, set()).update(part.prefixes)
+        elif (values := _values(part, spelled)) is not None:
             values_of.setdefault(values.column, []).append(values)
         elif isinstance(part, Among):
             ranges.setdefault(part.column, []).append(part.ranges)
@@ -130,12 +146,22 @@ def _merge(parts: tuple[Bound, ...], group: type[Both] | type[Either], decisive:
     together = _Values.both if all_must_hold else _Values.either
     merged = [simplify(Among(name, functools.reduce(combine, several))) for name, several in ranges.items()]
     merged += [functools.reduce(together, several).bound() for several in values_of.values()]
+    merged += [Beginning(name, shortest(several), negated=all_must_hold) for name, several in prefixes.items()]
     # Flatten once more, because combined parts may be groups of the same kind.
     settled = [inner for part in [*merged, *others] for inner in (part.parts if isinstance(part, group) else [part])]
     kept = sorted(set(settled), key=canonical)
     if decisive in kept:
         return decisive
     return kept[0] if len(kept) == 1 else group(tuple(kept))
+
+
+def shortest(prefixes: Iterable[str]) -> tuple[str, ...]:
+    """Return prefixes without those that begin with another one of them, in order."""
+    kept: list[str] = []
+    for prefix in sorted(prefixes):
+        if not kept or not prefix.startswith(kept[-1]):
+            kept.append(prefix)
+    return tuple(kept)
 
 
 def _either_ranges(left: Ranges, right: Ranges) -> Ranges:
@@ -214,6 +240,8 @@ def to_json(predicate: Bound) -> object:
             return {"column": column, "codes": [list(pair) for pair in ranges]}
         case Spelled(column, texts, negated):
             return {"column": column, "texts": list(texts), "negated": negated}
+        case Beginning(column, prefixes, negated):
+            return {"column": column, "prefixes": list(prefixes), "negated": negated}
         case Both(parts):
             return {"all": [to_json(part) for part in parts]}
         case Either(parts):
@@ -243,7 +271,7 @@ def events_json(events: Events) -> dict[str, object]:
 def columns(predicate: Bound) -> frozenset[str]:
     """Return the columns of the event that a predicate reads."""
     match predicate:
-        case Among(column) | Spelled(column):
+        case Among(column) | Spelled(column) | Beginning(column):
             return frozenset({column})
         case Both(parts) | Either(parts):
             return frozenset().union(*map(columns, parts))

@@ -1,4 +1,4 @@
-"""Conditions that are decided here, event by event, and not by the engine: long lists of codes, and cohorts.
+"""Conditions that are decided here, event by event, and not by the engine: long lists, beginnings of codes, cohorts.
 
 For the engine both are joins. It may return events in another order after a join, so all of them would have to be
 sorted, which takes longer than all the rest of a scan. Here a list is a table of all codes and a cohort a table of all
@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from queries.binding.keys import TABLE_MAX
-from queries.binding.predicates import ALWAYS, Among, Both, Either, Member, Spelled
+from queries.binding.predicates import ALWAYS, Among, Beginning, Both, Either, Member, Spelled
 from queries.catalog.codes import TEXTS_MAX
 from queries.execution import comparisons
 from queries.execution.passes import CODE_TYPES
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from queries.binding.predicates import Bound
     from queries.catalog.schema import Table
     from queries.execution.passes import Codes
+    from queries.execution.sql_writer import LookUp
 
     Held = NDArray[np.bool_]
     Decision = Callable[[NDArray[np.int32], Mapping[str, Codes]], Held]
@@ -39,7 +40,7 @@ CODES_UNDECLARED = 2 * TEXTS_MAX  # no text of a store has a code as large, nor 
 def is_decided_here(predicate: Bound) -> bool:
     """Return whether a condition has a part that the engine could decide by a join only."""
     match predicate:
-        case Member():
+        case Member() | Beginning():
             return True
         case Among(_, alternatives) | Spelled(_, alternatives):
             return comparisons.is_long(alternatives)
@@ -60,7 +61,7 @@ def divided(where: Bound) -> tuple[Bound, Bound]:
 class Decider:
     """Decides conditions over a table's events of a range of persons. Not for several threads at once.
 
-    `look_up` returns the codes of texts. `members_of` returns for each person of the range whether they have the events
+    `look_up` finds the codes of texts. `members_of` returns for each person of the range whether they have the events
     of a cohort.
     """
 
@@ -68,7 +69,7 @@ class Decider:
         self,
         table: Table,
         persons: range,
-        look_up: Callable[[str, Sequence[str]], Sequence[int]],
+        look_up: LookUp,
         members_of: Callable[[Member], Held],
     ) -> None:
         self._table = table
@@ -94,8 +95,12 @@ class Decider:
                 return partial(_some, [self.decision(part) for part in parts])
             case Member():
                 return partial(_by_person, self._of_persons(predicate), self._persons.start)
-            case Spelled(name):
-                return partial(_by_code, self._of_texts(predicate), name)
+            case Spelled(name, texts, negated):
+                codes = self._look_up.texts(self._table.name, name, texts)
+                return partial(_by_code, _of_codes(codes, negated=negated), name)
+            case Beginning(name, prefixes, negated):
+                found = self._look_up.beginning(self._table.name, name, prefixes)
+                return partial(_by_code, _of_codes(found, negated=negated), name)
             case Among(name, ranges):
                 if self._codes(name) <= TABLE_MAX or not self._table.columns[name].declared:
                     return partial(_by_code, _of_ranges(ranges, self._codes(name)), name)
@@ -108,13 +113,6 @@ class Decider:
         """Return a number that no code of a column is above."""
         column = self._table.columns[name]
         return column.size if column.declared else CODES_UNDECLARED
-
-    def _of_texts(self, spelled: Spelled) -> NDArray[np.uint8]:
-        table = np.full(CODES_UNDECLARED + 2, spelled.negated, dtype=np.uint8)
-        table[0] = 0
-        found = np.array(self._look_up(spelled.column, spelled.texts), dtype=np.int64)
-        table[np.minimum(found, CODES_UNDECLARED)] = not spelled.negated
-        return table
 
     def _of_persons(self, cohort: Member) -> NDArray[np.uint8]:
         """Return for each person from the first on, and at last for all beyond, whether they belong to a cohort."""
@@ -148,6 +146,14 @@ def _by_code(table: NDArray[np.uint8], name: str, _person: NDArray[np.int32], co
 
 def _by_edges(edges: NDArray[np.int64], name: str, _person: NDArray[np.int32], codes: Mapping[str, Codes]) -> Held:
     return np.asarray(np.searchsorted(edges, codes[name], side="right") % 2 == 1)
+
+
+def _of_codes(found: Sequence[int] | NDArray[np.int64], *, negated: bool) -> NDArray[np.uint8]:
+    """Return for each code of an undeclared category whether it is one of those found, or (`negated`) none of them."""
+    table = np.full(CODES_UNDECLARED + 2, negated, dtype=np.uint8)
+    table[0] = 0
+    table[np.minimum(np.asarray(found, dtype=np.int64), CODES_UNDECLARED)] = not negated
+    return table
 
 
 def _of_ranges(ranges: Sequence[tuple[int, int]], last: int) -> NDArray[np.uint8]:

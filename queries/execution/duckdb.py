@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 from sqlglot import exp
 
@@ -18,6 +19,7 @@ from queries.catalog import parts
 from queries.catalog.parts import BadParts
 from queries.catalog.schema import PERSON, PERSONS, PERSONS_MAX
 from queries.errors import EngineFailed
+from queries.execution import comparisons
 from queries.execution import scan as scans
 from queries.execution.reading import Reader
 from queries.execution.stopping import Stop
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from queries.catalog.schema import Column, Table
@@ -38,6 +39,7 @@ PERSONS_PER_STREAM = 50_000  # with fewer another stream does not pay
 BATCH_ROWS = 65_536  # a batch of a few columns fits into a core's cache
 CODES_PER_LOOK_UP = 1_000
 CODE_LAST = 2**32 - 1  # of an undeclared category
+BEYOND = 2**33  # added to a code that is not meant: no event has it then
 
 # Optimizers that are off, because what they do depends on the data: on least and greatest values, on numbers of rows,
 # or on whether a part of the result is empty. docs/privacy.md ("What askers can do to timing") describes all of them.
@@ -143,10 +145,7 @@ class Store:
         Raises EngineFailed: out of memory, out of time, a damaged store, told to stop.
         """
         with self._reading(stop) as (cursor, batches):
-
-            def look_up(table: str, name: str, texts: Sequence[str]) -> Sequence[int]:
-                return _look_up(cursor, plan.tables[table], name, texts)
-
+            look_up = Dictionaries(cursor, plan.tables)
             yield from Reader(plan.tables, self._within(persons), persons, look_up, batches).stream(plan)
 
     def _within(self, persons: range | None) -> range:
@@ -247,6 +246,55 @@ def mark_of(connection: duckdb.DuckDBPyConnection) -> tuple[str, int] | None:
 def dictionary(table: str, column: Column) -> str:
     """Return the name of the stored table with the texts of an undeclared category and their codes."""
     return f"{PERSONS if column.of_person else table}.{column.name}"
+
+
+class Dictionaries:
+    """The texts of the undeclared categories of some tables, looked up with one cursor."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, tables: Mapping[str, Table]) -> None:
+        self._cursor = cursor
+        self._tables = tables
+
+    def texts(self, table: str, name: str, texts: Sequence[str], /) -> Sequence[int]:
+        """Return as many different codes: that of each text, or an unused one if nobody has the text."""
+        return _look_up(self._cursor, self._tables[table], name, texts)
+
+    def beginning(self, table: str, name: str, prefixes: Sequence[str], /) -> NDArray[np.int64]:
+        """Return as many codes as the column has texts, and some: those of texts that begin so, else unused ones."""
+        return _beginning(self._cursor, self._tables[table], name, prefixes)
+
+
+def _beginning(
+    cursor: duckdb.DuckDBPyConnection, table: Table, name: str, prefixes: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return a code for each text of a column: its own if the text begins with one of the prefixes, else an unused one.
+
+    Every text is read and compared, and everything that follows is as long as there are texts: how many of them begin
+    so, or whether one does, changes numbers alone. Prefixes of one length are compared together, so the work does not
+    grow with their number. They reach the engine as bound parameters, which no parser reads.
+    """
+    kept, code, value = (
+        exp.to_identifier(one, quoted=True) for one in (dictionary(table.name, table.columns[name]), "code", "value")
+    )
+    lengths = sorted({len(prefix) for prefix in prefixes})
+    held = exp.or_(*(_begins(value, length, place) for place, length in enumerate(lengths, 1)))
+    held = exp.Coalesce(this=held, expressions=[exp.false()])  # a spare code has no text
+    select = exp.select(exp.Column(this=code), exp.alias_(held, "held")).from_(exp.Table(this=kept))
+    asked = [[one for one in prefixes if len(one) == length] for length in lengths]
+    found = cursor.execute(
+        select.sql("duckdb"), [[one if _is_utf8(one) else None for one in several] for several in asked]
+    ).fetchnumpy()
+    codes = found["code"].astype(np.int64)
+    # A few more, so that even a short list is one that the engine joins.
+    more = 2 * BEYOND + np.arange(comparisons.SHORT + 1)
+    return np.concatenate([np.where(found["held"], codes, codes + BEYOND), more])
+
+
+def _begins(value: exp.Identifier, length: int, place: int) -> exp.Condition:
+    """Return whether a text's first characters are one of the texts in a parameter."""
+    parameter = exp.cast(exp.Parameter(this=exp.Literal.number(place)), "VARCHAR[]")
+    first = exp.Left(this=exp.Column(this=value.copy()), expression=exp.Literal.number(length))
+    return exp.In(this=first, query=exp.select(exp.Unnest(expressions=[parameter])).subquery())
 
 
 def _look_up(cursor: duckdb.DuckDBPyConnection, table: Table, name: str, texts: Sequence[str]) -> list[int]:

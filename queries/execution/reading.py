@@ -6,7 +6,6 @@ events as well, and counting those of each person; one that compares days is lef
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -67,7 +66,7 @@ class Reader:
             yield person, codes
 
     def _decider(self, table: Table) -> Decider:
-        return Decider(table, self._persons, partial(self._look_up, table.name), self._members)
+        return Decider(table, self._persons, self._look_up, self._members)
 
     def _members(self, cohort: Member) -> Held:
         """Return for each person of the range whether they have the events of a cohort."""

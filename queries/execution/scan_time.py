@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from queries.binding.predicates import Among, Both, Either, Member, Spelled
+from queries.binding.predicates import Among, Beginning, Both, Either, Member, Spelled
 from queries.contribution import profile
 from queries.execution import scan
 
@@ -131,7 +131,7 @@ class _Work:
     def condition(self, predicate: Bound, table: str) -> float:
         """Return the seconds of a condition over a table's events."""
         match predicate:
-            case Among() | Spelled():
+            case Among() | Spelled() | Beginning():
                 return self.columns(table, 1)
             case Both(parts) | Either(parts):
                 return sum(self.condition(part, table) for part in parts)

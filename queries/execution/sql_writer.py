@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from sqlglot import exp
 
-from queries.binding.predicates import Among, Both, Either, Member, Spelled
+from queries.binding.predicates import Among, Beginning, Both, Either, Member, Spelled
 from queries.catalog.schema import PERSON
 from queries.execution import comparisons
 from queries.execution.comparisons import integer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from queries.binding.predicates import Bound, Events
 
-    # (table, column, texts) -> as many different codes: that of each text, or an unused one if nobody has the text
-    LookUp = Callable[[str, str, Sequence[str]], Sequence[int]]
+
+class LookUp(Protocol):
+    """Finds the codes of texts in the store, with work that does not depend on what it finds."""
+
+    def texts(self, table: str, column: str, texts: Sequence[str], /) -> Sequence[int]:
+        """Return as many different codes: that of each text, or an unused one if nobody has the text."""
+
+    def beginning(self, table: str, column: str, prefixes: Sequence[str], /) -> NDArray[np.int64]:
+        """Return as many codes as the column has texts, and some: those of texts that begin so, else unused ones."""
 
 
 class Writer:
@@ -40,7 +50,10 @@ class Writer:
             case Among(name, ranges):
                 return comparisons.among(name, ranges)
             case Spelled(name, texts, negated):
-                among = comparisons.listed(name, self._look_up(table, name, texts))
+                among = comparisons.listed(name, self._look_up.texts(table, name, texts))
+                return exp.and_(comparisons.present(name), exp.not_(among)) if negated else among
+            case Beginning(name, prefixes, negated):
+                among = comparisons.listed(name, self._look_up.beginning(table, name, prefixes).tolist())
                 return exp.and_(comparisons.present(name), exp.not_(among)) if negated else among
             case Both(parts):
                 conditions = [c for part in parts if (c := self.condition(part, table)) is not None]

@@ -16,16 +16,19 @@ Scalar = str | int | float | bool
 
 PERSON = "person"  # the public name of the person column
 
-COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null")
+COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null", "under")
 PERIODS = ("year", "quarter", "month", "week", "day")
 PARTS = ("year", "quarter", "month", "week", "weekday", "day")
 DEPTH_MAX = 32  # of predicates within predicates
+PREFIX_MAX = 100  # characters of the beginning of a code
 CONFIDENCE = 0.95  # of margins, where a request names none
 
 
 @dataclass(frozen=True)
 class Comparison:
     """One column against one value, a list of values (in), a pair (between) or nothing (is_null).
+
+    `under` takes the beginning of a code: "E11" stands for E11, E11.9 and all others that begin so.
 
     As in SQL, a comparison holds for no null, and neither does its negation; only is_null does.
     """

@@ -103,10 +103,11 @@ def _statistic(statistic: Statistic[Any]) -> Described:
     return _shape(required, **properties, **({"where": _WHERE} if statistic.has_filter else {}))
 
 
+_PREFIX = {"type": "string", "minLength": 1, "maxLength": nodes.PREFIX_MAX, "description": "How codes begin"}
 _COARSE = "Rounded down to a multiple of 1e-9, and refused below that"
 _FINE = "Rounded down to a multiple of 1e-18, and refused below that"
 _QUERY_DELTA = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": _FINE}
-_ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null")]
+_ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null", "under")]
 
 COMPONENTS: dict[str, Described] = {
     "Scalar": {"type": ["string", "number", "boolean"]},
@@ -220,6 +221,7 @@ _ALTERNATIVES = {
             "ListComparison": _shape(
                 ["column", "op", "value"], column=_COLUMN, op=_words("in", "between"), value=_SCALARS
             ),
+            "UnderComparison": _shape(["column", "op", "value"], column=_COLUMN, op=_word("under"), value=_PREFIX),
             "NullComparison": _shape(["column", "op"], column=_COLUMN, op=_word("is_null")),
             "CohortComparison": _shape(
                 ["column", "op", "value"], column=_word(nodes.PERSON), op=_word("in"), value=ref("Cohort")

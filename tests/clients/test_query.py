@@ -51,6 +51,15 @@ QUESTIONS: dict[str, tuple[str, Question, dict[str, Any]]] = {
             "select": {"patients": {"count": "persons"}},
         },
     ),
+    "families of codes": (
+        "pathways",
+        consultations.where(consultations.diagnosis.under("D00")).count_persons(),
+        {
+            "from": "consultations",
+            "where": {"column": "diagnosis", "op": "under", "value": "D00"},
+            "select": {"persons": {"count": "persons"}},
+        },
+    ),
     "other comparisons": (
         "cost-sharing",
         years.where(years.child | (years.age < 60) & (years.age <= 59) & (years.sex != "male") & ~years.cost.is_null())

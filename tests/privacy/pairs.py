@@ -85,6 +85,7 @@ PAIRS: dict[str, tuple[nodes.Predicate, nodes.Predicate]] = {
     "null": (Comparison("holey", "is_null"), Comparison("full", "is_null")),
     "kind": (Comparison("kind", "=", "C"), Comparison("kind", "=", "D")),
     "text": (Comparison("text", "=", "rare"), Comparison("text", "=", "nobody's")),
+    "beginning": (Comparison("text", "under", "rar"), Comparison("text", "under", "raw")),
     "list": (
         Comparison("text", "in", ("rare", *(f"nobody's {n}" for n in range(1500)))),
         Comparison("text", "in", tuple(f"nobody's {n}" for n in range(1501))),

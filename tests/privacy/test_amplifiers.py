@@ -65,9 +65,7 @@ def statements(engine: Store, plan: Plan) -> list[str]:
     """Return what the engine runs for a plan, over a range of persons that all are in: cohorts, then the scan."""
     run: list[str] = []
     with engine._connection().cursor() as cursor:
-
-        def look_up(table: str, name: str, texts: Any) -> Any:
-            return engines._look_up(cursor, plan.tables[table], name, texts)
+        look_up = engines.Dictionaries(cursor, plan.tables)
 
         def batches(select: exp.Select) -> Iterator[list[Any]]:
             run.append(select.sql("duckdb"))
@@ -255,6 +253,22 @@ def test_a_text_that_becomes_false_would_be_seen(engine: Store, built: Built, mo
 
     monkeypatch.setattr(engines, "_look_up", found_only)
     seen = {"text: filter", "text: days to", "text: in"}
+    assert amplified(engine, built, seen) == seen
+
+
+def test_a_list_of_the_texts_that_begin_so_would_be_seen(
+    engine: Store, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A beginning becomes a list as long as there are texts, and not of those that are meant."""
+    compared = engines._beginning
+
+    def found_only(*given: Any) -> Any:
+        found = compared(*given)
+        return found[found < engines.BEYOND]
+
+    seen = {"beginning: days to", "beginning: built, inner"}
+    assert amplified(engine, built, seen) == set()
+    monkeypatch.setattr(engines, "_beginning", found_only)
     assert amplified(engine, built, seen) == seen
 
 

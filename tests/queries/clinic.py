@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from queries.binding.predicates import Among, Both, Either, Spelled
+from queries.binding.predicates import Among, Beginning, Both, Either, Spelled
 from queries.catalog.codes import code_type
 from queries.catalog.schema import EPOCH, PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.execution import kernel
@@ -174,7 +174,7 @@ def columns_of(measure: Measure) -> set[str]:
 
 
 def _named(predicate: Bound) -> set[str]:
-    if isinstance(predicate, Among | Spelled):
+    if isinstance(predicate, Among | Spelled | Beginning):
         return {predicate.column}
     return {name for part in predicate.parts for name in _named(part)}
 
@@ -187,6 +187,9 @@ def holds(predicate: Bound, event: Event) -> bool:
         case Spelled(column, texts, negated):
             code = event.code(column)
             return code != 0 and ((f"text {code}" in texts) != negated)
+        case Beginning(column, prefixes, negated):
+            code = event.code(column)
+            return code != 0 and (f"text {code}".startswith(prefixes) != negated)
         case Both(parts):
             return all(holds(part, event) for part in parts)
         case Either(parts):

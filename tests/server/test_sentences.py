@@ -102,6 +102,9 @@ REFUSED: dict[str, tuple[str | None, str, str, Any]] = {
         "/studies/flu/estimates",
         clinic(where=where("age", ">=", "old")),
     ),
+    "a beginning of no value": ("ada", "POST", "/studies/flu/estimates", clinic(where=where("sex", "under", "man"))),
+    "a beginning of a number": ("ada", "POST", "/studies/flu/estimates", clinic(where=where("age", "under", "4"))),
+    "an empty beginning": ("ada", "POST", "/studies/flu/estimates", clinic(where=where("sex", "under", ""))),
     "an operator that does not exist": ("ada", "POST", "/studies/flu/estimates", clinic(where=where("age", "~", 1))),
     "a key without declared values and without delta": (
         "ada",

@@ -9,7 +9,7 @@ from queries.language.nodes import DEPTH_MAX
 from queries.language.sql.related import Others
 from queries.language.sql.sources import table_name
 from queries.language.sql.syntax import both, chain, column_name, only, refusal, scalar, subselect
-from queries.language.sql.written import ORDER
+from queries.language.sql.written import ORDER, WILDCARDS
 
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 COHORT = (
@@ -53,6 +53,8 @@ def predicate(part: exp.Expr, depth: int = 0) -> nodes.Predicate:
             only(part, "this", "low", "high")
             ends = scalar(part.args["low"]), scalar(part.args["high"])
             return nodes.Comparison(column_name(part.this), "between", ends)
+        case exp.Like() | exp.StartsWith():
+            return _under(part)
         case exp.Column():
             return nodes.Comparison(column_name(part), "=", True)
     for op, kind in ORDER.items():
@@ -63,8 +65,22 @@ def predicate(part: exp.Expr, depth: int = 0) -> nodes.Predicate:
                 return nodes.Comparison(column_name(left), op, scalar(right))
             return nodes.Comparison(column_name(right), MIRRORED.get(op, op), scalar(left))
     raise refusal(
-        part, "a condition compares a column with values: =, <>, <, <=, >, >=, IN, BETWEEN, IS NULL; AND, OR, NOT"
+        part, "a condition compares a column with values: =, <>, <, <=, >, >=, IN, BETWEEN, LIKE, IS NULL; AND, OR, NOT"
     )
+
+
+def _under(part: exp.Like | exp.StartsWith) -> nodes.Comparison:
+    """Return the condition that a code begins with a text: LIKE 'E11%', or STARTS_WITH(diagnosis, 'E11')."""
+    only(part, "this", "expression")
+    column, text = column_name(part.this), scalar(part.expression)
+    if isinstance(part, exp.StartsWith):
+        return nodes.Comparison(column, "under", text)
+    prefix = text.removesuffix("%") if isinstance(text, str) else ""
+    if prefix == text or not prefix or any(wildcard in prefix for wildcard in WILDCARDS):
+        raise refusal(
+            part, "LIKE takes the beginning of a code, as in LIKE 'E11%'; with % or _ in it, STARTS_WITH(column, 'E_1')"
+        )
+    return nodes.Comparison(column, "under", prefix)
 
 
 def _cohort(query: exp.Expr, depth: int) -> nodes.Cohort:

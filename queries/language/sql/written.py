@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from queries.language import nodes
 
+WILDCARDS = "%_\\"  # of LIKE, with the sign that some databases escape them with
 ORDER: dict[str, type[exp.Binary]] = {
     "=": exp.EQ,
     "!=": exp.NEQ,
@@ -37,11 +38,19 @@ def predicate(node: nodes.Predicate) -> exp.Condition:
                 return exp.Is(this=column, expression=exp.null())
             if op == "in":
                 return exp.In(this=column, expressions=literals)
+            if op == "under":
+                return _beginning(column, str(value))
             if op == "between":
                 return exp.Between(this=column, low=literals[0], high=literals[1])
             return ORDER[op](this=column, expression=literals[0])
         case _:
             assert_never(node)
+
+
+def _beginning(column: exp.Column, prefix: str) -> exp.Condition:
+    if any(wildcard in prefix for wildcard in WILDCARDS):
+        return exp.StartsWith(this=column, expression=exp.convert(prefix))
+    return exp.Like(this=column, expression=exp.convert(f"{prefix}%"))
 
 
 def _cohort(cohort: nodes.Cohort) -> exp.Condition:

@@ -89,6 +89,7 @@ def operator_name(op: str) -> str:
         "in": _("one of"),
         "between": _("between"),
         "is_null": _("missing"),
+        "under": _("begins with"),
     }.get(op, op)
 
 

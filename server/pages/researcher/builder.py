@@ -29,6 +29,13 @@ PARTS = ("month", "quarter", "week", "weekday", "day", "year")
 NUMBERS, ORDERED, EACH = ("integer", "number"), ("integer", "number", "date"), ("category", "boolean")
 
 
+def operators(kind: str | None) -> tuple[str, ...]:
+    """Return the operators for a type of column."""
+    if kind in ORDERED:
+        return OPERATORS
+    return ("=", "!=", "in", "is_null", *(("under",) if kind == "category" else ()))
+
+
 @dataclass(frozen=True)
 class What:
     """A statistic that the form offers: which types of columns it takes, and which further fields it has."""

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from queries.binding import filters, predicates
-from queries.binding.predicates import ALWAYS, NEVER, Among, Both, Either, Spelled
+from queries.binding.predicates import ALWAYS, NEVER, Among, Beginning, Both, Either, Spelled
 from queries.catalog.schema import Kind
 from queries.errors import InvalidQuery
 from queries.execution import kernel
@@ -85,9 +85,13 @@ def comparisons(draw: st.DrawFn) -> Comparison:
     """Return any comparison that the grammar and the column allow."""
     column = draw(st.sampled_from(COLUMNS))
     declared = TABLE.columns[column]
-    op = draw(st.sampled_from(nodes.COMPARISONS if declared.ordered else ("=", "!=", "in", "is_null")))
+    words = [op for op in nodes.COMPARISONS if op != "under"] if declared.ordered else ["=", "!=", "in", "is_null"]
+    op = draw(st.sampled_from([*words, "under"] if declared.kind is Kind.CATEGORY else words))
     if op == "is_null":
         return Comparison(column, op)
+    if op == "under":
+        text = draw(literals(column))
+        return Comparison(column, op, text[: draw(st.integers(1, len(text)))])
     if op == "in":
         return Comparison(column, op, tuple(draw(st.lists(literals(column), min_size=1, max_size=4))))
     if op == "between":
@@ -221,6 +225,8 @@ def _respelled_comparison(draw: st.DrawFn, one: Comparison) -> Predicate:
                 )
             )
         )
+    if one.op == "under":
+        return draw(st.sampled_from((one, Some((one, one)))))
     if one.op == "is_null":
         return one
     assert value is not None
@@ -331,6 +337,21 @@ YEARS = Comparison("visits", ">=", 2)
         (Not(Comparison("diagnosis", "!=", "x")), Spelled("diagnosis", ("x",), negated=False)),
         (Comparison("diagnosis", "in", ("b", "a", "b")), Spelled("diagnosis", ("a", "b"), negated=False)),
         (Not(Comparison("diagnosis", "in", ("a",))), Spelled("diagnosis", ("a",), negated=True)),
+        (Comparison("diagnosis", "under", "E11"), Beginning("diagnosis", ("E11",), negated=False)),
+        (
+            Some((Comparison("diagnosis", "under", "E11.9"), Comparison("diagnosis", "under", "E11"))),
+            Beginning("diagnosis", ("E11",), negated=False),
+        ),
+        (
+            Not(Some((Comparison("diagnosis", "under", "F"), Comparison("diagnosis", "under", "E")))),
+            Beginning("diagnosis", ("E", "F"), negated=True),
+        ),
+        (
+            All((Comparison("diagnosis", "under", "F"), Comparison("diagnosis", "under", "F0"))),
+            Both((Beginning("diagnosis", ("F",), negated=False), Beginning("diagnosis", ("F0",), negated=False))),
+        ),
+        (Comparison("region", "under", "no"), Among("region", ((1, 1),))),
+        (Not(Comparison("region", "under", "no")), Among("region", ((2, 3),))),
     ],
 )
 def test_the_form_of_a_filter_is_ranges_of_codes(predicate: Predicate, form: predicates.Bound) -> None:

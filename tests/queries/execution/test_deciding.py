@@ -10,16 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries.binding.predicates import ALWAYS, Among, Both, Either, Member, Spelled
+from queries.binding.predicates import ALWAYS, Among, Beginning, Both, Either, Member, Spelled
 from queries.errors import EngineFailed
 from queries.execution import deciding
 from queries.execution.deciding import CODES_UNDECLARED, Decider, kept
+from queries.execution.duckdb import BEYOND
 from queries.execution.reading import Reader
 from queries.language import nodes
 from tests.queries.clinic import COLUMNS, TABLE, Event, holds, largest_code, planned, stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from queries.binding.predicates import Bound
 
@@ -28,6 +31,8 @@ LISTS = [
     Among("wide", tuple((code, code + 1) for code in range(0, 60, 4))),
     Spelled("diagnosis", tuple(f"text {n}" for n in range(1, 30, 3)), negated=False),
     Spelled("diagnosis", tuple(f"text {n}" for n in range(1, 30, 3)), negated=True),
+    Beginning("diagnosis", ("text 1", "text 23"), negated=False),
+    Beginning("diagnosis", ("text 1", "text 23"), negated=True),
     Among("diagnosis", ((0, 0),)),
     Among("visits", ((2, 4),)),
 ]
@@ -35,23 +40,31 @@ LISTS = [
 
 def decider() -> Decider:
     """Return a decider over the clinic's visits, in which `text 7` has the code 7."""
-    return Decider(
-        TABLE,
-        range(3),
-        codes_of,
-        nobody,
-    )
+    return Decider(TABLE, range(3), Texts(), nobody)
 
 
-def codes_of(_name: str, texts: Sequence[str]) -> list[int]:
-    """Return the code in each text."""
-    return [int(text.removeprefix("text ")) for text in texts]
+class Texts:
+    """A store of the texts `text 1` to `text 99`, each with its number as its code."""
+
+    def texts(self, _table: str, _name: str, texts: Sequence[str], /) -> list[int]:
+        """Return the code in each text."""
+        return [int(text.removeprefix("text ")) for text in texts]
+
+    def beginning(self, _table: str, _name: str, prefixes: Sequence[str], /) -> NDArray[np.int64]:
+        """Return the codes of texts that begin so, and those of others beyond all codes."""
+        return np.array([n if f"text {n}".startswith(tuple(prefixes)) else n + BEYOND for n in range(1, 100)])
 
 
-def given_codes(codes: list[int], _name: str, texts: Sequence[str]) -> list[int]:
-    """Return these codes."""
-    assert len(codes) == len(texts)
-    return codes
+class Given(Texts):
+    """A store that has these codes for whatever is asked."""
+
+    def __init__(self, codes: list[int]) -> None:
+        self.codes = codes
+
+    def texts(self, _table: str, _name: str, texts: Sequence[str], /) -> list[int]:
+        """Return the codes."""
+        assert len(self.codes) == len(texts)
+        return self.codes
 
 
 def nobody(_cohort: Member) -> Any:
@@ -86,9 +99,10 @@ def test_what_stays_keeps_its_order(held: list[bool]) -> None:
 def test_a_list_costs_the_same_whatever_it_matches() -> None:
     """The table of texts has one size, also where the store has none of them and their codes are beyond all others."""
     for codes in ([1, 2, 3], [2**32 - 1, 2**32 - 2, 5]):
-        one = Decider(TABLE, range(3), partial(given_codes, codes), nobody)
-        spelled = Spelled("diagnosis", ("a", "b", "c"), negated=False)
-        assert len(one._of_texts(spelled)) == CODES_UNDECLARED + 2
+        one = Decider(TABLE, range(3), Given(codes), nobody)
+        decide = one.decision(Spelled("diagnosis", ("a", "b", "c"), negated=False))
+        assert isinstance(decide, partial)
+        assert len(decide.args[0]) == CODES_UNDECLARED + 2
 
 
 def test_a_filter_is_divided_without_a_loss() -> None:
@@ -126,7 +140,7 @@ def test_persons_of_a_cohort_are_counted_in_their_range(at_least: int, negated: 
     def batches(_select: object) -> object:
         yield [np.array(events, dtype=np.int32), np.ones(len(events), dtype=np.uint8)]
 
-    reader = Reader({"visits": TABLE}, persons, persons, lambda *_: [], batches)
+    reader = Reader({"visits": TABLE}, persons, persons, Texts(), batches)
     decide = reader._decider(TABLE).decision(member)
     asked = np.array([5, 6, 7, 8, 9, 4, 3, 1], dtype=np.int32)
     expected = [(own.get(int(person), 0) >= at_least) != negated for person in asked]
@@ -142,7 +156,7 @@ def test_what_stands_twice_is_asked_once() -> None:
         asked.append("members")
         return np.zeros(3, dtype=np.bool_)
 
-    ours = Decider(TABLE, range(3), codes_of, members_of)
+    ours = Decider(TABLE, range(3), Texts(), members_of)
     member = cohort(1, negated=False)
     for predicate in (member, Either((member, LISTS[0])), Both((LISTS[0], member))):
         ours.decision(predicate)
@@ -156,6 +170,6 @@ def test_an_event_of_nobody_ends_the_query() -> None:
         def batches(_select: object, stranger: int = stranger) -> object:
             yield [np.array([stranger], dtype=np.int32), np.ones(1, dtype=np.uint8)]
 
-        reader = Reader({"visits": TABLE}, range(5, 9), range(5, 9), lambda *_: [], batches)
+        reader = Reader({"visits": TABLE}, range(5, 9), range(5, 9), Texts(), batches)
         with pytest.raises(EngineFailed):
             reader._decider(TABLE).decision(cohort(1, negated=False))

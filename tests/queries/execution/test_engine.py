@@ -20,8 +20,8 @@ from queries.catalog import manifest, parts
 from queries.catalog.codes import SPARE_CODES
 from queries.catalog.schema import PERSON, PERSONS
 from queries.errors import EngineFailed
+from queries.execution import comparisons, kernel, scan
 from queries.execution import duckdb as engines
-from queries.execution import kernel, scan
 from queries.execution.duckdb import Store, connect_locked
 from queries.language import nodes
 from queries.store import ingest
@@ -245,6 +245,12 @@ def test_an_empty_store_gives_empty_cells(tmp_path: Path) -> None:
         nodes.Not(nodes.Comparison("diagnosis", "is_null")),
         nodes.Comparison("diagnosis", "=", "'; DROP TABLE visits; --"),
         nodes.Comparison("diagnosis", "=", "\ud800"),
+        nodes.Comparison("diagnosis", "under", "text"),
+        nodes.Comparison("diagnosis", "under", "text 1"),
+        nodes.Not(nodes.Comparison("diagnosis", "under", "text 1")),
+        nodes.Comparison("diagnosis", "under", "text 3 and more"),
+        nodes.Comparison("diagnosis", "under", "\ud800"),
+        nodes.Comparison("diagnosis", "under", "%"),
     ],
 )
 def test_a_filter_on_an_undeclared_category_finds_its_texts(engine: Store, where: nodes.Predicate) -> None:
@@ -260,6 +266,8 @@ def test_a_filter_on_an_undeclared_category_finds_its_texts(engine: Store, where
                 return code > 0 and f"text {code}" != value
             case nodes.Comparison(_, "=", value):
                 return code > 0 and f"text {code}" == value
+            case nodes.Comparison(_, "under", str() as value):
+                return code > 0 and f"text {code}".startswith(value)
             case nodes.Comparison(_, "in", value):
                 assert isinstance(value, tuple)
                 return code > 0 and f"text {code}" in value
@@ -324,6 +332,27 @@ def test_texts_are_looked_up_as_one_bound_value(clinic: Path) -> None:
     ((sql, _), (same, _)) = cursor.seen
     assert sql == same
     assert not any(text in sql for text in asked if text not in ("", "?", "$1"))
+
+
+def test_beginnings_are_compared_with_every_text(clinic: Path) -> None:
+    """Each text has a number in what is found, whether it begins so or not; prefixes are parameters and nowhere else."""
+    connection = connect_locked(clinic, memory_limit="300MB")
+    cursor: Any = Recording(connection)
+    table = planned(n=nodes.Count("events")).table
+    codes = dict(rows_of(connection, 'SELECT value, code FROM "visits.diagnosis" WHERE value IS NOT NULL'))
+    for prefixes in (
+        ["text 1"],
+        ["te", "text 2"],
+        ["it", "nobody's"],
+        ["\ud800", "text"],
+        ["text 1", "text 3", "a", "bc"],
+    ):
+        found = engines._beginning(cursor, table, "diagnosis", prefixes)
+        assert len(set(found.tolist())) == len(codes) + SPARE_CODES + comparisons.SHORT + 1
+        own = {code for text, code in codes.items() if text.startswith(tuple(prefixes))}
+        assert set(found[found < engines.BEYOND].tolist()) == own
+    assert not any("text" in sql or "nobody" in sql for sql, _ in cursor.seen)
+    connection.close()
 
 
 def spare(connection: duckdb.DuckDBPyConnection) -> list[int]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,17 +13,38 @@ from queries.catalog.schema import PERSON, PLACE
 from queries.execution import scan
 from queries.language import nodes
 from tests.queries.binding.test_predicates import FILTERS, _leaves
-from tests.queries.clinic import COLUMNS, planned
+from tests.queries.clinic import COLUMNS, plan_of, planned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from queries.execution.sql_writer import LookUp
 
 
 def found(codes: dict[str, int]) -> LookUp:
     """Return a look-up that knows some texts."""
-    return lambda _table, _column, texts: [codes.get(text, 900 + place) for place, text in enumerate(texts)]
+    return Texts(codes)
+
+
+class Texts:
+    """A store that has some texts with their codes, and remembers what it was asked."""
+
+    def __init__(self, codes: dict[str, int]) -> None:
+        self.codes = codes
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def texts(self, _table: str, column: str, texts: Sequence[str], /) -> Sequence[int]:
+        """Return the code of each text, or one from 900 on."""
+        self.asked.append((column, tuple(texts)))
+        return [self.codes.get(text, 900 + place) for place, text in enumerate(texts)]
+
+    def beginning(self, _table: str, column: str, prefixes: Sequence[str], /) -> NDArray[np.int64]:
+        """Return the code of each text that begins so, and others from 900 on."""
+        self.asked.append((column, tuple(prefixes)))
+        codes = [code if text.startswith(tuple(prefixes)) else 900 + code for text, code in self.codes.items()]
+        return np.array([*codes, *range(990, 999)])
 
 
 def shown(where: nodes.Predicate | None = None, codes: dict[str, int] | None = None) -> str:
@@ -70,6 +92,15 @@ def test_a_long_list_is_no_part_of_the_scan() -> None:
     assert shown(either) == 'SELECT "person", "diagnosis", "visits" FROM "visits"'
 
 
+def test_a_beginning_is_a_list_of_every_text_where_the_engine_compares() -> None:
+    """In a scan it is decided for each event; in a per-person table it is a list of as many codes as there are texts."""
+    under = nodes.Comparison("diagnosis", "under", "te")
+    assert shown(under, {"text": 7, "other": 8}) == 'SELECT "person", "diagnosis" FROM "visits"'
+    built = nodes.PerPerson("visits", (("v", nodes.Value("exists", where=under)),))
+    plan = plan_of(nodes.Query(built, (("n", nodes.Count("persons")),)))
+    assert "'[7, 908, 990, " in scan.scan(plan, found({"text": 7, "other": 8})).sql("duckdb")
+
+
 @settings(max_examples=50)
 @given(FILTERS, st.text(max_size=20), st.sampled_from([0, 20]))
 def test_the_engine_sees_names_and_integers_only(where: nodes.Predicate, text: str, more: int) -> None:
@@ -102,16 +133,11 @@ def test_only_columns_that_are_needed_are_read() -> None:
 
 def test_texts_are_looked_up_once_for_each_list_and_only_when_scanned() -> None:
     """Planning looks nothing up: texts meet the data only in the scan, which comes after the charge."""
-    asked: list[tuple[str, tuple[str, ...]]] = []
-
-    def look_up(_table: str, column: str, texts: Sequence[str]) -> Sequence[int]:
-        asked.append((column, tuple(texts)))
-        return range(1, 1 + len(texts))
-
+    look_up = Texts({})
     plan = planned(where=nodes.Comparison("diagnosis", "in", ("b", "a", "a")), n=nodes.Count("events"))
-    assert asked == []
+    assert look_up.asked == []
     scan.scan(plan, look_up)
-    assert asked == [("diagnosis", ("a", "b"))]
+    assert look_up.asked == [("diagnosis", ("a", "b"))]
 
 
 def test_a_range_of_persons_and_a_filter_hold_together() -> None:

@@ -67,6 +67,8 @@ QUERIES = {
                 nodes.Not(nodes.All((Comparison("urgent", "=", True), Comparison("visits", "!=", 3)))),
                 Comparison("day", "between", ("2020-02-01", "2020-03-01")),
                 Comparison("diagnosis", "in", ("it's", 'say "x"; --')),
+                Comparison("diagnosis", "under", "E11"),
+                nodes.Not(Comparison("diagnosis", "under", "E_1")),
             )
         ),
     ),
@@ -323,6 +325,7 @@ COMPARISONS = st.one_of(
     st.builds(Comparison, COLUMNS, st.just("in"), st.lists(SCALARS, min_size=1, max_size=4).map(tuple)),
     st.builds(Comparison, COLUMNS, st.just("between"), st.tuples(SCALARS, SCALARS)),
     st.builds(Comparison, COLUMNS, st.just("is_null")),
+    st.builds(Comparison, COLUMNS, st.just("under"), st.text(min_size=1, max_size=8)),
 )
 # A connective within the same one is no other tree in SQL; the printer writes it without parentheses.
 PREDICATES = st.recursive(
@@ -645,7 +648,16 @@ REFUSED = {
     "SELECT COUNT(*) FROM visits WHERE visits = (SELECT 1)": ("1", "number"),
     "SELECT COUNT(*) FROM visits WHERE visits IN (SELECT visits FROM visits)": ("1", "subquery"),
     "SELECT COUNT(*) FROM visits WHERE visits IN ()": ("1", "IN"),
-    "SELECT COUNT(*) FROM visits WHERE sex LIKE 'f%'": ("1, column 35", "compare"),
+    "SELECT COUNT(*) FROM visits WHERE sex LIKE 'f'": ("1, column 35", "beginning"),
+    "SELECT COUNT(*) FROM visits WHERE sex LIKE '%f'": ("1, column 35", "beginning"),
+    "SELECT COUNT(*) FROM visits WHERE sex LIKE '%f%'": ("1, column 35", "beginning"),
+    "SELECT COUNT(*) FROM visits WHERE sex LIKE 'f_%'": ("1, column 35", "beginning"),
+    "SELECT COUNT(*) FROM visits WHERE sex LIKE '%'": ("1, column 35", "beginning"),
+    "SELECT COUNT(*) FROM visits WHERE sex LIKE 3": ("1, column 35", "beginning"),
+    "SELECT COUNT(*) FROM visits WHERE sex LIKE region": ("1, column 44", "text"),
+    "SELECT COUNT(*) FROM visits WHERE sex LIKE 'f%' ESCAPE 'e'": ("1, column 35", "compare"),
+    "SELECT COUNT(*) FROM visits WHERE sex ILIKE 'f%'": ("1, column 35", "compare"),
+    "SELECT COUNT(*) FROM visits WHERE 'f' LIKE 'f%'": ("1, column 35", "column"),
     "SELECT COUNT(*) FROM visits WHERE lower(sex) = 'f'": ("1", "column"),
     "SELECT COUNT(*) FROM visits WHERE visits::int = 3": ("1", "column"),
     "SELECT COUNT(*) FROM visits WHERE v.visits = 3": ("1", "table before"),

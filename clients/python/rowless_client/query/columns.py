@@ -71,6 +71,10 @@ class Column:
         """Return the condition that the value lies between two others, both included."""
         return Comparison(self.name, "between", [scalar(low), scalar(high)])
 
+    def under(self, beginning: str) -> Condition:
+        """Return the condition that a code begins so: `under("E11")` means E11, E11.9 and all others."""
+        return Comparison(self.name, "under", scalar(beginning))
+
     def is_null(self) -> Condition:
         """Return the condition that there is no value."""
         return Comparison(self.name, "is_null")
