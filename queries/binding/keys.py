@@ -82,9 +82,7 @@ class CellKey:
 
     def every_label(self) -> list[Label]:
         """Return the labels of all cells, in their order."""
-        named: Iterable[Label] = self.labels
-        if self._each:
-            named = self.column.values or map(self.column.label, range(1, self.values + 1))
+        named: Iterable[Label] = self.column.labels(range(1, self.values + 1)) if self._each else self.labels
         return [*named, *([None] if self.null else [])]
 
     def index(self, code: int) -> int:

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from queries.catalog.histograms import TableProfile
 
@@ -83,15 +83,19 @@ class Column:
 
     def label(self, code: int) -> str | int | float | bool:
         """Return the public value behind a code from 1 to `size`."""
+        return self.labels(range(code, code + 1))[0]
+
+    def labels(self, codes: range) -> Sequence[str | int | float | bool]:
+        """Return the public values behind a range of codes."""
         if self.kind is Kind.CATEGORY:
             assert self.values is not None
-            return self.values[code - 1]
-        units = code - 1 + self.low
+            return self.values[codes.start - 1 : codes.stop - 1]
+        units = range(codes.start - 1 + self.low, codes.stop - 1 + self.low)
         if self.kind is Kind.BOOLEAN:
-            return bool(units)
+            return [bool(one) for one in units]
         if self.kind is Kind.DATE:
-            return (EPOCH + dt.timedelta(days=units)).isoformat()
-        return self.value(units)
+            return [(EPOCH + dt.timedelta(days=one)).isoformat() for one in units]
+        return self.numbers(units)
 
     def value(self, units: int) -> int | float:
         """Return units as the number people read: a whole one, or the float nearest to the exact decimal."""

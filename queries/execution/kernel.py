@@ -22,7 +22,8 @@ import numpy as np
 
 from queries.contribution import person_order
 from queries.contribution.person_order import EVERYBODY
-from queries.execution import fused, passes, reading
+from queries.execution import passes, reading
+from queries.execution.fused import fused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,15 +52,21 @@ def bound(plan: Plan, stream: Stream, persons: range = EVERYBODY) -> list[NDArra
 def bound_in_parts(
     plan: Plan, ranges: Sequence[range], stream_of: Callable[[Plan, range], Stream]
 ) -> list[NDArray[np.int64]]:
-    """Do the same over disjoint ranges of persons at once, with a thread for each.
+    """Do the same over disjoint ranges of persons at once, the first in this thread and each other one in its own.
 
     A person is in one range, so the cells of the parts add up to those of the whole, exactly.
     """
-    if len(ranges) == 1:
-        return bound(plan, stream_of(plan, ranges[0]), ranges[0])
-    with ThreadPoolExecutor(len(ranges)) as threads:
-        parts = threads.map(lambda persons: bound(plan, stream_of(plan, persons), persons), ranges)
-        return [np.sum(vectors, axis=0, dtype=np.int64) for vectors in zip(*parts, strict=True)]
+
+    def of_range(persons: range) -> list[NDArray[np.int64]]:
+        return bound(plan, stream_of(plan, persons), persons)
+
+    first, *others = ranges
+    if not others:
+        return of_range(first)
+    with ThreadPoolExecutor(len(others)) as threads:
+        beside = threads.map(of_range, others)
+        parts = [of_range(first), *beside]
+    return [np.sum(vectors, axis=0, dtype=np.int64) for vectors in zip(*parts, strict=True)]
 
 
 def warm() -> None:

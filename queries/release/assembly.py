@@ -18,7 +18,7 @@ from queries.statistics import estimates, quantiles
 from queries.statistics.parts import noisy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -77,8 +77,18 @@ def columns(plan: Plan) -> list[dict[str, object]]:
     return shown
 
 
-def rows(plan: Plan, noisy: Sequence[NDArray[np.int64]]) -> list[dict[str, object]]:
-    """Return one row for each cell in the order of the keys: its labels, and what was found by statistic."""
+def labels(plan: Plan) -> list[tuple[Label, ...]]:
+    """Return the labels of each cell, in the order of the keys; known before any data is touched."""
+    return list(itertools.product(*(key.every_label() for key in plan.keys)))
+
+
+def rows(
+    plan: Plan, noisy: Sequence[NDArray[np.int64]], named: Sequence[tuple[Label, ...]] | None = None
+) -> list[dict[str, object]]:
+    """Return one row for each cell in the order of the keys: its labels, and what was found by statistic.
+
+    `named` are the plan's `labels`, if the caller has them.
+    """
     if not plan.cells:  # no value of an undeclared key was named
         return []
     remaining = iter(noisy)
@@ -88,10 +98,6 @@ def rows(plan: Plan, noisy: Sequence[NDArray[np.int64]]) -> list[dict[str, objec
     ]
     names = [key.name for key in plan.keys] + [output.name for output in plan.outputs]
     return [
-        dict(zip(names, labels + cell, strict=True))
-        for labels, cell in zip(_labels(plan), zip(*values, strict=True), strict=True)
+        dict(zip(names, label + cell, strict=True))
+        for label, cell in zip(labels(plan) if named is None else named, zip(*values, strict=True), strict=True)
     ]
-
-
-def _labels(plan: Plan) -> Iterator[tuple[Label, ...]]:
-    return itertools.product(*(key.every_label() for key in plan.keys))

@@ -176,17 +176,21 @@ def compute(planned: Plan, store: OpenEdition, stop: Stop | None = None) -> Json
     engine = store.engine
     planned = partition_selection.name_values(planned, partial(engine.scores, stop=stop), engine.texts)
     with ThreadPoolExecutor(1) as beside:
-        drawing = beside.submit(assembly.draw_noise, planned)  # while the scan runs: it needs nothing of the data
-        exact = engine.cells(planned, stop)
-    noisy = assembly.add_noise(planned, exact, drawing.result())
-    rows = assembly.rows(planned, noisy)
-    described = _described(planned)
+        scanning = beside.submit(engine.cells, planned, stop)
+        # Meanwhile, whatever needs nothing of the data.
+        noise = assembly.draw_noise(planned)
+        labels = assembly.labels(planned)
+        described = {"query": json_writing.to_json(planned.query), "sql": sql.to_sql(planned.query)} | _described(
+            planned
+        )
+        about = postprocessing.describe(planned)
+        exact = scanning.result()
+    noisy = assembly.add_noise(planned, exact, noise)
+    rows = assembly.rows(planned, noisy, labels)
     return {
-        "query": json_writing.to_json(planned.query),
-        "sql": sql.to_sql(planned.query),
         **described,
         "notes": [*described["notes"], *postprocessing.warnings(planned, rows)],
-        postprocessing.ABOUT: postprocessing.describe(planned),
+        postprocessing.ABOUT: about,
         "rows": rows,
     }
 

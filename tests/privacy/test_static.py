@@ -144,13 +144,13 @@ def test_nobody_else_calls_opendp(path: Path) -> None:
     assert not uses(parsed(path), "opendp")
 
 
-@pytest.mark.parametrize("kernel", ["passes.py", "fused.py", "partition_selection.py"])
+@pytest.mark.parametrize("kernel", ["passes.py", "fused/loops.py", "fused/shapes.py", "partition_selection.py"])
 def test_the_kernel_has_no_floats(kernel: str) -> None:
     """No float literal, type, conversion or division between the data and the noise."""
     assert list(floats(parsed(ROOT / "queries" / "execution" / kernel))) == []
 
 
-@pytest.mark.parametrize("kernel", ["passes.py", "fused.py", "partition_selection.py"])
+@pytest.mark.parametrize("kernel", ["passes.py", "fused/loops.py", "partition_selection.py"])
 def test_the_kernel_is_compiled_without_fast_math(kernel: str) -> None:
     """Every compiled loop releases the GIL and is cached, and none may reorder or skip checks of arithmetic."""
     decorators = [

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from queries.binding.keys import TABLE_MAX
 from queries.contribution.person_order import EVERYBODY
 from queries.errors import EngineFailed
-from queries.execution import fused, kernel, passes
+from queries.execution import kernel, passes
+from queries.execution.fused import fused, shapes
 from queries.language import nodes
 from queries.plan import Plan
 from tests.queries.clinic import (
@@ -95,17 +96,27 @@ def assert_alike(plan: Plan, events: list[Event], batch: int) -> None:
 
 
 FEW = nodes.Comparison("visits", ">=", 3)
-SHAPES: list[tuple[type[fused._Shape] | None, dict[str, nodes.Statistic]]] = [
-    (fused._Persons, {"n": nodes.Count("persons")}),
-    (fused._Events, {"n": nodes.Count("events")}),
-    (fused._Values, {"s": nodes.Sum("visits")}),
-    (fused._Values, {"m": nodes.Mean("visits")}),
-    (fused._Several, {"n": nodes.Count("persons"), "m": nodes.Mean("visits")}),
-    (fused._Several, {"m": nodes.Mean("visits"), "o": nodes.Mean("balance")}),
-    (fused._Several, {"n": nodes.Count("events", where=FEW)}),
-    (fused._Several, {"n": nodes.Count("events", where=FEW), "m": nodes.Count("events")}),
-    (fused._Several, {"p": nodes.Proportion(FEW)}),
-    (None, {"n": nodes.Count("persons", where=FEW)}),
+MANY = nodes.Comparison("visits", ">=", 5)
+SHAPES: list[tuple[type[shapes.Shape] | None, dict[str, nodes.Statistic]]] = [
+    (shapes.Persons, {"n": nodes.Count("persons")}),
+    (shapes.ConditionalPersons, {"n": nodes.Count("persons", where=FEW)}),
+    (shapes.ConditionalPersons, {"n": nodes.Count("persons"), "f": nodes.Count("persons", where=FEW)}),
+    (shapes.ConditionalPersons, {"f": nodes.Count("persons", where=FEW), "m": nodes.Count("persons", where=MANY)}),
+    (shapes.ConditionalPersons, {"p": nodes.Proportion(FEW, "persons"), "m": nodes.Count("persons", where=MANY)}),
+    (shapes.Events, {"n": nodes.Count("events")}),
+    (shapes.Events, {"n": nodes.Count("events", where=FEW)}),
+    (shapes.Events, {"n": nodes.Count("events", where=FEW), "m": nodes.Count("events")}),
+    (shapes.Events, {"n": nodes.Count("events"), "p": nodes.Count("persons")}),
+    (shapes.Events, {"p": nodes.Proportion(FEW)}),
+    (shapes.Values, {"s": nodes.Sum("visits")}),
+    (shapes.Values, {"m": nodes.Mean("visits")}),
+    (shapes.Values, {"m": nodes.Mean("visits", where=FEW)}),
+    (shapes.Values, {"n": nodes.Count("persons"), "m": nodes.Mean("visits")}),
+    (shapes.Values, {"n": nodes.Count("persons"), "m": nodes.Mean("visits", where=FEW), "e": nodes.Count("events")}),
+    (shapes.Several, {"m": nodes.Mean("visits"), "o": nodes.Mean("balance")}),
+    (shapes.Several, {"n": nodes.Count("events", where=FEW), "m": nodes.Count("events", where=MANY)}),
+    (shapes.Several, {"m": nodes.Mean("visits"), "n": nodes.Count("events", where=FEW)}),
+    (None, {"n": nodes.Count("persons", where=FEW), "e": nodes.Count("events")}),
 ]
 
 
@@ -117,7 +128,7 @@ SHAPES: list[tuple[type[fused._Shape] | None, dict[str, nodes.Statistic]]] = [
     st.integers(1, 45),
 )
 def test_each_shape_equals_the_general_loops(
-    shape: type[fused._Shape] | None,
+    shape: type[shapes.Shape] | None,
     select: dict[str, nodes.Statistic],
     keys: list[nodes.Key],
     bounds: tuple[int, int],
@@ -138,8 +149,17 @@ def test_crowded_streams_have_the_same_cells(select: dict[str, nodes.Statistic],
     table = np.column_stack([rng.integers(0, min(4, largest_code(TABLE.columns[name])) + 1, 900) for name in COLUMNS])
     persons = np.sort(rng.integers(0, 60, 900))
     events = [Event(int(person), tuple(codes)) for person, codes in zip(persons, table.tolist(), strict=True)]
-    for cells, most in itertools.product((1, 2, 3, 5), (1, 2, 4)):
+    for cells, most in itertools.product((1, 2, 3, 5), (1, 2, 4, 150)):
         assert_alike(planned(*map(nodes.ByValue, keys), cells=cells, events=most, **select), events, 101)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("most", [1, 2, 4, 7, 30])
+def test_events_of_all_are_bounded_across_batches(most: int, batch: int) -> None:
+    """A person's events may fill many batches, or end with one; where there are no keys too, only the first count."""
+    events = visits(0, *[3] * 17, 4, *[7] * 6, 9, 9)
+    plan = planned(events=most, n=nodes.Count("events"))
+    assert bounded(plan, events, batch)[0].tolist() == [2 + sum(min(most, had) for had in (17, 6, 2))]
 
 
 def test_the_middle_of_a_sum_is_taken_off_each_value() -> None:
@@ -154,7 +174,7 @@ def test_the_middle_of_a_sum_is_taken_off_each_value() -> None:
 @pytest.mark.parametrize(("shape", "select"), SHAPES)
 @pytest.mark.parametrize("keys", [(), (nodes.ByValue("sex"),), (nodes.ByValue("sex"), nodes.ByValue("region"))])
 def test_common_questions_have_a_fused_loop(
-    shape: type[fused._Shape] | None, select: dict[str, nodes.Statistic], keys: tuple[nodes.Key, ...]
+    shape: type[shapes.Shape] | None, select: dict[str, nodes.Statistic], keys: tuple[nodes.Key, ...]
 ) -> None:
     """Counts, sums and means, by any keys, are in the shapes that have loops of their own."""
     plan = planned(*keys, **select)
@@ -162,7 +182,8 @@ def test_common_questions_have_a_fused_loop(
         assert not fused.fits(plan)
     else:
         assert fused.fits(plan)
-        assert type(fused._shape(plan, EVERYBODY)) is shape
+        alone = not keys and select == {"n": nodes.Count("events")}
+        assert type(shapes.of(plan, EVERYBODY)) is (shapes.EventsAlone if alone else shape)
 
 
 def test_codes_beyond_every_table_have_no_cell() -> None:

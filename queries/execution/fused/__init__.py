@@ -1,0 +1,1 @@
+"""The kernel's fast loops. Read `fused.py` first."""
