@@ -25,6 +25,7 @@ from queries.catalog.formats import (
     combined,
     given,
 )
+from queries.catalog.hierarchies import PREFIX, Hierarchy, cycle
 from queries.catalog.schema import (
     EPOCH,
     EPSILON_MIN,
@@ -322,10 +323,13 @@ def _column(name: str, section: Section, *, of_person: bool) -> Column:
     nullable = section.flag("nullable", False)
     title = section.text("title", "")
     values: tuple[str, ...] | None = None
+    labels: dict[str, str] = {}
+    hierarchy: Hierarchy | None = None
     low, high, step = 0, 1, Decimal(1)
     match kind:
         case Kind.CATEGORY:
-            values = section.texts("values")
+            values, labels = section.labelled("values")
+            hierarchy = _hierarchy(section)
         case Kind.INTEGER | Kind.NUMBER:
             step = section.decimal("step", Decimal(1) if kind is Kind.INTEGER else REQUIRED)
             if step <= 0 or (kind is Kind.INTEGER and step != 1):
@@ -335,7 +339,21 @@ def _column(name: str, section: Section, *, of_person: bool) -> Column:
             low, high = ((date - EPOCH).days for date in section.dates("bounds"))
         case Kind.BOOLEAN:
             pass
-    return Column(name, kind, of_person, nullable, title, values, low, high, step)
+    return Column(name, kind, of_person, nullable, title, values, low, high, step, labels, hierarchy)
+
+
+def _hierarchy(section: Section) -> Hierarchy | None:
+    """Return which values of a category are under which. Raises ManifestError."""
+    if "hierarchy" not in section:
+        return None
+    if not isinstance(section.value("hierarchy"), dict):
+        section.choice("hierarchy", (PREFIX,), PREFIX)
+        return Hierarchy()
+    parents = section.parents("hierarchy")
+    circle = cycle(parents)
+    if circle is not None:
+        raise section.error("hierarchy", f"goes round in a circle: {' is under '.join(circle)}")
+    return Hierarchy(parents)
 
 
 def _unit_bounds(section: Section, step: Decimal) -> tuple[int, int]:

@@ -11,7 +11,7 @@ of the column's step, or days since 1970-01-01. The two are tied by `units = cod
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from queries.catalog.hierarchies import Hierarchy
     from queries.catalog.histograms import TableProfile
 
 EPSILON_MIN = Decimal("0.001")  # what a question costs at least, where the manifest has no other
@@ -46,7 +47,8 @@ class Column:
     """One column of the public schema.
 
     `low` and `high` bound the column in units, inclusive. A category without `values` is undeclared: it may be
-    filtered, but its values are not public and it has no size.
+    filtered, but its values are not public and it has no size. `value_labels` says in words what values stand for;
+    a value may have none. `hierarchy` says which values of a category are under which.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Column:
     low: int = 0
     high: int = 0
     step: Decimal = Decimal(1)
+    value_labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    hierarchy: Hierarchy | None = None
 
     @property
     def declared(self) -> bool:
@@ -198,6 +202,10 @@ def _describe_column(column: Column) -> dict[str, object]:
         shown["declared"] = column.declared
         if column.values is not None:
             shown["values"] = list(column.values)
+        if column.value_labels:
+            shown["value_labels"] = dict(column.value_labels)
+        if column.hierarchy is not None:
+            shown["hierarchy"] = column.hierarchy.to_json()
     elif column.kind is not Kind.BOOLEAN:
         shown["bounds"] = [column.label(1), column.label(column.size)]
         if column.kind is Kind.NUMBER:

@@ -157,6 +157,32 @@ class Section:
             raise self.error(key, 'must be a list of texts, as in ["female", "male"]')
         if len(set(values)) != len(values):
             raise self.error(key, "holds the same text twice")
+        return self._few(key, values)
+
+    def labelled(self, key: str) -> tuple[tuple[str, ...] | None, dict[str, str]]:
+        """Return a list of different texts (None if there is none), and the label of each that has one.
+
+        The texts are given as a list, or as a table of their labels; an empty label is none.
+        """
+        values = self._document.get(key)
+        if not isinstance(values, dict):
+            return self.texts(key), {}
+        self._read.add(key)
+        for value, label in values.items():
+            if not isinstance(label, str) or "\0" in label:
+                raise self.error(f"{key}.{value}", "must be the label of the value, a text")
+        if not values:
+            raise self.error(key, 'must list values, as in ["F", "M"], or their labels, as in { F = "female" }')
+        return self._few(key, values), {value: label for value, label in values.items() if label.strip()}
+
+    def parents(self, key: str) -> dict[str, tuple[str, ...]]:
+        """Return the parents of each text that has any."""
+        found: dict[str, tuple[str, ...]] = {}
+        for child in (section := self.section(key)):
+            found[child] = section.names(child)
+        return found
+
+    def _few(self, key: str, values: Collection[str]) -> tuple[str, ...]:
         if len(values) > TEXTS_MAX:
             raise self.error(key, f"holds more than {TEXTS_MAX} texts")
         return tuple(values)
