@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from queries.catalog.formats import (
-    ENCODINGS,
     KEYS,
-    LOSS_MAX,
     MISSING_IDS,
     NUMBER,
     OF_KIND,
@@ -40,6 +38,7 @@ from queries.catalog.schema import (
     frozen,
 )
 from queries.catalog.sections import REQUIRED, Section
+from queries.catalog.source import Source, origin
 from queries.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -54,34 +53,6 @@ UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact u
 EPSILON_MAX = 10_000
 PROFILE = Decimal("0.1")  # the epsilon of the contribution profile that the first import buys
 PROFILE_PART = 4  # not bought if it is more than this part of the cap
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where rows come from: a file, or the files of a folder.
-
-    `columns` maps each public column to its source column; `person` names the id's columns.
-    """
-
-    place: str
-    path: Path
-    person: tuple[str, ...]
-    columns: Mapping[str, str]
-    table: str | None = None
-    delimiter: str = ","
-    encoding: str = "utf-8"
-    readings: Mapping[str, Reading] = field(default_factory=dict)  # of each public column
-    loss_max: Decimal = LOSS_MAX  # of its lines
-
-    @property
-    def person_place(self) -> str:
-        """Return where the manifest names the id's columns."""
-        return "person.id" if self.place == PERSON else f"{self.place}.person"
-
-    @property
-    def called(self) -> str:
-        """Return the source's name for an admin."""
-        return self.path.name if self.table is None else f"{self.table} of {self.path.name}"
 
 
 @dataclass(frozen=True)
@@ -259,32 +230,17 @@ class _Columns:
 
 
 def _source(section: Section, folder: Path, person: tuple[str, ...], columns: _Columns, reading: Reading) -> Source:
-    said = section.text("source")
-    path = folder / said
-    delimiter = section.text("delimiter", ",")
-    if len(delimiter) != 1:
-        raise section.error("delimiter", "must be one character")
-    table = section.text("table", "") or None
-    suffix = path.suffix.lower()
-    if suffix in (".duckdb", ".db"):
-        if table is None:
-            raise section.error("table", "a DuckDB source needs the name of its table")
-    elif suffix not in (".parquet", ".csv", "") and not said.endswith("/"):
-        raise section.error("source", "must be a .parquet, .csv, .duckdb or .db file, or a folder (ending with /)")
-    elif table is not None:
-        raise section.error("table", "only a DuckDB source has tables")
-    encoding = section.choice("encoding", ENCODINGS, "utf-8")
-    if "encoding" in section and suffix in (".parquet", ".duckdb", ".db"):
-        raise section.error("encoding", "only a CSV source has one")
+    where = origin(section, folder)
     read = _reading(section, reading)
     return Source(
         section.place,
-        path,
+        where.paths,
         person,
         frozen(columns.sources),
-        table,
-        delimiter,
-        encoding,
+        where.table,
+        where.schema,
+        where.delimiter,
+        where.encoding,
         frozen(columns.readings(read)),
         read.loss_max,
     )

@@ -71,13 +71,13 @@ class Section:
         return value
 
     def names(self, key: str, default: Any = REQUIRED) -> tuple[str, ...]:
-        """Return the names of one or several source columns, each once."""
+        """Return one or several names, as of source columns, each once."""
         value = self._take(key, default)
         several = value if isinstance(value, list | tuple) else [value]
         if not several or not all(isinstance(one, str) and one for one in several):
-            raise self.error(key, 'must be the name of a column, or a list of names, as in ["site", "patient"]')
+            raise self.error(key, 'must be a name, or a list of names, as in ["site", "patient"]')
         if len(set(several)) != len(several):
-            raise self.error(key, "names the same column twice")
+            raise self.error(key, "has the same name twice")
         return tuple(several)
 
     def value(self, key: str) -> Any:

@@ -28,13 +28,15 @@ import pyarrow as pa
 
 from queries.catalog.formats import ENCODINGS
 from queries.errors import ImportFailed
+from queries.store.compression import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-    from typing import BinaryIO
 
     from numpy.typing import NDArray
+
+    from queries.store.compression import Bytes
 
 BLOCK = 2**23  # bytes of a file that are decoded and parsed at once
 BATCH = 200_000  # records that are handed on at once
@@ -77,7 +79,7 @@ class Delimited:
         self._encoding = encoding
         self.found = Found()
         self._header_bytes = 0
-        with path.open("rb") as file:
+        with opened(path, self._called) as file:
             head = b""
             for block in self._blocks(file):
                 head += block
@@ -116,8 +118,7 @@ class Delimited:
         slots[list(wanted)] = np.arange(len(wanted))
         found = np.zeros(9, np.int64)
         found[_LINE] = 1 + self._header_lines
-        size = max(1, self._path.stat().st_size)
-        with self._path.open("rb") as file:
+        with opened(self._path, self._called) as file:
             held, skip = b"", self._header_bytes
             for block in self._blocks(file):
                 held += block
@@ -130,7 +131,7 @@ class Delimited:
                 held = held[start:]
                 if len(held) > RECORD_MAX:
                     raise self._too_long(int(found[_LINE]), held)
-                progress(min(1.0, file.tell() / size))
+                progress(file.share)
         self.found = Found(*map(int, found[_MALFORMED : _FIRST_DOUBTFUL + 1]))
 
     def _parse(
@@ -171,7 +172,7 @@ class Delimited:
 
     # Bytes
 
-    def _blocks(self, file: BinaryIO) -> Iterator[bytes]:
+    def _blocks(self, file: Bytes) -> Iterator[bytes]:
         """Yield a file's text as UTF-8, checked, in blocks that may end within a character's bytes or a line."""
         encoding = self._encoding
         first = file.read(BLOCK)
@@ -201,7 +202,7 @@ class Delimited:
         """Find the line of the first bytes that are invalid in the encoding: `at` bytes from the start."""
         decoder = codecs.getincrementaldecoder(ENCODINGS[self._encoding])("ignore")
         line, last = 1, ""
-        with self._path.open("rb") as file:
+        with opened(self._path, self._called) as file:
             while at and (block := file.read(min(at, BLOCK))):
                 at -= len(block)
                 text = last + decoder.decode(block)

@@ -1,4 +1,4 @@
-"""The files of a source: one, or all of a folder, in a fixed order.
+"""The files of a source in a fixed order: one, several, all of a folder, or all that fit a pattern.
 
 A row's place is a number that orders the rows of a source: the number of its file, and then its number within the file
 (for CSV the line on which it began, for others counted from 0). What is found in a file is reported with its name.
@@ -11,21 +11,24 @@ files, or a link to another folder is refused. Programs write hidden files and n
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from queries.catalog.source import ENDINGS, MARKS, Files, kind_of
 from queries.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from queries.catalog.manifest import Source
+    from queries.catalog.source import Source
 
-KINDS = (".csv", ".parquet")  # of the files of a folder
 ROWS_MAX = 2**40  # of one file
 # Formats of tables that are a folder. Some of their files hold rows that were deleted since.
 _TABLES = {"_delta_log": "Delta", ".hoodie": "Hudi", "metadata": "Iceberg"}
+_NULL = "__HIVE_DEFAULT_PARTITION__"  # what the name of a folder says for null
 
 
 @dataclass(frozen=True)
@@ -36,29 +39,76 @@ class File:
     called: str = ""
 
     @property
-    def has_lines(self) -> bool:
-        """Return True for a text file, in which a row is found by its line."""
-        return self.path.suffix.lower() == ".csv"
+    def kind(self) -> Files:
+        """Return what the file is. Only files that can be a source are made."""
+        found = kind_of(self.path)
+        assert found is not None
+        return found
+
+    @property
+    def partition(self) -> Mapping[str, str | None]:
+        """Return the columns that the names of its folders tell, as in `year=2024/`: the same for each of its rows."""
+        named = (one.partition("=") for one in self.path.parent.parts if "=" in one)
+        return {
+            unquote(column).strip(): None if value == _NULL else unquote(value) for column, _, value in named if column
+        }
 
 
 def files_of(source: Source) -> tuple[File, ...]:
     """Return the files of a source in their order, of which there is at least one. Raises ManifestError."""
-    path, place = source.path, f"{source.place}.source"
-    if path.is_file() and path.suffix:
-        return (File(path),)
-    if not path.is_dir():
-        raise ManifestError(place, f"there is no file {path}" if path.suffix else f"there is no folder {path}")
-    if source.table is not None:
-        raise ManifestError(place, f"{path} is a folder, and a DuckDB source is one file")
-    found = sorted(_listed(path, place))
-    if not found:
-        raise ManifestError(place, f"the folder {path} holds no .csv or .parquet file")
-    by_kind = {Path(name).suffix.lower(): name for name in reversed(found)}
+    place = f"{source.place}.source"
+    if source.table is not None and source.paths[0].is_dir():
+        raise ManifestError(place, f"{source.paths[0]} is a folder, and a DuckDB source is one file")
+    found = [file for path in source.paths for file in _files(path, place)]
+    if len(found) > 1:
+        found = [File(file.path, file.called or f"{file.path.parent.name}/{file.path.name}") for file in found]
+    for path, times in Counter(file.path for file in found).items():
+        if times > 1:
+            raise ManifestError(place, f"names {path} {times} times; its rows would count as often")
+    by_kind = {file.kind: file.called or file.path.name for file in reversed(found)}
     if len(by_kind) > 1:
-        raise ManifestError(
-            place, f"{' and '.join(by_kind.values())} in {path} are of two kinds; take one kind a folder"
-        )
-    return tuple(File(path / name, f"{path.name}/{name}") for name in found)
+        raise ManifestError(place, f"{' and '.join(by_kind.values())} are of two kinds; take one kind a source")
+    return tuple(found)
+
+
+def _files(path: Path, place: str) -> list[File]:
+    """Return the files of a path: itself, those of a folder, or those that fit a pattern."""
+    if path.is_file() and kind_of(path) is not None:
+        return [File(path)]
+    if path.is_dir():
+        found = sorted(_listed(path, place))
+        if not found:
+            raise ManifestError(place, f"the folder {path} holds no .csv or .parquet file")
+        return [File(path / name, f"{path.name}/{name}") for name in found]
+    if set(MARKS) & set(str(path)):
+        return _fitting(path, place)
+    raise ManifestError(place, f"there is no file {path}" if path.suffix else f"there is no folder {path}")
+
+
+def _fitting(pattern: Path, place: str) -> list[File]:
+    """Return the files that fit a pattern, in the order of their paths: those of a folder that fits, too."""
+    fixed = Path(*_until_marked(pattern))
+    files: list[File] = []
+    for path in sorted(fixed.glob(str(pattern.relative_to(fixed)))):
+        inside = path.relative_to(fixed)
+        if any(_is_hidden(part) for part in inside.parts):
+            continue
+        if path.is_dir():
+            files += [] if "**" in pattern.parts else _files(path, place)
+        elif kind_of(path) in (None, Files.DUCKDB):
+            raise ManifestError(place, f"{path} fits {pattern.name} and is not {ENDINGS}")
+        else:
+            files.append(File(path, f"{fixed.name}/{inside.as_posix()}"))
+    if not files:
+        raise ManifestError(place, f"no file fits {pattern}")
+    return files
+
+
+def _until_marked(pattern: Path) -> Iterator[str]:
+    for part in pattern.parts:
+        if set(MARKS) & set(part):
+            return
+        yield part
 
 
 def _listed(folder: Path, place: str) -> Iterator[str]:
@@ -79,11 +129,10 @@ def _listed(folder: Path, place: str) -> Iterator[str]:
             if _is_hidden(name):
                 continue
             relative = (here / name).relative_to(folder).as_posix()
-            if Path(name).suffix.lower() not in KINDS:
+            if kind_of(Path(name)) in (None, Files.DUCKDB):
                 raise ManifestError(
                     place,
-                    f"{relative} in {folder} is neither a .csv nor a .parquet file; take it out, or let its name begin "
-                    "with _ to skip it",
+                    f"{relative} in {folder} is not {ENDINGS}; take it out, or let its name begin with _ to skip it",
                 )
             yield relative
 
@@ -118,7 +167,7 @@ def file_of(files: Sequence[File], at: int) -> str | None:
 def words(files: Sequence[File], at: int) -> str:
     """Return the name of a place for an admin, as in `line 17`, `row 18` or `visits/2024-03.csv line 17`."""
     file, row = files[at // ROWS_MAX], at % ROWS_MAX
-    return row_of(row, file.called or None, has_lines=file.has_lines)
+    return row_of(row, file.called or None, has_lines=file.kind.has_lines)
 
 
 def row_of(row: int, file: str | None, *, has_lines: bool) -> str:

@@ -6,9 +6,11 @@ lines, and rows without an id. Values that the manifest declares as missing are 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from queries.catalog.schema import PERSON, PERSONS, Kind
+from queries.catalog.source import kind_of
 from queries.store.files import row_of
 
 if TYPE_CHECKING:
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from queries.catalog.formats import Reading
-    from queries.catalog.manifest import Manifest, Source
+    from queries.catalog.manifest import Manifest
     from queries.catalog.schema import Column
+    from queries.catalog.source import Source
     from queries.store.reports import ColumnReport, ImportReport, TableReport
 
 # Fewer rows without an id never stop an import, unless no row has one, because single gaps are common.
@@ -99,7 +102,8 @@ def _values(
 
 
 def _first(source: Source, row: int, file: str | None) -> str:
-    return row_of(row, file, has_lines=(file or source.path.name).lower().endswith(".csv"))
+    kind = kind_of(Path(file) if file else source.paths[0])
+    return row_of(row, file, has_lines=kind is not None and kind.has_lines)
 
 
 def _too_many(lost: int, of: int, most: Decimal) -> bool:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
+from duckdb.sqltypes import DuckDBPyType
 
+from queries.catalog.source import Files
 from queries.errors import ManifestError
 from queries.store.delimited import Delimited, Found
 from queries.store.encoding import name, text
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from queries.catalog.manifest import Source
+    from queries.catalog.source import Source
     from queries.store.files import File
 
     # (a description of the work) -> a context whose value reports the progress, from 0 to 1
@@ -71,15 +73,15 @@ def stage(
     Raises ManifestError (no such column, or several, or of several types), ImportFailed (a file cannot be read).
     """
     found = Found()
-    match files[0].path.suffix.lower():
-        case ".parquet":
+    match files[0].kind:
+        case Files.PARQUET:
             _stage_parquet(connection, relation, files, wanted, first)
-        case ".csv":
+        case Files.CSV | Files.TSV:
             for number, file in enumerate(files):
                 with step(f"reading {file.called or file.path.name}") as progress:
                     read = _stage_csv(connection, relation, source, file, wanted, progress, first + number)
                     found = merged_lines(found, read, (first + number) * ROWS_MAX)
-        case _:
+        case Files.DUCKDB:
             _stage_table(connection, relation, source, wanted)
     types = {str(row[0]): str(row[1]) for row in run(connection, f"DESCRIBE {relation}")}
     return Staged(relation, types, found, files)
@@ -98,20 +100,73 @@ def merged_lines(earlier: Found, later: Found, shift: int = 0) -> Found:
 def _stage_table(
     connection: duckdb.DuckDBPyConnection, relation: str, source: Source, wanted: Mapping[str, str]
 ) -> None:
-    """Make a view of a table of a DuckDB file.
+    """Make a table of a DuckDB file readable, or a view of it.
 
-    Rows are counted anew where some were deleted, because their numbers stay unused, or a column hides the numbers.
+    Rows are counted anew where some were deleted, because their numbers stay unused, or a column hides the numbers. A
+    view is computed once and kept, because it may give its rows in another order each time.
     """
-    run(connection, f"ATTACH {text(str(source.path))} AS {relation}_db (READ_ONLY)")
-    table = f"{relation}_db.{name(source.table or '')}"
-    columns = [str(row[0]) for row in run(connection, f"DESCRIBE {table}")]
-    places = resolve(columns, wanted)
-    selected = "".join(f"{name(columns[at])} AS {name(column)}, " for column, at in places.items())
+    database, path = f"{relation}_db", source.paths[0]
+    run(connection, f"ATTACH {text(str(path))} AS {database} (READ_ONLY)")
+    table, is_view = _found_table(connection, database, source)
+    fields = fields_of(connection.sql(f"SELECT * FROM {table}"))
+    places = resolve([one.path for one in fields], wanted)
+    selected = "".join(f"{fields[at].sql} AS {name(column)}, " for column, at in places.items())
     number = "row_number() OVER () - 1"
-    if "rowid" not in {column.lower() for column in columns}:
+    if not is_view and "rowid" not in {one.path.lower() for one in fields}:
         ((dense,),) = run(connection, f"SELECT count(*) = coalesce(max(rowid) + 1, 0) FROM {table}")
         number = "rowid" if dense else "row_number() OVER (ORDER BY rowid) - 1"
-    run(connection, f"CREATE VIEW {relation} AS SELECT {selected}{number} AS {ROW} FROM {table}")
+    kept = "TABLE" if is_view else "VIEW"
+    run(connection, f"CREATE {kept} {relation} AS SELECT {selected}{number} AS {ROW} FROM {table}")
+
+
+def _found_table(connection: duckdb.DuckDBPyConnection, database: str, source: Source) -> tuple[str, bool]:
+    """Return the quoted name of a source's table, and whether it is a view. Raises ManifestError."""
+    listed = run(
+        connection,
+        "SELECT schema_name, table_name, false FROM duckdb_tables() WHERE database_name = "
+        f"{text(database)} UNION ALL SELECT schema_name, view_name, true FROM duckdb_views() WHERE database_name = "
+        f"{text(database)} AND NOT internal ORDER BY ALL",
+    )
+    schema = source.schema or "main"
+    for found, table, is_view in listed:
+        if str(found).lower() == schema.lower() and str(table).lower() == (source.table or "").lower():
+            return f"{database}.{name(found)}.{name(table)}", bool(is_view)
+    there = ", ".join(f"{table}" if found == "main" else f"{table} (schema {found})" for found, table, _ in listed)
+    raise ManifestError(
+        f"{source.place}.table",
+        f"{source.paths[0].name} has no table or view {source.table} in the schema {schema}; it has {there or 'none'}",
+    )
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a source, or a field within one (`patient.birth.date`), with SQL for it and its type."""
+
+    path: str
+    sql: str
+    type: str
+
+
+def fields_of(relation: duckdb.DuckDBPyRelation) -> list[Field]:
+    """Return the columns of a relation in their order, and after them the fields of those that are structs.
+
+    A list or a map within is one value and has no fields: one row is one event.
+    """
+    columns = list(zip(relation.columns, relation.types, strict=True))
+    fields = [Field(column, name(column), str(of)) for column, of in columns]
+    for column, of in columns:
+        fields += _nested(column, name(column), of)
+    return fields
+
+
+def _nested(path: str, sql: str, of: DuckDBPyType) -> Iterator[Field]:
+    if of.id != "struct":
+        return
+    for child, inner in of.children:
+        assert isinstance(inner, DuckDBPyType)
+        below = Field(f"{path}.{child}", f"struct_extract({sql}, {text(child)})", str(inner))
+        yield below
+        yield from _nested(below.path, below.sql, inner)
 
 
 def resolve(columns: Sequence[str], wanted: Mapping[str, str], called: str = "") -> dict[str, int]:
@@ -149,9 +204,12 @@ def _hint(columns: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _Shape:
-    """How a Parquet file is read: SQL for each wanted column with its type, and whether a column hides row numbers."""
+    """How a Parquet file is read: SQL for each wanted column with its type, and whether a column hides row numbers.
 
-    selected: Mapping[str, str]
+    SQL is None for a column that only the names of its folders tell.
+    """
+
+    selected: Mapping[str, str | None]
     types: Mapping[str, str]
     hides_numbers: bool
 
@@ -165,8 +223,8 @@ def _stage_parquet(
         require_same_types((files[0], shapes[0].types), (file, shape.types), wanted)
     selects, number = [], 0
     for shape, group in itertools.groupby(zip(shapes, files, strict=True), lambda one: one[0]):
-        paths = [_escaped(file.path) for _, file in group]
-        alone = [[path] for path in paths] if shape.hides_numbers else [paths]
+        alike = [file for _, file in group]
+        alone = [[file] for file in alike] if shape.hides_numbers else [alike]
         for together in alone:
             selects.append(_select(shape, together, first + number))
             number += len(together)
@@ -195,25 +253,42 @@ def _shape(connection: duckdb.DuckDBPyConnection, file: File, wanted: Mapping[st
     while at < len(schema):
         given.append(str(schema[at][0]))
         at = _after(schema, at)
-    here = run(connection, f"DESCRIBE SELECT * FROM {_read([path])}")
-    places = resolve(given, wanted, file.called)
-    hides = not _NUMBERS.isdisjoint(str(row[0]).lower() for row in here)
-    selected = {column: name(str(here[at][0])) for column, at in places.items()}
-    return _Shape(selected, {column: str(here[at][1]) for column, at in places.items()}, hides)
+    fields = fields_of(connection.sql(f"SELECT * FROM {_read([path])}"))
+    columns = fields[: len(given)]
+    names = [*given, *(one.path for one in fields[len(given) :])]
+    of_folder = [one for one in file.partition if one not in names]
+    places = resolve([*names, *of_folder], wanted, file.called)
+    hides = not _NUMBERS.isdisjoint(one.path.lower() for one in columns)
+    found = [*((one.sql, one.type) for one in fields), *((None, "VARCHAR") for _ in of_folder)]
+    selected = {column: found[at][0] for column, at in places.items()}
+    return _Shape(selected, {column: found[at][1] for column, at in places.items()}, hides)
 
 
-def _select(shape: _Shape, paths: Sequence[str], first: int) -> str:
+def _select(shape: _Shape, files: Sequence[File], first: int) -> str:
     """Return SELECT of the wanted columns and the place of each row. `first` is the number of the first file."""
-    selected = "".join(f"{column} AS {name(wanted)}, " for wanted, column in shape.selected.items())
+    selected = "".join(
+        f"{_of_folders(files, wanted) if column is None else column} AS {name(wanted)}, "
+        for wanted, column in shape.selected.items()
+    )
     row = "row_number() OVER () - 1" if shape.hides_numbers else "file_row_number"
     at = placed(first, row)
-    if len(paths) > 1:
+    if len(files) > 1:
         at = f"file_index::BIGINT * {ROWS_MAX} + {at}"
-    return f"SELECT {selected}{at} AS {ROW} FROM {_read(paths)}"
+    return f"SELECT {selected}{at} AS {ROW} FROM {_read([_escaped(file.path) for file in files])}"
+
+
+def _of_folders(files: Sequence[File], column: str) -> str:
+    """Return SQL for a column that the names of folders tell: one text for each file."""
+    texts = [_text_or_null(file.partition[column.strip()]) for file in files]
+    return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}][file_index::BIGINT + 1]"
+
+
+def _text_or_null(value: str | None) -> str:
+    return "NULL::VARCHAR" if value is None else f"{text(value)}::VARCHAR"
 
 
 def _read(paths: Sequence[str]) -> str:
-    # Columns that are only in the names of folders (year=2024) are not read.
+    # The engine would put what the names of folders tell (year=2024) in place of a column of the file.
     return f"read_parquet([{', '.join(paths)}], hive_partitioning = false)"
 
 
@@ -240,9 +315,11 @@ def _stage_csv(
     number: int,
 ) -> Found:
     """Copy the wanted columns of a CSV file into the staging database, as texts; add to the table that is there."""
-    file = Delimited(read.path, delimiter=source.delimiter, encoding=source.encoding, called=read.called)
-    places = resolve(file.names, wanted, read.called)
-    at = sorted(set(places.values()))
+    delimiter = source.delimiter or read.kind.delimiter
+    file = Delimited(read.path, delimiter=delimiter, encoding=source.encoding, called=read.called)
+    of_folder = [one for one in read.partition if one not in file.names]
+    places = resolve([*file.names, *of_folder], wanted, read.called)
+    at = sorted({place for place in places.values() if place < len(file.names)})
     schema = pa.schema([*((str(slot), pa.utf8()) for slot in range(len(at))), ("line", pa.int64())])
     failed: list[BaseException] = []
 
@@ -255,7 +332,11 @@ def _stage_csv(
             raise
 
     connection.register(_FEED, pa.RecordBatchReader.from_batches(schema, batches()))
-    selected = "".join(f"{name(str(at.index(slot)))} AS {name(column)}, " for column, slot in places.items())
+    given = {
+        column: name(str(at.index(slot))) if slot in at else _text_or_null(read.partition[column.strip()])
+        for column, slot in places.items()
+    }
+    selected = "".join(f"{sql} AS {name(column)}, " for column, sql in given.items())
     columns = "".join(f"{name(column)} VARCHAR, " for column in places)
     run(connection, f"CREATE TABLE IF NOT EXISTS {relation} ({columns}{ROW} BIGINT)")
     try:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from queries.catalog.formats import Reading
-    from queries.catalog.manifest import Manifest, Source
+    from queries.catalog.manifest import Manifest
     from queries.catalog.schema import Column
+    from queries.catalog.source import Source
     from queries.store.encoding import Coding
     from queries.store.persons import Run
     from queries.store.sources import Staged

@@ -67,7 +67,8 @@ def read_data(manifest: Path) -> Manifest:
     _require(manifest)
     declared = read_manifest(manifest)
     for source in filter(None, (declared.persons, *declared.events.values())):
-        _require(source.path)
+        for path in source.paths:
+            _require(path)
     return declared
 
 

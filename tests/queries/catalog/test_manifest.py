@@ -91,11 +91,11 @@ def test_a_whole_manifest_is_read() -> None:
         "1900-01-01",
         (dt.date(2099, 12, 31) - EPOCH).days,
     )
-    assert read.events["years"].path == Path("/data/sub/rand_hie.parquet")
+    assert read.events["years"].paths == (Path("/data/sub/rand_hie.parquet"),)
     assert (read.events["years"].person, read.events["other"].person) == (("who",), ("zper",))
     assert read.events["years"].columns["visits"] == "mdvis"
     assert read.persons is not None
-    assert (read.persons.path, read.persons.delimiter) == (Path("/data/people.csv"), ";")
+    assert (read.persons.paths, read.persons.delimiter) == ((Path("/data/people.csv"),), ";")
     assert read.text == WHOLE
 
 
@@ -248,7 +248,7 @@ def test_a_file_that_cannot_be_read_is_a_manifest_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError):
         manifest.read_manifest(tmp_path / "m.toml")
     (tmp_path / "m.toml").write_text(SMALL)
-    assert manifest.read_manifest(tmp_path / "m.toml").events["t"].path == tmp_path / "t.parquet"
+    assert manifest.read_manifest(tmp_path / "m.toml").events["t"].paths == (tmp_path / "t.parquet",)
 
 
 def test_the_widest_bounds_are_accepted() -> None:

@@ -101,7 +101,7 @@ def test_every_value_is_declared(written: Written) -> None:
     read = manifest.read_manifest(written.manifest)
     assert read.persons is not None
     for name, source in {"persons": read.persons, **read.events}.items():
-        table = pq.read_table(source.path)
+        table = pq.read_table(source.paths[0])
         assert source.person == ("patient",)
         assert set(table.column_names) == {*source.person, *source.columns.values()}
         for public, own in source.columns.items():
