@@ -267,7 +267,7 @@ def _number(column: Column, source: str, source_type: str, reading: Reading) -> 
             units = _steps_of_double(column, f"TRY_CAST({source} AS DOUBLE)")
         same = [f"TRY_CAST({source} AS DOUBLE) = {number}" for number in numbers]
         if source_type in FLOATS:  # see _steps_of_double for x - x
-            same.append(f"(NOT coalesce(({source} - {source}) = 0, true) AND {source}::VARCHAR = 'nan')")
+            same.append(f"(NOT coalesce(({source} - {source}) = 0, true) AND {source}::VARCHAR IN ('nan', '-nan'))")
     else:
         written = _plain(trimmed(source), reading)
         words = [word.lower() for word in (*NOTHING, *(reading.missing or ()))]

@@ -94,9 +94,9 @@ def test_a_view_is_computed_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "place", "words"),
     [
-        ('table = "u"', "tables.visits.table", ["no table or view u in the schema main", "t, v (schema cdm)"]),
+        ('table = "u"', "tables.visits.table", ["no table or view u in the schema main", "v (schema cdm), t"]),
         ('table = "v"', "tables.visits.table", ["v (schema cdm)"]),
-        ('table = "t"\nschema = "cdm"', "tables.visits.table", ["t, v (schema cdm)"]),
+        ('table = "t"\nschema = "cdm"', "tables.visits.table", ["v (schema cdm), t"]),
     ],
 )
 def test_a_table_that_is_not_there_is_refused_with_those_that_are(
