@@ -64,6 +64,9 @@ class Reading:
     outside: str = CLAMP
     trim: bool = True
     loss_max: Decimal = LOSS_MAX
+    renamed: tuple[tuple[str, str], ...] = ()  # texts of a category, each with the one that is read in its place
+    prefix: int | None = None  # how many characters of a category's texts are kept
+    other: str | None = None  # the declared value for every text that is none
 
 
 # The keys of a section -> the field of Reading; and which of them mean something for which kind of column.
@@ -78,15 +81,32 @@ KEYS = {
     "outside": "outside",
     "trim": "trim",
     "loss_max": "loss_max",
+    "map": "renamed",
+    "prefix": "prefix",
+    "other": "other",
 }
+OF_COLUMN = ("map", "prefix", "other")  # these make sense for one column alone
 _OF_NUMBERS = ("decimal", "thousands", "missing", "outside", "loss_max")
 OF_KIND = {
-    Kind.CATEGORY: ("missing", "trim", "loss_max"),
+    Kind.CATEGORY: ("missing", "trim", "loss_max", *OF_COLUMN),
     Kind.INTEGER: _OF_NUMBERS,
     Kind.NUMBER: _OF_NUMBERS,
     Kind.DATE: ("format", "timezone", "missing", "outside", "loss_max"),
     Kind.BOOLEAN: ("true", "false", "missing", "loss_max"),
 }
+
+
+DERIVED = ("outside", "loss_max")  # the keys of a column that is computed
+
+
+def require_known(section: Section, said: dict[str, Any], values: tuple[str, ...] | None) -> None:
+    """Raise ManifestError if a category's texts are to become values that it has not."""
+    if "other" in said and said["other"] not in (values or ()):
+        raise section.error("other", "must be one of the column's values")
+    length = said.get("prefix")
+    for old, new in said.get("renamed", ()):
+        if values is not None and new[:length] not in values and "other" not in said:
+            raise section.error(f"map.{old}", f"{new} is none of the column's values")
 
 
 def given(section: Section, keys: Sequence[str]) -> dict[str, Any]:
@@ -172,6 +192,25 @@ def _loss_max(section: Section, key: str) -> Decimal:
     return value
 
 
+def _map(section: Section, key: str) -> tuple[tuple[str, str], ...]:
+    """Return texts with those that are read in their place."""
+    renamed = section.section(key)
+    found = tuple((old, renamed.text(old)) for old in renamed)
+    if not found:
+        raise section.error(key, 'must rename texts, as in { Homme = "M" }')
+    return found
+
+
+def _prefix(section: Section, key: str) -> int:
+    length = section.positive(key)
+    assert length is not None
+    return length
+
+
+def _other(section: Section, key: str) -> str:
+    return section.text(key)
+
+
 _READ: dict[str, Callable[[Section, str], Any]] = {
     "decimal": _decimal,
     "thousands": _thousands,
@@ -183,4 +222,7 @@ _READ: dict[str, Callable[[Section, str], Any]] = {
     "outside": _outside,
     "trim": _trim,
     "loss_max": _loss_max,
+    "map": _map,
+    "prefix": _prefix,
+    "other": _other,
 }

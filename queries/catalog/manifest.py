@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from queries.catalog import derived
 from queries.catalog.formats import (
+    DERIVED,
     KEYS,
     MISSING_IDS,
     NUMBER,
+    OF_COLUMN,
     OF_KIND,
     TEXT,
     Identity,
     Reading,
     combined,
     given,
+    require_known,
 )
 from queries.catalog.hierarchies import PREFIX, Hierarchy, cycle
 from queries.catalog.schema import (
@@ -45,6 +49,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from queries.catalog.derived import Derived
+
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
@@ -60,7 +66,8 @@ class Manifest:
     """A dataset and its sources. `persons` is None when persons are taken from their first event.
 
     `profile` is the epsilon of the contribution profile to buy (None: none). `profile_asked` is True if the manifest
-    names it, and False if it is the default. `folder` is the one that its sources are relative to. `path` is the file
+    names it, and False if it is the default. `derived` has the columns of each table that the import computes, by name:
+    no source has them. `folder` is the one that its sources are relative to. `path` is the file
     that it was read from, if it was read from one.
     """
 
@@ -75,6 +82,7 @@ class Manifest:
     profile: Decimal | None = PROFILE
     profile_asked: bool = False
     path: Path | None = None
+    derived: Mapping[str, Mapping[str, Derived]] = field(default_factory=dict)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -107,6 +115,7 @@ def parse(text: str, folder: Path) -> Manifest:
     person.done()
 
     tables = {PERSONS: Table(PERSONS, frozen(own.columns), person_title)}
+    computed = {PERSONS: frozen(own.derived)}
     events: dict[str, Source] = {}
     listing = top.section("tables")
     for name in listing:
@@ -114,6 +123,7 @@ def parse(text: str, folder: Path) -> Manifest:
         _require_free(listing, name, events)
         listed = _columns(section.section("columns", {}), of_person=False, taken=own.columns)
         tables[name] = _table(section, name, {**own.columns, **listed.columns})
+        computed[name] = frozen(listed.derived)
         events[name] = _source(section, folder, _person(section, identity), listed, reading)
         if not persons and len(events) == 1:  # the persons' attributes are in this source
             own_readings = own.readings(_reading(section, reading))
@@ -135,6 +145,7 @@ def parse(text: str, folder: Path) -> Manifest:
         folder,
         profile,
         profile_asked="profile" in head,
+        derived=frozen(computed),
     )
 
 
@@ -222,6 +233,7 @@ class _Columns:
 
     columns: dict[str, Column]
     sources: dict[str, str]
+    derived: dict[str, Derived]
     said: dict[str, tuple[dict[str, Any], Section]]
 
     def readings(self, base: Reading) -> dict[str, Reading]:
@@ -248,13 +260,13 @@ def _source(section: Section, folder: Path, person: tuple[str, ...], columns: _C
 
 def _reading(section: Section, base: Reading) -> Reading:
     # In the section of persons, `missing` are the words that are no id.
-    keys = [key for key in KEYS if not (key == "missing" and section.place == PERSON)]
+    keys = [key for key in KEYS if key not in OF_COLUMN and not (key == "missing" and section.place == PERSON)]
     return combined(base, given(section, keys), section)
 
 
 def _columns(listing: Section, *, of_person: bool, taken: Mapping[str, Column] | None = None) -> _Columns:
     """Return the columns of one section."""
-    found = _Columns({}, {}, {})
+    found = _Columns({}, {}, {}, {})
     lower = {name.lower() for name in taken or ()}
     for name in listing:
         section = listing.section(name)
@@ -263,16 +275,25 @@ def _columns(listing: Section, *, of_person: bool, taken: Mapping[str, Column] |
         if name.lower() in lower:
             raise listing.error(name, "is declared twice (upper and lower case are the same)")
         lower.add(name.lower())
-        found.sources[name] = section.text("from", name)
-        column = found.columns[name] = _column(name, section, of_person=of_person)
-        found.said[name] = given(section, OF_KIND[column.kind]), section
+        computed = derived.derived(section)
+        column = found.columns[name] = _column(name, section, computed, of_person=of_person)
+        if computed is None:
+            found.sources[name] = section.text("from", name)
+        else:
+            found.derived[name] = computed
+        found.said[name] = given(section, OF_KIND[column.kind] if computed is None else DERIVED), section
+        if column.kind is Kind.CATEGORY:
+            require_known(section, found.said[name][0], column.values)
         section.done()
+    read = {name: one for name, one in {**(taken or {}), **found.columns}.items() if name not in found.derived}
+    for name, computed in found.derived.items():
+        derived.require(found.said[name][1], computed, found.columns[name], read)
     return found
 
 
-def _column(name: str, section: Section, *, of_person: bool) -> Column:
+def _column(name: str, section: Section, computed: Derived | None, *, of_person: bool) -> Column:
     kinds = [kind.value for kind in Kind]
-    kind_name = section.text("type")
+    kind_name = section.text("type", REQUIRED if computed is None else computed.kind.value)
     if kind_name not in kinds:
         raise section.error("type", f"must be one of {', '.join(kinds)}")
     kind = Kind(kind_name)

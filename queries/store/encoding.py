@@ -152,7 +152,8 @@ def _category(column: Column, source: str, source_type: str, reading: Reading) -
     if source_type in FLOATS:  # NaN has no text
         nothing.append(f"({source} IS NOT NULL AND {here} IS NULL)")
     missing = f"coalesce({' OR '.join(nothing) or 'false'}, false)"
-    value = f"CASE WHEN NOT {missing} THEN {here if column.declared else whole} END"
+    written_as = here if column.declared else whole
+    value = f"CASE WHEN NOT {missing} THEN {_renamed(written_as, (here, whole), reading)} END"
     null, unread = f"{source} IS NULL", f"({source} IS NOT NULL AND {here} IS NULL AND NOT {missing})"
     kept = _value_name(column.name)
     if not column.declared:
@@ -165,9 +166,20 @@ def _category(column: Column, source: str, source_type: str, reading: Reading) -
         spelled.append(f"{kept} || '.0'")
     enum = f"ENUM({_listed(values)})"
     found = ", ".join(f"enum_code(TRY_CAST({one} AS {enum}))::BIGINT" for one in spelled)
-    code = _stored(column, f"CASE WHEN {kept} IS NULL THEN 0 ELSE coalesce({found}, -1) + 1 END")
+    other = -1 if reading.other is None else values.index(reading.other)
+    code = _stored(column, f"CASE WHEN {kept} IS NULL THEN 0 ELSE coalesce({found}, {other}) + 1 END")
     unknown = f"({kept} IS NOT NULL AND {code} = 0) OR {unread}"
     return Coding(column.name, written, value, code, null, missing, unknown=unknown)
+
+
+def _renamed(text_of: str, forms: tuple[str, str], reading: Reading) -> str:
+    """Return SQL for a text in place of which the manifest puts another, or of which it keeps the first characters."""
+    if reading.renamed:
+        enum = f"ENUM({_listed([old for old, _ in reading.renamed])})"
+        new = f"[{_listed([new for _, new in reading.renamed])}]"
+        found = [f"{new}[enum_code(TRY_CAST({form} AS {enum}))::BIGINT + 1]" for form in dict.fromkeys(forms)]
+        text_of = f"coalesce({', '.join(found)}, {text_of})"
+    return text_of if reading.prefix is None else f"left({text_of}, {reading.prefix})"
 
 
 def _whole(here: str, zeros: str) -> str:
@@ -353,18 +365,21 @@ def _numbers(words: tuple[str, ...]) -> list[str]:
 def _bounded(column: Column, source: str, reading: Reading, written: str, value: str, missing: str) -> Coding:
     """Return the coding of units, which are null if a value is missing or could not be read."""
     kept = _value_name(column.name)
-    beyond = f"coalesce({kept} NOT BETWEEN {column.low} AND {column.high}, false)"
-    # CASE, because GREATEST ignores nulls.
-    low, high = (0, 0) if reading.outside == NULL else (1, column.size)
-    code = (
-        f"CASE WHEN {kept} IS NULL THEN 0 WHEN {kept} < {column.low} THEN {low} "
-        f"WHEN {kept} > {column.high} THEN {high} ELSE {kept} - ({column.low}) + 1 END"
-    )
+    beyond, code = within_bounds(column, kept, reading.outside)
     coerced = f"{source} IS NOT NULL AND NOT {missing} AND {kept} IS NULL"
     counted = {"outside" if reading.outside == NULL else "clamped": beyond}
-    return Coding(
-        column.name, written, value, _stored(column, code), f"{source} IS NULL", missing, coerced=coerced, **counted
+    return Coding(column.name, written, value, code, f"{source} IS NULL", missing, coerced=coerced, **counted)
+
+
+def within_bounds(column: Column, value: str, outside: str) -> tuple[str, str]:
+    """Return SQL for whether a value, in steps, is beyond the column's bounds, and for the code that is stored."""
+    # CASE, because GREATEST ignores nulls.
+    low, high = (0, 0) if outside == NULL else (1, column.size)
+    code = (
+        f"CASE WHEN {value} IS NULL THEN 0 WHEN {value} < {column.low} THEN {low} "
+        f"WHEN {value} > {column.high} THEN {high} ELSE {value} - ({column.low}) + 1 END"
     )
+    return f"coalesce({value} NOT BETWEEN {column.low} AND {column.high}, false)", _stored(column, code)
 
 
 def _listed(words: tuple[str, ...] | list[str]) -> str:

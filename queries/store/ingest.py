@@ -27,6 +27,7 @@ from queries.catalog.schema import PERSON, PERSONS, Column
 from queries.contribution.person_order import is_ordered
 from queries.errors import ImportFailed
 from queries.execution.duckdb import dictionary
+from queries.store.derivation import Derivation, derivation
 from queries.store.encoding import Coding, coding, name, text
 from queries.store.files import files_of
 from queries.store.persons import describe, number, undescribed
@@ -159,18 +160,21 @@ class Import:
         """
         manifest = self._manifest
         table = manifest.dataset.tables[PERSONS]
-        codings = self._codings(table.columns, manifest.person_columns, manifest.person_readings, staged, PERSONS)
+        read_columns = {public: table.columns[public] for public in manifest.person_columns}
+        codings = self._codings(read_columns, manifest.person_columns, manifest.person_readings, staged, PERSONS)
         found = describe(self._run, self._links[described], {public: one.code for public, one in codings.items()})
         attributes = "".join(
             f", coalesce(a.{name(public)}, 0)::{code_type(column)} AS {name(public)}"
-            for public, column in table.columns.items()
+            for public, column in read_columns.items()
         )
+        values, columns = self._derived(PERSONS)
         self._run(
-            f"CREATE TABLE persons AS SELECT n.{PERSON}{attributes} FROM numbers n LEFT JOIN attributes a "
-            f"ON a.{PERSON} = n.{PERSON} ORDER BY n.{PERSON}"
+            f"CREATE TABLE persons AS SELECT {PERSON}{columns} FROM (SELECT *{values} FROM "
+            f"(SELECT n.{PERSON}{attributes} FROM numbers n LEFT JOIN attributes a ON a.{PERSON} = n.{PERSON})) "
+            f"ORDER BY {PERSON}"
         )
         self._run(f"CREATE TABLE store.{PERSONS} AS SELECT * FROM persons ORDER BY {PERSON}")
-        report = self._report(staged, self._links[described], codings)
+        report = self._report(PERSONS, staged, self._links[described], codings)
         return replace(report, kept=persons), found
 
     # Events
@@ -189,22 +193,46 @@ class Import:
         attributes = [f"p.{name(column.name)}" for column in declared.columns.values() if column.of_person]
         coded = "".join(f", {one.code} AS {name(public)}" for public, one in codings.items())
         values = [f"s.{name(public)}" for public in codings]
-        columns = ", ".join([f"p.{PERSON}", *attributes, *values])
+        listed = ", ".join([f"p.{PERSON}", *attributes, *values])
+        derived, columns = self._derived(table)
         link = self._links[table]
         # Two random numbers for each row: the order of tied rows could depend on other persons (docs/privacy.md).
         drawn = ', random() AS "#first", random() AS "#second"'
         self._run(
-            f"CREATE TABLE store.{name(table)} AS SELECT {columns} FROM (SELECT {link.keys}{coded}{drawn} "
+            f"CREATE TABLE store.{name(table)} AS SELECT {PERSON}{columns} FROM (SELECT *{derived} FROM ("
+            f'SELECT {listed}, s."#first", s."#second" FROM (SELECT {link.keys}{coded}{drawn} '
             f"FROM {staged.relation}) s JOIN {link.table} l ON {link.on('s', 'l')} "
-            f'JOIN persons p ON p.{PERSON} = l.{PERSON} ORDER BY p.{PERSON}, s."#first", s."#second"'
+            f'JOIN persons p ON p.{PERSON} = l.{PERSON})) ORDER BY {PERSON}, "#first", "#second"'
         )
-        report = self._report(staged, link, codings)
+        report = self._report(table, staged, link, codings)
         ((stored,),) = self._run(f"SELECT count(*) FROM store.{name(table)}")
         if stored != report.kept:  # a row belongs to one person, or to none
             raise ImportFailed(f"table {table} came out with {stored} rows in place of {report.kept}")
         if described != PERSONS and not attributes:
             return report  # no source describes persons
         return replace(report, undescribed=undescribed(self._run, link, self._links[described]))
+
+    def _derived(self, table: str) -> tuple[str, str]:
+        """Return SQL for the values of a table's derived columns, and for all codes, both over rows of read codes."""
+        declared = self._manifest.dataset.tables[table].columns
+        values, codes = "", ""
+        for public in declared:
+            one = self._derivation(table, public)
+            if one is None:
+                codes += f", {name(public)}"
+            else:
+                values += f", {one.value} AS {one.named}"
+                codes += f", {one.code} AS {name(public)}"
+        return values, codes
+
+    def _derivation(self, table: str, public: str) -> Derivation | None:
+        """Return how a column is computed; None if it is read, or was computed when persons were coded."""
+        one = self._manifest.derived[table].get(public)
+        if one is None:
+            return None
+        persons = table == PERSONS
+        readings = self._manifest.person_readings if persons else self._manifest.events[table].readings
+        return derivation(one, public, self._manifest.dataset.tables[table].columns, readings[public])
 
     def _codings(
         self,
@@ -249,8 +277,8 @@ class Import:
 
     # Reports
 
-    def _report(self, staged: Staged, link: Link, codings: Mapping[str, Coding]) -> TableReport:
-        """Count the losses on the way into the store, in one pass over the source."""
+    def _report(self, table: str, staged: Staged, link: Link, codings: Mapping[str, Coding]) -> TableReport:
+        """Count the losses on the way into the store, in one pass over the source, and one over computed columns."""
         counts = ["count(*)"]
         for one in codings.values():
             found = (one.null, one.coerced, one.unknown, one.clamped, one.missing, one.outside)
@@ -258,6 +286,7 @@ class Import:
             counts.append(f"min({ROW}) FILTER ({one.coerced} OR {one.unknown} OR {one.clamped})")
         ((rows, *rest),) = self._run(f"SELECT {', '.join(counts)} FROM {staged.relation}")
         columns = {public: ColumnReport(*rest[7 * place : 7 * place + 7]) for place, public in enumerate(codings)}
+        columns |= self._report_of_derived(table)
         lines = staged.found
         return TableReport(
             rows,
@@ -269,6 +298,21 @@ class Import:
             doubtful=lines.doubtful,
             first_doubtful=lines.first_doubtful,
         )
+
+    def _report_of_derived(self, table: str) -> dict[str, ColumnReport]:
+        """Count the nulls and the values beyond bounds of computed columns, over the rows that are stored."""
+        reports = {}
+        for public in self._manifest.derived[table]:
+            one = self._derivation(table, public)
+            assert one is not None
+            ((null, beyond),) = self._run(
+                f"SELECT coalesce(count_if({one.named} IS NULL), 0), coalesce(count_if({one.beyond}), 0) "
+                f"FROM (SELECT {one.value} AS {one.named} FROM store.{name(table)})"
+            )
+            reports[public] = ColumnReport(
+                null, 0, 0, 0 if one.becomes_null else beyond, outside=beyond if one.becomes_null else 0
+            )
+        return reports
 
     @contextmanager
     def _step(self, what: str) -> Iterator[Callable[[float], None]]:

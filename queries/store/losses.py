@@ -44,9 +44,10 @@ def excessive(manifest: Manifest, report: ImportReport) -> list[str]:
     for table in manifest.dataset.tables:
         one = report.tables[table]
         for public, place, reading, source in _columns(manifest, table):
-            found += _values(
-                place, source, manifest.dataset.tables[table].columns[public], one.columns[public], one.rows, reading
-            )
+            # A column that is computed has a value for each stored row.
+            rows = one.kept if public in manifest.derived[table] else one.rows
+            column = manifest.dataset.tables[table].columns[public]
+            found += _values(place, source, column, one.columns[public], rows, reading)
     return found
 
 

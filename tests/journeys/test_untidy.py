@@ -28,7 +28,7 @@ def test_an_untidy_file_becomes_a_dataset(tmp_path: Path, monkeypatch: pytest.Mo
     """Each step of the page ends as the page shows it, and the last one imports every row of a person without a loss."""
     monkeypatch.chdir(tmp_path)
     (source,), (program,) = blocks("csv"), blocks("python")
-    manifest, of_persons, of_stays = blocks("toml")
+    manifest, of_persons, of_stays, of_sex = blocks("toml")
     refusal, losses, clean = blocks("text")
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -45,6 +45,7 @@ def test_an_untidy_file_becomes_a_dataset(tmp_path: Path, monkeypatch: pytest.Mo
     manifest = manifest.replace("[person.columns.sex]\n", of_persons + "[person.columns.sex]\n")
     assert check(manifest) == (1, losses)
     manifest = manifest.replace("[tables.stays.columns.day]\n", of_stays + "[tables.stays.columns.day]\n")
+    manifest = manifest.replace('values = ["F", "M"]\n', 'values = ["F", "M"]\n' + of_sex)
     assert check(manifest)[1].count("losses") == 1
     subprocess.run([sys.executable, "-c", program], check=True)
     tidied = manifest.replace('"stays.csv"', '"tidy.csv"').replace('encoding = "cp1252"\n', "")

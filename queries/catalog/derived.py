@@ -1,0 +1,95 @@
+"""Columns that the import computes from others of the same row: an age, a length, a product.
+
+Neighbours stay neighbours: a derived value is a function of the stored values of its own row and of its own person's
+attributes, the same for every row, and its bounds are declared. Nothing else of the data has a part in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from queries.catalog.schema import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from queries.catalog.schema import Column
+    from queries.catalog.sections import Section
+
+PRODUCT_MAX = 2**120  # of a product in its smallest steps: the import multiplies in 128 bits
+
+
+class How(StrEnum):
+    """How a value is computed, by the key that declares it."""
+
+    YEARS = "years_from"  # whole years from a date (or a year) to another date: an age
+    DAYS = "days_from"  # days from a date to another date, negative if it comes before
+    PRODUCT = "product"
+
+
+@dataclass(frozen=True)
+class Derived:
+    """How a column is computed, and from which two columns of its table. `place` is its place in the manifest."""
+
+    how: How
+    of: tuple[str, str]
+    place: str
+
+    @property
+    def kind(self) -> Kind:
+        """Return what the column holds, unless the manifest says otherwise."""
+        return Kind.NUMBER if self.how is How.PRODUCT else Kind.INTEGER
+
+
+def derived(section: Section) -> Derived | None:
+    """Return how a column's section says that it is computed, or None if it is read. Raises ManifestError."""
+    said = [how for how in How if how in section]
+    if not said:
+        return None
+    if len(said) > 1:
+        raise section.error(said[1], f"a column has either this or {said[0]}")
+    (how,) = said
+    if how is not How.PRODUCT:
+        return Derived(how, (section.text(how), section.text("to")), section.place)
+    factors = section.value(how)
+    if not isinstance(factors, list) or len(factors) != 2 or not all(isinstance(one, str) for one in factors):
+        raise section.error(how, 'must name two columns, as in ["price", "quantity"]')
+    return Derived(how, (factors[0], factors[1]), section.place)
+
+
+def require(section: Section, one: Derived, column: Column, columns: Mapping[str, Column]) -> None:
+    """Raise ManifestError unless a column can be computed. `columns` are those of its table that are read."""
+    if not column.numeric or (column.kind is not Kind.INTEGER and one.how is not How.PRODUCT):
+        raise section.error("type", f"must be {one.kind.value}, because it is computed")
+    for at, name in enumerate(one.of):
+        if name not in columns:
+            raise section.error(
+                "to" if at and one.how is not How.PRODUCT else one.how,
+                f"there is no column {name} that is read; there are {', '.join(columns)}",
+            )
+    first, second = (columns[name] for name in one.of)
+    if one.how is How.PRODUCT:
+        _require_product(section, column, first, second)
+        return
+    if first.kind is not Kind.DATE and (one.how is How.DAYS or first.kind is not Kind.INTEGER):
+        raise section.error(one.how, f"{first.name} is no date{'' if one.how is How.DAYS else ', and no year'}")
+    if second.kind is not Kind.DATE:
+        raise section.error("to", f"{second.name} is no date")
+
+
+def _require_product(section: Section, column: Column, first: Column, second: Column) -> None:
+    for factor in (first, second):
+        if not factor.numeric:
+            raise section.error(How.PRODUCT, f"{factor.name} holds no numbers")
+    times, parts = steps_of_product(column, first, second)
+    largest = max(abs(a) * abs(b) for a in (first.low, first.high) for b in (second.low, second.high))
+    if largest * times > PRODUCT_MAX or parts > PRODUCT_MAX:
+        raise section.error(How.PRODUCT, "the product of the bounds needs more than 120 bits; take coarser steps")
+
+
+def steps_of_product(column: Column, first: Column, second: Column) -> tuple[int, int]:
+    """Return by which fraction a product of two numbers of steps has to be multiplied to be in steps of the column."""
+    one, other, whole = (part.step.as_integer_ratio() for part in (first, second, column))
+    return one[0] * other[0] * whole[1], one[1] * other[1] * whole[0]

@@ -1,0 +1,83 @@
+"""SQL for the columns that the import computes from stored codes (`queries/catalog/derived.py`).
+
+Every expression is total: the codes that it reads are within declared bounds, so that nothing overflows, and if one of
+them is null the result is null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from queries.catalog.derived import How, steps_of_product
+from queries.catalog.formats import NULL
+from queries.catalog.schema import Kind
+from queries.store.encoding import name, within_bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from queries.catalog.derived import Derived
+    from queries.catalog.formats import Reading
+    from queries.catalog.schema import Column
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """SQL for a computed column. `value` reads codes; `code` and `beyond` read the value, which is called `named`.
+
+    A value beyond the bounds becomes null, or else the nearest bound.
+    """
+
+    named: str
+    value: str
+    code: str
+    beyond: str
+    becomes_null: bool
+
+
+def derivation(one: Derived, public: str, columns: Mapping[str, Column], reading: Reading) -> Derivation:
+    """Return how a column of a table is computed. `columns` are all of the table."""
+    column, named = columns[public], name(f"#value {public}")
+    beyond, code = within_bounds(column, named, reading.outside)
+    return Derivation(named, _value(one, column, columns), code, beyond, reading.outside == NULL)
+
+
+def _value(one: Derived, column: Column, columns: Mapping[str, Column]) -> str:
+    """Return SQL for a column's value in its steps, NULL if one that it is computed from is null."""
+    first, second = (columns[each] for each in one.of)
+    start, end = _units(first), _units(second)
+    match one.how:
+        case How.DAYS:
+            return f"({end} - {start})"
+        case How.YEARS:
+            return _years(first, start, end)
+        case How.PRODUCT:
+            return _product(column, first, second, start, end)
+
+
+def _units(column: Column) -> str:
+    return f"(nullif({name(column.name)}, 0)::BIGINT - 1 + ({column.low}))"
+
+
+def _years(first: Column, start: str, end: str) -> str:
+    """Return SQL for whole years: one more on each birthday. Who was born on 29 February has it on 1 March otherwise.
+
+    From a year alone, it is the age that is reached within the year of the other date.
+    """
+    later = f"(DATE '1970-01-01' + {end}::INTEGER)"
+    if first.kind is not Kind.DATE:
+        return f"(year({later}) - {start})"
+    earlier = f"(DATE '1970-01-01' + {start}::INTEGER)"
+    day_of = (f"(100 * month({date}) + day({date}))" for date in (later, earlier))
+    return f"(year({later}) - year({earlier}) - ({' < '.join(day_of)})::BIGINT)"
+
+
+def _product(column: Column, first: Column, second: Column, one: str, other: str) -> str:
+    """Return SQL for a product in steps of its column, rounded half away from 0, exact in 128 bits."""
+    times, parts = steps_of_product(column, first, second)
+    product = f"({one}::HUGEINT * {other}::HUGEINT * {times}::HUGEINT)"
+    if parts == 1:
+        return product
+    half = f"((abs({product}) + {parts // 2}::HUGEINT) // {parts}::HUGEINT)"
+    return f"(sign({product}) * {half})"
