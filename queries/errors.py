@@ -1,5 +1,12 @@
 """Everything this package raises on purpose. The tree is closed: the server maps each leaf to one answer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class QueriesError(Exception):
     """Root of the tree."""
@@ -11,6 +18,31 @@ class ManifestError(QueriesError):
     def __init__(self, place: str, message: str) -> None:
         super().__init__(f"{place}: {message}")
         self.place = place
+
+    @property
+    def each(self) -> tuple[ManifestError, ...]:
+        """Return the errors one by one: this one, unless it stands for several."""
+        return (self,)
+
+
+class ManifestErrors(ManifestError):
+    """Several things in the manifest are wrong, each with its place. `place` is that of the first."""
+
+    def __init__(self, errors: Sequence[ManifestError]) -> None:
+        QueriesError.__init__(self, "\n".join([f"{len(errors)} errors:", *(f"  {one}" for one in errors)]))
+        self.place = errors[0].place
+        self._each = tuple(errors)
+
+    @property
+    def each(self) -> tuple[ManifestError, ...]:
+        """Return the errors one by one."""
+        return self._each
+
+
+def all_of(errors: Sequence[ManifestError]) -> ManifestError:
+    """Return one error that stands for all that were found, of which there is at least one."""
+    every = [each for one in errors for each in one.each]
+    return every[0] if len(every) == 1 else ManifestErrors(every)
 
 
 class ImportFailed(QueriesError):

@@ -110,8 +110,13 @@ def require_known(section: Section, said: dict[str, Any], values: tuple[str, ...
 
 
 def given(section: Section, keys: Sequence[str]) -> dict[str, Any]:
-    """Return the values that a section gives for some of the keys, by the fields of Reading. Raises ManifestError."""
-    return {KEYS[key]: _READ[key](section, key) for key in keys if key in section}
+    """Return the values that a section gives for some of the keys, by the fields of Reading, without wrong ones."""
+    found: dict[str, Any] = {}
+    for key in keys:
+        if key in section:
+            with section.attempt():
+                found[KEYS[key]] = _READ[key](section, key)
+    return found
 
 
 def combined(base: Reading, said: dict[str, Any], section: Section) -> Reading:
@@ -202,9 +207,7 @@ def _map(section: Section, key: str) -> tuple[tuple[str, str], ...]:
 
 
 def _prefix(section: Section, key: str) -> int:
-    length = section.positive(key)
-    assert length is not None
-    return length
+    return section.positive(key) or 1
 
 
 def _other(section: Section, key: str) -> str:

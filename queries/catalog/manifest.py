@@ -97,7 +97,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def parse(text: str, folder: Path) -> Manifest:
-    """Read a manifest's text; sources are relative to `folder`. Raises ManifestError."""
+    """Read a manifest's text; sources are relative to `folder`. Raises ManifestError, for all that is wrong at once."""
     try:
         document = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
@@ -110,30 +110,34 @@ def parse(text: str, folder: Path) -> Manifest:
     own = _columns(person.section("columns", {}), of_person=True)
     persons = None
     if "source" in person:
-        persons = _source(person, folder, identity.columns, own, reading)
+        with person.attempt():
+            persons = _source(person, folder, identity.columns, own, reading)
     person_title = person.text("title", "One row per person")
-    person.done()
 
     tables = {PERSONS: Table(PERSONS, frozen(own.columns), person_title)}
     computed = {PERSONS: frozen(own.derived)}
     events: dict[str, Source] = {}
-    listing = top.section("tables")
+    own_readings: Mapping[str, Reading] = persons.readings if persons else {}
+    with top.attempt():
+        listing = top.section("tables")
+        if not list(listing):
+            raise top.error("tables", "declare at least one table")
     for name in listing:
         section = listing.section(name)
-        _require_free(listing, name, events)
+        with listing.attempt():
+            _require_free(listing, name, events)
         listed = _columns(section.section("columns", {}), of_person=False, taken=own.columns)
         tables[name] = _table(section, name, {**own.columns, **listed.columns})
         computed[name] = frozen(listed.derived)
-        events[name] = _source(section, folder, _person(section, identity), listed, reading)
-        if not persons and len(events) == 1:  # the persons' attributes are in this source
-            own_readings = own.readings(_reading(section, reading))
-        section.done()
+        with section.attempt():
+            events[name] = _source(section, folder, _person(section, identity), listed, reading)
+            if not persons and len(events) == 1:  # the persons' attributes are in this source
+                own_readings = own.readings(_reading(section, reading))
+            section.done()
+    person.done()
     listing.done()
-    if not events:
-        raise top.error("tables", "declare at least one table")
     top.done()
-    if persons:
-        own_readings = dict(persons.readings)
+    top.require_sound()
     return Manifest(
         replace(about, tables=frozen(tables)),
         identity,
@@ -153,23 +157,26 @@ def _head(head: Section) -> tuple[Dataset, Decimal | None, Reading]:
     """Return the dataset still without tables, what its profile may cost, and how all its sources are read."""
     name = head.text("name")
     if not DATASET_NAME.fullmatch(name):
-        raise head.error("name", "use letters, digits, _ and -, at most 63")
+        head.wrong("name", "use letters, digits, _ and -, at most 63")
     epsilon = head.decimal("epsilon")
     if not 0 < epsilon <= EPSILON_MAX:
-        raise head.error("epsilon", f"must be above 0 and at most {EPSILON_MAX}")
+        head.wrong("epsilon", f"must be above 0 and at most {EPSILON_MAX}")
     delta = head.decimal("delta", Decimal(0))
     if not 0 <= delta < 1:
-        raise head.error("delta", "must be at least 0 and below 1")
+        head.wrong("delta", "must be at least 0 and below 1")
+    is_sound = head.is_sound
     epsilon_min = head.decimal("epsilon_min", min(EPSILON_MIN, epsilon))
-    if not 0 < epsilon_min <= epsilon or epsilon_min * NANO % 1:
-        raise head.error("epsilon_min", "must be a multiple of 0.000000001 above 0, and at most epsilon")
+    if is_sound and (not 0 < epsilon_min <= epsilon or epsilon_min * NANO % 1):
+        head.wrong("epsilon_min", "must be a multiple of 0.000000001 above 0, and at most epsilon")
     persons_max = head.whole("persons_max")
     if not 1 <= persons_max <= PERSONS_MAX:
-        raise head.error("persons_max", f"must be from 1 to {PERSONS_MAX}")
+        head.wrong("persons_max", f"must be from 1 to {PERSONS_MAX}")
     persons_expected = head.positive("persons_expected")
     title = head.text("title", name)
     overcommit = head.flag("overcommit", False)
-    profile = _profile(head, epsilon, epsilon_min)
+    profile = None
+    with head.attempt():
+        profile = _profile(head, epsilon, epsilon_min)
     reading = combined(Reading(), given(head, ("loss_max",)), head)
     head.done()
     about = Dataset(name, title, epsilon, delta, persons_max, frozen({}), overcommit, epsilon_min, persons_expected)
@@ -204,7 +211,7 @@ def _profile(head: Section, cap: Decimal, least: Decimal) -> Decimal | None:
     if head.is_false("profile"):
         return None
     epsilon = head.decimal("profile", max(PROFILE, least))
-    if not least <= epsilon <= cap and "profile" in head:
+    if not least <= epsilon <= cap and "profile" in head and head.is_sound:
         raise head.error(
             "profile", f"must be at least epsilon_min, {least}, and at most the cap, epsilon {cap}; or false, for none"
         )
@@ -214,9 +221,7 @@ def _profile(head: Section, cap: Decimal, least: Decimal) -> Decimal | None:
 def _identity(person: Section) -> Identity:
     id_type = person.text("id_type", "") or None
     if id_type not in (None, TEXT, NUMBER):
-        raise person.error(
-            "id_type", 'must be "text" (ids are texts as they are written) or "number" (all are numbers)'
-        )
+        person.wrong("id_type", 'must be "text" (ids are texts as they are written) or "number" (all are numbers)')
     return Identity(person.names("id"), id_type, person.words("missing", MISSING_IDS))
 
 
@@ -236,14 +241,27 @@ class _Columns:
     derived: dict[str, Derived]
     said: dict[str, tuple[dict[str, Any], Section]]
 
+    def add(self, name: str, section: Section, *, of_person: bool) -> None:
+        """Read the section of a column. Raises ManifestError."""
+        computed = derived.derived(section)
+        column = _column(name, section, computed, of_person=of_person)
+        self.said[name] = given(section, OF_KIND[column.kind] if computed is None else DERIVED), section
+        if computed is None:
+            self.sources[name] = section.text("from", name)
+        else:
+            self.derived[name] = computed
+        self.columns[name] = column
+        if column.kind is Kind.CATEGORY:
+            require_known(section, self.said[name][0], column.values)
+
     def readings(self, base: Reading) -> dict[str, Reading]:
         """Return how each column is read, in a source read like `base`."""
         return {public: combined(base, said, section) for public, (said, section) in self.said.items()}
 
 
 def _source(section: Section, folder: Path, person: tuple[str, ...], columns: _Columns, reading: Reading) -> Source:
-    where = origin(section, folder)
     read = _reading(section, reading)
+    where = origin(section, folder)
     return Source(
         section.place,
         where.paths,
@@ -270,25 +288,27 @@ def _columns(listing: Section, *, of_person: bool, taken: Mapping[str, Column] |
     lower = {name.lower() for name in taken or ()}
     for name in listing:
         section = listing.section(name)
-        if not NAME.fullmatch(name) or name.lower() in (PERSON, PLACE):
-            raise listing.error(name, "use letters, digits and _, and not the names person and rowid")
-        if name.lower() in lower:
-            raise listing.error(name, "is declared twice (upper and lower case are the same)")
+        with listing.attempt():
+            _require_usable(listing, name, lower)
         lower.add(name.lower())
-        computed = derived.derived(section)
-        column = found.columns[name] = _column(name, section, computed, of_person=of_person)
-        if computed is None:
-            found.sources[name] = section.text("from", name)
-        else:
-            found.derived[name] = computed
-        found.said[name] = given(section, OF_KIND[column.kind] if computed is None else DERIVED), section
-        if column.kind is Kind.CATEGORY:
-            require_known(section, found.said[name][0], column.values)
-        section.done()
+        with section.attempt():
+            found.add(name, section, of_person=of_person)
+            section.done()
     read = {name: one for name, one in {**(taken or {}), **found.columns}.items() if name not in found.derived}
     for name, computed in found.derived.items():
-        derived.require(found.said[name][1], computed, found.columns[name], read)
+        section = found.said[name][1]
+        if section.is_sound and not any(one in listing and one not in found.columns for one in computed.of):
+            with section.attempt():
+                derived.require(section, computed, found.columns[name], read)
     return found
+
+
+def _require_usable(listing: Section, name: str, taken: set[str]) -> None:
+    """Raise ManifestError if a column may not have this name."""
+    if not NAME.fullmatch(name) or name.lower() in (PERSON, PLACE):
+        raise listing.error(name, "use letters, digits and _, and not the names person and rowid")
+    if name.lower() in taken:
+        raise listing.error(name, "is declared twice (upper and lower case are the same)")
 
 
 def _column(name: str, section: Section, computed: Derived | None, *, of_person: bool) -> Column:
@@ -310,8 +330,10 @@ def _column(name: str, section: Section, computed: Derived | None, *, of_person:
         case Kind.INTEGER | Kind.NUMBER:
             step = section.decimal("step", Decimal(1) if kind is Kind.INTEGER else REQUIRED)
             if step <= 0 or (kind is Kind.INTEGER and step != 1):
-                raise section.error("step", "must be above 0 (and 1 for an integer)")
-            low, high = _unit_bounds(section, step)
+                section.wrong("step", "must be above 0 (and 1 for an integer)")
+                step = Decimal(1)
+            with section.attempt():
+                low, high = _unit_bounds(section, step)
         case Kind.DATE:
             low, high = ((date - EPOCH).days for date in section.dates("bounds"))
         case Kind.BOOLEAN:

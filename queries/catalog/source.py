@@ -107,26 +107,26 @@ class Origin:
 
 
 def origin(section: Section, folder: Path) -> Origin:
-    """Return where a section's rows are; its paths are relative to `folder`. Raises ManifestError."""
+    """Return where a section's rows are; its paths are relative to `folder`. What is wrong is collected."""
     said = section.names("source")
     paths = tuple(folder / one for one in said)
     delimiter = section.text("delimiter", "") or None
     if delimiter is not None and len(delimiter) != 1:
-        raise section.error("delimiter", "must be one character")
+        section.wrong("delimiter", "must be one character")
     table, schema = (section.text(key, "") or None for key in ("table", "schema"))
     encoding = section.choice("encoding", ENCODINGS, "utf-8")
     kinds = [kind_of(path) for path in paths]
     for one, path, kind in zip(said, paths, kinds, strict=True):
         if kind is None and path.suffix and not one.endswith("/") and not set(MARKS) & set(one):
-            raise section.error("source", f"must be {ENDINGS}, a .duckdb or .db file, or a folder (ending with /)")
+            section.wrong("source", f"must be {ENDINGS}, a .duckdb or .db file, or a folder (ending with /)")
     if Files.DUCKDB in kinds:
         if len(paths) > 1:
-            raise section.error("source", "a DuckDB source is one file")
+            section.wrong("source", "a DuckDB source is one file")
         if table is None:
-            raise section.error("table", "a DuckDB source needs the name of its table")
+            section.wrong("table", "a DuckDB source needs the name of its table")
     for key, given in (("table", table), ("schema", schema)):
         if given is not None and Files.DUCKDB not in kinds:
-            raise section.error(key, "only a DuckDB source has tables")
+            section.wrong(key, "only a DuckDB source has tables")
     if "encoding" in section and {Files.DUCKDB, Files.PARQUET} & set(kinds):
-        raise section.error("encoding", "only a CSV source has one")
+        section.wrong("encoding", "only a CSV source has one")
     return Origin(paths, table, schema, delimiter, encoding)

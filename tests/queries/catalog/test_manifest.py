@@ -275,3 +275,69 @@ def test_labels_cover_every_code(kind: Kind) -> None:
         Kind.DATE: ["2020-02-28", "2020-02-29", "2020-03-01"],
         Kind.BOOLEAN: [False, True],
     }[kind]
+
+
+MANY = """
+[dataset]
+name = "no name"
+epsilon = "ten"
+persons_max = 0
+profil = 1
+[person]
+id = 7
+[person.columns.sex]
+type = "category"
+values = ["f", "f"]
+[tables.t]
+source = "t.xlsx"
+decimal = ";"
+format = "%d.%m"
+[tables.t.columns.v]
+type = "integer"
+bounds = [9, 0]
+title = 3
+[tables.t.columns.w]
+type = "numbr"
+[tables.t.columns.person]
+type = "date"
+bounds = ["soon", "later"]
+[tables.t.columns.age]
+years_from = "w"
+to = "person"
+bounds = [0, 9]
+[tables.t.bounds]
+cells_per_person = 0
+events_per_cel = 1
+[tables.persons]
+source = "p.csv"
+"""
+PLACES = [
+    "dataset.name",
+    "dataset.epsilon",
+    "dataset.persons_max",
+    "dataset.profil",
+    "person.id",
+    "person.columns.sex.values",
+    "tables.t.columns.v.title",
+    "tables.t.columns.v.bounds",
+    "tables.t.columns.w.type",
+    "tables.t.columns.person",
+    "tables.t.columns.person.bounds",
+    "tables.t.bounds.cells_per_person",
+    "tables.t.bounds.events_per_cel",
+    "tables.t.source",
+    "tables.t.decimal",
+    "tables.t.format",
+    "tables.persons",
+]
+
+
+def test_all_that_is_wrong_is_refused_at_once() -> None:
+    """Each error with its place, once, and nothing that only follows from another error."""
+    with pytest.raises(ManifestError) as refused:
+        parse(MANY)
+    assert sorted(error.place for error in refused.value.each) == sorted(PLACES)
+    assert str(refused.value).startswith(f"{len(PLACES)} errors:\n  ")
+    with pytest.raises(ManifestError) as alone:
+        parse(SMALL.replace("persons_max = 10", "persons_max = 0"))
+    assert str(alone.value).startswith("dataset.persons_max: ")
