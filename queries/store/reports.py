@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from queries.store.delimited import Found
     from queries.store.files import File
+    from queries.store.text.delimited import Found
 
 FILE = "report.json"
 

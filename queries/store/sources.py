@@ -14,9 +14,9 @@ from duckdb.sqltypes import DuckDBPyType
 
 from queries.catalog.source import Files
 from queries.errors import ManifestError
-from queries.store.delimited import Delimited, Found
 from queries.store.encoding import name, text
 from queries.store.files import ROWS_MAX, placed
+from queries.store.text.delimited import Delimited, Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -28,12 +28,12 @@ from queries.catalog.parts import PARTS_MAX, Parts
 from queries.catalog.schema import PERSONS
 from queries.errors import ImportFailed
 from queries.store.cluster.tasks import Facts, FileTask, Job, Make, Merge, Split, insert, written
-from queries.store.delimited import Found
 from queries.store.files import files_of
 from queries.store.ingest import MANIFEST, STAGING, require_few_persons
 from queries.store.reports import added, with_files, with_lines
 from queries.store.sources import merged_lines, require_same_types, run
 from queries.store.staging import described_by, names_of_undeclared, number_texts, sources_of
+from queries.store.text.delimited import Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

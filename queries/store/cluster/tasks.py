@@ -33,12 +33,12 @@ from queries.catalog import parts
 from queries.catalog.manifest import parse
 from queries.errors import ImportFailed, ManifestError
 from queries.store import persons
-from queries.store.delimited import Found
 from queries.store.encoding import name
 from queries.store.ingest import Given, Import
 from queries.store.persons import OddIds, Oddity
 from queries.store.sources import Staged, run, stage
 from queries.store.staging import opened, read, sources_of, undeclared
+from queries.store.text.delimited import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

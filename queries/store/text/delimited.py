@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from queries.catalog.formats import ENCODINGS
 from queries.errors import ImportFailed
-from queries.store.compression import opened
+from queries.store.text.compression import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from queries.store.compression import Bytes
+    from queries.store.text.compression import Bytes
 
 BLOCK = 2**23  # bytes of a file that are decoded and parsed at once
 BATCH = 200_000  # records that are handed on at once

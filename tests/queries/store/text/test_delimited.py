@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from queries.errors import ImportFailed
-from queries.store import delimited
-from queries.store.delimited import Delimited, Found
+from queries.store.text import delimited
+from queries.store.text.delimited import Delimited, Found
 
 if TYPE_CHECKING:
     from pathlib import Path

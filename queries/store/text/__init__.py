@@ -1,0 +1,1 @@
+"""Text files: their bytes, and the records in them."""
