@@ -105,6 +105,8 @@ def _bind_comparison(comparison: nodes.Comparison, table: Table, pointer: str, *
         last = column.size if column.declared else codes.UNDECLARED_LAST
         return Among(column.name, ((1, last),) if negated else ((0, 0),))
     place = f"{pointer}/value"
+    if isinstance(comparison.value, nodes.CodeList):
+        raise InvalidQuery(place, "there is no study whose protocol could have this code list")
     if comparison.op == "under":
         return _bind_under(column, comparison, place, pointer, negated=negated)
     if not column.declared:
@@ -126,7 +128,7 @@ def _ranges(column: Column, comparison: nodes.Comparison, place: str, pointer: s
         if low > high:
             raise InvalidQuery(place, "must ascend")
         return codes.between(column, low, high)
-    if value is None or isinstance(value, tuple):
+    if value is None or isinstance(value, tuple | nodes.CodeList):
         raise InvalidQuery(place, f"{comparison.op} takes one value")
     if comparison.op == "=":
         return codes.equal(column, value, place)

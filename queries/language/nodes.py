@@ -25,6 +25,13 @@ CONFIDENCE = 0.95  # of margins, where a request names none
 
 
 @dataclass(frozen=True)
+class CodeList:
+    """The codes of a list that the study's protocol has, by its name (`code_lists.py`)."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Comparison:
     """One column against one value, a list of values (in), a pair (between) or nothing (is_null).
 
@@ -35,7 +42,7 @@ class Comparison:
 
     column: str
     op: str
-    value: Scalar | tuple[Scalar, ...] | None = None
+    value: Scalar | tuple[Scalar, ...] | CodeList | None = None
 
 
 @dataclass(frozen=True)

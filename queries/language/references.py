@@ -18,7 +18,12 @@ def tables(query: nodes.Query) -> Iterator[tuple[str, str]]:
 
 def columns(query: nodes.Query) -> Iterator[tuple[str, str]]:
     """Yield every stored column that a query names, with the JSON pointer to its name."""
-    yield from ((named.pointer, named.name) for named in _named(query) if not named.is_table)
+    yield from ((named.pointer, named.name) for named in _named(query) if not (named.is_table or named.is_list))
+
+
+def code_lists(query: nodes.Query) -> Iterator[tuple[str, str]]:
+    """Yield every code list that a query names, with the JSON pointer to its name."""
+    yield from ((named.pointer, named.name) for named in _named(query) if named.is_list)
 
 
 def attributes(query: nodes.Query) -> tuple[str, ...]:
@@ -34,6 +39,7 @@ class _Name:
     pointer: str
     name: str
     is_table: bool = False
+    is_list: bool = False  # of codes
 
 
 def _named(query: nodes.Query) -> Iterator[_Name]:
@@ -48,7 +54,7 @@ def _named(query: nodes.Query) -> Iterator[_Name]:
         yield from _of_value(value, f"/query/from/values/{name}")
     # A built value is no stored column. The columns that it is built of are yielded above.
     built = {name for name, _ in source.values}
-    yield from (named for named in _outer(query) if named.is_table or named.name not in built)
+    yield from (named for named in _outer(query) if named.is_table or named.is_list or named.name not in built)
 
 
 def _of_value(value: nodes.Value, pointer: str) -> Iterator[_Name]:
@@ -79,8 +85,10 @@ def _outer(query: nodes.Query) -> Iterator[_Name]:
 
 def _of_predicate(predicate: nodes.Predicate | None, pointer: str) -> Iterator[_Name]:
     match predicate:
-        case nodes.Comparison(column):
+        case nodes.Comparison(column, value=value):
             yield _Name(f"{pointer}/column", column)
+            if isinstance(value, nodes.CodeList):
+                yield _Name(f"{pointer}/value/list", value.name, is_list=True)
         case nodes.Cohort():
             yield _Name(f"{pointer}/value/persons", predicate.table, is_table=True)
             yield from _of_predicate(predicate.where, f"{pointer}/value/where")

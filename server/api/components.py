@@ -17,6 +17,7 @@ from queries.spelling import sql
 from queries.statistics import registry
 from queries.statistics.parts.lists import BINS, QUANTILES, SURVIVAL, TOP
 from queries.statistics.parts.members import Shape
+from server.api.requests.code_lists import CODE_LISTS_MAX, CODES_MAX
 from server.api.requests.conditions import DAYS_MAX
 from server.api.requests.query import CONFIDENCE_MAX, CONFIDENCE_MIN, NOISES
 from server.api.requests.templates import TEMPLATES_MAX
@@ -146,6 +147,22 @@ COMPONENTS: dict[str, Described] = {
             date=_COLUMN,
         ),
     },
+    "CodeList": {
+        "description": "The codes of a list that the study's protocol keeps, by its name",
+        **_shape(["list"], list=_NAME),
+    },
+    "CodeLists": {
+        "type": "object",
+        "description": f"Lists of codes by their names, for filters; at most {CODES_MAX} codes in all",
+        "maxProperties": CODE_LISTS_MAX,
+        "propertyNames": _NAME,
+        "additionalProperties": {
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": True,
+            "items": {"type": "string", "minLength": 1},
+        },
+    },
     "Related": {
         "description": "Other events of the same person, perhaps at most so many days away",
         **_shape(["of"], of=_TABLE, where=_WHERE, within_days=_DAYS, date=_COLUMN),
@@ -220,6 +237,9 @@ _ALTERNATIVES = {
             ),
             "ListComparison": _shape(
                 ["column", "op", "value"], column=_COLUMN, op=_words("in", "between"), value=_SCALARS
+            ),
+            "CodeListComparison": _shape(
+                ["column", "op", "value"], column=_COLUMN, op=_words("in", "under"), value=ref("CodeList")
             ),
             "UnderComparison": _shape(["column", "op", "value"], column=_COLUMN, op=_word("under"), value=_PREFIX),
             "NullComparison": _shape(["column", "op"], column=_COLUMN, op=_word("is_null")),

@@ -49,6 +49,7 @@ def in_full(said: Mapping[str, Any], buys: str) -> str:
         f"  days: from {said['starts'] or 'its approval'} to {said['ends'] or 'its closing'}",
         *(f"  may ask: {_indented(part)}" for part in allowed),
         *(f"  template {each['name']}: {json.dumps(each['query'])}" for each in said["protocol"].get("templates", ())),
+        *(f"  code list {name}: {', '.join(codes)}" for name, codes in said["protocol"].get("code_lists", {}).items()),
     ]
     return "\n".join([*lines, *rest, *_digests(said)])
 

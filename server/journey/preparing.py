@@ -17,7 +17,7 @@ from budgets.loss import Loss, epsilon_text
 from queries.binding import dates
 from queries.catalog import least_charge
 from queries.errors import InvalidQuery, OutsideProtocol
-from queries.language import nodes, size
+from queries.language import code_lists, nodes, size
 from queries.language.templates import Template
 from queries.planning import fingerprint, planner, policy
 from queries.spelling import sql
@@ -94,8 +94,10 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
         known = catalogs(transaction, store)
     try:
         asked_query = sql.resolved(request.query, store.dataset.tables) if request.in_sql else request.query
-        query = dates.fill_in(asked_query, store.dataset.tables)
-        limits = policy.check(query, request.privacy, protocol(present), asked_query)
+        with_codes = code_lists.filled_in(asked_query, present.terms.protocol.get("code_lists", {}))
+        size.require(with_codes)
+        query = dates.fill_in(with_codes, store.dataset.tables)
+        limits = policy.check(query, request.privacy, protocol(present), with_codes, asked_query)
         # It also keeps the bounds that were proposed then, even if a profile was bought in between.
         for catalog in known if asked else known[:1]:
             planned = planner.plan(query, catalog, request.privacy, services.settings.max_cells)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from rowless_client import Misused, NotAllowed, Question, Rowless, parameter, statistics, table, values
+from rowless_client import Misused, NotAllowed, Question, Rowless, code_list, parameter, statistics, table, values
 from rowless_client.query.asking import body
 
 from queries.language import nodes, templates
@@ -310,6 +310,15 @@ def test_values_of_numpy_are_values() -> None:
     where = years.where(years.age >= np.int64(18), years.cost < np.float64(2.5), years.year.isin(np.array([1, 2])))
     members = where.count_persons().to_json()["where"]["all"]
     assert json.dumps([one["value"] for one in members]) == "[18, 2.5, [1, 2]]"
+
+
+def test_a_code_list_is_named() -> None:
+    """The codes of a protocol's list, or all that begin with one of them."""
+    for condition, op in (
+        (consultations.diagnosis.isin(code_list("diabetes")), "in"),
+        (consultations.diagnosis.under(code_list("diabetes")), "under"),
+    ):
+        assert condition.to_json() == {"column": "diagnosis", "op": op, "value": {"list": "diabetes"}}
 
 
 MISTAKES = {

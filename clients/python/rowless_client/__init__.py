@@ -44,6 +44,7 @@ from rowless_client.errors import (
 )
 from rowless_client.query import statistics, values
 from rowless_client.query.columns import Column
+from rowless_client.query.plain import code_list
 from rowless_client.query.question import Question, table
 from rowless_client.query.templates import parameter
 
@@ -84,6 +85,7 @@ __all__ = [
     "Unauthenticated",
     "Unreachable",
     "WouldDrown",
+    "code_list",
     "load_ipython_extension",
     "parameter",
     "statistics",

@@ -44,6 +44,9 @@ def predicate(part: exp.Expr, depth: int = 0) -> nodes.Predicate:
         ):
             only(part, "this", "query")
             return _cohort(part.args["query"], depth + 1)
+        case exp.In() if part.args.get("field"):
+            only(part, "this", "field")
+            return nodes.Comparison(column_name(part.this), "in", _code_list(part.args["field"]))
         case exp.In():
             only(part, "this", "expressions")
             if not part.expressions:
@@ -72,7 +75,10 @@ def predicate(part: exp.Expr, depth: int = 0) -> nodes.Predicate:
 def _under(part: exp.Like | exp.StartsWith) -> nodes.Comparison:
     """Return the condition that a code begins with a text: LIKE 'E11%', or STARTS_WITH(diagnosis, 'E11')."""
     only(part, "this", "expression")
-    column, text = column_name(part.this), scalar(part.expression)
+    column = column_name(part.this)
+    if isinstance(part, exp.StartsWith) and isinstance(part.expression, exp.Anonymous):
+        return nodes.Comparison(column, "under", _code_list(part.expression))
+    text = scalar(part.expression)
     if isinstance(part, exp.StartsWith):
         return nodes.Comparison(column, "under", text)
     prefix = text.removesuffix("%") if isinstance(text, str) else ""
@@ -81,6 +87,14 @@ def _under(part: exp.Like | exp.StartsWith) -> nodes.Comparison:
             part, "LIKE takes the beginning of a code, as in LIKE 'E11%'; with % or _ in it, STARTS_WITH(column, 'E_1')"
         )
     return nodes.Comparison(column, "under", prefix)
+
+
+def _code_list(part: exp.Expr) -> nodes.CodeList:
+    """Return a list of the study's protocol: CODES('diabetes')."""
+    name = part.expressions[0] if isinstance(part, exp.Anonymous) and len(part.expressions) == 1 else None
+    if name is None or part.name.upper() != "CODES" or not (isinstance(name, exp.Literal) and name.is_string):
+        raise refusal(part, "IN takes a list of values, or a code list of the study's protocol: IN CODES('diabetes')")
+    return nodes.CodeList(str(name.this))
 
 
 def _cohort(query: exp.Expr, depth: int) -> nodes.Cohort:

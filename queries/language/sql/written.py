@@ -30,6 +30,11 @@ def predicate(node: nodes.Predicate) -> exp.Condition:
             return exp.not_(predicate(part))
         case nodes.Cohort():
             return _cohort(node)
+        case nodes.Comparison(name, op, nodes.CodeList(listed)):
+            codes = exp.Anonymous(this="CODES", expressions=[exp.convert(listed)])
+            if op == "in":
+                return exp.In(this=exp.column(name), field=codes)
+            return exp.StartsWith(this=exp.column(name), expression=codes)
         case nodes.Comparison(name, op, value):
             column = exp.column(name)
             values = value if isinstance(value, tuple) else (value,)

@@ -62,9 +62,16 @@ def _comparison(shape: dict[str, Any]) -> nodes.Comparison:
         if "value" in shape:
             raise ValidationError({"value": ["is_null takes no value"]})
         return nodes.Comparison(column, op)
+    if op in ("in", "under") and isinstance(shape.get("value"), dict):
+        return nodes.Comparison(column, op, member(shape, "value", _code_list))
     if op in ("in", "between"):
         return nodes.Comparison(column, op, member(shape, "value", as_scalars))
     return nodes.Comparison(column, op, member(shape, "value", as_scalar))
+
+
+def _code_list(value: Any) -> nodes.CodeList:
+    only(value, "list")
+    return nodes.CodeList(member(value, "list", as_name))
 
 
 def _operator(value: Any) -> str:

@@ -16,6 +16,7 @@ from budgets.governance import advice, conclusions
 from budgets.governance.roles import grants
 from budgets.identity import people, tokens
 from queries.statistics import registry
+from server.api.requests.code_lists import parse_code_lists
 from server.api.requests.query import above_zero, offered, privacy_epsilon, roundings
 from server.api.requests.shapes import Built
 from server.api.requests.templates import parse_templates
@@ -74,6 +75,7 @@ class ProtocolSchema(Schema):
     epsilon_nano_max = Built(privacy_epsilon, "Epsilon", data_key="max_epsilon")
     margin_min = Built(above_zero, "LeastMargin", data_key="min_margin")
     templates = Built(parse_templates, "Templates")
+    code_lists = Built(parse_code_lists, "CodeLists")
     strict = Built(_truth, "Truth")
 
     @validates_schema

@@ -61,6 +61,8 @@ def to_fields(protocol: Mapping[str, Any], templates: Sequence[Mapping[str, Any]
     fields |= {name: typed(protocol[name]) for name in ("max_epsilon", "min_margin") if name in protocol}
     if protocol.get("strict"):
         fields["strict"] = "yes"
+    if protocol.get("code_lists"):
+        fields["code_lists"] = "\n".join(f"{name}: {_typed(codes)}" for name, codes in protocol["code_lists"].items())
     for number_, one in enumerate(templates):
         text = one["sql"] or json.dumps(one["query"], ensure_ascii=False, indent=1)
         fields |= {f"t-{number_}-name": one["name"], f"t-{number_}-text": text}
@@ -80,8 +82,26 @@ def to_protocol(fields: Mapping[str, str]) -> dict[str, Any]:
             found[name] = number(fields[name])
     if "strict" in fields:
         found["strict"] = True
+    lists = [line.partition(":") for line in fields.get("code_lists", "").splitlines() if line.strip()]
+    if lists:
+        found["code_lists"] = {name.strip(): _codes(codes.strip()) for name, _, codes in lists}
     templates = [_template(fields, number_) for number_ in template_numbers(fields)]
     return found | ({"templates": templates} if templates else {})
+
+
+def _typed(codes: Sequence[str]) -> str:
+    """Return a code list as it is typed: E10; E11. One with codes that would be read otherwise is JSON."""
+    text = "; ".join(codes)
+    return text if _codes(text) == list(codes) else json.dumps(codes, ensure_ascii=False)
+
+
+def _codes(text: str) -> Any:
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return [code.strip() for code in text.split(";") if code.strip()]
 
 
 def _template(fields: Mapping[str, str], number_: int) -> dict[str, Any]:

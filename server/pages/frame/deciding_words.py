@@ -69,6 +69,7 @@ def field_name(field: str) -> str:
         "protocol/max_epsilon": _("Most ε for one question"),
         "protocol/min_margin": _("Smallest margin of a count"),
         "protocol/templates": _("Prepared questions"),
+        "protocol/code_lists": _("Code lists"),
         "protocol/strict": _("Only prepared questions"),
         "budget/epsilon": _("Budget, ε"),
         "budget/delta": _("Budget, δ"),
@@ -98,6 +99,7 @@ def unset_name(field: str) -> str:
         "protocol/max_epsilon": _("no limit but the budget"),
         "protocol/min_margin": _("any margin"),
         "protocol/templates": _("none"),
+        "protocol/code_lists": _("none"),
         "protocol/strict": _("no"),
     }.get(field, _("not given"))
 

@@ -326,6 +326,7 @@ COMPARISONS = st.one_of(
     st.builds(Comparison, COLUMNS, st.just("between"), st.tuples(SCALARS, SCALARS)),
     st.builds(Comparison, COLUMNS, st.just("is_null")),
     st.builds(Comparison, COLUMNS, st.just("under"), st.text(min_size=1, max_size=8)),
+    st.builds(Comparison, COLUMNS, st.sampled_from(["in", "under"]), st.builds(nodes.CodeList, NAMES)),
 )
 # A connective within the same one is no other tree in SQL; the printer writes it without parentheses.
 PREDICATES = st.recursive(
@@ -648,6 +649,9 @@ REFUSED = {
     "SELECT COUNT(*) FROM visits WHERE visits = (SELECT 1)": ("1", "number"),
     "SELECT COUNT(*) FROM visits WHERE visits IN (SELECT visits FROM visits)": ("1", "subquery"),
     "SELECT COUNT(*) FROM visits WHERE visits IN ()": ("1", "IN"),
+    "SELECT COUNT(*) FROM visits WHERE sex IN OTHERS('f')": ("1, column 42", "CODES"),
+    "SELECT COUNT(*) FROM visits WHERE sex IN CODES()": ("1, column 42", "CODES"),
+    "SELECT COUNT(*) FROM visits WHERE sex IN CODES(region)": ("1, column 42", "CODES"),
     "SELECT COUNT(*) FROM visits WHERE sex LIKE 'f'": ("1, column 35", "beginning"),
     "SELECT COUNT(*) FROM visits WHERE sex LIKE '%f'": ("1, column 35", "beginning"),
     "SELECT COUNT(*) FROM visits WHERE sex LIKE '%f%'": ("1, column 35", "beginning"),

@@ -193,6 +193,9 @@ def protocols(draw: st.DrawFn) -> dict[str, Any]:
         "min_margin": st.floats(1e-300, 1e300) | st.integers(1, 10**300),
         "templates": st.tuples(templates("one"), templates("two")).map(list) | templates("one").map(lambda one: [one]),
         "strict": st.booleans(),
+        "code_lists": st.dictionaries(
+            st.sampled_from(["a", "b_2"]), st.lists(st.text(min_size=1), min_size=1, unique=True)
+        ),
     }
     given_parts = draw(st.sets(st.sampled_from(sorted(parts))))
     shape = {name: draw(parts[name]) for name in given_parts}

@@ -186,6 +186,7 @@ def test_protocol_goes_through_its_form_and_back(shared: Place, root: Browser, a
     sql = "SELECT COUNT(DISTINCT person) AS n FROM visits WHERE age > 40"
     form |= {"only-tables": "yes", "tables:visits": "yes", "only-statistics": "yes", "statistics:count": "yes"}
     form |= {"max_epsilon": "0,5", "min_margin": "3", "t-0-name": "older", "t-0-max": "0.25", "strict": "yes"}
+    form |= {"code_lists": 'diabetes: E10; E11\n\nodd:["a;b", " c"]'}
     wrong = root.post(path, {**form, "t-0-text": "SELECT * FROM visits", "do": "save"})
     assert 'id="t-0-text-wrong"' in wrong.text
     assert wrong.form("Templates")["t-0-text"] == "SELECT * FROM visits"
@@ -193,6 +194,7 @@ def test_protocol_goes_through_its_form_and_back(shared: Place, root: Browser, a
     protocol = api.good("GET", "/studies/rules")["protocol"]
     assert (protocol["tables"], protocol["statistics"], protocol["strict"]) == (["visits"], ["count"], True)
     assert (protocol["max_epsilon"], protocol["min_margin"]) == (0.5, 3.0)
+    assert protocol["code_lists"] == {"diabetes": ["E10", "E11"], "odd": ["a;b", " c"]}
     shown = root.get(path).form("Templates")
     assert (shown["t-0-name"], shown["t-0-text"], shown["t-0-max"]) == ("older", sql, "0.25")
     root.post(path, {**shown, "do": "save"})

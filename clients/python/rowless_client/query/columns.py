@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from rowless_client.errors import Misused
 from rowless_client.query.conditions import Cohort, Comparison, Condition, condition
-from rowless_client.query.plain import scalar, scalars
+from rowless_client.query.plain import CodeList, scalar, scalars
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,10 @@ class Column:
         """Return the condition that the value lies between two others, both included."""
         return Comparison(self.name, "between", [scalar(low), scalar(high)])
 
-    def under(self, beginning: str) -> Condition:
+    def under(self, beginning: str | CodeList) -> Condition:
         """Return the condition that a code begins so: `under("E11")` means E11, E11.9 and all others."""
-        return Comparison(self.name, "under", scalar(beginning))
+        found = beginning.to_json() if isinstance(beginning, CodeList) else scalar(beginning)
+        return Comparison(self.name, "under", found)
 
     def is_null(self) -> Condition:
         """Return the condition that there is no value."""

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from rowless_client.errors import Misused
+
+
+@dataclass(frozen=True)
+class CodeList:
+    """A list of codes that the study's protocol keeps."""
+
+    name: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return the list as the JSON of a query has it."""
+        return {"list": self.name}
+
+
+def code_list(name: str) -> CodeList:
+    """Return a code list of the study's protocol: `q.diagnosis.isin(code_list("diabetes"))`, or with `under`."""
+    return CodeList(name)
 
 
 def scalar(value: Any) -> Any:
@@ -31,7 +48,7 @@ def scalar(value: Any) -> Any:
 
 def scalars(values: Any) -> Any:
     """Return values to compare with as a list. A template's parameter stands for a whole list. Raises Misused."""
-    if hasattr(values, "to_json") and hasattr(values, "parameter"):
+    if isinstance(values, CodeList) or (hasattr(values, "to_json") and hasattr(values, "parameter")):
         return values.to_json()
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise Misused(f"{values!r} is no list: write a list of values")
