@@ -91,10 +91,7 @@ class DiscreteLaplace:
 
     def margin(self, confidence: float) -> int:
         """Return the least whole m with P(|noise| <= m) >= confidence."""
-        if self.scale < NEGLIGIBLE_SCALE:
-            return 0
-        accuracy = _opendp().discrete_laplacian_scale_to_accuracy(scale=self.scale, alpha=1 - confidence)
-        return math.floor(float(accuracy))
+        return _laplace_margin(self.scale, confidence)
 
     def draw(self, cells: int) -> Drawn:
         """Return noise for so many cells."""
@@ -128,12 +125,7 @@ class DiscreteGaussian:
 
     def margin(self, confidence: float) -> int:
         """Return the least whole m with P(|noise| <= m) >= confidence."""
-        if self.scale < NEGLIGIBLE_SCALE:
-            return 0
-        if self.scale > LARGE_SCALE:  # OpenDP sums up terms, and would need long
-            return math.ceil(NormalDist().inv_cdf((1 + confidence) / 2) * self.scale)
-        # The least n with P(|noise| >= n) <= 1 - confidence: one less is still covered.
-        return int(_opendp().discrete_gaussian_scale_to_accuracy(scale=self.scale, alpha=1 - confidence)) - 1
+        return _gaussian_margin(self.scale, confidence)
 
     def draw(self, cells: int) -> Drawn:
         """Return noise for so many cells."""
@@ -277,6 +269,28 @@ def _drawn(measurement: Any, cells: int) -> NDArray[np.int64]:
         return np.concatenate([np.asarray(noisy, dtype=np.int64) for noisy in drawn])
 
 
+# A plan asks for the same margin and the same mechanism several times: for its columns, its rows and its advice.
+
+
+@functools.lru_cache(maxsize=1024)
+def _laplace_margin(scale: float, confidence: float) -> int:
+    if scale < NEGLIGIBLE_SCALE:
+        return 0
+    accuracy = _opendp().discrete_laplacian_scale_to_accuracy(scale=scale, alpha=1 - confidence)
+    return math.floor(float(accuracy))
+
+
+@functools.lru_cache(maxsize=1024)
+def _gaussian_margin(scale: float, confidence: float) -> int:
+    if scale < NEGLIGIBLE_SCALE:
+        return 0
+    if scale > LARGE_SCALE:  # OpenDP sums up terms, and would need long
+        return math.ceil(NormalDist().inv_cdf((1 + confidence) / 2) * scale)
+    # The least n with P(|noise| >= n) <= 1 - confidence: one less is still covered.
+    return int(_opendp().discrete_gaussian_scale_to_accuracy(scale=scale, alpha=1 - confidence)) - 1
+
+
+@functools.lru_cache(maxsize=1024)
 def discrete_laplace(sensitivity_l1: int, epsilon_nano: int) -> DiscreteLaplace:
     """Return the mechanism with the least scale that OpenDP charges no more than `epsilon_nano`.
 
@@ -290,6 +304,7 @@ def discrete_laplace(sensitivity_l1: int, epsilon_nano: int) -> DiscreteLaplace:
     return DiscreteLaplace(sensitivity_l1, scale, charged)
 
 
+@functools.lru_cache(maxsize=1024)
 def discrete_gaussian(sensitivity_l2_squared: int, rho_nano: int) -> DiscreteGaussian:
     """Return the mechanism with the least scale that OpenDP charges no more than `rho_nano`.
 
