@@ -220,6 +220,24 @@ def test_a_stream_that_returns_to_an_earlier_person_is_refused(persons: tuple[in
         bounded(plan, visits(*persons), batch)
 
 
+@pytest.mark.parametrize("select", [select for _, select in SHAPES])
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=12), st.integers(1, 5))
+def test_every_shape_refuses_a_stream_out_of_order(
+    select: dict[str, nodes.Statistic], persons: list[int], batch: int
+) -> None:
+    """Both ways to add up: what is not in order never gives cells."""
+    plan = planned(nodes.ByValue("sex"), **select)
+    for made in (kernel.accumulator, passes.Accumulator):
+        found = made(plan)
+        if persons == sorted(persons):
+            for person, codes in stream(visits(*persons), batch, plan.conditions):
+                found.take(person, codes)
+            continue
+        with pytest.raises(EngineFailed):
+            for person, codes in stream(visits(*persons), batch, plan.conditions):
+                found.take(person, codes)
+
+
 def test_a_stream_out_of_order_is_refused_though_no_event_counts() -> None:
     """Events that fall into no cell are held to the order too: the bound must not depend on where they fall."""
     plan = planned(nodes.ByValue("sex"), n=nodes.Count("persons"))
