@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from queries.language import nodes
 from queries.statistics import registry
+
+if TYPE_CHECKING:
+    from queries.language.showing import Show
 
 
 def to_json(query: nodes.Query) -> dict[str, object]:
@@ -25,6 +28,13 @@ def to_json(query: nodes.Query) -> dict[str, object]:
     if given:
         shown["bounds"] = given
     return shown
+
+
+def show_to_json(show: Show) -> dict[str, object]:
+    """Return the JSON form of how an answer is shown, as a request says it."""
+    order = [{"column": one.column, "descending": True} if one.descending else one.column for one in show.order_by]
+    labels = {name: list(own) for name, own in show.labels}
+    return _given(having=_where_json(show.having), order_by=order or None, limit=show.limit, labels=labels or None)
 
 
 def privacy_to_json(privacy: nodes.Privacy) -> dict[str, object]:

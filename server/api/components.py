@@ -129,6 +129,19 @@ COMPONENTS: dict[str, Described] = {
         "items": _words(*postprocessing.WORDS),
         "description": "How the answer is post-processed, after the noise; the released numbers stay beside",
     },
+    "Show": {
+        "description": "Which rows are shown, in which order, and names for bins: free, and no part of the question. "
+        "`sql` is the end of a SELECT statement, and says all but the labels",
+        **_shape(
+            [],
+            having=ref("Predicate"),
+            order_by={"type": "array", "minItems": 1, "items": ref("Order")},
+            limit=ref("Positive"),
+            labels={"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
+            sql={"type": "string", "example": "HAVING patients > 99 ORDER BY patients DESC LIMIT 10"},
+        ),
+        "minProperties": 1,
+    },
     "Require": {
         "description": "Refuse the query, before any charge, if a larger share of its numbers is expected to drown, or "
         "if it is not the `question` that an estimate named: at the same price, of the same edition",
@@ -279,6 +292,11 @@ _ALTERNATIVES = {
             "PeriodKey": _shape(["column", "period"], column=_COLUMN, period=_words(*nodes.PERIODS), **_AS),
             "PartKey": _shape(["column", "part"], column=_COLUMN, part=_words(*nodes.PARTS), **_AS),
         },
+        {"type": "string"},
+    ),
+    "Order": _one_of(
+        "A column of the answer by which rows are ordered; what has no value is last",
+        {"OrderBy": _shape(["column"], column={"type": "string"}, descending={"type": "boolean"})},
         {"type": "string"},
     ),
     "Statistic": _one_of(

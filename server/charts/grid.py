@@ -140,7 +140,8 @@ def _keys(flat: Table) -> tuple[list[Axis], list[tuple[int, ...]]]:
         for row in flat.rows
     ]
     axes = [_axis(key, tuple(label for _, label in places)) for key, places in zip(flat.keys, known, strict=True)]
-    return axes, heads
+    # A line or bins beside each other would join what is not next to each other.
+    return [replace(axis, order=Order.NONE) for axis in axes] if flat.rearranged else axes, heads
 
 
 def _axis(key: str, labels: tuple[Label, ...], listed: Listed | None = None) -> Axis:

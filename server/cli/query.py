@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from server.cli.remote import Remote
     from server.runtime.services import Services
 
+SHOW_HELP = "Which rows, in which order, free: HAVING n > 99 ORDER BY n DESC LIMIT 10."
 MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?P<events>events))?")
 
 
@@ -58,6 +59,7 @@ class Options:
     estimate: bool
     rehearse: bool
     post: str | None
+    show: str | None
     drowned: float | None
 
     @property
@@ -105,6 +107,7 @@ def _given(**values: Any) -> dict[str, Any]:
 @click.option("--estimate", is_flag=True, help="Only show what it would cost; free.")
 @click.option("--rehearse", is_flag=True, help="Answer on data made up from the catalog; free.")
 @click.option("--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp.")
+@click.option("--show", metavar="TEXT", help=SHOW_HELP)
 @click.option(
     "--require-drowned",
     "drowned",
@@ -159,7 +162,7 @@ def read_request(options: Options) -> Request:
     except ValidationError as error:
         pointer, detail = next(findings(error.messages, ""))
         raise InvalidQuery(pointer, detail) from None
-    shown, required = {name: body[name] for name in ("in_sql", "post", "notes")}, body["require"]
+    shown, required = {name: body[name] for name in ("in_sql", "post", "show", "show_in_sql", "notes")}, body["require"]
     return Request(body["query"], body["privacy"], drowned_max=required.drowned, priced=required.question, **shown)
 
 
@@ -178,9 +181,15 @@ def _body(options: Options) -> Any:
     if isinstance(body, dict):
         body |= _given(
             post=None if options.post is None else options.post.split(","),
+            show=None if options.show is None else shown_body(options.show),
             require=None if options.drowned is None else {"drowned": options.drowned},
         )
     return body
+
+
+def shown_body(text: str) -> Any:
+    """Return what a request has as `show` for a text: JSON as it is, or SQL."""
+    return read_json(text.encode()) if text.lstrip().startswith("{") else {"sql": text}
 
 
 def asker(transaction: sa.Connection, study: str, name: str | None, *, also: Collection[str] = ()) -> Actor:

@@ -12,19 +12,22 @@ from budgets.governance import studies
 from budgets.identity import people
 from budgets.ledger import releases
 from server.api.requests.query import parse_post
+from server.api.requests.showing import read_text
 from server.charts import chart
 from server.cli.common import with_json
 from server.cli.home import services
-from server.cli.query import asker, cost_text, notes_text
+from server.cli.query import SHOW_HELP, asker, cost_text, notes_text
 from server.cli.remote import remote, segment
 from server.journey import answer, rereading
 from server.views import csv
 from server.views.terminal import as_table, label_text
+from server.web.problems import findings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from budgets.ledger.charges import Release
+    from queries.language.showing import Show
 
 _MEDIA = {rereading.CSV: "text/csv", rereading.SVG: "image/svg+xml"}
 
@@ -84,11 +87,14 @@ def _head(one: Release) -> dict[str, Any]:
 @click.argument("study")
 @click.argument("identifier", metavar="RELEASE")
 @click.option("--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp.")
+@click.option("--show", "wanted", metavar="TEXT", help=SHOW_HELP)
 @click.option("--csv", "as_csv", is_flag=True, help="As CSV, with its notes in lines that begin with #.")
 @click.option("--svg", "as_svg", is_flag=True, help="As charts: one SVG file.")
 @_as_option
 @with_json
-def show(study: str, identifier: str, post: str | None, name: str | None, *, as_csv: bool, as_svg: bool) -> Any:
+def show(
+    study: str, identifier: str, post: str | None, wanted: str | None, name: str | None, *, as_csv: bool, as_svg: bool
+) -> Any:
     """Show a release again, free, with the same numbers as when it was made.
 
     The audit log keeps that it was read.
@@ -100,23 +106,33 @@ def show(study: str, identifier: str, post: str | None, name: str | None, *, as_
         words = parse_post([] if post is None else post.split(","))
     except ValidationError:
         raise Invalid("--post", "must be any of consistent, round, clamp, with commas between") from None
+    rows = _read_show(wanted)
     if (server := remote(name)) is not None:
         address = f"/studies/{segment(study)}/releases/{segment(identifier)}"
         if form != rereading.JSON:  # as the server writes it, so that a reading is one entry of its form
-            text = server.call("GET", address, accept=_MEDIA[form], post=post)
+            text = server.call("GET", address, accept=_MEDIA[form], post=post, show=wanted)
             return {form: text}, text.removesuffix("\n")
-        return _shown(server.json("GET", address, post=post))
+        return _shown(server.json("GET", address, post=post, show=wanted))
     with services() as opened:
         with opened.database.write() as transaction:
             by = asker(transaction, study, name, also=people.ROLES)
         stored = rereading.read(opened, by, study, identifier, form, words)
         with opened.database.read() as transaction:
-            said = answer.show(transaction, stored, words, replayed=True)
+            said = answer.show_again(transaction, stored, words, rows)
     if as_csv:
         return said, csv.release_csv(said).removesuffix("\n")
     if as_svg:
         return said, chart.sheet(said)
     return _shown(said)
+
+
+def _read_show(text: str | None) -> Show:
+    """Return which rows are wanted. Raises Invalid."""
+    try:
+        return read_text(text or "")
+    except ValidationError as error:
+        pointer, detail = next(findings(error.messages, ""))
+        raise Invalid(f"--show{pointer}", detail) from None
 
 
 def _shown(said: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:

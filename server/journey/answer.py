@@ -37,8 +37,9 @@ from queries.contribution import truncation
 from queries.errors import EngineFailed
 from queries.execution import partition_selection
 from queries.execution.stopping import Stop
+from queries.language.showing import NOTHING
 from queries.planning import advice, deadline, drowning
-from queries.release import assembly, postprocessing
+from queries.release import assembly, postprocessing, showing
 from queries.spelling import json_writing, sql
 from server.errors import Abandoned, StoreUnavailable
 from server.journey import paid, refusals
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
     from budgets.actors import Actor
     from budgets.ledger.charges import Charge, Question, Release
+    from queries.language.showing import Show
     from queries.plan import Plan
     from server.journey.preparing import Prepared, Request
     from server.runtime.services import Services
@@ -82,7 +84,7 @@ def answer(services: Services, actor: Actor, study: str, request: Request) -> Js
         raise WrongState("this is not the question that was priced; what it rests on has changed since")
     wanted = QueryPurchase.of(services, actor, prepared)
     with paid.release(wanted) as (stored, replayed), services.database.read() as transaction:
-        shown = show(transaction, stored, request.post, replayed=replayed)
+        shown = show(transaction, stored, request.post, prepared.show, replayed=replayed)
         return {**shown, "notes": [*request.notes, *shown["notes"]]}
 
 
@@ -110,11 +112,13 @@ def _estimate(services: Services, actor: Actor, study: str, request: Request) ->
     )
     described = _described(prepared.plan)
     drowned = drowning.of(prepared.plan, prepared.catalog)
+    notes = [*request.notes, *described["notes"], *([] if prepared.show == NOTHING else [showing.FREE])]
     return {
         "query": json_writing.to_json(prepared.plan.query),
-        "sql": sql.to_sql(prepared.plan.query),
+        "sql": sql.to_sql(prepared.plan.query, prepared.show),
         **described,
-        "notes": [*request.notes, *described["notes"]],
+        **showing.asked(prepared.show),
+        "notes": notes,
         "advice": advice.advise(advised),
         "drowned": drowned.share,
         "drowned_of": dict(drowned.by_statistic),
@@ -147,6 +151,8 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
     _record_free_act(services, actor, prepared, "rehearse", "rehearsed on made-up data")
     with services.database.read() as transaction:
         budget = accounts.balance(transaction, accounts.STUDY, study)
+    noted = {**body, "notes": [REHEARSED, *request.notes, *body["notes"]]}
+    processed = postprocessing.apply(noted, request.post)
     slot.wait()
     return {
         "rehearsal": True,
@@ -154,7 +160,7 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
         "study": study,
         "dataset": prepared.question.dataset,
         "edition": prepared.question.edition,
-        **postprocessing.apply({**body, "notes": [REHEARSED, *request.notes, *body["notes"]]}, request.post),
+        **showing.arrange(processed, prepared.show),
         "budget": budget.to_json(),
         "replayed": False,
         "charged_at": None,
@@ -200,8 +206,18 @@ def _asked(prepared: Prepared) -> Json:
     return {"privacy": json_writing.privacy_to_json(prepared.privacy)}
 
 
-def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), *, replayed: bool) -> Json:
-    """Return a release as it is sent: what was stored, processed as asked, and the study's budget as it is now."""
+def show(
+    transaction: sa.Connection,
+    stored: Release,
+    post: Sequence[str] = (),
+    wanted: Show = NOTHING,
+    *,
+    replayed: bool,
+) -> Json:
+    """Return a release as it is sent: what was stored, processed as asked, and the study's budget as it is now.
+
+    Last, of what is shown then, the rows that are wanted are taken. `wanted` was bound to the answer's columns.
+    """
     study = stored.question.study
     assert study is not None, "a query belongs to a study"
     budget = accounts.balance(transaction, accounts.STUDY, study)
@@ -210,11 +226,17 @@ def show(transaction: sa.Connection, stored: Release, post: Sequence[str] = (), 
         "study": study,
         "dataset": stored.question.dataset,
         "edition": stored.question.edition,
-        **postprocessing.apply(stored.body, post),
+        **showing.arrange(postprocessing.apply(stored.body, post), wanted),
         "budget": budget.to_json(),
         "replayed": replayed,
         "charged_at": stored.charged_at,
     }
+
+
+def show_again(transaction: sa.Connection, stored: Release, post: Sequence[str], wanted: Show) -> Json:
+    """Return a release as it is read again. Raises InvalidQuery if it lacks a column by which rows are chosen."""
+    bound = showing.bind(wanted, showing.released(stored.body))
+    return show(transaction, stored, post, bound, replayed=True)
 
 
 def _described(planned: Plan) -> Json:

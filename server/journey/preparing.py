@@ -18,8 +18,10 @@ from queries.binding import dates
 from queries.catalog import least_charge
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.language import code_lists, nodes, size
+from queries.language.showing import NOTHING, Show
 from queries.language.templates import Template
 from queries.planning import fingerprint, planner, policy
+from queries.release import showing
 from queries.spelling import sql
 from server.admission.gate import stays
 from server.runtime.stores import catalogs
@@ -42,10 +44,10 @@ if TYPE_CHECKING:
 class Request:
     """What a researcher sends: the query (read from SQL or JSON), what it may spend, and perhaps a key for retries.
 
-    The question is query and privacy alone. `post` (how to show the answer), `notes` (how this spelling was understood)
-    and what is required are not part of it: `drowned_max` refuses if a larger share of the numbers is expected to
-    drown, `priced` if this is not the question that an estimate named. `has_left` returns whether the client has closed
-    its connection: then nothing is charged any more.
+    The question is query and privacy alone. `post` and `show` (how to show the answer), `notes` (how this spelling was
+    understood) and what is required are not part of it: `drowned_max` refuses if a larger share of the numbers is
+    expected to drown, `priced` if this is not the question that an estimate named. `has_left` returns whether the
+    client has closed its connection: then nothing is charged any more.
     """
 
     query: nodes.Query
@@ -53,6 +55,8 @@ class Request:
     key: str | None = None
     in_sql: bool = False
     post: tuple[str, ...] = ()
+    show: Show = NOTHING
+    show_in_sql: bool = False
     notes: tuple[str, ...] = ()
     drowned_max: float | None = None
     priced: str | None = None
@@ -71,6 +75,7 @@ class Prepared:
     loss: Loss
     question: Question
     privacy: nodes.Privacy
+    show: Show = NOTHING  # with the names of the answer's columns
     has_left: Callable[[], bool] = stays
 
     @property
@@ -108,10 +113,15 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
         policy.check_margins(planned.outputs, limits)
     except (InvalidQuery, OutsideProtocol) as refusal:
         raise (sql.located(refusal) if request.in_sql else refusal) from None
+    try:
+        show = showing.bind(request.show, showing.planned(planned))
+    except InvalidQuery as refusal:
+        raise (sql.located(refusal) if request.show_in_sql else refusal) from None
     cost = planned.cost
     question = Question(study, present.dataset, store.edition.number, digest)
     loss = Loss.of(cost.epsilon, cost.rho, cost.delta)
-    return Prepared(present, request.key, store, catalog, planned, loss, question, request.privacy, request.has_left)
+    left = request.has_left
+    return Prepared(present, request.key, store, catalog, planned, loss, question, request.privacy, show, left)
 
 
 def _require_size(request: Request) -> None:

@@ -31,6 +31,8 @@ DATED = frozenset({"period", "bins", "width"})  # members of keys whose labels m
 
 WHOLE_MAX = 10**300  # no release has larger numbers; a float has none either
 
+REARRANGED = frozenset({"having", "order_by", "limit"})  # members of how an answer is shown
+
 NO_TRUNCATION = "none"
 TRUNCATION = {
     "profile": "the bounds follow from the dataset's contribution profile",
@@ -102,6 +104,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     post: tuple[str, ...] = ()
+    rearranged: bool = False  # rows were left out or ordered anew, so their order means nothing
 
     @property
     def statistics(self) -> tuple[str, ...]:
@@ -155,7 +158,7 @@ def flatten(release: Mapping[str, Any]) -> Table:
     named = [{name: _parts(row.get(name)) for name in statistics} for row in rows]
     # In all rows a statistic has the same parts, but for what a later version may do.
     places = {name: list(dict.fromkeys(part for row in named for part in row[name])) or [_ALONE] for name in statistics}
-    post = release.get("post")
+    post, show = release.get("post"), release.get("show")
     return Table(
         keys,
         tuple(_column(about, *part[:2]) for name, about in statistics.items() for part in places[name]),
@@ -167,6 +170,7 @@ def flatten(release: Mapping[str, Any]) -> Table:
             for row, parts in zip(rows, named, strict=True)
         ),
         tuple(word for word in post if isinstance(word, str)) if isinstance(post, list) else (),
+        rearranged=isinstance(show, dict) and not REARRANGED.isdisjoint(show),
     )
 
 

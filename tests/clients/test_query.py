@@ -296,11 +296,14 @@ def test_what_a_question_may_spend() -> None:
         "bounds": {"events_per_cell": 4},
         "privacy": {"margin": margin, "confidence": 0.9, "noise": "gaussian"},
     }
-    made = body({"from": "t"}, rho=0.1, delta=1e-8, post=WORDS, require_drowned=0.5, require_question="q")
+    made = body(
+        {"from": "t"}, rho=0.1, delta=1e-8, post=WORDS, show="LIMIT 3", require_drowned=0.5, require_question="q"
+    )
     assert made == {
         "query": {"from": "t"},
         "privacy": {"rho": 0.1, "delta": 1e-8},
         "post": list(WORDS),
+        "show": {"sql": "LIMIT 3"},
         "require": {"drowned": 0.5, "question": "q"},
     }
 

@@ -142,6 +142,17 @@ def ask(ada: Rowless, admin: Rowless) -> None:
     assert study.rehearse(question, epsilon=0.5).is_rehearsal
     answer = study.ask(question, epsilon=0.5)
     assert study.release(answer.id).rows == study.release(answer.id, post=["round"]).rows == answer.rows
+    first = {"order_by": [{"column": "n", "descending": True}], "limit": 1}
+    largest = max(row["n"]["value"] for row in answer)
+    for shown in (
+        study.ask(question, epsilon=0.5, show=first),
+        study.ask(question, epsilon=0.5, show="ORDER BY n DESC LIMIT 1"),
+        study.release(answer.id, show=first),
+        answer.processed(show="ORDER BY n DESC LIMIT 1"),
+    ):
+        assert ([row["n"]["value"] for row in shown], shown.id) == ([largest], answer.id)
+    assert "note: shown are 1 of 2 rows" in answer.csv(show=first)
+    assert "<svg" in answer.svg(show=first)
     assert [one.id for one in study.releases(limit=5)] == [answer.id]
     assert answer.certificate().content
     assert study.budget.remaining["epsilon"] == 1.5

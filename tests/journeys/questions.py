@@ -262,7 +262,7 @@ REFUSED: dict[str, Json] = {
     "edges out of order": asking({"h": {"histogram": "age", "bins": [5, 5]}}),
     "unknown word": asking({"m": {"median": "age"}}),
     "sql of a star": {"sql": "SELECT * FROM visits", "privacy": {"epsilon": 1}},
-    "sql limit": {"sql": "SELECT COUNT(*) FROM visits LIMIT 1", "privacy": {"epsilon": 1}},
+    "sql limit": {"sql": "SELECT COUNT(*) FROM visits LIMIT 0", "privacy": {"epsilon": 1}},
     "would drown": {**asking(PERSONS, group_by=["age"], privacy={"epsilon": 0.01}), "require": {"drowned": 0.01}},
 }
 

@@ -20,6 +20,8 @@
 #' @param bounds With `sql`: how much of one person counts, as `c(cells_per_person = 2, events_per_cell = 4)`. In a
 #'   `query` they stand within it.
 #' @param post How the answer is post-processed after the noise: any of `"consistent"`, `"round"` and `"clamp"`.
+#' @param show Which rows are shown, in which order: free, and no part of the question. The end of a SELECT statement, as
+#'   `"HAVING patients > 99 ORDER BY patients DESC LIMIT 10"`, or a list.
 #' @param require What has to hold, or nothing is charged: `list(drowned = 0.5)`, `list(question = ...)`.
 #' @param key The `Idempotency-Key` of a question that stayed without an answer: the field `key` of the
 #'   [condition][rowless_error].
@@ -39,24 +41,25 @@
 #' }
 #' @export
 ask <- function(study, sql = NULL, query = NULL, epsilon = NULL, rho = NULL, margin = NULL, confidence = NULL,
-                noise = NULL, delta = NULL, bounds = NULL, post = NULL, require = NULL, key = NULL) {
-  body <- ask_body(sql, query, epsilon, rho, margin, confidence, noise, delta, bounds, post, require)
+                noise = NULL, delta = NULL, bounds = NULL, post = NULL, show = NULL, require = NULL,
+                key = NULL) {
+  body <- ask_body(sql, query, epsilon, rho, margin, confidence, noise, delta, bounds, post, require, show)
   new_answer(post_json(study$server, "studies", study$id, "queries", body = body, key = key %||% new_key()))
 }
 
 #' @rdname ask
 #' @export
 rehearse <- function(study, sql = NULL, query = NULL, epsilon = NULL, rho = NULL, margin = NULL, confidence = NULL,
-                     noise = NULL, delta = NULL, bounds = NULL, post = NULL, require = NULL) {
-  body <- ask_body(sql, query, epsilon, rho, margin, confidence, noise, delta, bounds, post, require)
+                     noise = NULL, delta = NULL, bounds = NULL, post = NULL, show = NULL, require = NULL) {
+  body <- ask_body(sql, query, epsilon, rho, margin, confidence, noise, delta, bounds, post, require, show)
   new_answer(post_json(study$server, "studies", study$id, "rehearsals", body = body))
 }
 
 #' @rdname ask
 #' @export
 estimate <- function(study, sql = NULL, query = NULL, epsilon = NULL, rho = NULL, margin = NULL, confidence = NULL,
-                     noise = NULL, delta = NULL, bounds = NULL, post = NULL, require = NULL) {
-  body <- ask_body(sql, query, epsilon, rho, margin, confidence, noise, delta, bounds, post, require)
+                     noise = NULL, delta = NULL, bounds = NULL, post = NULL, show = NULL, require = NULL) {
+  body <- ask_body(sql, query, epsilon, rho, margin, confidence, noise, delta, bounds, post, require, show)
   found <- post_json(study$server, "studies", study$id, "estimates", body = body)
   found$columns <- described(found$columns)
   found$notes <- as.character(unlist(found$notes))

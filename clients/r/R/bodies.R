@@ -1,7 +1,7 @@
 # From R to the JSON of a request.
 
 # Members that are lists, also where R has one value: a vector of length one would become that value.
-listed <- c("group_by", "all", "any", "bins", "post")
+listed <- c("group_by", "all", "any", "bins", "post", "order_by")
 
 to_json <- function(value) {
   # All digits that a number has. Left to itself, jsonlite keeps four.
@@ -41,7 +41,7 @@ as_text <- function(value, name) {
   value
 }
 
-ask_body <- function(sql, query, epsilon, rho, margin, confidence, noise, delta, bounds, post, require) {
+ask_body <- function(sql, query, epsilon, rho, margin, confidence, noise, delta, bounds, post, require, show = NULL) {
   if (is.null(sql) == is.null(query)) abort_use("Give the question as `sql` or as `query`, one of them.")
   spent <- list(epsilon = epsilon, rho = rho, margin = margin, confidence = confidence, noise = noise, delta = delta)
   spent <- Filter(Negate(is.null), spent)
@@ -51,7 +51,7 @@ ask_body <- function(sql, query, epsilon, rho, margin, confidence, noise, delta,
   }
   body <- list(
     sql = if (!is.null(sql)) as_text(sql, "sql"), query = query, privacy = spent, bounds = as_object(bounds),
-    post = post, require = as_object(require)
+    post = post, show = if (is.character(show)) list(sql = as_text(show, "show")) else show, require = as_object(require)
   )
   as_body(Filter(Negate(is.null), body))
 }

@@ -121,6 +121,7 @@ print.rowless_budget <- function(x, ...) {
 #' @param study A study of [study()].
 #' @param id The id of a release.
 #' @param post How the answer is post-processed after the noise: any of `"consistent"`, `"round"` and `"clamp"`.
+#' @param show Which rows are shown, in which order, as in [ask()]: one text.
 #' @return `releases()` returns a tibble with a row for each release, oldest first, without its numbers. `release()`
 #'   returns the answer, as [ask()] did.
 #' @examples
@@ -143,8 +144,9 @@ releases <- function(study) {
 
 #' @rdname releases
 #' @export
-release <- function(study, id, post = NULL) {
-  query <- if (length(post) > 0) list(post = paste(post, collapse = ",")) else list()
+release <- function(study, id, post = NULL, show = NULL) {
+  query <- list(post = if (length(post) > 0) paste(post, collapse = ","), show = if (!is.null(show)) as_text(show, "show"))
+  query <- Filter(Negate(is.null), query)
   new_answer(get_json(study$server, "studies", study$id, "releases", as_text(id, "id"), query = query))
 }
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.language import nodes, references
+from queries.language.showing import NOTHING, Show
 from queries.language.sql import keys as cuts
 from queries.language.sql.conditions import predicate
 from queries.language.sql.sources import table_name
 from queries.language.sql.syntax import column_name, identifier, only, refusal, scalar
-from queries.spelling.sql import naming, statistics
+from queries.spelling.sql import naming, showing, statistics
 from queries.spelling.sql.persons import per_person
+from queries.spelling.sql.showing import Selected
+from queries.spelling.sql.writing import to_sql
 
 TEXT_MAX = 64 * 1024  # characters
 PERSONS = (
@@ -24,33 +25,64 @@ PERSONS = (
 )
 
 
-def parse(text: str) -> nodes.Query:
-    """Return the query that a SELECT statement asks. Raises InvalidQuery with line and column.
+def read(text: str) -> tuple[nodes.Query, Show]:
+    """Return the query that a SELECT statement asks, and how it wants the answer shown.
 
     What is not listed here is refused, by type and by every part of a node that nobody looked at: nothing of the text
-    is passed over, and none of it goes any further than into the tree.
-
-    >>> parse("SELECT sex, COUNT(DISTINCT person) AS patients FROM years GROUP BY sex")
-    Query(source='years', select=(('patients', Count(where=None, of='persons')),), where=None, \
-group_by=(ByValue(column='sex', name=None),), bounds=Bounds(cells_per_person=None, events_per_cell=None))
+    is passed over, and none of it goes any further than into the trees. Raises InvalidQuery with line and column.
     """
     select = _statement(text)
-    only(select, "kind", "expressions", "from_", "joins", "where", "group")
+    only(select, "kind", "expressions", "from_", "joins", "where", "group", "having", "order", "limit")
     source, carried = _source(select)
-    keys, chosen = _selected(select)
+    selected = _selected(select)
     where = select.args.get("where")
     query = nodes.Query(
         source,
-        tuple(chosen),
+        tuple((one.name, one.node) for one in selected if not isinstance(one.node, nodes.Key)),
         None if where is None else predicate(where.this),
-        _grouped(select.args.get("group"), keys, select),
+        _grouped(select.args.get("group"), selected, select),
     )
     if isinstance(source, nodes.PerPerson):
         used = {name.lower() for name in references.attributes(query)}
         for column in carried:
             if column.name.lower() not in used:
                 raise refusal(column, f"{column.name} is not used outside: leave it out")
+    return query, showing.shown(select, selected)
+
+
+def parse(text: str) -> nodes.Query:
+    """Return the query that a SELECT statement asks, which says nothing on how the answer is shown.
+
+    >>> parse("SELECT sex, COUNT(DISTINCT person) AS patients FROM years GROUP BY sex")
+    Query(source='years', select=(('patients', Count(where=None, of='persons')),), where=None, \
+group_by=(ByValue(column='sex', name=None),), bounds=Bounds(cells_per_person=None, events_per_cell=None))
+    """
+    query, show = read(text)
+    if show != NOTHING:
+        raise InvalidQuery("/sql", "HAVING, ORDER BY, LIMIT and labels of bins belong to an answer, not to a question")
     return query
+
+
+def read_show(text: str) -> Show:
+    """Return how an answer is to be shown, from the end of a statement: HAVING, ORDER BY and LIMIT.
+
+    Raises InvalidQuery with line and column.
+    """
+    try:
+        select = _statement("\n".join((exp.select("1").from_("answer").sql(), text)))
+        only(select, "kind", "expressions", "from_", "having", "order", "limit")
+        only(select.args["from_"].this, "this")
+        return showing.shown(select, ())
+    except InvalidQuery as error:
+        raise showing.moved(error, 1) from None
+
+
+def shown(text: str, show: Show) -> str:
+    """Return the SQL of a question with how its answer is shown. What cannot be read any more stays as it is."""
+    try:
+        return to_sql(parse(text), show)
+    except InvalidQuery:
+        return text
 
 
 def _source(select: exp.Select) -> tuple[str | nodes.PerPerson, list[exp.Column]]:
@@ -78,66 +110,60 @@ def _statement(text: str) -> exp.Select:
     return statements[0]
 
 
-def _selected(select: exp.Select) -> tuple[list[_Named], list[tuple[str, nodes.Statistic]]]:
-    """Return what is selected: keys with their names, and statistics by theirs."""
-    keys, found, taken = [], [], set()
+def _selected(select: exp.Select) -> list[Selected]:
+    """Return what is selected, keys and statistics, in the order in which it stands there."""
+    found: list[Selected] = []
     for item in select.expressions:
-        name, body = None, item
+        alias, body = None, item
         if isinstance(item, exp.Alias):
             only(item, "this", "alias")
-            name, body = identifier(item.args["alias"]), item.this
+            alias, body = identifier(item.args["alias"]), item.this
         if statistics.is_statistic(body):
             statistic, default = statistics.statistic(body)
-            name = name or default
-            if not nodes.NAME.fullmatch(name):
+            one = Selected(alias or default, body, statistic, alias)
+            if not nodes.NAME.fullmatch(one.name):
                 raise refusal(item, "a name in the answer has letters, digits and _, at most 63: give an alias")
-            found.append((name, statistic))
         elif body.find(exp.AggFunc):
             raise refusal(body, statistics.COMPUTED)
         else:
-            key = _read_key(body, name)
-            keys.append(_Named(key, body, name))
-            name = key.name or key.column
-        if name in taken:
-            raise refusal(item, f"there are two columns {name}: give an alias, as in ... AS {name[:60]}_2")
-        taken.add(name)
-    if not found:
+            key = _read_key(body, alias)
+            one = Selected(key.name or key.column, body, key, alias)
+        if one.name in [other.name for other in found]:
+            raise refusal(item, f"there are two columns {one.name}: give an alias, as in ... AS {one.name[:60]}_2")
+        found.append(one)
+    if all(isinstance(one.node, nodes.Key) for one in found):
         raise refusal(select, "select a statistic: COUNT(*), COUNT(DISTINCT person), SUM(column) or AVG(column)")
-    return keys, found
+    return found
 
 
-@dataclass(frozen=True)
-class _Named:
-    key: nodes.Key
-    body: exp.Expr
-    alias: str | None
-
-
-def _grouped(group: exp.Expr | None, keys: list[_Named], select: exp.Select) -> tuple[nodes.Key, ...]:
+def _grouped(group: exp.Expr | None, selected: list[Selected], select: exp.Select) -> tuple[nodes.Key, ...]:
     """Return the keys in the order of GROUP BY, which may name them by expression, alias or position."""
+    keys = {id(one.body): (one, one.node) for one in selected if isinstance(one.node, nodes.Key)}
     if group is None:
-        if keys:
-            raise refusal(keys[0].body, "is no statistic: name it in GROUP BY")
+        for one, _ in keys.values():
+            raise refusal(one.body, "is no statistic: name it in GROUP BY")
         return ()
     only(group, "expressions")
     found: list[nodes.Key] = []
     for item in group.expressions:
         if isinstance(item, exp.Literal) and not item.is_string:
             chosen = select.expressions[int(item.this) - 1 : int(item.this)] if item.this.isdigit() else []
-            matches = [one.key for one in keys if any(one.body is part.unalias() for part in chosen)]
+            matches = [keys[id(part.unalias())][1] for part in chosen if id(part.unalias()) in keys]
         else:
-            matches = [one.key for one in keys if one.body == item]
+            matches = [key for one, key in keys.values() if one.body == item]
             if not matches and isinstance(item, exp.Column):
-                called = [one for one in keys if one.alias is not None and one.alias.lower() == item.name.lower()]
-                matches = [one.key for one in called if one.alias == item.name] or [one.key for one in called]
+                called = [
+                    (one.alias, key) for one, key in keys.values() if (one.alias or "").lower() == item.name.lower()
+                ]
+                matches = [key for alias, key in called if alias == item.name] or [key for _, key in called]
         if not matches:
             raise refusal(item, "what is in GROUP BY is selected too")
         fresh = [key for key in matches if key not in found]  # one expression may be selected under two names
         if not fresh:
             raise refusal(item, "is in GROUP BY twice")
         found.append(fresh[0])
-    for one in keys:
-        if one.key not in found:
+    for one, key in keys.values():
+        if key not in found:
             raise refusal(one.body, "is no statistic: name it in GROUP BY")
     return tuple(found)
 
@@ -186,8 +212,8 @@ def _read_bins(body: exp.Case, name: str | None) -> nodes.ByBins:
         low, high = scalar(test.this.expression), scalar(test.expression.expression)
         if edges and edges[-1] != low:
             raise refusal(branch, "bins follow each other without a gap: each begins where the one before ends")
-        if not isinstance(label, exp.Literal) or not label.is_string or label.this != f"[{low}, {high})":
-            raise refusal(label, f"the label of this bin is '[{low}, {high})'")
+        if not isinstance(label, exp.Literal) or not label.is_string:
+            raise refusal(label, f"the label of a bin is a text, as '[{low}, {high})'")
         edges.extend([high] if edges else [low, high])
     if len(columns) != 1:
         raise refusal(body, wanted)
@@ -196,8 +222,8 @@ def _read_bins(body: exp.Case, name: str | None) -> nodes.ByBins:
 
 
 def located(refusal: InvalidQuery | OutsideProtocol) -> InvalidQuery | OutsideProtocol:
-    """Return what was found in the tree of a query as a finding in the SQL that it was read from."""
-    if not refusal.pointer.startswith("/query/"):
+    """Return what was found in the trees of a statement as a finding in the SQL that they were read from."""
+    if not refusal.pointer.startswith(("/query/", "/show/")):
         return refusal
-    place = refusal.pointer.removeprefix("/query/").replace("/", " ")
+    place = refusal.pointer.removeprefix("/query/").removeprefix("/show/").replace("/", " ")
     return type(refusal)("/sql", f"{place}: {refusal.message}")

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import itertools
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from sqlglot import Dialect, exp
 
 from queries.language import nodes, references
+from queries.language.showing import NOTHING
 from queries.language.sql import keys as cuts
 from queries.language.sql import written
 from queries.statistics import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from queries.language.showing import Show
 
 FUNCTION_WORDS = {*Dialect["duckdb"].parser_class.NO_PAREN_FUNCTION_PARSERS} | {
     token.name for token in Dialect["duckdb"].parser_class.NO_PAREN_FUNCTIONS
 }
 
+CLAUSES: dict[type[exp.Expr], str] = {exp.Having: "having", exp.Order: "order", exp.Limit: "limit"}
 AGGREGATES: dict[str, type[exp.Func]] = {"sum": exp.Sum, "mean": exp.Avg, "min": exp.Min, "max": exp.Max}
 
 
-def to_sql(query: nodes.Query) -> str:
-    """Return a query as one SELECT statement.
+def to_sql(query: nodes.Query, show: Show = NOTHING) -> str:
+    """Return a query as one SELECT statement, perhaps with how its answer is shown.
 
     >>> to_sql(nodes.Query("years", (("patients", nodes.Count("persons")),), group_by=(nodes.ByValue("sex"),)))
     'SELECT sex, COUNT(DISTINCT person) AS patients FROM years GROUP BY sex'
     """
-    keys = [_key(key) for key in query.group_by]
+    labels = dict(show.labels)
+    keys = [_key(key, labels.get(key.name or key.column)) for key in query.group_by]
     named = [
         exp.alias_(shown, key.name or key.column) if key.name or not isinstance(key, nodes.ByValue) else shown
         for key, shown in zip(query.group_by, keys, strict=True)
@@ -36,11 +44,36 @@ def to_sql(query: nodes.Query) -> str:
         select = select.where(written.predicate(query.where))
     if keys:
         select = select.group_by(*(key.copy() for key in keys))
-    for name in select.find_all(exp.Identifier):
+    for clause in _clauses(show):
+        select.set(CLAUSES[type(clause)], clause)
+    return _text(select)
+
+
+def tail(show: Show) -> str:
+    """Return how an answer is shown as the end of a SELECT statement; labels stand at its beginning."""
+    return " ".join(_text(clause).strip() for clause in _clauses(show))
+
+
+def _clauses(show: Show) -> Iterator[exp.Expr]:
+    if show.having is not None:
+        yield exp.Having(this=written.predicate(show.having))
+    if show.order_by:
+        # What has no value is last, as DuckDB has it by default, both ways.
+        ordered = [
+            exp.Ordered(this=exp.column(one.column), desc=one.descending or None, nulls_first=False)
+            for one in show.order_by
+        ]
+        yield exp.Order(expressions=ordered)
+    if show.limit is not None:
+        yield exp.Limit(expression=exp.convert(show.limit))
+
+
+def _text(part: exp.Expr) -> str:
+    for name in part.find_all(exp.Identifier):
         # Words that sqlglot reads as functions even without parentheses, and does not quote by itself.
         if name.name.upper() in FUNCTION_WORDS:
             name.set("quoted", True)
-    return select.sql("duckdb")
+    return part.sql("duckdb")
 
 
 def _source(query: nodes.Query) -> exp.Expr:
@@ -82,7 +115,7 @@ def _days_to(value: nodes.Value, to: nodes.Related, table: str) -> exp.Expr:
     return exp.Sub(this=later.subquery(), expression=exp.Min(this=exp.column(value.date)))
 
 
-def _key(key: nodes.Key) -> exp.Expr:
+def _key(key: nodes.Key, labels: tuple[str, ...] | None) -> exp.Expr:
     column = exp.column(key.column)
     match key:
         case nodes.ByValue():
@@ -93,12 +126,13 @@ def _key(key: nodes.Key) -> exp.Expr:
             return cuts.written(key)
         case nodes.ByBins(edges=edges):
             bins = exp.Case()
-            for low, high in itertools.pairwise(edges):
+            for place, (low, high) in enumerate(itertools.pairwise(edges)):
                 inside = exp.and_(
                     exp.GTE(this=column.copy(), expression=exp.convert(low)),
                     exp.LT(this=column.copy(), expression=exp.convert(high)),
                 )
-                bins = bins.when(inside, exp.Literal.string(f"[{low}, {high})"))
+                label = labels[place] if labels else f"[{low}, {high})"
+                bins = bins.when(inside, exp.Literal.string(label))
             return bins
         case _:
             assert_never(key)

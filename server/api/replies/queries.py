@@ -54,11 +54,12 @@ class Estimate(Reply):
     names what dominates the error and what would help. `slot_ms`: the answer leaves this long after its scan began
     (rarely at a multiple of it), whatever is in the data. `drowned_of` has the share of each statistic's numbers that
     are expected to be smaller than their margin, `drowned` the largest of these shares; they are null if a key has no
-    declared values.
+    declared values. `show` is how the answer was asked to be shown.
     """
 
     query = fields.Dict(required=True)
     sql = fields.String(required=True)
+    show = fields.Dict()
     question = fields.String(required=True)
     cost = fields.Nested(Loss, required=True)
     release = fields.String(required=True, allow_none=True)
@@ -91,7 +92,8 @@ class _Answer(Reply):
     Instead of one such object, a histogram has a list of `bins`, the most frequent values have `top`, several quantiles
     have `quantiles`, and a survival curve has `survival`. If the post-processing in `post` changed a number, the
     released number stands beside it: `raw_value`, `raw_low`, `raw_high`. `privacy` is what the request offered: with it
-    and the `bounds` the query is the same question again. Releases of earlier versions do not have it.
+    and the `bounds` the query is the same question again. Releases of earlier versions do not have it. `show` is how
+    the answer was asked to be shown, with how many rows that left out; `sql` then says it too.
     """
 
     study = fields.String(required=True)
@@ -107,6 +109,7 @@ class _Answer(Reply):
     bounds = fields.Nested(AnswerBounds, required=True)
     notes = fields.List(fields.String(), required=True)
     post = fields.List(fields.String(), required=True)
+    show = fields.Dict()
     replayed = fields.Boolean(required=True)
 
 

@@ -6,10 +6,10 @@ refer, in the OpenAPI document, to the components that `openapi.py` declares.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, post_load
 
@@ -18,6 +18,7 @@ from budgets.amounts import UNITS, rounding
 from budgets.errors import Invalid
 from queries.errors import InvalidQuery
 from queries.language import nodes
+from queries.language.showing import NOTHING, Show
 from queries.release.postprocessing import WORDS
 from queries.spelling import sql
 from server.api.requests.conditions import parse_predicate, parse_source
@@ -33,7 +34,10 @@ from server.api.requests.shapes import (
     only,
     within,
 )
+from server.api.requests.showing import ShowText, parse_show
 from server.api.requests.statistics import parse_statistic
+
+T = TypeVar("T")
 
 CONFIDENCE_MIN, CONFIDENCE_MAX = 0.5, 0.999
 MARGIN_MAX = 1e300  # a whole number beyond a float's range is no margin either
@@ -174,11 +178,18 @@ def _is_gaussian(value: Any) -> bool:
 
 
 def as_sql(value: Any) -> nodes.Query:
-    """Return the query that a SELECT statement asks. Raises ValidationError."""
-    if not isinstance(value, str):
-        raise ValidationError("must be a text")
+    """Return the query that a SELECT statement asks, which says nothing on its answer. Raises ValidationError."""
+    return _read(value, sql.parse)
+
+
+def _statement(value: Any) -> tuple[nodes.Query, Show]:
+    """Return the query that a SELECT statement asks, and how it wants the answer shown. Raises ValidationError."""
+    return _read(value, sql.read)
+
+
+def _read(value: Any, read: Callable[[str], T]) -> T:
     try:
-        return sql.parse(value)
+        return read(as_text(value))
     except InvalidQuery as error:
         raise ValidationError(error.message) from None
 
@@ -239,28 +250,48 @@ class ViewSchema(Schema):
     post = _Post(
         load_default=(), metadata={"description": f"Post-processing, any of {', '.join(WORDS)} with commas between"}
     )
+    show = ShowText(
+        load_default=NOTHING,
+        metadata={
+            "description": "Which rows, in which order: HAVING, ORDER BY and LIMIT as in SQL, or the `show` of a "
+            "query, as JSON"
+        },
+    )
 
 
 class AskSchema(Schema):
     """The body of an estimate, a rehearsal or a query: `query`, or `sql` and perhaps its contribution `bounds`."""
 
     query = fields.Nested(QuerySchema)
-    sql = Built(as_sql, "Sql")
+    sql = Built(_statement, "Sql")
     bounds = fields.Nested(BoundsSchema)
     privacy = Built(parse_privacy, "Privacy", required=True)
     post = Built(parse_post, "Post", load_default=())
+    show = Built(parse_show, "Show", load_default=NOTHING)
     require = Built(parse_require, "Require", load_default=Required())
 
     @post_load(pass_original=True)
     def make(self, data: dict[str, Any], original: Mapping[str, Any], **_: Any) -> dict[str, Any]:
-        """Return the query, however it was spelled, with `in_sql` to say how, and `notes` on what was rounded."""
+        """Return the query, however it was spelled, with `in_sql` to say how, and `notes` on what was rounded.
+
+        `show` is how the answer is to be shown, whether that stands in the SQL (`show_in_sql`) or beside it.
+        """
         in_sql = "sql" in data
         if in_sql == ("query" in data):
             raise ValidationError({"query": ["give a query or sql, one of them"]})
         if "bounds" in data and not in_sql:
             raise ValidationError({"bounds": ["stand within the query; beside it they are for sql"]})
         if in_sql:
-            data["query"] = replace(data.pop("sql"), bounds=data.pop("bounds", nodes.Bounds()))
+            asked, said = data.pop("sql")
+            data["query"] = replace(asked, bounds=data.pop("bounds", nodes.Bounds()))
+            data["show"], data["show_in_sql"] = _both(said, data["show"]), said != NOTHING
         spends = original["privacy"]
         notes = roundings({f"privacy/{word}": (word, spends[word]) for word in UNITS if word in spends})
-        return {**data, "in_sql": in_sql, "notes": tuple(notes)}
+        return {"show_in_sql": False, **data, "in_sql": in_sql, "notes": tuple(notes)}
+
+
+def _both(said: Show, beside: Show) -> Show:
+    """Return how an answer is to be shown, which SQL or what stands beside it says. Raises ValidationError."""
+    if said != NOTHING and beside != NOTHING:
+        raise ValidationError({"show": ["the SQL says how the answer is shown: say it there, or here"]})
+    return said if beside == NOTHING else beside

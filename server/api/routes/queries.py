@@ -53,6 +53,8 @@ def _request(body: dict[str, Any]) -> Request:
         key,
         in_sql=body["in_sql"],
         post=body["post"],
+        show=body["show"],
+        show_in_sql=body["show_in_sql"],
         notes=body["notes"],
         drowned_max=required.drowned,
         priced=required.question,
@@ -150,7 +152,7 @@ def show_release(view: dict[str, Any], study: str, release: str) -> Any:
     form = _FORMS[csv.wanted(request, "text/csv", _SVG)]
     stored = rereading.read(services(), actor(), study, release, form, view["post"])
     with services().database.read() as transaction:
-        shown = answer.show(transaction, stored, view["post"], replayed=True)
+        shown = answer.show_again(transaction, stored, view["post"], view["show"])
     if form == rereading.CSV:
         return Response(csv.release_csv(shown), content_type="text/csv; charset=utf-8")
     if form == rereading.SVG:

@@ -26,7 +26,8 @@ KINDS = {"json": "application/json", "csv": "text/csv", "svg": "image/svg+xml"}
 def release(study: str, release: str) -> Any:
     """Show a release."""
     post = [word for word in POST if word in request.args.getlist("post")]
-    shown = calling.get("studies", study, "releases", release, post=",".join(post) or None)
+    wanted = request.args.get("show", "").strip()
+    shown = calling.get("studies", study, "releases", release, post=",".join(post) or None, show=wanted or None)
     with in_turn(Work.RENDERING):
         table = flatten(shown)
         return show(
@@ -35,6 +36,7 @@ def release(study: str, release: str) -> Any:
             charts=chart.charts(shown, said=chart_words(), flat=table),
             table=table,
             post=post,
+            wanted=wanted,
             changing=to_change(shown),
             # Behind a proxy the server cannot see that it is reached by https.
             snippets=snippets.of(shown, services().settings.public_url or request.host_url),
@@ -49,10 +51,8 @@ def download(study: str, release: str, kind: str) -> Any:
         return _file(sent, f"{study}-{release[:8]}.certificate.json")
     if kind not in KINDS:
         raise calling.nowhere()
-    post = request.args.get("post")
-    sent = calling.call(
-        "GET", "studies", study, "releases", release, query={"post": post}, headers={"Accept": KINDS[kind]}
-    )
+    view = {name: request.args.get(name) for name in ("post", "show")}
+    sent = calling.call("GET", "studies", study, "releases", release, query=view, headers={"Accept": KINDS[kind]})
     return _file(sent, f"{study}-{release[:8]}.{kind}")
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SQL, FORM = "sql", "form"
 BROUGHT = ("epsilon", "delta", "by", "margin_of", "margin", ASKED, "cells_per_person", "events_per_cell")
 EPSILON = "0.1"
+SHOWN = ("having", "order_by", "limit", "labels")  # of how an answer is shown, as JSON says it
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _priced(draft: Draft) -> Priced:
         table = estimate["query"]["from"]
         columns = draft.tables.get(table, {}).get("columns", {}) if isinstance(table, str) else {}
         read = builder.to_fields(estimate["query"], columns)
-        if read is None:
+        if read is None or "show" in estimate:  # the form has no words for how an answer is shown
             return Priced(draft, estimate, is_beyond_form=True)
         fields = {name: value for name, value in fields.items() if name[1:2] != "-"} | read | {"side": FORM}
     return Priced(Draft({**fields, "sql": estimate["sql"]}, draft.study, draft.tables), estimate)
@@ -237,4 +238,12 @@ def _paid(draft: Draft) -> Any:
     except Refused as error:
         priced = _priced(draft)
         return _shown(Priced(priced.draft, priced.estimate, error, is_beyond_form=priced.is_beyond_form))
-    return to("release", study=draft.study["id"], release=release["id"])
+    return to("release", study=draft.study["id"], release=release["id"], **_shown_as(release))
+
+
+def _shown_as(release: Mapping[str, Any]) -> dict[str, str]:
+    """Return how an answer was asked to be shown, as its page takes it in its address."""
+    show = release.get("show", {})
+    if "labels" in show:
+        return {"show": json.dumps({name: show[name] for name in SHOWN if name in show}, ensure_ascii=False)}
+    return {"show": show["sql"]} if show else {}

@@ -50,7 +50,8 @@ def of(release: Mapping[str, Any], host: str) -> dict[str, str]:
     privacy = offered(release)
     # The bounds that were applied: those that would be chosen now may differ, and with them the question.
     bounds = release["bounds"]
-    body = json.dumps({"query": {**release["query"], "bounds": bounds}, "privacy": privacy}, ensure_ascii=False)
+    asked = {"query": {**release["query"], "bounds": bounds}, "privacy": privacy, **_shown(release.get("show", {}))}
+    body = json.dumps(asked, ensure_ascii=False)
     curl = (
         f"curl -H \"Authorization: Bearer $ROWLESS_TOKEN\" -H 'Content-Type: application/json' \\\n"
         f"  {shlex.quote(queries)} \\\n  -d {shlex.quote(body)}"
@@ -63,6 +64,12 @@ def of(release: Mapping[str, Any], host: str) -> dict[str, str]:
         "Python": PYTHON.format(**texts, bounds=bounds, privacy=in_python),
         "R": R.format(**texts, bounds=_in_r(bounds), privacy=in_r),
     }
+
+
+def _shown(show: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how the answer is shown, as a request says it."""
+    wanted = {name: show[name] for name in ("labels", "sql") if show.get(name)}
+    return {"show": wanted} if wanted else {}
 
 
 def _text(value: str) -> str:

@@ -78,6 +78,15 @@ KINDS: dict[str, tuple[dict[str, Any], Kind]] = {
         release(["sex", "truth", "age"], [(s, t, a, number(9)) for s in "fm" for t in (True, False) for a in BINS]),
         Kind.BARS,
     ),
+    "months, the largest first": (
+        {**release(["date"], [(month, number(50)) for month in MONTHS[:4]]), "show": {"order_by": ["n"], "left_out": 8}},
+        Kind.BARS,
+    ),
+    "bins, some left out": ({**release(["age"], [(b, number(50)) for b in BINS]), "show": {"limit": 3}}, Kind.BARS),
+    "bins by names of one's own": (
+        {**release(["age"], [(b, number(50)) for b in BINS]), "show": {"labels": {"age": ["x"]}}},
+        Kind.HISTOGRAM,
+    ),
     "numbers, many": (release(["age"], [(age, number(50)) for age in range(90)]), Kind.LINES),
     "a histogram": (release([], [({"bins": [{"bin": b, **number(9)} for b in BINS]},)]), Kind.HISTOGRAM),
     "the most frequent": (

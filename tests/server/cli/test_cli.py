@@ -836,4 +836,15 @@ def test_a_rehearsal_and_post_processing(home: Home) -> None:
     assert (clamped["replayed"], clamped["post"]) == (True, ["round", "clamp"])
     assert min(row["n"]["value"] for row in raw["rows"]) < 0 == min(row["n"]["value"] for row in clamped["rows"])
     assert refused(home, *asked, "--post", "up").startswith("/post/0: ")
+    tail = "ORDER BY n DESC LIMIT 2"
+    largest = sorted((row["n"]["value"] for row in raw["rows"]), reverse=True)[:2]
+    for text in (tail, json.dumps({"sql": tail})):
+        for shown in (
+            said(home, *asked, "--show", text),
+            said(home, "release", "show", "s", raw["id"], "--show", text),
+        ):
+            assert [row["n"]["value"] for row in shown["rows"]] == largest
+            assert shown["show"]["left_out"] == 69
+    assert refused(home, *asked, "--show", "ORDER BY m").startswith("/show/order_by/0: ")
+    assert refused(home, "release", "show", "s", raw["id"], "--show", "LIMIT x").startswith("--show: ")
     assert run(home, *asked, "--rehearse", "--estimate").exit_code == 2

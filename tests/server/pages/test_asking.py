@@ -8,6 +8,7 @@ import shlex
 from contextlib import ExitStack
 from html import unescape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import render_template_string
@@ -97,6 +98,27 @@ def test_each_side_shows_the_other(ada: Browser) -> None:
     assert "parts that the form cannot show" in page.words()
     page = send(ada, page, "from-form")
     assert page.form('name="do"')["s-0-what"] == "mean"
+
+
+def test_answer_is_shown_as_the_sql_says(place: Place, ada: Browser) -> None:
+    """ORDER BY and LIMIT go with the question to the page of its answer, to its files, and from there to others."""
+    tail = "ORDER BY patients DESC LIMIT 3"
+    sql = f"SELECT site, COUNT(DISTINCT person) AS patients FROM years GROUP BY site {tail}"
+    page = send(ada, ada.get(ASK), "from-sql", sql=sql)
+    assert page.form('name="do"')["side"] == "sql"
+    assert "free" in page.words()
+    review = ada.post(ASK, {**page.form('name="do"'), "do": "review"})
+    answer = ada.post(ASK, {**review.form('name="do"'), "do": "pay"})
+    assert "shown are 3 of" in answer.words()
+    assert f'value="{tail}"' in answer.text
+    path = answer.path.partition("?")[0]
+    lines = ada.get(f"{path}.csv?{urlencode({'show': tail})}").text.splitlines()
+    assert len([line for line in lines if not line.startswith("#")]) == 1 + 3
+    other = ada.get(f"{path}?{urlencode({'show': 'HAVING patients > 999999'})}")
+    assert "shown are 0 of" in other.words()
+    wrong = ada.get(f"{path}?{urlencode({'show': 'ORDER BY nothing'})}")
+    assert (wrong.status, "no column nothing" in wrong.words()) == (422, True)
+    assert [kind for kind, _ in place.home.charges("flu")] == ["reserve", "settle"]
 
 
 def test_refusal_stands_at_its_line_and_nothing_is_lost(place: Place, ada: Browser) -> None:

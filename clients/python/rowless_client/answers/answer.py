@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -181,27 +182,35 @@ class Answer:
         reply = self.connection.call("GET", f"{RELEASE}/certificate", segments=self._place())
         return Certificate(reply.content)
 
-    def csv(self, post: Any = None) -> str:
+    def csv(self, post: Any = None, show: Any = None) -> str:
         """Return it as the server's CSV, with comments about the question. It is an audit entry."""
         return self.connection.call(
-            "GET", RELEASE, segments=self._place(), accept="text/csv", query={"post": _words(post)}
+            "GET", RELEASE, segments=self._place(), accept="text/csv", query=view(post, show)
         ).text
 
-    def svg(self, post: Any = None) -> str:
+    def svg(self, post: Any = None, show: Any = None) -> str:
         """Return it as the server's charts, an SVG file. It is an audit entry."""
         return self.connection.call(
-            "GET", RELEASE, segments=self._place(), accept="image/svg+xml", query={"post": _words(post)}
+            "GET", RELEASE, segments=self._place(), accept="image/svg+xml", query=view(post, show)
         ).text
 
-    def processed(self, *post: str) -> Answer:
-        """Return it post-processed: any of "consistent", "round" and "clamp". It is free, and an audit entry."""
-        found = self.connection.json("GET", RELEASE, segments=self._place(), query={"post": _words(post)})
+    def processed(self, *post: str, show: Any = None) -> Answer:
+        """Return it post-processed: any of "consistent", "round" and "clamp". It is free, and an audit entry.
+
+        `show` says which rows, in which order, as in "HAVING n > 99 ORDER BY n DESC LIMIT 10", or as JSON.
+        """
+        found = self.connection.json("GET", RELEASE, segments=self._place(), query=view(post, show))
         return Answer(found, self.connection, self.key)
 
     def _place(self) -> dict[str, str]:
         if self.id is None:
             raise Misused("a rehearsal is not stored on the server: it has no certificate, no CSV and no SVG there")
         return {"study": self.study, "release": self.id}
+
+
+def view(post: Any, show: Any) -> dict[str, str | None]:
+    """Return the parameters that say how a release is shown."""
+    return {"post": _words(post), "show": show if show is None or isinstance(show, str) else json.dumps(show)}
 
 
 def _words(post: Any) -> str | None:

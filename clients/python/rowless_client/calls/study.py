@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rowless_client.answers import caveats, html
-from rowless_client.answers.answer import Answer
+from rowless_client.answers.answer import Answer, view
 from rowless_client.answers.estimate import Estimate
 from rowless_client.calls.catalog import Catalog
 from rowless_client.calls.records import Budget, Record, Records
@@ -107,6 +107,7 @@ class Study:
         confidence: float | None = None,
         noise: str | None = None,
         post: Any = None,
+        show: Any = None,
         require_drowned: float | None = None,
         require_question: str | None = None,
         key: str | None = None,
@@ -117,7 +118,8 @@ class Study:
         The question is one of `table(...)`, a query in JSON, or SQL. It may spend `epsilon`, `rho`, or what makes its
         margins as narrow as `margin`; with `delta` if a key has no declared values. `bounds` are the contribution
         bounds, `post` is any of "consistent", "round" and "clamp", and `require_drowned` refuses the question if more
-        than that share of its numbers is expected to drown in the noise.
+        than that share of its numbers is expected to drown in the noise. `show` says which rows are shown and in which
+        order, as in "HAVING n > 99 ORDER BY n DESC LIMIT 10", or as JSON: it is free and no part of the question.
 
         A lost connection, a restart of the server and a busy server are waited for, `seconds` in all, under one
         Idempotency-Key: the question is charged once. Then GaveUp is raised; its `key`, given as `key`, goes on.
@@ -133,6 +135,7 @@ class Study:
             confidence=confidence,
             noise=noise,
             post=post,
+            show=show,
             require_drowned=require_drowned,
             require_question=require_question,
         )
@@ -152,11 +155,13 @@ class Study:
             self._connection.pages("GET", "/studies/{study}/releases", segments={"study": self.name}, limit=limit)
         )
 
-    def release(self, release: str, post: Any = None) -> Answer:
-        """Return an answer that was given before, perhaps post-processed. It is free, and an audit entry."""
-        words = post if post is None or isinstance(post, str) else ",".join(post)
+    def release(self, release: str, post: Any = None, show: Any = None) -> Answer:
+        """Return an answer that was given before, perhaps post-processed. It is free, and an audit entry.
+
+        `show` says which rows, in which order, as in `ask`.
+        """
         found = self._json(
-            "GET", "/studies/{study}/releases/{release}", segments={"release": release}, query={"post": words}
+            "GET", "/studies/{study}/releases/{release}", segments={"release": release}, query=view(post, show)
         )
         return Answer(found, self._connection)
 

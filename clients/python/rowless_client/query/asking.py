@@ -24,6 +24,7 @@ def body(
     confidence: float | None = None,
     noise: str | None = None,
     post: Any = None,
+    show: Any = None,
     require_drowned: float | None = None,
     require_question: str | None = None,
 ) -> dict[str, Any]:
@@ -36,6 +37,8 @@ def body(
     asked["privacy"] = {name: value for name, value in privacy.items() if value is not None}
     if post is not None:
         asked["post"] = [post] if isinstance(post, str) else list(post)
+    if show is not None:
+        asked["show"] = {"sql": show} if isinstance(show, str) else dict(show)
     require = {"drowned": require_drowned, "question": require_question}
     if any(value is not None for value in require.values()):
         asked["require"] = {name: value for name, value in require.items() if value is not None}

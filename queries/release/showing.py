@@ -1,0 +1,366 @@
+"""HAVING, ORDER BY, LIMIT and labels: the rows of an answer as a request wants to see them.
+
+It reveals nothing, because it is a function of the answer as it is shown, and of the request: what rounding, clamping
+and hiding made of the released numbers comes in, and nothing else. A number that is hidden has no value here. It
+fulfils no condition and no negated one, and comes last in each order, so neither places nor absences tell it.
+
+What it does not do: a margin holds for each number by itself. Among many noisy numbers, the largest are too large on
+average, so that rows chosen by their numbers have intervals that are too optimistic. The answer says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any, assert_never
+
+from queries.errors import InvalidQuery
+from queries.language import nodes, showing
+from queries.language.showing import NOTHING, Show
+from queries.spelling import json_writing, sql
+from queries.statistics import registry
+from queries.statistics.parts.lists import LISTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from queries.plan import Plan
+
+    Row = Mapping[str, Any]
+    Value = str | float | bool | None
+
+POINTER = "/show"
+COMPARED = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null")
+LABEL_MAX = 100  # characters of a bin's own label
+PARTS_MAX = 200  # conditions and values of HAVING, and columns of ORDER BY: they are tried on each row, for free
+FREE = (
+    "HAVING, ORDER BY, LIMIT and labels choose among released numbers: they are free and no part of the question, so "
+    "the same question shown in another way is the same answer"
+)
+CHOSEN = (
+    "rows were chosen by numbers with noise: the largest of these need not be the largest without noise and are too "
+    "large on average, and margins hold for each number by itself, not for the ones that were chosen"
+)
+
+
+class Kind(Enum):
+    """What a column of an answer has in each row.
+
+    LIST is a statistic with several numbers. ANY are the labels of a key in an answer without rows, which shows none.
+    """
+
+    NUMBER = "number"
+    TEXT = "text"
+    BOOLEAN = "boolean"
+    STATISTIC = "statistic"
+    LIST = "list"
+    ANY = "any"
+
+
+WANTED = {
+    Kind.NUMBER: "a number",
+    Kind.STATISTIC: "a number",
+    Kind.TEXT: "a text",
+    Kind.BOOLEAN: "true or false",
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of an answer: the kind of each by its name, and the labels of the keys that are cut into bins."""
+
+    kinds: Mapping[str, Kind]
+    bins: Mapping[str, tuple[str, ...]]
+
+
+def planned(plan: Plan) -> Columns:
+    """Return the columns that the answer to a plan will have."""
+    kinds: dict[str, Kind] = {}
+    bins = {}
+    for key, asked in zip(plan.keys, plan.query.group_by, strict=True):
+        kinds[key.name] = Kind.TEXT if key.named is not None else _kind(key.label(place) for place in range(key.size))
+        if isinstance(asked, nodes.ByBins):
+            bins[key.name] = tuple(str(label) for label in key.labels)
+    for output in plan.outputs:
+        several = registry.of(output.statistic).listed is not None and getattr(output.statistic, "listed", True)
+        kinds[output.name] = Kind.LIST if several else Kind.STATISTIC
+    return Columns(kinds, bins)
+
+
+def released(body: Mapping[str, Any]) -> Columns:
+    """Return the columns of a stored answer."""
+    kinds: dict[str, Kind] = {}
+    rows = body["rows"]
+    for column in body["columns"]:
+        name = column["name"]
+        if column["kind"] == "key":
+            kinds[name] = _kind(row[name] for row in rows) if rows else Kind.ANY
+        else:
+            several = bool(rows) and not rows[0][name].keys().isdisjoint(LISTS)
+            kinds[name] = Kind.LIST if several else Kind.STATISTIC
+    keys = [name for name, kind in kinds.items() if kind not in (Kind.LIST, Kind.STATISTIC)]
+    bins = {
+        name: tuple(dict.fromkeys(row[name] for row in rows if row[name] is not None))
+        for name, asked in zip(keys, body["query"].get("group_by", ()), strict=False)
+        if isinstance(asked, dict) and "bins" in asked
+    }
+    return Columns(kinds, bins)
+
+
+def _kind(labels: Iterable[Value]) -> Kind:
+    first = next((label for label in labels if label is not None), "")
+    if isinstance(first, bool):
+        return Kind.BOOLEAN
+    return Kind.TEXT if isinstance(first, str) else Kind.NUMBER
+
+
+def bind(show: Show, columns: Columns) -> Show:
+    """Return what is to be shown with the answer's own names. Raises InvalidQuery with the place.
+
+    Names are taken in upper and lower case, as SQL's are.
+    """
+    _require_size(show)
+    labels = tuple(_labelled(name, own, columns) for name, own in show.labels)
+    order = tuple(
+        replace(one, column=_column(one.column, columns, f"{POINTER}/order_by/{place}")[0])
+        for place, one in enumerate(show.order_by)
+    )
+    having = None if show.having is None else _bound(show.having, columns, f"{POINTER}/having")
+    return replace(show, having=having, order_by=order, labels=labels)
+
+
+def _require_size(show: Show) -> None:
+    left: list[nodes.Predicate] = [] if show.having is None else [show.having]
+    parts = 0
+    while left:
+        part = left.pop()
+        parts += 1
+        if isinstance(part, nodes.Not):
+            left.append(part.part)
+        elif isinstance(part, nodes.All | nodes.Any):
+            left += part.parts
+        elif isinstance(part, nodes.Comparison) and isinstance(part.value, tuple):
+            parts += len(part.value)
+    if parts > PARTS_MAX or len(show.order_by) > PARTS_MAX:
+        raise InvalidQuery(POINTER, f"rows are chosen by at most {PARTS_MAX} conditions and values")
+
+
+def _labelled(name: str, own: tuple[str, ...], columns: Columns) -> tuple[str, tuple[str, ...]]:
+    pointer = f"{POINTER}/labels/{name}"
+    known = sql.among(name, columns.bins, pointer)
+    if known not in columns.bins:
+        raise InvalidQuery(pointer, "only a key that is cut into bins has labels of one's own")
+    if len(own) != len(columns.bins[known]):
+        raise InvalidQuery(pointer, f"there are {len(columns.bins[known])} bins and {len(own)} labels")
+    if len(set(own)) < len(own):
+        raise InvalidQuery(pointer, "two bins have the same label")
+    if not all(0 < len(label) <= LABEL_MAX and label.isprintable() for label in own):
+        raise InvalidQuery(pointer, f"a label has from 1 to {LABEL_MAX} printable characters")
+    return known, own
+
+
+def _column(name: str, columns: Columns, pointer: str) -> tuple[str, Kind]:
+    """Return a column of the answer with its kind, or one end of a statistic's interval."""
+    ends = {
+        f"{known}_{end}": Kind.NUMBER
+        for known, kind in columns.kinds.items()
+        if kind is Kind.STATISTIC
+        for end in showing.ENDS
+    }
+    kinds = {**ends, **columns.kinds}
+    known = sql.among(name, columns.kinds, pointer)
+    if known not in kinds:
+        known = sql.among(name, kinds, pointer)
+    kind = kinds.get(known)
+    if kind is None:
+        raise InvalidQuery(
+            pointer,
+            f"the answer has no column {name}; it has {', '.join(columns.kinds)}. Select what rows are chosen by",
+        )
+    if kind is Kind.LIST:
+        raise InvalidQuery(pointer, f"{known} has several numbers in each row, so no row is chosen by it")
+    return known, kind
+
+
+def _bound(having: nodes.Predicate, columns: Columns, pointer: str) -> nodes.Predicate:
+    match having:
+        case nodes.Not(part):
+            return nodes.Not(_bound(part, columns, f"{pointer}/not"))
+        case nodes.All(parts) | nodes.Any(parts):
+            word = "all" if isinstance(having, nodes.All) else "any"
+            return type(having)(
+                tuple(_bound(part, columns, f"{pointer}/{word}/{place}") for place, part in enumerate(parts))
+            )
+        case nodes.Cohort():
+            raise InvalidQuery(pointer, "rows of an answer are no persons: choose persons with WHERE")
+        case nodes.Comparison():
+            return _comparison(having, columns, pointer)
+        case _:
+            assert_never(having)
+
+
+def _comparison(asked: nodes.Comparison, columns: Columns, pointer: str) -> nodes.Comparison:
+    name, kind = _column(asked.column, columns, f"{pointer}/column")
+    if asked.op not in COMPARED:
+        raise InvalidQuery(f"{pointer}/op", f"rows are chosen with one of {', '.join(COMPARED)}")
+    if asked.op == "is_null" or kind is Kind.ANY:
+        return replace(asked, column=name)
+    if kind in (Kind.TEXT, Kind.BOOLEAN) and asked.op not in ("=", "!=", "in"):
+        raise InvalidQuery(f"{pointer}/op", f"the labels of {name} have no order here: compare them with =, != or in")
+    values = asked.value if isinstance(asked.value, tuple) else (asked.value,)
+    if asked.op == "between" and len(values) != 2:
+        raise InvalidQuery(f"{pointer}/value", "must be a list of two")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            is_wanted = (kind is Kind.TEXT and isinstance(value, str)) or (
+                kind is Kind.BOOLEAN and isinstance(value, bool)
+            )
+        else:
+            is_wanted = kind in (Kind.NUMBER, Kind.STATISTIC)
+        if not is_wanted:
+            raise InvalidQuery(f"{pointer}/value", f"{name} is compared with {WANTED[kind]}")
+    return replace(asked, column=name)
+
+
+def arrange(shown: Mapping[str, Any], show: Show) -> dict[str, Any]:
+    """Return an answer, as post-processing made it, with the rows that are wanted, in their order.
+
+    `show` was bound to its columns.
+    """
+    if show == NOTHING:
+        return dict(shown)
+    rows: list[dict[str, Any]] = shown["rows"]
+    ranks = _ranks(rows, [one.column for one in show.order_by])
+    for name, own in show.labels:
+        labels = dict(zip(_labels(rows, name), own, strict=False))
+        rows = [{**row, name: labels.get(row[name], row[name])} for row in rows]
+        if name in ranks:
+            ranks[name] = {labels.get(label, label): rank for label, rank in ranks[name].items()}
+    kept = rows if show.having is None else [row for row in rows if _holds(show.having, row) is True]
+    for one in reversed(show.order_by):
+        kept = _ordered(kept, one, ranks.get(one.column))
+    last = kept if show.limit is None else kept[: show.limit]
+    return {
+        **shown,
+        "sql": sql.shown(shown["sql"], show),
+        "show": {**asked(show)["show"], "left_out": len(rows) - len(last)},
+        "rows": last,
+        "notes": [*shown["notes"], *_notes(show, rows, kept, last)],
+    }
+
+
+def asked(show: Show) -> dict[str, Any]:
+    """Return the member that says how an answer is shown, in JSON and as the end of a statement; none for nothing."""
+    if show == NOTHING:
+        return {}
+    return {"show": {**json_writing.show_to_json(show), "sql": sql.tail(show)}}
+
+
+def _labels(rows: Sequence[Row], name: str) -> list[Value]:
+    """Return the labels of a key in the order of the answer, which lists every combination of keys in their order."""
+    return list(dict.fromkeys(row[name] for row in rows if row[name] is not None))
+
+
+def _ranks(rows: Sequence[Row], names: Iterable[str]) -> dict[str, dict[Value, int]]:
+    """Return the places of the labels of each key among these names."""
+    if not rows:
+        return {}
+    keys = [name for name in names if name in rows[0] and not isinstance(rows[0][name], dict)]
+    return {name: {label: place for place, label in enumerate(_labels(rows, name))} for name in keys}
+
+
+def _ordered(
+    rows: list[dict[str, Any]], order: showing.Order, ranks: Mapping[Value, int] | None
+) -> list[dict[str, Any]]:
+    """Return rows ordered by one column. Equal ones stay as they were; what has no value is last."""
+    valued = [
+        (value if ranks is None else ranks[value], row)
+        for row in rows
+        if (value := _value(row, order.column)) is not None
+    ]
+    valued.sort(key=lambda one: one[0], reverse=order.descending)
+    return [*(row for _, row in valued), *(row for row in rows if _value(row, order.column) is None)]
+
+
+def _value(row: Row, name: str) -> Any:
+    """Return the label of a key, the value of a statistic, or an end of its interval; None if it has none."""
+    if name not in row:
+        statistic, _, end = name.rpartition("_")
+        return row[statistic][end]
+    found = row[name]
+    return found["value"] if isinstance(found, dict) else found
+
+
+def _holds(having: nodes.Predicate, row: Row) -> bool | None:
+    """Return whether a condition holds for a row, as SQL does: None where it is about what has no value."""
+    match having:
+        case nodes.Not(part):
+            found = _holds(part, row)
+            return None if found is None else not found
+        case nodes.All(parts) | nodes.Any(parts):
+            decides = isinstance(having, nodes.Any)
+            several = [_holds(part, row) for part in parts]
+            return decides if decides in several else None if None in several else not decides
+        case nodes.Comparison(column, op, value):
+            return _compares(_value(row, column), op, value)
+        case nodes.Cohort():
+            raise AssertionError("it was refused when the condition was bound")
+        case _:
+            assert_never(having)
+
+
+def _compares(found: Any, op: str, value: Any) -> bool | None:
+    if op == "is_null":
+        return found is None
+    if found is None:
+        return None
+    match op:
+        case "=":
+            return bool(found == value)
+        case "!=":
+            return bool(found != value)
+        case "<":
+            return bool(found < value)
+        case "<=":
+            return bool(found <= value)
+        case ">":
+            return bool(found > value)
+        case ">=":
+            return bool(found >= value)
+        case "in":
+            return found in value
+        case _:
+            low, high = value
+            return bool(low <= found <= high)
+
+
+def _notes(show: Show, rows: Sequence[Row], kept: Sequence[Row], last: Sequence[Row]) -> Iterator[str]:
+    """Yield what a reader should know: what was left out, and that rows were chosen by noisy numbers."""
+    if len(last) < len(rows):
+        yield (
+            f"shown are {len(last)} of {len(rows)} rows: HAVING left out {len(rows) - len(kept)}, and LIMIT "
+            f"{len(kept) - len(last)}; all of them are in the release, and free"
+        )
+    if rows and (
+        _is_noisy(rows[0], _names(show.having))
+        or (show.limit is not None and _is_noisy(rows[0], (one.column for one in show.order_by)))
+    ):
+        yield CHOSEN
+
+
+def _names(having: nodes.Predicate | None) -> Iterator[str]:
+    match having:
+        case nodes.Not(part):
+            yield from _names(part)
+        case nodes.All(parts) | nodes.Any(parts):
+            for part in parts:
+                yield from _names(part)
+        case nodes.Comparison(column):
+            yield column
+        case _:
+            return
+
+
+def _is_noisy(row: Row, names: Iterable[str]) -> bool:
+    """Return whether one of some columns is a statistic's."""
+    return any(name not in row or isinstance(row[name], dict) for name in names)
