@@ -69,6 +69,53 @@ class Loss:
         return f"{(Decimal(self.delta_atto) / ATTO).normalize():e}"
 
 
+@dataclass(frozen=True)
+class Sum:
+    """What charges add up to, by their noise.
+
+    A charge with a finite epsilon is of Laplace noise, one without is of Gaussian noise: a query has one kind of noise.
+    `laplace_nano` is the sum of epsilon of the first, `gaussian_nano` the sum of rho of the second, `unbounded` their
+    number. Rho and delta are those of all charges.
+    """
+
+    laplace_nano: int = 0
+    gaussian_nano: int = 0
+    rho_nano: int = 0
+    delta_atto: int = 0
+    unbounded: int = 0
+
+    def __add__(self, other: Loss | Sum) -> Sum:
+        more = other if isinstance(other, Sum) else Sum.of(other)
+        return Sum(
+            self.laplace_nano + more.laplace_nano,
+            self.gaussian_nano + more.gaussian_nano,
+            self.rho_nano + more.rho_nano,
+            self.delta_atto + more.delta_atto,
+            self.unbounded + more.unbounded,
+        )
+
+    @classmethod
+    def of(cls, loss: Loss) -> Sum:
+        """Return the sum of one charge."""
+        if loss.epsilon_nano is None:
+            return cls(0, loss.rho_nano, loss.rho_nano, loss.delta_atto, 1)
+        return cls(loss.epsilon_nano, 0, loss.rho_nano, loss.delta_atto, 0)
+
+    @property
+    def total(self) -> Loss:
+        """Return the loss of all charges together. Its epsilon is None if a charge has no finite one."""
+        return Loss(None if self.unbounded else self.laplace_nano, self.rho_nano, self.delta_atto)
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return the sum as people read it: what all charges lose, and the part of each kind of noise."""
+        return {**self.total.to_json(), **by_noise(self.laplace_nano, self.gaussian_nano)}
+
+
+def by_noise(laplace_nano: int, gaussian_nano: int) -> dict[str, float | None]:
+    """Return the epsilon of Laplace noise and the rho of Gaussian noise, as people read them."""
+    return {"laplace_epsilon": laplace_nano / NANO, "gaussian_rho": gaussian_nano / NANO}
+
+
 def epsilon_text(nano: int) -> str:
     """Return billionths as an exact decimal."""
     return units_text(nano, NANO)

@@ -1,8 +1,8 @@
 """Alerts when 50, 80 and 100% of a budget are used.
 
-The used share of an account follows from the dual filter (`accounts.py`): a charge needs room in delta and in one of
-the two filters, so the share is the larger of delta's share and the smaller of the filters' shares. A reserved loss
-counts as used, as in the ledger.
+The used share of an account follows from its filters (`accounts.py`): a charge needs room in delta and in one of the
+three filters, so the share is the larger of delta's share and the smallest of the filters' shares. Of the split filter
+it is the larger one of the two kinds of noise. A reserved loss counts as used, as in the ledger.
 
 Charges rarely end at exactly 100%: usually the next one does not fit. Therefore the alert for 100% is also raised when
 a query is refused for lack of budget and half of the budget is used. When queries of one size are asked until one no
@@ -25,10 +25,10 @@ import sqlalchemy as sa
 from budgets.alerts import alerts
 from budgets.database.tables import budget_alerts
 from budgets.ledger import accounts
-from budgets.loss import Loss, epsilon_text
+from budgets.loss import Loss, Sum, epsilon_text
 
 if TYPE_CHECKING:
-    from budgets.ledger.accounts import Balance
+    from budgets.ledger.limits import Balance
 
 PERCENTS = (50, 80, 100)
 EXHAUSTED = 100
@@ -39,19 +39,12 @@ _FIND_TOLD = sa.select(budget_alerts.c.percent).where(_mine)
 
 def share(balance: Balance) -> Fraction:
     """Return the used share of an account, exactly: from 0 to 1."""
-    used, limits = balance.used, balance.limits
-    basic = None if used.epsilon_nano is None else _part(used.epsilon_nano, limits.epsilon_nano)
-    concentrated = _part(used.rho_nano, limits.rho_nano)
-    # The database's constraints keep an account's sums within at least one filter.
-    filters = min(one for one in (basic, concentrated) if one is not None)
-    return max(filters, _part(used.delta_atto, limits.delta_keys_atto) or Fraction(0))
+    return min(Fraction(1), max(balance.widest.share, _delta_share(balance)))
 
 
-def _part(used: int, limit: int) -> Fraction | None:
-    """Return a share, or None if a filter has no room at all (rho, if delta is 0) but something is used."""
-    if limit == 0:
-        return Fraction(0) if used == 0 else None
-    return Fraction(used, limit)
+def _delta_share(balance: Balance) -> Fraction:
+    used, limit = balance.used.delta_atto, balance.limits.delta_keys_atto
+    return Fraction(used, limit) if used else Fraction(0)
 
 
 def used_percent(balance: Balance) -> int:
@@ -82,7 +75,7 @@ def after_limits(transaction: sa.Connection, kind: str, owner: str) -> None:
 def after_refusal(transaction: sa.Connection, kind: str, owner: str, cost: Loss) -> None:
     """Raise an alert if half of an account is used and it refused a charge that the whole budget would admit."""
     balance = accounts.balance(transaction, kind, owner)
-    used_up = used_percent(balance) >= PERCENTS[0] and balance.limits.hold(cost)
+    used_up = used_percent(balance) >= PERCENTS[0] and balance.limits.hold(Sum.of(cost))
     if used_up and EXHAUSTED not in _told(transaction, balance):
         _mark(transaction, balance, [EXHAUSTED])
         what = f"{kind} {owner} has too little budget left for a charge of {cost.text}, which was refused"
@@ -135,12 +128,21 @@ def _put(
 
 def _used(balance: Balance) -> str:
     """Return what is used of an account in words: its percent, and the sum and limit that make it."""
-    used, limits = balance.used, balance.limits
-    decides = share(balance)
-    if used.delta_atto and _part(used.delta_atto, limits.delta_keys_atto) == decides:
+    used, limits, gauge = balance.used, balance.limits, balance.widest
+    if used.delta_atto and _delta_share(balance) >= gauge.share:
         sums = f"delta {used.delta_text} of {Loss(0, 0, limits.delta_keys_atto).delta_text}"
-    elif used.epsilon_nano is not None and _part(used.epsilon_nano, limits.epsilon_nano) == decides:
-        sums = f"epsilon {epsilon_text(used.epsilon_nano)} of {epsilon_text(limits.epsilon_nano)}"
     else:
-        sums = f"rho {epsilon_text(used.rho_nano)} of {epsilon_text(limits.rho_nano)}"
+        sums = _sums(gauge.of, epsilon_text(gauge.used_nano), epsilon_text(gauge.limit_nano))
     return f"used {used_percent(balance)}% of its budget ({sums})"
+
+
+def _sums(of: str, used: str, limit: str) -> str:
+    match of:
+        case "epsilon":
+            return f"epsilon {used} of {limit}"
+        case "rho":
+            return f"rho {used} of {limit}"
+        case "laplace_epsilon":
+            return f"epsilon {used} of {limit} for Laplace noise beside Gaussian noise"
+        case _:
+            return f"rho {used} of {limit} for Gaussian noise beside Laplace noise"

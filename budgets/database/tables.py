@@ -108,6 +108,8 @@ datasets = Table(
     Column("wanted_epsilon_nano", BigInteger),
     Column("wanted_delta_atto", BigInteger),
     Column("wanted_profile_nano", BigInteger),  # for further profiles, beside what was taken
+    Column("wanted_laplace_percent", Integer),
+    Column("wanted_justification", Text),
     Column("hands", Text),  # JSON: the commitments of all who imported or proposed what waits
 )
 
@@ -137,6 +139,8 @@ studies = Table(
     Column("created_at", String(32), nullable=False),
     Column("raise_epsilon_nano", BigInteger),  # a raise that waits for an approver
     Column("raise_delta_atto", BigInteger),
+    Column("raise_laplace_percent", Integer),
+    Column("raise_justification", Text),
     # The commitments of those who wrote or approved it, for the rule of four eyes (`approval.py`).
     Column("edited_by", Text),  # JSON: all who changed the terms or a draft's budget since it was opened
     Column("approved_by", String(64)),
@@ -188,6 +192,9 @@ accounts = Table(
     Column("delta_limit_atto", BigInteger, nullable=False),
     Column("rho_limit_nano", BigInteger, nullable=False),  # the largest rho that converts to the limits
     Column("delta_keys_limit_atto", BigInteger, nullable=False),  # the part of delta that thresholds may spend
+    Column("laplace_percent", Integer, nullable=False),  # the part of epsilon that is for Laplace noise alone
+    Column("laplace_limit_nano", BigInteger, nullable=False),  # that part
+    Column("gaussian_limit_nano", BigInteger, nullable=False),  # the largest rho that converts to the other part
     Column("unbounded_reserved", Integer, nullable=False),  # charges without a finite epsilon
     Column("unbounded_spent", Integer, nullable=False),
     Column("epsilon_reserved_nano", BigInteger, nullable=False),
@@ -196,17 +203,29 @@ accounts = Table(
     Column("rho_spent_nano", BigInteger, nullable=False),
     Column("delta_reserved_atto", BigInteger, nullable=False),
     Column("delta_spent_atto", BigInteger, nullable=False),
+    Column("gaussian_reserved_nano", BigInteger, nullable=False),  # the rho of charges without a finite epsilon
+    Column("gaussian_spent_nano", BigInteger, nullable=False),
+    Column("justification", Text),  # why the budget is as large as it is
     PrimaryKeyConstraint("kind", "owner"),
     CheckConstraint("kind IN ('study', 'dataset')", name="kind"),
     CheckConstraint(
         "epsilon_reserved_nano >= 0 AND epsilon_spent_nano >= 0 AND rho_reserved_nano >= 0 AND rho_spent_nano >= 0 "
-        "AND delta_reserved_atto >= 0 AND delta_spent_atto >= 0 AND unbounded_reserved >= 0 AND unbounded_spent >= 0",
+        "AND delta_reserved_atto >= 0 AND delta_spent_atto >= 0 AND unbounded_reserved >= 0 AND unbounded_spent >= 0 "
+        "AND gaussian_reserved_nano >= 0 AND gaussian_spent_nano >= 0",
         name="sums",
     ),
-    # The dual filter (`accounts.py`), repeated in the database.
+    # Each charge without a finite epsilon has a rho.
+    CheckConstraint(
+        "laplace_percent BETWEEN 0 AND 100 AND laplace_limit_nano <= epsilon_limit_nano "
+        "AND gaussian_reserved_nano >= unbounded_reserved AND gaussian_spent_nano >= unbounded_spent",
+        name="split",
+    ),
+    # The three filters (`accounts.py`), repeated in the database.
     CheckConstraint(
         "(unbounded_reserved + unbounded_spent = 0 AND epsilon_reserved_nano + epsilon_spent_nano <= "
-        "epsilon_limit_nano) OR rho_reserved_nano + rho_spent_nano <= rho_limit_nano",
+        "epsilon_limit_nano) OR rho_reserved_nano + rho_spent_nano <= rho_limit_nano "
+        "OR (epsilon_reserved_nano + epsilon_spent_nano <= laplace_limit_nano "
+        "AND gaussian_reserved_nano + gaussian_spent_nano <= gaussian_limit_nano)",
         name="filter",
     ),
     CheckConstraint("delta_reserved_atto + delta_spent_atto <= delta_keys_limit_atto", name="delta"),
@@ -281,7 +300,7 @@ profile_charges = Table(
     Column("dataset", String(63), nullable=False),
     Column("edition", Integer, nullable=False),
     Column("fingerprint", String(64), nullable=False),  # SHA-256 of the canonical plan
-    Column("epsilon_nano", BigInteger, nullable=False),
+    Column("epsilon_nano", BigInteger),  # NULL: Gaussian noise, which a restored ledger forgot (`respending.py`)
     Column("rho_nano", BigInteger, nullable=False),
     Column("delta_atto", BigInteger, nullable=False),
     Column("at", String(32), nullable=False),

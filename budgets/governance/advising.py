@@ -32,8 +32,7 @@ def advise(
     approval.require_no_hand(transaction, present, "study.advise", by)
     seen.require_study(read, transaction, present)
     advice.keep(transaction, advice.STUDY, identifier, opinion, reason, by)
-    limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
-    budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
+    budget = accounts.balance(transaction, accounts.STUDY, identifier).budget.facts()
     log.append(
         transaction,
         by,
@@ -61,7 +60,6 @@ def advise_on_raise(
     approval.require_not_proposed(transaction, present, "study.budget.advise", by)
     seen.require_raise(read, present)
     advice.keep(transaction, advice.RAISE, identifier, opinion, reason, by)
-    wanted = {"epsilon_nano": present.raise_to.epsilon_nano, "delta_atto": present.raise_to.delta_atto}
     log.append(
         transaction,
         by,
@@ -69,6 +67,6 @@ def advise_on_raise(
         f"study:{identifier}",
         f"the DPO advised {advice.OPINIONS[opinion]} on the larger budget of study {identifier}",
         study=identifier,
-        facts={"opinion": opinion, "reason": reason, **wanted},
+        facts={**present.raise_to.facts(), "opinion": opinion, "reason": reason},
     )
     return studies.study(transaction, identifier)

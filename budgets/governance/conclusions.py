@@ -32,6 +32,7 @@ from budgets.errors import Invalid, WrongState
 from budgets.governance import approval, studies
 from budgets.identity import people
 from budgets.ledger import accounts
+from budgets.ledger.limits import Budget
 from budgets.verify import canonical_json
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ if TYPE_CHECKING:
 
     from budgets.actors import Actor
     from budgets.governance.study import Study
-    from budgets.ledger.accounts import Balance
 
 TEXT_MAX = 4_000
 ACTION = "study.conclude"
+BUDGETS = ("budget", "raise", "cap")
 JOINS, LEAVES = "study.member.add", "study.member.remove"
 
 
@@ -58,7 +59,9 @@ class Conclusion:
     def changed(self, now: Mapping[str, Any]) -> list[str]:
         """Return which parts of `about` are others now, by name."""
         return [
-            part for part, value in now.items() if canonical_json.dumps(value) != canonical_json.dumps(self.about[part])
+            part
+            for part, value in now.items()
+            if canonical_json.dumps(value) != canonical_json.dumps(_completed(part, self.about[part]))
         ]
 
 
@@ -70,9 +73,9 @@ def about(transaction: sa.Connection, present: Study) -> dict[str, Any]:
         "study": present.id,
         "state": present.state,
         "terms": present.terms.facts(),
-        "budget": _limits(own),
-        "raise": None if wanted is None else {"epsilon_nano": wanted.epsilon_nano, "delta_atto": wanted.delta_atto},
-        "cap": _limits(shared),
+        "budget": own.budget.facts(),
+        "raise": None if wanted is None else wanted.facts(),
+        "cap": shared.budget.facts(),
         "used": {"epsilon_nano": used.epsilon_nano, "rho_nano": used.rho_nano, "delta_atto": used.delta_atto},
         "releases": _count(transaction, releases.c.study == present.id),
         "members": {
@@ -132,8 +135,9 @@ def conclude(transaction: sa.Connection, identifier: str, text: str, by: Actor, 
     return present
 
 
-def _limits(balance: Balance) -> dict[str, int]:
-    return {"epsilon_nano": balance.limits.epsilon_nano, "delta_atto": balance.limits.delta_atto}
+def _completed(part: str, value: Any) -> Any:
+    """Return a part of what a conclusion is about; a budget of an earlier version with all that budgets have now."""
+    return Budget.read(value).facts() if part in BUDGETS and value is not None else value
 
 
 def _count(transaction: sa.Connection, *conditions: sa.ColumnElement[bool]) -> int:

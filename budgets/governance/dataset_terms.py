@@ -15,7 +15,7 @@ import that lowers the cap of an approved dataset lowers what waits with it, in 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -28,8 +28,9 @@ from budgets.errors import FourEyes, Invalid, NotFound, WrongState
 from budgets.governance import advice, approval, seen
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
-from budgets.ledger.accounts import Limits
-from budgets.loss import ATTO, NANO, Loss
+from budgets.ledger import justification as justifications
+from budgets.ledger.limits import Budget
+from budgets.loss import NANO
 from budgets.verify import canonical_json
 
 if TYPE_CHECKING:
@@ -42,29 +43,22 @@ if TYPE_CHECKING:
 class Terms:
     """A cap, and the epsilon that further profiles may take of it in all."""
 
-    epsilon_nano: int
-    delta_atto: int
+    cap: Budget
     profile_nano: int
 
-    def within(self, cap: Terms) -> Terms:
+    def within(self, cap: Budget) -> Terms:
         """Return them without what exceeds a cap."""
-        epsilon = min(self.epsilon_nano, cap.epsilon_nano)
-        return Terms(epsilon, min(self.delta_atto, cap.delta_atto), min(self.profile_nano, epsilon))
+        epsilon = min(self.cap.epsilon_nano, cap.epsilon_nano)
+        lower = replace(self.cap, epsilon_nano=epsilon, delta_atto=min(self.cap.delta_atto, cap.delta_atto))
+        return Terms(lower, min(self.profile_nano, epsilon))
 
     def facts(self) -> dict[str, Any]:
         """Return them as the log has them."""
-        return {
-            "cap": {"epsilon_nano": self.epsilon_nano, "delta_atto": self.delta_atto},
-            "profile_epsilon_nano": self.profile_nano,
-        }
+        return {"cap": self.cap.facts(), "profile_epsilon_nano": self.profile_nano}
 
     def to_json(self) -> dict[str, Any]:
         """Return them as JSON values."""
-        return {
-            "epsilon": self.epsilon_nano / NANO,
-            "delta": self.delta_atto / ATTO,
-            "profile": self.profile_nano / NANO,
-        }
+        return {**self.cap.to_json(), "profile": self.profile_nano / NANO}
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,10 @@ def standing(transaction: sa.Connection, dataset: str) -> Standing:
         raise NotFound(f"there is no dataset {dataset}")
     waiting = None
     if row.wanted_epsilon_nano is not None:
-        waiting = Terms(row.wanted_epsilon_nano, row.wanted_delta_atto, row.wanted_profile_nano)
+        cap = Budget(
+            row.wanted_epsilon_nano, row.wanted_delta_atto, row.wanted_laplace_percent, row.wanted_justification
+        )
+        waiting = Terms(cap, row.wanted_profile_nano)
     left = profiles.left_nano(transaction, dataset)
     return Standing(dataset, row.approved_at, row.approved_by, left, waiting, approval.hands(row.hands))
 
@@ -102,8 +99,8 @@ def imported(transaction: sa.Connection, dataset: str, terms: Terms, by: Actor, 
     present = standing(transaction, dataset)
     if present.approved_at is None:
         _wait(transaction, present, terms, by)
-    elif lowered and present.waiting is not None and present.waiting.within(terms) != present.waiting:
-        _wait(transaction, present, present.waiting.within(terms), by)
+    elif lowered and present.waiting is not None and present.waiting.within(terms.cap) != present.waiting:
+        _wait(transaction, present, present.waiting.within(terms.cap), by)
 
 
 def propose(
@@ -114,22 +111,28 @@ def propose(
     profile_nano: int,
     reason: str,
     by: Actor,
+    *,
+    laplace_percent: int | None = None,
+    justification: str | None = None,
 ) -> Standing:
     """Propose another cap, or a further profile. What is not given stays. Raises NotFound, Invalid, WrongState."""
     people.require_role(by, "admin")
     present = standing(transaction, dataset)
     advice.require_text("reason", reason)
-    cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
-    terms = Terms(
-        cap.epsilon_nano if epsilon_nano is None else epsilon_nano,
-        cap.delta_atto if delta_atto is None else delta_atto,
-        profile_nano,
+    before = accounts.balance(transaction, accounts.DATASET, dataset).budget
+    cap = Budget(
+        before.epsilon_nano if epsilon_nano is None else epsilon_nano,
+        before.delta_atto if delta_atto is None else delta_atto,
+        before.laplace_percent if laplace_percent is None else laplace_percent,
+        justification,
     )
-    if terms.epsilon_nano == 0:
+    cap = justifications.kept(cap, before)
+    terms = Terms(cap, profile_nano)
+    if cap.epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
-    if terms.profile_nano > terms.epsilon_nano:
+    if terms.profile_nano > cap.epsilon_nano:
         raise Invalid("profile", "must be at most the cap")
-    if present.approved_at is not None and terms == Terms(cap.epsilon_nano, cap.delta_atto, 0):
+    if present.approved_at is not None and terms == Terms(before, 0):
         raise WrongState(f"this is what {dataset} has: propose another cap, or a profile")
     _require_enough(transaction, dataset, terms)
     _wait(transaction, present, terms, by)
@@ -187,16 +190,12 @@ def approve(
             approved_at=clock.now(),
             approved_by=by.commitment,
             profile_nano=accounts.taken_by_profiles(transaction, dataset) + terms.profile_nano,
-            wanted_epsilon_nano=None,
-            wanted_delta_atto=None,
-            wanted_profile_nano=None,
+            **_columns(None),
             hands=None,
         )
     )
-    limits = Limits.of(terms.epsilon_nano, terms.delta_atto)
-    is_new = limits != accounts.balance(transaction, accounts.DATASET, dataset).limits
-    if is_new:
-        accounts.set_limits(transaction, accounts.DATASET, dataset, limits)
+    is_new = terms.cap.limits != accounts.balance(transaction, accounts.DATASET, dataset).limits
+    accounts.set_limits(transaction, accounts.DATASET, dataset, terms.cap)
     _log(transaction, by, "approve", dataset, "terms were approved", {**terms.facts(), "reason": reason, **heard})
     if is_new:
         thresholds.after_limits(transaction, accounts.DATASET, dataset)
@@ -244,12 +243,22 @@ def _wait(transaction: sa.Connection, present: Standing, terms: Terms, by: Actor
         sa.update(datasets)
         .where(datasets.c.name == present.dataset)
         .values(
-            wanted_epsilon_nano=terms.epsilon_nano,
-            wanted_delta_atto=terms.delta_atto,
-            wanted_profile_nano=terms.profile_nano,
+            **_columns(terms),
             hands=canonical_json.dumps(sorted({*present.hands, by.commitment})),
         )
     )
+
+
+def _columns(terms: Terms | None) -> dict[str, Any]:
+    """Return the columns of what waits, or of nothing."""
+    cap = None if terms is None else terms.cap
+    return {
+        "wanted_epsilon_nano": None if cap is None else cap.epsilon_nano,
+        "wanted_delta_atto": None if cap is None else cap.delta_atto,
+        "wanted_laplace_percent": None if cap is None else cap.laplace_percent,
+        "wanted_justification": None if cap is None else cap.justification,
+        "wanted_profile_nano": None if terms is None else terms.profile_nano,
+    }
 
 
 def _waiting(transaction: sa.Connection, dataset: str) -> tuple[Standing, Terms]:
@@ -264,9 +273,7 @@ def _shown(dataset: str, terms: Terms) -> dict[str, Any]:
 
 
 def _require_enough(transaction: sa.Connection, dataset: str, terms: Terms) -> None:
-    used: Loss = accounts.balance(transaction, accounts.DATASET, dataset).used
-    if not Limits.of(terms.epsilon_nano, terms.delta_atto).hold(used):
-        raise WrongState(f"{dataset} has already spent {used.text}; its cap cannot be lower")
+    accounts.require_enough(accounts.balance(transaction, accounts.DATASET, dataset), terms.cap)
 
 
 def _require_no_hand(transaction: sa.Connection, present: Standing, verb: str, by: Actor) -> None:

@@ -15,7 +15,8 @@ from budgets.errors import NotFound, WrongState
 from budgets.governance import dataset_terms
 from budgets.identity import people
 from budgets.ledger import accounts
-from budgets.ledger.accounts import Limits
+from budgets.ledger import justification as justifications
+from budgets.ledger.limits import LAPLACE_PERCENT, Budget
 from budgets.loss import epsilon_text
 
 if TYPE_CHECKING:
@@ -43,24 +44,31 @@ def add_edition(
     folder: str,
     by: Actor,
     profile_nano: int = 0,
+    laplace_percent: int | None = None,
+    justification: str | None = None,
 ) -> Edition:
     """Put a new edition in service. What earlier editions spent stays spent.
 
     The first import proposes the cap and what profiles may take of it, `profile_nano`. They wait for an approver
     (`dataset_terms.py`). A later manifest may lower the cap, but no import can raise it, because the persons in the
-    data were promised the first one. What it lowers, it lowers in terms that wait as well.
-    Raises Forbidden, WrongState.
+    data were promised the first one. What it lowers, it lowers in terms that wait as well. Nor does an import divide
+    the epsilon of an approved dataset anew. Raises Forbidden, WrongState.
     """
     people.require_role(by, "admin")
     known = transaction.execute(sa.select(datasets).where(datasets.c.name == dataset)).first()
     lowered = False
     if known is None:
+        percent = LAPLACE_PERCENT if laplace_percent is None else laplace_percent
+        budget = justifications.kept(Budget(epsilon_nano, delta_atto, percent, justification))
         transaction.execute(
             sa.insert(datasets).values(name=dataset, title=title, overcommit=int(overcommit), created_at=clock.now())
         )
-        accounts.open_account(transaction, accounts.DATASET, dataset, Limits.of(epsilon_nano, delta_atto))
+        accounts.open_account(transaction, accounts.DATASET, dataset, budget)
     else:
-        lowered = _lower_cap(transaction, dataset, epsilon_nano, delta_atto)
+        before = accounts.balance(transaction, accounts.DATASET, dataset).budget
+        percent = _laplace_percent(transaction, dataset, laplace_percent)
+        budget = justifications.kept(Budget(epsilon_nano, delta_atto, percent, justification), before)
+        lowered = _lower_cap(transaction, dataset, budget)
         transaction.execute(
             sa.update(datasets).where(datasets.c.name == dataset).values(title=title, overcommit=int(overcommit))
         )
@@ -71,7 +79,7 @@ def add_edition(
             dataset=dataset, number=edition.number, folder=folder, imported_at=edition.imported_at
         )
     )
-    terms = dataset_terms.Terms(epsilon_nano, delta_atto, profile_nano)
+    terms = dataset_terms.Terms(budget, profile_nano)
     dataset_terms.imported(transaction, dataset, terms, by, lowered=lowered)
     log.append(
         transaction,
@@ -86,19 +94,32 @@ def add_edition(
     return edition
 
 
-def _lower_cap(transaction: sa.Connection, dataset: str, epsilon_nano: int, delta_atto: int) -> bool:
+def _laplace_percent(transaction: sa.Connection, dataset: str, wanted: int | None) -> int:
+    """Return the part for Laplace noise of a known dataset: what it has, or what is wanted before it was approved."""
+    present = accounts.balance(transaction, accounts.DATASET, dataset).limits.laplace_percent
+    if wanted in {None, present}:
+        return present
+    if accounts.is_approved(transaction, dataset):
+        raise WrongState(
+            f"{present}% of the cap of {dataset} is for Laplace noise and a new edition cannot change it. An approver "
+            "can: rowless dataset propose"
+        )
+    assert wanted is not None
+    return wanted
+
+
+def _lower_cap(transaction: sa.Connection, dataset: str, lower: Budget) -> bool:
+    """Set what an import changes of a cap; return whether it changes something."""
     balance = accounts.balance(transaction, accounts.DATASET, dataset)
-    cap, used = balance.limits, balance.used
-    if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
+    cap = balance.limits
+    if lower.epsilon_nano > cap.epsilon_nano or lower.delta_atto > cap.delta_atto:
         raise WrongState(
             f"the cap of {dataset} is epsilon {epsilon_text(cap.epsilon_nano)} and a new edition cannot raise it: "
             "that is what the persons in it were promised. An approver can: rowless dataset propose"
         )
-    if (epsilon_nano, delta_atto) == (cap.epsilon_nano, cap.delta_atto):
+    if lower.limits == cap:
         return False
-    lower = Limits.of(epsilon_nano, delta_atto)
-    if not lower.hold(used):
-        raise WrongState(f"{dataset} has already spent {used.text}; its cap cannot be lower")
+    accounts.require_enough(balance, lower)
     accounts.set_limits(transaction, accounts.DATASET, dataset, lower)
     return True
 

@@ -1,8 +1,8 @@
 """What a remaining budget buys: how many more queries of one size would be admitted.
 
-Sums of equal losses grow linearly, so for each filter the answer is a division. An account admits as many as the better
-of its two filters, but no more than its delta allows. A study may ask as many as both its own account and its dataset's
-admit. Other studies may spend from the dataset meanwhile, so the text says "about".
+Sums of equal losses grow linearly, so for each filter the answer is a division. An account admits as many as the best
+of its three filters, but no more than its delta allows. A study may ask as many as both its own account and its
+dataset's admit. Other studies may spend from the dataset meanwhile, so the text says "about".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.governance.study import Study
-    from budgets.ledger.accounts import Balance
+    from budgets.ledger.limits import Balance
 
 EPSILON_MIN_NANO = NANO // 1000  # the smallest query in the curve
 
@@ -33,6 +33,7 @@ class Fit:
     queries: int
     by_epsilon: int
     by_rho: int
+    by_split: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Forecast:
             min(one.queries for one in accounts),
             min(one.by_epsilon for one in accounts),
             min(one.by_rho for one in accounts),
+            min(one.by_split for one in accounts),
         )
 
     def rho_like(self, loss: Loss) -> int | None:
@@ -102,20 +104,28 @@ def pure(epsilon_nano: int) -> Loss:
 
 
 def _fit(account: Balance, loss: Loss) -> Fit:
-    left, used = account.left, account.used
-    closed = loss.epsilon_nano is None or used.epsilon_nano is None
-    by_epsilon = 0 if closed else _times(left.epsilon_nano, loss.epsilon_nano)
-    by_rho = _times(left.rho_nano, loss.rho_nano)
+    used, limits = account.used_sum, account.limits
+    by_epsilon = 0 if used.unbounded else _times(limits.epsilon_nano - used.laplace_nano, loss.epsilon_nano)
+    by_rho = _times(limits.rho_nano - used.rho_nano, loss.rho_nano)
+    by_split = 0
+    if limits.split_holds(used):
+        if loss.epsilon_nano is None:
+            by_split = _times(limits.gaussian_nano - used.gaussian_nano, loss.rho_nano)
+        else:
+            by_split = _times(limits.laplace_nano - used.laplace_nano, loss.epsilon_nano)
+    fits = (by_epsilon, by_rho, by_split)
     if loss.delta_atto:
-        by_delta = _times(left.delta_atto, loss.delta_atto)
-        by_epsilon, by_rho = min(by_epsilon, by_delta), min(by_rho, by_delta)
-    return Fit(max(by_epsilon, by_rho), by_epsilon, by_rho)
+        by_delta = _times(limits.delta_keys_atto - used.delta_atto, loss.delta_atto)
+        fits = (min(by_epsilon, by_delta), min(by_rho, by_delta), min(by_split, by_delta))
+    return Fit(max(fits), *fits)
 
 
-def _times(left: int | None, each: int | None) -> int:
-    assert left is not None
+def _times(left: int, each: int | None) -> int:
+    """Return how many fit; none of a loss that has no part here."""
+    if each is None:
+        return 0
     assert each, "every charge costs something in each filter"
-    return left // each
+    return max(0, left) // each
 
 
 def _one_two_five() -> Iterator[int]:

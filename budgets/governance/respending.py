@@ -196,25 +196,16 @@ def _require_room(transaction: sa.Connection, one: Forgotten, told: Respent) -> 
     told.problems.append(
         f"entry {one.entry}: the study {one.study} {why}, so {one.loss.text} was charged to {one.dataset} alone"
     )
-    return replace(one, study=None, loss=_with_epsilon(transaction, one))
-
-
-def _with_epsilon(transaction: sa.Connection, one: Forgotten) -> Loss:
-    """Return a loss for the dataset alone. Such rows need a finite epsilon: all that is left closes that filter."""
-    if one.loss.epsilon_nano is not None:
-        return one.loss
-    left = accounts.balance(transaction, accounts.DATASET, one.dataset).left.epsilon_nano
-    return replace(one.loss, epsilon_nano=max(1, left or 0))
+    return replace(one, study=None)
 
 
 def _take_rest(transaction: sa.Connection, one: Forgotten, edition: int, by: Actor, told: Respent) -> None:
-    left = accounts.balance(transaction, accounts.DATASET, one.dataset).left
-    if not (left.epsilon_nano or left.rho_nano):
-        return
-    loss = replace(left, epsilon_nano=max(1, left.epsilon_nano or 0))
-    rest = Forgotten(_derived("rest", one.id), None, one.dataset, loss, REST, one.entry)
-    _spend(transaction, rest, edition, by)
-    told.charged.append(rest)
+    for number, loss in enumerate(accounts.balance(transaction, accounts.DATASET, one.dataset).rest()):
+        # The first has the name that it had when there was but one.
+        what = f"rest {number}" if number else "rest"
+        rest = Forgotten(_derived(what, one.id), None, one.dataset, loss, REST, one.entry)
+        _spend(transaction, rest, edition, by)
+        told.charged.append(rest)
 
 
 def _spend(transaction: sa.Connection, one: Forgotten, edition: int, by: Actor) -> None:

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 def of_study(transaction: sa.Connection, present: Study) -> str:
     """Return the digest of a study's terms and budget: SHA-256 of canonical JSON, in hex."""
-    limits = accounts.balance(transaction, accounts.STUDY, present.id).limits
-    budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
+    budget = accounts.balance(transaction, accounts.STUDY, present.id).budget.facts()
     return canonical_json.sha256({"study": present.id, "terms": present.terms.facts(), "budget": budget})
 
 
@@ -32,8 +31,7 @@ def of_raise(present: Study) -> str | None:
     """Return the digest of the larger budget that waits, if one does."""
     if present.raise_to is None:
         return None
-    wanted = {"epsilon_nano": present.raise_to.epsilon_nano, "delta_atto": present.raise_to.delta_atto}
-    return canonical_json.sha256({"study": present.id, "raise": wanted})
+    return canonical_json.sha256({"study": present.id, "raise": present.raise_to.facts()})
 
 
 def of_terms(dataset: str, terms: Mapping[str, Any]) -> str:

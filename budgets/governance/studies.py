@@ -26,8 +26,8 @@ from budgets.governance import advice, approval, seen
 from budgets.governance.study import APPROVED, CLOSED, DRAFT, MOVES, Study, Terms
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
-from budgets.ledger.accounts import Limits
-from budgets.loss import Loss
+from budgets.ledger import justification as justifications
+from budgets.ledger.limits import Budget
 from budgets.verify import canonical_json
 
 if TYPE_CHECKING:
@@ -56,16 +56,28 @@ def open_study(
     epsilon_nano: int,
     delta_atto: int | None,
     by: Actor,
+    *,
+    laplace_percent: int | None = None,
+    justification: str | None = None,
 ) -> Study:
-    """Open a study as a draft. Delta defaults to the dataset's. Raises Invalid, AlreadyExists, NotFound, Forbidden."""
+    """Open a study as a draft. Delta and the part for Laplace noise default to the dataset's.
+
+    Raises Invalid, AlreadyExists, NotFound, Forbidden.
+    """
     people.require_role(by, "admin")
     if not NAME.fullmatch(identifier):
         raise Invalid("name", "use letters, digits, _ and -, at most 63")
     if transaction.execute(sa.select(studies.c.id).where(studies.c.id == identifier)).first():
         raise AlreadyExists(f"there is a study {identifier} already")
-    cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
-    delta = cap.delta_atto if delta_atto is None else delta_atto
-    accounts.require_fitting(transaction, dataset, None, epsilon_nano, delta)
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).budget
+    budget = Budget(
+        epsilon_nano,
+        cap.delta_atto if delta_atto is None else delta_atto,
+        cap.laplace_percent if laplace_percent is None else laplace_percent,
+        justification,
+    )
+    budget = justifications.kept(budget)
+    accounts.require_fitting(transaction, dataset, None, budget)
     transaction.execute(
         sa.insert(studies).values(
             id=identifier,
@@ -76,14 +88,14 @@ def open_study(
             **_checked(terms),
         )
     )
-    accounts.open_account(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta))
+    accounts.open_account(transaction, accounts.STUDY, identifier, budget)
     _log(
         transaction,
         by,
         "study.open",
         identifier,
         f"study {identifier} was opened on {dataset}",
-        {"dataset": dataset, "budget": {"epsilon_nano": epsilon_nano, "delta_atto": delta}, "terms": terms.facts()},
+        {"dataset": dataset, "budget": budget.facts(), "terms": terms.facts()},
     )
     return study(transaction, identifier)
 
@@ -157,11 +169,10 @@ def move(
             raise WrongState(f"the dataset {present.dataset} waits for an approval of its own: approve it first")
         moved["approved_by"] = by.commitment
         # Exactly what was approved.
-        limits = accounts.balance(transaction, accounts.STUDY, identifier).limits
-        budget = {"epsilon_nano": limits.epsilon_nano, "delta_atto": limits.delta_atto}
+        budget = accounts.balance(transaction, accounts.STUDY, identifier).budget
         # The cap, or what else of it was promised, may have changed since the draft was written.
-        accounts.require_fitting(transaction, present.dataset, identifier, *budget.values())
-        facts |= {"terms": present.terms.facts(), "budget": budget}
+        accounts.require_fitting(transaction, present.dataset, identifier, budget)
+        facts |= {"terms": present.terms.facts(), "budget": budget.facts()}
         facts["dataset"] = _dataset_facts(transaction, present.dataset)
         facts |= advice.heard(transaction, advice.STUDY, identifier, without_advice)
     if action == "close":
@@ -181,10 +192,10 @@ def move(
 
 def _dataset_facts(transaction: sa.Connection, dataset: str) -> dict[str, Any]:
     """Return what an approval accepts with the dataset: its cap, and the profile that everybody can see."""
-    cap = accounts.balance(transaction, accounts.DATASET, dataset).limits
+    cap = accounts.balance(transaction, accounts.DATASET, dataset).budget
     profile = profiles.charged(transaction, dataset)
     return {
-        "cap": {"epsilon_nano": cap.epsilon_nano, "delta_atto": cap.delta_atto},
+        "cap": cap.facts(),
         "profile": None if profile is None else {"edition": profile[0], "epsilon_nano": profile[1].epsilon_nano},
     }
 
@@ -299,12 +310,16 @@ def _study(row: sa.Row[Any], names: tuple[str, ...]) -> Study:
         row.state,
         row.created_at,
         names,
-        Loss(row.raise_epsilon_nano, 0, row.raise_delta_atto) if waits else None,
+        _raise(row) if waits else None,
         row.opened_by,
         approval.hands(row.edited_by),
         row.approved_by,
         row.raise_by,
     )
+
+
+def _raise(row: sa.Row[Any]) -> Budget:
+    return Budget(row.raise_epsilon_nano, row.raise_delta_atto, row.raise_laplace_percent, row.raise_justification)
 
 
 def _log(

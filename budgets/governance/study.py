@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from budgets.loss import Loss
+    from budgets.ledger.limits import Budget
 
 DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
 # action -> (the states it starts from, the state it leads to, the roles that may do it)
@@ -49,7 +49,7 @@ class Study:
     state: str
     created_at: str
     members: tuple[str, ...]
-    raise_to: Loss | None
+    raise_to: Budget | None
     opened_by: str
     edited_by: tuple[str, ...] = ()
     approved_by: str | None = None

@@ -6,7 +6,7 @@ at once. No limit is below what is spent, beyond the dataset's cap, or beyond wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -18,7 +18,8 @@ from budgets.governance import advice, approval, seen, studies
 from budgets.governance.study import CLOSED, DRAFT
 from budgets.identity import people
 from budgets.ledger import accounts
-from budgets.ledger.accounts import Limits
+from budgets.ledger import justification as justifications
+from budgets.ledger.limits import Budget
 
 if TYPE_CHECKING:
     from budgets.actors import Actor
@@ -26,34 +27,46 @@ if TYPE_CHECKING:
 
 
 def set_budget(
-    transaction: sa.Connection, identifier: str, epsilon_nano: int, delta_atto: int | None, reason: str, by: Actor
+    transaction: sa.Connection,
+    identifier: str,
+    epsilon_nano: int,
+    delta_atto: int | None,
+    reason: str,
+    by: Actor,
+    *,
+    laplace_percent: int | None = None,
+    justification: str | None = None,
 ) -> Study:
     """Set a study's limits. In a draft they take effect at once, as lower limits do; a raise waits for an approver.
 
-    Raises WrongState if they are below what is spent or beyond the dataset's cap, or the study is closed; Forbidden.
+    After the approval another part for Laplace noise waits too. Raises WrongState if the limits are below what is spent
+    or beyond the dataset's cap, or the study is closed; Forbidden.
     """
     people.require_role(by, "admin")
     present = studies.study(transaction, identifier)
     if present.state == CLOSED:
         raise WrongState(f"study {identifier} is closed")
-    limit = accounts.balance(transaction, accounts.STUDY, identifier).limits
-    delta = limit.delta_atto if delta_atto is None else delta_atto
-    raises = epsilon_nano > limit.epsilon_nano or delta > limit.delta_atto
-    accounts.require_fitting(transaction, present.dataset, identifier, epsilon_nano, delta, raises=raises)
+    before = accounts.balance(transaction, accounts.STUDY, identifier).budget
+    budget = Budget(
+        epsilon_nano,
+        before.delta_atto if delta_atto is None else delta_atto,
+        before.laplace_percent if laplace_percent is None else laplace_percent,
+        justification,
+    )
+    budget = justifications.kept(budget, before)
+    raises = budget.exceeds(before)
+    accounts.require_fitting(transaction, present.dataset, identifier, budget, raises=raises)
     waits = present.state != DRAFT and raises
-    pending = (epsilon_nano, delta, by.commitment) if waits else (None, None, None)
     # The budget of a draft is part of what will be approved.
     advice.drop(transaction, advice.RAISE, identifier)
     if present.state == DRAFT:
         advice.drop(transaction, advice.STUDY, identifier)
     hand = {"edited_by": approval.with_hand(present, by)} if present.state == DRAFT else {}
     transaction.execute(
-        sa.update(table)
-        .where(table.c.id == identifier)
-        .values(raise_epsilon_nano=pending[0], raise_delta_atto=pending[1], raise_by=pending[2], **hand)
+        sa.update(table).where(table.c.id == identifier).values(**_waiting(budget if waits else None, by), **hand)
     )
     if not waits:
-        accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta))
+        accounts.set_limits(transaction, accounts.STUDY, identifier, budget)
     log.append(
         transaction,
         by,
@@ -63,11 +76,19 @@ def set_budget(
         if waits
         else f"study {identifier} has a new budget",
         study=identifier,
-        facts={"epsilon_nano": epsilon_nano, "delta_atto": delta, "reason": reason},
+        facts={**budget.facts(), "reason": reason},
     )
-    if not waits and (epsilon_nano, delta) != (limit.epsilon_nano, limit.delta_atto):
+    if not waits and budget.limits != before.limits:
         thresholds.after_limits(transaction, accounts.STUDY, identifier)
     return studies.study(transaction, identifier)
+
+
+def _waiting(budget: Budget | None, by: Actor | None = None) -> dict[str, Any]:
+    """Return the columns of the larger budget that waits, or of none."""
+    facts = {"epsilon_nano": None, "delta_atto": None, "laplace_percent": None, "justification": None}
+    facts |= {} if budget is None else budget.facts()
+    hand = None if budget is None or by is None else by.commitment
+    return {**{f"raise_{name}": value for name, value in facts.items()}, "raise_by": hand}
 
 
 def approve_budget(
@@ -86,20 +107,16 @@ def approve_budget(
     """
     people.require_role(by, "approver")
     present = studies.study(transaction, identifier)
-    if present.raise_to is None or present.raise_to.epsilon_nano is None or present.state == CLOSED:
+    if present.raise_to is None or present.state == CLOSED:
         raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
     approval.require_second_for_raise(transaction, present, by)
     seen.require_raise(read, present)
     heard = advice.heard(transaction, advice.RAISE, identifier, without_advice)
     advice.drop(transaction, advice.RAISE, identifier)
-    epsilon_nano, delta_atto = present.raise_to.epsilon_nano, present.raise_to.delta_atto
-    accounts.require_fitting(transaction, present.dataset, identifier, epsilon_nano, delta_atto)
-    accounts.set_limits(transaction, accounts.STUDY, identifier, Limits.of(epsilon_nano, delta_atto))
-    transaction.execute(
-        sa.update(table)
-        .where(table.c.id == identifier)
-        .values(raise_epsilon_nano=None, raise_delta_atto=None, raise_by=None)
-    )
+    budget = present.raise_to
+    accounts.require_fitting(transaction, present.dataset, identifier, budget)
+    accounts.set_limits(transaction, accounts.STUDY, identifier, budget)
+    transaction.execute(sa.update(table).where(table.c.id == identifier).values(**_waiting(None)))
     log.append(
         transaction,
         by,
@@ -107,7 +124,7 @@ def approve_budget(
         f"study:{identifier}",
         f"the larger budget of study {identifier} was approved",
         study=identifier,
-        facts={"epsilon_nano": epsilon_nano, "delta_atto": delta_atto, "reason": reason, **heard},
+        facts={**budget.facts(), "reason": reason, **heard},
     )
     thresholds.after_limits(transaction, accounts.STUDY, identifier)
     return studies.study(transaction, identifier)

@@ -1,34 +1,35 @@
 """Accounts: one per study and one per dataset, each with limits and the running sums of what it was charged.
 
-An account promises at most (E, D)-differential privacy. When its limits are set, D is split: D_conv for the conversion
-from zero-concentrated DP, and D_keys for what thresholds may spend. R is the largest rho that converts to E at D_conv.
-A further charge is admitted when, with it, the sum of delta is within D_keys and at least one of two filters holds:
+An account promises at most (E, D)-differential privacy. When its limits are set, D is split: D_conv for the conversions
+from zero-concentrated DP, and D_keys for what thresholds may spend. E is split too, into E_L and E_G. R is the largest
+rho that converts to E, and R_G the largest that converts to E_G, each at its share of D_conv. A further charge is
+admitted when, with it, the sum of delta is within D_keys and at least one of three filters holds:
 
 - basic: every charge has a finite epsilon, and their sum is within E;
-- zCDP: the sum of rho is within R.
+- zCDP: the sum of rho is within R;
+- split: the sum of the finite epsilons is within E_L, and that of rho of all other charges within R_G.
 
-docs/ledger.md proves that one of them is enough. The first admits few large queries, the second many small ones.
-`admit` decides whether a charge fits, inside the transaction that writes it.
+docs/ledger.md proves that one of them is enough. The first admits few large queries, the second many small ones, and
+the third queries of Laplace noise beside others of Gaussian noise. `admit` decides whether a charge fits, inside the
+transaction that writes it. `limits.py` has the limits and a balance.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import conversion
 from budgets.database.tables import accounts, charges, datasets, profile_charges, studies
 from budgets.errors import Invalid, NotApproved, NotFound, OverBudget, WrongState
-from budgets.loss import Loss, epsilon_text
+from budgets.ledger.limits import Balance, Budget, Limits
+from budgets.loss import Loss, Sum, epsilon_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STUDY, DATASET = "study", "dataset"
-UNITS = (("epsilon", "nano"), ("rho", "nano"), ("delta", "atto"))
-NOTHING = Loss(0, 0, 0)
+UNITS = (("epsilon", "nano"), ("rho", "nano"), ("delta", "atto"), ("gaussian", "nano"))
 
 _both = sa.or_(
     sa.and_(accounts.c.kind == STUDY, accounts.c.owner == sa.bindparam("of_study")),
@@ -46,78 +47,23 @@ def _moved(state: str) -> dict[str, sa.ColumnElement[int]]:
 _MOVE = sa.update(accounts).where(_both).values(_moved("reserved") | _moved("spent"))
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What an account promises: epsilon and delta, and the limits of the two filters that follow from them."""
-
-    epsilon_nano: int
-    delta_atto: int
-    rho_nano: int
-    delta_keys_atto: int
-
-    @classmethod
-    def of(cls, epsilon_nano: int, delta_atto: int) -> Limits:
-        """Return limits with delta split in two halves: one for the conversion, one for thresholds."""
-        for_conversion = delta_atto - delta_atto // 2
-        return cls(epsilon_nano, delta_atto, conversion.rho_nano_max(epsilon_nano, for_conversion), delta_atto // 2)
-
-    def hold(self, used: Loss) -> bool:
-        """Return whether a sum of losses is within the limits, by the dual filter."""
-        basic = used.epsilon_nano is not None and used.epsilon_nano <= self.epsilon_nano
-        return used.delta_atto <= self.delta_keys_atto and (basic or used.rho_nano <= self.rho_nano)
-
-
-@dataclass(frozen=True)
-class Balance:
-    """An account's limits and sums. A reserved loss counts as gone until it is settled or given back."""
-
-    kind: str
-    owner: str
-    limits: Limits
-    reserved: Loss
-    spent: Loss
-
-    @property
-    def used(self) -> Loss:
-        """Return what is spent or reserved. Its epsilon is None if a charge had no finite one."""
-        return self.spent + self.reserved
-
-    @property
-    def left(self) -> Loss:
-        """Return what each filter alone could still admit. Its epsilon is 0 if the basic filter is closed."""
-        used, limits = self.used, self.limits
-        epsilon = 0 if used.epsilon_nano is None else max(0, limits.epsilon_nano - used.epsilon_nano)
-        return Loss(epsilon, max(0, limits.rho_nano - used.rho_nano), limits.delta_keys_atto - used.delta_atto)
-
-    def admits(self, loss: Loss) -> bool:
-        """Return whether a further charge would fit."""
-        return self.limits.hold(self.used + loss)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the balance as people read it. `rho` is the limit of the zCDP filter."""
-        limits = Loss(self.limits.epsilon_nano, self.limits.rho_nano, self.limits.delta_atto).to_json()
-        return {
-            "epsilon": limits["epsilon"],
-            "delta": limits["delta"],
-            "rho": limits["rho"],
-            "spent": self.spent.to_json(),
-            "reserved": self.reserved.to_json(),
-            "remaining": self.left.to_json(),
-        }
-
-
-def open_account(transaction: sa.Connection, kind: str, owner: str, limits: Limits) -> None:
+def open_account(transaction: sa.Connection, kind: str, owner: str, budget: Budget) -> None:
     """Open an account with nothing spent."""
     sums = {column.name: 0 for column in accounts.c if column.name.split("_")[1:2] in (["reserved"], ["spent"])}
-    transaction.execute(sa.insert(accounts).values(kind=kind, owner=owner, **_columns(limits), **sums))
+    transaction.execute(sa.insert(accounts).values(kind=kind, owner=owner, **_columns(budget), **sums))
 
 
-def _columns(limits: Limits) -> dict[str, int]:
+def _columns(budget: Budget) -> dict[str, Any]:
+    limits = budget.limits
     return {
         "epsilon_limit_nano": limits.epsilon_nano,
         "delta_limit_atto": limits.delta_atto,
         "rho_limit_nano": limits.rho_nano,
         "delta_keys_limit_atto": limits.delta_keys_atto,
+        "laplace_percent": limits.laplace_percent,
+        "laplace_limit_nano": limits.laplace_nano,
+        "gaussian_limit_nano": limits.gaussian_nano,
+        "justification": budget.justification,
     }
 
 
@@ -137,16 +83,25 @@ def balances(transaction: sa.Connection, study: str, dataset: str) -> tuple[Bala
 
 
 def _balance(row: sa.Row[Any]) -> Balance:
-    return Balance(
-        row.kind,
-        row.owner,
-        Limits(row.epsilon_limit_nano, row.delta_limit_atto, row.rho_limit_nano, row.delta_keys_limit_atto),
-        Loss(
-            None if row.unbounded_reserved else row.epsilon_reserved_nano,
-            row.rho_reserved_nano,
-            row.delta_reserved_atto,
-        ),
-        Loss(None if row.unbounded_spent else row.epsilon_spent_nano, row.rho_spent_nano, row.delta_spent_atto),
+    limits = Limits(
+        row.epsilon_limit_nano,
+        row.delta_limit_atto,
+        row.rho_limit_nano,
+        row.delta_keys_limit_atto,
+        row.laplace_percent,
+        row.laplace_limit_nano,
+        row.gaussian_limit_nano,
+    )
+    return Balance(row.kind, row.owner, limits, _sum(row, "reserved"), _sum(row, "spent"), row.justification)
+
+
+def _sum(row: sa.Row[Any], state: str) -> Sum:
+    return Sum(
+        laplace_nano=getattr(row, f"epsilon_{state}_nano"),
+        gaussian_nano=getattr(row, f"gaussian_{state}_nano"),
+        rho_nano=getattr(row, f"rho_{state}_nano"),
+        delta_atto=getattr(row, f"delta_{state}_atto"),
+        unbounded=getattr(row, f"unbounded_{state}"),
     )
 
 
@@ -188,28 +143,21 @@ def taken_by_profiles(transaction: sa.Connection, dataset: str) -> int:
 
 
 def require_fitting(
-    transaction: sa.Connection,
-    dataset: str,
-    identifier: str | None,
-    epsilon_nano: int,
-    delta_atto: int,
-    *,
-    raises: bool = True,
+    transaction: sa.Connection, dataset: str, identifier: str | None, budget: Budget, *, raises: bool = True
 ) -> None:
-    """Refuse a study's limits below what it spent and, if they rise, beyond the cap, alone or with the other studies'.
+    """Refuse a study's budget below what it spent and, if it rises, beyond the cap, alone or with the other studies'.
 
     `identifier` is None for a new study. Raises Invalid, WrongState, NotFound.
     """
+    epsilon_nano = budget.epsilon_nano
     if epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
     if identifier is not None:
-        used = balance(transaction, STUDY, identifier).used
-        if not Limits.of(epsilon_nano, delta_atto).hold(used):
-            raise WrongState(f"study {identifier} has already spent {used.text}")
+        require_enough(balance(transaction, STUDY, identifier), budget)
     if not raises:
         return
     cap = balance(transaction, DATASET, dataset).limits
-    if epsilon_nano > cap.epsilon_nano or delta_atto > cap.delta_atto:
+    if epsilon_nano > cap.epsilon_nano or budget.delta_atto > cap.delta_atto:
         raise WrongState(f"the dataset's own cap is epsilon {epsilon_text(cap.epsilon_nano)}; no study can have more")
     promised = promised_epsilon_nano(transaction, dataset, besides=identifier)
     if promised + epsilon_nano > cap.epsilon_nano and not overcommit(transaction, dataset):
@@ -220,10 +168,27 @@ def require_fitting(
         )
 
 
-def set_limits(transaction: sa.Connection, kind: str, owner: str, limits: Limits) -> None:
+def require_enough(present: Balance, budget: Budget) -> None:
+    """Refuse a budget below what was spent, and one that divides epsilon anew where that would promise too much.
+
+    docs/ledger.md has the argument: epsilon may be divided anew while nothing was charged, or if every limit of before
+    is within the new ones. Raises WrongState.
+    """
+    limits, kind, owner = budget.limits, present.kind, present.owner
+    if not limits.hold(present.used_sum):
+        raise WrongState(f"{kind} {owner} has already spent {present.used.text}; its budget cannot be lower")
+    divided = limits.laplace_percent != present.limits.laplace_percent
+    if divided and present.used_sum != Sum() and not limits.contain(present.limits):
+        raise WrongState(
+            f"{kind} {owner} has spent, so its epsilon can be divided anew between Laplace and Gaussian noise only "
+            "with a budget by which no part and no filter gets less than it had"
+        )
+
+
+def set_limits(transaction: sa.Connection, kind: str, owner: str, budget: Budget) -> None:
     """Set limits. The database refuses limits below what is spent and reserved."""
     transaction.execute(
-        sa.update(accounts).where(accounts.c.kind == kind, accounts.c.owner == owner).values(**_columns(limits))
+        sa.update(accounts).where(accounts.c.kind == kind, accounts.c.owner == owner).values(**_columns(budget))
     )
 
 
@@ -235,7 +200,7 @@ def admit(transaction: sa.Connection, study: str | None, dataset: str, loss: Los
     held_to = (balance(transaction, DATASET, dataset),) if study is None else balances(transaction, study, dataset)
     for present in held_to:
         if not present.admits(loss):
-            raise OverBudget(present.kind, loss, present.left)
+            raise OverBudget(present.kind, loss, present.left_for(loss))
     _move(transaction, study, dataset, loss, reserved=1, spent=0)
 
 
@@ -259,7 +224,7 @@ def give_back(transaction: sa.Connection, study: str | None, dataset: str, loss:
 def _move(
     transaction: sa.Connection, study: str | None, dataset: str, loss: Loss, *, reserved: int, spent: int
 ) -> None:
-    epsilon, unbounded = (0, 1) if loss.epsilon_nano is None else (loss.epsilon_nano, 0)
+    one = Sum.of(loss)
     moved = transaction.execute(
         _MOVE,
         {
@@ -267,10 +232,11 @@ def _move(
             "of_dataset": dataset,
             "reserved": reserved,
             "spent": spent,
-            "unbounded": unbounded,
-            "epsilon": epsilon,
-            "rho": loss.rho_nano,
-            "delta": loss.delta_atto,
+            "unbounded": one.unbounded,
+            "epsilon": one.laplace_nano,
+            "rho": one.rho_nano,
+            "delta": one.delta_atto,
+            "gaussian": one.gaussian_nano,
         },
     )
     # In SQL nothing equals NULL, so a charge without a study moves one account.
@@ -279,7 +245,10 @@ def _move(
 
 
 def used(transaction: sa.Connection) -> dict[tuple[str, str], tuple[int, ...]]:
-    """Return what each (kind, owner) has spent or reserved: epsilon, rho, delta, and charges without an epsilon."""
+    """Return what each (kind, owner) has spent or reserved.
+
+    Epsilon, rho, delta, the rho of charges without an epsilon, and how many such charges there are.
+    """
     c = accounts.c
     sums = [c[f"{unit}_spent_{scale}"] + c[f"{unit}_reserved_{scale}"] for unit, scale in UNITS]
     wanted = sa.select(c.kind, c.owner, *sums, c.unbounded_spent + c.unbounded_reserved)
@@ -310,7 +279,9 @@ def _sums_of_charges(
     transaction: sa.Connection, table: sa.Table, mine: sa.ColumnElement[bool]
 ) -> dict[str, tuple[int, ...]]:
     def total(kind: str) -> tuple[int, ...]:
-        columns = [sa.func.coalesce(sa.func.sum(table.c[f"{unit}_{scale}"]), 0) for unit, scale in UNITS]
+        gaussian = sa.case((table.c.epsilon_nano.is_(None), table.c.rho_nano), else_=0)
+        each = (table.c.epsilon_nano, table.c.rho_nano, table.c.delta_atto, gaussian)
+        columns = [sa.func.coalesce(sa.func.sum(one), 0) for one in each]
         unbounded = sa.func.count() - sa.func.count(table.c.epsilon_nano)
         row = transaction.execute(sa.select(*columns, unbounded).where(mine, table.c.kind == kind)).one()
         return tuple(int(value) for value in row)

@@ -197,7 +197,7 @@ class Conduct:
             yield f"it reports that the study went from {facts['from']} to {facts['to']}"
         if leads_to == APPROVED and entry["action"] == "study.approve":
             yield from decisions.approves(study, entry, facts, advised=self.rules > 1)
-            if self.rules > 1 and facts["dataset"] != self.datasets.accepted(study.dataset):
+            if self.rules > 1 and not self.datasets.accepts(study.dataset, facts["dataset"]):
                 yield f"it accepts another cap or profile than the dataset {study.dataset} has"
             yield from self.datasets.unapproved(study.dataset)
         study.state = leads_to
@@ -233,6 +233,8 @@ class Conduct:
             study.written(entry["actor"])
         elif wanted[0] > study.budget[0] or wanted[1] > study.budget[1]:
             yield f"it raises the budget of the study {entry['study']}, which is {study.state}, without an approval"
+        elif wanted[2] != study.budget[2]:
+            yield f"it divides the epsilon of the study {entry['study']}, which is {study.state}, without an approval"
         study.budget = wanted
         study.proposed(None, None)
 
@@ -265,8 +267,7 @@ class Conduct:
         if study is None:
             yield f"it is about the study {entry['study']}, which the log did not open"
             return
-        accepted = self.datasets.accepted(study.dataset) or {"cap": None}
-        yield from decisions.concludes(study, entry, facts, accepted["cap"])
+        yield from decisions.concludes(study, entry, facts, self.datasets.cap(study.dataset))
 
     def _living(self, entry: Mapping[str, Any]) -> Any:
         """Return the study of an entry. Yield what is wrong if there is none or it is closed."""

@@ -21,9 +21,9 @@ from .decisions import by_role
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .decisions import Advice
+    from .decisions import Advice, Limits
 
-    Terms = tuple[tuple[int, int], int]  # the cap, and the epsilon of further profiles, in billionths
+    Terms = tuple[Limits, int]  # the cap, and the epsilon of further profiles, in billionths
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Dataset:
     """A dataset, as far as the log was read. `hands` are the commitments of all who wrote what waits."""
 
     editions: int = 0
-    cap: Mapping[str, Any] | None = None
+    cap: Limits | None = None
     profile: dict[str, int] | None = None  # the one in use: of the latest edition, and the most exact of it
     approved: bool = False
     waiting: Terms | None = None
@@ -45,12 +45,12 @@ class Dataset:
         self.waiting, self.advice = terms, None
         self.hands.add(by)
 
-    def lowered(self, before: tuple[int, int], cap: tuple[int, int], by: str) -> None:
+    def lowered(self, before: Limits, cap: Limits, by: str) -> None:
         """Lower what waits with the cap, if an import lowered that."""
         if self.waiting is None or (cap[0] >= before[0] and cap[1] >= before[1]):
             return
-        (epsilon, delta), profile = self.waiting
-        within = (min(epsilon, cap[0]), min(delta, cap[1])), min(profile, epsilon, cap[0])
+        (epsilon, delta, percent), profile = self.waiting
+        within = (min(epsilon, cap[0]), min(delta, cap[1]), percent), min(profile, epsilon, cap[0])
         if within != self.waiting:
             self.waits(within, by)
 
@@ -73,10 +73,14 @@ class Datasets:
         """Return whether an edition was imported."""
         return name in self.known and 0 < edition <= self.known[name].editions
 
-    def accepted(self, name: str) -> dict[str, Any] | None:
-        """Return the cap and the profile that the approval of a study accepts with its dataset."""
+    def cap(self, name: str) -> Limits | None:
+        """Return the cap of a dataset."""
+        return self.known[name].cap if name in self.known else None
+
+    def accepts(self, name: str, told: Mapping[str, Any]) -> bool:
+        """Return whether the approval of a study accepts the cap and the profile that its dataset has."""
         one = self.known.get(name)
-        return None if one is None else {"cap": one.cap, "profile": one.profile}
+        return one is not None and (decisions.limits(told["cap"]), told["profile"]) == (one.cap, one.profile)
 
     def unapproved(self, name: str) -> Iterator[str]:
         """Yield what is wrong if something needs a dataset to be approved."""
@@ -90,14 +94,14 @@ class Datasets:
         if edition != one.editions + 1:
             yield f"it imports edition {edition} of {name} after edition {one.editions}"
         one.editions = max(edition, one.editions)
-        before, one.cap = one.cap, facts["cap"]
+        before, one.cap = one.cap, decisions.limits(facts["cap"])
         if self.wait:
             yield from by_role(entry, "admin")
             terms = _terms(facts)
             if not one.approved:
                 one.waits(terms, entry["actor"])
             elif before is not None:
-                one.lowered(decisions.limits(before), terms[0], entry["actor"])
+                one.lowered(before, terms[0], entry["actor"])
 
     def divides(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read that an edition got other parts, which hold what the parts before held."""
@@ -131,12 +135,13 @@ class Datasets:
         if entry["actor"] in one.hands:
             yield f"a person who imported or proposed the terms of the dataset {_name(entry)} approved them"
         yield from decisions.heard(one.advice, entry, facts)
-        one.approved, one.allowed, one.cap = True, one.taken + terms[1], facts["cap"]
+        one.approved, one.allowed, one.cap = True, one.taken + terms[1], terms[0]
         one.waiting, one.advice, one.hands = None, None, set()
 
     def charges(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read a charge for a profile."""
-        name, epsilon = facts["dataset"], facts["loss"]["epsilon_nano"]
+        # A restored ledger may take over a charge without an epsilon, which is none of a profile.
+        name, epsilon = facts["dataset"], facts["loss"]["epsilon_nano"] or 0
         one = self.known.setdefault(name, Dataset())
         one.taken += epsilon
         if entry["action"] == RESPENDS:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
-LIMITS = ("epsilon_nano", "delta_atto")
+UNSPLIT = 100  # the part of epsilon for Laplace noise, in percent, of budgets from before it was a part of them
+Limits = tuple[int, int, int]  # epsilon in billionths, delta in 10^-18, and that part
 CONCLUSION_MAX = 4_000  # characters
 OPINIONS = ("favourable", "conditional", "unfavourable")
 
@@ -38,14 +39,14 @@ class Study:
 
     dataset: str
     terms: Mapping[str, Any]
-    budget: tuple[int, int]
+    budget: Limits
     hands: set[str]
     state: str = DRAFT
     members: set[str] = field(default_factory=set)
     joined: int = 0  # how often somebody became a member, and
     left: int = 0  # ceased to be one
     raise_by: str | None = None
-    raise_to: tuple[int, int] | None = None
+    raise_to: Limits | None = None
     advice: Advice | None = None
     raise_advice: Advice | None = None
     renewed_at: str | None = None  # when somebody became a member under a renewed commitment
@@ -55,7 +56,7 @@ class Study:
         self.hands.add(hand)
         self.advice = None
 
-    def proposed(self, by: str | None, limits: tuple[int, int] | None) -> None:
+    def proposed(self, by: str | None, limits: Limits | None) -> None:
         """Keep which raise waits now, if one does."""
         self.raise_by, self.raise_to, self.raise_advice = by, limits, None
 
@@ -128,9 +129,7 @@ def heard(advice: Advice | None, entry: Mapping[str, Any], facts: Mapping[str, A
         yield "a person approved on their own advice"
 
 
-def concludes(
-    study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], cap: Mapping[str, Any]
-) -> Iterator[str]:
+def concludes(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], cap: Limits | None) -> Iterator[str]:
     """Read a conclusion of a study's report. What was spent and released by then is checked in `spending.py`."""
     about = facts["about"]
     if entry["actor"] in {*study.hands, study.raise_by}:
@@ -139,17 +138,22 @@ def concludes(
         yield "a person concluded on what they advised on"
     if not _is_said(facts["conclusion"]) or len(facts["conclusion"]) > CONCLUSION_MAX:
         yield f"its conclusion is no text of 1 to {CONCLUSION_MAX} characters"
-    raised = None if study.raise_to is None else dict(zip(LIMITS, study.raise_to, strict=True))
+    told = {
+        **about,
+        "budget": limits(about["budget"]),
+        "raise": None if about["raise"] is None else limits(about["raise"]),
+        "cap": limits(about["cap"]),
+    }
     stood = {
         "study": entry["study"],
         "state": study.state,
         "terms": study.terms,
-        "budget": dict(zip(LIMITS, study.budget, strict=True)),
-        "raise": raised,
+        "budget": study.budget,
+        "raise": study.raise_to,
         "cap": cap,
         "members": {"joined": study.joined, "left": study.left},
     }
-    others = [part for part, value in stood.items() if _text(about[part]) != _text(value)]
+    others = [part for part, value in stood.items() if _text(told[part]) != _text(value)]
     if others:
         yield f"it concludes on another state of the study {entry['study']} than it was in: {', '.join(others)}"
     if facts["digest"] != canonical_json.sha256(about):
@@ -162,9 +166,9 @@ def by_role(entry: Mapping[str, Any], *roles: str) -> Iterator[str]:
         yield f"only the role {' or '.join(roles)} may do this, and its actor acts as {entry['role']}"
 
 
-def limits(facts: Mapping[str, Any]) -> tuple[int, int]:
+def limits(facts: Mapping[str, Any]) -> Limits:
     """Return the limits that facts have."""
-    return int(facts["epsilon_nano"]), int(facts["delta_atto"])
+    return int(facts["epsilon_nano"]), int(facts["delta_atto"]), int(facts.get("laplace_percent", UNSPLIT))
 
 
 def _is_said(text: object) -> bool:

@@ -1,8 +1,8 @@
 """What every account spent, added up from the audit log alone: part of the independent check (`export.py`).
 
-It shares no code with the ledger: the sums, the two filters and the conversion between them are written here a second
-time, from docs/ledger.md. This finds mistakes in the ledger, limits that were raised in the database, and charges that
-the log does not have.
+It shares no code with the ledger: the sums, the three filters and the conversions between them are written here a
+second time, from docs/ledger.md. This finds mistakes in the ledger, limits that were raised in the database, and
+charges that the log does not have.
 """
 
 from __future__ import annotations
@@ -22,7 +22,38 @@ ATTEMPTS_MAX = 3  # on one charge
 RESPENT = b""  # in place of the question of a charge that a restored ledger took over: nothing is asked on it
 SLACK = 1e-9  # relative: far more than the error of floats, far less than any charge
 
+UNSPLIT = 100  # the part of epsilon for Laplace noise, in percent, of accounts from before there was a third filter
+
 Loss = tuple[int | None, int, int]  # epsilon in billionths (None: no finite one), rho in billionths, delta in 10^-18
+Limits = tuple[int, int, int]  # epsilon in billionths, delta in 10^-18, the percent of epsilon for Laplace noise
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the filters of an account allow, from its limits. Rho has a little for the error of floats."""
+
+    epsilon: int
+    rho: float
+    keys: int  # delta for thresholds
+    laplace: int  # the split filter: epsilon of Laplace noise, and
+    gaussian: float  # rho of Gaussian noise
+
+    @classmethod
+    def of(cls, limits: Limits) -> Filters:
+        """Return the filters of limits. The two that convert from rho share their half of delta, if there are two."""
+        epsilon, delta, percent = limits
+        keys = delta // 2
+        split = (delta - keys) // 2 if 0 < percent < UNSPLIT else 0
+        laplace = epsilon * percent // 100
+        rho = rho_limit(epsilon, delta - keys - split)
+        return cls(epsilon, rho, keys, laplace, rho_limit(epsilon - laplace, split))
+
+    def contain(self, before: Filters) -> bool:
+        """Return whether whatever other filters admit is within these, by the filter of the same name."""
+        divided = before.gaussian == 0 or (self.laplace >= before.laplace and self.gaussian >= before.gaussian)
+        return divided and (
+            self.epsilon >= before.epsilon and self.rho * (1 + SLACK) + 1 >= before.rho and self.keys >= before.keys
+        )
 
 
 @dataclass
@@ -31,26 +62,31 @@ class Account:
 
     kind: str
     owner: str
-    epsilon_limit: int
-    delta_limit: int
+    limits: Limits
     epsilon: int = 0
     rho: int = 0
     delta: int = 0
-    unbounded: int = 0  # charges without a finite epsilon
+    gaussian: int = 0  # the rho of charges without a finite epsilon
+    unbounded: int = 0  # the number of such charges
     reserved: int = 0  # charges that are open
 
     def holds(self) -> bool:
-        """Return whether the sums are within the limits: that of delta, and one of the two filters."""
-        basic = self.unbounded == 0 and self.epsilon <= self.epsilon_limit
-        return self.delta <= self.delta_limit // 2 and (
-            basic or self.rho <= rho_limit(self.epsilon_limit, self.delta_limit - self.delta_limit // 2)
-        )
+        """Return whether the sums are within the limits: that of delta, and one of the three filters."""
+        allowed = Filters.of(self.limits)
+        basic = self.unbounded == 0 and self.epsilon <= allowed.epsilon
+        split = self.epsilon <= allowed.laplace and self.gaussian <= allowed.gaussian
+        return self.delta <= allowed.keys and (basic or self.rho <= allowed.rho or split)
+
+    def is_untouched(self) -> bool:
+        """Return whether nothing was charged, or all of it given back."""
+        return not (self.epsilon or self.rho or self.delta or self.unbounded)
 
     def add(self, loss: Loss, times: int) -> None:
         """Add a loss, or subtract it with times = -1."""
         epsilon, rho, delta = loss
         if epsilon is None:
             self.unbounded += times
+            self.gaussian += times * rho
         else:
             self.epsilon += times * epsilon
         self.rho += times * rho
@@ -61,11 +97,17 @@ class Account:
         return {
             "kind": self.kind,
             "owner": self.owner,
-            "limits": {"epsilon": self.epsilon_limit / NANO, "delta": self.delta_limit / ATTO},
+            "limits": {
+                "epsilon": self.limits[0] / NANO,
+                "delta": self.limits[1] / ATTO,
+                "laplace_percent": self.limits[2],
+            },
             "used": {
                 "epsilon": None if self.unbounded else self.epsilon / NANO,
                 "rho": self.rho / NANO,
                 "delta": self.delta / ATTO,
+                "laplace_epsilon": self.epsilon / NANO,
+                "gaussian_rho": self.gaussian / NANO,
             },
             "open_charges": self.reserved,
             "within_limits": self.holds(),
@@ -93,7 +135,7 @@ class Spending:
     _standing: dict[bytes, str] = field(default_factory=dict)  # question -> charge
     _released: set[str] = field(default_factory=set)
     _answers: dict[str, int] = field(default_factory=dict)  # study -> its releases
-    _raises: dict[str, tuple[int, int]] = field(default_factory=dict)  # study -> the limits that wait for an approver
+    _raises: dict[str, Limits] = field(default_factory=dict)  # study -> the limits that wait for an approver
     charged: int = 0
     _approver: str = "dpo"  # the role that approves: see `conduct.py`
 
@@ -112,20 +154,19 @@ class Spending:
 
     def _import(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         owner = entry["subject"].removeprefix("dataset:")
-        epsilon, delta = _limits(facts["cap"])
-        known = self.accounts.get(("dataset", owner))
-        if known is not None and (epsilon > known.epsilon_limit or delta > known.delta_limit):
+        cap, known = _limits(facts["cap"]), self.accounts.get(("dataset", owner))
+        if known is not None and (cap[0] > known.limits[0] or cap[1] > known.limits[1]):
             yield f"it raises the cap of the dataset {owner}, which no import may do"
-        yield from self._set_limits("dataset", owner, epsilon, delta)
+        yield from self._set_limits("dataset", owner, cap)
 
     def _open(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         if ("dataset", facts["dataset"]) not in self.accounts:
             yield f"it opens a study on the dataset {facts['dataset']}, which was not imported"
-        yield from self._set_limits("study", entry["study"], *_limits(facts["budget"]))
+        yield from self._set_limits("study", entry["study"], _limits(facts["budget"]))
 
     def _set(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         self._raises.pop(entry["study"], None)
-        yield from self._set_limits("study", entry["study"], *_limits(facts))
+        yield from self._set_limits("study", entry["study"], _limits(facts))
 
     def _ask(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         self._raises[entry["study"]] = _limits(facts)
@@ -134,7 +175,7 @@ class Spending:
     def _agree(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         if entry["role"] != self._approver or self._raises.pop(entry["study"], None) != _limits(facts):
             yield f"it approves a budget of study {entry['study']} that did not wait for approval"
-        yield from self._set_limits("study", entry["study"], *_limits(facts))
+        yield from self._set_limits("study", entry["study"], _limits(facts))
 
     def _begin(self, _entry: Mapping[str, Any], _facts: Mapping[str, Any]) -> Iterator[str]:
         self._approver = "approver"
@@ -145,13 +186,16 @@ class Spending:
         owner = entry["subject"].removeprefix("dataset:")
         if ("dataset", owner) not in self.accounts:
             yield f"it approves the cap of the dataset {owner}, which was not imported"
-        yield from self._set_limits("dataset", owner, *_limits(facts["cap"]))
+        yield from self._set_limits("dataset", owner, _limits(facts["cap"]))
 
-    def _set_limits(self, kind: str, owner: str, epsilon: int, delta: int) -> Iterator[str]:
+    def _set_limits(self, kind: str, owner: str, limits: Limits) -> Iterator[str]:
         if not isinstance(owner, str):
             raise TypeError(owner)
-        account = self.accounts.setdefault((kind, owner), Account(kind, owner, epsilon, delta))
-        account.epsilon_limit, account.delta_limit = epsilon, delta
+        account = self.accounts.setdefault((kind, owner), Account(kind, owner, limits))
+        divides = limits[2] != account.limits[2] and not account.is_untouched()
+        if divides and not Filters.of(limits).contain(Filters.of(account.limits)):
+            yield f"it divides the epsilon of the {kind} {owner} anew after something was spent, and takes from a part"
+        account.limits = limits
         if not account.holds():
             yield f"it sets limits of the {kind} {owner} below what was spent"
 
@@ -297,11 +341,11 @@ ACTS = {
 }
 
 
-def _limits(facts: Mapping[str, Any]) -> tuple[int, int]:
-    epsilon, delta = facts["epsilon_nano"], facts["delta_atto"]
-    if not (_whole(epsilon) and _whole(delta)):
+def _limits(facts: Mapping[str, Any]) -> Limits:
+    epsilon, delta, percent = facts["epsilon_nano"], facts["delta_atto"], facts.get("laplace_percent", UNSPLIT)
+    if not (_whole(epsilon) and _whole(delta) and _whole(percent) and percent <= 100):
         raise ValueError
-    return epsilon, delta
+    return epsilon, delta, percent
 
 
 def _loss(facts: Mapping[str, Any]) -> Loss:

@@ -174,12 +174,26 @@ def _head(head: Section) -> tuple[Dataset, Decimal | None, Reading]:
     persons_expected = head.positive("persons_expected")
     title = head.text("title", name)
     overcommit = head.flag("overcommit", False)
+    laplace_percent = head.percent("laplace_percent")
+    justification = head.text("justification") if "justification" in head else None
     profile = None
     with head.attempt():
         profile = _profile(head, epsilon, epsilon_min)
     reading = combined(Reading(), given(head, ("loss_max",)), head)
     head.done()
-    about = Dataset(name, title, epsilon, delta, persons_max, frozen({}), overcommit, epsilon_min, persons_expected)
+    about = Dataset(
+        name,
+        title,
+        epsilon,
+        delta,
+        persons_max,
+        frozen({}),
+        overcommit,
+        epsilon_min,
+        persons_expected,
+        laplace_percent,
+        justification,
+    )
     return about, profile, reading
 
 

@@ -157,6 +157,8 @@ class Dataset:
     overcommit: bool = False
     epsilon_min: Decimal = EPSILON_MIN
     persons_expected: int | None = None  # about how many there are, if the custodian declares it: used for slots only
+    laplace_percent: int | None = None  # the part of epsilon for Laplace noise, if the custodian declares it
+    justification: str | None = None  # why the cap is so large
 
 
 V = TypeVar("V")

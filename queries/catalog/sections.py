@@ -200,6 +200,17 @@ class Section:
             raise self.error(key, "must be at least 1")
         return value
 
+    @_or(None)
+    def percent(self, key: str) -> int | None:
+        """Return an optional whole number from 0 to 100."""
+        if key not in self:
+            self._read.add(key)
+            return None
+        value = self._whole(key)
+        if not 0 <= value <= 100:
+            raise self.error(key, "must be from 0 to 100")
+        return value
+
     @_or(Decimal(1))
     def decimal(self, key: str, default: Any = REQUIRED) -> Decimal:
         """Return a number, exactly as it was written."""

@@ -184,7 +184,7 @@ def _on_rho(asked: Asked) -> Iterator[str]:
         yield (
             f"rho {asked.rho_nano / NANO:.3g} is as large a part of the study's budget as this query's epsilon, "
             f"and would give {name} {then} instead of {now}; "
-            "from then on the budget would count in rho only."
+            "from then on the budget would count in rho, or each kind of noise by itself."
         )
 
 

@@ -79,6 +79,7 @@ _SQL = ASKS["sql"]["value"]["sql"]
 _COST = {"epsilon": 0.1, "rho": 0.005, "delta": 0.0}
 _BOUNDS = {"cells_per_person": 1, "events_per_cell": 1}
 _NOTHING = {"epsilon": 0.0, "rho": 0.0, "delta": 0.0}
+_NOISES = {"laplace_epsilon": 0.0, "gaussian_rho": 0.0}
 _COLUMNS = [
     {"name": "sex", "kind": "key"},
     {
@@ -94,8 +95,18 @@ _COLUMNS = [
 
 
 def _budget(spent: dict[str, float], left: float) -> dict[str, Any]:
-    limits = {"epsilon": 3.0, "rho": 0.175749908, "delta": 1e-6}
-    return {**limits, "spent": spent, "reserved": _NOTHING, "remaining": {"epsilon": left, "rho": 0.0, "delta": 5e-7}}
+    return {
+        "epsilon": 3.0,
+        "rho": 0.167297676,
+        "delta": 1e-6,
+        "laplace_percent": 50,
+        "split": {"laplace_epsilon": 1.5, "gaussian_rho": 0.046347222},
+        "spent": {**spent, "laplace_epsilon": spent["epsilon"], "gaussian_rho": 0.0},
+        "reserved": {**_NOTHING, **_NOISES},
+        "remaining": {"epsilon": left, "rho": 0.046347222, "delta": 5e-7},
+        "gauge": {"of": "epsilon", "used": spent["epsilon"], "limit": 3.0},
+        "justification": "A cap of 3 is needed for the three studies that are planned.",
+    }
 
 
 def _answer(female: int, male: int, spent: dict[str, float], **more: Any) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from server.charts.svg import ACCENT, FAINT, INK, SMALL
 from server.views import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from server.charts.scales import Scale
     from server.charts.words import Words
@@ -31,7 +32,7 @@ ALONE = 60.0  # seconds before and after a charge that is the only one
 
 @dataclass(frozen=True)
 class Used:
-    """What an account used of its limit, in a unit: epsilon or rho."""
+    """What an account used of its limit, in a unit: epsilon, rho, laplace_epsilon or gaussian_rho."""
 
     account: str
     unit: str
@@ -53,12 +54,19 @@ class Picture:
     svg: str
 
 
+def amount(cost: Mapping[str, Any], unit: str) -> Decimal:
+    """Return what a charge adds to a sum: only Laplace noise has an epsilon, and Gaussian noise adds to its rho."""
+    if unit == "gaussian_rho" and cost["epsilon"] is not None:
+        return Decimal(0)
+    return Decimal(str(cost["rho" if unit in ("rho", "gaussian_rho") else "epsilon"] or 0))
+
+
 def gauges(accounts: Sequence[Used], prefix: str, said: Words = words.ENGLISH, width: int = frame.WIDE) -> Picture:
     """Return a bar for each account, filled as far as it was used."""
     title, description = words.used_title(said), " ".join(_sentence(said, one) for one in accounts)
     drawn, y = [], 0.0
     for one in accounts:
-        told = words.used_of(said, one.unit, _exact(said, one.used), _exact(said, one.limit))
+        told = words.used_of(said, words.unit(said, one.unit), _exact(said, one.used), _exact(said, one.limit))
         room = width - texts.width(told, SMALL) - GAP
         drawn += [
             svg.text(0, y + 12, texts.fitted(texts.name(one.account), room)),
@@ -89,7 +97,7 @@ def spending(
 
     Charges that have no time here (a query under way) are in the account's sum, and in the line from the last one on.
     """
-    title = words.spending_title(said, account.unit, texts.name(account.account))
+    title = words.spending_title(said, words.unit(said, account.unit), texts.name(account.account))
     description = f"{words.charges(said, len(charges))} {_sentence(said, account)}"
     times = [_seconds(time) for time, _ in charges]
     end = max([_seconds(until), *times])
@@ -143,7 +151,8 @@ def _exact(said: Words, amount: Decimal) -> str:
 
 def _sentence(said: Words, one: Used) -> str:
     account = texts.name(one.account)
-    return words.used_sentence(said, account, one.unit, _exact(said, one.used), _exact(said, one.limit))
+    unit = words.unit(said, one.unit)
+    return words.used_sentence(said, account, unit, _exact(said, one.used), _exact(said, one.limit))
 
 
 def _seconds(time: str) -> float:

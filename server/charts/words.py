@@ -332,6 +332,17 @@ def used_title(words: Words) -> str:
     return words.say("Used of the limits")
 
 
+def unit(words: Words, name: str) -> str:
+    """Return what a sum of charges is of."""
+    match name:
+        case "laplace_epsilon":
+            return words.say("epsilon of Laplace noise")
+        case "gaussian_rho":
+            return words.say("rho of Gaussian noise")
+        case _:
+            return name
+
+
 def used_of(words: Words, unit: str, used: str, limit: str) -> str:
     """Return what an account used, beside its gauge."""
     return words.say("%(unit)s %(used)s of %(limit)s", unit=unit, used=used, limit=limit)

@@ -45,6 +45,18 @@ def with_notes(said: tuple[dict[str, Any], str], notes: Sequence[str]) -> tuple[
     return noted(said[0], notes), "\n".join([said[1], *(f"Note: {note}" for note in notes)])
 
 
+def division_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --laplace and --justification."""
+    laplace = click.option(
+        "--laplace",
+        type=click.IntRange(0, 100),
+        metavar="PERCENT",
+        help="The part of epsilon that is for Laplace noise where there is Gaussian noise too.",
+    )
+    why = click.option("--justification", help="Why the budget is so large; the approver reads it, the report has it.")
+    return laplace(why(command))
+
+
 def seen_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --seen."""
     words = "The digest that `show` printed of what waits: refuse if it has changed since."

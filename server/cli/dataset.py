@@ -9,11 +9,11 @@ import click
 from budgets.governance import advice, approval, dataset_terms, datasets
 from budgets.loss import NANO, epsilon_text
 from queries.catalog.parts import PARTS_MAX
-from server.cli.amounts import Amounts, given, seen_option, with_notes
+from server.cli.amounts import Amounts, division_options, given, seen_option, with_notes
 from server.cli.common import progress, with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
-from server.cli.study_words import ERASED, advice_lines, amounts, profile_text
+from server.cli.study_words import ERASED, advice_lines, amounts, divided, justified, profile_text
 from server.journey import repartitioning
 from server.views.dataset import describe_dataset
 
@@ -63,20 +63,30 @@ def show(identifier: str) -> Any:
 @click.option("--epsilon", help="Another cap.")
 @click.option("--delta", help="Another cap.")
 @click.option("--profile", help="What further profiles may take of the cap.")
+@division_options
 @click.option("--reason", required=True, help="Why; kept in the audit log.")
 @as_option
 @with_json
 def propose(
-    identifier: str, epsilon: str | None, delta: str | None, profile: str | None, reason: str, name: str | None
+    identifier: str,
+    epsilon: str | None,
+    delta: str | None,
+    profile: str | None,
+    laplace: int | None,
+    justification: str | None,
+    reason: str,
+    name: str | None,
 ) -> Any:
     """As an admin: propose another cap, or a further profile. It waits for an approver."""
-    if epsilon is delta is profile is None:
-        raise click.UsageError("give --epsilon, --delta or --profile")
+    if {epsilon, delta, profile, laplace} == {None}:
+        raise click.UsageError("give --epsilon, --delta, --laplace or --profile")
     limits = Amounts(epsilon=epsilon, delta=delta, profile=profile)
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
         wanted = limits.nano.get("epsilon"), limits.nano.get("delta"), limits.nano.get("profile") or 0
-        dataset_terms.propose(transaction, identifier, *wanted, reason, by)
+        dataset_terms.propose(
+            transaction, identifier, *wanted, reason, by, laplace_percent=laplace, justification=justification
+        )
         return with_notes(_said(transaction, identifier), limits.notes)
 
 
@@ -176,7 +186,8 @@ def words(said: Mapping[str, Any]) -> str:
     terms, budget = said["terms"], said["budget"]
     lines = [
         _head(said),
-        f"  cap: {amounts(budget)}, left: {amounts(budget['remaining'])}",
+        f"  cap: {amounts(budget)}{divided(budget)}, left: {amounts(budget['remaining'])}",
+        *justified(budget),
         f"  {profile_text(said['profile'])}",
     ]
     if terms["approved"]:
@@ -185,9 +196,10 @@ def words(said: Mapping[str, Any]) -> str:
     if terms["waiting"] is not None:
         waits = terms["waiting"]
         lines.append(
-            f"  waits for an approver: the cap {amounts(waits)}; profiles of epsilon {_epsilon(waits['profile'])}; "
-            f"proposed by {', '.join(terms['proposed_by']) or ERASED}"
+            f"  waits for an approver: the cap {amounts(waits)}{divided(waits)}; "
+            f"profiles of epsilon {_epsilon(waits['profile'])}; proposed by {', '.join(terms['proposed_by']) or ERASED}"
         )
+        lines += justified(waits)
         lines += advice_lines("advice", terms["advice"])
         lines.append(f"  to decide on exactly this: --seen {waits['digest']}")
     return "\n".join(lines)

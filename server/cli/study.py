@@ -15,7 +15,7 @@ from budgets.errors import Invalid
 from budgets.governance import advice, advising, approval, conclusions, forecast, studies, study_budgets
 from budgets.governance.study import MOVES, Terms
 from server.api.requests.schemas import ProtocolSchema, roundings_of
-from server.cli.amounts import Amounts, decimal, given, seen_option, with_notes
+from server.cli.amounts import Amounts, decimal, division_options, given, seen_option, with_notes
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote
@@ -51,6 +51,8 @@ class NewStudy:
     dataset: str
     epsilon: str
     delta: str | None
+    laplace: int | None
+    justification: str | None
     title: str
     purpose: str
     legal_basis: str
@@ -82,6 +84,7 @@ def study() -> None:
 @click.option("--dataset", required=True)
 @click.option("--epsilon", required=True, help="What the study may spend in all.")
 @click.option("--delta", help="By default the dataset's.")
+@division_options
 @click.option("--title", required=True)
 @click.option("--purpose", required=True)
 @click.option("--legal-basis", required=True)
@@ -103,7 +106,16 @@ def new(**values: Any) -> Any:
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", made.name)
         amounts = (limits.nano["epsilon"], limits.nano.get("delta"))
-        one = studies.open_study(transaction, made.identifier, made.dataset, terms, *amounts, by)
+        one = studies.open_study(
+            transaction,
+            made.identifier,
+            made.dataset,
+            terms,
+            *amounts,
+            by,
+            laplace_percent=made.laplace,
+            justification=made.justification,
+        )
         require_askable(opened.stores.current(transaction, made.dataset), protocol)
         for member in made.members:
             one = studies.add_member(transaction, made.identifier, member, by)
@@ -174,6 +186,7 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
 @click.argument("identifier", metavar="STUDY")
 @click.option("--epsilon", help="The new limit.")
 @click.option("--delta", help="The new limit.")
+@division_options
 @click.option("--approve", is_flag=True, help="As an approver: put a raise that waits in force.")
 @click.option("--without-advice", help="As an approver: why the DPO's advice is not awaited; kept in the audit log.")
 @click.option("--reason", help="Why; kept in the audit log and needed for every change.")
@@ -184,6 +197,8 @@ def budget(
     identifier: str,
     epsilon: str | None,
     delta: str | None,
+    laplace: int | None,
+    justification: str | None,
     approve: bool,
     without_advice: str | None,
     reason: str | None,
@@ -192,7 +207,7 @@ def budget(
 ) -> Any:
     """Show what a study's budget buys, or set it. After approval a raise waits for an approver."""
     server = remote(name)
-    if not approve and epsilon is delta is reason is None:
+    if not approve and {epsilon, delta, laplace, justification, reason} == {None}:
         if server is not None:
             ahead = budget_of(server, identifier)
         else:
@@ -210,7 +225,9 @@ def budget(
         return decided(server, identifier, "budget/approve", body)
     if server is not None:
         wanted = {what: float(decimal(text, what)) for what, text in (("epsilon", epsilon), ("delta", delta)) if text}
-        return changed(server, "PUT", identifier, "/budget", {**wanted, "reason": reason})
+        further = {} if laplace is None else {"laplace_percent": laplace}
+        said = given(reason=reason, justification=justification)
+        return changed(server, "PUT", identifier, "/budget", {**wanted, **said, **further})
     with services() as opened, approval.deciding(opened.database) as transaction:
         if epsilon is None:
             by = acting(transaction, "approver", name)
@@ -221,7 +238,14 @@ def budget(
         limits = Amounts(epsilon=epsilon, delta=delta)
         by = acting(transaction, "admin", name)
         one = study_budgets.set_budget(
-            transaction, identifier, limits.nano["epsilon"], limits.nano.get("delta"), reason, by
+            transaction,
+            identifier,
+            limits.nano["epsilon"],
+            limits.nano.get("delta"),
+            reason,
+            by,
+            laplace_percent=laplace,
+            justification=justification,
         )
         return with_notes(_said(transaction, one), limits.notes)
 

@@ -18,11 +18,11 @@ ERASED = "(a name that was erased)"
 
 def summary(said: Mapping[str, Any], buys: str) -> str:
     """Return a study in words. `buys` is what its remaining budget buys."""
-    budget, remaining = said["budget"], said["budget"]["remaining"]
-    left = f"epsilon {_epsilon(remaining['epsilon'])} or rho {_epsilon(remaining['rho'])}"
+    budget = said["budget"]
     lines = [
         f"Study {said['id']} ({said['state']}) on {said['dataset']}: {said['title']}",
-        f"  budget: {amounts(budget)}, left: {left}; {buys}",
+        f"  budget: {amounts(budget)}{divided(budget)}, left: {_left(budget)}; {buys}",
+        *justified(budget),
         f"  members: {', '.join(said['members']) or 'none'}",
         f"  {profile_text(said['profile'])}",
         f"  opened by {said['opened_by'] or ERASED}; edited by {', '.join(said['edited_by']) or 'nobody'}",
@@ -31,8 +31,10 @@ def summary(said: Mapping[str, Any], buys: str) -> str:
     if said["approved_by"] or said["state"] in APPROVED:
         lines.append(f"  approved by {said['approved_by'] or ERASED}")
     if said["raise"]:
-        proposer, wanted = said["raise_by"] or ERASED, _epsilon(said["raise"]["epsilon"])
-        lines.append(f"  a raise to epsilon {wanted}, proposed by {proposer}, waits for an approver")
+        proposer, wanted = said["raise_by"] or ERASED, said["raise"]
+        what = f"epsilon {_epsilon(wanted['epsilon'])}{divided(wanted)}"
+        lines.append(f"  a raise to {what}, proposed by {proposer}, waits for an approver")
+        lines += justified(wanted)
         lines += advice_lines("advice on the raise", said["raise_advice"])
     lines += conclusion_lines(said["conclusion"])
     return "\n".join(lines)
@@ -98,15 +100,17 @@ def budget_words(said: Mapping[str, Any]) -> str:
     """Return a study's budget in words, with what the rest of it buys."""
     lines = [
         f"limit:     {_loss(said).alternatives}",
-        f"spent:     {_loss(said['spent']).text}",
-        f"remaining: {_loss(said['remaining']).alternatives}",
+        f"spent:     {_loss(said['spent']).text}{_by_noise(said['spent'])}",
+        f"remaining: {_left(said)}",
         f"That buys {said['buys']}.",
         "",
-        "epsilon of each   queries   (by the sum of epsilon, of rho)",
+        "epsilon of each   queries   (by the sum of epsilon, of rho, beside Gaussian noise)",
     ]
     for fit in said["forecast"]:
         each = _epsilon(fit["epsilon"])
-        lines.append(f"{each:<15} {fit['queries']:>9,}   ({fit['by_epsilon']:,}, {fit['by_rho']:,})")
+        lines.append(
+            f"{each:<15} {fit['queries']:>9,}   ({fit['by_epsilon']:,}, {fit['by_rho']:,}, {fit['by_split']:,})"
+        )
     return "\n".join(lines)
 
 
@@ -121,6 +125,31 @@ def amounts(limit: Mapping[str, Any]) -> str:
     if limit["delta"]:
         words += f" and delta {Loss(None, 0, round(limit['delta'] * ATTO)).delta_text}"
     return words
+
+
+def _left(budget: Mapping[str, Any]) -> str:
+    """Return what is left by kind of noise. One of the two is enough."""
+    left = budget["remaining"]
+    return f"epsilon {_epsilon(left['epsilon'])} (Laplace noise) or rho {_epsilon(left['rho'])} (Gaussian noise)"
+
+
+def _by_noise(spent: Mapping[str, Any]) -> str:
+    """Return the parts of a sum, if there is Gaussian noise in it: then the whole has no epsilon."""
+    if not spent["gaussian_rho"]:
+        return ""
+    laplace, gaussian = _epsilon(spent["laplace_epsilon"]), _epsilon(spent["gaussian_rho"])
+    return f" in all: epsilon {laplace} of Laplace noise and rho {gaussian} of Gaussian noise"
+
+
+def divided(limit: Mapping[str, Any]) -> str:
+    """Return how epsilon is divided, if it is."""
+    percent = limit["laplace_percent"]
+    return f" ({percent}% of epsilon for Laplace noise beside Gaussian noise)" if 0 < percent < 100 else ""
+
+
+def justified(limit: Mapping[str, Any]) -> list[str]:
+    """Return why a limit is so large, if somebody said it."""
+    return [] if limit["justification"] is None else [f"  justified by: {_indented(limit['justification'])}"]
 
 
 def _epsilon(number: float) -> str:

@@ -25,7 +25,7 @@ larger than their error, and is then rounded up to a millionth.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal, localcontext
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,8 @@ from budgets import conversion
 from budgets.loss import ATTO, NANO
 
 if TYPE_CHECKING:
-    from budgets.ledger.accounts import Limits
-    from budgets.loss import Loss
+    from budgets.ledger.limits import Limits
+    from budgets.loss import Sum
 
 DIGITS = 50
 SLACK = Decimal("1e-40")
@@ -42,12 +42,12 @@ STEP = Decimal("1e-6")
 ONE = Decimal(1)
 RARE = Decimal("0.001")  # if delta is above 0, the posterior has no bound for conclusions that are rarer than this
 
-BY_EPSILON, BY_RHO, BY_LIMIT = "epsilon", "rho", "limit"
+BY_EPSILON, BY_RHO, BY_SPLIT, BY_LIMIT = "epsilon", "rho", "split", "limit"
 
 
 @dataclass(frozen=True)
 class Guarantee:
-    """An (epsilon, delta) that holds. `by` names its basis: the sum of epsilon, the sum of rho, or a limit."""
+    """An (epsilon, delta) that holds. `by` names its basis: a sum (epsilon, rho, or each by its noise) or a limit."""
 
     epsilon_nano: int
     delta_atto: int
@@ -69,25 +69,38 @@ def at_limit(limits: Limits) -> Guarantee:
     return Guarantee(limits.epsilon_nano, limits.delta_atto, BY_LIMIT)
 
 
-def by_epsilon(used: Loss) -> Guarantee | None:
+def by_epsilon(used: Sum) -> Guarantee | None:
     """Return what the sum of epsilon guarantees; None if a charge has no finite epsilon."""
-    return None if used.epsilon_nano is None else Guarantee(used.epsilon_nano, used.delta_atto, BY_EPSILON)
+    return None if used.unbounded else Guarantee(used.laplace_nano, used.delta_atto, BY_EPSILON)
 
 
-def by_rho(used: Loss, limits: Limits) -> Guarantee | None:
-    """Return what the sum of rho guarantees, with the part of delta kept for the conversion; None without that part."""
-    for_conversion = limits.delta_atto - limits.delta_keys_atto
-    if used.rho_nano == 0:
-        return Guarantee(0, used.delta_atto, BY_RHO)
-    if for_conversion == 0:
+def by_rho(used: Sum, limits: Limits) -> Guarantee | None:
+    """Return what the sum of rho guarantees, with the delta kept for conversions; None without a share of it.
+
+    It converts at its own share of that delta, and takes all of it: which of the sums counts is decided by the answers,
+    and then the shares add up (docs/ledger.md).
+    """
+    return _converted(used, used.rho_nano, limits, limits.delta_rho_atto, BY_RHO)
+
+
+def by_split(used: Sum, limits: Limits) -> Guarantee | None:
+    """Return what the sum of epsilon of Laplace noise and that of rho of Gaussian noise guarantee together."""
+    found = _converted(used, used.gaussian_nano, limits, limits.delta_split_atto, BY_SPLIT)
+    return None if found is None else replace(found, epsilon_nano=found.epsilon_nano + used.laplace_nano)
+
+
+def _converted(used: Sum, rho_nano: int, limits: Limits, share_atto: int, by: str) -> Guarantee | None:
+    if rho_nano == 0:
+        return Guarantee(0, used.delta_atto, by)
+    if share_atto == 0:
         return None
-    epsilon = conversion.epsilon_nano(used.rho_nano, for_conversion)
-    return Guarantee(epsilon, used.delta_atto + for_conversion, BY_RHO)
+    for_conversions = limits.delta_atto - limits.delta_keys_atto
+    return Guarantee(conversion.epsilon_nano(rho_nano, share_atto), used.delta_atto + for_conversions, by)
 
 
-def at_spend(used: Loss, limits: Limits) -> Guarantee:
-    """Return what the charges so far guarantee: the accountant with the smaller epsilon counts."""
-    found = [one for one in (by_epsilon(used), by_rho(used, limits)) if one is not None]
+def at_spend(used: Sum, limits: Limits) -> Guarantee:
+    """Return what the charges so far guarantee: the accountant with the smallest epsilon counts."""
+    found = [one for one in (by_epsilon(used), by_rho(used, limits), by_split(used, limits)) if one is not None]
     assert found, "without a delta for the conversion every charge has a finite epsilon"
     return min(found, key=lambda one: (one.epsilon_nano, one.delta_atto))
 

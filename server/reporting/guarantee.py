@@ -16,7 +16,7 @@ from budgets.loss import ATTO, NANO, Loss
 from server.reporting import attack_odds
 
 if TYPE_CHECKING:
-    from budgets.ledger.accounts import Balance
+    from budgets.ledger.limits import Balance
     from server.reporting.attack_odds import Guarantee
 
 FALSE_POSITIVES = (Decimal("0.001"), Decimal("0.01"), Decimal("0.05"))
@@ -58,22 +58,23 @@ def shortened(epsilon: Decimal) -> str:
 
 
 def describe_account(balance: Balance) -> dict[str, Any]:
-    """Return an account for a report: limits, sums, both accountants, and what spend and limit guarantee.
+    """Return an account for a report: limits, sums, the accountants, and what spend and limit guarantee.
 
     Reserved losses count as spent, because a running query may already have its answer.
     """
-    used, limits = balance.used, balance.limits
-    by_epsilon, by_rho = attack_odds.by_epsilon(used), attack_odds.by_rho(used, limits)
+    used, limits = balance.used_sum, balance.limits
+    accountants = {
+        attack_odds.BY_EPSILON: attack_odds.by_epsilon(used),
+        attack_odds.BY_RHO: attack_odds.by_rho(used, limits),
+        attack_odds.BY_SPLIT: attack_odds.by_split(used, limits),
+    }
     return {
         "kind": balance.kind,
         "name": balance.owner,
         "budget": balance.to_json(),
         "used": used.to_json(),
         "delta_keys": Loss(0, 0, limits.delta_keys_atto).to_json()["delta"],
-        "accountants": {
-            "epsilon": None if by_epsilon is None else _pair(by_epsilon),
-            "rho": None if by_rho is None else _pair(by_rho),
-        },
+        "accountants": {name: None if one is None else _pair(one) for name, one in accountants.items()},
         "at_spend": describe(attack_odds.at_spend(used, limits)),
         "at_limit": describe(attack_odds.at_limit(limits)),
     }

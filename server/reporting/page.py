@@ -107,16 +107,16 @@ def _picture(made: Picture) -> dict[str, Any]:
 
 
 def _used(account: dict[str, Any], said: Language) -> Used:
-    """Return what an account used, by the accountant whose sum counts."""
-    unit = account["at_spend"]["by"]
-    used, limit = (Decimal(str(account[member][unit] or 0)) for member in ("used", "budget"))
-    return Used(losses.account(account["kind"], account["name"], said), unit, used, limit)
+    """Return what an account used, by the sum that decides."""
+    gauge = account["budget"]["gauge"]
+    name = losses.account(account["kind"], account["name"], said)
+    return Used(name, gauge["of"], Decimal(str(gauge["used"])), Decimal(str(gauge["limit"])))
 
 
 def _charges(document: dict[str, Any], unit: str) -> list[tuple[str, Decimal]]:
     """Return when the releases and profiles of a report were charged, and how much, oldest first."""
     charged = [*document["releases"]["shown"], *document["releases"]["profiles"]]
-    return sorted((one["charged_at"], Decimal(str(one["cost"][unit] or 0))) for one in charged)
+    return sorted((one["charged_at"], budget.amount(one["cost"], unit)) for one in charged)
 
 
 def _beliefs(own: dict[str, Any], said: Language) -> Picture:

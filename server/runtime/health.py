@@ -148,7 +148,10 @@ def _recount(transaction: sa.Connection) -> Check:
             found += [f"entry {position}: {what}" for what in (*spending.read(entry), *conduct.read(entry))]
         except (ValueError, AttributeError):
             return Check("recount", False, f"entry {position} is not a valid entry")
-    recounted = {owner: (one.epsilon, one.rho, one.delta, one.unbounded) for owner, one in spending.accounts.items()}
+    recounted = {
+        owner: (one.epsilon, one.rho, one.delta, one.gaussian, one.unbounded)
+        for owner, one in spending.accounts.items()
+    }
     kept = accounts.used(transaction)
     found += [
         f"{' '.join(owner)}: the log adds up to {recounted.get(owner)}, the account has {kept.get(owner)}"

@@ -209,6 +209,8 @@ def import_manifest(
                 folder=folder.name,
                 by=by,
                 profile_nano=profile_nano,
+                laplace_percent=declared.laplace_percent,
+                justification=declared.justification,
             )
         with database.read() as transaction:
             old = datasets.folders(transaction, declared.name)[EDITIONS_KEPT:]

@@ -19,6 +19,7 @@ from budgets.governance.study import Study, Terms
 from budgets.identity import people
 from budgets.ledger import accounts, charges
 from budgets.ledger.charges import Question
+from budgets.ledger.limits import Balance
 from budgets.loss import NANO, Loss
 from tests.databases import change
 
@@ -85,7 +86,7 @@ class World:
         """Reserve and settle."""
         self.settle(self.reserve(study, text, loss), {"answer": text})
 
-    def balance(self, study: str | None = None) -> accounts.Balance:
+    def balance(self, study: str | None = None) -> Balance:
         """Return a study's balance, or the dataset's."""
         with self.database.read() as transaction:
             if study is None:
@@ -185,7 +186,7 @@ def everything(transaction: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def sums_of_rows(transaction: sa.Connection) -> Sums:
-    """Return what the charge rows add up to for each account: epsilon, rho, delta and charges without epsilon, reserved, then spent."""
+    """Return what the charge rows add up to for each account: epsilon, rho, delta, charges without epsilon and their rho, reserved, then spent."""
     rows: list[Any] = list(transaction.execute(sa.select(tables.charges)).mappings())
     rows += transaction.execute(sa.select(tables.profile_charges)).mappings()
     settled = {row["reserve_id"] for row in rows if row["kind"] == "settle"}
@@ -194,13 +195,14 @@ def sums_of_rows(transaction: sa.Connection) -> Sums:
     for row in rows:
         if row["kind"] != "reserve" or row["id"] in voided:
             continue
-        at = 4 if row["id"] in settled else 0
+        at = 5 if row["id"] in settled else 0
         study = [("study", row["study"])] if "study" in row else []  # a profile belongs to none
         for owner in (*study, ("dataset", row["dataset"])):
-            present = sums.setdefault(owner, [0] * 8)
+            present = sums.setdefault(owner, [0] * 10)
             for place, column in enumerate(("epsilon_nano", "rho_nano", "delta_atto")):
                 present[at + place] += row[column] or 0
             present[at + 3] += row["epsilon_nano"] is None
+            present[at + 4] += row["rho_nano"] if row["epsilon_nano"] is None else 0
     return {owner: tuple(numbers) for owner, numbers in sums.items()}
 
 
@@ -208,8 +210,14 @@ def sums_kept(transaction: sa.Connection) -> Sums:
     """Return the running sums that the accounts keep, in the same form, without those of untouched accounts."""
     c = tables.accounts.c
     columns = (
-        *(c.epsilon_reserved_nano, c.rho_reserved_nano, c.delta_reserved_atto, c.unbounded_reserved),
-        *(c.epsilon_spent_nano, c.rho_spent_nano, c.delta_spent_atto, c.unbounded_spent),
+        *(
+            c.epsilon_reserved_nano,
+            c.rho_reserved_nano,
+            c.delta_reserved_atto,
+            c.unbounded_reserved,
+            c.gaussian_reserved_nano,
+        ),
+        *(c.epsilon_spent_nano, c.rho_spent_nano, c.delta_spent_atto, c.unbounded_spent, c.gaussian_spent_nano),
     )
     rows = transaction.execute(sa.select(c.kind, c.owner, *columns))
     kept = {(row[0], row[1]): tuple(row[2:]) for row in rows}
@@ -224,7 +232,11 @@ def check(transaction: sa.Connection) -> None:
             row.unbounded_reserved + row.unbounded_spent == 0
             and row.epsilon_reserved_nano + row.epsilon_spent_nano <= row.epsilon_limit_nano
         )
-        assert basic or row.rho_reserved_nano + row.rho_spent_nano <= row.rho_limit_nano
+        split = (
+            row.epsilon_reserved_nano + row.epsilon_spent_nano <= row.laplace_limit_nano
+            and row.gaussian_reserved_nano + row.gaussian_spent_nano <= row.gaussian_limit_nano
+        )
+        assert basic or row.rho_reserved_nano + row.rho_spent_nano <= row.rho_limit_nano or split
         assert row.delta_reserved_atto + row.delta_spent_atto <= row.delta_keys_limit_atto
     voids = sa.select(tables.charges.c.reserve_id).where(tables.charges.c.kind == "void")
     twice = transaction.execute(

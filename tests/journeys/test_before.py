@@ -100,7 +100,7 @@ def test_the_doctor_finds_nothing_but_a_missing_approver(home: Home) -> None:
 def test_studies_and_releases_are_shown_as_before(home: Home) -> None:
     """What a study has and what was released, numbers and all."""
     shown = said(home, "study", "show", "flu")
-    assert {name: shown[name] for name in SAID["study"]} == SAID["study"]
+    assert as_before(shown, SAID["study"]) == SAID["study"]
     assert said(home, "release", "list", "flu") == SAID["releases"]
     for answer in (*(answer for _, answer in QUERIES), SAID["closed"]):
         again = said(home, "release", "show", answer["study"], answer["id"])
@@ -118,6 +118,13 @@ def test_questions_of_earlier_version_are_replayed_free(home: Home) -> None:
     assert said(home, "query", "flu", "--epsilon", "0.125", "--sql", "SELECT COUNT(*) AS n FROM visits")["rows"]
     assert len(home.charges()) == len(charges) + 2
     home.assert_sound()
+
+
+def as_before(shown: Any, before: Any) -> Any:
+    """Return what is shown, without members that the earlier version did not have."""
+    if isinstance(shown, dict) and isinstance(before, dict):
+        return {name: as_before(shown.get(name), part) for name, part in before.items()}
+    return shown
 
 
 def facts(answer: dict[str, Any]) -> dict[str, Any]:

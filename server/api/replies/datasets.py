@@ -73,6 +73,8 @@ class ProposedTerms(Reply):
 
     epsilon = fields.Float(required=True)
     delta = fields.Float(required=True)
+    laplace_percent = fields.Integer(required=True)
+    justification = fields.String(required=True, allow_none=True)
     profile = fields.Float(required=True)
     digest = fields.String(required=True)
 

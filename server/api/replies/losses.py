@@ -15,6 +15,31 @@ class Loss(Reply):
     delta = fields.Float(required=True)
 
 
+class ByNoise(Reply):
+    """An epsilon of Laplace noise and a rho of Gaussian noise."""
+
+    laplace_epsilon = fields.Float(required=True)
+    gaussian_rho = fields.Float(required=True)
+
+
+class Sum(Loss):
+    """What charges add up to: in all, and by kind of noise. `epsilon` is null if there is Gaussian noise."""
+
+    laplace_epsilon = fields.Float(required=True)
+    gaussian_rho = fields.Float(required=True)
+
+
+class Gauge(Reply):
+    """How far an account is used: the sum of epsilon while that holds, then that of its filter with the most room.
+
+    `of` is `epsilon`, `rho`, `laplace_epsilon` or `gaussian_rho`.
+    """
+
+    of = fields.String(required=True)
+    used = fields.Float(required=True)
+    limit = fields.Float(required=True)
+
+
 class Charge(Loss):
     """A loss that was charged to a dataset: by a study, or (`study` is null) by a contribution profile."""
 
@@ -29,8 +54,15 @@ class Limit(Reply):
     delta = fields.Float(required=True)
 
 
+class DecidedBudget(Limit):
+    """A limit, how it divides epsilon, and why it is so large."""
+
+    laplace_percent = fields.Integer(required=True)
+    justification = fields.String(required=True, allow_none=True)
+
+
 class Left(Reply):
-    """What each of an account's two filters could still admit, and the delta that is left for thresholds."""
+    """What is left: the epsilon of further Laplace noise, the rho of Gaussian noise, and the delta of thresholds."""
 
     epsilon = fields.Float(required=True)
     rho = fields.Float(required=True)
@@ -38,23 +70,31 @@ class Left(Reply):
 
 
 class Budget(Reply):
-    """An account: its limits (`rho` follows from the other two), and what is spent, reserved by queries, and left."""
+    """An account: its limits, and what is spent, reserved by queries, and left.
+
+    `rho` and `split` follow from epsilon, delta and `laplace_percent`. `gauge` is how far it is used.
+    """
 
     epsilon = fields.Float(required=True)
     rho = fields.Float(required=True)
     delta = fields.Float(required=True)
-    spent = fields.Nested(Loss, required=True)
-    reserved = fields.Nested(Loss, required=True)
+    laplace_percent = fields.Integer(required=True)
+    split = fields.Nested(ByNoise, required=True)
+    spent = fields.Nested(Sum, required=True)
+    reserved = fields.Nested(Sum, required=True)
     remaining = fields.Nested(Left, required=True)
+    gauge = fields.Nested(Gauge, required=True)
+    justification = fields.String(required=True, allow_none=True)
 
 
 class Fit(Reply):
-    """How many more queries of one epsilon would be admitted: by both filters together, and by each of them alone."""
+    """How many more queries of one epsilon would be admitted: by the best filter, and by each of them alone."""
 
     epsilon = fields.Float(required=True)
     queries = fields.Integer(required=True)
     by_epsilon = fields.Integer(required=True)
     by_rho = fields.Integer(required=True)
+    by_split = fields.Integer(required=True)
 
 
 class StudyBudget(Budget):

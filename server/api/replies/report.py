@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import fields
 
-from server.api.replies.losses import Budget, Limit, Loss
+from server.api.replies.losses import Budget, Limit, Loss, Sum
 from server.api.replies.shapes import Reply
 from server.api.replies.studies import GivenConclusion, Study
 
@@ -50,10 +50,11 @@ class Meaning(Reply):
 
 
 class Accountants(Reply):
-    """The limits that follow from the sum of epsilon and from the sum of rho; null if a sum implies none."""
+    """The limits that follow from the sum of epsilon, from that of rho, and from each by its noise; null if none."""
 
     epsilon = fields.Nested(Limit, required=True, allow_none=True)
     rho = fields.Nested(Limit, required=True, allow_none=True)
+    split = fields.Nested(Limit, required=True, allow_none=True)
 
 
 class Account(Reply):
@@ -65,7 +66,7 @@ class Account(Reply):
     kind = fields.String(required=True)
     name = fields.String(required=True)
     budget = fields.Nested(Budget, required=True)
-    used = fields.Nested(Loss, required=True)
+    used = fields.Nested(Sum, required=True)
     delta_keys = fields.Float(required=True)
     accountants = fields.Nested(Accountants, required=True)
     at_spend = fields.Nested(Meaning, required=True)

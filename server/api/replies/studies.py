@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import fields
 
 from server.api.replies.common import ROUNDED
-from server.api.replies.losses import Budget, Limit, Loss
+from server.api.replies.losses import Budget, DecidedBudget, Limit, Loss
 from server.api.replies.shapes import Reply
 
 
@@ -98,7 +98,7 @@ class Study(Reply):
     members = fields.List(fields.String(), required=True)
     budget = fields.Nested(Budget, required=True)
     notes = fields.List(fields.String(), metadata=ROUNDED)
-    raise_to = fields.Nested(Limit, data_key="raise", required=True, allow_none=True)
+    raise_to = fields.Nested(DecidedBudget, data_key="raise", required=True, allow_none=True)
     digest = fields.String(required=True)
     raise_digest = fields.String(required=True, allow_none=True)
 

@@ -96,8 +96,24 @@ class TermsSchema(_Noted):
     ends = fields.String(allow_none=True, load_default=None, metadata={"format": "date"})
 
 
-class NewStudySchema(TermsSchema):
-    """A study to open. Without `delta` it has that of the dataset."""
+class _DividedSchema(Schema):
+    """How a budget divides its epsilon, and why it is so large."""
+
+    laplace_percent = fields.Integer(
+        strict=True,
+        load_default=None,
+        validate=validate.Range(0, 100, error="must be from 0 to 100"),
+        metadata={"description": "The part of epsilon that is for Laplace noise where there is Gaussian noise too"},
+    )
+    justification = fields.String(
+        load_default=None,
+        validate=_text(10_000),
+        metadata={"description": "Why the budget is so large. The approver reads it, and the report has it"},
+    )
+
+
+class NewStudySchema(TermsSchema, _DividedSchema):
+    """A study to open. Without `delta` and `laplace_percent` it has those of the dataset."""
 
     name = fields.String(required=True)
     dataset = fields.String(required=True)
@@ -105,7 +121,7 @@ class NewStudySchema(TermsSchema):
     delta_atto = Built(partial(offered, "delta"), "Delta", data_key="delta", load_default=None)
 
 
-class BudgetChangeSchema(_Noted):
+class BudgetChangeSchema(_Noted, _DividedSchema):
     """A study's new limits and the reason for them."""
 
     epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", required=True)
@@ -134,7 +150,7 @@ def _number(text: str) -> float:
         raise ValidationError("must be a number") from None
 
 
-class NewDatasetTermsSchema(_Noted):
+class NewDatasetTermsSchema(_Noted, _DividedSchema):
     """A cap that is proposed for a dataset, and what further profiles may take of it. What is not given stays."""
 
     epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", load_default=None)

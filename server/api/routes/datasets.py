@@ -67,8 +67,9 @@ def buy_profile(body: dict[str, Any], name: str) -> Any:
 def propose_terms(body: dict[str, Any], name: str) -> Any:
     """Propose another cap for a dataset, or a further profile. It waits for an approver."""
     wanted = body["epsilon_nano"], body["delta_atto"], body["profile_nano"], body["reason"]
+    further = {key: body[key] for key in ("laplace_percent", "justification")}
     with services().database.write() as transaction:
-        dataset_terms.propose(transaction, name, *wanted, actor())
+        dataset_terms.propose(transaction, name, *wanted, actor(), **further)
         return noted(describe_dataset(transaction, name), body["notes"])
 
 

@@ -56,8 +56,9 @@ def open_study(body: dict[str, Any]) -> Any:
     """Open a study as a draft. An approver has to approve it before its members can ask queries."""
     name, dataset, epsilon, delta = (body.pop(key) for key in ("name", "dataset", "epsilon_nano", "delta_atto"))
     notes = body.pop("notes")
+    further = {key: body.pop(key) for key in ("laplace_percent", "justification")}
     with services().database.write() as transaction:
-        opened = studies.open_study(transaction, name, dataset, Terms(**body), epsilon, delta, actor())
+        opened = studies.open_study(transaction, name, dataset, Terms(**body), epsilon, delta, actor(), **further)
         _require_askable(transaction, opened)
         return noted(describe_study(transaction, opened), notes)
 
@@ -174,10 +175,10 @@ def show_changes(study: str) -> Any:
 @blueprint.response(200, replies.Study)
 def set_budget(body: dict[str, Any], study: str) -> Any:
     """Set a study's limits. In an approved study, a raise waits for an approver."""
+    limits = body["epsilon_nano"], body["delta_atto"]
+    further = {key: body[key] for key in ("laplace_percent", "justification")}
     with services().database.write() as transaction:
-        changed = study_budgets.set_budget(
-            transaction, study, body["epsilon_nano"], body["delta_atto"], body["reason"], actor()
-        )
+        changed = study_budgets.set_budget(transaction, study, *limits, body["reason"], actor(), **further)
         return noted(describe_study(transaction, changed), body["notes"])
 
 

@@ -87,8 +87,9 @@ def _parts(at: float, width: float, share: Mapping[str, Any]) -> tuple[Part, ...
 
 
 def _part(share: Mapping[str, Any], state: str) -> float:
-    """Return which part of what it was promised a study has spent or reserved, by epsilon or else by rho."""
+    """Return which part of what it was promised a study has spent or reserved, by the sum that decides."""
     used, budget = share["budget"][state], share["budget"]
     if used["epsilon"] is not None:
         return min(1.0, used["epsilon"] / share["promised"]) if share["promised"] else 0.0
-    return min(1.0, used["rho"] / budget["rho"]) if budget["rho"] else 1.0
+    gauge = budget["gauge"]
+    return min(1.0, used[gauge["of"]] / gauge["limit"]) if gauge["limit"] else 1.0

@@ -65,10 +65,16 @@ def cap_words(shares: Mapping[str, Any]) -> str:
         promised=number(promised),
         free=number(shares["free"]),
     )
-    spent = shares["budget"]["spent"]["epsilon"]
-    if spent is None:
-        return words
-    return " ".join([words, _("Spent: ε %(spent)s.", spent=number(spent))])
+    spent = shares["budget"]["spent"]
+    if spent["epsilon"] is not None:
+        return " ".join([words, _("Spent: ε %(spent)s.", spent=number(spent["epsilon"]))])
+    told = _(
+        "Spent: ε %(laplace)s of Laplace noise and %(rho)s %(gaussian)s of Gaussian noise.",
+        laplace=number(spent["laplace_epsilon"]),
+        gaussian=number(spent["gaussian_rho"]),
+        rho="\N{GREEK SMALL LETTER RHO}",
+    )
+    return " ".join([words, told])
 
 
 FUNCTIONS: tuple[Callable[..., object], ...] = (

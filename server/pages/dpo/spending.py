@@ -9,7 +9,7 @@ from flask import request
 from markupsafe import Markup
 
 from budgets.database import clock
-from server.charts import budget
+from server.charts import budget, words
 from server.charts.budget import Used
 from server.pages.frame import calling
 from server.pages.frame.language import chart_words
@@ -17,7 +17,7 @@ from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import page, show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 PAGE, PAGES_MAX = 1000, 50  # charges in one call, and calls; the API counts calls
 LAST = 50  # charges that are listed
@@ -33,7 +33,7 @@ def spending() -> Any:
     shares = calling.get("datasets", chosen, "shares")
     newest, has_more = _newest(chosen)
     account = _account(shares)
-    amounts = _amounts(newest[::-1], account.unit)
+    amounts = [(one["at"], budget.amount(one, account.unit)) for one in newest[::-1]]
     before = max(Decimal(0), account.used - sum(amount for _at, amount in amounts)) if has_more else Decimal(0)
     drawn = budget.spending(amounts, account, clock.now(), "spending", chart_words(), before=before)
     return show(
@@ -44,7 +44,7 @@ def spending() -> Any:
         charges=newest[:LAST],
         count=len(newest),
         has_more=has_more,
-        unit=account.unit,
+        unit=words.unit(chart_words(), account.unit),
         picture=Markup(drawn.svg),  # noqa: S704  # its texts are escaped
         about=drawn.description,
     )
@@ -64,12 +64,7 @@ def _newest(dataset: str) -> tuple[list[dict[str, Any]], bool]:
 
 
 def _account(shares: Mapping[str, Any]) -> Used:
-    """Return what the dataset used of its cap: in epsilon, or in rho where a charge has no finite epsilon."""
-    cap = shares["budget"]
-    unit = "rho" if None in (cap["spent"]["epsilon"], cap["reserved"]["epsilon"]) else "epsilon"
-    used = sum(Decimal(str(cap[part][unit])) for part in ("spent", "reserved"))
-    return Used(_("dataset %(name)s", name=shares["dataset"]), unit, Decimal(used), Decimal(str(cap[unit])))
-
-
-def _amounts(charges: Sequence[Mapping[str, Any]], unit: str) -> list[tuple[str, Decimal]]:
-    return [(one["at"], Decimal(str(one[unit] or 0))) for one in charges]
+    """Return what the dataset used of its cap, by the sum that decides."""
+    gauge = shares["budget"]["gauge"]
+    name = _("dataset %(name)s", name=shares["dataset"])
+    return Used(name, gauge["of"], Decimal(str(gauge["used"])), Decimal(str(gauge["limit"])))

@@ -63,20 +63,27 @@ class Model:
 
     def reached(self, account: tuple[str, str]) -> set[int]:
         with self.world.database.read() as transaction:
-            sums = sums_of_rows(transaction).get(account, (0,) * 8)
+            sums = sums_of_rows(transaction).get(account, (0,) * 10)
             c = tables.accounts.c
             limits = transaction.execute(
                 sa.select(tables.accounts).where(c.kind == account[0], c.owner == account[1])
             ).one()
-        epsilon, rho, delta, unbounded = (sums[n] + sums[n + 4] for n in range(4))
-        best = rho_limit(limits.epsilon_limit_nano, limits.delta_limit_atto - limits.delta_limit_atto // 2)
+        epsilon, rho, delta, unbounded, gaussian = (sums[n] + sums[n + 5] for n in range(5))
+        half = limits.delta_limit_atto - limits.delta_limit_atto // 2
+        best = rho_limit(limits.epsilon_limit_nano, half - half // 2)
         assert limits.rho_limit_nano == pytest.approx(best, rel=1e-6, abs=2)
+        beside = rho_limit(limits.epsilon_limit_nano - limits.epsilon_limit_nano // 2, half // 2)
+        assert limits.gaussian_limit_nano == pytest.approx(beside, rel=1e-6, abs=2)
         found = set()
         for percent in (50, 80, 100):
             basic = unbounded > 0 or epsilon * 100 >= percent * limits.epsilon_limit_nano
             concentrated = rho * 100 >= percent * limits.rho_limit_nano
+            split = (
+                epsilon * 100 >= percent * (limits.epsilon_limit_nano // 2)
+                or gaussian * 100 >= percent * limits.gaussian_limit_nano
+            )
             keys = limits.delta_limit_atto // 2
-            if (basic and concentrated) or (keys > 0 and delta * 100 >= percent * keys):
+            if (basic and concentrated and split) or (keys > 0 and delta * 100 >= percent * keys):
                 found.add(percent)
         return found
 
@@ -129,7 +136,7 @@ def test_alerts_are_those_of_an_independent_count(world: World, seed: int) -> No
                     limits = before[by].limits
                     fits = loss.delta_atto <= limits.delta_atto // 2 and (
                         (loss.epsilon_nano or 2**62) <= limits.epsilon_nano or loss.rho_nano <= limits.rho_nano
-                    )
+                    )  # what the split filter admits of one charge, one of these admits too
                     model.refused(by, fits)
             case "void" if open_:
                 assert world.void(open_.pop(drawn.randrange(len(open_))))
@@ -192,7 +199,7 @@ def test_many_small_queries_count_by_the_filter_that_has_room(world: World) -> N
     ((body,),) = rows(world.url, "SELECT body FROM audit_entries WHERE action = 'alert.budget'")
     said = json.loads(body)
     assert said["facts"]["percent"] == 50
-    assert said["summary"] == "study s has used 50% of its budget (rho 0.0115 of 0.022937446)"
+    assert said["summary"] == "study s has used 50% of its budget (rho 0.01085 of 0.021669479)"
 
 
 def test_the_thresholds_of_delta_are_of_what_thresholds_may_spend(world: World) -> None:

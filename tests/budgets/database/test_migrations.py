@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 
 from budgets.actors import SYSTEM
 from budgets.audit import log
+from budgets.conversion import rho_nano_max
 from budgets.database import clock, connection
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, audit_nodes, metadata, users
@@ -18,8 +19,8 @@ from budgets.errors import AlreadyExists, AttemptsSpent, SchemaOutdated
 from budgets.governance import conclusions, studies
 from budgets.identity import people, tokens
 from budgets.ledger import accounts, attempts, charges, releases
-from budgets.ledger.accounts import Limits
-from budgets.loss import NANO, Loss
+from budgets.ledger.limits import Limits
+from budgets.loss import NANO, Loss, Sum
 from budgets.verify.conduct import Conduct
 from budgets.verify.merkle import Frontier, leaf_hash
 from budgets.verify.spending import Spending
@@ -75,7 +76,7 @@ def test_the_migrations_make_every_constraint(fresh: Database, address: str, dec
 @pytest.mark.parametrize(
     "name",
     [
-        *("ck_accounts_filter", "ck_accounts_delta", "ck_accounts_sums", "ck_accounts_kind"),
+        *("ck_accounts_filter", "ck_accounts_delta", "ck_accounts_split", "ck_accounts_sums", "ck_accounts_kind"),
         *("ck_charges_kind", "ck_charges_resolves", "ck_charges_loss", "uq_charges_reserve_id"),
         *("ck_profile_charges_kind", "ck_profile_charges_resolves", "ck_profile_charges_loss"),
         *("ck_resumes_attempt", "ck_profile_resumes_attempt", "pk_resumes", "pk_profile_resumes", "pk_failures"),
@@ -156,7 +157,7 @@ def test_accounts_of_the_first_schema_get_their_second_filter(
             accounts.balance(transaction, kind, owner)
             for kind, owner in (("dataset", "flu"), ("study", "hearts"), ("study", "pure"))
         ]
-    assert [one.limits for one in found] == [Limits.of(row[2], row[3]) for row in old]
+    assert [one.limits for one in found] == [Limits.of(row[2], row[3], 100) for row in old]
     assert [one.reserved for one in found] == [Loss(row[4], row[6], row[8]) for row in old]
     assert [one.spent for one in found] == [Loss(row[5], row[7], row[9]) for row in old]
     assert schema(address) == declared
@@ -217,7 +218,8 @@ def test_releases_of_the_eighth_schema_keep_their_time(
             values = ", ".join("NULL" if value is None else repr(value) for value in row)
             transaction.exec_driver_sql(f"INSERT INTO {table} VALUES ({values})")
     fresh.upgrade()
-    rows["datasets"] += (at, None, 5, None, None, None, None)  # approved, with what its profile took
+    rows["studies"] = (*rows["studies"][:13], 100, None, *rows["studies"][13:])  # all of its epsilon for Laplace noise
+    rows["datasets"] += (at, None, 5, *[None] * 6)  # approved, with what its profile took
     with fresh.read() as transaction:
         for table, row in rows.items():
             assert transaction.execute(sa.select(metadata.tables[table])).all() == [row], table
@@ -391,10 +393,13 @@ def test_what_was_approved_before_there_was_advice_stays(
         transaction.exec_driver_sql("INSERT INTO datasets VALUES ('flu', 'Flu', 1, 'then')")
         transaction.exec_driver_sql(f"INSERT INTO studies VALUES ({study})")
     with fresh.read() as transaction:
-        before = transaction.exec_driver_sql("SELECT * FROM studies").all()
+        (before,) = transaction.exec_driver_sql("SELECT * FROM studies").all()
     fresh.upgrade()
     with fresh.write() as transaction:
-        assert transaction.exec_driver_sql("SELECT * FROM studies").all() == before
+        # The raise that waits divides epsilon as it was divided.
+        raised = {"raise_laplace_percent": 100, "raise_justification": None}
+        (after,) = transaction.exec_driver_sql("SELECT * FROM studies").mappings().all()
+        assert {**after} == {**before._mapping, **raised}
         for table in ("advice", "proposals"):
             assert transaction.execute(sa.select(metadata.tables[table])).all() == []
     for wrong in ("'poem', 'flu', 'favourable'", "'study', 'flu', 'fine'"):
@@ -418,11 +423,64 @@ def test_studies_from_before_there_were_conclusions_stay_and_have_none(
         )
         transaction.exec_driver_sql(f"INSERT INTO studies VALUES ({study})")
     with fresh.read() as transaction:
-        before = transaction.exec_driver_sql("SELECT * FROM studies").all()
+        (before,) = transaction.exec_driver_sql("SELECT * FROM studies").all()
     fresh.upgrade()
     with fresh.write() as transaction:
-        assert transaction.exec_driver_sql("SELECT * FROM studies").all() == before
+        # The raise that waits divides epsilon as it was divided.
+        raised = {"raise_laplace_percent": 100, "raise_justification": None}
+        (after,) = transaction.exec_driver_sql("SELECT * FROM studies").mappings().all()
+        assert {**after} == {**before._mapping, **raised}
         assert conclusions.standing(transaction, "flu") is None
     with pytest.raises(sa.exc.IntegrityError), fresh.write() as transaction:
         transaction.exec_driver_sql("INSERT INTO conclusions VALUES ('nowhere', 'x', '{}', 'a', 'now')")
     assert schema(address) == declared
+
+
+def test_accounts_of_the_seventeenth_schema_admit_what_they_admitted(
+    fresh: Database, address: str, declared: dict[str, set[str]]
+) -> None:
+    """Accounts from before there was a third filter keep sums and limits, and a ledger counts their Gaussian charges."""
+    config = connection._alembic()
+    with fresh.write() as transaction:
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0017")
+    rho = rho_nano_max(4 * NANO, 5 * 10**11)
+    charge = "'hearts', 'flu', 1"
+    with fresh.write() as transaction:
+        for statement in (
+            "INSERT INTO datasets (name, title, overcommit, created_at, wanted_epsilon_nano, wanted_delta_atto, "
+            f"wanted_profile_nano, hands) VALUES ('flu', 'Flu', 1, 'then', {9 * NANO}, 7, 1, '[]')",
+            "INSERT INTO editions VALUES ('flu', 1, 'f', 'then')",
+            "INSERT INTO studies (id, title, purpose, legal_basis, dataset, protocol, state, opened_by, created_at) "
+            "VALUES ('hearts', 'T', 'P', 'L', 'flu', '{}', 'approved', 'a', 'then')",
+            f"INSERT INTO accounts VALUES ('study', 'hearts', {4 * NANO}, {10**12}, {rho}, {5 * 10**11}, 1, 1, 0, "
+            f"{NANO // 5}, 3, {NANO // 50 + 9}, 0, 0)",
+            f"INSERT INTO charges VALUES ('1', 'reserve', NULL, {charge}, 'a', {NANO // 5}, {NANO // 50}, 0, 't')",
+            f"INSERT INTO charges VALUES ('2', 'settle', '1', {charge}, 'a', {NANO // 5}, {NANO // 50}, 0, 't')",
+            f"INSERT INTO charges VALUES ('3', 'reserve', NULL, {charge}, 'b', NULL, 9, 0, 't')",
+            f"INSERT INTO charges VALUES ('4', 'settle', '3', {charge}, 'b', NULL, 9, 0, 't')",
+            f"INSERT INTO charges VALUES ('5', 'reserve', NULL, {charge}, 'c', NULL, 3, 0, 't')",
+            f"INSERT INTO charges VALUES ('6', 'reserve', NULL, {charge}, 'd', NULL, 5, 0, 't')",
+            f"INSERT INTO charges VALUES ('7', 'void', '6', {charge}, 'd', NULL, 5, 0, 't')",
+            "INSERT INTO profile_charges VALUES ('8', 'reserve', NULL, 'flu', 1, 'e', 7, 7, 0, 't')",
+            "INSERT INTO profile_charges VALUES ('7', 'settle', '8', 'flu', 1, 'e', 7, 7, 0, 't')",
+            "INSERT INTO profiles VALUES ('p', '8', 'flu', 1, 'e', 't', '{}')",
+            "INSERT INTO profile_resumes VALUES ('8', 2, 't')",
+        ):
+            transaction.exec_driver_sql(statement)
+    fresh.upgrade()
+    assert schema(address) == declared
+    with fresh.write() as transaction:
+        found = accounts.balance(transaction, accounts.STUDY, "hearts")
+        assert found.limits == Limits.of(4 * NANO, 10**12, 100)
+        assert (found.limits.rho_nano, found.limits.laplace_nano, found.limits.gaussian_nano) == (rho, 4 * NANO, 0)
+        assert found.reserved_sum == Sum(0, 3, 3, 0, 1)
+        assert found.spent_sum == Sum(NANO // 5, 9, NANO // 50 + 9, 0, 1)
+        assert not found.admits(Loss(NANO, NANO // 2, 0))
+        assert transaction.exec_driver_sql("SELECT wanted_laplace_percent FROM datasets").scalar() == 100
+        assert transaction.exec_driver_sql("SELECT count(*) FROM profile_charges").scalar() == 2
+        assert transaction.exec_driver_sql("SELECT count(*) FROM profile_resumes").scalar() == 1
+        assert transaction.exec_driver_sql("SELECT count(*) FROM profiles").scalar() == 1
+        transaction.exec_driver_sql(
+            "INSERT INTO profile_charges VALUES ('9', 'reserve', NULL, 'flu', 1, 'g', NULL, 7, 0, 't')"
+        )

@@ -14,7 +14,7 @@ from budgets.database.connection import Database
 from budgets.errors import FourEyes
 from budgets.governance import approval, studies, study_budgets
 from budgets.identity import people
-from budgets.ledger.accounts import Limits
+from budgets.ledger.limits import Limits
 from tests.budgets.world import FLU, TERMS, actions, log_problems
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ from budgets.errors import Forbidden, NotFound, OverBudget, WrongState
 from budgets.governance import datasets
 from budgets.identity import people, subjects
 from budgets.ledger import accounts
-from budgets.ledger.accounts import Limits, overcommit
+from budgets.ledger.accounts import overcommit
+from budgets.ledger.limits import Balance, Limits
+from budgets.loss import Sum
 from tests.budgets.world import BEN, FLU, World, add_edition, cost
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def small(people_only: World) -> World:
 
 def test_the_first_import_sets_the_cap(small: World) -> None:
     """A new dataset's account has the cap of its first manifest and nothing spent."""
-    assert small.balance() == accounts.Balance("dataset", FLU, Limits.of(1_000, 1_000), cost(0), cost(0))
+    assert small.balance() == Balance("dataset", FLU, Limits.of(1_000, 1_000), Sum(), Sum())
 
 
 @pytest.mark.parametrize(("epsilon", "delta"), [(1_001, 1_000), (1_000, 1_001), (1, 1_001), (1_001, 0)])

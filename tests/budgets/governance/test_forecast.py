@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 from budgets.errors import OverBudget
 from budgets.governance import forecast, studies
 from budgets.governance.forecast import Forecast, pure
-from budgets.ledger.accounts import NOTHING, Balance, Limits
-from budgets.loss import NANO, Loss
+from budgets.ledger.limits import Balance, Limits
+from budgets.loss import NANO, Loss, Sum
 from tests.budgets.world import FLU
 
 if TYPE_CHECKING:
     from tests.budgets.world import World
 
-LIMITS = st.sampled_from([Limits.of(NANO, 10**12), Limits.of(10 * NANO, 10**14), Limits.of(3 * NANO, 0)])
+NOTHING = Sum()
+LIMITS = st.sampled_from(
+    [Limits.of(NANO, 10**12), Limits.of(10 * NANO, 10**14, 80), Limits.of(3 * NANO, 0), Limits.of(NANO, 10**13, 100)]
+)
 LOSSES = st.builds(
     lambda loss, has_epsilon, delta: replace(loss, delta_atto=delta, **({} if has_epsilon else {"epsilon_nano": None})),
     st.integers(1, 10 * NANO).map(pure),
@@ -26,20 +29,20 @@ LOSSES = st.builds(
 )
 
 
-def balance(limits: Limits, spent: Loss = NOTHING, reserved: Loss = NOTHING) -> Balance:
+def balance(limits: Limits, spent: Sum = NOTHING, reserved: Sum = NOTHING) -> Balance:
     """Return an account's balance."""
     return Balance("study", "s", limits, reserved, spent)
 
 
-def times(number: int, loss: Loss) -> Loss:
+def times(number: int, loss: Loss) -> Sum:
     """Return the sum of so many equal losses."""
-    epsilon = None if loss.epsilon_nano is None else number * loss.epsilon_nano
-    return Loss(epsilon if number else 0, number * loss.rho_nano, number * loss.delta_atto)
+    return Sum(*(number * part for part in vars(Sum.of(loss)).values()))
 
 
-@given(LIMITS, LIMITS, LOSSES, LOSSES)
-def test_as_many_fit_as_are_admitted(study: Limits, dataset: Limits, spent: Loss, loss: Loss) -> None:
+@given(LIMITS, LIMITS, st.lists(LOSSES, max_size=3), LOSSES)
+def test_as_many_fit_as_are_admitted(study: Limits, dataset: Limits, earlier: list[Loss], loss: Loss) -> None:
     """So many more charges of a loss are admitted by both accounts, and not one more."""
+    spent = sum(map(Sum.of, earlier), NOTHING)
     if not (study.hold(spent) and dataset.hold(spent)):
         spent = NOTHING
     ahead = Forecast(balance(study, spent), balance(dataset, NOTHING, spent), None)
@@ -55,7 +58,7 @@ def test_few_large_ones_fit_by_epsilon_and_many_small_ones_by_rho() -> None:
     curve = Forecast(account, account, None).curve()
     assert [loss.epsilon_text for loss, _ in curve[:4]] == ["0.001", "0.002", "0.005", "0.01"]
     assert curve[-1][0].epsilon_text == "10"
-    assert all(fit.queries == max(fit.by_epsilon, fit.by_rho) for _, fit in curve)
+    assert all(fit.queries == max(fit.by_epsilon, fit.by_rho, fit.by_split) for _, fit in curve)
     large, small = dict(curve)[pure(NANO)], dict(curve)[pure(NANO // 10)]
     assert (large.queries, large.by_epsilon) == (10, 10)
     assert small.queries == small.by_rho > 2 * small.by_epsilon == 200
@@ -68,8 +71,8 @@ def test_few_large_ones_fit_by_epsilon_and_many_small_ones_by_rho() -> None:
         (NANO, pure(NANO // 2), "about 2 more queries like your last one (epsilon 0.5)"),
         (NANO, pure(NANO), "one more query like your last one (epsilon 1)"),
         (NANO, pure(2 * NANO), "no more query like your last one (epsilon 2)"),
-        (NANO, Loss(None, 10**6, 0), "about 22 more queries like your last one (rho 0.001)"),
-        (2 * NANO, pure(NANO // 1000), "about 166,883 more queries like your last one (epsilon 0.001)"),
+        (NANO, Loss(None, 10**6, 0), "about 21 more queries like your last one (rho 0.001)"),
+        (2 * NANO, pure(NANO // 1000), "about 158,386 more queries like your last one (epsilon 0.001)"),
         (NANO, None, "about 10 more queries of epsilon 0.1"),
         (NANO // 10, None, "one more query of epsilon 0.1"),
     ],

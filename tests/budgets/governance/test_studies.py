@@ -14,8 +14,7 @@ from budgets.errors import AlreadyExists, Forbidden, Invalid, NotApproved, NotFo
 from budgets.governance import studies, study_budgets
 from budgets.governance.studies import TEXT_MAX
 from budgets.governance.study import Study, Terms
-from budgets.ledger.accounts import Limits
-from budgets.loss import Loss
+from budgets.ledger.limits import Budget, Limits
 from tests.budgets.world import ADMIN, ANNA, BEN, DPO, FLU, TERMS, actions, cost
 from tests.databases import SQLITE_ALONE
 
@@ -300,7 +299,7 @@ def test_the_log_keeps_what_was_approved(world: World) -> None:
     )
     assert approved.approved_by == world.approver.commitment
     facts = last_entry(world)["facts"]
-    assert facts["budget"] == {"epsilon_nano": 70, "delta_atto": 7}
+    assert facts["budget"] == Budget(70, 7).facts()
     assert facts["terms"]["protocol"] == {"tables": ["visits"]}
     assert facts["terms"]["purpose"] == TERMS.purpose
 
@@ -525,7 +524,7 @@ def test_a_drafts_budget_changes_at_once(world: World) -> None:
 def test_a_raise_waits_for_an_approver(world: World, state: str, epsilon: int, delta: int) -> None:
     """After approval a raise in epsilon or delta changes nothing until the DPO approves it, once."""
     world.open_study("hearts", 100, 50, state=state)
-    assert set_budget(world, epsilon, delta).raise_to == cost(epsilon, 0, delta)
+    assert set_budget(world, epsilon, delta).raise_to == Budget(epsilon, delta)
     assert world.balance("hearts").limits == Limits.of(100, 50)
     assert approve_budget(world).raise_to is None
     assert world.balance("hearts").limits == Limits.of(epsilon, delta)
@@ -586,7 +585,7 @@ def test_a_raise_is_checked_when_it_is_approved(world: World) -> None:
     set_budget(world, 800)
     world.import_edition(799, 500)
     refused(world, WrongState, lambda: approve_budget(world))
-    assert world.study("hearts").raise_to == Loss(800, 0, 50)
+    assert world.study("hearts").raise_to == Budget(800, 50)
 
 
 def test_a_raise_that_lowers_delta_is_checked_against_the_spend(world: World) -> None:

@@ -8,13 +8,14 @@ import sqlalchemy as sa
 
 from budgets.errors import NotFound, OverBudget
 from budgets.ledger import accounts
-from budgets.loss import EPSILON_MAX, NANO, Loss
+from budgets.ledger.limits import Balance, Budget, Limits
+from budgets.loss import EPSILON_MAX, NANO, Loss, Sum
 from tests.budgets.world import FLU, cost, everything
 
 if TYPE_CHECKING:
     from tests.budgets.world import World
 
-LIMITS = accounts.Limits.of(1_000, 1_000)  # half of the delta is for thresholds; no rho converts to so little
+LIMITS = Limits.of(1_000, 1_000)  # half of the delta is for thresholds; no rho converts to so little
 LIMIT = cost(1_000, 0, 500)
 
 
@@ -33,8 +34,7 @@ def update(world: World, values: str, kind: str = "study") -> None:
 
 def test_an_account_opens_empty(opened: World) -> None:
     """A new account has its limit, nothing reserved and nothing spent."""
-    nothing = cost(0)
-    assert opened.balance("hearts") == accounts.Balance("study", "hearts", LIMITS, nothing, nothing)
+    assert opened.balance("hearts") == Balance("study", "hearts", LIMITS, Sum(), Sum())
     assert opened.balance("hearts").left == LIMIT
 
 
@@ -49,7 +49,7 @@ def test_unknown_study_or_dataset_has_no_balance(world: World) -> None:
 def test_one_account_for_an_owner(opened: World) -> None:
     """A second account of one owner cannot be opened: it would be a second budget."""
     with pytest.raises(sa.exc.IntegrityError), opened.database.write() as transaction:
-        accounts.open_account(transaction, "study", "hearts", accounts.Limits.of(1, 1))
+        accounts.open_account(transaction, "study", "hearts", Budget(1, 1))
 
 
 def test_balance_subtracts_spent_and_reserved(opened: World) -> None:
@@ -65,17 +65,21 @@ def test_balance_subtracts_spent_and_reserved(opened: World) -> None:
 
 def test_balance_json_has_plain_numbers(world: World) -> None:
     """A balance's JSON has the limits, what is spent, reserved and remaining, in plain numbers."""
-    RHO = accounts.Limits.of(2 * NANO, 10**12).rho_nano  # noqa: N806
+    limits = Limits.of(2 * NANO, 10**12)
     world.open_study("hearts", 2 * NANO, 10**12)
     world.spend("hearts", "spent", cost(NANO // 2, NANO // 8))
     world.reserve("hearts", "reserved", cost(NANO // 4, NANO // 32, 10**11))
     assert world.balance("hearts").to_json() == {
         "epsilon": 2.0,
         "delta": 1e-6,
-        "spent": {"epsilon": 0.5, "rho": 0.125, "delta": 0.0},
-        "reserved": {"epsilon": 0.25, "rho": 0.03125, "delta": 1e-7},
-        "rho": RHO / NANO,
-        "remaining": {"epsilon": 1.25, "rho": 0.0, "delta": 4e-7},
+        "spent": {"epsilon": 0.5, "rho": 0.125, "delta": 0.0, "laplace_epsilon": 0.5, "gaussian_rho": 0.0},
+        "reserved": {"epsilon": 0.25, "rho": 0.03125, "delta": 1e-7, "laplace_epsilon": 0.25, "gaussian_rho": 0.0},
+        "rho": limits.rho_nano / NANO,
+        "laplace_percent": 50,
+        "split": {"laplace_epsilon": 1.0, "gaussian_rho": limits.gaussian_nano / NANO},
+        "remaining": {"epsilon": 1.25, "rho": limits.gaussian_nano / NANO, "delta": 4e-7},
+        "gauge": {"of": "epsilon", "used": 0.75, "limit": 2.0},
+        "justification": None,
     }
 
 
@@ -127,15 +131,17 @@ def test_a_charge_without_epsilon_closes_the_first_filter_for_good(people_only: 
     for owner in ("hearts", None):
         balance = people_only.balance(owner)
         assert (balance.reserved.epsilon_nano, balance.spent.epsilon_nano, balance.used.epsilon_nano) == (None, 0, None)
-        assert balance.left.epsilon_nano == 0
+        assert balance.left.epsilon_nano == balance.limits.laplace_nano
     assert people_only.void(charge)
     assert people_only.balance("hearts").used == Loss(0, 0, 0)
     people_only.spend("hearts", "another", Loss(None, NANO // 100, 0))
     for owner in ("hearts", None):
         balance = people_only.balance(owner)
         assert (balance.reserved.epsilon_nano, balance.spent.epsilon_nano, balance.used.epsilon_nano) == (0, None, None)
-        assert not balance.admits(Loss(1, balance.limits.rho_nano, 0))
-        assert balance.admits(Loss(1, balance.limits.rho_nano - NANO // 100, 0))
+        most = balance.limits.laplace_nano
+        assert not balance.admits(Loss(most + 1, balance.limits.rho_nano, 0))
+        assert balance.admits(Loss(most + 1, balance.limits.rho_nano - NANO // 100, 0))
+        assert balance.admits(Loss(most, balance.limits.rho_nano, 0))
 
 
 @pytest.mark.parametrize("dimension", ["epsilon", "delta"])
@@ -162,6 +168,15 @@ def test_the_last_unit_can_be_spent_and_not_one_more(opened: World, dimension: s
         "rho_limit_nano = 0, unbounded_spent = 1",
         "unbounded_spent = -1",
         "unbounded_reserved = -1",
+        "unbounded_spent = 1, gaussian_spent_nano = 1, epsilon_spent_nano = laplace_limit_nano + 1, "
+        "rho_spent_nano = rho_limit_nano + 1",
+        "gaussian_reserved_nano = gaussian_limit_nano + 1, unbounded_spent = 1, rho_spent_nano = rho_limit_nano + 1",
+        "epsilon_spent_nano = epsilon_limit_nano + 1, gaussian_limit_nano = 1, rho_spent_nano = rho_limit_nano + 1",
+        "laplace_limit_nano = epsilon_limit_nano + 1",
+        "laplace_percent = 101",
+        "laplace_percent = -1",
+        "gaussian_spent_nano = -1",
+        "gaussian_reserved_nano = -1",
         "epsilon_spent_nano = epsilon_limit_nano, epsilon_reserved_nano = 1, rho_spent_nano = rho_limit_nano + 1",
         "delta_spent_atto = delta_keys_limit_atto + 1",
         "delta_reserved_atto = delta_keys_limit_atto + 1",
@@ -203,9 +218,9 @@ def test_a_limit_is_set_down_to_what_is_used(opened: World) -> None:
     opened.reserve("hearts", "reserved", cost(20, 1, 20))
     for epsilon, delta in ((49, 100), (50, 99)):
         with pytest.raises(sa.exc.IntegrityError), opened.database.write() as transaction:
-            accounts.set_limits(transaction, "study", "hearts", accounts.Limits.of(epsilon, delta))
+            accounts.set_limits(transaction, "study", "hearts", Budget(epsilon, delta))
     with opened.database.write() as transaction:
-        accounts.set_limits(transaction, "study", "hearts", accounts.Limits.of(50, 100))
+        accounts.set_limits(transaction, "study", "hearts", Budget(50, 100))
     assert opened.balance("hearts").left == cost(0)
     assert opened.balance().left.epsilon_nano == 10 * NANO - 50
 

@@ -28,8 +28,8 @@ from budgets.database.tables import metadata
 from budgets.errors import AttemptsSpent, KeyConflict, NotApproved, NotFound, OverBudget, UnderWay, WrongState
 from budgets.governance import studies, study_budgets
 from budgets.ledger import accounts, charges, profiles, releases
-from budgets.ledger.accounts import Balance, Limits
-from budgets.loss import NANO, Loss
+from budgets.ledger.limits import Balance, Limits
+from budgets.loss import NANO, Loss, Sum
 from tests.budgets.world import FLU, actions, add_edition, check, cost, interrupted, log_problems, make_world, question
 from tests.databases import is_sqlite
 from tests.databases import rows as read_rows
@@ -817,27 +817,43 @@ class LedgerMachine(RuleBasedStateMachine):
         """Close what was opened."""
         self.world.database.close()
 
-    def used(self, study: str | None = None, *more: Loss) -> tuple[float, int, int]:
-        """Return the epsilon (infinite, if one is), rho and delta that a study took, or all of them, and some more."""
-        losses = [paid.loss for asked, paid in self.charges.items() if study in (None, asked.study)] + list(more)
-        epsilon = sum(math.inf if loss.epsilon_nano is None else loss.epsilon_nano for loss in losses)
-        return epsilon, sum(loss.rho_nano for loss in losses), sum(loss.delta_atto for loss in losses)
+    def used(self, study: str | None = None, *more: Loss) -> list[Loss]:
+        """Return the losses that a study took, or all of them, and some more."""
+        return [paid.loss for asked, paid in self.charges.items() if study in (None, asked.study)] + list(more)
 
-    @staticmethod
-    def holds(limit: tuple[int, int], used: tuple[float, int, int]) -> bool:
-        """Say whether sums are within a limit, as the dual filter says."""
-        epsilon, rho, delta = used
-        rho_max = rho_nano_max(limit[0], limit[1] - limit[1] // 2)
-        return delta <= limit[1] // 2 and (epsilon <= limit[0] or rho <= rho_max)
+    @classmethod
+    def room(cls, limit: tuple[int, int], used: list[Loss]) -> dict[str, float]:
+        """Return the room in each filter, by kind of noise, and in delta: below 0 beyond a limit."""
+        (epsilon, delta), laplace = limit, [loss for loss in used if loss.epsilon_nano is not None]
+        keys = delta // 2
+        split = (delta - keys) // 2
+        gaussian = sum(loss.rho_nano for loss in used if loss.epsilon_nano is None)
+        added = sum(loss.epsilon_nano or 0 for loss in laplace)
+        return {
+            "basic": epsilon - added if len(laplace) == len(used) else -math.inf,
+            "zcdp": rho_nano_max(epsilon, delta - keys - split) - sum(loss.rho_nano for loss in used),
+            "laplace": epsilon // 2 - added,
+            "gaussian": rho_nano_max(epsilon - epsilon // 2, split) - gaussian,
+            "delta": keys - sum(loss.delta_atto for loss in used),
+        }
+
+    @classmethod
+    def holds(cls, limit: tuple[int, int], used: list[Loss]) -> bool:
+        """Say whether losses are within a limit, as the three filters say."""
+        room = cls.room(limit, used)
+        filters = room["basic"], room["zcdp"], min(room["laplace"], room["gaussian"])
+        return room["delta"] >= 0 and max(filters) >= 0
 
     def refusal(self, study: str, loss: Loss) -> tuple[str, Loss, Loss] | None:
         """Return the account that a loss does not fit, with the loss and what is left, or None."""
         for account, limit, owner in (("study", self.limits[study], study), ("dataset", self.cap, None)):
             if not self.holds(limit, self.used(owner, loss)):
-                epsilon, rho, delta = self.used(owner)
-                rho_max = rho_nano_max(limit[0], limit[1] - limit[1] // 2)
-                left = 0 if epsilon == math.inf else max(0, limit[0] - int(epsilon))
-                return account, loss, Loss(left, max(0, rho_max - rho), limit[1] // 2 - delta)
+                room = self.room(limit, self.used(owner))
+                epsilon = max(0, room["basic"], room["laplace"] if room["gaussian"] >= 0 else 0)
+                rho = max(0, room["zcdp"])
+                if loss.epsilon_nano is None and room["laplace"] >= 0:
+                    rho = max(rho, room["gaussian"])
+                return account, loss, Loss(int(epsilon), int(rho), int(room["delta"]))
         return None
 
     @rule(
@@ -1027,13 +1043,12 @@ class LedgerMachine(RuleBasedStateMachine):
         for study in (*STUDIES, None):
             paid = [one for asked, one in self.charges.items() if study in (None, asked.study)]
             limit = self.cap if study is None else self.limits[study]
-            nothing = cost(0)
             assert self.world.balance(study) == Balance(
                 "dataset" if study is None else "study",
                 study or FLU,
-                Limits(*limit, rho_nano_max(limit[0], limit[1] - limit[1] // 2), limit[1] // 2),
-                sum((one.loss for one in paid if not one.settled), nothing),
-                sum((one.loss for one in paid if one.settled), nothing),
+                Limits.of(*limit),
+                sum((Sum.of(one.loss) for one in paid if not one.settled), Sum()),
+                sum((Sum.of(one.loss) for one in paid if one.settled), Sum()),
             )
         self.world.check()
 

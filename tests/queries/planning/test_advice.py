@@ -134,7 +134,7 @@ def test_rho_in_place_of_epsilon() -> None:
     margin = planned(Privacy(rho_nano=rho), UNIT, cells=10, n=EVERY["people"]).measures[0].mechanism.margin(0.95)
     assert said == (
         "rho 0.0312 is as large a part of the study's budget as this query's epsilon, and would give "
-        f"n ±{margin} instead of ±60; from then on the budget would count in rho only."
+        f"n ±{margin} instead of ±60; from then on the budget would count in rho, or each kind of noise by itself."
     )
     assert not any("rho" in line for line in advised(HALF, SEX, rho_nano=rho, n=EVERY["people"]))
     assert not any(

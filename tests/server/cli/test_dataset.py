@@ -46,7 +46,13 @@ def test_a_dataset_is_decided_on_over_http(template: Home, tmp_path: Path) -> No
         waits = admin.good("POST", f"{PATH}/propose", {**PROFILE, "delta": 1e-5})["terms"]
         digest = waits["waiting"].pop("digest")
         assert len(digest) == 64
-        assert waits["waiting"] == {"epsilon": 10000.0, "delta": 1e-5, "profile": 0.5}
+        assert waits["waiting"] == {
+            "epsilon": 10000.0,
+            "delta": 1e-5,
+            "laplace_percent": 50,
+            "justification": None,
+            "profile": 0.5,
+        }
         assert waits["proposed_by"] == ["admin"]
         (line, _) = run(home, "dataset", "list").stdout.splitlines()
         assert line.startswith("Dataset clinic (approved, and terms wait for an approver), edition 1")

@@ -153,7 +153,8 @@ def test_what_the_cap_does_not_hold_takes_the_rest_of_it(past: Past, tmp_path: P
     restored = past.restored
     for kind, owner in (("dataset", "rand-hie"),):
         restored.change(
-            "UPDATE accounts SET epsilon_limit_nano = 700000000, rho_limit_nano = 200000000 WHERE kind = ? AND owner = ?",
+            "UPDATE accounts SET epsilon_limit_nano = 700000000, rho_limit_nano = 200000000, "
+            "laplace_limit_nano = 350000000, gaussian_limit_nano = 50000000 WHERE kind = ? AND owner = ?",
             *(kind, owner),
         )
     code, said = respend(restored, past.later)

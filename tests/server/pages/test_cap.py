@@ -11,7 +11,11 @@ from server.pages.admin.cap import picture
 
 def share(promised: float, spent: float | None, reserved: float | None = 0.0, rho: float = 0.0) -> dict[str, Any]:
     """Return a study's share as the API sends it; a loss without an epsilon has `rho` of a limit of 2."""
-    budget = {"rho": 2.0, "spent": {"epsilon": spent, "rho": rho}, "reserved": {"epsilon": reserved, "rho": rho}}
+    budget = {
+        "gauge": {"of": "rho", "limit": 2.0},
+        "spent": {"epsilon": spent, "rho": rho},
+        "reserved": {"epsilon": reserved, "rho": rho},
+    }
     return {"study": "s", "promised": promised, "budget": budget}
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from riskcal import analysis
 
 from budgets import conversion
-from budgets.ledger.accounts import Limits
-from budgets.loss import ATTO, NANO, Loss
+from budgets.ledger.limits import Limits
+from budgets.loss import ATTO, NANO, Loss, Sum
 from server.reporting import attack_odds
 from server.reporting.attack_odds import Guarantee
 from tests.budgets.world import FLU
@@ -183,36 +183,52 @@ def test_replacing_a_person_is_two_steps() -> None:
 LIMITS = Limits.of(4 * NANO, 10**12)
 
 
+def at_spend(limits: Limits, *losses: Loss) -> Guarantee:
+    """Return what losses guarantee."""
+    return attack_odds.at_spend(sum(map(Sum.of, losses), Sum()), limits)
+
+
 def test_few_large_queries_are_read_by_epsilon() -> None:
     """One query of epsilon 1 is an epsilon of 1, without a delta; its rho alone would say more."""
-    assert attack_odds.at_spend(Loss(NANO, NANO // 2, 0), LIMITS) == Guarantee(NANO, 0, attack_odds.BY_EPSILON)
+    assert at_spend(LIMITS, Loss(NANO, NANO // 2, 0)) == Guarantee(NANO, 0, attack_odds.BY_EPSILON)
 
 
-def test_many_small_queries_are_read_by_rho() -> None:
+@pytest.mark.parametrize(("percent", "share"), [(100, 10**12), (50, 5 * 10**11), (0, 10**12)])
+def test_many_small_queries_are_read_by_rho(percent: int, share: int) -> None:
     """A hundred queries of epsilon 0.1 are an epsilon of about 5.2 at 10^-6, not of 10; the deltas add up."""
-    limits = Limits.of(10 * NANO, 2 * 10**12)
-    found = attack_odds.at_spend(Loss(10 * NANO, NANO // 2, 7), limits)
-    assert found == Guarantee(conversion.epsilon_nano(NANO // 2, 10**12), 10**12 + 7, attack_odds.BY_RHO)
-    assert round(found.epsilon, 4) == Decimal("5.2215")
+    limits = Limits.of(10 * NANO, 2 * 10**12, percent)
+    found = at_spend(limits, Loss(10 * NANO, NANO // 2, 7))
+    assert found == Guarantee(conversion.epsilon_nano(NANO // 2, share), 10**12 + 7, attack_odds.BY_RHO)
+    assert round(found.epsilon, 4) == Decimal("5.2215" if share == 10**12 else "5.3609")
 
 
 def test_gaussian_noise_is_read_by_rho() -> None:
     """Where a charge has no finite epsilon the sum of rho says what holds."""
-    used = Loss(None, 10**7, 0)
+    used = Sum.of(Loss(None, 10**7, 0))
     assert attack_odds.by_epsilon(used) is None
     assert attack_odds.at_spend(used, LIMITS).by == attack_odds.BY_RHO
 
 
+def test_both_kinds_of_noise_are_read_each_by_its_sum() -> None:
+    """Large queries of Laplace noise beside Gaussian noise: the epsilons of both parts add up, at all of the delta."""
+    found = at_spend(LIMITS, Loss(NANO, NANO // 2, 0), Loss(None, 10**7, 3), Loss(NANO // 2, NANO // 8, 0))
+    assert found == Guarantee(
+        NANO + NANO // 2 + conversion.epsilon_nano(10**7, 25 * 10**10), 5 * 10**11 + 3, attack_odds.BY_SPLIT
+    )
+    unsplit = Limits.of(4 * NANO, 10**12, 100)
+    assert attack_odds.by_split(Sum.of(Loss(None, 10**7, 3)), unsplit) is None
+
+
 def test_without_a_delta_epsilon_is_all_there_is() -> None:
     """An account with delta 0 converts nothing."""
-    limits = Limits.of(4 * NANO, 0)
-    assert attack_odds.by_rho(Loss(NANO, NANO // 2, 0), limits) is None
-    assert attack_odds.at_spend(Loss(NANO, NANO // 2, 0), limits) == Guarantee(NANO, 0, attack_odds.BY_EPSILON)
+    limits, used = Limits.of(4 * NANO, 0), Loss(NANO, NANO // 2, 0)
+    assert attack_odds.by_rho(Sum.of(used), limits) is None
+    assert at_spend(limits, used) == Guarantee(NANO, 0, attack_odds.BY_EPSILON)
 
 
 def test_nothing_spent_is_nothing_lost() -> None:
     """An untouched account has an epsilon and a delta of 0."""
-    assert attack_odds.at_spend(Loss(0, 0, 0), LIMITS) == Guarantee(0, 0, attack_odds.BY_EPSILON)
+    assert at_spend(LIMITS) == Guarantee(0, 0, attack_odds.BY_EPSILON)
 
 
 def test_what_an_account_admits_is_within_its_limit(world: World) -> None:
@@ -223,6 +239,6 @@ def test_what_an_account_admits_is_within_its_limit(world: World) -> None:
     ):
         world.spend(FLU, f"q{turn}", loss)
         balance = world.balance(FLU)
-        spent, limit = attack_odds.at_spend(balance.used, balance.limits), attack_odds.at_limit(balance.limits)
+        spent, limit = attack_odds.at_spend(balance.used_sum, balance.limits), attack_odds.at_limit(balance.limits)
         assert spent.epsilon_nano <= limit.epsilon_nano
         assert spent.delta_atto <= limit.delta_atto

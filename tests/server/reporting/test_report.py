@@ -78,10 +78,10 @@ def test_report_has_releases_without_rows_and_decisions(place: Place) -> None:
     assert [one["mechanisms"] for one in said["releases"]["shown"]] == [["discrete_laplace"], ["discrete_gaussian"]]
     (approval,) = [act for act in said["history"] if act["approval"]]
     assert (approval["name"], approval["role"], approval["reason"]) == ("vera", "approver", "it may")
-    # The Gaussian query has no finite epsilon: the sum of rho says what holds.
+    # The Gaussian query has no finite epsilon: the sums by kind of noise say what holds.
     own, shared = said["accounts"]
     assert own["accountants"]["epsilon"] is None
-    assert own["at_spend"]["by"] == shared["at_spend"]["by"] == "rho"
+    assert own["at_spend"]["by"] == shared["at_spend"]["by"] == "split"
     assert own["at_spend"]["delta"] == 5e-7
     assert own["at_spend"]["condition"] != guarantee.ALWAYS
     dataset = dora.good("GET", "/datasets/rand-hie/report")

@@ -30,10 +30,18 @@ class Dataset:
         return Record(self._json("POST", "/datasets/{name}/profile", {"epsilon": epsilon}))
 
     def propose(
-        self, reason: str, *, epsilon: float | None = None, delta: float | None = None, profile: float | None = None
+        self,
+        reason: str,
+        *,
+        epsilon: float | None = None,
+        delta: float | None = None,
+        profile: float | None = None,
+        laplace_percent: int | None = None,
+        justification: str | None = None,
     ) -> Record:
         """Propose another cap, or what further profiles may take. It waits for an approver."""
-        proposed = given(reason=reason, epsilon=epsilon, delta=delta, profile=profile)
+        further = given(laplace_percent=laplace_percent, justification=justification)
+        proposed = {**given(reason=reason, epsilon=epsilon, delta=delta, profile=profile), **further}
         return Record(self._json("POST", "/datasets/{name}/propose", proposed))
 
     def advise(self, opinion: str, reason: str, *, seen: str | None = None) -> Record:

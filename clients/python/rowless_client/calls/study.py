@@ -211,9 +211,18 @@ class Study:
         """Close it for good."""
         return Record(self._json("POST", "/studies/{study}/close", {"reason": reason}))
 
-    def change_budget(self, epsilon: float, reason: str, *, delta: float | None = None) -> Record:
+    def change_budget(
+        self,
+        epsilon: float,
+        reason: str,
+        *,
+        delta: float | None = None,
+        laplace_percent: int | None = None,
+        justification: str | None = None,
+    ) -> Record:
         """Change its limits. After an approval, a raise waits for an approver."""
-        limits = given(epsilon=epsilon, delta=delta, reason=reason)
+        further = given(laplace_percent=laplace_percent, justification=justification)
+        limits = {**given(epsilon=epsilon, delta=delta, reason=reason), **further}
         return Record(self._json("PUT", "/studies/{study}/budget", limits))
 
     def advise_on_budget(self, opinion: str, reason: str, *, seen: str | None = None) -> Record:

@@ -1,0 +1,44 @@
+"""Why a budget is as large as it is: beyond a bound that excludes little, somebody has to say it.
+
+The advantage of a test of who is in the data (its true positives less its false ones) is at most
+(e^epsilon - 1 + 2 delta) / (e^epsilon + 1) under (epsilon, delta)-DP (Humphries et al. 2023). Beyond an advantage of
+0.9 such a bound excludes little by itself: with delta 0 that is epsilon above ln 19 = 2.9444. Whoever sets or proposes
+a larger budget gives a justification. It belongs to the budget: the approver reads it, the log and the report have it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from typing import TYPE_CHECKING
+
+from budgets.errors import Invalid
+from budgets.loss import ATTO, NANO
+
+if TYPE_CHECKING:
+    from budgets.ledger.limits import Budget
+
+LONGEST = 10_000
+DIGITS = 50
+ADVANTAGE = Decimal("0.9")  # above it a bound excludes little by itself
+
+
+def is_needed(epsilon_nano: int, delta_atto: int) -> bool:
+    """Return whether a budget needs a justification: whether the advantage that it allows exceeds 0.9."""
+    with localcontext(Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)):
+        factor, delta = (Decimal(epsilon_nano) / NANO).exp(), Decimal(delta_atto) / ATTO
+        return factor - 1 + 2 * delta > ADVANTAGE * (factor + 1)
+
+
+def kept(budget: Budget, before: Budget | None = None) -> Budget:
+    """Return a budget with the justification that it has now: its own, or that of a budget before that was no smaller.
+
+    Raises Invalid if it is no text of a decent length.
+    """
+    text = budget.justification
+    if text is None:
+        grows = before is None or budget.epsilon_nano > before.epsilon_nano or budget.delta_atto > before.delta_atto
+        return budget if before is None or grows else replace(budget, justification=before.justification)
+    if not 1 <= len(text.strip()) <= LONGEST or "\0" in text:
+        raise Invalid("justification", f"must be a text of 1 to {LONGEST} characters, without NUL")
+    return budget
