@@ -84,6 +84,7 @@ audit: .venv/installed-spark ## the heavier statistics: noise, coverage, neighbo
 bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 million events; long ledgers and audit logs; bounds; slow and many clients; pages
 	$(BIN)/python -m benchmarks.queries
 	$(BIN)/python -m benchmarks.kernel
+	$(BIN)/python -m benchmarks.phases
 	$(BIN)/python -m benchmarks.parts
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.audit --entries 1000000
