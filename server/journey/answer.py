@@ -27,7 +27,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from budgets.errors import AttemptsSpent, NotApproved, NotFound, OverBudget, WrongState
 from budgets.governance import forecast
@@ -55,7 +55,9 @@ if TYPE_CHECKING:
 
     from budgets.actors import Actor
     from budgets.ledger.charges import Charge, Question, Release
+    from queries.binding.keys import Label
     from queries.language.showing import Show
+    from queries.mechanisms import Drawn
     from queries.plan import Plan
     from server.journey.preparing import Prepared, Request
     from server.runtime.services import Services
@@ -182,23 +184,30 @@ def compute(planned: Plan, store: OpenEdition, stop: Stop | None = None) -> Json
     engine = store.engine
     planned = partition_selection.name_values(planned, partial(engine.scores, stop=stop), engine.texts)
     with ThreadPoolExecutor(1) as beside:
-        scanning = beside.submit(engine.cells, planned, stop)
-        # Meanwhile, whatever needs nothing of the data.
-        noise = assembly.draw_noise(planned)
-        labels = assembly.labels(planned)
-        described = {"query": json_writing.to_json(planned.query), "sql": sql.to_sql(planned.query)} | _described(
-            planned
-        )
-        about = postprocessing.describe(planned)
-        exact = scanning.result()
-    noisy = assembly.add_noise(planned, exact, noise)
-    rows = assembly.rows(planned, noisy, labels)
+        preparing = beside.submit(_before_cells, planned)  # while the scan runs: it needs nothing of the data
+        exact = engine.cells(planned, stop)
+    before = preparing.result()
+    noisy = assembly.add_noise(planned, exact, before.noise)
+    rows = assembly.rows(planned, noisy, before.labels)
     return {
-        **described,
-        "notes": [*described["notes"], *postprocessing.warnings(planned, rows)],
-        postprocessing.ABOUT: about,
+        **before.described,
+        "notes": [*before.described["notes"], *postprocessing.warnings(planned, rows)],
+        postprocessing.ABOUT: postprocessing.describe(planned),
         "rows": rows,
     }
+
+
+class _BeforeCells(NamedTuple):
+    """What an answer has beside its cells: noise that nobody has seen, the labels of the cells, what the query is."""
+
+    noise: list[Drawn | None]
+    labels: list[tuple[Label, ...]]
+    described: Json
+
+
+def _before_cells(planned: Plan) -> _BeforeCells:
+    asked = {"query": json_writing.to_json(planned.query), "sql": sql.to_sql(planned.query)}
+    return _BeforeCells(assembly.draw_noise(planned), assembly.labels(planned), asked | _described(planned))
 
 
 def _asked(prepared: Prepared) -> Json:
