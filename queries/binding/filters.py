@@ -7,11 +7,23 @@ the table is refused with its place.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, assert_never
 
 from queries.binding import names
-from queries.binding.predicates import ALWAYS, Among, Beginning, Both, Either, Events, Member, Spelled, simplify
+from queries.binding.predicates import (
+    ALWAYS,
+    Among,
+    Beginning,
+    Both,
+    Compared,
+    Either,
+    Events,
+    Member,
+    Spelled,
+    simplify,
+)
 from queries.catalog import codes
 from queries.catalog.schema import Kind
 from queries.errors import InvalidQuery
@@ -23,8 +35,10 @@ if TYPE_CHECKING:
 
     from queries.binding.predicates import Bound
     from queries.catalog.codes import Ranges
+    from queries.catalog.hierarchies import Hierarchy
     from queries.catalog.schema import Column, Table
 
+UNITS_MAX = 2**62  # of what is compared: whole numbers of 64 bits
 NO_TABLES: Mapping[str, Table] = MappingProxyType({})
 
 
@@ -107,7 +121,10 @@ def _bind_comparison(comparison: nodes.Comparison, table: Table, pointer: str, *
     place = f"{pointer}/value"
     if isinstance(comparison.value, nodes.CodeList):
         raise InvalidQuery(place, "there is no study whose protocol could have this code list")
-    if comparison.op == "under":
+    if isinstance(comparison.value, nodes.OtherColumn):
+        other = names.column_of(table, comparison.value.name, f"{place}/column")
+        return _bind_compared(column, comparison.op, other, f"{place}/column", negated=negated)
+    if comparison.op in ("under", "begins"):
         return _bind_under(column, comparison, place, pointer, negated=negated)
     if not column.declared:
         return _bind_spelled(column, comparison, place, pointer, negated=negated)
@@ -128,7 +145,7 @@ def _ranges(column: Column, comparison: nodes.Comparison, place: str, pointer: s
         if low > high:
             raise InvalidQuery(place, "must ascend")
         return codes.between(column, low, high)
-    if value is None or isinstance(value, tuple | nodes.CodeList):
+    if value is None or isinstance(value, tuple | nodes.CodeList | nodes.OtherColumn):
         raise InvalidQuery(place, f"{comparison.op} takes one value")
     if comparison.op == "=":
         return codes.equal(column, value, place)
@@ -148,10 +165,16 @@ def _require_order(column: Column, op: str, pointer: str) -> None:
 
 def _bind_under(column: Column, comparison: nodes.Comparison, place: str, pointer: str, *, negated: bool) -> Bound:
     if column.kind is not Kind.CATEGORY:
-        raise InvalidQuery(f"{pointer}/op", f"{column.name} is a {column.kind.value}; under is for categories")
+        raise InvalidQuery(
+            f"{pointer}/op", f"{column.name} is a {column.kind.value}; {comparison.op} is for categories"
+        )
     prefix = comparison.value
+    if comparison.op == "under" and column.hierarchy is not None and not column.hierarchy.by_prefix:
+        return _bind_descendants(column, column.hierarchy, prefix, place, negated=negated)
     if not isinstance(prefix, str) or not 1 <= len(prefix) <= PREFIX_MAX:
-        raise InvalidQuery(place, f"under takes the beginning of a code: a text of 1 to {PREFIX_MAX} characters")
+        raise InvalidQuery(
+            place, f"{comparison.op} takes the beginning of a code: a text of 1 to {PREFIX_MAX} characters"
+        )
     if column.values is None:
         return Beginning(column.name, (prefix,), negated)
     ranges = codes.union([(code, code) for code, value in enumerate(column.values, 1) if value.startswith(prefix)])
@@ -162,11 +185,49 @@ def _bind_under(column: Column, comparison: nodes.Comparison, place: str, pointe
     return Among(column.name, codes.complement(ranges, 1, column.size) if negated else ranges)
 
 
+def _bind_descendants(column: Column, hierarchy: Hierarchy, code: object, place: str, *, negated: bool) -> Bound:
+    """Return whether a code is another one, or under it. The hierarchy is public, so this is a list like any other."""
+    known = column.values or ()
+    if not isinstance(code, str):
+        raise InvalidQuery(place, f"{column.name} holds categories; give them as text")
+    if not hierarchy.knows(code, known):
+        raise InvalidQuery(place, f"{code} is not in the hierarchy of {column.name}")
+    if column.values is None:
+        return Spelled(column.name, tuple(sorted(hierarchy.descendants(code))), negated)
+    under = set(hierarchy.under(code, known))
+    ranges = codes.union([(number, number) for number, value in enumerate(known, 1) if value in under])
+    return Among(column.name, codes.complement(ranges, 1, column.size) if negated else ranges)
+
+
+OPPOSITE = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
+def _bind_compared(column: Column, op: str, other: Column, place: str, *, negated: bool) -> Bound:
+    """Return how two columns of a row compare: numbers in whole multiples of what both steps are multiples of."""
+    for one in (column, other):
+        if not one.ordered:
+            raise InvalidQuery(place, f"{one.name} has no order; numbers and dates are compared with each other")
+    if (column.kind is Kind.DATE) != (other.kind is Kind.DATE):
+        raise InvalidQuery(place, f"{column.name} and {other.name} are not compared: one is a date, the other a number")
+    ratio = Fraction(column.step) / Fraction(other.step)
+    op = OPPOSITE[op] if negated else op
+    left, right = (column, ratio.numerator), (other, ratio.denominator)
+    if op in (">", ">=") or (op in ("=", "!=") and column.name > other.name):
+        left, right, op = right, left, {">": "<", ">=": "<="}.get(op, op)
+    for one, factor in (left, right):
+        if max(abs(one.low), abs(one.high)) * factor >= UNITS_MAX:
+            raise InvalidQuery(place, f"{column.name} and {other.name} have steps too different to be compared")
+    (one, a), (two, b) = left, right
+    return Compared((one.name, two.name), op, (one.low, two.low), (a, b))
+
+
 def _bind_spelled(column: Column, comparison: nodes.Comparison, place: str, pointer: str, *, negated: bool) -> Bound:
     value = comparison.value
     texts = value if isinstance(value, tuple) else (value,)
     if comparison.op not in ("=", "!=", "in"):
-        raise InvalidQuery(f"{pointer}/op", f"{column.name} has no declared values; use =, !=, in, under or is_null")
+        raise InvalidQuery(
+            f"{pointer}/op", f"{column.name} has no declared values; use =, !=, in, under, begins or is_null"
+        )
     if (comparison.op == "in") != isinstance(value, tuple):
         raise InvalidQuery(place, f"{comparison.op} takes {'a list' if comparison.op == 'in' else 'one value'}")
     checked = []

@@ -41,6 +41,7 @@ class BuiltValue:
     to: Events | None = None
     edges: tuple[int, ...] = ()  # for an outcome (survival.py): the intervals in days
     end: int = 0  # for an outcome: the last day of the follow-up
+    censored: Column | None = None  # for an outcome: each person's own last day, if they have one before `end`
     bounded: bool = False  # the query gives the bounds of `column`
 
 
@@ -183,7 +184,9 @@ def to_json(built: Built) -> dict[str, object]:
 
 
 def _value_json(value: BuiltValue) -> dict[str, object]:
+    censored = {} if value.censored is None else {"censored": value.censored.name}
     return {
+        **censored,
         "word": value.word,
         "of": None if value.of is None else value.of.name,
         "where": predicates.to_json(value.where),

@@ -52,6 +52,19 @@ class Beginning:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """`factors[0]` times a column's units compare so with `factors[1]` times another's; both columns have a value.
+
+    `lows` are the units of code 1. `op` is one of = != < <=; others change sides.
+    """
+
+    columns: tuple[str, str]
+    op: str
+    lows: tuple[int, int]
+    factors: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Both:
     """Every part holds. Without parts it always holds."""
 
@@ -93,7 +106,7 @@ class Member:
     negated: bool
 
 
-Bound = Among | Spelled | Beginning | Both | Either | Member
+Bound = Among | Spelled | Beginning | Compared | Both | Either | Member
 
 ALWAYS = Both(())
 NEVER = Either(())
@@ -112,7 +125,7 @@ def simplify(predicate: Bound) -> Bound:
             return _merge(parts, Both, NEVER)
         case Either(parts):
             return _merge(parts, Either, ALWAYS)
-        case Among() | Spelled() | Beginning() | Member():
+        case Among() | Spelled() | Beginning() | Compared() | Member():
             return predicate
         case _:
             assert_never(predicate)
@@ -242,6 +255,8 @@ def to_json(predicate: Bound) -> object:
             return {"column": column, "texts": list(texts), "negated": negated}
         case Beginning(column, prefixes, negated):
             return {"column": column, "prefixes": list(prefixes), "negated": negated}
+        case Compared(compared, op, lows, factors):
+            return {"columns": list(compared), "op": op, "lows": list(lows), "factors": list(factors)}
         case Both(parts):
             return {"all": [to_json(part) for part in parts]}
         case Either(parts):
@@ -273,6 +288,8 @@ def columns(predicate: Bound) -> frozenset[str]:
     match predicate:
         case Among(column) | Spelled(column) | Beginning(column):
             return frozenset({column})
+        case Compared(compared):
+            return frozenset(compared)
         case Both(parts) | Either(parts):
             return frozenset().union(*map(columns, parts))
         case Member():

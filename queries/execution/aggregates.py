@@ -53,7 +53,7 @@ def built_table(built: Built, writer: Writer) -> exp.Select:
         name = f"to{place}"
         days: exp.Expr = exp.column("days", table=name)
         if value.word == "outcome":
-            days = _outcome(days, exp.column(f"?start{place}", table="own", quoted=True), value)
+            days = _outcome(days, _followed(exp.column(f"?start{place}", table="own", quoted=True), value), value)
         else:
             days = _coded(days, value.column)
         joined = joined.select(exp.alias_(days, value.column.name, quoted=True))
@@ -96,13 +96,23 @@ def _first_day(value: BuiltValue) -> exp.Expr:
     return _filtered(exp.Min(this=day_of(value.date.name, value.date.low)), present(value.date.name))
 
 
-def _outcome(days: exp.Expr, start: exp.Expr, value: BuiltValue) -> exp.Expr:
+def _followed(start: exp.Expr, value: BuiltValue) -> exp.Expr:
+    """Return how many days a person was followed: up to the last day of all, or their own if it is earlier."""
+    last: exp.Expr = integer(value.end)
+    if value.censored is not None:
+        code = exp.column(value.censored.name, table="own", quoted=True)
+        own = shifted(code, value.censored.low - 1)
+        case = exp.Case().when(exp.EQ(this=code.copy(), expression=integer(0)), last)
+        last = exp.Paren(this=case.else_(exp.Least(this=own, expressions=[last.copy()])))
+    return exp.Paren(this=exp.Sub(this=last, expression=start))
+
+
+def _outcome(days: exp.Expr, followed: exp.Expr, value: BuiltValue) -> exp.Expr:
     """Return the code of what became of a person (`survival.py`); 0 if the person was not followed."""
-    followed = exp.Paren(this=exp.Sub(this=integer(value.end), expression=start))
     happened = exp.LTE(this=days, expression=followed.copy())  # does not hold if days is null
     case = exp.Case().when(
         exp.or_(
-            exp.Is(this=start.copy(), expression=exp.null()),
+            exp.Is(this=followed.copy(), expression=exp.null()),
             exp.LT(this=followed.copy(), expression=integer(0)),
         ),
         integer(0),

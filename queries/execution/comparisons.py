@@ -23,8 +23,10 @@ from queries.catalog.schema import PERSON, PERSONS_MAX
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from queries.binding.predicates import Compared
     from queries.catalog.codes import Ranges
 
+ORDER: dict[str, type[exp.Binary]] = {"=": exp.EQ, "!=": exp.NEQ, "<": exp.LT, "<=": exp.LTE}
 SENTINELS = (-1, PERSONS_MAX)  # persons are numbered from 0 to PERSONS_MAX - 1 at most
 SHORT = 8  # alternatives that are written out
 WIDTH_LISTED = 64  # of many ranges those with fewer codes are listed one by one
@@ -59,6 +61,23 @@ def among(name: str, ranges: Ranges) -> exp.Condition:
         return either([between(name, low, high) for low, high in ranges])
     wide = [between(name, low, high) for low, high in ranges if high - low >= WIDTH_LISTED]
     return either([listed(name, [code for low, high in narrow for code in range(low, high + 1)]), *wide])
+
+
+def compared(predicate: Compared) -> exp.Condition:
+    """Return how two columns compare, both present. Their units are whole numbers below 2^62."""
+    sides = [
+        exp.Paren(
+            this=exp.Mul(
+                this=exp.Paren(
+                    this=exp.Add(this=exp.cast(opaque(name), "BIGINT", dialect="duckdb"), expression=integer(low - 1))
+                ),
+                expression=integer(factor),
+            )
+        )
+        for name, low, factor in zip(predicate.columns, predicate.lows, predicate.factors, strict=True)
+    ]
+    held = ORDER[predicate.op](this=sides[0], expression=sides[1])
+    return exp.and_(*map(present, predicate.columns), held)
 
 
 def listed(name: str, codes: Sequence[int]) -> exp.Condition:

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from queries.binding.keys import TABLE_MAX
-from queries.binding.predicates import ALWAYS, Among, Beginning, Both, Either, Member, Spelled
+from queries.binding.predicates import ALWAYS, Among, Beginning, Both, Compared, Either, Member, Spelled
 from queries.catalog.codes import TEXTS_MAX
 from queries.execution import comparisons
 from queries.execution.passes import CODE_TYPES
@@ -44,6 +44,8 @@ def is_decided_here(predicate: Bound) -> bool:
             return True
         case Among(_, alternatives) | Spelled(_, alternatives):
             return comparisons.is_long(alternatives)
+        case Compared():
+            return False
         case Both(parts) | Either(parts):
             return any(map(is_decided_here, parts))
         case _:
@@ -101,6 +103,8 @@ class Decider:
             case Beginning(name, prefixes, negated):
                 found = self._look_up.beginning(self._table.name, name, prefixes)
                 return partial(_by_code, _of_codes(found, negated=negated), name)
+            case Compared():
+                return partial(_by_comparison, predicate)
             case Among(name, ranges):
                 if self._codes(name) <= TABLE_MAX or not self._table.columns[name].declared:
                     return partial(_by_code, _of_ranges(ranges, self._codes(name)), name)
@@ -146,6 +150,16 @@ def _by_code(table: NDArray[np.uint8], name: str, _person: NDArray[np.int32], co
 
 def _by_edges(edges: NDArray[np.int64], name: str, _person: NDArray[np.int32], codes: Mapping[str, Codes]) -> Held:
     return np.asarray(np.searchsorted(edges, codes[name], side="right") % 2 == 1)
+
+
+COMPARE = {"=": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal}
+
+
+def _by_comparison(compared: Compared, _person: NDArray[np.int32], codes: Mapping[str, Codes]) -> Held:
+    one, two = (codes[name].astype(np.int64) for name in compared.columns)
+    (low, other_low), (factor, other_factor) = compared.lows, compared.factors
+    held = COMPARE[compared.op]((one + (low - 1)) * factor, (two + (other_low - 1)) * other_factor)
+    return np.asarray(held & (one > 0) & (two > 0))
 
 
 def _of_codes(found: Sequence[int] | NDArray[np.int64], *, negated: bool) -> NDArray[np.uint8]:

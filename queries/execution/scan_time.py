@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from queries.binding.predicates import Among, Beginning, Both, Either, Member, Spelled
+from queries.binding.predicates import Among, Beginning, Both, Compared, Either, Member, Spelled
 from queries.contribution import profile
 from queries.execution import scan
 
@@ -133,6 +133,8 @@ class _Work:
         match predicate:
             case Among() | Spelled() | Beginning():
                 return self.columns(table, 1)
+            case Compared():
+                return self.columns(table, 2)
             case Both(parts) | Either(parts):
                 return sum(self.condition(part, table) for part in parts)
             case Member(events):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from sqlglot import exp
 
-from queries.binding.predicates import Among, Beginning, Both, Either, Member, Spelled
+from queries.binding.predicates import Among, Beginning, Both, Compared, Either, Member, Spelled
 from queries.catalog.schema import PERSON
 from queries.execution import comparisons
 from queries.execution.comparisons import integer
@@ -55,6 +55,8 @@ class Writer:
             case Beginning(name, prefixes, negated):
                 among = comparisons.listed(name, self._look_up.beginning(table, name, prefixes).tolist())
                 return exp.and_(comparisons.present(name), exp.not_(among)) if negated else among
+            case Compared():
+                return comparisons.compared(predicate)
             case Both(parts):
                 conditions = [c for part in parts if (c := self.condition(part, table)) is not None]
                 return exp.and_(*conditions) if conditions else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import assert_never
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")  # of a column of the answer
 
@@ -16,7 +15,7 @@ Scalar = str | int | float | bool
 
 PERSON = "person"  # the public name of the person column
 
-COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null", "under")
+COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null", "under", "begins")
 PERIODS = ("year", "quarter", "month", "week", "day")
 PARTS = ("year", "quarter", "month", "week", "weekday", "day")
 DEPTH_MAX = 32  # of predicates within predicates
@@ -32,17 +31,25 @@ class CodeList:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One column against one value, a list of values (in), a pair (between) or nothing (is_null).
+class OtherColumn:
+    """Another column of the same row, to compare a column with."""
 
-    `under` takes the beginning of a code: "E11" stands for E11, E11.9 and all others that begin so.
+    name: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One column against one value or column of its row, a list of values (in), a pair (between) or nothing (is_null).
+
+    `begins` takes the beginning of a code: "E11" stands for E11, E11.9 and all others that begin so. `under` takes a
+    code, and stands for it and all that are under it in the column's hierarchy; without one, for all that begin so.
 
     As in SQL, a comparison holds for no null, and neither does its negation; only is_null does.
     """
 
     column: str
     op: str
-    value: Scalar | tuple[Scalar, ...] | CodeList | None = None
+    value: Scalar | tuple[Scalar, ...] | CodeList | OtherColumn | None = None
 
 
 @dataclass(frozen=True)
@@ -256,12 +263,14 @@ class Survival(Filtered):
     """The share of persons to whom an event has not happened yet, by the end of each interval of days.
 
     `column` is a value built with days_to. Who has had no event is followed up to the day `ends`, the last one that
-    the events' date may have when not given.
+    the events' date may have when not given; and no longer than to their own day in the column `censored`, if they
+    have one there.
     """
 
     column: str
     edges: tuple[Scalar, ...]
     ends: str | None = None
+    censored: str | None = None
 
 
 @dataclass(frozen=True)
@@ -390,18 +399,3 @@ class Privacy:
 def word_of(statistic: Statistic) -> str:
     """Return the word for a statistic in queries and protocols."""
     return type(statistic).__name__.lower()
-
-
-def columns_of(statistic: Statistic) -> tuple[str, ...]:
-    """Return the columns whose values a statistic is about."""
-    match statistic:
-        case Count() | Proportion():
-            return ()
-        case Covariance(columns) | Correlation(columns):
-            return columns
-        case Sum(column) | Mean(column) | Variance(column) | Stddev(column) | Quantile(column) | Iqr(column):
-            return (column,)
-        case Histogram(column) | Top(column) | Survival(column):
-            return (column,)
-        case _:
-            assert_never(statistic)

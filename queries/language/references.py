@@ -74,9 +74,11 @@ def _outer(query: nodes.Query) -> Iterator[_Name]:
         yield _Name(pointer if isinstance(key, nodes.ByValue) else f"{pointer}/column", key.column)
     for name, statistic in query.select:
         pointer = f"/query/select/{name}/{nodes.word_of(statistic)}"
-        named = nodes.columns_of(statistic)
+        named = columns_of(statistic)
         for place, column in enumerate(named):
             yield _Name(f"{pointer}/{place}" if len(named) > 1 else pointer, column)
+        if (censored := censored_of(statistic)) is not None:
+            yield _Name(f"/query/select/{name}/censored", censored)
         if isinstance(statistic, nodes.Proportion):
             yield from _of_predicate(statistic.holds, pointer)
         else:
@@ -87,6 +89,8 @@ def _of_predicate(predicate: nodes.Predicate | None, pointer: str) -> Iterator[_
     match predicate:
         case nodes.Comparison(column, value=value):
             yield _Name(f"{pointer}/column", column)
+            if isinstance(value, nodes.OtherColumn):
+                yield _Name(f"{pointer}/value/column", value.name)
             if isinstance(value, nodes.CodeList):
                 yield _Name(f"{pointer}/value/list", value.name, is_list=True)
         case nodes.Cohort():
@@ -114,3 +118,30 @@ def _of_related(related: nodes.Related, pointer: str) -> Iterator[_Name]:
     yield from _of_predicate(related.where, f"{pointer}/where")
     if related.date is not None:
         yield _Name(f"{pointer}/date", related.date)
+
+
+def censored_of(statistic: nodes.Statistic) -> str | None:
+    """Return the column with the day on which each person's follow-up ends, if a statistic names one."""
+    return statistic.censored if isinstance(statistic, nodes.Survival) else None
+
+
+def columns_of(statistic: nodes.Statistic) -> tuple[str, ...]:
+    """Return the columns whose values a statistic is about."""
+    match statistic:
+        case nodes.Count() | nodes.Proportion():
+            return ()
+        case nodes.Covariance(columns) | nodes.Correlation(columns):
+            return columns
+        case (
+            nodes.Sum(column)
+            | nodes.Mean(column)
+            | nodes.Variance(column)
+            | nodes.Stddev(column)
+            | nodes.Quantile(column)
+            | nodes.Iqr(column)
+        ):
+            return (column,)
+        case nodes.Histogram(column) | nodes.Top(column) | nodes.Survival(column):
+            return (column,)
+        case _:
+            assert_never(statistic)

@@ -112,6 +112,8 @@ def _predicate_json(predicate: nodes.Predicate) -> dict[str, object]:
             return {"not": _predicate_json(part)}
         case nodes.Comparison(column, "is_null", _):
             return {"column": column, "op": "is_null"}
+        case nodes.Comparison(column, op, nodes.OtherColumn(name)):
+            return {"column": column, "op": op, "value": {"column": name}}
         case nodes.Comparison(column, op, nodes.CodeList(name)):
             return {"column": column, "op": op, "value": {"list": name}}
         case nodes.Comparison(column, op, value):

@@ -12,7 +12,7 @@ from queries.binding.keys import CellKey
 from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.language.sql import calls
-from queries.language.sql.syntax import column_name, refusal, scalar
+from queries.language.sql.syntax import column_name, refusal
 from queries.statistics import survival
 from queries.statistics.parts import drafts, lists, members, words, yardsticks
 from queries.statistics.parts.exactness import GroupMargin
@@ -37,6 +37,7 @@ class Survival(GroupMargin[nodes.Survival]):
         members.column("survival"),
         Member("bins", Shape.SCALARS, "edges"),
         Member("ends", Shape.DATE, "ends", required=False),
+        Member("censored", Shape.COLUMN, "censored", required=False),
     )
     sql_names = ("SURVIVAL",)
 
@@ -45,21 +46,21 @@ class Survival(GroupMargin[nodes.Survival]):
         return calls.is_named(body, *self.sql_names)
 
     def read_sql(self, body: exp.Expr) -> tuple[nodes.Survival, str]:
-        """Read SURVIVAL(days, [edges]), or SURVIVAL(days, [edges], DATE '2023-12-31')."""
+        """Read SURVIVAL(days, [edges]), perhaps with DATE '2023-12-31' and a column of last days after them."""
         arguments = calls.arguments(body)
-        if len(arguments) not in (2, 3) or not isinstance(arguments[1], exp.Array):
+        if not 2 <= len(arguments) <= 4 or not isinstance(arguments[1], exp.Array):
             raise refusal(
-                body, "write SURVIVAL(days, [0, 30, 60, 90]), or with the last day DATE '2023-12-31' after it"
+                body,
+                "write SURVIVAL(days, [0, 30, 60, 90]), perhaps with the last day DATE '2023-12-31' and a column with "
+                "each person's own after it",
             )
         column = column_name(arguments[0])
-        ends = scalar(arguments[2]) if len(arguments) == 3 else None
-        if ends is not None and not isinstance(ends, str):
-            raise refusal(arguments[2], "the last day is a date: DATE '2023-12-31'")
-        return nodes.Survival(column, calls.scalars(arguments[1]), ends), f"survival_{column}"
+        ends, censored = calls.follow_up(arguments[2:])
+        return nodes.Survival(column, calls.scalars(arguments[1]), ends, censored), f"survival_{column}"
 
     def write_sql(self, node: nodes.Survival) -> exp.Expr:
         """Write the same."""
-        last = [] if node.ends is None else [exp.cast(exp.convert(node.ends), "DATE")]
+        last = calls.last_days(node.ends, node.censored)
         return calls.named("SURVIVAL", exp.column(node.column), calls.array(node.edges), *last)
 
     def bind(self, name: str, node: nodes.Survival, scope: Scope) -> BoundStatistic:
@@ -86,9 +87,10 @@ class Survival(GroupMargin[nodes.Survival]):
 
     def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
         """Return for each cell the curve at the end of each interval, and the noisy numbers it was computed from."""
-        (measure,), edges = output.measures, self.asked(output).edges
+        (measure,), edges = output.measures, _days(self.asked(output))
         counts, mechanism = vectors[0].reshape(-1, measure.width), measure.mechanism
-        found = survival.curve(counts.astype(np.float64), mechanism.scale, confidence, gaussian=mechanism.gaussian)
+        scale, gaussian = mechanism.scale, mechanism.gaussian
+        found = survival.curve(counts.astype(np.float64), edges, scale, confidence, gaussian=gaussian)
         parts = (part.tolist() for part in (found.value, found.low, found.high, counts))
         return [
             {
@@ -113,7 +115,8 @@ class Survival(GroupMargin[nodes.Survival]):
         intervals = measure.width // 2
         even = np.zeros((1, measure.width))
         even[0, :-1:2], even[0, -1] = count / 2 / intervals, count / 2
-        found = survival.curve(even, measure.mechanism.scale, confidence, gaussian=measure.mechanism.gaussian)
+        days = _days(self.asked(output))
+        found = survival.curve(even, days, measure.mechanism.scale, confidence, gaussian=measure.mechanism.gaussian)
         return float((found.high - found.low)[0, -1]) / 2
 
     def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:  # noqa: ARG002
@@ -132,3 +135,8 @@ class Survival(GroupMargin[nodes.Survival]):
     def about_range(self, output: Output) -> str | None:  # noqa: ARG002
         """Return None: what is counted is persons."""
         return None
+
+
+def _days(node: nodes.Survival) -> list[int]:
+    """Return the edges, which are whole days once a curve is bound."""
+    return [int(edge) for edge in node.edges]

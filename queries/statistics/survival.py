@@ -4,9 +4,11 @@ Persons are followed from their first event to the event asked for, or to the la
 Each falls into one number of their group: the event within an interval, followed only up to an interval, or beyond the
 last one. Therefore one person moves one number by one. The rest is computed from noisy numbers.
 
-With d_j events and c_j ends of follow-up in interval j, and n_j persons who entered it, of whom those whose follow-up
-ended within it count half, the curve is the product of 1 - d_j / (n_j - c_j / 2): Kaplan and Meier's (1958) on times
-known by interval, also called the life table's or actuarial estimate.
+With d_j events and c_j ends of follow-up in interval j, and n_j persons who entered it, the curve is the product of
+1 - d_j / (n_j - f_j c_j): Kaplan and Meier's (1958) on times known by interval, also called the life table's or
+actuarial estimate. Who is followed up to a day is at risk on it. If ends of follow-up lie evenly on the w days of an
+interval, a person among them is at risk on (w + 1) / 2 of the w days in the mean, and so f_j = (w - 1) / 2w is left
+out: nothing of an interval of one day, where the curve is Kaplan and Meier's itself, and half of a long one.
 
 The band speaks of the noise, as all margins do. The logarithm of the curve is, to first order, linear in the noisy
 numbers; its quantile follows from the derivatives (`_gradients`). Where the noise is as large as what is left of the
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from queries.binding import names
 from queries.binding.per_person import BuiltValue
 from queries.catalog.schema import EPOCH, Column, Kind
 from queries.errors import InvalidQuery
@@ -111,7 +114,12 @@ def _outcome(
         f"{what} [{low}, {high})" for low, high in itertools.pairwise(edges) for what in ("event", "followed up to")
     )
     column = Column(column_name(name), Kind.CATEGORY, values=(*labels, BEYOND))
-    return replace(wait, word="outcome", column=column, edges=edges, end=end)
+    censored = None
+    if statistic.censored is not None:
+        censored = names.column_of(built.table, statistic.censored, f"{pointer}/censored")
+        if censored.kind is not Kind.DATE:
+            raise InvalidQuery(f"{pointer}/censored", f"{censored.name} is not a date")
+    return replace(wait, word="outcome", column=column, edges=edges, end=end, censored=censored)
 
 
 def _edges(edges: tuple[nodes.Scalar, ...], pointer: str) -> tuple[int, ...]:
@@ -148,12 +156,14 @@ class Curve:
     high: Floats
 
 
-def curve(counts: Floats, scale: float, confidence: float, *, gaussian: bool) -> Curve:
+def curve(counts: Floats, edges: Sequence[int], scale: float, confidence: float, *, gaussian: bool) -> Curve:
     """Return the curves of noisy counts, cells x (event and follow-up of each interval, and beyond)."""
+    days = np.diff(np.array(edges, dtype=np.float64))
+    left_out = (days - 1) / (2 * days)
     events, ends, beyond = counts[:, :-1:2], counts[:, 1:-1:2], counts[:, -1:]
     leaving = events + ends
     entered = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1] + beyond
-    at_risk = entered - ends / 2
+    at_risk = entered - ends * left_out
     # The noise of as many numbers as a group has left could be this large by itself: below it nothing is known.
     numbers = counts.shape[1] - 2.0 * np.arange(events.shape[1])
     noise = reach(numbers * scale**2, numbers * scale**4, confidence, gaussian=gaussian)
@@ -161,7 +171,7 @@ def curve(counts: Floats, scale: float, confidence: float, *, gaussian: bool) ->
     safe_risk = np.where(unknown, 1.0, at_risk)
     hazard = np.clip(np.where(unknown, 0.0, events / safe_risk), 0, 1)
     value = np.cumprod(1 - hazard, axis=1)
-    second, fourth, step = _gradients(np.where(unknown, 0.0, events), safe_risk, counts.shape[1])
+    second, fourth, step = _gradients(np.where(unknown, 0.0, events), safe_risk, left_out)
     off = reach(second * scale**2, fourth * scale**4, confidence, gaussian=gaussian, step=step)
     off = np.minimum(off, OFF_MAX)
     low = np.where(unknown, 0.0, value * np.exp(-off))
@@ -171,21 +181,22 @@ def curve(counts: Floats, scale: float, confidence: float, *, gaussian: bool) ->
     return Curve(value, np.minimum(low, value), np.maximum(high, value))
 
 
-def _gradients(events: Floats, at_risk: Floats, width: int) -> tuple[Floats, Floats, Floats]:
+def _gradients(events: Floats, at_risk: Floats, left_out: Floats) -> tuple[Floats, Floats, Floats]:
     """Return of the derivatives of log S by each number the sums of second and fourth powers, and the largest.
 
     For log S_i = sum over j <= i of log((m_j - d_j) / m_j), m_j at risk: a number that is counted in m_j alone adds
-    a_j = 1 / (m_j - d_j) - 1 / m_j for each j that it reaches; d_k adds -1 / m_k in its own interval, c_k half of a_k.
+    a_j = 1 / (m_j - d_j) - 1 / m_j for each j that it reaches; d_k adds -1 / m_k in its own interval, and c_k adds
+    (1 - f_k) a_k.
     """
     intervals = events.shape[1]
     each = 1 / (at_risk - events) - 1 / at_risk
     through = np.cumsum(each, axis=1)
     before = through - each
-    own_event, own_end = before - 1 / at_risk, before + each / 2
+    own_event, own_end = before - 1 / at_risk, before + each * (1 - left_out)
     found = []
     for power in (2, 4):
         own = np.cumsum(own_event**power + own_end**power, axis=1)
-        later = width - 2 * np.arange(1, intervals + 1)  # numbers of later intervals, and those beyond
+        later = 2 * intervals + 1 - 2 * np.arange(1, intervals + 1)  # numbers of later intervals, and those beyond
         found.append(own + later * through**power)
     largest = np.maximum.accumulate(np.maximum(np.abs(own_event), np.abs(through)), axis=1)
     return found[0], found[1], largest

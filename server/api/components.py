@@ -108,7 +108,7 @@ _PREFIX = {"type": "string", "minLength": 1, "maxLength": nodes.PREFIX_MAX, "des
 _COARSE = "Rounded down to a multiple of 1e-9, and refused below that"
 _FINE = "Rounded down to a multiple of 1e-18, and refused below that"
 _QUERY_DELTA = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": _FINE}
-_ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null", "under")]
+_ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null", "under", "begins")]
 
 COMPONENTS: dict[str, Described] = {
     "Scalar": {"type": ["string", "number", "boolean"]},
@@ -159,6 +159,10 @@ COMPONENTS: dict[str, Described] = {
             without=ref("Related"),
             date=_COLUMN,
         ),
+    },
+    "OtherColumn": {
+        "description": "Another column of the same row, or value of the same person",
+        **_shape(["column"], column=_COLUMN),
     },
     "CodeList": {
         "description": "The codes of a list that the study's protocol keeps, by its name",
@@ -251,10 +255,15 @@ _ALTERNATIVES = {
             "ListComparison": _shape(
                 ["column", "op", "value"], column=_COLUMN, op=_words("in", "between"), value=_SCALARS
             ),
-            "CodeListComparison": _shape(
-                ["column", "op", "value"], column=_COLUMN, op=_words("in", "under"), value=ref("CodeList")
+            "ColumnComparison": _shape(
+                ["column", "op", "value"], column=_COLUMN, op=_words(*_ONE_VALUE), value=ref("OtherColumn")
             ),
-            "UnderComparison": _shape(["column", "op", "value"], column=_COLUMN, op=_word("under"), value=_PREFIX),
+            "CodeListComparison": _shape(
+                ["column", "op", "value"], column=_COLUMN, op=_words("in", "under", "begins"), value=ref("CodeList")
+            ),
+            "CodeComparison": _shape(
+                ["column", "op", "value"], column=_COLUMN, op=_words("under", "begins"), value=_PREFIX
+            ),
             "NullComparison": _shape(["column", "op"], column=_COLUMN, op=_word("is_null")),
             "CohortComparison": _shape(
                 ["column", "op", "value"], column=_word(nodes.PERSON), op=_word("in"), value=ref("Cohort")

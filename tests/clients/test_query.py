@@ -315,11 +315,18 @@ def test_values_of_numpy_are_values() -> None:
     assert json.dumps([one["value"] for one in members]) == "[18, 2.5, [1, 2]]"
 
 
+def test_columns_are_compared_with_each_other() -> None:
+    """Of one row, or of one person."""
+    compared = years.age > years.year
+    assert compared.to_json() == {"column": "age", "op": ">", "value": {"column": "year"}}
+
+
 def test_a_code_list_is_named() -> None:
     """The codes of a protocol's list, or all that begin with one of them."""
     for condition, op in (
         (consultations.diagnosis.isin(code_list("diabetes")), "in"),
         (consultations.diagnosis.under(code_list("diabetes")), "under"),
+        (consultations.diagnosis.begins(code_list("diabetes")), "begins"),
     ):
         assert condition.to_json() == {"column": "diagnosis", "op": op, "value": {"list": "diabetes"}}
 
@@ -327,7 +334,6 @@ def test_a_code_list_is_named() -> None:
 MISTAKES = {
     "and": lambda: years.where(bool(adult)),
     "chained": lambda: years.where(18 <= years.age <= 65),
-    "a column for a value": lambda: years.where(years.age > years.year),
     "null": lambda: years.where(years.cost == None),  # noqa: E711
     "no statistic": years.to_json,
     "two ways to pay": lambda: body(years.count_persons(), epsilon=1, rho=1),

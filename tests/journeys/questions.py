@@ -131,6 +131,9 @@ CONDITIONS = {
     "undeclared text": FLU,
     "undeclared texts": having("code", "in", ["J10", "I21", "nobody has this"]),
     "absent text": having("code", "!=", "nobody has this"),
+    "undeclared beginning": having("code", "begins", "J1"),
+    "undeclared beginnings": {"not": {"any": [having("code", "begins", "J1"), having("code", "under", "rare")]}},
+    "columns": having("age", "<", {"column": "cost"}),
     "undeclared null": {"not": having("code", "is_null")},
     "undeclared any": {"any": [FLU, having("code", "=", "I21"), {"not": having("code", "!=", "rare 5")}]},
     "undeclared all": {"all": [having("code", "!=", "J10"), having("code", "in", ["J10", "I21"]), URGENT]},
@@ -190,6 +193,15 @@ BUILT = {
     ),
     "survival": asking(
         {"s": {"survival": "wait", "bins": [0, 30, 90, 365]}}, per_person(where=FLU, wait={"days_to": TO_M1})
+    ),
+    "survival to a day of one's own": asking(
+        {"s": {"survival": "wait", "bins": [0, 60, 180], "ends": "2021-03-31", "censored": "seen"}},
+        per_person(where=FLU, wait={"days_to": TO_M1}, seen={"max": "day"}),
+    ),
+    "values compared": asking(
+        PERSONS,
+        per_person(first={"min": "day", "where": FLU}, last={"max": "day"}),
+        where={"column": "first", "op": "<", "value": {"column": "last"}},
     ),
     "survival until": asking(
         {"s": {"survival": "wait", "bins": [0, 60, 180], "ends": "2021-03-31"}},

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from queries.binding.predicates import Among, Beginning, Both, Either, Spelled
+from queries.binding.predicates import Among, Beginning, Both, Compared, Either, Spelled
 from queries.catalog.codes import code_type
 from queries.catalog.schema import EPOCH, PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.execution import kernel
@@ -176,6 +176,8 @@ def columns_of(measure: Measure) -> set[str]:
 def _named(predicate: Bound) -> set[str]:
     if isinstance(predicate, Among | Spelled | Beginning):
         return {predicate.column}
+    if isinstance(predicate, Compared):
+        return set(predicate.columns)
     return {name for part in predicate.parts for name in _named(part)}
 
 
@@ -190,6 +192,11 @@ def holds(predicate: Bound, event: Event) -> bool:
         case Beginning(column, prefixes, negated):
             code = event.code(column)
             return code != 0 and (f"text {code}".startswith(prefixes) != negated)
+        case Compared(columns, op, lows, factors):
+            one, two = (event.code(column) for column in columns)
+            left, right = (one + lows[0] - 1) * factors[0], (two + lows[1] - 1) * factors[1]
+            held = {"=": left == right, "!=": left != right, "<": left < right, "<=": left <= right}[op]
+            return one > 0 and two > 0 and held
         case Both(parts):
             return all(holds(part, event) for part in parts)
         case Either(parts):

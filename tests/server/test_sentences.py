@@ -105,6 +105,12 @@ REFUSED: dict[str, tuple[str | None, str, str, Any]] = {
     "a beginning of no value": ("ada", "POST", "/studies/flu/estimates", clinic(where=where("sex", "under", "man"))),
     "a beginning of a number": ("ada", "POST", "/studies/flu/estimates", clinic(where=where("age", "under", "4"))),
     "an empty beginning": ("ada", "POST", "/studies/flu/estimates", clinic(where=where("sex", "under", ""))),
+    "a column compared with one of another kind": (
+        "ada",
+        "POST",
+        "/studies/flu/estimates",
+        clinic(where=where("age", "<", {"column": "sex"})),
+    ),
     "an operator that does not exist": ("ada", "POST", "/studies/flu/estimates", clinic(where=where("age", "~", 1))),
     "a key without declared values and without delta": (
         "ada",

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from queries.language.sql import written
-from queries.language.sql.syntax import only, refusal, scalar
+from queries.language.sql.syntax import column_name, only, refusal, scalar
 from queries.language.sql.values import clamped, items
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from queries.language import nodes
 
@@ -46,6 +46,27 @@ def scalars(part: exp.Expr) -> tuple[nodes.Scalar, ...]:
 def array(values: Iterable[nodes.Scalar]) -> exp.Array:
     """Return a list of values."""
     return exp.Array(expressions=[exp.convert(value) for value in values])
+
+
+def follow_up(given: Sequence[exp.Expr]) -> tuple[str | None, str | None]:
+    """Return until when persons are followed: to a last day, to the day in a column of each person, or both."""
+    left = list(given)
+    ends = None
+    if left and not isinstance(left[0], exp.Column):
+        last = scalar(left[0])
+        if not isinstance(last, str):
+            raise refusal(left[0], "the last day is a date: DATE '2023-12-31'")
+        ends, left = last, left[1:]
+    censored = column_name(left[0]) if left else None
+    if len(left) > 1:
+        raise refusal(left[1], "the last day stands before the column with each person's own")
+    return ends, censored
+
+
+def last_days(ends: str | None, censored: str | None) -> list[exp.Expr]:
+    """Return the arguments that say until when persons are followed."""
+    last: list[exp.Expr] = [] if ends is None else [exp.cast(exp.convert(ends), "DATE")]
+    return last if censored is None else [*last, exp.column(censored)]
 
 
 def one_column(body: exp.Expr) -> tuple[str, Bounds]:

@@ -46,7 +46,7 @@ def predicate(part: exp.Expr, depth: int = 0) -> nodes.Predicate:
             return _cohort(part.args["query"], depth + 1)
         case exp.In() if part.args.get("field"):
             only(part, "this", "field")
-            return nodes.Comparison(column_name(part.this), "in", _code_list(part.args["field"]))
+            return _in_named(column_name(part.this), part.args["field"])
         case exp.In():
             only(part, "this", "expressions")
             if not part.expressions:
@@ -57,13 +57,15 @@ def predicate(part: exp.Expr, depth: int = 0) -> nodes.Predicate:
             ends = scalar(part.args["low"]), scalar(part.args["high"])
             return nodes.Comparison(column_name(part.this), "between", ends)
         case exp.Like() | exp.StartsWith():
-            return _under(part)
+            return _beginning(part)
         case exp.Column():
             return nodes.Comparison(column_name(part), "=", True)
     for op, kind in ORDER.items():
         if type(part) is kind:
             only(part, "this", "expression")
             left, right = part.this, part.expression
+            if isinstance(left, exp.Column) and isinstance(right, exp.Column):
+                return nodes.Comparison(column_name(left), op, nodes.OtherColumn(column_name(right)))
             if isinstance(left, exp.Column):
                 return nodes.Comparison(column_name(left), op, scalar(right))
             return nodes.Comparison(column_name(right), MIRRORED.get(op, op), scalar(left))
@@ -72,28 +74,40 @@ def predicate(part: exp.Expr, depth: int = 0) -> nodes.Predicate:
     )
 
 
-def _under(part: exp.Like | exp.StartsWith) -> nodes.Comparison:
+def _beginning(part: exp.Like | exp.StartsWith) -> nodes.Comparison:
     """Return the condition that a code begins with a text: LIKE 'E11%', or STARTS_WITH(diagnosis, 'E11')."""
     only(part, "this", "expression")
     column = column_name(part.this)
     if isinstance(part, exp.StartsWith) and isinstance(part.expression, exp.Anonymous):
-        return nodes.Comparison(column, "under", _code_list(part.expression))
+        return nodes.Comparison(column, "begins", _code_list(part.expression))
     text = scalar(part.expression)
     if isinstance(part, exp.StartsWith):
-        return nodes.Comparison(column, "under", text)
+        return nodes.Comparison(column, "begins", text)
     prefix = text.removesuffix("%") if isinstance(text, str) else ""
     if prefix == text or not prefix or any(wildcard in prefix for wildcard in WILDCARDS):
         raise refusal(
             part, "LIKE takes the beginning of a code, as in LIKE 'E11%'; with % or _ in it, STARTS_WITH(column, 'E_1')"
         )
-    return nodes.Comparison(column, "under", prefix)
+    return nodes.Comparison(column, "begins", prefix)
+
+
+def _in_named(column: str, field: exp.Expr) -> nodes.Comparison:
+    """Return IN CODES('diabetes'), IN DESCENDANTS('E11') or IN DESCENDANTS(CODES('diabetes'))."""
+    if isinstance(field, exp.Anonymous) and field.name.upper() == "DESCENDANTS" and len(field.expressions) == 1:
+        (of,) = field.expressions
+        return nodes.Comparison(column, "under", _code_list(of) if isinstance(of, exp.Anonymous) else scalar(of))
+    return nodes.Comparison(column, "in", _code_list(field))
 
 
 def _code_list(part: exp.Expr) -> nodes.CodeList:
     """Return a list of the study's protocol: CODES('diabetes')."""
     name = part.expressions[0] if isinstance(part, exp.Anonymous) and len(part.expressions) == 1 else None
     if name is None or part.name.upper() != "CODES" or not (isinstance(name, exp.Literal) and name.is_string):
-        raise refusal(part, "IN takes a list of values, or a code list of the study's protocol: IN CODES('diabetes')")
+        raise refusal(
+            part,
+            "IN takes a list of values, a code list of the study's protocol, IN CODES('diabetes'), or all that are "
+            "under a code, IN DESCENDANTS('E11')",
+        )
     return nodes.CodeList(str(name.this))
 
 

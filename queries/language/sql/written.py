@@ -32,9 +32,11 @@ def predicate(node: nodes.Predicate) -> exp.Condition:
             return _cohort(node)
         case nodes.Comparison(name, op, nodes.CodeList(listed)):
             codes = exp.Anonymous(this="CODES", expressions=[exp.convert(listed)])
-            if op == "in":
-                return exp.In(this=exp.column(name), field=codes)
-            return exp.StartsWith(this=exp.column(name), expression=codes)
+            if op == "begins":
+                return exp.StartsWith(this=exp.column(name), expression=codes)
+            return exp.In(this=exp.column(name), field=codes if op == "in" else _descendants(codes))
+        case nodes.Comparison(name, op, nodes.OtherColumn(other)):
+            return ORDER[op](this=exp.column(name), expression=exp.column(other))
         case nodes.Comparison(name, op, value):
             column = exp.column(name)
             values = value if isinstance(value, tuple) else (value,)
@@ -44,12 +46,18 @@ def predicate(node: nodes.Predicate) -> exp.Condition:
             if op == "in":
                 return exp.In(this=column, expressions=literals)
             if op == "under":
+                return exp.In(this=column, field=_descendants(literals[0]))
+            if op == "begins":
                 return _beginning(column, str(value))
             if op == "between":
                 return exp.Between(this=column, low=literals[0], high=literals[1])
             return ORDER[op](this=column, expression=literals[0])
         case _:
             assert_never(node)
+
+
+def _descendants(of: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this="DESCENDANTS", expressions=[of])
 
 
 def _beginning(column: exp.Column, prefix: str) -> exp.Condition:

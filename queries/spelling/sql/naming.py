@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from queries.catalog.schema import PERSONS
 from queries.errors import InvalidQuery
-from queries.language import nodes
+from queries.language import nodes, references
 from queries.spelling.sql import statistics
 from queries.statistics import registry
 
@@ -109,10 +109,12 @@ class _Names:
             changed["holds"] = self.predicate(statistic.holds, known, pointer)
         elif statistic.where is not None:
             changed["where"] = self.predicate(statistic.where, known, pointer)
-        columns = tuple(among(column, known, pointer) for column in nodes.columns_of(statistic))
+        columns = tuple(among(column, known, pointer) for column in references.columns_of(statistic))
         if columns:
             word = "columns" if hasattr(statistic, "columns") else "column"
             changed[word] = columns if word == "columns" else columns[0]
+        if (censored := references.censored_of(statistic)) is not None:
+            changed["censored"] = among(censored, known, pointer)
         found = replace(statistic, **changed)
         return _default_name(found) if name == _default_name(statistic) else name, found
 
@@ -124,6 +126,9 @@ class _Names:
                 return type(predicate)(tuple(self.predicate(part, known, pointer) for part in parts))
             case nodes.Cohort():
                 return self.cohort(predicate, pointer)
+            case nodes.Comparison(column, _, nodes.OtherColumn(other)):
+                value = nodes.OtherColumn(among(other, known, pointer))
+                return replace(predicate, column=among(column, known, pointer), value=value)
             case nodes.Comparison(column):
                 return replace(predicate, column=among(column, known, pointer))
             case _:

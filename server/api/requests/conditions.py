@@ -25,6 +25,7 @@ from server.api.requests.shapes import (
 T = TypeVar("T")
 
 DAYS_MAX = 366 * 200
+ORDER = ("=", "!=", "<", "<=", ">", ">=")  # what compares with one value, or with another column
 
 
 def parse_predicate(value: Any) -> nodes.Predicate:
@@ -62,7 +63,9 @@ def _comparison(shape: dict[str, Any]) -> nodes.Comparison:
         if "value" in shape:
             raise ValidationError({"value": ["is_null takes no value"]})
         return nodes.Comparison(column, op)
-    if op in ("in", "under") and isinstance(shape.get("value"), dict):
+    if op in ORDER and isinstance(shape.get("value"), dict):
+        return nodes.Comparison(column, op, member(shape, "value", _other_column))
+    if op in ("in", "under", "begins") and isinstance(shape.get("value"), dict):
         return nodes.Comparison(column, op, member(shape, "value", _code_list))
     if op in ("in", "between"):
         return nodes.Comparison(column, op, member(shape, "value", as_scalars))
@@ -72,6 +75,11 @@ def _comparison(shape: dict[str, Any]) -> nodes.Comparison:
 def _code_list(value: Any) -> nodes.CodeList:
     only(value, "list")
     return nodes.CodeList(member(value, "list", as_name))
+
+
+def _other_column(value: Any) -> nodes.OtherColumn:
+    only(value, "column")
+    return nodes.OtherColumn(member(value, "column", as_column))
 
 
 def _operator(value: Any) -> str:

@@ -89,7 +89,8 @@ def operator_name(op: str) -> str:
         "in": _("one of"),
         "between": _("between"),
         "is_null": _("missing"),
-        "under": _("begins with"),
+        "under": _("under"),
+        "begins": _("begins with"),
     }.get(op, op)
 
 

@@ -33,7 +33,7 @@ def operators(kind: str | None) -> tuple[str, ...]:
     """Return the operators for a type of column."""
     if kind in ORDERED:
         return OPERATORS
-    return ("=", "!=", "in", "is_null", *(("under",) if kind == "category" else ()))
+    return ("=", "!=", "in", "is_null", *(("under", "begins") if kind == "category" else ()))
 
 
 @dataclass(frozen=True)

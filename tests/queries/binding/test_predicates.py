@@ -85,11 +85,20 @@ def comparisons(draw: st.DrawFn) -> Comparison:
     """Return any comparison that the grammar and the column allow."""
     column = draw(st.sampled_from(COLUMNS))
     declared = TABLE.columns[column]
-    words = [op for op in nodes.COMPARISONS if op != "under"] if declared.ordered else ["=", "!=", "in", "is_null"]
-    op = draw(st.sampled_from([*words, "under"] if declared.kind is Kind.CATEGORY else words))
+    words = (
+        [op for op in nodes.COMPARISONS if op not in ("under", "begins")]
+        if declared.ordered
+        else ["=", "!=", "in", "is_null"]
+    )
+    if declared.ordered and draw(st.integers(0, 3)) == 0:
+        alike = [name for name in COLUMNS if TABLE.columns[name].ordered]
+        alike = [name for name in alike if (TABLE.columns[name].kind is Kind.DATE) == (declared.kind is Kind.DATE)]
+        op = draw(st.sampled_from(("=", "!=", "<", "<=", ">", ">=")))
+        return Comparison(column, op, nodes.OtherColumn(draw(st.sampled_from(alike))))
+    op = draw(st.sampled_from([*words, "begins"] if declared.kind is Kind.CATEGORY else words))
     if op == "is_null":
         return Comparison(column, op)
-    if op == "under":
+    if op == "begins":
         text = draw(literals(column))
         return Comparison(column, op, text[: draw(st.integers(1, len(text)))])
     if op == "in":
@@ -225,12 +234,17 @@ def _respelled_comparison(draw: st.DrawFn, one: Comparison) -> Predicate:
                 )
             )
         )
-    if one.op == "under":
+    if isinstance(value, nodes.OtherColumn):
+        mirrored = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(one.op, one.op)
+        opposite = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[one.op]
+        swapped = Comparison(value.name, mirrored, nodes.OtherColumn(column))
+        return draw(st.sampled_from((one, swapped, Not(Comparison(column, opposite, value)))))
+    if one.op == "begins":
         return draw(st.sampled_from((one, Some((one, one)))))
     if one.op == "is_null":
         return one
     assert value is not None
-    assert not isinstance(value, tuple)
+    assert not isinstance(value, tuple | nodes.CodeList)
     opposite = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[one.op]
     return draw(
         st.sampled_from((Comparison(column, one.op, literal(value)), Not(Comparison(column, opposite, literal(value)))))
@@ -350,6 +364,8 @@ YEARS = Comparison("visits", ">=", 2)
             All((Comparison("diagnosis", "under", "F"), Comparison("diagnosis", "under", "F0"))),
             Both((Beginning("diagnosis", ("F",), negated=False), Beginning("diagnosis", ("F0",), negated=False))),
         ),
+        (Comparison("region", "begins", "no"), Among("region", ((1, 1),))),
+        (Comparison("diagnosis", "begins", "E11"), Beginning("diagnosis", ("E11",), negated=False)),
         (Comparison("region", "under", "no"), Among("region", ((1, 1),))),
         (Not(Comparison("region", "under", "no")), Among("region", ((2, 3),))),
     ],
@@ -376,8 +392,10 @@ def test_columns_are_those_that_the_form_reads(predicate: Predicate) -> None:
 
 def _leaves(predicate: Predicate) -> Iterator[tuple[str, str]]:
     match predicate:
-        case Comparison(column, op):
+        case Comparison(column, op, value):
             yield op, column
+            if isinstance(value, nodes.OtherColumn):
+                yield op, value.name
         case Not(part):
             yield from _leaves(part)
         case All(parts) | Some(parts):
@@ -391,6 +409,15 @@ def _leaves(predicate: Predicate) -> Iterator[tuple[str, str]]:
     ("predicate", "pointer"),
     [
         (Comparison("nothing", "=", 1), "/column"),
+        (Comparison("visits", "<", nodes.OtherColumn("nothing")), "/value/column"),
+        (Comparison("visits", "<", nodes.OtherColumn("sex")), "/value/column"),
+        (Comparison("urgent", "=", nodes.OtherColumn("urgent")), "/value/column"),
+        (Comparison("visits", "<", nodes.OtherColumn("day")), "/value/column"),
+        (Comparison("diagnosis", "=", nodes.OtherColumn("visits")), "/value/column"),
+        (Comparison("sex", "in", nodes.CodeList("any")), "/value"),
+        (Comparison("sex", "begins", ""), "/value"),
+        (Comparison("sex", "under", "x" * 101), "/value"),
+        (Comparison("visits", "begins", "1"), "/op"),
         (Not(All((YEARS, Some((Comparison("nothing", "=", 1),))))), "/not/all/1/any/0/column"),
         (Comparison("visits", "=", "3"), "/value"),
         (Comparison("visits", "=", True), "/value"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries.binding.predicates import ALWAYS, Among, Beginning, Both, Either, Member, Spelled
+from queries.binding.predicates import ALWAYS, Among, Beginning, Both, Compared, Either, Member, Spelled
 from queries.errors import EngineFailed
 from queries.execution import deciding
 from queries.execution.deciding import CODES_UNDECLARED, Decider, kept
@@ -33,6 +33,8 @@ LISTS = [
     Spelled("diagnosis", tuple(f"text {n}" for n in range(1, 30, 3)), negated=True),
     Beginning("diagnosis", ("text 1", "text 23"), negated=False),
     Beginning("diagnosis", ("text 1", "text 23"), negated=True),
+    Compared(("visits", "birth_year"), "<", (0, -3), (2, 1)),
+    Compared(("visits", "birth_year"), "!=", (0, 1), (1, 1)),
     Among("diagnosis", ((0, 0),)),
     Among("visits", ((2, 4),)),
 ]

@@ -8,7 +8,7 @@ SELECT SUM(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END)
 SELECT sex, region AS "where", DATE_TRUNC('QUARTER', day) AS day, CASE WHEN visits >= 0 AND visits < 5 THEN '[0, 5)' WHEN visits >= 5 AND visits < 10 THEN '[5, 10)' END AS visits, COUNT(*) AS n FROM visits GROUP BY sex, region, DATE_TRUNC('QUARTER', day), CASE WHEN visits >= 0 AND visits < 5 THEN '[0, 5)' WHEN visits >= 5 AND visits < 10 THEN '[5, 10)' END
 
 -- filters
-SELECT COUNT(*) AS n FROM visits WHERE visits >= 2 AND (sex = 'male' OR region IS NULL) AND NOT (urgent = TRUE AND visits <> 3) AND day BETWEEN '2020-02-01' AND '2020-03-01' AND diagnosis IN ('it''s', 'say "x"; --') AND diagnosis LIKE 'E11%' AND NOT STARTS_WITH(diagnosis, 'E_1')
+SELECT COUNT(*) AS n FROM visits WHERE visits >= 2 AND (sex = 'male' OR region IS NULL) AND NOT (urgent = TRUE AND visits <> 3) AND day BETWEEN '2020-02-01' AND '2020-03-01' AND diagnosis IN ('it''s', 'say "x"; --') AND diagnosis IN DESCENDANTS('E11') AND diagnosis LIKE 'E11%' AND NOT STARTS_WITH(diagnosis, 'E_1') AND visits < balance
 
 -- shapes
 SELECT VARIANCE(balance) AS varies, STDDEV(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END) AS spread, QUANTILE_CONT(balance, 0.5) AS middle, QUANTILE_CONT(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END, [0.05, 0.95]) AS ends, QUANTILE_CONT(visits, [0.5]) AS one FROM visits

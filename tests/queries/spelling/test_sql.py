@@ -68,7 +68,9 @@ QUERIES = {
                 Comparison("day", "between", ("2020-02-01", "2020-03-01")),
                 Comparison("diagnosis", "in", ("it's", 'say "x"; --')),
                 Comparison("diagnosis", "under", "E11"),
-                nodes.Not(Comparison("diagnosis", "under", "E_1")),
+                Comparison("diagnosis", "begins", "E11"),
+                nodes.Not(Comparison("diagnosis", "begins", "E_1")),
+                Comparison("visits", "<", nodes.OtherColumn("balance")),
             )
         ),
     ),
@@ -325,8 +327,11 @@ COMPARISONS = st.one_of(
     st.builds(Comparison, COLUMNS, st.just("in"), st.lists(SCALARS, min_size=1, max_size=4).map(tuple)),
     st.builds(Comparison, COLUMNS, st.just("between"), st.tuples(SCALARS, SCALARS)),
     st.builds(Comparison, COLUMNS, st.just("is_null")),
-    st.builds(Comparison, COLUMNS, st.just("under"), st.text(min_size=1, max_size=8)),
-    st.builds(Comparison, COLUMNS, st.sampled_from(["in", "under"]), st.builds(nodes.CodeList, NAMES)),
+    st.builds(Comparison, COLUMNS, st.sampled_from(["under", "begins"]), st.text(min_size=1, max_size=8)),
+    st.builds(Comparison, COLUMNS, st.sampled_from(["in", "under", "begins"]), st.builds(nodes.CodeList, NAMES)),
+    st.builds(
+        Comparison, COLUMNS, st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), st.builds(nodes.OtherColumn, COLUMNS)
+    ),
 )
 # A connective within the same one is no other tree in SQL; the printer writes it without parentheses.
 PREDICATES = st.recursive(
@@ -660,6 +665,9 @@ REFUSED = {
     "SELECT COUNT(*) FROM visits WHERE visits IN (SELECT visits FROM visits)": ("1", "subquery"),
     "SELECT COUNT(*) FROM visits WHERE visits IN ()": ("1", "IN"),
     "SELECT COUNT(*) FROM visits WHERE sex IN OTHERS('f')": ("1, column 42", "CODES"),
+    "SELECT COUNT(*) FROM visits WHERE sex IN DESCENDANTS('f', 'm')": ("1, column 42", "CODES"),
+    "SELECT COUNT(*) FROM visits WHERE sex IN DESCENDANTS(OTHERS('f'))": ("1, column 54", "CODES"),
+    "SELECT COUNT(*) FROM visits WHERE visits < balance + 1": ("1, column 44", "number"),
     "SELECT COUNT(*) FROM visits WHERE sex IN CODES()": ("1, column 42", "CODES"),
     "SELECT COUNT(*) FROM visits WHERE sex IN CODES(region)": ("1, column 42", "CODES"),
     "SELECT COUNT(*) FROM visits WHERE sex LIKE 'f'": ("1, column 35", "beginning"),

@@ -28,13 +28,22 @@ if TYPE_CHECKING:
 A, X = Comparison("code", "=", "a"), Comparison("drug", "=", "x")
 TO = Related("drugs", X)
 EDGES = (0, 5, 10, 30, 60)
-TABLE = PerPerson("visits", (("wait", Value("days_to", to=TO)),), A)
+LAST_SEEN = Value("max", "day", where=Comparison("urgent", "=", False))
+TABLE = PerPerson("visits", (("wait", Value("days_to", to=TO)), ("seen", LAST_SEEN)), A)
 UNIX = day("1970-01-01")
 
 
-def curve_of(edges: tuple[int, ...] = EDGES, ends: str | None = None, **more: Any) -> Query:
+def curve_of(
+    edges: tuple[int, ...] = EDGES, ends: str | None = None, censored: str | None = None, **more: Any
+) -> Query:
     """Return a query for a curve."""
-    return Query(TABLE, (("s", Survival("wait", edges, ends)),), **more)
+    return Query(TABLE, (("s", Survival("wait", edges, ends, censored)),), **more)
+
+
+def own_end(person: Person, end: int) -> int:
+    """Return until when a person is followed who is lost from sight after their last visit that was not urgent."""
+    seen = [row for row in rows(person, "visits") if row["code"] == "a" and row["urgent"] is False and row["day"]]
+    return min([end, max(day(row["day"]) for row in seen)]) if seen else end
 
 
 def outcome(person: Person, edges: tuple[int, ...], end: int) -> int | None:
@@ -53,16 +62,19 @@ def outcome(person: Person, edges: tuple[int, ...], end: int) -> int | None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("censored", [None, "seen"])
 @pytest.mark.parametrize("ends", [None, "2020-02-10", "2020-01-05"])
-def test_each_person_is_counted_once_by_what_became_of_them(tmp_path: Path, ends: str | None) -> None:
+def test_each_person_is_counted_once_by_what_became_of_them(
+    tmp_path: Path, ends: str | None, censored: str | None
+) -> None:
     """Event, end of follow-up or beyond, by interval: as plain Python says, whatever the store's ranges."""
     end = UNIX + LAST + 9 if ends is None else day(ends)
     for seed in range(4):
         people = random_people(np.random.default_rng(seed), 60, 8)
-        asked = planned(curve_of(ends=ends, group_by=(ByValue("sex"),)))
+        asked = planned(curve_of(ends=ends, censored=censored, group_by=(ByValue("sex"),)))
         wanted = np.zeros((2, 2 * len(EDGES) - 1), dtype=np.int64)
         for person in people:
-            found = outcome(person, EDGES, end)
+            found = outcome(person, EDGES, end if censored is None else own_end(person, end))
             if found is not None:
                 wanted[person.own[0] - 1, found] += 1
         store = write(tmp_path / f"{seed}.duckdb", people)
@@ -73,9 +85,9 @@ def test_each_person_is_counted_once_by_what_became_of_them(tmp_path: Path, ends
 
 
 def simulated(persons: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Return counts by what became of persons, with events in even days and ends of follow-up in odd ones."""
-    time, end = random.geometric(0.03, persons) * 2, random.integers(0, 60, persons) * 2 + 1
-    happened = time < end
+    """Return counts by what became of persons, with events and ends of follow-up on the same days."""
+    time, end = random.geometric(0.03, persons), random.integers(0, 120, persons)
+    happened = time <= end
     events = np.bincount(time[happened & (time < 100)], minlength=100)
     ends = np.bincount(end[~happened & (end < 100)], minlength=100)
     counts = np.column_stack([events, ends]).ravel()
@@ -83,9 +95,9 @@ def simulated(persons: int, random: np.random.Generator) -> NDArray[np.int64]:
 
 
 def test_without_noise_the_curve_is_kaplan_and_meiers() -> None:
-    """With intervals of a day and no ties of events and ends of follow-up it equals SciPy's estimate."""
+    """With intervals of a day it equals SciPy's estimate, also where events and ends of follow-up tie."""
     counts = simulated(5000, np.random.default_rng(1))
-    found = survival.curve(counts[None, :].astype(float), 1e-9, 0.95, gaussian=False)
+    found = survival.curve(counts[None, :].astype(float), range(101), 1e-9, 0.95, gaussian=False)
     times, ends = np.repeat(np.arange(100), counts[:-1:2]), np.repeat(np.arange(100), counts[1:-1:2])
     ends = np.append(ends, np.full(counts[-1], 100))
     known = stats.ecdf(stats.CensoredData(uncensored=times, right=ends)).sf
@@ -98,17 +110,18 @@ def test_survival_band_covers_curve(persons: int, scale: float, gaussian: bool) 
     """In 10,000 releases the band holds the curve without noise in at least 94% at each interval."""
     random = np.random.default_rng(persons)
     edges = 10
+    days = range(0, 7 * edges + 1, 7)
     counts = np.append(np.tile([0.06, 0.03], edges), 0.1) * persons
-    truth = survival.curve(counts[None, :], 1e-9, 0.95, gaussian=gaussian).value[0]
+    truth = survival.curve(counts[None, :], days, 1e-9, 0.95, gaussian=gaussian).value[0]
     draw = random.normal if gaussian else random.laplace
     noise = np.round(draw(0, scale, (10_000, len(counts))))
-    found = survival.curve(counts + noise, scale, 0.95, gaussian=gaussian)
+    found = survival.curve(counts + noise, days, scale, 0.95, gaussian=gaussian)
     covered = np.mean((found.low <= truth) & (truth <= found.high), axis=0)
     assert covered.min() >= 0.94
     assert covered[0] <= 0.98
     if scale == 2.0 or (persons == 3000 and scale == 5.0):
         assert np.all(found.high[:, 0] - found.low[:, 0] < 0.5)
-    half = survival.curve(counts + noise, scale / 2, 0.95, gaussian=gaussian)
+    half = survival.curve(counts + noise, days, scale / 2, 0.95, gaussian=gaussian)
     assert np.mean((half.low[:, 2] <= truth[2]) & (truth[2] <= half.high[:, 2])) < 0.90
 
 
@@ -116,11 +129,11 @@ def test_a_group_smaller_than_the_noise_says_nothing() -> None:
     """Of nobody, and of what noise alone made, the band is wide open; the curve stays between 0 and 1."""
     random = np.random.default_rng(3)
     noisy = random.laplace(0, 30, (500, 21))
-    found = survival.curve(np.round(noisy), 30, 0.95, gaussian=False)
+    found = survival.curve(np.round(noisy), range(0, 110, 10), 30, 0.95, gaussian=False)
     assert np.all((found.value >= 0) & (found.value <= 1))
     assert np.mean((found.low[:, -1] == 0) & (found.high[:, -1] == 1)) > 0.95
     assert np.all((found.low <= found.value) & (found.value <= found.high))
-    empty = survival.curve(np.zeros((1, 21)), 5, 0.95, gaussian=True)
+    empty = survival.curve(np.zeros((1, 21)), range(0, 110, 10), 5, 0.95, gaussian=True)
     assert empty.high[0, -1] == 1
 
 
@@ -145,7 +158,12 @@ def test_an_answer_has_the_curve_its_band_and_its_numbers() -> None:
 
 def test_survival_survives_sql_and_json() -> None:
     """A survival query read from its own SQL or JSON is the same tree."""
-    for query in (curve_of(), curve_of(ends="2020-02-01")):
+    for query in (
+        curve_of(),
+        curve_of(ends="2020-02-01"),
+        curve_of(censored="seen"),
+        curve_of(EDGES, "2020-02-01", "seen"),
+    ):
         dated = planned(query).query
         assert "SURVIVAL(wait, [0, 5, 10, 30, 60]" in sql.to_sql(dated)
         assert sql.parse(sql.to_sql(dated)) == dated

@@ -71,10 +71,13 @@ class Column:
         """Return the condition that the value lies between two others, both included."""
         return Comparison(self.name, "between", [scalar(low), scalar(high)])
 
-    def under(self, beginning: str | CodeList) -> Condition:
-        """Return the condition that a code begins so: `under("E11")` means E11, E11.9 and all others."""
-        found = beginning.to_json() if isinstance(beginning, CodeList) else scalar(beginning)
-        return Comparison(self.name, "under", found)
+    def under(self, code: str | CodeList) -> Condition:
+        """Return the condition that a code is this one or under it, by the column's hierarchy or else its beginning."""
+        return Comparison(self.name, "under", code.to_json() if isinstance(code, CodeList) else scalar(code))
+
+    def begins(self, text: str | CodeList) -> Condition:
+        """Return the condition that a code begins so: `begins("E11")` means E11, E11.9 and all others."""
+        return Comparison(self.name, "begins", text.to_json() if isinstance(text, CodeList) else scalar(text))
 
     def is_null(self) -> Condition:
         """Return the condition that there is no value."""
@@ -117,7 +120,7 @@ class Column:
 
     def _compared(self, op: str, other: object) -> Condition:
         if isinstance(other, Column):
-            raise Misused(f"{self.name} is compared with {other.name}: columns are compared with values only")
+            return Comparison(self.name, op, {"column": other.name})
         return Comparison(self.name, op, scalar(other))
 
     def __bool__(self) -> NoReturn:

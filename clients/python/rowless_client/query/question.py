@@ -155,10 +155,17 @@ class Question:
         return self._and(statistics.correlation(x, y, bounds=bounds, where=where), name)
 
     def survival(
-        self, column: str | Column, bins: Any, name: str | None = None, *, ends: Any = None, where: Any = None
+        self,
+        column: str | Column,
+        bins: Any,
+        name: str | None = None,
+        *,
+        ends: Any = None,
+        censored: str | Column | None = None,
+        where: Any = None,
     ) -> Question:
         """Ask for the survival curve of days to an event. Give `ends`, the last day of the data."""
-        return self._and(statistics.survival(column, bins, ends=ends, where=where), name)
+        return self._and(statistics.survival(column, bins, ends=ends, censored=censored, where=where), name)
 
     # What other questions are made of
 

@@ -104,11 +104,18 @@ def correlation(x: str | Column, y: str | Column, *, bounds: Any = None, where: 
     return _of_two("correlation", x, y, bounds, where)
 
 
-def survival(column: str | Column, bins: Any, *, ends: Any = None, where: Any = None) -> Statistic:
-    """Return the survival curve of days to an event. Give `ends`, the last day of the data."""
+def survival(
+    column: str | Column, bins: Any, *, ends: Any = None, censored: str | Column | None = None, where: Any = None
+) -> Statistic:
+    """Return the survival curve of days to an event.
+
+    Give `ends`, the last day of the data; `censored` is a column with each person's own last day, as of a death.
+    """
     shape: dict[str, Any] = {"survival": column_name(column), "bins": scalars(bins)}
     if ends is not None:
         shape["ends"] = scalar(ends)
+    if censored is not None:
+        shape["censored"] = column_name(censored)
     return _made(shape, _named("survival", column), where=where)
 
 
