@@ -4,7 +4,7 @@ It has the tables, columns, code types and dictionaries that an import makes (`i
 catalog only: which codes exist, and how many persons there may be. The real store is not read, not even its size, so
 an answer from it reveals nothing about anybody and costs nothing.
 
-Every value is a fixed function of its position (`_mixed` of a person's or row's number and a name), so that two
+Every value is a fixed function of its position (`mixed` of a person's or row's number and a name), so that two
 servers, or one server before and after a restart, rehearse on the same data. No random number is drawn.
 """
 
@@ -69,7 +69,7 @@ def build(dataset: Dataset, path: Path, persons: int = PERSONS_MADE) -> None:
             if table.one_row_per_person:
                 person, columns = everybody, attributes
             else:
-                events = _mixed(everybody, table.name) % np.uint64(EVENTS_MOST + 1)
+                events = mixed(everybody, table.name) % np.uint64(EVENTS_MOST + 1)
                 person = np.repeat(everybody, events.astype(np.int64))
                 own = {name: column for name, column in table.columns.items() if not column.of_person}
                 rows = np.arange(len(person), dtype=np.uint64)
@@ -80,10 +80,10 @@ def build(dataset: Dataset, path: Path, persons: int = PERSONS_MADE) -> None:
 
 
 def _columns(columns: Mapping[str, Column], rows: Numbers, table: str) -> dict[str, NDArray[np.integer]]:
-    return {name: _codes(column, rows, f"{table}.{name}") for name, column in columns.items()}
+    return {name: made_up_codes(column, rows, f"{table}.{name}") for name, column in columns.items()}
 
 
-def _codes(column: Column, rows: Numbers, place: str) -> NDArray[np.integer]:
+def made_up_codes(column: Column, rows: Numbers, place: str) -> NDArray[np.integer]:
     """Return a made-up code for each row: any that the catalog allows, small ones more often, as in most real columns.
 
     Each code is a uniform number below a uniform number below `size`: scaled to 0..1, the density at x is -ln x. Only
@@ -92,14 +92,19 @@ def _codes(column: Column, rows: Numbers, place: str) -> NDArray[np.integer]:
     size = np.uint64(column.size if column.declared else TEXTS)
     below = np.full_like(rows, size)
     if column.kind is not Kind.DATE:
-        below = np.uint64(1) + _mixed(rows, f"{place} below") % size
-    codes = np.uint64(1) + _mixed(rows, place) % below
+        below = np.uint64(1) + mixed(rows, f"{place} below") % size
+    codes = np.uint64(1) + mixed(rows, place) % below
     if column.nullable:
-        codes[_mixed(rows, f"{place} null") % np.uint64(ONE_IN_NULL) == 0] = 0
+        codes[mixed(rows, f"{place} null") % np.uint64(ONE_IN_NULL) == 0] = 0
     return codes.astype(STORED[code_type(column)])
 
 
-def _mixed(numbers: Numbers, salt: str) -> Numbers:
+def made_up_text(code: int) -> str:
+    """Return the text of a code of an undeclared category."""
+    return f"made-up {code}"
+
+
+def mixed(numbers: Numbers, salt: str) -> Numbers:
     """Return numbers that look like chance (the finalizer of SplitMix64, Steele and others 2014), for a salt."""
     # Row numbers stay below 2^32, so that no two salts share a number.
     mixed = (numbers + np.uint64(zlib.crc32(salt.encode()) << 32)) * np.uint64(0x9E3779B97F4A7C15)
@@ -114,7 +119,7 @@ def _write_dictionaries(connection: duckdb.DuckDBPyConnection, table: Table) -> 
         # Dictionaries of persons' attributes stand only beside the table of persons.
         if column.declared or (column.of_person and not table.one_row_per_person):
             continue
-        texts = [f"made-up {code}" for code in range(1, TEXTS + 1)]
+        texts = [made_up_text(code) for code in range(1, TEXTS + 1)]
         content = {
             "code": np.arange(1, TEXTS + 1, dtype=np.uint32),
             "value": pa.array(texts, pa.string()),

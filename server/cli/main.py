@@ -37,6 +37,10 @@ COMMANDS = {
     "profile": Lazy("server.cli.profile:profile", "Buy a dataset's contribution profile, once it is approved."),
     "study": Lazy("server.cli.study:study", "Open studies, and decide on them."),
     # Queries and what they released
+    "rehearsal-data": Lazy(
+        "server.cli.rehearsal_data:rehearsal_data",
+        "Write made-up data in the shape of DATASET into FOLDER, as Parquet.",
+    ),
     "query": Lazy("server.cli.query:query", "Ask a query, in SQL or as FILE."),
     "release": Lazy("server.cli.release:release", "Read what was released."),
     "certificate": Lazy("server.cli.certificate:certificate", "Write the certificate of a study's release to FILE."),
