@@ -836,7 +836,7 @@ def test_bounds_stand_beside_sql(ada: Client) -> None:
     ("body", "pointer", "says"),
     [
         ({"sql": "SELECT 1"}, "/sql", "line 1, column 8"),
-        ({"sql": "SELECT COUNT(*) FROM years LIMIT 3"}, "/sql", "LIMIT"),
+        ({"sql": "SELECT COUNT(*) FROM years LIMIT 3 OFFSET 2"}, "/sql", "OFFSET"),
         ({"sql": "SELECT COUNT(*) FROM years WHERE yeer = 2"}, "/sql", "where column: "),
         ({"sql": "SELECT COUNT(*) FROM yeers"}, "/sql", "from: "),
         ({"sql": 3}, "/sql", "text"),
