@@ -73,7 +73,7 @@ def charts(
     `prefix` begins all ids: charts on one page need different ones. `flat` is the release as a table, if the caller has
     it already.
     """
-    flat, made_up = flat or table.flatten(release), bool(release.get("rehearsal"))
+    flat, made_up = (flat or table.flatten(release)).worded, bool(release.get("rehearsal"))
     return tuple(_chart(flat, name, f"{prefix}-{n}", said, made_up) for n, name in enumerate(flat.statistics, start=1))
 
 
@@ -213,7 +213,7 @@ def _patterns(made: _Made) -> str:
 
 def sheet(release: Mapping[str, Any], said: Words = ENGLISH) -> str:
     """Return all charts of a release as one SVG file, each with its caption. It brings paper and ink of its own."""
-    flat, made_up = table.flatten(release), bool(release.get("rehearsal"))
+    flat, made_up = table.flatten(release).worded, bool(release.get("rehearsal"))
     title = words.source(said, release)
     y, drawn, about = float(EDGE), [], []
     for place, name in enumerate(flat.statistics, start=1):

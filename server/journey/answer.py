@@ -39,7 +39,7 @@ from queries.execution import partition_selection
 from queries.execution.stopping import Stop
 from queries.language.showing import NOTHING
 from queries.planning import advice, deadline, drowning
-from queries.release import assembly, postprocessing, showing
+from queries.release import assembly, postprocessing, showing, value_labels
 from queries.spelling import json_writing, sql
 from server.errors import Abandoned, StoreUnavailable
 from server.journey import paid, refusals
@@ -194,6 +194,7 @@ def compute(planned: Plan, store: OpenEdition, stop: Stop | None = None) -> Json
         "notes": [*before.described["notes"], *postprocessing.warnings(planned, rows)],
         postprocessing.ABOUT: postprocessing.describe(planned),
         "rows": rows,
+        **value_labels.of(planned, rows),
     }
 
 

@@ -48,14 +48,24 @@ def release_csv(shown: Mapping[str, Any]) -> str:
     A statistic has the columns NAME, NAME_low and NAME_high. A statistic that is a list has three for each part of it:
     NAME[bin], NAME[bin]_low and so on (likewise NAME[share] and NAME[days]). The most frequent values have four each:
     NAME_1_key, NAME_1_value, NAME_1_low, NAME_1_high. After post-processing, the three released numbers follow as
-    raw_value, raw_low and raw_high. NAME_truncation comes last, if the release describes what its bounds cut off. All
-    names are different: a derived name that is taken gets an underscore at its end.
+    raw_value, raw_low and raw_high. NAME_truncation follows, if the release describes what its bounds cut off. Last
+    come columns KEY_label, for keys whose values have labels; those of a list's values are comments. All names are
+    different: a derived name that is taken gets an underscore at its end.
     """
     flat = table.flatten(shown)
     text = io.StringIO()
     text.writelines(f"# {_comment(line)}\n" for line in _about(shown, flat))
     layout, post = _layout(flat), bool(flat.post)
-    _write(text, _header(flat), ([*row.labels, *_numbers(layout, row.cells, post=post)] for row in flat.rows))
+    labelled = [(place, key) for place, key in enumerate(flat.keys) if key in flat.value_labels]
+    lines = (
+        [
+            *row.labels,
+            *_numbers(layout, row.cells, post=post),
+            *(flat.words(key, row.labels[place]) for place, key in labelled),
+        ]
+        for row in flat.rows
+    )
+    _write(text, _header(flat), lines)
     return text.getvalue()
 
 
@@ -70,7 +80,7 @@ def _header(flat: Table) -> list[str]:
                 found.append(derived if derived == name and column.listed is None else _free(derived, chosen))
         if flat.columns[flat.columns_of(name)[0]].truncation is not None:
             found.append(_free(f"{name}_truncation", chosen))
-    return found
+    return found + [_free(f"{key}_label", chosen) for key in flat.keys if key in flat.value_labels]
 
 
 def _name(column: Column) -> str:
@@ -141,6 +151,8 @@ def _about(shown: Mapping[str, Any], flat: Table) -> Iterator[str]:
         yield f"{name}: {_column_text(column)}"
         if name in flat.caveats:
             yield f"{name}: truncation {column.truncation}: {flat.caveats[name]}"
+        for value, label in flat.value_labels.get(name, {}).items():
+            yield f"{name}: {value} is {label}"
     if flat.post:
         yield f"post: {', '.join(flat.post)}"
     notes = shown.get("notes")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -98,6 +98,7 @@ class Table:
 
     `post` is the post-processing that was applied. For an answer without rows it is not known how many parts its
     statistics have (all its keys are undeclared, and no value was named): each statistic is one column then.
+    `value_labels` has, for keys and statistics, what values stand for in words.
     """
 
     keys: tuple[str, ...]
@@ -105,6 +106,34 @@ class Table:
     rows: tuple[Row, ...]
     post: tuple[str, ...] = ()
     rearranged: bool = False  # rows were left out or ordered anew, so their order means nothing
+    value_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def words(self, name: str, value: Label) -> str | None:
+        """Return what a value of a key or a statistic stands for, if it has a label."""
+        return self.value_labels.get(name, {}).get(value) if isinstance(value, str) else None
+
+    def told(self, name: str, value: Label) -> Label:
+        """Return a value of a key or a statistic with its label behind it."""
+        words = self.words(name, value)
+        return value if words is None else f"{value} ({words})"
+
+    @property
+    def worded(self) -> Table:
+        """Return the table with the labels of values in the places of the values."""
+        if not self.value_labels:
+            return self
+        rows = (
+            Row(
+                tuple(self.told(key, label) for key, label in zip(self.keys, row.labels, strict=True)),
+                tuple(
+                    cell._replace(label=self.told(column.statistic, cell.label))
+                    for column, cell in zip(self.columns, row.cells, strict=True)
+                ),
+            )
+            for row in self.rows
+        )
+        columns = (replace(column, part=self.told(column.statistic, column.part)) for column in self.columns)
+        return replace(self, columns=tuple(columns), rows=tuple(rows), value_labels={})
 
     @property
     def statistics(self) -> tuple[str, ...]:
@@ -171,7 +200,18 @@ def flatten(release: Mapping[str, Any]) -> Table:
         ),
         tuple(word for word in post if isinstance(word, str)) if isinstance(post, list) else (),
         rearranged=isinstance(show, dict) and not REARRANGED.isdisjoint(show),
+        value_labels=_value_labels(release.get("value_labels")),
     )
+
+
+def _value_labels(found: Any) -> dict[str, dict[str, str]]:
+    """Return the labels of values, as far as they are texts."""
+    by_name = found.items() if isinstance(found, dict) else ()
+    return {
+        name: {value: label for value, label in labels.items() if isinstance(label, str)}
+        for name, labels in by_name
+        if isinstance(labels, dict)
+    }
 
 
 def _column(about: Mapping[str, Any], listed: Listed | None, part: Label) -> Column:

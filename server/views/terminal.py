@@ -20,7 +20,7 @@ def as_table(shown: Mapping[str, Any]) -> str:
 
     Lines under the table explain what the contribution bounds cut off from statistics marked with `*`. Never raises.
     """
-    flat = table.flatten(shown)
+    flat = table.flatten(shown).worded
     single = [name for name in flat.statistics if flat.columns[flat.columns_of(name)[0]].listed is None]
     blocks = [_block(flat, single)] if single or flat.keys else []
     blocks += [_list_block(flat, name) for name in flat.statistics if name not in single]

@@ -93,7 +93,8 @@ class _Answer(Reply):
     have `quantiles`, and a survival curve has `survival`. If the post-processing in `post` changed a number, the
     released number stands beside it: `raw_value`, `raw_low`, `raw_high`. `privacy` is what the request offered: with it
     and the `bounds` the query is the same question again. Releases of earlier versions do not have it. `show` is how
-    the answer was asked to be shown, with how many rows that left out; `sql` then says it too.
+    the answer was asked to be shown, with how many rows that left out; `sql` then says it too. `value_labels` has,
+    by the name of the answer's column, the labels of those of its values that have one.
     """
 
     study = fields.String(required=True)
@@ -106,6 +107,7 @@ class _Answer(Reply):
     budget = fields.Nested(Budget, required=True)
     columns = fields.List(fields.Nested(AnswerColumn), required=True)
     rows = fields.List(Part("Row"), required=True)
+    value_labels = fields.Dict(keys=fields.String(), values=fields.Dict(keys=fields.String(), values=fields.String()))
     bounds = fields.Nested(AnswerBounds, required=True)
     notes = fields.List(fields.String(), required=True)
     post = fields.List(fields.String(), required=True)

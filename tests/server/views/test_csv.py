@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from budgets.audit.log import PARTS, Entry
 from server.cli.main import main
 from server.views.csv import entries_csv, release_csv
+from server.views.terminal import as_table
 from tests import comments
 from tests.serving import application, make_home, write_clinic
 
@@ -152,3 +153,20 @@ def test_an_entry_with_a_formula_is_escaped() -> None:
     found = dict(zip(header, fields, strict=True))
     assert (found["index"], found["study"], found["actor_name"]) == ("7", "", "'+ada")
     assert found["summary"] == '\'=summary, # "1"'
+
+
+def test_labels_of_values_stand_in_columns_of_their_own() -> None:
+    """Last, so that no other column changes its place; a label that a spreadsheet would run is escaped."""
+    labels = {"code": {"E11": "=diabetes", "I10": "hypertension"}, "n": {"E11": "diabetes"}}
+    header, lines, _ = comments.read(release_csv(shown(["E11", "Z00", None], value_labels=labels)))
+    assert header == ["code", "n", "n_low", "n_high", "code_label"]
+    assert [line["code_label"] for line in lines] == ["'=diabetes", "", ""]
+    assert "# n: E11 is diabetes\n" in release_csv(shown(["E11"], value_labels=labels))
+    assert release_csv(shown(["E11"], value_labels={})) == release_csv(shown(["E11"]))
+    assert "  E11 (=diabetes)  " in as_table(shown(["E11"], value_labels=labels))
+
+
+@pytest.mark.parametrize("odd", [None, [], {"code": 3}, {"code": {"E11": None}}, {"other": {"E11": "x"}}])
+def test_labels_that_are_none_harm_no_release(odd: Any) -> None:
+    """A release that was paid for must be readable."""
+    assert "code_label" not in release_csv(shown(["E11"], value_labels=odd)).splitlines()[0]
