@@ -18,6 +18,7 @@ class ManifestError(QueriesError):
     def __init__(self, place: str, message: str) -> None:
         super().__init__(f"{place}: {message}")
         self.place = place
+        self.message = message
 
     @property
     def each(self) -> tuple[ManifestError, ...]:
@@ -30,7 +31,7 @@ class ManifestErrors(ManifestError):
 
     def __init__(self, errors: Sequence[ManifestError]) -> None:
         QueriesError.__init__(self, "\n".join([f"{len(errors)} errors:", *(f"  {one}" for one in errors)]))
-        self.place = errors[0].place
+        self.place, self.message = errors[0].place, errors[0].message
         self._each = tuple(errors)
 
     @property

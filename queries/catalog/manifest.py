@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from queries.catalog import derived
+from queries.catalog import derived, vocabularies
 from queries.catalog.formats import (
     DERIVED,
     KEYS,
@@ -83,6 +83,8 @@ class Manifest:
     profile_asked: bool = False
     path: Path | None = None
     derived: Mapping[str, Mapping[str, Derived]] = field(default_factory=dict)
+    vocabularies: Mapping[str, vocabularies.Declared] = field(default_factory=dict)
+    vocabulary_of: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by table and column
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -107,6 +109,7 @@ def parse(text: str, folder: Path) -> Manifest:
     about, profile, reading = _head(head)
     person = top.section("person")
     identity = _identity(person)
+    listed_codes = _vocabularies(top, folder)
     own = _columns(person.section("columns", {}), of_person=True)
     persons = None
     if "source" in person:
@@ -116,6 +119,7 @@ def parse(text: str, folder: Path) -> Manifest:
 
     tables = {PERSONS: Table(PERSONS, frozen(own.columns), person_title)}
     computed = {PERSONS: frozen(own.derived)}
+    of_columns = own.vocabulary_of(PERSONS, listed_codes)
     events: dict[str, Source] = {}
     own_readings: Mapping[str, Reading] = persons.readings if persons else {}
     with top.attempt():
@@ -129,6 +133,7 @@ def parse(text: str, folder: Path) -> Manifest:
         listed = _columns(section.section("columns", {}), of_person=False, taken=own.columns)
         tables[name] = _table(section, name, {**own.columns, **listed.columns})
         computed[name] = frozen(listed.derived)
+        of_columns |= listed.vocabulary_of(name, listed_codes)
         with section.attempt():
             events[name] = _source(section, folder, _person(section, identity), listed, reading)
             if not persons and len(events) == 1:  # the persons' attributes are in this source
@@ -150,7 +155,14 @@ def parse(text: str, folder: Path) -> Manifest:
         profile,
         profile_asked="profile" in head,
         derived=frozen(computed),
+        vocabularies=listed_codes,
+        vocabulary_of=of_columns,
     )
+
+
+def _vocabularies(top: Section, folder: Path) -> dict[str, vocabularies.Declared]:
+    listing = top.section("vocabularies", {})
+    return {name: vocabularies.declared(listing.section(name), folder) for name in listing}
 
 
 def _head(head: Section) -> tuple[Dataset, Decimal | None, Reading]:
@@ -253,6 +265,7 @@ class _Columns:
     columns: dict[str, Column]
     sources: dict[str, str]
     derived: dict[str, Derived]
+    codes: dict[str, str]
     said: dict[str, tuple[dict[str, Any], Section]]
 
     def add(self, name: str, section: Section, *, of_person: bool) -> None:
@@ -266,7 +279,19 @@ class _Columns:
             self.derived[name] = computed
         self.columns[name] = column
         if column.kind is Kind.CATEGORY:
+            if "vocabulary" in section:
+                self.codes[name] = section.text("vocabulary")
+                if column.hierarchy is not None:
+                    section.wrong("hierarchy", "a column has either this or vocabulary")
             require_known(section, self.said[name][0], column.values)
+
+    def vocabulary_of(self, table: str, known: Mapping[str, object]) -> dict[tuple[str, str], str]:
+        """Return the names of the columns' vocabularies; one that is not declared is an error."""
+        for public, vocabulary in self.codes.items():
+            if vocabulary not in known:
+                section = self.said[public][1]
+                section.wrong("vocabulary", f"there is no [vocabularies.{vocabulary}]")
+        return {(table, public): vocabulary for public, vocabulary in self.codes.items()}
 
     def readings(self, base: Reading) -> dict[str, Reading]:
         """Return how each column is read, in a source read like `base`."""
@@ -298,7 +323,7 @@ def _reading(section: Section, base: Reading) -> Reading:
 
 def _columns(listing: Section, *, of_person: bool, taken: Mapping[str, Column] | None = None) -> _Columns:
     """Return the columns of one section."""
-    found = _Columns({}, {}, {}, {})
+    found = _Columns({}, {}, {}, {}, {})
     lower = {name.lower() for name in taken or ()}
     for name in listing:
         section = listing.section(name)

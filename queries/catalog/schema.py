@@ -62,6 +62,7 @@ class Column:
     step: Decimal = Decimal(1)
     value_labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     hierarchy: Hierarchy | None = None
+    vocabulary: str | None = None  # the public list of codes, by its title, that labels and hierarchy are from
 
     @property
     def declared(self) -> bool:
@@ -204,12 +205,23 @@ def _describe_column(column: Column) -> dict[str, object]:
         shown["declared"] = column.declared
         if column.values is not None:
             shown["values"] = list(column.values)
-        if column.value_labels:
-            shown["value_labels"] = dict(column.value_labels)
-        if column.hierarchy is not None:
-            shown["hierarchy"] = column.hierarchy.to_json()
+        shown |= _describe_codes(column)
     elif column.kind is not Kind.BOOLEAN:
         shown["bounds"] = [column.label(1), column.label(column.size)]
         if column.kind is Kind.NUMBER:
             shown["step"] = float(column.step)
+    return shown
+
+
+def _describe_codes(column: Column) -> dict[str, object]:
+    """Return what is declared of a category's codes. A vocabulary is named, because it may have a million codes."""
+    shown: dict[str, object] = {}
+    labels = column.value_labels
+    if column.vocabulary is not None:
+        shown["vocabulary"] = column.vocabulary
+        labels = {value: labels[value] for value in column.values or () if value in labels}
+    if labels:
+        shown["value_labels"] = dict(labels)
+    if column.hierarchy is not None:
+        shown["hierarchy"] = "vocabulary" if column.vocabulary is not None else column.hierarchy.to_json()
     return shown

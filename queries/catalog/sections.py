@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Read = TypeVar("Read", bound=Callable[..., Any])
 
 TEXTS_MAX = 1_000_000  # in one list
+TODO = "TODO"  # in a draft, for what is still to be declared
 
 # Dates without declared bounds: a public constant, wide enough for living persons' records.
 DATES = (dt.date(1900, 1, 1), dt.date(2099, 12, 31))
@@ -101,6 +102,8 @@ class Section:
     def _take(self, key: str, default: Any) -> Any:
         self._read.add(key)
         if key in self._document:
+            if self._document[key] == TODO:
+                raise self.error(key, "is still TODO: declare it from what is known about the source")
             return self._document[key]
         if default is REQUIRED:
             raise self.error(key, "is missing")

@@ -27,6 +27,7 @@ from queries.catalog.schema import PERSON, PERSONS, Column
 from queries.contribution.person_order import is_ordered
 from queries.errors import ImportFailed
 from queries.execution.duckdb import dictionary
+from queries.store import vocabularies
 from queries.store.derivation import Derivation, derivation
 from queries.store.encoding import Coding, coding, name, text
 from queries.store.files import files_of
@@ -69,6 +70,7 @@ def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, 
     finally:
         shutil.rmtree(staging)
     parts.keep(folder, Parts(listed, (parts.described(0, folder / parts.WHOLE),)))
+    vocabularies.keep(manifest, folder)
     (folder / MANIFEST).write_text(manifest.text, encoding="utf-8")
     files = {table: one.files for table, one in staged.items()}
     return with_files(report, {PERSONS: files[described_by(manifest)], **files})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -13,7 +13,7 @@ import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
 from queries.catalog.source import Files
-from queries.errors import ManifestError
+from queries.errors import ManifestError, all_of
 from queries.store.encoding import name, text
 from queries.store.files import ROWS_MAX, placed
 from queries.store.text.delimited import Delimited, Found
@@ -105,9 +105,7 @@ def _stage_table(
     Rows are counted anew where some were deleted, because their numbers stay unused, or a column hides the numbers. A
     view is computed once and kept, because it may give its rows in another order each time.
     """
-    database, path = f"{relation}_db", source.paths[0]
-    run(connection, f"ATTACH {text(str(path))} AS {database} (READ_ONLY)")
-    table, is_view = _found_table(connection, database, source)
+    table, is_view = _attached(connection, relation, source)
     fields = fields_of(connection.sql(f"SELECT * FROM {table}"))
     places = resolve([one.path for one in fields], wanted)
     selected = "".join(f"{fields[at].sql} AS {name(column)}, " for column, at in places.items())
@@ -119,18 +117,26 @@ def _stage_table(
     run(connection, f"CREATE {kept} {relation} AS SELECT {selected}{number} AS {ROW} FROM {table}")
 
 
-def _found_table(connection: duckdb.DuckDBPyConnection, database: str, source: Source) -> tuple[str, bool]:
-    """Return the quoted name of a source's table, and whether it is a view. Raises ManifestError."""
+def tables_of(connection: duckdb.DuckDBPyConnection, path: Path, database: str) -> list[tuple[str, str, bool]]:
+    """Attach a DuckDB file under a name. Return its tables and views: schema, name, whether it is a view."""
+    run(connection, f"ATTACH {text(str(path))} AS {database} (READ_ONLY)")
     listed = run(
         connection,
         "SELECT schema_name, table_name, false FROM duckdb_tables() WHERE database_name = "
         f"{text(database)} UNION ALL SELECT schema_name, view_name, true FROM duckdb_views() WHERE database_name = "
         f"{text(database)} AND NOT internal ORDER BY ALL",
     )
+    return [(str(schema), str(table), bool(is_view)) for schema, table, is_view in listed]
+
+
+def _attached(connection: duckdb.DuckDBPyConnection, relation: str, source: Source) -> tuple[str, bool]:
+    """Attach a source's database. Return the quoted name of its table, and if it is a view. Raises ManifestError."""
+    database = f"{relation}_db"
+    listed = tables_of(connection, source.paths[0], database)
     schema = source.schema or "main"
     for found, table, is_view in listed:
-        if str(found).lower() == schema.lower() and str(table).lower() == (source.table or "").lower():
-            return f"{database}.{name(found)}.{name(table)}", bool(is_view)
+        if found.lower() == schema.lower() and table.lower() == (source.table or "").lower():
+            return f"{database}.{name(found)}.{name(table)}", is_view
     there = ", ".join(f"{table}" if found == "main" else f"{table} (schema {found})" for found, table, _ in listed)
     raise ManifestError(
         f"{source.place}.table",
@@ -140,10 +146,13 @@ def _found_table(connection: duckdb.DuckDBPyConnection, database: str, source: S
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a source, or a field within one (`patient.birth.date`), with SQL for it and its type."""
+    """A column of a source, or a field within one (`patient.birth.date`), with SQL for it and its type.
+
+    SQL is None for a column that only the names of its folders tell.
+    """
 
     path: str
-    sql: str
+    sql: str | None
     type: str
 
 
@@ -164,9 +173,9 @@ def _nested(path: str, sql: str, of: DuckDBPyType) -> Iterator[Field]:
         return
     for child, inner in of.children:
         assert isinstance(inner, DuckDBPyType)
-        below = Field(f"{path}.{child}", f"struct_extract({sql}, {text(child)})", str(inner))
-        yield below
-        yield from _nested(below.path, below.sql, inner)
+        below, read = f"{path}.{child}", f"struct_extract({sql}, {text(child)})"
+        yield Field(below, read, str(inner))
+        yield from _nested(below, read, inner)
 
 
 def resolve(columns: Sequence[str], wanted: Mapping[str, str], called: str = "") -> dict[str, int]:
@@ -179,20 +188,25 @@ def resolve(columns: Sequence[str], wanted: Mapping[str, str], called: str = "")
     by_name: dict[str, list[int]] = {}
     for at, column in enumerate(columns):
         by_name.setdefault(column.strip().lower(), []).append(at)
-    places = {}
+    places, wrong = {}, []
     for column, place in wanted.items():
         named = by_name.get(column.strip().lower(), [])
         if len(named) > 1:
             clashing = " and ".join(columns[at].strip() for at in named)
-            raise ManifestError(
-                place,
-                f"is ambiguous: {said} has the columns {clashing}, whose names are the same but for case; "
-                f"rename them in {said}",
+            wrong.append(
+                ManifestError(
+                    place,
+                    f"is ambiguous: {said} has the columns {clashing}, whose names are the same but for case; "
+                    f"rename them in {said}",
+                )
             )
-        if not named or columns[named[0]].strip() != column.strip():
+        elif not named or columns[named[0]].strip() != column.strip():
             known = ", ".join(column.strip() for column in columns if column.strip())
-            raise ManifestError(place, f"{said} has no column {column}; it has {known}{_hint(columns)}")
-        places[column] = named[0]
+            wrong.append(ManifestError(place, f"{said} has no column {column}; it has {known}{_hint(columns)}"))
+        else:
+            places[column] = named[0]
+    if wrong:
+        raise all_of(wrong)
     return places
 
 
@@ -247,6 +261,17 @@ def require_same_types(
 
 def _shape(connection: duckdb.DuckDBPyConnection, file: File, wanted: Mapping[str, str]) -> _Shape:
     """Return how a file is read. DuckDB renames columns whose names clash, so they are found by their place."""
+    fields = _fields_of_parquet(connection, file)
+    places = resolve([one.path for one in fields], wanted, file.called)
+    hides = any(one.sql is not None and one.path.lower() in _NUMBERS for one in fields)
+    found = {column: fields[at] for column, at in places.items()}
+    return _Shape(
+        {column: one.sql for column, one in found.items()}, {column: one.type for column, one in found.items()}, hides
+    )
+
+
+def _fields_of_parquet(connection: duckdb.DuckDBPyConnection, file: File) -> list[Field]:
+    """Return the columns of a file as they are named in it, the fields within them, and what its folders tell."""
     path = _escaped(file.path)
     schema = run(connection, f"SELECT name, num_children FROM parquet_schema({path})")
     given, at = [], 1
@@ -254,14 +279,32 @@ def _shape(connection: duckdb.DuckDBPyConnection, file: File, wanted: Mapping[st
         given.append(str(schema[at][0]))
         at = _after(schema, at)
     fields = fields_of(connection.sql(f"SELECT * FROM {_read([path])}"))
-    columns = fields[: len(given)]
-    names = [*given, *(one.path for one in fields[len(given) :])]
-    of_folder = [one for one in file.partition if one not in names]
-    places = resolve([*names, *of_folder], wanted, file.called)
-    hides = not _NUMBERS.isdisjoint(one.path.lower() for one in columns)
-    found = [*((one.sql, one.type) for one in fields), *((None, "VARCHAR") for _ in of_folder)]
-    selected = {column: found[at][0] for column, at in places.items()}
-    return _Shape(selected, {column: found[at][1] for column, at in places.items()}, hides)
+    named = [replace(one, path=path) for one, path in zip(fields, given, strict=False)] + fields[len(given) :]
+    return [*named, *_fields_of_folders(file, {one.path for one in named})]
+
+
+def _fields_of_folders(file: File, taken: set[str]) -> list[Field]:
+    return [Field(column, None, "VARCHAR") for column in file.partition if column not in taken]
+
+
+def fields_in(connection: duckdb.DuckDBPyConnection, relation: str, source: Source, file: File) -> list[Field]:
+    """Return what can be read of a file, from its header alone. A DuckDB file is attached under a name of `relation`.
+
+    Raises ManifestError (no such table), ImportFailed (no header in the declared encoding).
+    """
+    match file.kind:
+        case Files.PARQUET:
+            return _fields_of_parquet(connection, file)
+        case Files.CSV | Files.TSV:
+            names = _delimited(source, file).names
+            return [*(Field(one, one, "VARCHAR") for one in names), *_fields_of_folders(file, set(names))]
+        case Files.DUCKDB:
+            return fields_of(connection.sql(f"SELECT * FROM {_attached(connection, relation, source)[0]}"))
+
+
+def _delimited(source: Source, file: File) -> Delimited:
+    delimiter = source.delimiter or file.kind.delimiter
+    return Delimited(file.path, delimiter=delimiter, encoding=source.encoding, called=file.called)
 
 
 def _select(shape: _Shape, files: Sequence[File], first: int) -> str:
@@ -315,10 +358,9 @@ def _stage_csv(
     number: int,
 ) -> Found:
     """Copy the wanted columns of a CSV file into the staging database, as texts; add to the table that is there."""
-    delimiter = source.delimiter or read.kind.delimiter
-    file = Delimited(read.path, delimiter=delimiter, encoding=source.encoding, called=read.called)
-    of_folder = [one for one in read.partition if one not in file.names]
-    places = resolve([*file.names, *of_folder], wanted, read.called)
+    file = _delimited(source, read)
+    of_folders = (one.path for one in _fields_of_folders(read, set(file.names)))
+    places = resolve([*file.names, *of_folders], wanted, read.called)
     at = sorted({place for place in places.values() if place < len(file.names)})
     schema = pa.schema([*((str(slot), pa.utf8()) for slot in range(len(at))), ("line", pa.int64())])
     failed: list[BaseException] = []

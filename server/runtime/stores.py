@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from budgets.amounts import delta_atto, epsilon_nano
 from budgets.governance import datasets
 from budgets.ledger import profiles
-from queries.catalog import parts
+from queries.catalog import parts, vocabularies
 from queries.catalog.manifest import read_manifest
 from queries.catalog.parts import BadParts
 from queries.contribution import profile
@@ -152,9 +152,10 @@ class Stores:
             raise StoreUnavailable(f"the store of {where} is missing")
         seen = parts.seen(folder)  # before the list is read: if it changes in between, the next query finds that out
         try:
-            dataset = read_manifest(folder / ingest.MANIFEST).dataset
+            declared = read_manifest(folder / ingest.MANIFEST)
+            dataset = vocabularies.applied(declared.dataset, declared.vocabulary_of, vocabularies.kept(folder))
             listed = parts.kept(folder)
-        except (ManifestError, OSError, BadParts) as error:
+        except (ManifestError, OSError, ValueError, BadParts) as error:
             raise StoreUnavailable(f"the store of {where} cannot be opened") from error
         return OpenEdition(edition, dataset, self.engines.of(folder, listed, dataset), seen)
 

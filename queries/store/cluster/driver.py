@@ -27,6 +27,7 @@ from queries.catalog.manifest import parse
 from queries.catalog.parts import PARTS_MAX, Parts
 from queries.catalog.schema import PERSONS
 from queries.errors import ImportFailed
+from queries.store import vocabularies
 from queries.store.cluster.tasks import Facts, FileTask, Job, Make, Merge, Split, insert, written
 from queries.store.files import files_of
 from queries.store.ingest import MANIFEST, STAGING, require_few_persons
@@ -111,6 +112,7 @@ def build(
         report = _run(manifest, folder, job, cluster, progress)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    vocabularies.keep(manifest, folder)
     (folder / MANIFEST).write_text(manifest.text, encoding="utf-8")
     return with_files(report, {PERSONS: files[described_by(manifest)], **files})
 

@@ -1,0 +1,86 @@
+"""Import of vocabularies: files of codes -> what a column's values stand for (`queries/catalog/vocabularies.py`)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from queries.catalog import vocabularies
+from queries.catalog.sections import TEXTS_MAX
+from queries.catalog.source import Source
+from queries.catalog.vocabularies import Vocabulary
+from queries.errors import ImportFailed
+from queries.store.encoding import name, text, trimmed
+from queries.store.files import files_of
+from queries.store.sources import ROW, run, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from queries.catalog.manifest import Manifest
+    from queries.catalog.vocabularies import Declared, Listing
+
+PARENTS_MAX = 4 * TEXTS_MAX
+
+
+def keep(manifest: Manifest, folder: Path) -> None:
+    """Read the vocabularies of a manifest, and keep them with the edition. Raises ManifestError, ImportFailed."""
+    if not manifest.vocabularies:
+        return
+    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+        found = {
+            called: _read(connection, f"vocabulary_{place}", one)
+            for place, (called, one) in enumerate(manifest.vocabularies.items())
+        }
+    vocabularies.keep(folder, found)
+
+
+def _read(connection: duckdb.DuckDBPyConnection, relation: str, one: Declared) -> Vocabulary:
+    try:
+        rows = _rows(connection, relation, one.codes, one.below, TEXTS_MAX)
+        labels = {code: label or "" for code, label in rows}
+        parents: dict[str, tuple[str, ...]] = {}
+        if one.parents is not None:
+            for code, parent in _rows(connection, f"{relation}_parents", one.parents, one.below, PARENTS_MAX):
+                if parent and parent != code and code in labels:
+                    parents[code] = (*parents.get(code, ()), parent)
+    except duckdb.Error as error:
+        raise ImportFailed(str(error)) from error
+    if not labels:
+        raise ImportFailed(f"{one.codes.place}: no code of {one.codes.origin.paths[0].name} is of this vocabulary")
+    return Vocabulary(one.title, labels, parents)
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, relation: str, one: Listing, below: int | None, most: int
+) -> list[tuple[str, str | None]]:
+    """Return the different codes with what stands beside them, in the order of the file."""
+    where = one.origin
+    source = Source(one.place, where.paths, (), {}, where.table, where.schema, where.delimiter, where.encoding)
+    wanted = {one.code: f"{one.place}.code"}
+    if one.other is not None:
+        wanted.setdefault(one.other, f"{one.place}.label")
+    wanted |= {column: f"{one.place}.where.{column}" for column in one.where if column not in wanted}
+    staged = stage(connection, relation, source, files_of(source), wanted, _silent)
+    conditions = [f"{trimmed(name(column))} IN ({', '.join(map(text, words))})" for column, words in one.where.items()]
+    code, other = trimmed(name(one.code)), "NULL" if one.other is None else trimmed(name(one.other))
+    if below is not None:
+        local = f"coalesce(TRY_CAST({{}} AS HUGEINT) >= {below}, false)"
+        conditions += [f"NOT {local.format(code)}", *([] if one.other is None else [f"NOT {local.format(other)}"])]
+    kept = " AND ".join([f"{code} <> ''", *conditions])
+    found = run(
+        connection,
+        f"SELECT code, other FROM (SELECT {code} AS code, {other} AS other, min({ROW}) AS first FROM "
+        f"{staged.relation} WHERE {kept} GROUP BY ALL) ORDER BY first LIMIT {most + 1}",
+    )
+    if len(found) > most:
+        raise ImportFailed(f"{one.place}: {where.paths[0].name} has more than {most} rows of this vocabulary")
+    return [(str(code), other) for code, other in reversed(found)]  # of a code that is listed twice, the first counts
+
+
+@contextmanager
+def _silent(_what: str) -> Iterator[Callable[[float], None]]:
+    yield lambda _done: None
