@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -106,15 +107,31 @@ def _stage_table(
     view is computed once and kept, because it may give its rows in another order each time.
     """
     table, is_view = _attached(connection, relation, source)
-    fields = fields_of(connection.sql(f"SELECT * FROM {table}"))
+    with _within(connection, f"{relation}_db"):
+        fields = fields_of(connection.sql(f"SELECT * FROM {table}"))
     places = resolve([one.path for one in fields], wanted)
     selected = "".join(f"{fields[at].sql} AS {name(column)}, " for column, at in places.items())
     number = "row_number() OVER () - 1"
     if not is_view and "rowid" not in {one.path.lower() for one in fields}:
         ((dense,),) = run(connection, f"SELECT count(*) = coalesce(max(rowid) + 1, 0) FROM {table}")
         number = "rowid" if dense else "row_number() OVER (ORDER BY rowid) - 1"
-    kept = "TABLE" if is_view else "VIEW"
-    run(connection, f"CREATE {kept} {relation} AS SELECT {selected}{number} AS {ROW} FROM {table}")
+    select = f"SELECT {selected}{number} AS {ROW} FROM {table}"
+    if not is_view:
+        run(connection, f"CREATE VIEW {relation} AS {select}")
+        return
+    with _within(connection, f"{relation}_db") as staging:
+        run(connection, f"CREATE TABLE {staging}.main.{relation} AS {select}")
+
+
+@contextmanager
+def _within(connection: duckdb.DuckDBPyConnection, database: str) -> Iterator[str]:
+    """Find names in a database first, because its views name its tables as they did there. Yields the one before."""
+    ((before,),) = run(connection, "SELECT current_database()")
+    run(connection, f"USE {database}")
+    try:
+        yield name(str(before))
+    finally:
+        run(connection, f"USE {name(str(before))}")
 
 
 def tables_of(connection: duckdb.DuckDBPyConnection, path: Path, database: str) -> list[tuple[str, str, bool]]:
@@ -299,7 +316,9 @@ def fields_in(connection: duckdb.DuckDBPyConnection, relation: str, source: Sour
             names = _delimited(source, file).names
             return [*(Field(one, one, "VARCHAR") for one in names), *_fields_of_folders(file, set(names))]
         case Files.DUCKDB:
-            return fields_of(connection.sql(f"SELECT * FROM {_attached(connection, relation, source)[0]}"))
+            table, _ = _attached(connection, relation, source)
+            with _within(connection, f"{relation}_db"):
+                return fields_of(connection.sql(f"SELECT * FROM {table}"))
 
 
 def _delimited(source: Source, file: File) -> Delimited:

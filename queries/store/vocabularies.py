@@ -58,13 +58,8 @@ def _rows(
     connection: duckdb.DuckDBPyConnection, relation: str, one: Listing, below: int | None, most: int
 ) -> list[tuple[str, str | None]]:
     """Return the different codes with what stands beside them, in the order of the file."""
-    where = one.origin
-    source = Source(one.place, where.paths, (), {}, where.table, where.schema, where.delimiter, where.encoding)
-    wanted = {one.code: f"{one.place}.code"}
-    if one.other is not None:
-        wanted.setdefault(one.other, f"{one.place}.label")
-    wanted |= {column: f"{one.place}.where.{column}" for column in one.where if column not in wanted}
-    staged = stage(connection, relation, source, files_of(source), wanted, _silent)
+    source = source_of(one)
+    staged = stage(connection, relation, source, files_of(source), wanted_of(one), _silent)
     conditions = [f"{trimmed(name(column))} IN ({', '.join(map(text, words))})" for column, words in one.where.items()]
     code, other = trimmed(name(one.code)), "NULL" if one.other is None else trimmed(name(one.other))
     if below is not None:
@@ -77,8 +72,27 @@ def _rows(
         f"{staged.relation} WHERE {kept} GROUP BY ALL) ORDER BY first LIMIT {most + 1}",
     )
     if len(found) > most:
-        raise ImportFailed(f"{one.place}: {where.paths[0].name} has more than {most} rows of this vocabulary")
+        raise ImportFailed(f"{one.place}: {source.paths[0].name} has more than {most} rows of this vocabulary")
     return [(str(code), other) for code, other in reversed(found)]  # of a code that is listed twice, the first counts
+
+
+def listings(one: Declared) -> list[Listing]:
+    """Return the files of a vocabulary."""
+    return [one.codes, *([] if one.parents is None else [one.parents])]
+
+
+def source_of(one: Listing) -> Source:
+    """Return where the rows of a vocabulary's file are."""
+    where = one.origin
+    return Source(one.place, where.paths, (), {}, where.table, where.schema, where.delimiter, where.encoding)
+
+
+def wanted_of(one: Listing) -> dict[str, str]:
+    """Return each column that is read of a vocabulary's file, with its place in the manifest."""
+    wanted = {one.code: f"{one.place}.code"}
+    if one.other is not None:
+        wanted.setdefault(one.other, f"{one.place}.{'parent' if one.place.endswith('.parents') else 'label'}")
+    return {column: f"{one.place}.where.{column}" for column in one.where} | wanted
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from queries.catalog.formats import LOSS_MAX
 from queries.catalog.schema import PERSON, PERSONS, PLACE, Kind
 from queries.catalog.sections import TODO
 from queries.catalog.source import Files, Source, kind_of
-from queries.errors import ManifestError
+from queries.errors import ImportFailed, ManifestError
 from queries.store.encoding import DATES, FLOATS, INTEGERS
 from queries.store.files import files_of
 from queries.store.sources import OTHER_DELIMITERS, fields_in, tables_of
@@ -48,12 +49,15 @@ class Found:
 def tables_in(paths: Sequence[Path]) -> list[Found]:
     """Return the tables that files hold: one each, or those of a DuckDB file. Raises ManifestError, ImportFailed."""
     found: list[Found] = []
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
-        for number, path in enumerate(paths):
-            for table in _in_path(connection, path, f"source_{number}"):
-                taken = {one.name for one in found} | {PERSON, PERSONS}
-                name = table.name if table.name not in taken else f"{table.name}_{number}"
-                found.append(Found(name, table.keys, table.fields))
+    try:
+        with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+            for number, path in enumerate(paths):
+                for table in _in_path(connection, path, f"source_{number}"):
+                    taken = {one.name for one in found} | {PERSON, PERSONS}
+                    name = table.name if table.name not in taken else f"{table.name}_{number}"
+                    found.append(Found(name, table.keys, table.fields))
+    except duckdb.Error as error:
+        raise ImportFailed(str(error)) from error
     return found
 
 
@@ -61,12 +65,8 @@ def _in_path(connection: duckdb.DuckDBPyConnection, path: Path, called: str) -> 
     said = f"{path}/" if path.is_dir() else str(path)
     if kind_of(path) is not Files.DUCKDB:
         source = Source(called, (path,), (), {})
-        file, keys = files_of(source)[0], [("source", said)]
-        fields = fields_in(connection, called, source, file)
-        marks = [mark for mark in OTHER_DELIMITERS if len(fields) == 1 and mark in fields[0].path]
-        if marks and file.kind.has_lines:  # the header is one name, which another character separates
-            fields = fields_in(connection, called, replace(source, delimiter=marks[0]), file)
-            keys.append(("delimiter", marks[0]))
+        fields, delimiter = _fields(connection, called, source)
+        keys = [("source", said), *([] if delimiter is None else [("delimiter", delimiter)])]
         yield Found(_named(path.name.split(".")[0]), tuple(keys), tuple(fields))
         return
     if not path.is_file():
@@ -76,6 +76,18 @@ def _in_path(connection: duckdb.DuckDBPyConnection, path: Path, called: str) -> 
         source = Source(called, (path,), (), {}, table, schema)
         fields = fields_in(connection, f"{called}_{number}", source, files_of(source)[0])
         yield Found(_named(table), tuple(keys), tuple(fields))
+
+
+def _fields(connection: duckdb.DuckDBPyConnection, called: str, source: Source) -> tuple[list[Field], str | None]:
+    """Return the fields of a source's first file, and its delimiter if it is not the usual one, by its header."""
+    file = files_of(source)[0]
+    if file.kind.has_lines:
+        for mark in (None, *OTHER_DELIMITERS):
+            with suppress(ImportFailed):  # a quoted header may be malformed with the wrong delimiter
+                fields = fields_in(connection, called, replace(source, delimiter=mark), file)
+                if len(fields) > 1:
+                    return fields, mark
+    return fields_in(connection, called, source, file), None
 
 
 def _named(text: str) -> str:

@@ -100,8 +100,8 @@ DERIVED: Mapping[str, tuple[tuple[str, str, str, str, str], ...]] = {
     "death": (("age", "years_from", _BORN.name, "death_date", "[0, 120]"),),
 }
 # Which concepts a domain's vocabulary holds besides those of the domain: standard ones and classes, few enough to show.
-_STANDARD = 'standard_concept = ["S", "C"]'
-_DRUGS = 'vocabulary_id = ["RxNorm", "ATC"]'
+_STANDARD = ("standard_concept", ("S", "C"))
+_DRUGS = ("vocabulary_id", ("RxNorm", "ATC"))
 
 
 def draft(paths: Sequence[Path], release: str | None) -> str:
@@ -199,7 +199,8 @@ def _domains(release: str | None, found: Mapping[str, Found]) -> list[str]:
 def _vocabulary(domain: str, release: str, found: Mapping[str, Found]) -> list[str]:
     """Return the section of a domain's vocabulary: its standard concepts with their names, and what is above each."""
     concept, key = found["concept"], _key(domain)
-    where = [f"domain_id = [{quoted(domain)}]", _STANDARD, *([_DRUGS] if domain == "Drug" else [])]
+    wanted = [("domain_id", (domain,)), _STANDARD, *([_DRUGS] if domain == "Drug" else [])]
+    where = [f"{_name(concept, field)} = [{', '.join(map(quoted, texts))}]" for field, texts in wanted]
     lines = [
         "",
         f"[vocabularies.{key}]  # a whole public release, and no list of what occurs in the data: it is shown",

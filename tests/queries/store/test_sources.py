@@ -75,6 +75,17 @@ def test_a_view_in_a_schema_is_read_as_a_table_is(tmp_path: Path) -> None:
     assert build(tmp_path, text('"s.duckdb"\ntable = "t"\nschema = "cdm"'), {}).report.persons == 10
 
 
+def test_a_view_in_a_schema_may_name_tables_of_the_main_one(tmp_path: Path) -> None:
+    """As it could in its own database, whatever that is called here."""
+    database(
+        tmp_path / "s.duckdb",
+        "CREATE TABLE t AS SELECT range AS patient, 1 AS cost FROM range(10)",
+        "CREATE SCHEMA cdm",
+        "CREATE VIEW cdm.v AS SELECT * FROM t",
+    )
+    assert build(tmp_path, text('"s.duckdb"\ntable = "v"\nschema = "cdm"'), {}).report.persons == 10
+
+
 def test_a_view_is_computed_once(tmp_path: Path) -> None:
     """Else a person could have one attribute in one scan and another in the next, and rows would change places."""
     database(

@@ -1,0 +1,124 @@
+"""A draft of any files: from names and types alone, sound once its TODO are declared."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+from click.testing import CliRunner
+
+from queries.catalog import manifest
+from queries.store.drafts import drafting
+from server.cli.main import main
+from tests.queries.sources import write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PEOPLE = pa.table(
+    {
+        "patient_id": [1],
+        "Birth Date": pa.array([None], pa.date32()),
+        "where": [{"city": "x", "at": {"lat": 1.5}}],
+        "tags": [["a"]],
+        "is_ill": [True],
+        "person": ["x"],
+        "1st": pa.array(["a"]).dictionary_encode(),
+    }
+)
+
+
+def run(*arguments: str) -> Any:
+    """Run a command. Return its exit code and the JSON that it prints."""
+    ended = CliRunner().invoke(main, ["manifest", *arguments, "--json"])
+    return ended.exit_code, json.loads(ended.output)
+
+
+def test_a_draft_names_every_column_and_leaves_what_must_be_declared(tmp_path: Path) -> None:
+    """Names become public names, fields within columns stand by their path, lists are left out."""
+    write(tmp_path / "people.parquet", PEOPLE)
+    write(tmp_path / "visits.csv", "patient_id;cost;day\n1;2;3\n")
+    text = drafting.draft([tmp_path / "people.parquet", tmp_path / "visits.csv"])
+    assert 'id = "patient_id"' in text
+    assert "# tags is a VARCHAR[], which is not read" in text
+    for public, source, kind in (
+        ("birth_date", "Birth Date", "date"),
+        ("where_city", "where.city", "category"),
+        ("where_at_lat", "where.at.lat", "number"),
+        ("person_", "person", "category"),
+        ("c_1st", "1st", "category"),
+    ):
+        assert f'[tables.people.columns.{public}]\nfrom = "{source}"\ntype = "{kind}"\n' in text
+    assert '[tables.people.columns.is_ill]\ntype = "boolean"\n' in text
+    assert 'delimiter = ";"' in text
+    assert '[tables.visits.columns.cost]\ntype = "category"\nvalues = "TODO"' in text
+
+
+def test_a_draft_does_not_depend_on_values(tmp_path: Path) -> None:
+    """Other rows, the same draft: nothing is learnt from the data."""
+    drafts = []
+    for rows in ("1;2;3\n", "", "7;x;2020-01-01\n8;1,5;\n"):
+        write(tmp_path / "visits.csv", f"patient_id;cost;day\n{rows}")
+        drafts.append(drafting.draft([tmp_path / "visits.csv"]))
+    assert drafts[0] == drafts[1] == drafts[2]
+
+
+def test_a_completed_draft_is_sound(tmp_path: Path) -> None:
+    """Of a DuckDB file with a view and a schema."""
+    with duckdb.connect(str(tmp_path / "h.duckdb")) as connection:
+        connection.execute("CREATE TABLE visits (patient INTEGER, cost DOUBLE, day TIMESTAMP)")
+        connection.execute("CREATE SCHEMA x")
+        connection.execute("CREATE VIEW x.stays AS SELECT patient, day FROM visits")
+    code, said = run("draft", str(tmp_path / "h.duckdb"))
+    assert code == 0
+    text = str(said["manifest"])
+    (tmp_path / "m.toml").write_text(text, encoding="utf-8")
+    code, said = run("check", str(tmp_path / "m.toml"))
+    assert code == 1
+    assert {error["place"] for error in said["errors"]} >= {"dataset.epsilon", "tables.visits.columns.cost.step"}
+    for todo, declared in (
+        ('epsilon = "TODO"', "epsilon = 1"),
+        ('persons_max = "TODO"', "persons_max = 9"),
+        ('title = "TODO"', 'title = "t"'),
+        ('step = "TODO"', "step = 1"),
+        ('type = "date"\nbounds = "TODO"', 'type = "date"'),
+        ('bounds = "TODO"', "bounds = [0, 9]"),
+    ):
+        text = text.replace(todo, declared)
+    (tmp_path / "m.toml").write_text(text, encoding="utf-8")
+    assert run("check", str(tmp_path / "m.toml")) == (0, {"manifest": str(tmp_path / "m.toml"), "errors": []})
+    assert manifest.parse(text, tmp_path).events["stays"].schema == "x"
+
+
+def test_a_check_reports_what_all_sources_lack_at_once(tmp_path: Path) -> None:
+    """Files, columns that are not there, and columns that clash; rows are not read."""
+    write(tmp_path / "v.csv", 'patient,cost,Cost,day\n1,2,3\n1,"unclosed\n')
+    (tmp_path / "m.toml").write_text(
+        """
+[dataset]
+name = "d"
+epsilon = 1
+persons_max = 9
+[person]
+id = "patient"
+source = "gone.csv"
+[tables.v]
+source = "v.csv"
+[tables.v.columns.cost]
+type = "integer"
+bounds = [0, 9]
+[tables.v.columns.d]
+from = "date"
+type = "date"
+[tables.w]
+source = "w*.csv"
+""",
+        encoding="utf-8",
+    )
+    code, said = run("check", str(tmp_path / "m.toml"))
+    assert code == 1
+    found = {error["place"]: error["message"] for error in said["errors"]}
+    assert set(found) == {"tables.v.columns.cost", "tables.v.columns.d", "person.source", "tables.w.source"}
+    assert "Cost" in found["tables.v.columns.cost"]

@@ -1,0 +1,160 @@
+"""A manifest of an OMOP CDM: drafted from its names, checked, imported, with labels and what is under what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pyarrow.csv
+import pytest
+
+from queries.catalog import manifest, vocabularies
+from queries.catalog.schema import describe_table
+from queries.errors import ManifestError
+from queries.store import ingest
+from queries.store.drafts import checking, omop
+from tests import cdm
+from tests.queries.sources import silent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from queries.catalog.schema import Dataset
+
+TODO = {
+    'title = "TODO"': 'title = "Made-up persons"',
+    'epsilon = "TODO"': "epsilon = 10",
+    'persons_max = "TODO"': "persons_max = 10000",
+}
+
+
+def completed(draft: str) -> str:
+    """Return a draft of a CDM with what had to be declared."""
+    for todo, declared in TODO.items():
+        assert todo in draft
+        draft = draft.replace(todo, declared)
+    return draft
+
+
+def imported(text: str, folder: Path) -> tuple[Dataset, Path]:
+    """Import a manifest. Return the dataset as the server opens it, and the edition's folder."""
+    declared = manifest.parse(text, folder)
+    (made := folder / "edition").mkdir()
+    ingest.build(declared, made, memory_limit="500MB", threads=1, progress=silent)
+    kept = vocabularies.kept(made)
+    return vocabularies.applied(declared.dataset, declared.vocabulary_of, kept), made
+
+
+def test_a_cdm_is_drafted_checked_and_imported(tmp_path: Path) -> None:
+    """Nothing but the title, the cap and the bound on persons is left to declare."""
+    path = cdm.write_cdm(tmp_path / "cdm.duckdb", 200, schema="cdm")
+    text = omop.draft([path], cdm.RELEASE)
+    with pytest.raises(ManifestError) as refused:
+        manifest.parse(text, tmp_path)
+    assert sorted(error.place for error in refused.value.each) == [
+        "dataset.epsilon", "dataset.persons_max", "dataset.title",
+    ]  # fmt: skip
+    assert checking.faults(manifest.parse(completed(text), tmp_path)) == []
+    dataset, _ = imported(completed(text), tmp_path)
+    assert {"persons", "observation_period", "condition_occurrence", "death"} <= set(dataset.tables)
+    conditions = dataset.tables["condition_occurrence"].columns
+    assert list(conditions)[-1] == "age"
+    concept = conditions["condition_concept_id"]
+    assert not concept.declared
+    assert concept.value_labels[str(cdm.TYPE_2)] == "Type 2 diabetes mellitus"
+    assert concept.hierarchy is not None
+    assert set(concept.hierarchy.descendants(str(cdm.DIABETES))) == {
+        str(one) for one in (cdm.DIABETES, cdm.TYPE_1, cdm.TYPE_2, cdm.RENAL)
+    }
+    assert dataset.tables["persons"].columns["gender_concept_id"].value_labels == {"8507": "male", "8532": "female"}
+
+
+def test_concepts_of_a_sites_own_and_of_other_domains_are_no_labels(tmp_path: Path) -> None:
+    """A local concept may tell of a person, and is shown to nobody."""
+    path = cdm.write_cdm(tmp_path / "cdm.duckdb", 50)
+    dataset, made = imported(completed(omop.draft([path], cdm.RELEASE)), tmp_path)
+    labels = dataset.tables["condition_occurrence"].columns["condition_concept_id"].value_labels
+    assert set(labels) == {str(concept) for concept in cdm.CONDITIONS}
+    assert "Dr Smith" not in (made / vocabularies.FILE).read_text(encoding="utf-8")
+    shown = describe_table(dataset.tables["condition_occurrence"])["columns"]
+    assert isinstance(shown, dict)
+    assert shown["condition_concept_id"]["vocabulary"] == cdm.RELEASE
+    assert "value_labels" not in shown["condition_concept_id"]
+
+
+def test_without_a_named_release_nothing_of_the_concepts_is_shown(tmp_path: Path) -> None:
+    """The table concept may hold only what occurs."""
+    path = cdm.write_cdm(tmp_path / "cdm.duckdb", 50)
+    text = omop.draft([path], None)
+    assert "[vocabularies" not in text
+    dataset, made = imported(completed(text), tmp_path)
+    assert not (made / vocabularies.FILE).exists()
+    assert not dataset.tables["condition_occurrence"].columns["condition_concept_id"].value_labels
+
+
+def test_a_cdm_may_be_a_folder_of_files_in_upper_case_with_tabs(tmp_path: Path) -> None:
+    """As exports are, and Athena's vocabularies."""
+    import duckdb
+
+    path = cdm.write_cdm(tmp_path / "cdm.duckdb", 50)
+    (folder := tmp_path / "cdm").mkdir()
+    with duckdb.connect(str(path)) as connection:
+        for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+            table = connection.sql(f"FROM {name}").to_arrow_table()
+            table = table.rename_columns([column.upper() for column in table.column_names])
+            options = pyarrow.csv.WriteOptions(delimiter="\t")
+            pyarrow.csv.write_csv(table, folder / f"{name.upper()}.csv", options)
+    text = completed(omop.draft([folder], cdm.RELEASE))
+    assert checking.faults(manifest.parse(text, tmp_path)) == []
+    dataset, _ = imported(text, tmp_path)
+    assert dataset.tables["condition_occurrence"].columns["condition_concept_id"].value_labels
+
+
+def test_what_is_no_cdm_is_refused(tmp_path: Path) -> None:
+    """A person and one table of events are needed."""
+    (tmp_path / "person.csv").write_text("person_id\n1\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match="no OMOP CDM"):
+        omop.draft([tmp_path / "person.csv"], None)
+
+
+# As the package omop-cdm 0.7.0 has them (`omop_cdm.regular.cdm54`): Integer and BigInteger, Date, Numeric.
+INTEGERS = {
+    "person": "person_id gender_concept_id year_of_birth race_concept_id ethnicity_concept_id",
+    "observation_period": "person_id",
+    "visit_occurrence": "person_id visit_concept_id",
+    "condition_occurrence": "person_id condition_concept_id",
+    "drug_exposure": "person_id drug_concept_id days_supply",
+    "procedure_occurrence": "person_id procedure_concept_id",
+    "measurement": "person_id measurement_concept_id value_as_concept_id",
+    "observation": "person_id observation_concept_id value_as_concept_id",
+    "death": "person_id cause_concept_id",
+}
+DATES = {
+    "observation_period": "observation_period_start_date observation_period_end_date",
+    "visit_occurrence": "visit_start_date visit_end_date",
+    "condition_occurrence": "condition_start_date condition_end_date",
+    "drug_exposure": "drug_exposure_start_date drug_exposure_end_date",
+    "procedure_occurrence": "procedure_date",
+    "measurement": "measurement_date",
+    "observation": "observation_date",
+    "death": "death_date",
+}
+
+
+def test_fields_are_those_of_the_cdm() -> None:
+    """Each is in the table, and has the type, that the CDM gives it."""
+    for table, fields in {"person": omop.PERSON, **omop.TABLES}.items():
+        for field in fields:
+            known = DATES if 'type = "date"' in field.keys else INTEGERS
+            assert field.name in known[table].split(), (table, field.name)
+
+
+def test_a_vocabulary_is_kept_with_the_edition(tmp_path: Path) -> None:
+    """The same whatever becomes of its file."""
+    path = cdm.write_cdm(tmp_path / "cdm.duckdb", 50)
+    dataset, made = imported(completed(omop.draft([path], cdm.RELEASE)), tmp_path)
+    path.unlink()
+    declared = manifest.parse((made / ingest.MANIFEST).read_text(encoding="utf-8"), made)
+    again = vocabularies.applied(declared.dataset, declared.vocabulary_of, vocabularies.kept(made))
+    assert again == dataset
+    assert replace(again, title="") != dataset
