@@ -1,7 +1,8 @@
 """Columns that the import computes from others of the same row: an age, a length, a product.
 
 Neighbours stay neighbours: a derived value is a function of the stored values of its own row and of its own person's
-attributes, the same for every row, and its bounds are declared. Nothing else of the data has a part in it.
+attributes, the same for every row, and its bounds are declared. Nothing else of the data has a part in it. An
+attribute may also be the least or greatest value of its own person's events in a table: of no other's.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from queries.catalog.schema import Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from queries.catalog.schema import Column
+    from queries.catalog.schema import Column, Table
     from queries.catalog.sections import Section
 
 PRODUCT_MAX = 2**120  # of a product in its smallest steps: the import multiplies in 128 bits
@@ -27,11 +28,21 @@ class How(StrEnum):
     YEARS = "years_from"  # whole years from a date (or a year) to another date: an age
     DAYS = "days_from"  # days from a date to another date, negative if it comes before
     PRODUCT = "product"
+    EARLIEST = "earliest"  # of a person: the least value that their events have in a column of a table
+    LATEST = "latest"
+
+    @property
+    def is_of_events(self) -> bool:
+        """Return True for attributes that are computed from a person's events."""
+        return self in (How.EARLIEST, How.LATEST)
 
 
 @dataclass(frozen=True)
 class Derived:
-    """How a column is computed, and from which two columns of its table. `place` is its place in the manifest."""
+    """How a column is computed, and from which two columns of its table. `place` is its place in the manifest.
+
+    For what is of events, `of` is a table and its column.
+    """
 
     how: How
     of: tuple[str, str]
@@ -40,17 +51,24 @@ class Derived:
     @property
     def kind(self) -> Kind:
         """Return what the column holds, unless the manifest says otherwise."""
+        if self.how.is_of_events:
+            return Kind.DATE
         return Kind.NUMBER if self.how is How.PRODUCT else Kind.INTEGER
 
 
-def derived(section: Section) -> Derived | None:
+def derived(section: Section, *, of_person: bool) -> Derived | None:
     """Return how a column's section says that it is computed, or None if it is read. Raises ManifestError."""
-    said = [how for how in How if how in section]
+    said = [how for how in How if how in section and (of_person or not how.is_of_events)]
     if not said:
         return None
     if len(said) > 1:
         raise section.error(said[1], f"a column has either this or {said[0]}")
     (how,) = said
+    if how.is_of_events:
+        table, point, column = section.text(how).partition(".")
+        if not point:
+            raise section.error(how, 'must name a table and its column, as in "visits.date"')
+        return Derived(how, (table, column), section.place)
     if how is not How.PRODUCT:
         return Derived(how, (section.text(how), section.text("to")), section.place)
     factors = section.value(how)
@@ -77,6 +95,29 @@ def require(section: Section, one: Derived, column: Column, columns: Mapping[str
         raise section.error(one.how, f"{first.name} is no date{'' if one.how is How.DAYS else ', and no year'}")
     if second.kind is not Kind.DATE:
         raise section.error("to", f"{second.name} is no date")
+
+
+def require_of_events(
+    section: Section,
+    one: Derived,
+    column: Column,
+    tables: Mapping[str, Table],
+    computed: Mapping[str, Mapping[str, Derived]],
+) -> None:
+    """Raise ManifestError unless an attribute can be computed from events: it has the bounds of their column.
+
+    `computed` has the columns of each table that are no columns of its source.
+    """
+    table, name = one.of
+    columns = tables[table].columns if table in tables else {}
+    known = {public: of for public, of in columns.items() if not of.of_person and public not in computed[table]}
+    if name not in known:
+        raise section.error(one.how, f"there is no column {name} of a table {table} that is read")
+    of = known[name]
+    if not of.ordered:
+        raise section.error(one.how, f"{table}.{name} has no order")
+    if (of.kind, of.low, of.high, of.step) != (column.kind, column.low, column.high, column.step):
+        raise section.error(one.how, f"must have the type, bounds and step of {table}.{name}")
 
 
 def _require_product(section: Section, column: Column, first: Column, second: Column) -> None:

@@ -139,6 +139,7 @@ def parse(text: str, folder: Path) -> Manifest:
             if not persons and len(events) == 1:  # the persons' attributes are in this source
                 own_readings = own.readings(_reading(section, reading))
             section.done()
+    own.require_of_events(tables, computed)
     person.done()
     listing.done()
     top.done()
@@ -270,7 +271,7 @@ class _Columns:
 
     def add(self, name: str, section: Section, *, of_person: bool) -> None:
         """Read the section of a column. Raises ManifestError."""
-        computed = derived.derived(section)
+        computed = derived.derived(section, of_person=of_person)
         column = _column(name, section, computed, of_person=of_person)
         self.said[name] = given(section, OF_KIND[column.kind] if computed is None else DERIVED), section
         if computed is None:
@@ -292,6 +293,14 @@ class _Columns:
                 section = self.said[public][1]
                 section.wrong("vocabulary", f"there is no [vocabularies.{vocabulary}]")
         return {(table, public): vocabulary for public, vocabulary in self.codes.items()}
+
+    def require_of_events(self, tables: Mapping[str, Table], computed: Mapping[str, Mapping[str, Derived]]) -> None:
+        """Check the attributes that are computed from events, once the tables of events are read."""
+        for public, one in self.derived.items():
+            section = self.said[public][1]
+            if one.how.is_of_events and section.is_sound:
+                with section.attempt():
+                    derived.require_of_events(section, one, self.columns[public], tables, computed)
 
     def readings(self, base: Reading) -> dict[str, Reading]:
         """Return how each column is read, in a source read like `base`."""
@@ -336,6 +345,8 @@ def _columns(listing: Section, *, of_person: bool, taken: Mapping[str, Column] |
     read = {name: one for name, one in {**(taken or {}), **found.columns}.items() if name not in found.derived}
     for name, computed in found.derived.items():
         section = found.said[name][1]
+        if computed.how.is_of_events:
+            continue  # the tables are read later
         if section.is_sound and not any(one in listing and one not in found.columns for one in computed.of):
             with section.attempt():
                 derived.require(section, computed, found.columns[name], read)

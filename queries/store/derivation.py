@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from queries.catalog.derived import How, steps_of_product
 from queries.catalog.formats import NULL
-from queries.catalog.schema import Kind
+from queries.catalog.schema import PERSON, Kind
 from queries.store.encoding import name, within_bounds
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from queries.catalog.derived import Derived
     from queries.catalog.formats import Reading
     from queries.catalog.schema import Column
+    from queries.store.persons import Link
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,30 @@ class Derivation:
 def derivation(one: Derived, public: str, columns: Mapping[str, Column], reading: Reading) -> Derivation:
     """Return how a column of a table is computed. `columns` are all of the table."""
     column, named = columns[public], name(f"#value {public}")
+    if one.how.is_of_events:  # a code of the same column of events, within the same bounds
+        return Derivation(
+            named, f"nullif({of_events(public)}, 0)", f"coalesce({named}, 0)", "false", becomes_null=False
+        )
     beyond, code = within_bounds(column, named, reading.outside)
     return Derivation(named, _value(one, column, columns), code, beyond, reading.outside == NULL)
+
+
+def of_events(public: str) -> str:
+    """Return the quoted name of a code that was found among a person's events; no public or source column has it."""
+    return name(f"#of {public}")
+
+
+def of_events_joined(public: str, one: Derived, coded: str, source: str, link: Link) -> str:
+    """Return the join that ties a person `n` to the least or greatest code that their events have in a source.
+
+    `coded` is SQL for the code of a row of the source.
+    """
+    aggregate = "min" if one.how is How.EARLIEST else "max"
+    return (
+        f" LEFT JOIN (SELECT l.{PERSON}, {aggregate}(s.code) AS {of_events(public)} FROM "
+        f"(SELECT {link.keys}, nullif({coded}, 0) AS code FROM {source}) s JOIN {link.table} l ON {link.on('s', 'l')} "
+        f"GROUP BY l.{PERSON}) {name(f'#events {public}')} USING ({PERSON})"
+    )
 
 
 def _value(one: Derived, column: Column, columns: Mapping[str, Column]) -> str:
@@ -54,6 +77,8 @@ def _value(one: Derived, column: Column, columns: Mapping[str, Column]) -> str:
             return _years(first, start, end)
         case How.PRODUCT:
             return _product(column, first, second, start, end)
+        case How.EARLIEST | How.LATEST:
+            raise AssertionError("such a value is a code of events")
 
 
 def _units(column: Column) -> str:

@@ -28,7 +28,7 @@ from queries.contribution.person_order import is_ordered
 from queries.errors import ImportFailed
 from queries.execution.duckdb import dictionary
 from queries.store import vocabularies
-from queries.store.derivation import Derivation, derivation
+from queries.store.derivation import Derivation, derivation, of_events, of_events_joined
 from queries.store.encoding import Coding, coding, name, text
 from queries.store.files import files_of
 from queries.store.persons import describe, number, undescribed
@@ -128,7 +128,7 @@ class Import:
         self._links = dict(zip(wanted, numbered.links, strict=True))
         reports: dict[str, TableReport] = {}
         with self._step("coding persons"):
-            reports[PERSONS], found = self._code_persons(numbered.persons, described, sources[described])
+            reports[PERSONS], found = self._code_persons(numbered.persons, described, sources)
         for table in manifest.events:
             with self._step(f"coding and sorting {table}"):
                 reports[table] = self._code_events(table, sources[table], described)
@@ -155,12 +155,14 @@ class Import:
             self._given.check(self._run)
         return numbered
 
-    def _code_persons(self, persons: int, described: str, staged: Staged) -> tuple[TableReport, Described]:
+    def _code_persons(
+        self, persons: int, described: str, sources: Mapping[str, Staged]
+    ) -> tuple[TableReport, Described]:
         """Make the table of persons: one row each, in number order, also for persons without attributes.
 
         Their attributes come from the source `described`.
         """
-        manifest = self._manifest
+        manifest, staged = self._manifest, sources[described]
         table = manifest.dataset.tables[PERSONS]
         read_columns = {public: table.columns[public] for public in manifest.person_columns}
         codings = self._codings(read_columns, manifest.person_columns, manifest.person_readings, staged, PERSONS)
@@ -170,9 +172,10 @@ class Import:
             for public, column in read_columns.items()
         )
         values, columns = self._derived(PERSONS)
+        found_among, joined = self._of_events(sources)
         self._run(
-            f"CREATE TABLE persons AS SELECT {PERSON}{columns} FROM (SELECT *{values} FROM "
-            f"(SELECT n.{PERSON}{attributes} FROM numbers n LEFT JOIN attributes a ON a.{PERSON} = n.{PERSON})) "
+            f"CREATE TABLE persons AS SELECT {PERSON}{columns} FROM (SELECT *{values} FROM (SELECT "
+            f"{PERSON}{attributes}{found_among} FROM numbers LEFT JOIN attributes a USING ({PERSON}){joined})) "
             f"ORDER BY {PERSON}"
         )
         self._run(f"CREATE TABLE store.{PERSONS} AS SELECT * FROM persons ORDER BY {PERSON}")
@@ -226,6 +229,20 @@ class Import:
                 values += f", {one.value} AS {one.named}"
                 codes += f", {one.code} AS {name(public)}"
         return values, codes
+
+    def _of_events(self, sources: Mapping[str, Staged]) -> tuple[str, str]:
+        """Return SQL for the attributes that are found among a person's own events, and the joins that find them."""
+        found, joined = "", ""
+        for public, one in self._manifest.derived[PERSONS].items():
+            if one.how.is_of_events:
+                table, column = one.of
+                source, staged = self._manifest.events[table], sources[table]
+                declared = self._manifest.dataset.tables[table].columns[column]
+                of = source.columns[column]
+                code = coding(declared, name(of), staged.types[of], source.readings[column]).code
+                found += f", {of_events(public)}"
+                joined += of_events_joined(public, one, code, staged.relation, self._links[table])
+        return found, joined
 
     def _derivation(self, table: str, public: str) -> Derivation | None:
         """Return how a column is computed; None if it is read, or was computed when persons were coded."""
@@ -307,9 +324,12 @@ class Import:
         for public in self._manifest.derived[table]:
             one = self._derivation(table, public)
             assert one is not None
+            value = (
+                f"nullif({name(public)}, 0)" if self._manifest.derived[table][public].how.is_of_events else one.value
+            )
             ((null, beyond),) = self._run(
                 f"SELECT coalesce(count_if({one.named} IS NULL), 0), coalesce(count_if({one.beyond}), 0) "
-                f"FROM (SELECT {one.value} AS {one.named} FROM store.{name(table)})"
+                f"FROM (SELECT {value} AS {one.named} FROM store.{name(table)})"
             )
             reports[public] = ColumnReport(
                 null, 0, 0, 0 if one.becomes_null else beyond, outside=beyond if one.becomes_null else 0

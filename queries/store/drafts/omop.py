@@ -122,11 +122,25 @@ def draft(paths: Sequence[Path], release: str | None) -> str:
     lines += ["", "[person]", f"id = {quoted(_name(person, PERSON_ID))}", *_source(person)]
     for field in PERSON:
         lines += _column("person", person, field, domains)
+    lines += _observed(found.get("observation_period"))
     for name in present:
         lines += _table(name, found[name], person, domains)
     for domain in domains:
         lines += _vocabulary(domain, release or "", found)
     return "\n".join(lines) + "\n"
+
+
+def _observed(periods: Found | None) -> list[str]:
+    """Return attributes of the person: the first and the last day on which they were observed."""
+    lines = []
+    for public, how, field in (
+        ("observed_from", "earliest", "observation_period_start_date"),
+        ("observed_to", "latest", "observation_period_end_date"),
+    ):
+        if periods is not None and _has(periods, field):
+            lines += ["", f"[person.columns.{public}]", 'type = "date"', f'{how} = "observation_period.{field}"']
+            lines.append("nullable = true")
+    return lines
 
 
 def _table(name: str, table: Found, person: Found, domains: Sequence[str]) -> list[str]:

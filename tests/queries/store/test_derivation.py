@@ -224,6 +224,66 @@ def test_a_product_that_could_overflow_is_refused() -> None:
         manifest.parse(HEAD + large.replace("[-7, 1000]", f"[0, {9 * 10**15}]"), Path("/data"))
 
 
+LATEST = """
+[person.columns.seen]
+type = "date"
+bounds = [2000-01-01, 2030-12-31]
+{how} = "stays.day"
+[person.columns.dear]
+type = "integer"
+bounds = [0, 100]
+latest = "stays.cost"
+[tables.stays]
+source = "stays.csv"
+[tables.stays.columns.day]
+type = "date"
+bounds = [2000-01-01, 2030-12-31]
+[tables.stays.columns.cost]
+type = "integer"
+bounds = [0, 100]
+[tables.others]
+source = "others.csv"
+"""
+
+
+@pytest.mark.parametrize(("how", "days"), [("latest", [None, 3, 9]), ("earliest", [None, 2, 1])])
+def test_attributes_from_a_persons_own_events(tmp_path: Path, how: str, days: list[int | None]) -> None:
+    """The least or greatest of their values; null for whom no event has one, also in other tables."""
+    files = {
+        "stays.csv": "patient,day,cost\n1,2000-01-03,7\n1,2000-01-02,\n2,2000-01-09,999\n2,2000-01-01,3\n3,,\n",
+        "others.csv": "patient\n1\n2\n4\n",
+    }
+    built = build(tmp_path, LATEST.format(how=how), files)
+    found = rows(built.path, "SELECT nullif(seen, 0), nullif(dear, 0) - 1 FROM persons ORDER BY 1 NULLS FIRST, 2")
+    assert sorted(found, key=repr) == sorted([(None, None), (None, None), (days[1], 7), (days[2], 100)], key=repr)
+    report = built.report.tables["persons"].columns
+    assert (report["seen"].null, report["dear"].null, report["dear"].clamped) == (2, 2, 0)
+    assert rows(built.path, "SELECT count(*) FROM others WHERE seen > 0") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('latest = "stays.cost"', 'latest = "stays.gone"', "dear.latest"),
+        ('latest = "stays.cost"', 'latest = "gone.cost"', "dear.latest"),
+        ('latest = "stays.cost"', 'latest = "cost"', "dear.latest"),
+        ("bounds = [0, 100]\nlatest", "bounds = [0, 99]\nlatest", "dear.latest"),
+        ('latest = "stays.cost"', 'latest = "stays.dear"', "dear.latest"),
+    ],
+)
+def test_attributes_from_wrong_events_are_refused(old: str, new: str, place: str) -> None:
+    """Their column must be there, and have the same bounds."""
+    with pytest.raises(ManifestError) as refused:
+        manifest.parse(HEAD + LATEST.format(how="latest").replace(old, new), Path("/data"))
+    assert refused.value.place == f"person.columns.{place}"
+
+
+def test_events_have_no_attributes_of_events() -> None:
+    """Only a person has."""
+    with pytest.raises(ManifestError, match="latest: is not known here"):
+        manifest.parse(HEAD + text('type = "date"\nlatest = "stays.start"'), Path("/data"))
+
+
 # Texts in place of others
 
 NAMED = """
