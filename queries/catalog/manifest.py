@@ -10,38 +10,32 @@ import re
 import tomllib
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from queries.catalog import derived, vocabularies
+from queries.catalog import vocabularies
+from queries.catalog.columns import NAME, Columns, columns
 from queries.catalog.formats import (
-    DERIVED,
     KEYS,
     MISSING_IDS,
     NUMBER,
     OF_COLUMN,
-    OF_KIND,
     TEXT,
     Identity,
     Reading,
     combined,
     given,
-    require_known,
 )
-from queries.catalog.hierarchies import PREFIX, Hierarchy, cycle
 from queries.catalog.schema import (
-    EPOCH,
     EPSILON_MIN,
     PERSON,
     PERSONS,
     PERSONS_MAX,
-    PLACE,
     Column,
     Dataset,
-    Kind,
     Table,
     frozen,
 )
-from queries.catalog.sections import REQUIRED, Section
+from queries.catalog.sections import Section
 from queries.catalog.source import Source, origin
 from queries.errors import ManifestError
 
@@ -51,11 +45,9 @@ if TYPE_CHECKING:
 
     from queries.catalog.derived import Derived
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 NANO = 10**9  # epsilon is charged in billionths
-UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact up to here
 EPSILON_MAX = 10_000
 PROFILE = Decimal("0.1")  # the epsilon of the contribution profile that the first import buys
 PROFILE_PART = 4  # not bought if it is more than this part of the cap
@@ -110,17 +102,18 @@ def parse(text: str, folder: Path) -> Manifest:
     person = top.section("person")
     identity = _identity(person)
     listed_codes = _vocabularies(top, folder)
-    own = _columns(person.section("columns", {}), of_person=True)
+    own = columns(person.section("columns", {}), of_person=True)
     persons = None
     if "source" in person:
         with person.attempt():
             persons = _source(person, folder, identity.columns, own, reading)
     person_title = person.text("title", "One row per person")
 
-    tables = {PERSONS: Table(PERSONS, frozen(own.columns), person_title)}
-    computed = {PERSONS: frozen(own.derived)}
-    of_columns = own.vocabulary_of(PERSONS, listed_codes)
-    events: dict[str, Source] = {}
+    found = _Tables(
+        {PERSONS: Table(PERSONS, frozen(own.columns), person_title)},
+        {PERSONS: frozen(own.derived)},
+        own.vocabulary_of(PERSONS, listed_codes),
+    )
     own_readings: Mapping[str, Reading] = persons.readings if persons else {}
     with top.attempt():
         listing = top.section("tables")
@@ -129,36 +122,51 @@ def parse(text: str, folder: Path) -> Manifest:
     for name in listing:
         section = listing.section(name)
         with listing.attempt():
-            _require_free(listing, name, events)
-        listed = _columns(section.section("columns", {}), of_person=False, taken=own.columns)
-        tables[name] = _table(section, name, {**own.columns, **listed.columns})
-        computed[name] = frozen(listed.derived)
-        of_columns |= listed.vocabulary_of(name, listed_codes)
+            _require_free(listing, name, found.events)
+        listed = found.add(name, section, own, listed_codes)
         with section.attempt():
-            events[name] = _source(section, folder, _person(section, identity), listed, reading)
-            if not persons and len(events) == 1:  # the persons' attributes are in this source
+            found.events[name] = _source(section, folder, _person(section, identity), listed, reading)
+            if not persons and len(found.events) == 1:  # the persons' attributes are in this source
                 own_readings = own.readings(_reading(section, reading))
             section.done()
-    own.require_of_events(tables, computed)
+    own.require_of_events(found.tables, found.computed)
     person.done()
     listing.done()
     top.done()
     top.require_sound()
     return Manifest(
-        replace(about, tables=frozen(tables)),
+        replace(about, tables=frozen(found.tables)),
         identity,
         persons,
         frozen(own.sources),
         frozen(own_readings),
-        frozen(events),
+        frozen(found.events),
         text,
         folder,
         profile,
         profile_asked="profile" in head,
-        derived=frozen(computed),
+        derived=frozen(found.computed),
         vocabularies=listed_codes,
-        vocabulary_of=of_columns,
+        vocabulary_of=found.of_columns,
     )
+
+
+@dataclass
+class _Tables:
+    """What the sections of tables declare, as they are read: columns that are computed, vocabularies of columns."""
+
+    tables: dict[str, Table]
+    computed: dict[str, Mapping[str, Derived]]
+    of_columns: dict[tuple[str, str], str]
+    events: dict[str, Source] = field(default_factory=dict)
+
+    def add(self, name: str, section: Section, own: Columns, known: Mapping[str, object]) -> Columns:
+        """Read the columns of a table of events. `own` are the persons', `known` the vocabularies."""
+        listed = columns(section.section("columns", {}), of_person=False, taken=own.columns)
+        self.tables[name] = _table(section, name, {**own.columns, **listed.columns})
+        self.computed[name] = frozen(listed.derived)
+        self.of_columns |= listed.vocabulary_of(name, known)
+        return listed
 
 
 def _vocabularies(top: Section, folder: Path) -> dict[str, vocabularies.Declared]:
@@ -259,55 +267,7 @@ def _person(section: Section, identity: Identity) -> tuple[str, ...]:
     return columns
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """The columns of one section, with each one's source column and how its values are written."""
-
-    columns: dict[str, Column]
-    sources: dict[str, str]
-    derived: dict[str, Derived]
-    codes: dict[str, str]
-    said: dict[str, tuple[dict[str, Any], Section]]
-
-    def add(self, name: str, section: Section, *, of_person: bool) -> None:
-        """Read the section of a column. Raises ManifestError."""
-        computed = derived.derived(section, of_person=of_person)
-        column = _column(name, section, computed, of_person=of_person)
-        self.said[name] = given(section, OF_KIND[column.kind] if computed is None else DERIVED), section
-        if computed is None:
-            self.sources[name] = section.text("from", name)
-        else:
-            self.derived[name] = computed
-        self.columns[name] = column
-        if column.kind is Kind.CATEGORY:
-            if "vocabulary" in section:
-                self.codes[name] = section.text("vocabulary")
-                if column.hierarchy is not None:
-                    section.wrong("hierarchy", "a column has either this or vocabulary")
-            require_known(section, self.said[name][0], column.values)
-
-    def vocabulary_of(self, table: str, known: Mapping[str, object]) -> dict[tuple[str, str], str]:
-        """Return the names of the columns' vocabularies; one that is not declared is an error."""
-        for public, vocabulary in self.codes.items():
-            if vocabulary not in known:
-                section = self.said[public][1]
-                section.wrong("vocabulary", f"there is no [vocabularies.{vocabulary}]")
-        return {(table, public): vocabulary for public, vocabulary in self.codes.items()}
-
-    def require_of_events(self, tables: Mapping[str, Table], computed: Mapping[str, Mapping[str, Derived]]) -> None:
-        """Check the attributes that are computed from events, once the tables of events are read."""
-        for public, one in self.derived.items():
-            section = self.said[public][1]
-            if one.how.is_of_events and section.is_sound:
-                with section.attempt():
-                    derived.require_of_events(section, one, self.columns[public], tables, computed)
-
-    def readings(self, base: Reading) -> dict[str, Reading]:
-        """Return how each column is read, in a source read like `base`."""
-        return {public: combined(base, said, section) for public, (said, section) in self.said.items()}
-
-
-def _source(section: Section, folder: Path, person: tuple[str, ...], columns: _Columns, reading: Reading) -> Source:
+def _source(section: Section, folder: Path, person: tuple[str, ...], columns: Columns, reading: Reading) -> Source:
     read = _reading(section, reading)
     where = origin(section, folder)
     return Source(
@@ -328,87 +288,3 @@ def _reading(section: Section, base: Reading) -> Reading:
     # In the section of persons, `missing` are the words that are no id.
     keys = [key for key in KEYS if key not in OF_COLUMN and not (key == "missing" and section.place == PERSON)]
     return combined(base, given(section, keys), section)
-
-
-def _columns(listing: Section, *, of_person: bool, taken: Mapping[str, Column] | None = None) -> _Columns:
-    """Return the columns of one section."""
-    found = _Columns({}, {}, {}, {}, {})
-    lower = {name.lower() for name in taken or ()}
-    for name in listing:
-        section = listing.section(name)
-        with listing.attempt():
-            _require_usable(listing, name, lower)
-        lower.add(name.lower())
-        with section.attempt():
-            found.add(name, section, of_person=of_person)
-            section.done()
-    read = {name: one for name, one in {**(taken or {}), **found.columns}.items() if name not in found.derived}
-    for name, computed in found.derived.items():
-        section = found.said[name][1]
-        if computed.how.is_of_events:
-            continue  # the tables are read later
-        if section.is_sound and not any(one in listing and one not in found.columns for one in computed.of):
-            with section.attempt():
-                derived.require(section, computed, found.columns[name], read)
-    return found
-
-
-def _require_usable(listing: Section, name: str, taken: set[str]) -> None:
-    """Raise ManifestError if a column may not have this name."""
-    if not NAME.fullmatch(name) or name.lower() in (PERSON, PLACE):
-        raise listing.error(name, "use letters, digits and _, and not the names person and rowid")
-    if name.lower() in taken:
-        raise listing.error(name, "is declared twice (upper and lower case are the same)")
-
-
-def _column(name: str, section: Section, computed: Derived | None, *, of_person: bool) -> Column:
-    kinds = [kind.value for kind in Kind]
-    kind_name = section.text("type", REQUIRED if computed is None else computed.kind.value)
-    if kind_name not in kinds:
-        raise section.error("type", f"must be one of {', '.join(kinds)}")
-    kind = Kind(kind_name)
-    nullable = section.flag("nullable", False)
-    title = section.text("title", "")
-    values: tuple[str, ...] | None = None
-    labels: dict[str, str] = {}
-    hierarchy: Hierarchy | None = None
-    low, high, step = 0, 1, Decimal(1)
-    match kind:
-        case Kind.CATEGORY:
-            values, labels = section.labelled("values")
-            hierarchy = _hierarchy(section)
-        case Kind.INTEGER | Kind.NUMBER:
-            step = section.decimal("step", Decimal(1) if kind is Kind.INTEGER else REQUIRED)
-            if step <= 0 or (kind is Kind.INTEGER and step != 1):
-                section.wrong("step", "must be above 0 (and 1 for an integer)")
-                step = Decimal(1)
-            with section.attempt():
-                low, high = _unit_bounds(section, step)
-        case Kind.DATE:
-            low, high = ((date - EPOCH).days for date in section.dates("bounds"))
-        case Kind.BOOLEAN:
-            pass
-    return Column(name, kind, of_person, nullable, title, values, low, high, step, labels, hierarchy)
-
-
-def _hierarchy(section: Section) -> Hierarchy | None:
-    """Return which values of a category are under which. Raises ManifestError."""
-    if "hierarchy" not in section:
-        return None
-    if not isinstance(section.value("hierarchy"), dict):
-        section.choice("hierarchy", (PREFIX,), PREFIX)
-        return Hierarchy()
-    parents = section.parents("hierarchy")
-    circle = cycle(parents)
-    if circle is not None:
-        raise section.error("hierarchy", f"goes round in a circle: {' is under '.join(circle)}")
-    return Hierarchy(parents)
-
-
-def _unit_bounds(section: Section, step: Decimal) -> tuple[int, int]:
-    low, high = (bound / step for bound in section.decimals("bounds"))
-    if low != int(low) or high != int(high):
-        raise section.error("bounds", f"must be whole multiples of the step {step}")
-    if not -UNITS_MAX <= low < high <= UNITS_MAX or high - low >= UNITS_MAX:
-        raise section.error("bounds", "must ascend and span fewer than 2^53 steps")
-    return int(low), int(high)
