@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TABLE_MAX = 2**20  # codes for which a look-up table is made; beyond, edges are searched
 EDGES_MAX = 100_000
+BOTH_ENDS = "bins are open only over a column whose bounds are declared: name both ends, as WHEN a >= 0 AND a < 18"
 QUARTERS = (1, 4, 7, 10)
 UNITS_MAX = 2**53  # of widths and origins: a larger number is not exact in JSON readers that use doubles
 
@@ -165,6 +166,8 @@ def bind(key: nodes.Key, table: Table, pointer: str, named: str | None = None, *
                 )
             return CellKey(name, column, column.nullable)
         case nodes.ByBins(edges=edges):
+            if key.open_below or key.open_above:
+                raise InvalidQuery(pointer, BOTH_ENDS)
             return _bins(name, column, edges, f"{pointer}/bins")
         case nodes.ByPeriod(period=period):
             if column.kind is not Kind.DATE:

@@ -115,11 +115,17 @@ class ByValue:
 
 @dataclass(frozen=True)
 class ByBins:
-    """One cell for each bin [edges[i], edges[i+1]); what lies outside falls into none."""
+    """One cell for each bin [edges[i], edges[i+1]); what lies outside falls into none.
+
+    SQL may leave an end open: a bin below the first edge, or from the last on. Its edge is filled in from the catalog
+    before anything else looks at the query.
+    """
 
     column: str
     edges: tuple[Scalar, ...]
     name: str | None = None
+    open_below: bool = False
+    open_above: bool = False
 
 
 @dataclass(frozen=True)

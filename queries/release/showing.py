@@ -57,6 +57,7 @@ class Kind(Enum):
     ANY = "any"
 
 
+NUMBERS = frozenset({Kind.NUMBER, Kind.STATISTIC})
 WANTED = {
     Kind.NUMBER: "a number",
     Kind.STATISTIC: "a number",
@@ -207,6 +208,11 @@ def _comparison(asked: nodes.Comparison, columns: Columns, pointer: str) -> node
         return replace(asked, column=name)
     if kind in (Kind.TEXT, Kind.BOOLEAN) and asked.op not in ("=", "!=", "in"):
         raise InvalidQuery(f"{pointer}/op", f"the labels of {name} have no order here: compare them with =, != or in")
+    if isinstance(asked.value, nodes.OtherColumn):
+        other, other_kind = _column(asked.value.name, columns, f"{pointer}/value/column")
+        if NUMBERS.issuperset((kind, other_kind)) or kind is other_kind:
+            return replace(asked, column=name, value=nodes.OtherColumn(other))
+        raise InvalidQuery(f"{pointer}/value", f"{name} is compared with {WANTED[kind]}")
     values = asked.value if isinstance(asked.value, tuple) else (asked.value,)
     if asked.op == "between" and len(values) != 2:
         raise InvalidQuery(f"{pointer}/value", "must be a list of two")
@@ -302,7 +308,9 @@ def _holds(having: nodes.Predicate, row: Row) -> bool | None:
             several = [_holds(part, row) for part in parts]
             return decides if decides in several else None if None in several else not decides
         case nodes.Comparison(column, op, value):
-            return _compares(_value(row, column), op, value)
+            return _compares(
+                _value(row, column), op, _value(row, value.name) if isinstance(value, nodes.OtherColumn) else value
+            )
         case nodes.Cohort():
             raise AssertionError("it was refused when the condition was bound")
         case _:
@@ -312,7 +320,7 @@ def _holds(having: nodes.Predicate, row: Row) -> bool | None:
 def _compares(found: Any, op: str, value: Any) -> bool | None:
     if op == "is_null":
         return found is None
-    if found is None:
+    if found is None or value is None:
         return None
     match op:
         case "=":
@@ -355,8 +363,10 @@ def _names(having: nodes.Predicate | None) -> Iterator[str]:
         case nodes.All(parts) | nodes.Any(parts):
             for part in parts:
                 yield from _names(part)
-        case nodes.Comparison(column):
+        case nodes.Comparison(column, value=value):
             yield column
+            if isinstance(value, nodes.OtherColumn):
+                yield value.name
         case _:
             return
 

@@ -20,7 +20,6 @@ CLAUSES = {  # in sqlglot's words -> in people's, with what to do instead
     "order": "ORDER BY (it orders the rows of an answer, and a subquery has none)",
     "limit": "LIMIT (it chooses among the rows of an answer, and a subquery has none)",
     "limit_options": "anything after the number of LIMIT",
-    "default": "ELSE (what lies outside all bins falls into none)",
     "db": "a schema before the table's name",
     "table": "a table before the column's name",
     "query": "a subquery",

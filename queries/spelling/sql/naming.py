@@ -7,13 +7,14 @@ A name that is there as it was written is that one. One that may be two others i
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlglot import exp
 
-from queries.catalog.schema import PERSONS
+from queries.catalog.schema import EPOCH, PERSONS, Kind
 from queries.errors import InvalidQuery
 from queries.language import nodes, references
 from queries.spelling.sql import statistics
@@ -22,7 +23,7 @@ from queries.statistics import registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from queries.catalog.schema import Table
+    from queries.catalog.schema import Column, Table
 
 
 def one_spelling(statement: exp.Expr) -> None:
@@ -57,7 +58,8 @@ def resolved(query: nodes.Query, tables: Mapping[str, Table]) -> nodes.Query:
     names = _Names(tables)
     source, known = names.source(query.source)
     where = None if query.where is None else names.predicate(query.where, known, "/query/where")
-    keys = tuple(_key(key, known, f"/query/group_by/{place}") for place, key in enumerate(query.group_by))
+    declared = tables[source].columns if isinstance(source, str) and source in tables else {}
+    keys = tuple(_key(key, known, declared, f"/query/group_by/{place}") for place, key in enumerate(query.group_by))
     select = tuple(names.selected(name, statistic, known) for name, statistic in query.select)
     for name, times in Counter(name for name, _ in select).items():
         if times > 1:
@@ -65,9 +67,30 @@ def resolved(query: nodes.Query, tables: Mapping[str, Table]) -> nodes.Query:
     return replace(query, source=source, where=where, group_by=keys, select=select)
 
 
-def _key(key: nodes.Key, known: Iterable[str], pointer: str) -> nodes.Key:
+def _key(key: nodes.Key, known: Iterable[str], declared: Mapping[str, Column], pointer: str) -> nodes.Key:
     column = among(key.column, known, pointer)
-    return replace(key, column=column, name=None if key.name == column else key.name)
+    found = replace(key, column=column, name=None if key.name == column else key.name)
+    if isinstance(found, nodes.ByBins) and column in declared and declared[column].ordered:
+        return _closed(found, declared[column])
+    return found
+
+
+def _closed(key: nodes.ByBins, column: Column) -> nodes.ByBins:
+    """Return bins with the column's declared bounds in place of open ends: no value lies beyond them."""
+    edges = key.edges
+    if key.open_below:
+        edges = (_edge(column, column.low), *edges)
+    if key.open_above and (last := _edge(column, column.high + 1)) is not None:
+        return replace(key, edges=(*edges, last), open_below=False, open_above=False)
+    return replace(key, edges=edges, open_below=False)
+
+
+def _edge(column: Column, units: int) -> Any:
+    """Return an edge as a query writes it. None: no day comes after the last one of the calendar."""
+    if column.kind is not Kind.DATE:
+        return column.value(units)
+    day = EPOCH.toordinal() + units
+    return dt.date.fromordinal(day).isoformat() if day <= dt.date.max.toordinal() else None
 
 
 class _Names:

@@ -6,13 +6,15 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 
+from queries.binding.keys import BOTH_ENDS
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.language import nodes, references
 from queries.language.showing import NOTHING, Show
+from queries.language.sql import bins
 from queries.language.sql import keys as cuts
 from queries.language.sql.conditions import predicate
 from queries.language.sql.sources import table_name
-from queries.language.sql.syntax import column_name, identifier, only, refusal, scalar
+from queries.language.sql.syntax import column_name, identifier, only, refusal
 from queries.spelling.sql import naming, showing, statistics
 from queries.spelling.sql.persons import per_person
 from queries.spelling.sql.showing import Selected
@@ -60,6 +62,8 @@ group_by=(ByValue(column='sex', name=None),), bounds=Bounds(cells_per_person=Non
     query, show = read(text)
     if show != NOTHING:
         raise InvalidQuery("/sql", "HAVING, ORDER BY, LIMIT and labels of bins belong to an answer, not to a question")
+    if any(isinstance(key, nodes.ByBins) and (key.open_below or key.open_above) for key in query.group_by):
+        raise InvalidQuery("/sql", BOTH_ENDS)
     return query
 
 
@@ -185,40 +189,10 @@ def _read_key(body: exp.Expr, name: str | None) -> nodes.Key:
                 raise refusal(body, f"DATE_TRUNC takes one of {', '.join(nodes.PERIODS)}")
             return nodes.ByPeriod(column, period, None if name == column else name)
         case exp.Case():
-            return _read_bins(body, name)
+            return bins.read(body, name)[0]
         case exp.Star():
             raise refusal(body, "no rows are given out: select statistics, as in COUNT(*)")
     raise refusal(body, cuts.KEYS)
-
-
-def _read_bins(body: exp.Case, name: str | None) -> nodes.ByBins:
-    wanted = (
-        "a CASE of bins is written: CASE WHEN a >= 0 AND a < 5 THEN '[0, 5)' WHEN a >= 5 AND a < 9 THEN '[5, 9)' END"
-    )
-    only(body, "ifs")
-    edges: list[nodes.Scalar] = []
-    columns = set()
-    for branch in body.args["ifs"]:
-        only(branch, "this", "true")
-        test, label = branch.this, branch.args["true"]
-        if (
-            not isinstance(test, exp.And)
-            or not isinstance(test.this, exp.GTE)
-            or not isinstance(test.expression, exp.LT)
-        ):
-            raise refusal(branch, wanted)
-        for part in (test.this, test.expression):
-            columns.add(column_name(part.this))
-        low, high = scalar(test.this.expression), scalar(test.expression.expression)
-        if edges and edges[-1] != low:
-            raise refusal(branch, "bins follow each other without a gap: each begins where the one before ends")
-        if not isinstance(label, exp.Literal) or not label.is_string:
-            raise refusal(label, f"the label of a bin is a text, as '[{low}, {high})'")
-        edges.extend([high] if edges else [low, high])
-    if len(columns) != 1:
-        raise refusal(body, wanted)
-    column = columns.pop()
-    return nodes.ByBins(column, tuple(edges), None if name == column else name)
 
 
 def located(refusal: InvalidQuery | OutsideProtocol) -> InvalidQuery | OutsideProtocol:

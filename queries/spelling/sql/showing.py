@@ -14,8 +14,9 @@ from sqlglot import exp
 from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.language.showing import Order, Show
+from queries.language.sql import bins
 from queries.language.sql.conditions import predicate
-from queries.language.sql.syntax import column_name, only, refusal, scalar
+from queries.language.sql.syntax import column_name, only, refusal
 from queries.spelling.sql import statistics
 
 if TYPE_CHECKING:
@@ -49,10 +50,8 @@ def shown(select: exp.Select, items: Sequence[Selected]) -> Show:
 
 def _own_labels(body: exp.Case) -> tuple[str, ...] | None:
     """Return the labels of bins, or None if they are the bins' own."""
-    labels = [str(branch.args["true"].this) for branch in body.args["ifs"]]
-    ends = [(branch.this.this.expression, branch.this.expression.expression) for branch in body.args["ifs"]]
-    bins = [f"[{scalar(low)}, {scalar(high)})" for low, high in ends]
-    return None if labels == bins else tuple(labels)
+    key, labels = bins.read(body, None)
+    return None if labels == bins.own_labels(key) else labels
 
 
 def _ordered(order: exp.Expr) -> list[exp.Expr]:

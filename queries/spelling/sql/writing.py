@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, assert_never
 
 from sqlglot import Dialect, exp
 
 from queries.language import nodes, references
 from queries.language.showing import NOTHING
+from queries.language.sql import bins, written
 from queries.language.sql import keys as cuts
-from queries.language.sql import written
 from queries.statistics import registry
 
 if TYPE_CHECKING:
@@ -124,16 +123,8 @@ def _key(key: nodes.Key, labels: tuple[str, ...] | None) -> exp.Expr:
             return exp.func("date_trunc", exp.Literal.string(period), column)
         case nodes.ByWidth() | nodes.ByPart():
             return cuts.written(key)
-        case nodes.ByBins(edges=edges):
-            bins = exp.Case()
-            for place, (low, high) in enumerate(itertools.pairwise(edges)):
-                inside = exp.and_(
-                    exp.GTE(this=column.copy(), expression=exp.convert(low)),
-                    exp.LT(this=column.copy(), expression=exp.convert(high)),
-                )
-                label = labels[place] if labels else f"[{low}, {high})"
-                bins = bins.when(inside, exp.Literal.string(label))
-            return bins
+        case nodes.ByBins():
+            return bins.written(key, labels)
         case _:
             assert_never(key)
 

@@ -88,9 +88,8 @@ def test_files_have_the_catalogs_shape(tmp_path: Path) -> None:
     )
 
 
-RUNNING = [
-    name for name, query in QUERIES.items() if query.source == "visits" and name != "ranges"
-]  # DuckDB has no IQR
+# DuckDB has no IQR, and takes no text for the edge of a histogram of days.
+RUNNING = [name for name, query in QUERIES.items() if query.source == "visits" and name not in ("ranges", "lists")]
 
 
 @pytest.mark.parametrize("name", RUNNING)
