@@ -4,7 +4,7 @@
 same, a certificate has the same bytes whenever it is fetched, so its hash can be cited. It is made of what never
 changes (the stored release and the entry); its checkpoint has the smallest size that covers the entry and that the key
 in force signs; and Ed25519 draws no random numbers. After a rotation the certificate is another document; both are
-valid.
+valid. So it is after a study's protocol began or ceased to hide small cells: it contains what the protocol shows.
 
 A certificate reveals three things beside the release: the release's hash, which is post-processing; who asked, as a
 commitment and not a name; and how many entries the log had, those of other studies included. Each request writes its
@@ -27,9 +27,13 @@ from budgets.verify import canonical_json, checkpoint
 from budgets.verify.certificate import (
     BOUND,
     CHARGED_AT,
+    HIDING,
     NAMES_KEY,
     NUMBERS,
     RELEASES,
+    SHOWN,
+    SHOWN_BOUND,
+    SHOWN_UNBOUND,
     TIME_MEMBERS,
     TYPE,
     UNBOUND,
@@ -48,7 +52,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-__all__ = ["CHARGED_AT", "NUMBERS", "answer_sha256", "certificate"]
+__all__ = ["CHARGED_AT", "NUMBERS", "SHOWN", "answer_sha256", "certificate"]
 
 
 def answer_sha256(body: Mapping[str, Any]) -> str:
@@ -56,12 +60,17 @@ def answer_sha256(body: Mapping[str, Any]) -> str:
     return canonical_json.sha256(body)
 
 
-def certificate(database: Database, path: Path, release: Release) -> str:
-    """Return the certificate of a stored release, signed by the key in force in this file. Raises Unavailable."""
-    return signing.with_signer(database, path, lambda transaction, signer: _document(transaction, signer, release))
+def certificate(database: Database, path: Path, release: Release, shown: Json | None = None) -> str:
+    """Return the certificate of a stored release, signed by the key in force in this file. Raises Unavailable.
+
+    `shown` is what is shown of the release, if its study's protocol hides numbers of it.
+    """
+    return signing.with_signer(
+        database, path, lambda transaction, signer: _document(transaction, signer, release, shown)
+    )
 
 
-def _document(transaction: sa.Connection, signer: Signer, release: Release) -> str:
+def _document(transaction: sa.Connection, signer: Signer, release: Release, shown: Json | None) -> str:
     entry = _entry(transaction, release)
     handovers = _handovers(transaction)
     # The key in force signs only sizes beyond the two entries of the last handover.
@@ -72,19 +81,20 @@ def _document(transaction: sa.Connection, signer: Signer, release: Release) -> s
         one["consistency"] = _hex(log.consistency_proof(transaction, here, following))
     covering = Checkpoint(signer.name, size, log.root(transaction, size))
     version = VERSION if CHARGED_AT in entry["facts"] else 1  # so that old certificates keep their bytes
+    version = version if shown is None else HIDING
     told = {
         "type": TYPE,
         "version": version,
         "log": signer.name,
         "key": signer.verifier.text,
-        "binds": BOUND if NUMBERS in entry["facts"] else UNBOUND,
+        "binds": _binds(entry["facts"], shown),
         "release": {
             "id": release.id,
             "study": release.question.study,
             "dataset": release.question.dataset,
             "edition": release.question.edition,
             TIME_MEMBERS[version]: release.charged_at,
-            "answer": release.body,
+            "answer": release.body if shown is None else shown,
         },
         "entry": entry,
         "proof": _hex(log.inclusion_proof(transaction, entry["index"], size)),
@@ -93,6 +103,13 @@ def _document(transaction: sa.Connection, signer: Signer, release: Release) -> s
     }
     note = signer.sign(statement(signer.name, canonical_json.sha256(told)))
     return f"{canonical_json.dumps({'certificate': told, 'note': note})}\n"
+
+
+def _binds(facts: Mapping[str, Any], shown: Json | None) -> str:
+    """Return the statement on what the log binds of what is shown."""
+    if shown is None:
+        return BOUND if NUMBERS in facts else UNBOUND
+    return SHOWN_BOUND if facts.get(SHOWN) == answer_sha256(shown) else SHOWN_UNBOUND
 
 
 def _entry(transaction: sa.Connection, release: Release) -> Json:

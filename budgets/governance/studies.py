@@ -20,10 +20,10 @@ import sqlalchemy as sa
 
 from budgets.audit import log
 from budgets.database import clock
-from budgets.database.tables import members, studies
+from budgets.database.tables import audit_entries, members, studies
 from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongState
 from budgets.governance import advice, approval, seen
-from budgets.governance.study import APPROVED, CLOSED, DRAFT, MOVES, Study, Terms
+from budgets.governance.study import APPROVED, CLOSED, DRAFT, MOVES, SUSPENDED, Study, Terms
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
 from budgets.ledger import justification as justifications
@@ -264,6 +264,20 @@ def studies_of(
     if after is not None:
         wanted = wanted.where(studies.c.id > after)
     return [study(transaction, row.id) for row in transaction.execute(wanted.limit(limit)).all()]
+
+
+def standing_protocols(transaction: sa.Connection, present: Study) -> list[Mapping[str, Any]]:
+    """Return the protocols by which a study's releases are shown: its own and, until that is approved, the last one.
+
+    Without the last approved one, whoever edits a study could lift alone what an approver wanted.
+    """
+    if present.approved_by is not None or present.state in (APPROVED, SUSPENDED):
+        return [present.terms.protocol]
+    c = audit_entries.c
+    wanted = sa.select(c.body).where(c.study == present.id, c.action == "study.approve").order_by(c.position.desc())
+    body = transaction.execute(wanted.limit(1)).scalar()
+    approved = {} if body is None else json.loads(body)["facts"].get("terms", {})
+    return [present.terms.protocol, approved.get("protocol", {})]
 
 
 def require_open(transaction: sa.Connection, present: Study) -> None:

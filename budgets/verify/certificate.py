@@ -29,15 +29,25 @@ if TYPE_CHECKING:
 
 HEAD = b'{"certificate":'  # an entry of a log begins with another member, "action"
 TYPE, VERSION = "rowless release certificate", 2
+HIDING = 3  # the version of a certificate in which numbers of small cells are hidden
 # The member with the time of a release's charge, by version. Version 1: the entry does not have that time.
 CHARGED_AT = "charged_at"
-TIME_MEMBERS = {1: "released_at", 2: CHARGED_AT}
+TIME_MEMBERS = {1: "released_at", VERSION: CHARGED_AT, HIDING: CHARGED_AT}
 RELEASES, NAMES_KEY = "query.release", "audit.key.name"
 NUMBERS = "answer_sha256"  # the fact in a release's entry that binds its numbers
+SHOWN = "shown_sha256"  # the fact that binds what its study's protocol shows of them
 BOUND = "The audit log binds the release: its id, its question, its loss and its numbers."
 UNBOUND = (
     "The audit log binds the release's id, its question and its loss, but not its numbers: it was made by a version of "
     "Rowless that did not write their hash down. That these are its numbers is what the signature says, and no more."
+)
+SHOWN_BOUND = (
+    "The audit log binds the release: its id, its question, its loss and its numbers as they stand here. Numbers of "
+    "small cells are hidden, as the study's protocol demanded when the release was made."
+)
+SHOWN_UNBOUND = (
+    "The audit log binds the release's id, its question and its loss. Here numbers of small cells are hidden, as the "
+    "study's protocol demands now. That the others are the release's is what the signature says, and no more."
 )
 NANO, ATTO = 10**9, 10**18
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
@@ -75,6 +85,7 @@ class Certificate:
     digest: str
     numbers: str  # the SHA-256 of the answer
     note: str
+    is_hiding: bool
 
     @property
     def answer(self) -> Json:
@@ -185,6 +196,7 @@ def _read(document: bytes) -> Certificate:
         canonical_json.sha256(told),
         canonical_json.sha256(release["answer"]),
         shapes.text(note),
+        version == HIDING,
     )
 
 
@@ -240,10 +252,20 @@ def _release(found: Certificate) -> Iterator[str]:
     used = {column["mechanism"] for column in answer["columns"] if "mechanism" in column}
     if not used <= set(facts["mechanisms"]):
         yield "the release: its mechanisms are not those of the log's entry"
-    bound = facts.get(NUMBERS)
+    yield from _numbers(found, facts)
+
+
+def _numbers(found: Certificate, facts: Json) -> Iterator[str]:
+    """Yield how the numbers differ from those that the log binds, and whether the statement about it is right."""
+    bound = facts.get(SHOWN if found.is_hiding else NUMBERS)
+    statements = {BOUND, UNBOUND}
+    if found.is_hiding:
+        statements = {SHOWN_BOUND, SHOWN_UNBOUND}
+        # Another rule may have hidden more or less when the release was made: the statement says which.
+        bound = None if found.binds == SHOWN_UNBOUND else bound
     if bound is not None and bound != found.numbers:
         yield f"the release: its numbers are not those that the log binds, whose SHA-256 is {bound}"
-    if found.binds != (UNBOUND if bound is None else BOUND):
+    if found.binds not in statements or (found.binds in (BOUND, SHOWN_BOUND)) != (bound is not None):
         yield "the certificate: its statement of what the log binds is wrong"
 
 
@@ -325,7 +347,7 @@ def _shown(found: Certificate) -> Json:
         "sql": answer["sql"],
         "cost": answer["cost"],
         "answer_sha256": found.numbers,
-        "numbers_bound": NUMBERS in found.entry["facts"],
+        "numbers_bound": found.binds in (BOUND, SHOWN_BOUND),
         "rows": len(answer["rows"]),
         "log": found.log,
         "index": found.entry["index"],

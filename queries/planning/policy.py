@@ -29,7 +29,7 @@ class Protocol:
     """What a study may ask. None allows everything in the catalog. `epsilon_nano_max` bounds one query.
 
     `templates` are the only queries that may be asked (strict mode). `margin_min` is the least margin at 95% that a
-    count may have in an answer.
+    count may have in an answer. Numbers of cells below `hide_below` are hidden (`queries/release/hiding.py`).
     """
 
     tables: frozenset[str] | None = None
@@ -38,6 +38,7 @@ class Protocol:
     epsilon_nano_max: int | None = None
     margin_min: float | None = None
     templates: tuple[Template, ...] | None = None
+    hide_below: int | None = None
 
 
 def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol, *others: nodes.Query) -> Protocol:
@@ -61,6 +62,7 @@ def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol, *other
     for pointer, column in references.columns(query):
         if protocol.columns is not None and column not in protocol.columns:
             raise OutsideProtocol(pointer, f"the study's protocol does not include column {column}")
+    _check_sized(query, protocol)
     if protocol.epsilon_nano_max is None:
         return protocol
     if privacy.epsilon_nano is not None and privacy.epsilon_nano > protocol.epsilon_nano_max:
@@ -69,6 +71,22 @@ def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol, *other
     if privacy.rho_nano is not None and 2 * privacy.rho_nano * NANO > protocol.epsilon_nano_max**2:
         raise OutsideProtocol("/privacy/rho", "is more than the study's protocol allows for one query")
     return protocol
+
+
+def _check_sized(query: nodes.Query, protocol: Protocol) -> None:
+    """Raise OutsideProtocol if small cells are hidden and nothing in an answer would tell how many a number is of."""
+    if protocol.hide_below is None:
+        return
+    counted = [statistic.where for _, statistic in query.select if isinstance(statistic, nodes.Count)]
+    for name, statistic in query.select:
+        if isinstance(statistic, nodes.Proportion) or registry.of(statistic).size_members:
+            continue
+        if statistic.where not in counted:
+            raise OutsideProtocol(
+                f"/query/select/{name}",
+                f"shows no count, and the study's protocol hides cells below {protocol.hide_below}: ask for a count "
+                "with the same filter beside it",
+            )
 
 
 def check_cost(cost: Cost, privacy: nodes.Privacy, protocol: Protocol) -> None:

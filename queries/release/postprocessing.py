@@ -9,6 +9,8 @@ shown, so that one release can be seen in any of these ways. What changed has it
 - `round`: to what can be (whole counts, multiples of the column's step); what is computed from several numbers (a mean,
   a proportion) to as many digits as its interval supports: two of its half width. Ends are rounded outwards.
 - `clamp`: what cannot be is moved to the nearest that can: a count below zero, a value beyond its bounds.
+- `hide_below:11`: numbers of cells below 11 are not shown (`hiding.py`). A study's protocol may demand it. Then their
+  released numbers are not shown either, and no request can turn it off.
 
 Clamping and rounding outwards keep an interval's confidence: the number without noise is within the limits anyway.
 """
@@ -20,23 +22,26 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from queries.contribution.truncation import Truncation
-from queries.release import totals
-from queries.release.totals import parts_of
+from queries.release import hiding, totals, value_labels
 from queries.statistics import registry
-from queries.statistics.parts.lists import LISTS
+from queries.statistics.parts.lists import LISTS, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from queries.plan import Plan
+    from queries.release.hiding import Hiding
 
     Row = Mapping[str, Any]
     Part = Mapping[str, Any]
     Ends = tuple[float, float, float]  # value, low, high
 
-WORDS = ("consistent", "round", "clamp")  # in the order in which they are applied
+WORDS = ("consistent", "round", "clamp")  # in the order in which they are applied; then what is hidden
+DROWNED = "the margin is more than half of the value"  # ends what `warnings` says
 ENDS = ("value", "low", "high")
 ABOUT = "statistics"  # the member of a stored release that holds what `describe` says; it is not shown
+SALT = "salt"  # the member that makes the hash of a stored release one that nobody can guess; it is not shown either
+UNSHOWN = frozenset({ABOUT, SALT})
 
 
 def describe(plan: Plan) -> dict[str, dict[str, Any]]:
@@ -57,47 +62,67 @@ def describe(plan: Plan) -> dict[str, dict[str, Any]]:
     return about
 
 
-def warnings(plan: Plan, rows: Sequence[Row]) -> list[str]:
+def warnings(names: Iterable[str], rows: Sequence[Row]) -> list[str]:
     """Return a sentence for each statistic of which some values drown in the noise, seen from noisy numbers alone."""
     found = []
-    for output in plan.outputs:
-        parts = [part for row in rows for part in parts_of(row[output.name])]
+    for name in names:
+        parts = [part for row in rows for part in parts_of(row[name]) if part["value"] is not None]
         wide = sum(
             max(part["high"] - part["value"], part["value"] - part["low"]) > abs(part["value"]) / 2 for part in parts
         )
         if wide:
-            what = next((one.parts for member, one in LISTS.items() if member in rows[0][output.name]), "rows")
-            found.append(f"{output.name}: in {wide} of {len(parts)} {what} the margin is more than half of the value")
+            what = next((one.parts for member, one in LISTS.items() if member in rows[0][name]), "rows")
+            found.append(f"{name}: in {wide} of {len(parts)} {what} the margin is more than half of the value")
     return found
 
 
-def apply(body: Mapping[str, Any], post: Sequence[str]) -> dict[str, Any]:
-    """Return a stored release as it is shown, with what was asked for applied, in the order of `WORDS`."""
-    shown = {name: member for name, member in body.items() if name != ABOUT}
+def apply(body: Mapping[str, Any], post: Sequence[str], must: int | None = None) -> dict[str, Any]:
+    """Return a stored release as it is shown, with what was asked for applied, in the order of `WORDS`.
+
+    Cells below `must` are hidden whatever was asked for, and what is hidden is in none of the members.
+    """
+    shown = {name: member for name, member in body.items() if name not in UNSHOWN}
+    below = max((one for one in (must, *map(hiding.read, post)) if one is not None), default=None)
+    hidden = None if below is None else hiding.find(body, below, forget=must is not None)
+    _process(shown, body, post, hidden)
+    if hidden is not None:
+        shown["post"].append(hiding.word(hidden.below))
+        shown["rows"] = hidden.shown(shown["rows"])
+        if value_labels.MEMBER in shown:
+            shown[value_labels.MEMBER] = hidden.labels(shown[value_labels.MEMBER], shown["rows"])
+        drowned = warnings(hidden.names, hidden.shown(body["rows"]))
+        kept = [note for note in shown["notes"] if not note.endswith(DROWNED)]
+        shown["notes"] = [*kept, *drowned, *hidden.notes]
+    return _marked(shown)
+
+
+def _process(shown: dict[str, Any], body: Mapping[str, Any], post: Sequence[str], hidden: Hiding | None) -> None:
+    """Apply the words of `WORDS` to an answer as it is shown."""
     applied = [word for word in WORDS if word in post]
     if applied and ABOUT not in body:
         applied = []
         shown["notes"] = [*body["notes"], "this release is of an earlier version, which kept too little to process it"]
     shown["post"] = applied
     if not applied:
-        return _marked(shown)
+        return
     about, rows = body[ABOUT], body["rows"]
-    adjusted: Mapping[str, Sequence[Sequence[float]]] = {}
+    adjusted: totals.Values = {}
     if "consistent" in applied:
         scales = {column["name"]: column for column in body["columns"] if column["kind"] == "statistic"}
-        adjusted, notes = totals.adjust(rows, about, scales, clamp="clamp" in applied, whole="round" in applied)
+        adjusted, notes = totals.adjust(
+            rows, about, scales, clamp="clamp" in applied, whole="round" in applied, hiding=hidden
+        )
         shown["notes"] = [*body["notes"], *notes]
     shown["rows"] = [
         {
             **row,
             **{
-                name: _shown(row[name], adjusted[name][place] if name in adjusted else None, known, applied)
+                name: _shown(row[name], adjusted.get(name, {}).get(place), known, applied)
                 for name, known in about.items()
             },
         }
         for place, row in enumerate(rows)
     ]
-    return _marked(shown)
 
 
 def _marked(shown: dict[str, Any]) -> dict[str, Any]:

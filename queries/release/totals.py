@@ -24,7 +24,7 @@ import numpy as np
 from queries.binding import predicates
 from queries.mechanisms import DiscreteGaussian
 from queries.statistics import registry
-from queries.statistics.parts.lists import LISTS
+from queries.statistics.parts.lists import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.plan import Counted, Output
+    from queries.release.hiding import Hiding
     from queries.statistics.intervals import Floats
 
     Row = Mapping[str, Any]
-    Values = dict[str, list[list[float]]]  # by statistic: in each row, the values of its parts
+    Values = dict[str, dict[int, list[float]]]  # by statistic and the place of a row: the values of its parts
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,6 @@ def total_of(output: Output) -> Total | None:
     return Total(first.counted, predicates.ALWAYS if first.where is None else first.where)
 
 
-def parts_of(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the results that a statistic has in one row: itself, or each of a list."""
-    for member in LISTS:
-        if member in result:
-            found: list[Mapping[str, Any]] = result[member]
-            return found
-    return [result]
-
-
 def adjust(
     rows: Sequence[Row],
     about: Mapping[str, Mapping[str, Any]],
@@ -70,8 +62,13 @@ def adjust(
     *,
     clamp: bool,
     whole: bool,
+    hiding: Hiding | None = None,
 ) -> tuple[Values, list[str]]:
-    """Return consistent values of the statistics that share a total with another, and what a reader should know."""
+    """Return consistent values of the statistics that share a total with another, and what a reader should know.
+
+    A row with a hidden number has none: with the total and the other parts, anybody could compute it. The hidden
+    numbers then take no part in anything here.
+    """
     sharing: dict[int, list[str]] = {}
     for name, known in about.items():
         if "total" in known:
@@ -81,7 +78,11 @@ def adjust(
     for names in sharing.values():
         if len(names) == 1 or not rows:
             continue
-        parts = [np.array([_numbers(row[name]) for row in rows], dtype=np.float64) for name in names]
+        kept = [place for place in range(len(rows)) if hiding is None or not hiding.hides(place, names)]
+        notes += _kept_notes(names, len(rows) - len(kept))
+        if not kept:
+            continue
+        parts = [np.array([_numbers(rows[place][name]) for place in kept], dtype=np.float64) for name in names]
         noise = [_variance(columns[name]["mechanism"], columns[name]["scale"]) for name in names]
         found = _consistent(parts, noise, clamp=clamp, whole=whole)
         if found is None:
@@ -90,11 +91,22 @@ def adjust(
                 "so they were not made consistent"
             )
             continue
+        below = -math.inf if hiding is None else hiding.below
+        stays = np.all([(fitted >= below).all(axis=1) for fitted in found], axis=0)
         for name, fitted in zip(names, found, strict=True):
-            values[name] = _as_values(rows[0][name], fitted)
+            adjusted = zip(kept, stays, _as_values(rows[0][name], fitted), strict=True)
+            values[name] = {place: row for place, large, row in adjusted if large}
     if not values and not notes:
         notes.append("no two statistics of this query have the same total, so nothing had to be made consistent")
     return values, notes
+
+
+def _kept_notes(names: Sequence[str], rows: int) -> list[str]:
+    """Return a note on rows that keep their released numbers because one is hidden."""
+    if not rows:
+        return []
+    named = ", ".join(names)
+    return [f"{named}: not made consistent in {rows} of the rows: the others would give away the number that is hidden"]
 
 
 def _numbers(result: Mapping[str, Any]) -> list[float]:

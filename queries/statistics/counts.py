@@ -32,6 +32,7 @@ class _Counting(FixedMargin[N]):
     """What all counts have in common."""
 
     counts = True
+    size_members = ("value",)
 
     def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:  # noqa: ARG002
         """Return 0 and no greatest; counts are whole."""

@@ -33,6 +33,7 @@ class Survival(GroupMargin[nodes.Survival]):
 
     node = nodes.Survival
     listed = lists.SURVIVAL
+    size_members = ("events",)
     members = (
         members.column("survival"),
         Member("bins", Shape.SCALARS, "edges"),

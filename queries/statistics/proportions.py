@@ -34,6 +34,7 @@ class Proportion(GroupMargin[nodes.Proportion]):
 
     node = nodes.Proportion
     listed = None
+    size_members = ("holding", "others")
     members = (Member("proportion", Shape.CONDITION, "holds"), Member("of", Shape.COUNTED, "of", required=False))
     sql_names = ()
 

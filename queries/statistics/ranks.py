@@ -38,6 +38,8 @@ R = TypeVar("R", bound=nodes.Quantile | nodes.Iqr)
 class Ranked(RankMargin[R]):
     """What is read from one search for some shares of a column's values."""
 
+    size_members = ()
+
     @abstractmethod
     def shares(self, node: R) -> tuple[float, ...]:
         """Return the shares that are searched."""

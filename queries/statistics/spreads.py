@@ -43,6 +43,7 @@ class _Moments(GroupMargin[N]):
     """What is computed from sums of products."""
 
     listed = None
+    size_members = ("count",)
 
     def parameters(self, node: N) -> dict[str, object]:  # noqa: ARG002
         """Return nothing: its measures show all of it."""

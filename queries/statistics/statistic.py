@@ -159,6 +159,14 @@ class Statistic(ABC, Generic[N]):
     def listed(self) -> Listed | None:
         """Return how its results are laid out where they are lists; None where each is one number."""
 
+    @property
+    @abstractmethod
+    def size_members(self) -> tuple[str, ...]:
+        """Return which noisy numbers of a result tell how many it is of: `value` itself, or members of its `raw`.
+
+        Nothing where a result shows none: only a count beside it tells whether its cell is small.
+        """
+
     @abstractmethod
     def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
         """Return its result for each cell: the value over the bounded data lies from `low` to `high`."""

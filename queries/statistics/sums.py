@@ -30,6 +30,7 @@ class Sum(FixedMargin[nodes.Sum]):
     node = nodes.Sum
     counts = False
     listed = None
+    size_members = ()
     members = (members.column("sum"), members.BOUNDS)
     sql_names = ("SUM",)
 
@@ -98,6 +99,7 @@ class Mean(GroupMargin[nodes.Mean]):
 
     node = nodes.Mean
     listed = None
+    size_members = ("count",)
     members = (members.column("mean"), members.BOUNDS)
     sql_names = ("AVG",)
 

@@ -12,7 +12,7 @@ from budgets.loss import EPSILON_MAX, RHO_MAX
 from queries.language import nodes
 from queries.language.templates import KINDS
 from queries.planning.margins import TARGETS_MAX
-from queries.release import postprocessing
+from queries.release import hiding, postprocessing
 from queries.spelling import sql
 from queries.statistics import registry
 from queries.statistics.parts.lists import BINS, QUANTILES, SURVIVAL, TOP
@@ -110,6 +110,8 @@ _FINE = "Rounded down to a multiple of 1e-18, and refused below that"
 _QUERY_DELTA = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": _FINE}
 _ONE_VALUE = [op for op in nodes.COMPARISONS if op not in ("in", "between", "is_null", "under", "begins")]
 
+_HIDE_WORD = {"type": "string", "pattern": f"^{hiding.FORM.pattern}$"}
+
 COMPONENTS: dict[str, Described] = {
     "Scalar": {"type": ["string", "number", "boolean"]},
     "Positive": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
@@ -126,8 +128,8 @@ COMPONENTS: dict[str, Described] = {
     "Post": {
         "type": "array",
         "uniqueItems": True,
-        "items": _words(*postprocessing.WORDS),
-        "description": "How the answer is post-processed, after the noise; the released numbers stay beside",
+        "items": {"anyOf": [_words(*postprocessing.WORDS), _HIDE_WORD]},
+        "description": "How the answer is post-processed, after the noise; what was released stays beside, if it may",
     },
     "Show": {
         "description": "Which rows are shown, in which order, and names for bins: free, and no part of the question. "
@@ -319,6 +321,7 @@ for _called, (_described, _named) in _ALTERNATIVES.items():
 # Templates of protocols
 
 COMPONENTS |= {
+    "HideBelow": {"type": "integer", "minimum": hiding.LEAST, "maximum": hiding.MOST},
     "LeastMargin": {**_ABOVE_ZERO, "description": "The least margin at 95% that a count may have in an answer"},
     "Templates": {
         "type": "array",
@@ -357,9 +360,11 @@ _RAW = {"type": "object", "description": "The noisy numbers that it was computed
 _TRUNCATED = {"type": "string", "description": "`unknown`: nobody knows how much the contribution bounds cut off"}
 _BESIDE = {"raw": _RAW, "truncation": _TRUNCATED}
 _INTERVAL = {
-    "value": _NUMBER,
-    "low": _NUMBER,
-    "high": _NUMBER,
+    **{
+        name: {"type": ["number", "null"], "description": "Null where it is hidden"}
+        for name in ("value", "low", "high")
+    },
+    "hidden": {"type": "boolean", "description": "True where the number is of a small cell, and is not shown"},
     **{f"raw_{name}": {**_NUMBER, "description": "As released, before `post`"} for name in ("value", "low", "high")},
     **_BESIDE,
 }

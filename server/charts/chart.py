@@ -166,9 +166,11 @@ def _warnings(made: _Made) -> list[str]:
     if made.kind is Kind.LARGE:
         return [words.too_many(said, made.total)]
     cells = [cell for *_, cell in drawing.grid]
-    drowned, missing = sum(map(scales.drowns, cells)), drawing.grid.size - len(cells)
+    empty = [cell for row in drawing.grid.cells for cell in row if not grid.is_drawn(cell)]
+    drowned, missing = sum(map(scales.drowns, cells)), sum(not cell.hidden for cell in empty)
     found = [words.drowned(said, drowned, len(cells), made.kind)] if drowned else []
     found += [words.missing(said, missing)] if missing else []
+    found += [words.hidden(said, whole.hidden)] if whole.hidden else []
     if drawing.grid.size < whole.size:
         rows = len(drawing.grid.by) > 1
         found.append(words.left_out(said, drawing.grid.size, whole.size, largest=drawing.largest, rows=rows))

@@ -61,7 +61,8 @@ class Grid:
     """The numbers of a statistic. `cells` has a row for each label of `along`, with a cell for each label of `by`.
 
     `listed` is the list that the numbers are of, if they are. `margin_of` is the unit of the statistic's margin (value
-    or events), and `confidence` is that of all intervals; None where a release does not say it.
+    or events), and `confidence` is that of all intervals; None where a release does not say it. `hidden` is how many
+    of the statistic's numbers are hidden, because their cells are small.
     """
 
     statistic: str
@@ -71,6 +72,7 @@ class Grid:
     listed: Listed | None = None
     margin_of: str = "value"
     confidence: float | None = None
+    hidden: int = 0
 
     def __iter__(self) -> Iterator[tuple[int, int, Cell]]:
         """Yield the cells that can be drawn, with their places: those of which value and both ends are known."""
@@ -117,7 +119,8 @@ def of(flat: Table, statistic: str) -> Grid:
     """Return the numbers of one statistic of an answer."""
     places = flat.columns_of(statistic)
     first = flat.columns[places[0]]
-    empty = Grid(statistic, NO_AXIS, NO_AXIS, (), first.listed, first.margin_of, first.confidence)
+    hidden = sum(row.cells[place].hidden for row in flat.rows for place in places)
+    empty = Grid(statistic, NO_AXIS, NO_AXIS, (), first.listed, first.margin_of, first.confidence, hidden)
     if first.listed is not None and first.listed.ranked:
         return _ranked(flat, places, empty)
     axes, heads = _keys(flat)

@@ -77,6 +77,8 @@ def label(words: Words, value: Label) -> str:
 
 def value(words: Words, cell: Cell) -> str:
     """Return a number with its margin, to the digits that the margin supports."""
+    if cell.hidden:
+        return words.say("hidden: a small cell")
     return numbers.with_interval(cell, whole=False, marks=words.marks) or words.say("no number")
 
 
@@ -313,6 +315,15 @@ def missing(words: Words, count: int) -> str:
     return words.count(
         "One cell has no number with a margin, and is empty.",
         "%(num)s cells have no number with a margin, and are empty.",
+        count,
+    )
+
+
+def hidden(words: Words, count: int) -> str:
+    """Return how many numbers of small cells are hidden."""
+    return words.count(
+        "One number is hidden, because its cell is small.",
+        "%(num)s numbers are hidden, because their cells are small.",
         count,
     )
 

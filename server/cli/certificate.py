@@ -13,7 +13,7 @@ from budgets.identity import people
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
-from server.journey import rereading
+from server.journey import hidden, rereading
 
 
 @click.command()
@@ -42,4 +42,6 @@ def _of_home(study: str, release: str, name: str | None) -> str:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name, also=people.ROLES)
         stored = rereading.read(opened, by, study, release, rereading.CERTIFICATE)
-        return certificates.certificate(opened.database, opened.settings.key_path, stored)
+        with opened.database.read() as transaction:
+            shown = hidden.to_certify(transaction, stored)
+        return certificates.certificate(opened.database, opened.settings.key_path, stored, shown)

@@ -106,7 +106,9 @@ def _given(**values: Any) -> dict[str, Any]:
 @click.option("--as", "name", metavar="USER", help="The member who asks (if there are several).")
 @click.option("--estimate", is_flag=True, help="Only show what it would cost; free.")
 @click.option("--rehearse", is_flag=True, help="Answer on data made up from the catalog; free.")
-@click.option("--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp.")
+@click.option(
+    "--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp,hide_below:11."
+)
 @click.option("--show", metavar="TEXT", help=SHOW_HELP)
 @click.option(
     "--require-drowned",

@@ -11,7 +11,7 @@ from budgets.errors import Invalid
 from budgets.governance import studies
 from budgets.identity import people
 from budgets.ledger import releases
-from server.api.requests.query import parse_post
+from server.api.requests.query import POST, parse_post
 from server.api.requests.showing import read_text
 from server.charts import chart
 from server.cli.common import with_json
@@ -86,7 +86,9 @@ def _head(one: Release) -> dict[str, Any]:
 @release.command()
 @click.argument("study")
 @click.argument("identifier", metavar="RELEASE")
-@click.option("--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp.")
+@click.option(
+    "--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp,hide_below:11."
+)
 @click.option("--show", "wanted", metavar="TEXT", help=SHOW_HELP)
 @click.option("--csv", "as_csv", is_flag=True, help="As CSV, with its notes in lines that begin with #.")
 @click.option("--svg", "as_svg", is_flag=True, help="As charts: one SVG file.")
@@ -105,7 +107,7 @@ def show(
     try:
         words = parse_post([] if post is None else post.split(","))
     except ValidationError:
-        raise Invalid("--post", "must be any of consistent, round, clamp, with commas between") from None
+        raise Invalid("--post", f"must be any of {POST}, with commas between") from None
     rows = _read_show(wanted)
     if (server := remote(name)) is not None:
         address = f"/studies/{segment(study)}/releases/{segment(identifier)}"

@@ -29,8 +29,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from budgets.audit import certificates
 from budgets.errors import AttemptsSpent, NotApproved, NotFound, OverBudget, WrongState
-from budgets.governance import forecast
+from budgets.governance import forecast, studies
 from budgets.ledger import accounts, charges, releases
 from budgets.loss import Loss
 from queries.contribution import truncation
@@ -42,7 +43,7 @@ from queries.planning import advice, deadline, drowning
 from queries.release import assembly, postprocessing, showing, value_labels
 from queries.spelling import json_writing, sql
 from server.errors import Abandoned, StoreUnavailable
-from server.journey import paid, refusals
+from server.journey import hidden, paid, refusals
 from server.journey.preparing import permit, prepare
 from server.runtime.scans.slots import AHEAD, Slot
 from server.runtime.tallies import Act
@@ -154,7 +155,7 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
     with services.database.read() as transaction:
         budget = accounts.balance(transaction, accounts.STUDY, study)
     noted = {**body, "notes": [REHEARSED, *request.notes, *body["notes"]]}
-    processed = postprocessing.apply(noted, request.post)
+    processed = postprocessing.apply(noted, request.post, prepared.hides_below)
     slot.wait()
     return {
         "rehearsal": True,
@@ -191,7 +192,10 @@ def compute(planned: Plan, store: OpenEdition, stop: Stop | None = None) -> Json
     rows = assembly.rows(planned, noisy, before.labels)
     return {
         **before.described,
-        "notes": [*before.described["notes"], *postprocessing.warnings(planned, rows)],
+        "notes": [
+            *before.described["notes"],
+            *postprocessing.warnings((output.name for output in planned.outputs), rows),
+        ],
         postprocessing.ABOUT: postprocessing.describe(planned),
         "rows": rows,
         **value_labels.of(planned, rows),
@@ -231,12 +235,13 @@ def show(
     study = stored.question.study
     assert study is not None, "a query belongs to a study"
     budget = accounts.balance(transaction, accounts.STUDY, study)
+    must = hidden.below(transaction, studies.study(transaction, study))
     return {
         "id": stored.id,
         "study": study,
         "dataset": stored.question.dataset,
         "edition": stored.question.edition,
-        **showing.arrange(postprocessing.apply(stored.body, post), wanted),
+        **showing.arrange(postprocessing.apply(stored.body, post, must), wanted),
         "budget": budget.to_json(),
         "replayed": replayed,
         "charged_at": stored.charged_at,
@@ -266,7 +271,6 @@ class QueryPurchase(paid.Purchase):
 
     name = "query"
     actions = "query"
-    certified = True
 
     prepared: Prepared
     stop: Stop = field(default_factory=Stop)
@@ -320,7 +324,12 @@ class QueryPurchase(paid.Purchase):
 
     def compute(self) -> Json:
         """Return the body of a new release."""
-        return _asked(self.prepared) | compute(self.prepared.plan, self.store, self.stop)
+        return hidden.salted(_asked(self.prepared) | compute(self.prepared.plan, self.store, self.stop))
+
+    def binding(self, body: Json) -> Json:
+        """Return the facts that bind a release's numbers: all of them, and what the protocol shows of them."""
+        numbers = {certificates.NUMBERS: certificates.answer_sha256(body)}
+        return numbers | hidden.binding(body, self.prepared.hides_below)
 
     def cancellable(self) -> AbstractContextManager[None]:
         """Let its asker cancel it by the key of its request."""

@@ -56,7 +56,6 @@ class Purchase(ABC):
 
     name: ClassVar[str]  # in summaries
     actions: ClassVar[str]  # the actions of the log begin with it
-    certified: ClassVar[bool]  # certificates are made of its releases, so that the log binds their numbers
 
     services: Services
     actor: Actor
@@ -83,6 +82,10 @@ class Purchase(ABC):
     @abstractmethod
     def compute(self) -> Json:
         """Return the body of a new release (steps 6 and 7)."""
+
+    def binding(self, body: Json) -> Json:  # noqa: ARG002
+        """Return the facts by which the entry of a release binds its numbers, if certificates are made of it."""
+        return {}
 
     @abstractmethod
     def refusal(self, error: OverBudget | AttemptsSpent) -> tuple[str, Json]:
@@ -246,6 +249,5 @@ def _store(wanted: Purchase, charge: Charge, made: Made) -> Release:
 
 def _binding(wanted: Purchase, charged_at: str, body: Json) -> Json:
     """Return the facts by which the entry of a release binds its numbers, which stay out of the log."""
-    if not wanted.certified:
-        return {}
-    return {certificates.CHARGED_AT: charged_at, certificates.NUMBERS: certificates.answer_sha256(body)}
+    bound = wanted.binding(body)
+    return {certificates.CHARGED_AT: charged_at, **bound} if bound else {}

@@ -79,6 +79,12 @@ class Prepared:
     has_left: Callable[[], bool] = stays
 
     @property
+    def hides_below(self) -> int | None:
+        """Return the number below which cells are hidden by the study's protocol, which is approved."""
+        limit: int | None = self.study.terms.protocol.get("hide_below")
+        return limit
+
+    @property
     def name(self) -> str:
         """Return what names the question with its price: the fingerprint has the privacy that it spends."""
         return f"{self.question.edition}-{self.question.fingerprint}"
@@ -169,5 +175,6 @@ def protocol(study: Study) -> Protocol:
         **lists,
         epsilon_nano_max=kept.get("epsilon_nano_max"),
         margin_min=kept.get("margin_min"),
+        hide_below=kept.get("hide_below"),
         templates=templates,
     )

@@ -82,7 +82,6 @@ class ProfilePurchase(paid.Purchase):
 
     name = "profile"
     actions = "dataset.profile"
-    certified = False
 
     plan: profile.Plan
 

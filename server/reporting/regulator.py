@@ -211,6 +211,10 @@ def limits_of_use(protocol: dict[str, Any], language: Language) -> list[str]:
     if "min_margin" in protocol:
         margin = _exact(float(protocol["min_margin"]), language)
         found.append(language.say("no count with a margin (at 95%%) below %(margin)s", margin=margin))
+    if "hide_below" in protocol:
+        found.append(
+            language.say("numbers of cells below %(count)s are hidden", count=_exact(protocol["hide_below"], language))
+        )
     if "templates" in protocol:
         named = ", ".join(_template(one, language) for one in protocol["templates"]) or language.say("none")
         strict = protocol.get("strict", False)

@@ -48,9 +48,10 @@ def release_csv(shown: Mapping[str, Any]) -> str:
     A statistic has the columns NAME, NAME_low and NAME_high. A statistic that is a list has three for each part of it:
     NAME[bin], NAME[bin]_low and so on (likewise NAME[share] and NAME[days]). The most frequent values have four each:
     NAME_1_key, NAME_1_value, NAME_1_low, NAME_1_high. After post-processing, the three released numbers follow as
-    raw_value, raw_low and raw_high. NAME_truncation follows, if the release describes what its bounds cut off. Last
-    come columns KEY_label, for keys whose values have labels; those of a list's values are comments. All names are
-    different: a derived name that is taken gets an underscore at its end.
+    raw_value, raw_low and raw_high; with hide_below also hidden, which is true or false. NAME_truncation follows, if
+    the release describes what its bounds cut off. Last come columns KEY_label, for keys whose values have labels;
+    those of a list's values are comments. All names are different: a derived name that is taken gets an underscore at
+    its end.
     """
     flat = table.flatten(shown)
     text = io.StringIO()
@@ -60,7 +61,7 @@ def release_csv(shown: Mapping[str, Any]) -> str:
     lines = (
         [
             *row.labels,
-            *_numbers(layout, row.cells, post=post),
+            *_numbers(layout, row.cells, post=post, hides=flat.hides),
             *(flat.words(key, row.labels[place]) for place, key in labelled),
         ]
         for row in flat.rows
@@ -91,7 +92,7 @@ def _name(column: Column) -> str:
 
 
 def _endings(flat: Table, column: Column) -> list[str]:
-    raw = [f"_{end}" for end in table.RAW] if flat.post else []
+    raw = [f"_{end}" for end in (*table.RAW, *(["hidden"] if flat.hides else []))] if flat.post else []
     if _is_ranked(column):
         return ["_key", "_value", "_low", "_high", *raw]
     return ["", "_low", "_high", *raw]
@@ -117,7 +118,9 @@ def _layout(flat: Table) -> list[tuple[bool, str | None]]:
     ]
 
 
-def _numbers(layout: Iterable[tuple[bool, str | None]], cells: Iterable[Cell], *, post: bool) -> Iterator[Any]:
+def _numbers(
+    layout: Iterable[tuple[bool, str | None]], cells: Iterable[Cell], *, post: bool, hides: bool
+) -> Iterator[Any]:
     """Yield the fields of a row's numbers, in the order of `_header`."""
     for (ranked, truncation), cell in zip(layout, cells, strict=True):
         if ranked:
@@ -127,6 +130,8 @@ def _numbers(layout: Iterable[tuple[bool, str | None]], cells: Iterable[Cell], *
         yield cell.high
         if post:
             yield from cell.raw
+        if hides:
+            yield cell.hidden
         if truncation is not None:
             yield truncation
 

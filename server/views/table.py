@@ -25,6 +25,7 @@ Label = str | int | float | bool | None
 Numeral = int | float | None
 
 RAW = ("raw_value", "raw_low", "raw_high")
+HIDE = "hide_below"  # begins the word of post-processing that hides numbers of small cells
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 DATED = frozenset({"period", "bins", "width"})  # members of keys whose labels may be dates, in a query
@@ -51,7 +52,7 @@ class Cell(NamedTuple):
     """One number of an answer: its value and the ends of its interval, each None where it is not known.
 
     `raw` has the three numbers as they were released; they differ from the other three only after post-processing.
-    `label` is the value that is counted, in a ranked list.
+    `label` is the value that is counted, in a ranked list. A `hidden` number is not shown, because its cell is small.
     """
 
     value: Numeral = None
@@ -59,6 +60,7 @@ class Cell(NamedTuple):
     high: Numeral = None
     raw: tuple[Numeral, Numeral, Numeral] = (None, None, None)
     label: Label = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,11 @@ class Table:
     def columns_of(self, statistic: str) -> list[int]:
         """Return the places of a statistic's columns."""
         return [place for place, column in enumerate(self.columns) if column.statistic == statistic]
+
+    @property
+    def hides(self) -> bool:
+        """Return whether numbers of small cells are hidden."""
+        return any(word.startswith(f"{HIDE}:") for word in self.post)
 
     @property
     def caveats(self) -> dict[str, str]:
@@ -265,7 +272,7 @@ def _cell(part: Mapping[str, Any], label: Label) -> Cell:
             _numeral(part["raw_low"]) if "raw_low" in part else low,
             _numeral(part["raw_high"]) if "raw_high" in part else high,
         )
-    return Cell(value, low, high, raw, label)
+    return Cell(value, low, high, raw, label, part.get("hidden") is True)
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:

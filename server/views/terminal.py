@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from server.views.table import Cell, Label, Table
 
 UNKNOWN = "(unknown)"
+HIDDEN = "(hidden)"
 MARK = " *"  # after the name of a statistic that a line under the table explains
 
 
@@ -48,7 +49,7 @@ def _list_block(flat: Table, name: str) -> str:
     lines = [
         [
             *map(label_text, row.labels),
-            label_text(row.cells[place].label if listed.ranked else flat.columns[place].part),
+            _part_text(row.cells[place]) if listed.ranked else label_text(flat.columns[place].part),
             number_text(row.cells[place]),
         ]
         for row in flat.rows
@@ -76,6 +77,11 @@ def _aligned(headings: list[str], lines: Iterable[list[str]], left: int) -> str:
     )
 
 
+def _part_text(cell: Cell) -> str:
+    """Return the value that a cell of a ranked list counts; it is hidden with its number."""
+    return HIDDEN if cell.hidden and cell.label is None else label_text(cell.label)
+
+
 def label_text(label: Label) -> str:
     """Return a label for people."""
     if label is None:
@@ -89,5 +95,5 @@ def label_text(label: Label) -> str:
 def number_text(cell: Cell) -> str:
     """Return a number with its interval. The printed interval covers the whole one; ± is for equal sides only."""
     if cell.value is None:
-        return UNKNOWN
+        return HIDDEN if cell.hidden else UNKNOWN
     return numbers.with_interval(cell, whole=True) or numbers.grouped(numbers.exact(cell.value))

@@ -43,7 +43,7 @@ class RowlessMagics(Magics):
     @argument("--noise", choices=("laplace", "gaussian"), help="with --margin")
     @argument("--cells-per-person", type=int, help="a contribution bound")
     @argument("--events-per-cell", type=int, help="a contribution bound")
-    @argument("--post", help="any of consistent, round and clamp, with commas between")
+    @argument("--post", help="any of consistent, round, clamp, hide_below:11, with commas between")
     @argument("--require-drowned", type=float, help="refuse if a larger share of the numbers is expected to drown")
     @argument("--estimate", action="store_true", help="only what it would cost; free")
     @argument("--rehearse", action="store_true", help="an answer on made-up data; free")

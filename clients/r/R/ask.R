@@ -19,7 +19,8 @@
 #' @param delta Beside one of them, where a key has no declared values.
 #' @param bounds With `sql`: how much of one person counts, as `c(cells_per_person = 2, events_per_cell = 4)`. In a
 #'   `query` they stand within it.
-#' @param post How the answer is post-processed after the noise: any of `"consistent"`, `"round"` and `"clamp"`.
+#' @param post How the answer is post-processed after the noise: any of `"consistent"`, `"round"`, `"clamp"` and
+#'   `"hide_below:11"` (numbers of cells below 11 are `NA`).
 #' @param show Which rows are shown, in which order: free, and no part of the question. The end of a SELECT statement, as
 #'   `"HAVING patients > 99 ORDER BY patients DESC LIMIT 10"`, or a list.
 #' @param require What has to hold, or nothing is charged: `list(drowned = 0.5)`, `list(question = ...)`.

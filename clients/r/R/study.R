@@ -120,7 +120,8 @@ print.rowless_budget <- function(x, ...) {
 #'
 #' @param study A study of [study()].
 #' @param id The id of a release.
-#' @param post How the answer is post-processed after the noise: any of `"consistent"`, `"round"` and `"clamp"`.
+#' @param post How the answer is post-processed after the noise: any of `"consistent"`, `"round"`, `"clamp"` and
+#'   `"hide_below:11"` (numbers of cells below 11 are `NA`).
 #' @param show Which rows are shown, in which order, as in [ask()]: one text.
 #' @return `releases()` returns a tibble with a row for each release, oldest first, without its numbers. `release()`
 #'   returns the answer, as [ask()] did.

@@ -1,11 +1,15 @@
 """How a result with several numbers is laid out: the lists that an answer's results may have.
 
-A stored release is read by these alone, so this module imports nothing.
+A stored release is read by these alone, so this module imports nothing of ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -30,3 +34,12 @@ QUANTILES = Listed("quantiles", "at", parts="quantiles", heading="at")
 SURVIVAL = Listed("survival", "until", parts="points", heading="until day")
 
 LISTS = {listed.member: listed for listed in (BINS, TOP, QUANTILES, SURVIVAL)}
+
+
+def parts_of(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the results that a statistic has in one row: itself, or each of a list."""
+    for member in LISTS:
+        if member in result:
+            found: list[Mapping[str, Any]] = result[member]
+            return found
+    return [result]

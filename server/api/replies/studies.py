@@ -17,6 +17,7 @@ class ShownProtocol(Reply):
     statistics = fields.List(fields.String())
     max_epsilon = fields.Float()
     min_margin = fields.Float()
+    hide_below = fields.Integer()
     templates = fields.List(fields.Dict(keys=fields.String()))
     code_lists = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
     strict = fields.Boolean()

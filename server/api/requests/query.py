@@ -19,6 +19,7 @@ from budgets.errors import Invalid
 from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.language.showing import NOTHING, Show
+from queries.release import hiding
 from queries.release.postprocessing import WORDS
 from queries.spelling import sql
 from server.api.requests.conditions import parse_predicate, parse_source
@@ -42,6 +43,7 @@ T = TypeVar("T")
 CONFIDENCE_MIN, CONFIDENCE_MAX = 0.5, 0.999
 MARGIN_MAX = 1e300  # a whole number beyond a float's range is no margin either
 NOISES = ("laplace", "gaussian")
+POST = f"{', '.join(WORDS)}, {hiding.word(11)} (of any number from {hiding.LEAST} on)"
 
 
 def _selection(value: Any) -> tuple[tuple[str, nodes.Statistic], ...]:
@@ -197,14 +199,15 @@ def _read(value: Any, read: Callable[[str], T]) -> T:
 def parse_post(value: Any) -> tuple[str, ...]:
     """Return the kinds of post-processing in a list. Raises ValidationError with the place."""
     if not isinstance(value, list):
-        raise ValidationError(f"must be a list of {', '.join(WORDS)}")
+        raise ValidationError(f"must be a list of {POST}")
     return tuple(within(place, partial(_post, before=value[:place]), word) for place, word in enumerate(value))
 
 
 def _post(word: Any, before: list[Any]) -> str:
-    if not isinstance(word, str) or word not in WORDS:
-        raise ValidationError(f"must be one of {', '.join(WORDS)}")
-    if word in before:
+    if not isinstance(word, str) or (word not in WORDS and hiding.read(word) is None):
+        raise ValidationError(f"must be one of {POST}")
+    kind = word.partition(":")[0]
+    if any(kind == str(one).partition(":")[0] for one in before):
         raise ValidationError("is given twice")
     return word
 
@@ -247,9 +250,7 @@ class _Post(fields.String):
 class ViewSchema(Schema):
     """How a stored release is to be shown."""
 
-    post = _Post(
-        load_default=(), metadata={"description": f"Post-processing, any of {', '.join(WORDS)} with commas between"}
-    )
+    post = _Post(load_default=(), metadata={"description": f"Post-processing, any of {POST}, with commas between"})
     show = ShowText(
         load_default=NOTHING,
         metadata={

@@ -15,6 +15,7 @@ from budgets.database import clock
 from budgets.governance import advice, conclusions
 from budgets.governance.roles import grants
 from budgets.identity import people, tokens
+from queries.release import hiding
 from queries.statistics import registry
 from server.api.requests.code_lists import parse_code_lists
 from server.api.requests.query import above_zero, offered, privacy_epsilon, roundings
@@ -63,10 +64,17 @@ def _truth(value: Any) -> bool:
     return value
 
 
+def _least_shown(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not hiding.LEAST <= value <= hiding.MOST:
+        raise ValidationError(f"must be a whole number from {hiding.LEAST} to {hiding.MOST:,}")
+    return value
+
+
 class ProtocolSchema(Schema):
     """What a study may ask. A list refuses everything that it does not name; a missing list allows everything.
 
-    `min_margin` is the smallest margin at 95% that a count may have. A `strict` protocol allows only its templates.
+    `min_margin` is the smallest margin at 95% that a count may have. `hide_below` hides numbers of cells below it in
+    all answers. A `strict` protocol allows only its templates.
     """
 
     tables = fields.List(fields.String())
@@ -74,6 +82,7 @@ class ProtocolSchema(Schema):
     statistics = fields.List(fields.String(validate=validate.OneOf(registry.WORDS)))
     epsilon_nano_max = Built(privacy_epsilon, "Epsilon", data_key="max_epsilon")
     margin_min = Built(above_zero, "LeastMargin", data_key="min_margin")
+    hide_below = Built(_least_shown, "HideBelow")
     templates = Built(parse_templates, "Templates")
     code_lists = Built(parse_code_lists, "CodeLists")
     strict = Built(_truth, "Truth")

@@ -16,7 +16,7 @@ from server.api import examples, replies
 from server.api.requests.query import AskSchema, ViewSchema
 from server.api.requests.schemas import PageSchema
 from server.charts import chart
-from server.journey import answer, rereading
+from server.journey import answer, hidden, rereading
 from server.journey.preparing import Request
 from server.views import csv
 from server.web import admitting
@@ -167,8 +167,10 @@ def show_certificate(study: str, release: str) -> Any:
     """Return a release as a signed document that a paper can cite. `rowless audit verify` verifies it offline.
 
     Keep the body byte for byte, because a paper cites its hash. The body stays the same as long as the log has the same
-    key. The audit log records calls.
+    key and the study's protocol hides the same. The audit log records calls.
     """
     stored = rereading.read(services(), actor(), study, release, rereading.CERTIFICATE)
-    text = certificates.certificate(services().database, services().settings.key_path, stored)
+    with services().database.read() as transaction:
+        shown = hidden.to_certify(transaction, stored)
+    text = certificates.certificate(services().database, services().settings.key_path, stored, shown)
     return Response(text, content_type="application/json")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LISTS = ("tables", "columns", "statistics")
+NUMBERS = ("max_epsilon", "min_margin", "hide_below")
 TEMPLATES_MAX = 100
 
 
@@ -58,7 +59,7 @@ def to_fields(protocol: Mapping[str, Any], templates: Sequence[Mapping[str, Any]
         if part in protocol:
             fields[f"only-{part}"] = "yes"
             fields |= {f"{part}:{name}": "yes" for name in protocol[part]}
-    fields |= {name: typed(protocol[name]) for name in ("max_epsilon", "min_margin") if name in protocol}
+    fields |= {name: typed(protocol[name]) for name in NUMBERS if name in protocol}
     if protocol.get("strict"):
         fields["strict"] = "yes"
     if protocol.get("code_lists"):
@@ -77,7 +78,7 @@ def to_protocol(fields: Mapping[str, str]) -> dict[str, Any]:
     for part in LISTS:
         if f"only-{part}" in fields:
             found[part] = [name.partition(":")[2] for name in fields if name.startswith(f"{part}:")]
-    for name in ("max_epsilon", "min_margin"):
+    for name in NUMBERS:
         if fields.get(name, "").strip():
             found[name] = number(fields[name])
     if "strict" in fields:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, current_app, request
 
+from queries.release import hiding
 from server.admission.gates import Work
 from server.charts import chart
 from server.pages.frame import calling
@@ -26,6 +27,9 @@ KINDS = {"json": "application/json", "csv": "text/csv", "svg": "image/svg+xml"}
 def release(study: str, release: str) -> Any:
     """Show a release."""
     post = [word for word in POST if word in request.args.getlist("post")]
+    hide = request.args.get("hide", "")
+    if hiding.read(f"{hiding.WORD}:{hide}") is not None:
+        post.append(f"{hiding.WORD}:{hide}")
     wanted = request.args.get("show", "").strip()
     shown = calling.get("studies", study, "releases", release, post=",".join(post) or None, show=wanted or None)
     with in_turn(Work.RENDERING):
@@ -37,6 +41,7 @@ def release(study: str, release: str) -> Any:
             table=table,
             post=post,
             wanted=wanted,
+            hide=hide,
             changing=to_change(shown),
             # Behind a proxy the server cannot see that it is reached by https.
             snippets=snippets.of(shown, services().settings.public_url or request.host_url),

@@ -41,7 +41,9 @@ class Log:
     world: World
     path: Path
 
-    def release(self, text: str, value: int = 42, *, binds: bool = True, dates: bool = True) -> Release:
+    def release(
+        self, text: str, value: int = 42, *, binds: bool = True, dates: bool = True, shown: Json | None = None
+    ) -> Release:
         """Make a release of one number, with the entry that `server/journey/answer.py` would write; or that of old versions."""
         loss = cost(NANO // 100)
         body = {
@@ -74,6 +76,7 @@ class Log:
             "loss": {"epsilon_nano": loss.epsilon_nano, "rho_nano": loss.rho_nano, "delta_atto": loss.delta_atto},
             **({certificates.NUMBERS: certificates.answer_sha256(body)} if binds else {}),
             **({certificates.CHARGED_AT: stored.charged_at} if binds and dates else {}),
+            **({certificates.SHOWN: certificates.answer_sha256({**body, **shown})} if shown else {}),
         }
         with self.world.database.write() as transaction:
             append(transaction, self.world.anna, "query.release", stored.id, "a release", study="heart", facts=facts)
@@ -326,8 +329,8 @@ TAMPERINGS: dict[str, tuple[Callable[[Json], object], str]] = {
         lambda c: c["handovers"][0].update(consistency=[]),
         "the log that the next key signed does not go on from this one",
     ),
-    "the version": (lambda c: c.update(version=3), "of version 1 or 2, which this tool knows"),
-    "the version's kind": (lambda c: c.update(version=True), "of version 1 or 2, which this tool knows"),
+    "the version": (lambda c: c.update(version=4), "of version 1 or 2 or 3, which this tool knows"),
+    "the version's kind": (lambda c: c.update(version=True), "of version 1 or 2 or 3, which this tool knows"),
     "the type": (lambda c: c.update(type="a letter"), "it is not a rowless release certificate"),
     "a member more": (lambda c: c.update(more=1), "it does not have the members"),
     "a member less": (lambda c: c.pop("binds"), "it does not have the members"),
@@ -383,6 +386,29 @@ def test_what_the_log_does_not_bind_is_signed(log: Log) -> None:
     changed["release"]["released_at"] = "2001-01-01T00:00:00.000Z"
     assert check(dumped({"certificate": changed, "note": json.loads(document)["note"]}) + b"\n", log.key).problems
     assert check(log.resigned(changed), log.key).problems == []
+
+
+def test_hidden_numbers_are_bound_as_they_are_shown(log: Log) -> None:
+    """The log binds what a certificate shows where numbers are hidden, and nobody can change that or claim it."""
+    shown = {"cost": cost(NANO // 100).to_json(), "rows": [{"patients": {"value": None, "hidden": True}}]}
+
+    def of(release: Release, answer: Json) -> bytes:
+        return certificates.certificate(log.world.database, log.path, release, {**release.body, **answer}).encode()
+
+    release = log.release("hidden", shown=shown)
+    document = of(release, shown)
+    report = check(document, log.key)
+    assert (report.problems, report.release["numbers_bound"], told(document)["version"]) == ([], True, 3)
+    others = {**shown, "rows": []}
+    elsewhere = of(release, others)  # what the protocol shows today is not what it showed then
+    report = check(elsewhere, log.key)
+    assert (report.problems, report.release["numbers_bound"]) == ([], False)
+    assert told(elsewhere)["binds"] == certificate.SHOWN_UNBOUND
+    for binds in (certificate.SHOWN_BOUND, certificate.BOUND, certificate.UNBOUND):
+        claimed = log.resigned({**told(elsewhere), "binds": binds})
+        assert check(claimed, log.key).verdict == "failed", binds
+    for version, binds in ((2, certificate.BOUND), (2, certificate.SHOWN_BOUND), (3, certificate.BOUND)):
+        assert check(log.resigned({**told(document), "version": version, "binds": binds}), log.key).problems
 
 
 def test_an_old_release_keeps_the_certificate_that_was_cited(log: Log) -> None:

@@ -36,7 +36,8 @@ def adjusted(
     """Return what is made of rows whose statistics all have one total."""
     about = {name: {"total": 0} for name in rows[0]}
     columns = {name: {"mechanism": mechanism, "scale": scale} for name, scale in scales.items()}
-    return totals.adjust(rows, about, columns, **{"clamp": False, "whole": False, **options})
+    values, notes = totals.adjust(rows, about, columns, **{"clamp": False, "whole": False, **options})
+    return {name: [by_row[place] for place in sorted(by_row)] for name, by_row in values.items()}, notes
 
 
 def least_squares(numbers: list[list[float]], variances: list[float]) -> list[list[float]]:

@@ -191,6 +191,7 @@ def protocols(draw: st.DrawFn) -> dict[str, Any]:
         "statistics": st.lists(st.sampled_from(WORDS), max_size=3),
         "max_epsilon": EPSILONS | st.just(1),
         "min_margin": st.floats(1e-300, 1e300) | st.integers(1, 10**300),
+        "hide_below": st.integers(2, 10**9),
         "templates": st.tuples(templates("one"), templates("two")).map(list) | templates("one").map(lambda one: [one]),
         "strict": st.booleans(),
         "code_lists": st.dictionaries(
@@ -329,6 +330,7 @@ def test_every_shape_over_the_command_line(lived: Place) -> None:
     strict = {
         "strict": True,
         "min_margin": 5,
+        "hide_below": 11,
         "templates": [{"name": "t", "query": ASKED[0]["query"], "max_epsilon": 0.5}],
     }
     lived.open_study("strict", "clinic", protocol={**strict, "tables": ["visits"], "max_epsilon": 0.5}, title=HOSTILE)
@@ -344,7 +346,7 @@ def test_every_shape_over_the_command_line(lived: Place) -> None:
     limits = {fact["question"]: fact["answer"] for fact in accountability}["Purpose limitation"]
     assert limits == (
         "tables: visits; at most epsilon 0.5 for one query; no count with a margin (at 95%) below 5; "
-        "only these templates: t (at most epsilon 0.5)"
+        "numbers of cells below 11 are hidden; only these templates: t (at most epsilon 0.5)"
     )
 
 
@@ -361,6 +363,7 @@ def test_half_a_character_is_refused(lived: Place) -> None:
 def test_terms_that_the_schema_takes_are_those_of_this_test() -> None:
     """The parts of terms and protocols drawn above are all there are: a new one has to be added on purpose."""
     assert set(ProtocolSchema().load_fields) == {
-        *("tables", "columns", "statistics", "epsilon_nano_max", "margin_min", "templates", "strict")
+        *("tables", "columns", "statistics", "epsilon_nano_max", "margin_min", "hide_below"),
+        *("code_lists", "templates", "strict"),
     }
     assert set(TermsSchema().load_fields) == {"title", "purpose", "legal_basis", "protocol", "starts", "ends"}

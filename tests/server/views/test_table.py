@@ -298,7 +298,8 @@ def test_the_releases_are_listed(place: Place, answers: dict[str, dict[str, Any]
     )
     assert (wrong.exit_code, wrong.stderr) == (
         1,
-        "rowless: --post: must be any of consistent, round, clamp, with commas between\n",
+        "rowless: --post: must be any of consistent, round, clamp, hide_below:11 (of any number from 2 on), with "
+        "commas between\n",
     )
 
 

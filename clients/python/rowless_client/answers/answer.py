@@ -195,8 +195,9 @@ class Answer:
         ).text
 
     def processed(self, *post: str, show: Any = None) -> Answer:
-        """Return it post-processed: any of "consistent", "round" and "clamp". It is free, and an audit entry.
+        """Return it post-processed: "consistent", "round", "clamp", or "hide_below:11" for cells below 11, or several.
 
+        It is free, and an audit entry.
         `show` says which rows, in which order, as in "HAVING n > 99 ORDER BY n DESC LIMIT 10", or as JSON.
         """
         found = self.connection.json("GET", RELEASE, segments=self._place(), query=view(post, show))

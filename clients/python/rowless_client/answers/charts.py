@@ -84,7 +84,10 @@ def figure(flat: Flat, query: Mapping[str, Any], statistic: str, said: list[str]
         for labels, number in found
     ]
     kind = _kind(first.listed, names[0], query, points)
-    notes = _notes(first.about, points, said)
+    hidden = sum(numbers[place].hidden for numbers in flat.numbers for place in flat.of(statistic))
+    notes = _notes(first.about, points, said) + (
+        [f"numbers of small cells that are hidden: {hidden}"] if hidden else []
+    )
     for dimension, most in (("along", CATEGORIES_MAX if kind == "bars" else POINTS_MAX), ("within", CHARTS_MAX)):
         points, of = _largest(points, dimension, most)
         if of:

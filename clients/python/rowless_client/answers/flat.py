@@ -24,13 +24,17 @@ Label = Any  # a text, a number, a boolean or None
 
 @dataclass(frozen=True)
 class Number:
-    """One number of an answer. `label` is the value that it counts, in a ranked list. `raw` is what was released."""
+    """One number of an answer. `label` is the value that it counts, in a ranked list. `raw` is what was released.
+
+    A `hidden` number is not shown, because its cell is small.
+    """
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
     label: Label = None
     raw: tuple[float | None, float | None, float | None] = (None, None, None)
+    hidden: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -135,6 +139,8 @@ class Flat:
                 "_raw_low": lambda number: number.raw[1],
                 "_raw_high": lambda number: number.raw[2],
             }
+        if any(word.startswith("hide_below:") for word in self.post):
+            made["_hidden"] = lambda number: number.hidden
         return made
 
 
@@ -185,7 +191,7 @@ def _number(part: Mapping[str, Any], label: Label) -> Number:
     raw = tuple(
         _numeral(part[name]) if name in part else shown for name, shown in zip(RAW, (value, low, high), strict=True)
     )
-    return Number(value, low, high, label, (raw[0], raw[1], raw[2]))
+    return Number(value, low, high, label, (raw[0], raw[1], raw[2]), part.get("hidden") is True)
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,8 @@ DIGITS_MAX = 15
 
 def written(number: Number) -> str:
     """Return a number with its interval, the number alone without one, and a dash for nothing."""
+    if number.hidden:
+        return "hidden"
     if number.value is None:
         return "-"
     if number.low is None or number.high is None:

@@ -39,7 +39,8 @@ def _listed(flat: Flat, name: str) -> str:
         for place in places:
             one, number = flat.series[place], numbers[place]
             part = number.label if one.is_ranked else one.part
-            rows.append([*map(label, (*labels, part)), written(number)])
+            name = "hidden" if one.is_ranked and number.hidden and part is None else label(part)
+            rows.append([*map(label, labels), name, written(number)])
     return _first(head, rows, len(head) - 1)
 
 

@@ -117,8 +117,9 @@ class Study:
 
         The question is one of `table(...)`, a query in JSON, or SQL. It may spend `epsilon`, `rho`, or what makes its
         margins as narrow as `margin`; with `delta` if a key has no declared values. `bounds` are the contribution
-        bounds, `post` is any of "consistent", "round" and "clamp", and `require_drowned` refuses the question if more
-        than that share of its numbers is expected to drown in the noise. `show` says which rows are shown and in which
+        bounds, `post` is any of "consistent", "round", "clamp" and "hide_below:11" (cells below 11), and
+        `require_drowned` refuses the question if more than that share of its numbers is expected to drown in the noise.
+        `show` says which rows are shown and in which
         order, as in "HAVING n > 99 ORDER BY n DESC LIMIT 10", or as JSON: it is free and no part of the question.
 
         A lost connection, a restart of the server and a busy server are waited for, `seconds` in all, under one
