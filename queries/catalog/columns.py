@@ -118,12 +118,16 @@ def _column(name: str, section: Section, computed: Derived | None, *, of_person:
             values, labels = section.labelled("values")
             hierarchy = _hierarchy(section)
         case Kind.INTEGER | Kind.NUMBER:
+            before = section.errors
             step = section.decimal("step", Decimal(1) if kind is Kind.INTEGER else REQUIRED)
             if step <= 0 or (kind is Kind.INTEGER and step != 1):
                 section.wrong("step", "must be above 0 (and 1 for an integer)")
                 step = Decimal(1)
-            with section.attempt():
-                low, high = _unit_bounds(section, step)
+            if section.errors == before:
+                with section.attempt():
+                    low, high = _unit_bounds(section, step)
+            else:
+                section.decimals("bounds")  # without a step, whether they are numbers
         case Kind.DATE:
             low, high = ((date - EPOCH).days for date in section.dates("bounds"))
         case Kind.BOOLEAN:

@@ -73,6 +73,11 @@ class Section:
         self._errors.append(error)
         self.is_sound = False
 
+    @property
+    def errors(self) -> int:
+        """Return how many errors were collected so far, in all tables of the document."""
+        return len(self._errors)
+
     def wrong(self, key: str, message: str) -> None:
         """Keep the error for a key, with its place."""
         self.collect(self.error(key, message))
@@ -214,7 +219,7 @@ class Section:
             raise self.error(key, "must be from 0 to 100")
         return value
 
-    @_or(Decimal(1))
+    @_or(Decimal("0.5"))  # which is plausible for an epsilon, a delta and a step
     def decimal(self, key: str, default: Any = REQUIRED) -> Decimal:
         """Return a number, exactly as it was written."""
         return self._decimal(key, self._take(key, default))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from queries.catalog.sections import TODO
 from queries.catalog.source import kind_of
 from queries.errors import ManifestError
 from queries.store.drafts import drafting
@@ -118,7 +119,7 @@ def draft(paths: Sequence[Path], release: str | None) -> str:
             ", ".join(map(str, paths)), f"is no OMOP CDM: it needs person and one of {', '.join(TABLES)}"
         )
     domains = _domains(release, found)
-    lines = drafting.head("omop")
+    lines = [*drafting.head("omop"), f"delta = {quoted(TODO)}        # as in 1e-6: to group by a concept costs some"]
     lines += ["", "[person]", f"id = {quoted(_name(person, PERSON_ID))}", *_source(person)]
     for field in PERSON:
         lines += _column("person", person, field, domains)

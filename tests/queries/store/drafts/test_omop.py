@@ -25,6 +25,7 @@ TODO = {
     'title = "TODO"': 'title = "Made-up persons"',
     'epsilon = "TODO"': "epsilon = 10",
     'persons_max = "TODO"': "persons_max = 10000",
+    'delta = "TODO"': "delta = 1e-6",
 }
 
 
@@ -52,7 +53,7 @@ def test_a_cdm_is_drafted_checked_and_imported(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as refused:
         manifest.parse(text, tmp_path)
     assert sorted(error.place for error in refused.value.each) == [
-        "dataset.epsilon", "dataset.persons_max", "dataset.title",
+        "dataset.delta", "dataset.epsilon", "dataset.persons_max", "dataset.title",
     ]  # fmt: skip
     assert checking.faults(manifest.parse(completed(text), tmp_path)) == []
     dataset, _ = imported(completed(text), tmp_path)
