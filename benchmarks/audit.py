@@ -12,12 +12,15 @@ import resource
 import statistics
 import tempfile
 import time
+import tomllib
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from benchmarks.queries import FORMALITIES
+from budgets import formalities
 from budgets.actors import SYSTEM
 from budgets.audit import log, search, signing
 from budgets.audit.log import START
@@ -66,6 +69,7 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
     database = Database(f"sqlite:///{folder / name}")
     database.upgrade()
     began = time.perf_counter()
+    named = formalities.read({**tomllib.loads(FORMALITIES.read_text()), "ends": "2099-12-31"})
     with database.write() as transaction:
         rules.begin(transaction)
         admin = people.add_user(transaction, "admin", "admin", SYSTEM)
@@ -78,11 +82,12 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
             overcommit=True,
             folder="one",
             by=admin,
+            named=named,
         )
         approver = people.add_user(transaction, "approver", "approver", SYSTEM)
         dataset_terms.approve(transaction, "observatory", "to measure", approver, without_advice="to measure")
         for number in range(STUDIES):
-            study, terms = f"study-{number}", Terms("T", "P", "L")
+            study, terms = f"study-{number}", Terms("T", "P", "L", formalities=named)
             studies.open_study(transaction, study, "observatory", terms, 10_000 * NANO, None, admin)
             for member in range(MEMBERS if number else 1):
                 people.add_user(transaction, f"{study}-{member}", "researcher", admin)

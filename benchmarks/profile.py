@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.queries import rowless
+from benchmarks.queries import FORMALITIES, rowless
 from budgets.governance import datasets
 from queries.language import nodes
 from queries.mechanisms import NANO
@@ -126,6 +126,7 @@ def prepare(folder: Path, persons: int) -> tuple[Path, Path]:
     column = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int16)), pa.array(names))
     manifest.write_text(
         f'[dataset]\nname = "skewed"\nepsilon = 10000.0\ndelta = 1e-6\npersons_max = {persons}\n'
+        f"[dataset.formalities]\n{FORMALITIES.read_text()}"
         f'[person]\nid = "person"\n[tables.events]\nsource = "{source.name}"\n'
         f'[tables.events.columns.code]\ntype = "category"\nvalues = {names}\n'
     )

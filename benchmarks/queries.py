@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROUNDS = 7
+FORMALITIES = Path(__file__).with_name("formalities.toml")  # nothing is approved without
 TABLES = ("persons", "consultations", "prescriptions")
 EPSILON = 0.5
 
@@ -159,7 +160,8 @@ def prepare(folder: Path, persons: int, files: int = 1) -> tuple[Path, str, int]
         rowless(home, "profile", "observatory")
         token = rowless(home, "user", "add", "researcher", "--role", "researcher")["token"]
         terms = ("--title", "t", "--purpose", "p", "--legal-basis", "l", "--member", "researcher")
-        rowless(home, "study", "new", "bench", "--dataset", "observatory", "--epsilon", "9999", *terms)
+        formal = ("--formalities", str(FORMALITIES))
+        rowless(home, "study", "new", "bench", "--dataset", "observatory", "--epsilon", "9999", *terms, *formal)
         rowless(home, "study", "approve", "bench", "--reason", "benchmark", "--without-advice", "benchmark")
         kept.write_text(json.dumps({"token": token, "events": written["consultations"], "persons": persons}))
     found = json.loads(kept.read_text())

@@ -69,6 +69,10 @@ class NotAdvised(BudgetsError):
     """An approval needs the DPO's advice on what it is about, or the reason why it goes without."""
 
 
+class NoFormality(BudgetsError):
+    """An approval needs the formalities of the study and of its dataset, on record and in force."""
+
+
 class OverBudget(BudgetsError):
     """A charge would exceed a limit. Nothing was charged.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 
 from budgets.actors import SYSTEM
-from budgets.alerts import clocks
+from budgets.alerts import clocks, deadlines
 from budgets.audit import log, signing
 from budgets.errors import Unavailable
 from budgets.ledger import charges
@@ -70,6 +70,7 @@ def recover(database: Database) -> int:
     """
     with database.write() as transaction:
         clocks.check(transaction)
+        deadlines.check(transaction)
         left = charges.unresolved(transaction)
         for charge in left:
             charges.settle(transaction, charge, None)

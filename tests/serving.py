@@ -16,8 +16,9 @@ import signal
 import sqlite3
 import subprocess
 import time
+import tomllib
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,20 @@ delta = 1e-6
 persons_max = 10000
 overcommit = true
 
+[dataset.formalities]
+kind = "none"
+why_none = "made-up data of a test"
+legal_basis = "6(1)(e)"
+condition = "9(2)(j)"
+controller = "A hospital of the tests"
+processor = "none"
+recipients = "the members of its studies"
+ends = 2099-12-31
+informed = "nobody is in the data"
+objections = "nobody is in the data"
+honoured = "nobody is in the data"
+incentives = "none"
+
 [person]
 id = "patient"
 [person.columns.sex]
@@ -101,6 +116,13 @@ type = "boolean"
 [tables.visits.columns.code]
 type = "category"
 """
+
+
+# What a test writes where it does not matter: nothing is approved without.
+FORMALITIES: dict[str, Any] = {
+    **tomllib.loads(CLINIC, parse_float=str)["dataset"]["formalities"],
+    "ends": "2099-12-31",
+}
 
 
 @dataclass(frozen=True)
@@ -335,6 +357,8 @@ def make_home(path: Path, *manifest_files: Path, database: str | None = None) ->
 def import_file(services: Services, manifest: Path) -> int:
     """Import a manifest as the next edition and return its number. Vera approves the first one, with any profiles."""
     declared = read_manifest(manifest)
+    if declared.formalities is None:
+        declared = replace(declared, formalities=FORMALITIES)
     with services.database.read() as transaction:
         admin, vera = (people.user(transaction, name) for name in ("admin", "vera"))
     edition, _ = import_manifest(
@@ -445,14 +469,27 @@ def through_app(app: Flask) -> Send:
     return send
 
 
-def approve_dataset(approver: Client, name: str) -> None:
-    """Have an approver approve what waits of a dataset."""
+def write_formalities(folder: Path, **changes: Any) -> Path:
+    """Write a file of formalities for a command, with some changed; None leaves one out."""
+    kept = {name: value for name, value in {**FORMALITIES, **changes}.items() if value is not None}
+    file = folder / "formalities.toml"
+    file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in kept.items()))
+    return file
+
+
+def approve_dataset(admin: Client, approver: Client, name: str) -> None:
+    """Have an approver approve what waits of a dataset, with formalities that the admin proposes if it has none."""
+    waiting = admin.good("GET", f"/datasets/{name}")["terms"]["waiting"]
+    if waiting["formalities"] is None:
+        kept = {limit: waiting[limit] for limit in ("epsilon", "delta", "profile") if waiting[limit]}
+        admin.good("POST", f"/datasets/{name}/propose", {**kept, "formalities": FORMALITIES, "reason": "a test"})
     approver.good("POST", f"/datasets/{name}/approve", {"reason": "it may", **UNADVISED})
 
 
 def open_study(admin: Client, approver: Client, name: str, dataset: str, *, approve: bool = True, **terms: Any) -> str:
     """Open a study, make Ada a member and have an approver approve it."""
     body = {"name": name, "dataset": dataset, "epsilon": 1000.0, "title": "T", "purpose": "P", "legal_basis": "L"}
+    body["formalities"] = FORMALITIES
     admin.good("POST", "/studies", {**body, **terms})
     admin.good("PUT", f"/studies/{name}/members/ada")
     if approve:

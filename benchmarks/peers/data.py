@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from benchmarks.queries import rowless
+from benchmarks.queries import FORMALITIES, rowless
 from server.demo.observatory import Shape, write_observatory
 
 if TYPE_CHECKING:
@@ -35,6 +35,20 @@ title = "A made-up observatory as one flat file"
 epsilon = 10000.0
 persons_max = {persons_max}
 profile = 0.1
+
+[dataset.formalities]
+kind = "none"
+why_none = "made-up data"
+legal_basis = "6(1)(f)"
+condition = "none"
+controller = "nobody"
+processor = "none"
+recipients = "the benchmark"
+ends = 2099-12-31
+informed = "nobody is in the data"
+objections = "nobody is in the data"
+honoured = "nobody is in the data"
+incentives = "none"
 
 [person]
 id = "person"
@@ -120,6 +134,7 @@ def make_home(home: Path, manifest: Path, dataset: str) -> tuple[str, float]:
     rowless(home, "profile", dataset)
     token = rowless(home, "user", "add", "researcher", "--role", "researcher")["token"]
     terms = ("--title", "t", "--purpose", "p", "--legal-basis", "l", "--member", "researcher")
-    rowless(home, "study", "new", "bench", "--dataset", dataset, "--epsilon", "9999", *terms)
+    formal = ("--formalities", str(FORMALITIES))
+    rowless(home, "study", "new", "bench", "--dataset", dataset, "--epsilon", "9999", *terms, *formal)
     rowless(home, "study", "approve", "bench", "--reason", "benchmark", "--without-advice", "benchmark")
     return str(token), seconds

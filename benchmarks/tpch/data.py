@@ -50,6 +50,20 @@ epsilon = 10000.0
 persons_max = {persons_max}
 profile = 0.1
 
+[dataset.formalities]
+kind = "none"
+why_none = "made-up data"
+legal_basis = "6(1)(f)"
+condition = "none"
+controller = "nobody"
+processor = "none"
+recipients = "the benchmark"
+ends = 2099-12-31
+informed = "nobody is in the data"
+objections = "nobody is in the data"
+honoured = "nobody is in the data"
+incentives = "none"
+
 [person]
 id = "customer"
 source = "customers.parquet"

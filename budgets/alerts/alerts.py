@@ -5,8 +5,9 @@ it. There is no alert without its cause and no cause without its alert; a check 
 one write lock decides every race. A second row waits for delivery to the webhook (`outbox.py`).
 
 `thresholds.py` decides when a budget raises an alert, `bursts.py` when refusals and failed sign-ins do, `clocks.py`
-when the clock does; `budgets/governance/roles/grants.py` raises one when a DPO or an approver is made or removed.
-All of them use sums of budgets, entries of the log and the time, and nothing from the data.
+when the clock does, `deadlines.py` when a formality or a study is about to end; `budgets/governance/roles/grants.py`
+raises one when a DPO or an approver is made or removed.
+All of them use sums of budgets, terms, entries of the log and the time, and nothing from the data.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 BUDGET, REFUSALS, SIGN_INS, PRIVILEGES, CLOCK = "budget", "refusals", "sign-ins", "privileges", "clock"
-KINDS = (BUDGET, REFUSALS, SIGN_INS, PRIVILEGES, CLOCK)
+DEADLINES = "deadlines"
+KINDS = (BUDGET, REFUSALS, SIGN_INS, PRIVILEGES, CLOCK, DEADLINES)
 PREFIX = "alert."
 PAGE = 500
 

@@ -15,7 +15,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -23,15 +22,39 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-    }
-)
+from budgets.database.alert_tables import budget_alerts, bursts, deadline_alerts, deliveries
+from budgets.database.metadata import metadata
+
+__all__ = [
+    "accounts",
+    "advice",
+    "audit_entries",
+    "audit_nodes",
+    "budget_alerts",
+    "bursts",
+    "charges",
+    "conclusions",
+    "datasets",
+    "deadline_alerts",
+    "deliveries",
+    "editions",
+    "failures",
+    "idempotency_keys",
+    "identities",
+    "members",
+    "metadata",
+    "overruns",
+    "profile_charges",
+    "profile_resumes",
+    "profiles",
+    "proposals",
+    "releases",
+    "resumes",
+    "studies",
+    "tokens",
+    "users",
+]
+
 
 # Names are kept apart from the audit log, so that they can be erased while the log stays whole.
 identities = Table(
@@ -111,6 +134,8 @@ datasets = Table(
     Column("wanted_laplace_percent", Integer),
     Column("wanted_justification", Text),
     Column("hands", Text),  # JSON: the commitments of all who imported or proposed what waits
+    Column("formalities", Text),  # JSON; NULL: none are on record, because it was approved before they were asked for
+    Column("wanted_formalities", Text),  # JSON: those that wait
 )
 
 editions = Table(
@@ -145,6 +170,7 @@ studies = Table(
     Column("edited_by", Text),  # JSON: all who changed the terms or a draft's budget since it was opened
     Column("approved_by", String(64)),
     Column("raise_by", String(64)),  # who proposed the raise that waits
+    Column("formalities", Text),  # JSON; NULL: none are on record
     CheckConstraint("state IN ('draft', 'approved', 'suspended', 'closed')", name="state"),
 )
 
@@ -383,35 +409,4 @@ audit_nodes = Table(
     Column("hash", String(64), nullable=False),
     PrimaryKeyConstraint("level", "index"),
     CheckConstraint("level > 0", name="level"),  # the hashes of the leaves are in `audit_entries`
-)
-
-# The thresholds of each account that raised an alert under its present limits (`thresholds.py`).
-budget_alerts = Table(
-    "budget_alerts",
-    metadata,
-    Column("kind", String(8), nullable=False),
-    Column("owner", String(63), nullable=False),
-    Column("percent", Integer, nullable=False),
-    PrimaryKeyConstraint("kind", "owner", "percent"),
-)
-
-# The time of each actor's last refusal or failed sign-in, and whether an alert reported their burst (`bursts.py`).
-bursts = Table(
-    "bursts",
-    metadata,
-    Column("kind", String(16), nullable=False),
-    Column("actor", String(64), nullable=False),
-    Column("last_at", String(32), nullable=False),
-    Column("told", Integer, nullable=False),
-    PrimaryKeyConstraint("kind", "actor"),
-)
-
-# Alerts that wait for delivery to the webhook (`outbox.py`), by their positions in the log.
-deliveries = Table(
-    "deliveries",
-    metadata,
-    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
-    Column("raised_at", String(32), nullable=False),
-    Column("next_at", String(32), nullable=False),  # when it is due; each attempt postpones it
-    Column("attempts", Integer, nullable=False),
 )

@@ -8,6 +8,10 @@ further profiles up to a sum of epsilon. Another profile, or another cap, is pro
 approver again, while what was approved before stays in force. Who imported or proposed what waits does not advise on it
 and does not approve it. A lower cap needs no approval: an import sets it (`datasets.py`).
 
+The formalities of the dataset (`budgets/formalities.py`) are part of its terms: a manifest or a proposal writes them,
+and an approval needs them, in force on its day. What does not name any keeps those that were written before. A later
+manifest that names others proposes them, and the cap and the profiles stay as they are.
+
 A new proposal takes the place of the one that waited, and its advice is void. All who wrote either are its authors. An
 import that lowers the cap of an approved dataset lowers what waits with it, in the same way.
 """
@@ -20,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from budgets import formalities
 from budgets.alerts import thresholds
 from budgets.audit import log
 from budgets.database import clock
@@ -37,28 +42,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from budgets.actors import Actor
+    from budgets.formalities import Formalities
 
 
 @dataclass(frozen=True)
 class Terms:
-    """A cap, and the epsilon that further profiles may take of it in all."""
+    """A cap, the epsilon that further profiles may take of it in all, and formalities, if any were written."""
 
     cap: Budget
     profile_nano: int
+    formalities: Formalities | None = None
 
     def within(self, cap: Budget) -> Terms:
         """Return them without what exceeds a cap."""
         epsilon = min(self.cap.epsilon_nano, cap.epsilon_nano)
         lower = replace(self.cap, epsilon_nano=epsilon, delta_atto=min(self.cap.delta_atto, cap.delta_atto))
-        return Terms(lower, min(self.profile_nano, epsilon))
+        return Terms(lower, min(self.profile_nano, epsilon), self.formalities)
 
     def facts(self) -> dict[str, Any]:
-        """Return them as the log has them."""
-        return {"cap": self.cap.facts(), "profile_epsilon_nano": self.profile_nano}
+        """Return them as the log has them. Where there are no formalities, there is no such member."""
+        facts = {"cap": self.cap.facts(), "profile_epsilon_nano": self.profile_nano}
+        return facts if self.formalities is None else {**facts, "formalities": self.formalities.facts()}
 
     def to_json(self) -> dict[str, Any]:
         """Return them as JSON values."""
-        return {**self.cap.to_json(), "profile": self.profile_nano / NANO}
+        written = None if self.formalities is None else self.formalities.facts()
+        return {**self.cap.to_json(), "profile": self.profile_nano / NANO, "formalities": written}
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,12 @@ class Standing:
     profile_left_nano: int
     waiting: Terms | None
     hands: tuple[str, ...]
+    formalities: Formalities | None = None
+
+    @property
+    def written(self) -> Formalities | None:
+        """Return the formalities that were written last: those that wait, or those in force."""
+        return self.formalities if self.waiting is None else self.waiting.formalities
 
 
 def standing(transaction: sa.Connection, dataset: str) -> Standing:
@@ -86,21 +101,42 @@ def standing(transaction: sa.Connection, dataset: str) -> Standing:
         cap = Budget(
             row.wanted_epsilon_nano, row.wanted_delta_atto, row.wanted_laplace_percent, row.wanted_justification
         )
-        waiting = Terms(cap, row.wanted_profile_nano)
-    left = profiles.left_nano(transaction, dataset)
-    return Standing(dataset, row.approved_at, row.approved_by, left, waiting, approval.hands(row.hands))
+        waiting = Terms(cap, row.wanted_profile_nano, _stored(row.wanted_formalities))
+    left, hands = profiles.left_nano(transaction, dataset), approval.hands(row.hands)
+    return Standing(dataset, row.approved_at, row.approved_by, left, waiting, hands, _stored(row.formalities))
+
+
+def formalities_of(transaction: sa.Connection, dataset: str) -> Formalities | None:
+    """Return the formalities of a dataset that are in force. Raises NotFound."""
+    row = transaction.execute(sa.select(datasets.c.formalities).where(datasets.c.name == dataset)).first()
+    if row is None:
+        raise NotFound(f"there is no dataset {dataset}")
+    return _stored(row.formalities)
+
+
+def _stored(kept: str | None) -> Formalities | None:
+    return formalities.of_facts(None if kept is None else json.loads(kept))
 
 
 def imported(transaction: sa.Connection, dataset: str, terms: Terms, by: Actor, *, lowered: bool) -> None:
     """Let the terms of a manifest wait for an approver, unless the dataset was approved before.
 
-    Then a cap that it lowered lowers what waits as well: to approve terms of before must not undo it.
+    Then a cap that it lowered lowers what waits as well: to approve terms of before must not undo it. Formalities that
+    are others than those written last wait in any case.
     """
     present = standing(transaction, dataset)
+    named = terms.formalities or present.written
     if present.approved_at is None:
-        _wait(transaction, present, terms, by)
-    elif lowered and present.waiting is not None and present.waiting.within(terms.cap) != present.waiting:
-        _wait(transaction, present, present.waiting.within(terms.cap), by)
+        _wait(transaction, present, replace(terms, formalities=named), by)
+        return
+    kept = present.waiting
+    if kept is None and named != present.formalities:
+        kept = Terms(accounts.balance(transaction, accounts.DATASET, dataset).budget, 0)
+    if kept is None:
+        return
+    wanted = replace(kept.within(terms.cap) if lowered else kept, formalities=named)
+    if wanted != present.waiting:
+        _wait(transaction, present, wanted, by)
 
 
 def propose(
@@ -114,8 +150,12 @@ def propose(
     *,
     laplace_percent: int | None = None,
     justification: str | None = None,
+    named: Formalities | None = None,
 ) -> Standing:
-    """Propose another cap, or a further profile. What is not given stays. Raises NotFound, Invalid, WrongState."""
+    """Propose another cap, a further profile, or other formalities (`named`). What is not given stays.
+
+    Raises NotFound, Invalid, WrongState.
+    """
     people.require_role(by, "admin")
     present = standing(transaction, dataset)
     advice.require_text("reason", reason)
@@ -127,13 +167,13 @@ def propose(
         justification,
     )
     cap = justifications.kept(cap, before)
-    terms = Terms(cap, profile_nano)
+    terms = Terms(cap, profile_nano, named or present.written)
     if cap.epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
     if terms.profile_nano > cap.epsilon_nano:
         raise Invalid("profile", "must be at most the cap")
-    if present.approved_at is not None and terms == Terms(before, 0):
-        raise WrongState(f"this is what {dataset} has: propose another cap, or a profile")
+    if present.approved_at is not None and terms == Terms(before, 0, present.formalities):
+        raise WrongState(f"this is what {dataset} has: propose another cap, a profile, or other formalities")
     _require_enough(transaction, dataset, terms)
     _wait(transaction, present, terms, by)
     _log(transaction, by, "propose", dataset, "terms were proposed", {**terms.facts(), "reason": reason})
@@ -166,10 +206,10 @@ def approve(
     without_advice: str | None = None,
     read: str | None = None,
 ) -> Standing:
-    """Put in force what waits: the cap, and what further profiles may take. `read` is the digest of what was read.
+    """Put in force what waits: cap, formalities, what further profiles may take. `read` is the digest of what was read.
 
-    Raises NotFound, Forbidden, FourEyes, NotAdvised, Invalid; WrongState if nothing waits, it is not what was read, or
-    more than that is spent.
+    Raises NotFound, Forbidden, FourEyes, NoFormality, NotAdvised, Invalid; WrongState if nothing waits, it is not what
+    was read, or more than that is spent.
     """
     people.require_role(by, "approver")
     advice.require_text("reason", reason)
@@ -180,6 +220,7 @@ def approve(
         own = "nobody can approve on their own advice"
         approval.require_other(transaction, [advised.by], _refusal(dataset, "approve", by, own))
     seen.require_terms(read, dataset, terms.facts())
+    formalities.require("dataset", dataset, terms.formalities, log.now(transaction)[:10])
     heard = advice.heard(transaction, advice.DATASET, dataset, without_advice)
     _require_enough(transaction, dataset, terms)
     advice.drop(transaction, advice.DATASET, dataset)
@@ -191,6 +232,7 @@ def approve(
             approved_by=by.commitment,
             profile_nano=accounts.taken_by_profiles(transaction, dataset) + terms.profile_nano,
             **_columns(None),
+            formalities=_kept(terms.formalities),
             hands=None,
         )
     )
@@ -217,6 +259,8 @@ def describe(transaction: sa.Connection, dataset: str) -> dict[str, Any]:
         "proposed_by": sorted({known[one] for one in present.hands if one in known}),
         "reason": _why_it_waits(transaction, dataset),
         "advice": None if advised is None else advised.to_json(known),
+        "formalities": None if present.formalities is None else present.formalities.facts(),
+        "lack": formalities.lack("dataset", dataset, present.written, log.now(transaction)[:10]),
     }
 
 
@@ -258,7 +302,12 @@ def _columns(terms: Terms | None) -> dict[str, Any]:
         "wanted_laplace_percent": None if cap is None else cap.laplace_percent,
         "wanted_justification": None if cap is None else cap.justification,
         "wanted_profile_nano": None if terms is None else terms.profile_nano,
+        "wanted_formalities": None if terms is None else _kept(terms.formalities),
     }
+
+
+def _kept(named: Formalities | None) -> str | None:
+    return None if named is None else canonical_json.dumps(named.facts())
 
 
 def _waiting(transaction: sa.Connection, dataset: str) -> tuple[Standing, Terms]:

@@ -21,6 +21,7 @@ from budgets.loss import epsilon_text
 
 if TYPE_CHECKING:
     from budgets.actors import Actor
+    from budgets.formalities import Formalities
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ def add_edition(
     profile_nano: int = 0,
     laplace_percent: int | None = None,
     justification: str | None = None,
+    named: Formalities | None = None,
 ) -> Edition:
-    """Put a new edition in service. What earlier editions spent stays spent.
+    """Put a new edition in service. What earlier editions spent stays spent. `named` are the manifest's formalities.
 
     The first import proposes the cap and what profiles may take of it, `profile_nano`. They wait for an approver
     (`dataset_terms.py`). A later manifest may lower the cap, but no import can raise it, because the persons in the
@@ -79,7 +81,7 @@ def add_edition(
             dataset=dataset, number=edition.number, folder=folder, imported_at=edition.imported_at
         )
     )
-    terms = dataset_terms.Terms(budget, profile_nano)
+    terms = dataset_terms.Terms(budget, profile_nano, named)
     dataset_terms.imported(transaction, dataset, terms, by, lowered=lowered)
     log.append(
         transaction,

@@ -11,18 +11,19 @@ approved; releases stay. `study_budgets.py` has what becomes of budgets. One per
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from budgets import formalities
 from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import audit_entries, members, studies
-from budgets.errors import AlreadyExists, Invalid, NotApproved, NotFound, WrongState
-from budgets.governance import advice, approval, seen
+from budgets.errors import AlreadyExists, Invalid, NoFormality, NotApproved, NotFound, WrongState
+from budgets.formalities import is_day
+from budgets.governance import advice, approval, dataset_terms, seen
 from budgets.governance.study import APPROVED, CLOSED, DRAFT, MOVES, SUSPENDED, Study, Terms
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
@@ -111,7 +112,9 @@ def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -
         raise WrongState(f"study {identifier} is closed")
     checked, before, after = _checked(terms), present.terms.facts(), terms.facts()
     changed = [
-        name for name, value in after.items() if canonical_json.dumps(value) != canonical_json.dumps(before[name])
+        name
+        for name in {**before, **after}
+        if canonical_json.dumps(after.get(name)) != canonical_json.dumps(before.get(name))
     ]
     if not changed:
         return present
@@ -131,7 +134,7 @@ def edit(transaction: sa.Connection, identifier: str, terms: Terms, by: Actor) -
         {
             **after,
             "changed": changed,
-            "was": {name: before[name] for name in changed},
+            "was": {name: before.get(name) for name in changed},
             "from": present.state,
             "to": DRAFT,
         },
@@ -151,9 +154,10 @@ def move(
 ) -> Study:
     """Approve, suspend, resume or close a study.
 
-    An approval needs the DPO's advice on the present terms, or why it goes without. `read` is the digest of what was
+    An approval needs the formalities of the study and its dataset, and the DPO's advice on the present terms, or why
+    it goes without. `read` is the digest of what was
     read before it (`seen.py`); if that has changed since, nothing is approved. Raises NotFound, WrongState,
-    Forbidden, FourEyes, NotAdvised, Invalid.
+    Forbidden, FourEyes, NoFormality, NotAdvised, Invalid.
     """
     starts_from, leads_to, roles = MOVES[action]
     people.require_role(by, *roles)
@@ -168,6 +172,7 @@ def move(
         if not accounts.is_approved(transaction, present.dataset):
             raise WrongState(f"the dataset {present.dataset} waits for an approval of its own: approve it first")
         moved["approved_by"] = by.commitment
+        require_formalities(transaction, present)
         # Exactly what was approved.
         budget = accounts.balance(transaction, accounts.STUDY, identifier).budget
         # The cap, or what else of it was promised, may have changed since the draft was written.
@@ -190,13 +195,30 @@ def move(
     return study(transaction, identifier)
 
 
+def require_formalities(transaction: sa.Connection, present: Study) -> None:
+    """Raise NoFormality unless the formalities of a study and of its dataset are on record and in force today."""
+    why = lack(transaction, present)
+    if why is not None:
+        raise NoFormality(why)
+
+
+def lack(transaction: sa.Connection, present: Study) -> str | None:
+    """Return what the formalities of a study and of its dataset lack today for an approval, or None."""
+    today = log.now(transaction)[:10]
+    of_dataset = dataset_terms.formalities_of(transaction, present.dataset)
+    own = formalities.lack("study", present.id, present.terms.formalities, today)
+    return own or formalities.lack("dataset", present.dataset, of_dataset, today)
+
+
 def _dataset_facts(transaction: sa.Connection, dataset: str) -> dict[str, Any]:
-    """Return what an approval accepts with the dataset: its cap, and the profile that everybody can see."""
+    """Return what an approval accepts with the dataset: its cap, the profile that all can see, its formalities."""
+    kept = dataset_terms.formalities_of(transaction, dataset)
     cap = accounts.balance(transaction, accounts.DATASET, dataset).budget
     profile = profiles.charged(transaction, dataset)
     return {
         "cap": cap.facts(),
         "profile": None if profile is None else {"edition": profile[0], "epsilon_nano": profile[1].epsilon_nano},
+        "formalities": None if kept is None else kept.facts(),
     }
 
 
@@ -301,18 +323,12 @@ def _checked(terms: Terms) -> dict[str, Any]:
             raise Invalid(name, f"must be a text of 1 to {TEXT_MAX} characters, without NUL")
     for name in ("starts", "ends"):
         day = getattr(terms, name)
-        if day is not None and not _is_day(day):
+        if day is not None and not is_day(day):
             raise Invalid(name, "must be a day, as in 2026-12-31")
     if terms.starts is not None and terms.ends is not None and terms.starts > terms.ends:
         raise Invalid("ends", "must not be before it starts")
-    return {**terms.facts(), "protocol": canonical_json.dumps(terms.protocol)}
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return dt.date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
+    kept = None if terms.formalities is None else canonical_json.dumps(terms.formalities.facts())
+    return {**terms.facts(), "protocol": canonical_json.dumps(terms.protocol), "formalities": kept}
 
 
 def _study(row: sa.Row[Any], names: tuple[str, ...]) -> Study:
@@ -320,7 +336,15 @@ def _study(row: sa.Row[Any], names: tuple[str, ...]) -> Study:
     return Study(
         row.id,
         row.dataset,
-        Terms(row.title, row.purpose, row.legal_basis, json.loads(row.protocol), row.starts, row.ends),
+        Terms(
+            row.title,
+            row.purpose,
+            row.legal_basis,
+            json.loads(row.protocol),
+            row.starts,
+            row.ends,
+            formalities.of_facts(None if row.formalities is None else json.loads(row.formalities)),
+        ),
         row.state,
         row.created_at,
         names,

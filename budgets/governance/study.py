@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from budgets.formalities import Formalities
     from budgets.ledger.limits import Budget
 
 DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
@@ -30,10 +31,13 @@ class Terms:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     starts: str | None = None
     ends: str | None = None
+    formalities: Formalities | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Return them as the log has them."""
-        return {**vars(self), "protocol": dict(self.protocol)}
+        """Return them as the log has them. Terms of before formalities were asked for have no such member."""
+        facts = {**vars(self), "protocol": dict(self.protocol)}
+        del facts["formalities"]
+        return facts if self.formalities is None else {**facts, "formalities": self.formalities.facts()}
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,8 @@ def approve_budget(
 ) -> Study:
     """Put a waiting raise in force. `read` is the digest of what was read (`seen.py`).
 
-    Raises WrongState if none waits, another one than was read, or it no longer fits; Forbidden, FourEyes, NotAdvised,
-    Invalid.
+    Raises WrongState if none waits, another one than was read, or it no longer fits; Forbidden, FourEyes,
+    NoFormality, NotAdvised, Invalid.
     """
     people.require_role(by, "approver")
     present = studies.study(transaction, identifier)
@@ -111,6 +111,7 @@ def approve_budget(
         raise WrongState(f"no raise of study {identifier}'s budget waits for approval")
     approval.require_second_for_raise(transaction, present, by)
     seen.require_raise(read, present)
+    studies.require_formalities(transaction, present)
     heard = advice.heard(transaction, advice.RAISE, identifier, without_advice)
     advice.drop(transaction, advice.RAISE, identifier)
     budget = present.raise_to

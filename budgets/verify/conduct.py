@@ -10,6 +10,7 @@ changed so that it no longer refuses still leaves entries, and they show who did
   cap and the profile that its dataset had. It asked only while it was
   approved and between its days, and nothing was done to it after it was closed. A larger budget waited for an
   approver;
+- from the fourth rules on, nothing was approved without formalities, or after they ended (`decisions.py`);
 - datasets were approved before anything was charged to them (`datasets.py`);
 - four eyes: nobody approved what they opened, edited or proposed, or on their own advice; an approval names the DPO's
   advice that stands, or why it goes without (`decisions.py`); an approver concluded on a report of what the study was
@@ -50,7 +51,6 @@ OLD_ROLES = ("researcher", "admin", "dpo")
 FIXED = {"system": "system", "anonymous": "none"}  # actors without a commitment, and their roles
 COMMITMENT = re.compile(r"[0-9a-f]{64}")
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
-TERMS = ("title", "purpose", "legal_basis", "protocol", "starts", "ends")
 
 # action -> (the states it starts from, the state it leads to, the roles that may do it)
 MOVES = {
@@ -60,8 +60,8 @@ MOVES = {
     "study.close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
 }
 NANO = 10**9
-RULES = (2, 3)  # approvers decide; and datasets wait for them
-DATASETS_WAIT = 3
+RULES = (2, 3, 4)  # approvers decide; and datasets wait for them; and nothing is approved without formalities
+DATASETS_WAIT, FORMAL = 3, 4
 UNDER_WAY = dt.timedelta(hours=1)  # longer than any request: one that is under way goes on under the old commitment
 ROUNDED = 1_000  # billionths: charges are rounded up, so they may be a little more than what was asked for
 
@@ -119,6 +119,7 @@ class Conduct:
         if self.rules >= DATASETS_WAIT and not self.datasets.wait:
             self.datasets_began_at = entry["index"]
             self.datasets.begin()
+        self.datasets.formal = self.rules >= FORMAL
 
     def _approvers(self) -> tuple[str, ...]:
         return ("approver",) if self.rules > 1 else ("dpo",)
@@ -174,14 +175,14 @@ class Conduct:
         yield from by_role(entry, "admin")
         if entry["study"] in self.studies:
             yield f"it opens the study {entry['study']}, which exists already"
-        terms = {name: facts["terms"][name] for name in TERMS}
+        terms = decisions.terms_of(facts["terms"])
         self.studies[entry["study"]] = Study(facts["dataset"], terms, limits(facts["budget"]), {entry["actor"]})
 
     def _edit(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from by_role(entry, "admin")
         study = yield from self._living(entry)
         if study is not None:
-            study.terms, study.state = {name: facts[name] for name in TERMS}, DRAFT
+            study.terms, study.state = decisions.terms_of(facts), DRAFT
             study.written(entry["actor"])
 
     def _move(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
@@ -200,7 +201,14 @@ class Conduct:
             if self.rules > 1 and not self.datasets.accepts(study.dataset, facts["dataset"]):
                 yield f"it accepts another cap or profile than the dataset {study.dataset} has"
             yield from self.datasets.unapproved(study.dataset)
+            yield from self._formal(study, entry)
         study.state = leads_to
+
+    def _formal(self, study: Study, entry: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what is wrong with the formalities that an approval stands on."""
+        if self.rules >= FORMAL:
+            yield from decisions.formal(entry, "study", entry["study"], study.terms.get("formalities"))
+            yield from self.datasets.formalities(study.dataset, entry)
 
     def _add_member(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield from by_role(entry, "admin")
@@ -249,6 +257,7 @@ class Conduct:
         study = yield from self._living(entry)
         if study is not None:
             yield from decisions.approves_raise(study, entry, facts, advised=self.rules > 1)
+            yield from self._formal(study, entry)
             study.budget = limits(facts)
             study.proposed(None, None)
 

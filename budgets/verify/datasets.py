@@ -7,6 +7,9 @@ which ends the advice on it. Before the first approval nothing is charged, and t
 approved: what they had taken when they were approved, and what the approval adds. No entry but an approval raises a cap
 (`spending.py`).
 
+From the fourth rules on the terms have formalities, and are not approved without. An entry that names none keeps those
+that were written last. An import into an approved dataset that names others proposes them.
+
 Datasets that were imported before these rules count as approved, with the profiles that they had been charged for.
 """
 
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 
     from .decisions import Advice, Limits
 
-    Terms = tuple[Limits, int]  # the cap, and the epsilon of further profiles, in billionths
+    # The cap, the epsilon of further profiles, in billionths, and the formalities.
+    Terms = tuple[Limits, int, Mapping[str, Any] | None]
 
 
 @dataclass
@@ -39,20 +43,30 @@ class Dataset:
     advice: Advice | None = None
     taken: int = 0  # epsilon that profiles were charged and not given back
     allowed: int = 0  # epsilon that profiles may take in all
+    formalities: Mapping[str, Any] | None = None  # those in force
 
     def waits(self, terms: Terms, by: str) -> None:
         """Keep what waits now. Advice on what waited before is void."""
         self.waiting, self.advice = terms, None
         self.hands.add(by)
 
-    def lowered(self, before: Limits, cap: Limits, by: str) -> None:
-        """Lower what waits with the cap, if an import lowered that."""
-        if self.waiting is None or (cap[0] >= before[0] and cap[1] >= before[1]):
+    def written(self) -> Mapping[str, Any] | None:
+        """Return the formalities that were written last: those that wait, or those in force."""
+        return self.formalities if self.waiting is None else self.waiting[2]
+
+    def imported(self, before: Limits, cap: Limits, named: Any, by: str) -> None:
+        """Read an import into an approved dataset: it lowers what waits with the cap, and proposes formalities."""
+        named = named or self.written()
+        wanted = self.waiting
+        if wanted is None and named != self.formalities:
+            wanted = cap, 0, named
+        if wanted is None:
             return
-        (epsilon, delta, percent), profile = self.waiting
-        within = (min(epsilon, cap[0]), min(delta, cap[1]), percent), min(profile, epsilon, cap[0])
-        if within != self.waiting:
-            self.waits(within, by)
+        (epsilon, delta, percent), profile, _ = wanted
+        if cap[0] < before[0] or cap[1] < before[1]:
+            epsilon, delta, profile = min(epsilon, cap[0]), min(delta, cap[1]), min(profile, epsilon, cap[0])
+        if ((epsilon, delta, percent), profile, named) != self.waiting:
+            self.waits(((epsilon, delta, percent), profile, named), by)
 
 
 @dataclass
@@ -62,6 +76,7 @@ class Datasets:
     known: dict[str, Dataset] = field(default_factory=dict)
     _charges: dict[str, tuple[str, int]] = field(default_factory=dict)  # a profile's charge -> its dataset and epsilon
     wait: bool = False  # whether the rules are in force by which datasets wait for an approver
+    formal: bool = False  # whether the rules are in force by which nothing is approved without formalities
 
     def begin(self) -> None:
         """Read that datasets wait for an approver from here on."""
@@ -78,9 +93,17 @@ class Datasets:
         return self.known[name].cap if name in self.known else None
 
     def accepts(self, name: str, told: Mapping[str, Any]) -> bool:
-        """Return whether the approval of a study accepts the cap and the profile that its dataset has."""
+        """Return whether the approval of a study accepts the cap, the profile and the formalities of its dataset."""
         one = self.known.get(name)
-        return one is not None and (decisions.limits(told["cap"]), told["profile"]) == (one.cap, one.profile)
+        if one is None or (decisions.limits(told["cap"]), told["profile"]) != (one.cap, one.profile):
+            return False
+        return not self.formal or told["formalities"] == one.formalities
+
+    def formalities(self, name: str, entry: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what is wrong with the formalities of a dataset that something was approved with."""
+        if self.formal:
+            one = self.known.get(name, Dataset())
+            yield from decisions.formal(entry, "dataset", name, one.formalities)
 
     def unapproved(self, name: str) -> Iterator[str]:
         """Yield what is wrong if something needs a dataset to be approved."""
@@ -97,11 +120,11 @@ class Datasets:
         before, one.cap = one.cap, decisions.limits(facts["cap"])
         if self.wait:
             yield from by_role(entry, "admin")
-            terms = _terms(facts)
+            cap, profile, named = _terms(facts)
             if not one.approved:
-                one.waits(terms, entry["actor"])
+                one.waits((cap, profile, named or one.written()), entry["actor"])
             elif before is not None:
-                one.lowered(before, terms[0], entry["actor"])
+                one.imported(before, cap, named, entry["actor"])
 
     def divides(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read that an edition got other parts, which hold what the parts before held."""
@@ -136,7 +159,8 @@ class Datasets:
             yield f"a person who imported or proposed the terms of the dataset {_name(entry)} approved them"
         yield from decisions.heard(one.advice, entry, facts)
         one.approved, one.allowed, one.cap = True, one.taken + terms[1], terms[0]
-        one.waiting, one.advice, one.hands = None, None, set()
+        one.waiting, one.advice, one.hands, one.formalities = None, None, set(), terms[2]
+        yield from self.formalities(_name(entry), entry)
 
     def charges(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read a charge for a profile."""
@@ -190,4 +214,4 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 
 def _terms(facts: Mapping[str, Any]) -> Terms:
-    return decisions.limits(facts["cap"]), int(facts["profile_epsilon_nano"])
+    return decisions.limits(facts["cap"]), int(facts["profile_epsilon_nano"]), facts.get("formalities")

@@ -5,10 +5,14 @@ on, an approval names the DPO's advice that stands, or why it goes without one. 
 budget that it was given on: an edit, a new budget or a new proposal ends it. Who gave it had no hand in what it is
 about, and does not approve it. Who concluded on a study's report had no hand in it either, and what they concluded on
 is what the study was then.
+
+From the fourth rules on nothing is approved without formalities: those of the dataset, and for a study its own too.
+They were written before, are whole, and neither expired nor ended before the day of the approval.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +27,16 @@ UNSPLIT = 100  # the part of epsilon for Laplace noise, in percent, of budgets f
 Limits = tuple[int, int, int]  # epsilon in billionths, delta in 10^-18, and that part
 CONCLUSION_MAX = 4_000  # characters
 OPINIONS = ("favourable", "conditional", "unfavourable")
+TERMS = ("title", "purpose", "legal_basis", "protocol", "starts", "ends")
+FORMALITIES = "formalities"  # a part of terms, from the fourth rules on
+# What formalities have: texts that must be there, of which some are chosen from a list, days, and what depends on kind.
+TEXTS = ("controller", "processor", "recipients", "informed", "objections", "honoured", "incentives")
+CHOSEN = {
+    "kind": ("reference-methodology", "warehouse-declaration", "authorisation", "ehds-permit", "none"),
+    "legal_basis": tuple(f"6(1)({letter})" for letter in "abcdef"),
+    "condition": (*(f"9(2)({letter})" for letter in "abcdefghij"), "none"),
+}
+BY_KIND = ("number", "issued", "expires", "why_none")
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,34 @@ def advises_on_raise(study: Study, entry: Mapping[str, Any], facts: Mapping[str,
         yield f"the person who proposed the larger budget of the study {entry['study']} advised on it"
     yield from formed(facts)
     study.raise_advice = Advice(facts["opinion"], entry["actor"])
+
+
+def terms_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the terms of a study that an entry has. Formalities are there if the study has any."""
+    found = {name: facts[name] for name in TERMS}
+    return {**found, FORMALITIES: facts[FORMALITIES]} if FORMALITIES in facts else found
+
+
+def formal(entry: Mapping[str, Any], kind: str, name: str, found: object) -> Iterator[str]:
+    """Yield what is wrong with the formalities of a study or a dataset that something was approved with."""
+    if not isinstance(found, dict):
+        yield f"it approves without the formalities of the {kind} {name}"
+        return
+    try:
+        whole = set(found) == {*TEXTS, *CHOSEN, *BY_KIND, "ends"}
+        whole = whole and all(_is_said(found[part]) for part in TEXTS)
+        whole = whole and all(found[part] in chosen for part, chosen in CHOSEN.items())
+        needed, left = (("why_none",), BY_KIND[:3]) if found["kind"] == "none" else (BY_KIND[:2], BY_KIND[3:])
+        whole = whole and all(_is_said(found[part]) for part in needed)
+        whole = whole and all(found[part] is None for part in left)
+        days = [found[part] for part in ("expires", "ends") if part == "ends" or found[part] is not None]
+        last = min(dt.date.fromisoformat(day) for day in days)
+    except (KeyError, TypeError, ValueError):
+        whole, last = False, dt.date.max
+    if not whole:
+        yield f"it approves with formalities of the {kind} {name} that are not whole"
+    if last < dt.date.fromisoformat(entry["time"][:10]):
+        yield f"it approves with formalities of the {kind} {name} that ended on {last}"
 
 
 def formed(facts: Mapping[str, Any]) -> Iterator[str]:

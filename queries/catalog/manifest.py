@@ -59,8 +59,9 @@ class Manifest:
 
     `profile` is the epsilon of the contribution profile to buy (None: none). `profile_asked` is True if the manifest
     names it, and False if it is the default. `derived` has the columns of each table that the import computes, by name:
-    no source has them. `folder` is the one that its sources are relative to. `path` is the file
-    that it was read from, if it was read from one.
+    no source has them. `formalities` are as they are written: who imports checks what they say
+    (`budgets/formalities.py`). `folder` is the one that its sources are relative to. `path` is the file that it was
+    read from, if it was read from one.
     """
 
     dataset: Dataset
@@ -73,6 +74,7 @@ class Manifest:
     folder: Path
     profile: Decimal | None = PROFILE
     profile_asked: bool = False
+    formalities: Mapping[str, str] | None = None
     path: Path | None = None
     derived: Mapping[str, Mapping[str, Derived]] = field(default_factory=dict)
     vocabularies: Mapping[str, vocabularies.Declared] = field(default_factory=dict)
@@ -98,7 +100,7 @@ def parse(text: str, folder: Path) -> Manifest:
         raise ManifestError("manifest", f"is not TOML: {error}") from error
     top = Section(document, "")
     head = top.section("dataset")
-    about, profile, reading = _head(head)
+    about, profile, reading, formalities = _head(head)
     person = top.section("person")
     identity = _identity(person)
     listed_codes = _vocabularies(top, folder)
@@ -145,6 +147,7 @@ def parse(text: str, folder: Path) -> Manifest:
         folder,
         profile,
         profile_asked="profile" in head,
+        formalities=formalities,
         derived=frozen(found.computed),
         vocabularies=listed_codes,
         vocabulary_of=found.of_columns,
@@ -174,8 +177,8 @@ def _vocabularies(top: Section, folder: Path) -> dict[str, vocabularies.Declared
     return {name: vocabularies.declared(listing.section(name), folder) for name in listing}
 
 
-def _head(head: Section) -> tuple[Dataset, Decimal | None, Reading]:
-    """Return the dataset still without tables, what its profile may cost, and how all its sources are read."""
+def _head(head: Section) -> tuple[Dataset, Decimal | None, Reading, dict[str, str] | None]:
+    """Return the dataset still without tables, what its profile may cost, how sources are read, and formalities."""
     name = head.text("name")
     if not DATASET_NAME.fullmatch(name):
         head.wrong("name", "use letters, digits, _ and -, at most 63")
@@ -200,6 +203,7 @@ def _head(head: Section) -> tuple[Dataset, Decimal | None, Reading]:
     profile = None
     with head.attempt():
         profile = _profile(head, epsilon, epsilon_min)
+    formalities = head.words_by_key("formalities")
     reading = combined(Reading(), given(head, ("loss_max",)), head)
     head.done()
     about = Dataset(
@@ -215,7 +219,7 @@ def _head(head: Section) -> tuple[Dataset, Decimal | None, Reading]:
         laplace_percent,
         justification,
     )
-    return about, profile, reading
+    return about, profile, reading, formalities
 
 
 def _require_free(listing: Section, name: str, events: Mapping[str, Source]) -> None:

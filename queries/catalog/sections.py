@@ -126,6 +126,23 @@ class Section:
             return Section({}, place)
         return Section(value, place, self._errors)
 
+    def words_by_key(self, key: str) -> dict[str, str] | None:
+        """Return a table within this one that has texts and days alone, with days as texts; None if it is not there."""
+        if key not in self:
+            return None
+        section = self.section(key)
+        return {name: section.text_or_day(name) for name in section}
+
+    @_or("")
+    def text_or_day(self, key: str) -> str:
+        """Return a text that is not empty, or a day as its text."""
+        value = self._take(key, REQUIRED)
+        if type(value) is dt.date:
+            return value.isoformat()
+        if not isinstance(value, str) or not value:
+            raise self.error(key, "must be a text that is not empty, or a day")
+        return value
+
     @_or("unreadable")
     def text(self, key: str, default: Any = REQUIRED) -> str:
         """Return a text that is not empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from budgets.governance import advice, approval, dataset_terms, datasets
 from budgets.loss import NANO, epsilon_text
 from queries.catalog.parts import PARTS_MAX
+from server.cli import formalities
 from server.cli.amounts import Amounts, division_options, given, seen_option, with_notes
 from server.cli.common import progress, with_json
 from server.cli.home import acting, as_option, services
@@ -64,6 +66,7 @@ def show(identifier: str) -> Any:
 @click.option("--delta", help="Another cap.")
 @click.option("--profile", help="What further profiles may take of the cap.")
 @division_options
+@click.option("--formalities", "file", type=formalities.FILE, help=formalities.HELP)
 @click.option("--reason", required=True, help="Why; kept in the audit log.")
 @as_option
 @with_json
@@ -74,19 +77,20 @@ def propose(
     profile: str | None,
     laplace: int | None,
     justification: str | None,
+    file: str | None,
     reason: str,
     name: str | None,
 ) -> Any:
-    """As an admin: propose another cap, or a further profile. It waits for an approver."""
-    if {epsilon, delta, profile, laplace} == {None}:
-        raise click.UsageError("give --epsilon, --delta, --laplace or --profile")
+    """As an admin: propose another cap, a further profile, or other formalities. It waits for an approver."""
+    if {epsilon, delta, profile, laplace, file} == {None}:
+        raise click.UsageError("give --epsilon, --delta, --laplace, --profile or --formalities")
+    named = None if file is None else formalities.read(Path(file))
     limits = Amounts(epsilon=epsilon, delta=delta, profile=profile)
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
         wanted = limits.nano.get("epsilon"), limits.nano.get("delta"), limits.nano.get("profile") or 0
-        dataset_terms.propose(
-            transaction, identifier, *wanted, reason, by, laplace_percent=laplace, justification=justification
-        )
+        further: dict[str, Any] = {"laplace_percent": laplace, "justification": justification, "named": named}
+        dataset_terms.propose(transaction, identifier, *wanted, reason, by, **further)
         return with_notes(_said(transaction, identifier), limits.notes)
 
 
@@ -192,6 +196,9 @@ def words(said: Mapping[str, Any]) -> str:
     ]
     if terms["approved"]:
         who = terms["approved_by"] or "the rules of before, or by somebody whose name was erased"
+        lines += formalities.lines(terms["formalities"])
+        if terms["formalities"] is None:
+            lines.append("  no formalities are on record: it was approved before they were asked for")
         lines.append(f"  approved by {who}; further profiles may cost epsilon {_epsilon(terms['profile_left'])}")
     if terms["waiting"] is not None:
         waits = terms["waiting"]
@@ -200,8 +207,13 @@ def words(said: Mapping[str, Any]) -> str:
             f"profiles of epsilon {_epsilon(waits['profile'])}; proposed by {', '.join(terms['proposed_by']) or ERASED}"
         )
         lines += justified(waits)
+        if waits["formalities"] != terms["formalities"]:
+            lines.append("  waits too, the formalities:")
+            lines += (f"  {line}" for line in formalities.lines(waits["formalities"]))
         lines += advice_lines("advice", terms["advice"])
         lines.append(f"  to decide on exactly this: --seen {waits['digest']}")
+    if terms["lack"] is not None:
+        lines.append(f"  nothing can be approved now: {terms['lack']}")
     return "\n".join(lines)
 
 

@@ -39,6 +39,7 @@ def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) 
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         if check:
+            stores.formalities_of(declared)
             with progress() as shown:
                 report, found = stores.check_manifest(opened.settings, opened.database, declared, shown)
             words = _report(f"Checked {declared.dataset.name}, nothing was changed", report)
@@ -55,9 +56,11 @@ def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) 
         "edition": edition.number,
         **reports.to_json(report),
         "profile": imported.profile.to_json(),
+        "lack": imported.lack,
     }
     words = _report(f"Imported {edition.dataset}, edition {edition.number}", report)
-    return said, f"{words}\nThe contribution profile: {imported.profile.words}"
+    words = f"{words}\nThe contribution profile: {imported.profile.words}"
+    return said, words if imported.lack is None else f"{words}\nNothing can be approved: {imported.lack}"
 
 
 def _report(done: str, report: ImportReport) -> str:

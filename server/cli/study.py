@@ -1,4 +1,4 @@
-"""`rowless study`: new, list, show, protocol, budget, member, advise, approve, conclude, suspend, resume, close."""
+"""`rowless study`: new, list, show, protocol, formalities, budget, member, advise, approve, conclude, its states."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from budgets.errors import Invalid
 from budgets.governance import advice, advising, approval, conclusions, forecast, studies, study_budgets
 from budgets.governance.study import MOVES, Terms
 from server.api.requests.schemas import ProtocolSchema, roundings_of
+from server.cli import formalities
 from server.cli.amounts import Amounts, decimal, division_options, given, seen_option, with_notes
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
@@ -63,6 +64,7 @@ class NewStudy:
     columns: tuple[str, ...]
     statistics: tuple[str, ...]
     max_epsilon: str | None
+    formalities: str | None
     name: str | None
 
     def protocol(self, epsilon_nano_max: int | None) -> dict[str, Any]:
@@ -95,6 +97,7 @@ def study() -> None:
 @click.option("--column", "columns", multiple=True, help="Allow only these columns.")
 @click.option("--statistic", "statistics", multiple=True, help="Allow only these statistics.")
 @click.option("--max-epsilon", help="The most one query may spend.")
+@click.option("--formalities", type=formalities.FILE, help=formalities.HELP)
 @as_option
 @with_json
 def new(**values: Any) -> Any:
@@ -102,7 +105,8 @@ def new(**values: Any) -> Any:
     made = NewStudy(**values)
     limits = Amounts(epsilon=made.epsilon, delta=made.delta, max_epsilon=made.max_epsilon)
     protocol = made.protocol(limits.nano.get("max_epsilon"))
-    terms = Terms(made.title, made.purpose, made.legal_basis, protocol, made.starts, made.ends)
+    formal = None if made.formalities is None else formalities.read(Path(made.formalities))
+    terms = Terms(made.title, made.purpose, made.legal_basis, protocol, made.starts, made.ends, formal)
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", made.name)
         amounts = (limits.nano["epsilon"], limits.nano.get("delta"))
@@ -180,6 +184,35 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
         edited = studies.edit(transaction, identifier, terms, by)
         require_askable(opened.stores.current(transaction, edited.dataset), read)
         return with_notes(_said(transaction, edited), roundings_of({"protocol": given}))
+
+
+@study.command("formalities")
+@click.argument("identifier", metavar="STUDY")
+@click.argument("file", required=False, type=formalities.FILE)
+@as_option
+@with_json
+def formalities_(identifier: str, file: str | None, name: str | None) -> Any:
+    """Show a study's formalities, or replace them by those of FILE.
+
+    FILE is TOML with the keys of [dataset.formalities] in a manifest. Nothing is approved without the formalities of
+    the study and of its dataset. A study that was approved becomes a draft again, until an approver approves it.
+    """
+    server = remote(name)
+    if file is None:
+        if server is not None:
+            said = of(server, identifier)
+        else:
+            with services() as opened, opened.database.read() as transaction:
+                said = describe_study(transaction, studies.study(transaction, identifier))
+        words = "\n".join(line.strip() for line in formalities.lines(said["formalities"], said["lack"]))
+        return said["formalities"], words or "There are none on record"
+    read = formalities.read(Path(file))
+    if server is not None:
+        return changed(server, "PATCH", identifier, "", {"formalities": read.facts()})
+    with services() as opened, opened.database.write() as transaction:
+        by = acting(transaction, "admin", name)
+        terms = replace(studies.study(transaction, identifier).terms, formalities=read)
+        return _said(transaction, studies.edit(transaction, identifier, terms, by))
 
 
 @study.command()

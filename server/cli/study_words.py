@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from budgets.loss import ATTO, NANO, Loss, epsilon_text
+from server.cli import formalities
 from server.languages.language import ENGLISH, language
 from server.reporting import conclusion, regulator
 
@@ -49,6 +50,7 @@ def in_full(said: Mapping[str, Any], buys: str) -> str:
         f"  purpose: {_indented(said['purpose'])}",
         f"  legal basis: {_indented(said['legal_basis'])}",
         f"  days: from {said['starts'] or 'its approval'} to {said['ends'] or 'its closing'}",
+        *formalities.lines(said["formalities"], said["lack"] if said["state"] == "draft" or said["raise"] else None),
         *(f"  may ask: {_indented(part)}" for part in allowed),
         *(f"  template {each['name']}: {json.dumps(each['query'])}" for each in said["protocol"].get("templates", ())),
         *(f"  code list {name}: {', '.join(codes)}" for name, codes in said["protocol"].get("code_lists", {}).items()),

@@ -19,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from server.demo import formal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -358,6 +360,7 @@ epsilon = 10.0
 delta = 1e-6
 persons_max = {persons_max}
 
+{formal.MANIFEST}
 [person]
 id = "patient"
 source = "persons.parquet"

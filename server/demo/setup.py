@@ -22,6 +22,7 @@ from budgets.governance.study import Terms
 from budgets.identity import people
 from budgets.identity import tokens as access
 from queries.catalog.manifest import read_manifest
+from server.demo import formal
 from server.demo.observatory import Shape, write_observatory
 from server.errors import ServerError
 from server.journey.importing import import_dataset
@@ -45,6 +46,7 @@ TERMS = Terms(
     title="Cost sharing and doctor visits",
     purpose="Show whether people who pay a larger share of the bill see a doctor less often",
     legal_basis="Public data, for demonstration",
+    formalities=formal.COST_SHARING,
 )
 # Made-up data, larger and with several tables and dates, for care pathways.
 OBSERVATORY = Shape(persons=20_000, practices=100, diagnoses=100, drugs=100)
@@ -53,6 +55,7 @@ PATHWAYS_TERMS = Terms(
     title="From a diagnosis to a treatment",
     purpose="Show how many go from a diagnosis to a drug, and how long it takes",
     legal_basis="Made-up data, for demonstration",
+    formalities=formal.PATHWAYS,
 )
 EPSILON = "3.0"  # of each study
 USERS = {"researcher": "ada", "approver": "vera", "dpo": "dora", "admin": "admin"}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from budgets import amounts
 from budgets.errors import BudgetsError
+from budgets.governance import dataset_terms
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
 from queries.catalog.manifest import PROFILE, PROFILE_PART
@@ -47,11 +48,15 @@ class Profiled:
 
 @dataclass(frozen=True)
 class Imported:
-    """An edition, its profile, and what the import lost (for the admin alone)."""
+    """An edition, its profile, and what the import lost (for the admin alone).
+
+    `lack` is what its formalities lack, so that nothing can be approved, or None.
+    """
 
     edition: Edition
     report: ImportReport
     profile: Profiled
+    lack: str | None
 
 
 def import_dataset(
@@ -60,8 +65,8 @@ def import_dataset(
     """Import a dataset's sources as its next edition, and buy its profile if it should have one.
 
     If the import of the sources does not finish, nothing changes. Raises Forbidden before anything is built, what
-    `stores.import_manifest` raises, and Invalid for a wrong epsilon. Errors of the profile are not raised, because the
-    edition stays without it.
+    `stores.import_manifest` raises, and Invalid for a wrong epsilon or formality. Errors of the profile are not raised,
+    because the edition stays without it.
     """
     people.require_role(by, "admin")
     epsilon_nano = None if manifest.profile is None else amounts.epsilon_nano(manifest.profile, "dataset.profile")
@@ -76,7 +81,10 @@ def import_dataset(
         accept_losses=accept_losses,
         profile_nano=proposed,
     )
-    return Imported(edition, report, _profile_of(services, by, manifest, edition, epsilon_nano))
+    profile = _profile_of(services, by, manifest, edition, epsilon_nano)
+    with services.database.read() as transaction:
+        lack = dataset_terms.describe(transaction, edition.dataset)["lack"]
+    return Imported(edition, report, profile, lack)
 
 
 def _profile_of(

@@ -14,7 +14,7 @@ from server.pages.admin import listing as admin
 from server.pages.deciding import conclusions, datasets, proposals
 from server.pages.deciding import studies as deciding
 from server.pages.dpo import alerts, log, names, reports, spending, verifying
-from server.pages.frame import deciding_words, keeping, language, words
+from server.pages.frame import deciding_words, formal_words, keeping, language, words
 from server.pages.frame.calling import PREFIX, Refused
 from server.pages.frame.glossary import glossary
 from server.pages.frame.rendering import blueprint, refused
@@ -45,6 +45,7 @@ def register(app: Flask) -> None:
     words.register(app)
     admin.register(app)
     deciding_words.register(app)
+    formal_words.register(app)
     app.add_template_global(flatten)
     app.add_template_global(rows_shown)
     app.add_template_global(glossary)

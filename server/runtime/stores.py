@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from budgets import formalities
 from budgets.amounts import delta_atto, epsilon_nano
 from budgets.governance import datasets
 from budgets.ledger import profiles
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from budgets.actors import Actor
     from budgets.database.connection import Database
+    from budgets.formalities import Formalities
     from budgets.governance.datasets import Edition
     from queries.catalog.manifest import Manifest
     from queries.catalog.schema import Dataset
@@ -189,9 +191,9 @@ def import_manifest(
     `profile_nano` is the epsilon that profiles are proposed to take, if the dataset still waits for an approver.
 
     Raises ManifestError, ImportFailed (TooMuchLost: more than `loss_max` of the manifest, unless `accept_losses`),
-    WrongState (the cap cannot be raised).
+    WrongState (the cap cannot be raised), and Invalid for a formality that is wrong, before anything is built.
     """
-    declared = manifest.dataset
+    declared, named = manifest.dataset, formalities_of(manifest)
     building.delete_unfinished(database, settings.home)
     with building.new_folder(settings.home, database, declared.name) as folder:
         report = _build(settings, manifest, folder, progress)
@@ -212,6 +214,7 @@ def import_manifest(
                 profile_nano=profile_nano,
                 laplace_percent=declared.laplace_percent,
                 justification=declared.justification,
+                named=named,
             )
         with database.read() as transaction:
             old = datasets.folders(transaction, declared.name)[EDITIONS_KEPT:]
@@ -219,6 +222,11 @@ def import_manifest(
             building.delete(folder.parent / name)
         building.delete_unnamed(database, settings.home, declared.name)
     return edition, report
+
+
+def formalities_of(manifest: Manifest) -> Formalities | None:
+    """Return the formalities that a manifest names. Raises Invalid."""
+    return None if manifest.formalities is None else formalities.read(manifest.formalities)
 
 
 def _require_store(folder: Path) -> None:

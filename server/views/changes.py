@@ -77,10 +77,11 @@ def _last(transaction: sa.Connection, study: str, action: str) -> dict[str, Any]
 
 
 def _terms(facts: Mapping[str, Any]) -> Fields:
-    """Return terms by name, with the parts of the protocol as fields of their own."""
+    """Return terms by name, with the parts of the protocol and the formalities as fields of their own."""
     terms = dict(facts)
-    protocol = shown_protocol(terms.pop("protocol", {}))
-    return {**terms, **{f"protocol/{part}": value for part, value in protocol.items()}}
+    parts = {"protocol": shown_protocol(terms.pop("protocol", {})), "formalities": terms.pop("formalities", {})}
+    found = {f"{of}/{part}": value for of, values in parts.items() for part, value in values.items()}
+    return {**terms, **found}
 
 
 def _limits(of: str, epsilon_nano: int, delta_atto: int) -> Fields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from budgets.governance import advice, conclusions, seen
+from budgets.governance import advice, conclusions, seen, studies
 from budgets.identity import people
 from budgets.ledger import accounts, profiles
 from budgets.loss import NANO, Loss
@@ -40,6 +40,8 @@ def describe_study(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         "protocol": shown_protocol(terms.protocol),
         "starts": terms.starts,
         "ends": terms.ends,
+        "formalities": None if terms.formalities is None else terms.formalities.facts(),
+        "lack": studies.lack(transaction, study),
         "created_at": study.created_at,
         # None if the name was erased.
         "opened_by": known.get(study.opened_by),

@@ -69,6 +69,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     budget_errors.FourEyes: ProblemType(403, "forbidden", "Another person has to do this"),
     budget_errors.NeedsSecond: ProblemType(409, "needs-second", "A second person has to confirm this"),
     budget_errors.NotApproved: ProblemType(403, "not-approved", "No approval allows this now"),
+    budget_errors.NoFormality: ProblemType(409, "no-formality", "A formality is missing or has ended"),
     budget_errors.NotAdvised: ProblemType(409, "not-advised", "The DPO has not advised on this"),
     budget_errors.NotFound: ProblemType(404, "not-found", "This does not exist"),
     budget_errors.AlreadyExists: ProblemType(409, "already-exists", "This name is taken"),

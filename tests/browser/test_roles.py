@@ -51,6 +51,9 @@ def admin_opens(visit: Visit, study: str) -> None:
         "/admin/server",
     ):
         go(visit, path)
+    go(visit, f"/admin/studies/{study}/formalities")
+    visit.click("form.form .actions button")  # those of the dataset
+    visit.assert_sound()
     go(visit, f"/admin/studies/{study}/protocol")
     go(visit, f"/admin/studies/{study}/terms")
 

@@ -14,6 +14,7 @@ from budgets.audit import log
 from budgets.database import tables
 from budgets.database.connection import Database
 from budgets.database.tables import audit_entries, metadata
+from budgets.formalities import Formalities
 from budgets.governance import dataset_terms, datasets, rules, studies
 from budgets.governance.study import Study, Terms
 from budgets.identity import people
@@ -31,7 +32,24 @@ if TYPE_CHECKING:
     from tests.databases import Databases
 
 FLU = "flu"
-TERMS = Terms("Flu and the heart", "to learn whether flu harms the heart", "article 6(1)(e)")
+FORMALITIES = Formalities(
+    kind="reference-methodology",
+    number="MR-004, 1",
+    issued="2020-01-01",
+    expires=None,
+    why_none=None,
+    legal_basis="6(1)(e)",
+    condition="9(2)(j)",
+    controller="A hospital",
+    processor="A host",
+    recipients="its researchers",
+    ends="2099-12-31",
+    informed="by a letter in 2020",
+    objections="by a letter",
+    honoured="those of 2020 in edition 1",
+    incentives="none",
+)
+TERMS = Terms("Flu and the heart", "to learn whether flu harms the heart", "article 6(1)(e)", formalities=FORMALITIES)
 # Names that occur nowhere else, so that a search for them means something.
 ADMIN, DPO, APPROVER = "zaphod.admin", "trillian.dpo", "fenchurch.approver"
 ANNA, BEN = "anna.zwarts", "ben.quirk"
@@ -152,6 +170,7 @@ def add_edition(
     overcommit: bool = True,
     folder: str = "one",
     title: str = "Flu",
+    named: Formalities | None = FORMALITIES,
 ) -> datasets.Edition:
     """Put an edition of the dataset in service."""
     return datasets.add_edition(
@@ -164,6 +183,7 @@ def add_edition(
         folder=folder,
         by=by,
         profile_nano=epsilon,
+        named=named,
     )
 
 

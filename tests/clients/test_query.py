@@ -18,7 +18,7 @@ from queries.statistics import registry
 if TYPE_CHECKING:
     from rowless_client import Study
 
-    from tests.serving import Server
+    from tests.serving import FORMALITIES, Server
 
 years, visits = table("years"), table("visits")
 consultations, prescriptions = table("consultations"), table("prescriptions")
@@ -372,7 +372,7 @@ def test_templates_are_filled_in(server: Server) -> None:
         .count_persons("patients")
     )
     protocol = {"templates": [{"name": "adults", "query": question.to_json()}], "strict": True}
-    terms = {"title": "T", "purpose": "P", "legal_basis": "L", "epsilon": 5.0}
+    terms = {"title": "T", "purpose": "P", "legal_basis": "L", "formalities": FORMALITIES, "epsilon": 5.0}
     of_admin(server).open_study("strict", "rand-hie", protocol=protocol, **terms).add_member("ada")
     Rowless(address(server), server.home.tokens["vera"]).study("strict").approve("it may", without_advice="away")
     study = of(server, "strict")

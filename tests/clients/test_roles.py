@@ -14,7 +14,7 @@ from rowless_client.connection import addresses
 
 from tests.clients.proxy import Proxy
 from tests.server.routes import CONTRACT, operations
-from tests.serving import PREFIX, serving
+from tests.serving import FORMALITIES, PREFIX, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.serving import Home, Server
 
 SOURCE = Path(rowless_client.__file__).parent
-TERMS = {"title": "T", "purpose": "P", "legal_basis": "L", "epsilon": 2.0}
+TERMS = {"title": "T", "purpose": "P", "legal_basis": "L", "formalities": FORMALITIES, "epsilon": 2.0}
 
 
 def calls() -> Iterator[tuple[str, str, str]]:

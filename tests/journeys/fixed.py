@@ -28,7 +28,7 @@ from budgets.database import clock as CLOCK  # noqa: N812  (`moment` is replaced
 from queries import mechanisms as MECHANISMS  # noqa: N812  (`release` of its three classes is replaced)
 from queries import processors
 from queries.planning import fingerprint as FINGERPRINTS  # noqa: N812  (`of` is listened to)
-from tests.serving import UNADVISED, application, import_file, make_home
+from tests.serving import FORMALITIES, UNADVISED, application, import_file, make_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -314,7 +314,15 @@ class Ward:
 
     def open_study(self, name: str, **terms: Any) -> None:
         """Open a study with Ada in it and have it approved."""
-        body = {"name": name, "dataset": "ward", "title": "T", "purpose": "P", "legal_basis": "L", **terms}
+        body = {
+            "name": name,
+            "dataset": "ward",
+            "title": "T",
+            "purpose": "P",
+            "legal_basis": "L",
+            "formalities": FORMALITIES,
+            **terms,
+        }
         self.do("admin", "POST", "/studies", body)
         self.do("admin", "PUT", f"/studies/{name}/members/ada")
         self.do("vera", "POST", f"/studies/{name}/approve", {"reason": "it may", **UNADVISED})

@@ -68,7 +68,7 @@ class Case:
         ended = self.run()
         assert ended.exit_code == 0, (ended.output, ended.exception)
         said = json.loads(ended.stdout)
-        approve_dataset(self.server.client("vera"), said["dataset"])
+        approve_dataset(self.server.client("admin"), self.server.client("vera"), said["dataset"])
         self.server.open_study(said["dataset"], said["dataset"], epsilon=5_000.0)
         return said
 
@@ -204,7 +204,7 @@ def test_days_do_not_hinge_on_the_shell(case: Case) -> None:
         variables = environment(**{**case.home.environment(), "TZ": zone})
         ended = processes.run("server.cli", "import", str(case.manifest), "--json", variables=variables)
         assert ended.returncode == 0, ended.stderr
-        approve_dataset(case.server.client("vera"), name)
+        approve_dataset(case.server.client("admin"), case.server.client("vera"), name)
         case.server.open_study(name, name, epsilon=5_000.0)
         wanted = ("2019-12-31", "2020-01-01", "2020-06-30", "2020-07-01")
         return [

@@ -8,7 +8,7 @@ import pytest
 
 from budgets.identity import names
 from tests.laws import tries
-from tests.serving import PATIENTS, PROBLEM, Home, Server, ask, serving
+from tests.serving import FORMALITIES, PATIENTS, PROBLEM, Home, Server, ask, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -358,7 +358,15 @@ def test_hostile_texts_in_paths_and_filters(server: Server) -> None:
 def test_hostile_names_of_studies_and_users(server: Server) -> None:
     """Names of studies, datasets, users and roles, days and statistics are checked: nothing odd is ever stored."""
     before, admin = state(server.home), server.client("admin")
-    study = {"name": "x", "dataset": "rand-hie", "epsilon": 1, "title": "T", "purpose": "P", "legal_basis": "L"}
+    study = {
+        "name": "x",
+        "dataset": "rand-hie",
+        "epsilon": 1,
+        "title": "T",
+        "purpose": "P",
+        "legal_basis": "L",
+        "formalities": FORMALITIES,
+    }
     plain = {"NULL", "null", "None", "undefined", "NaN", "Infinity", "1", "TRUE", "person", "random", "constructor"}
     for text in HOSTILE:
         if text in plain or (text.isascii() and text.replace("_", "a").isalnum()):
@@ -376,7 +384,15 @@ def test_hostile_names_of_studies_and_users(server: Server) -> None:
 def test_hostile_texts_where_any_text_may_stand(server: Server) -> None:
     """Titles and reasons may hold any text; they come back as they went in, from the study and from the log."""
     admin, dora = server.client("admin"), server.client("dora")
-    study = {"name": "odd", "dataset": "rand-hie", "epsilon": 1, "title": "T", "purpose": "P", "legal_basis": "L"}
+    study = {
+        "name": "odd",
+        "dataset": "rand-hie",
+        "epsilon": 1,
+        "title": "T",
+        "purpose": "P",
+        "legal_basis": "L",
+        "formalities": FORMALITIES,
+    }
     admin.good("POST", "/studies", study)
     for text in HOSTILE:
         reply = admin.request("PATCH", "/studies/odd", {"title": text})

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from server.cli.main import main
-from tests.serving import ROOT, Home, application, ask, make_home
+from tests.serving import ROOT, Home, application, approve_dataset, ask, make_home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +33,8 @@ def imported(home: Home, manifest: Path) -> dict[str, Any]:
     assert ended.exit_code == 0, ended.output
     found: dict[str, Any] = json.loads(ended.stdout)
     if found["edition"] == 1:
-        decision = ("dataset", "approve", found["dataset"], "--reason", "it may", "--without-advice", "a test")
-        assert CliRunner().invoke(main, [*decision], env=home.environment()).exit_code == 0
+        with application(home) as place:
+            approve_dataset(place.client("admin"), place.client("vera"), found["dataset"])
     return found
 
 

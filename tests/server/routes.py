@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.serving import PATIENTS, PREFIX, UNADVISED, ask
+from tests.serving import FORMALITIES, PATIENTS, PREFIX, UNADVISED, ask
 
 if TYPE_CHECKING:
     from tests.serving import Place
@@ -126,6 +126,7 @@ NEW_STUDY = {
     "title": "Title",
     "purpose": "Purpose",
     "legal_basis": "Basis",
+    "formalities": FORMALITIES,
 }
 # A good body for each route that takes one.
 BODIES: dict[tuple[str, str], Any] = {

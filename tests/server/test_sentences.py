@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from server.cli.main import main
 from server.web.problems import HTTP, INTERNAL, PROBLEMS
-from tests.serving import PATIENTS, ROOT, application, ask, make_home, write_clinic, write_demo_manifest
+from tests.serving import FORMALITIES, PATIENTS, ROOT, application, ask, make_home, write_clinic, write_demo_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ HEAD = """\
 """
 
 CLINIC = {"from": "visits", "select": {"n": {"count": "persons"}}}
-TERMS = {"title": "T", "purpose": "P", "legal_basis": "L"}
+TERMS = {"title": "T", "purpose": "P", "legal_basis": "L", "formalities": FORMALITIES}
 NEW = {**TERMS, "name": "second", "dataset": "clinic", "epsilon": 1.0}
 
 

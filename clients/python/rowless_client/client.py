@@ -92,6 +92,7 @@ class Rowless:
         protocol: Mapping[str, Any] | None = None,
         starts: str | None = None,
         ends: str | None = None,
+        formalities: Mapping[str, Any] | None = None,
     ) -> Study:
         """Open a study as a draft, as an admin."""
         body = given(
@@ -107,6 +108,7 @@ class Rowless:
             protocol=None if protocol is None else dict(protocol),
             starts=starts,
             ends=ends,
+            formalities=None if formalities is None else dict(formalities),
         )
         return Study(self._connection, self._connection.json("POST", "/studies", body))
 

@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 from server.api.replies.common import ROUNDED
 from server.api.replies.losses import Budget, Loss
 from server.api.replies.shapes import Reply
-from server.api.replies.studies import GivenAdvice, StandingProfile
+from server.api.replies.studies import GivenAdvice, ShownFormalities, StandingProfile
 
 
 class Histogram(Reply):
@@ -66,7 +66,7 @@ class BoughtProfile(Reply):
 
 
 class ProposedTerms(Reply):
-    """A cap that waits for an approver, and the epsilon that further profiles may take of it.
+    """A cap that waits for an approver, the epsilon that further profiles may take of it, and formalities.
 
     Whoever decides on it sends its `digest` back as `seen`.
     """
@@ -76,6 +76,7 @@ class ProposedTerms(Reply):
     laplace_percent = fields.Integer(required=True)
     justification = fields.String(required=True, allow_none=True)
     profile = fields.Float(required=True)
+    formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
     digest = fields.String(required=True)
 
 
@@ -84,7 +85,9 @@ class DatasetTerms(Reply):
 
     Nothing is charged to a dataset that is not `approved`. `profile_left` is the epsilon that further profiles may
     take. `proposed_by` names all who imported or proposed what waits, `advice` is the DPO's on it. `approved_by` is
-    null if the dataset was imported before datasets had to be approved, and if the name was erased.
+    null if the dataset was imported before datasets had to be approved, and if the name was erased. `formalities` are
+    those in force, or null if it was approved before they were asked for; `lack` is why those written last allow no
+    approval now, or null.
     """
 
     approved = fields.Boolean(required=True)
@@ -94,6 +97,8 @@ class DatasetTerms(Reply):
     waiting = fields.Nested(ProposedTerms, required=True, allow_none=True)
     proposed_by = fields.List(fields.String(), required=True)
     advice = fields.Nested(GivenAdvice, required=True, allow_none=True)
+    formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
+    lack = fields.String(required=True, allow_none=True)
     reason = fields.String(
         allow_none=True, metadata={"description": "Of `/datasets/NAME` alone: why what waits was proposed"}
     )

@@ -39,6 +39,30 @@ class StandingProfile(Reply):
     cost = fields.Nested(Loss, required=True)
 
 
+class ShownFormalities(Reply):
+    """What the law asks to settle before, of a study or a dataset.
+
+    `kind` is `reference-methodology`, `warehouse-declaration`, `authorisation`, `ehds-permit` or `none`. `expires` is
+    null if the formality does not expire. `number` and `issued` are null, and `why_none` is not, if none is needed.
+    """
+
+    kind = fields.String(required=True)
+    number = fields.String(required=True, allow_none=True)
+    issued = fields.String(required=True, allow_none=True)
+    expires = fields.String(required=True, allow_none=True)
+    why_none = fields.String(required=True, allow_none=True)
+    legal_basis = fields.String(required=True)
+    condition = fields.String(required=True)
+    controller = fields.String(required=True)
+    processor = fields.String(required=True)
+    recipients = fields.String(required=True)
+    ends = fields.String(required=True)
+    informed = fields.String(required=True)
+    objections = fields.String(required=True)
+    honoured = fields.String(required=True)
+    incentives = fields.String(required=True)
+
+
 class GivenAdvice(Reply):
     """What a DPO said of what waits for an approval: favourable, conditional or unfavourable, and the reason."""
 
@@ -74,6 +98,8 @@ class Study(Reply):
     together with the dataset. The users who opened, edited and approved the study are named as long as their names are
     kept. `advice` is the DPO's on the present terms and budget, `raise_advice` that on the raise; an edit removes it.
     `conclusion` is the approver's of the report, or null until one is written.
+    `formalities` is null if none are on record; `lack` is why nothing of the study can be approved as its formalities
+    and those of its dataset are now, or null.
     `digest` is of the terms and the budget, `raise_digest` of the raise: send the one that you read as `seen`.
     """
 
@@ -88,6 +114,8 @@ class Study(Reply):
     protocol = fields.Nested(ShownProtocol, required=True)
     starts = fields.String(required=True, allow_none=True)
     ends = fields.String(required=True, allow_none=True)
+    formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
+    lack = fields.String(required=True, allow_none=True)
     created_at = fields.String(required=True)
     opened_by = fields.String(required=True, allow_none=True)
     edited_by = fields.List(fields.String(), required=True)
@@ -116,8 +144,8 @@ class Approved(Reply):
 class Change(Reply):
     """What was approved of a field, and what it is now. Null: the field was, or is, not given.
 
-    `field` is a term (`title`), a part of the protocol (`protocol/tables`), a limit (`budget/epsilon`), or the cap of
-    the dataset (`cap/epsilon`).
+    `field` is a term (`title`), a part of the protocol or of the formalities (`protocol/tables`, `formalities/kind`), a
+    limit (`budget/epsilon`), or the cap of the dataset (`cap/epsilon`).
     """
 
     field = fields.String(required=True)

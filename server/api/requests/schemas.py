@@ -10,8 +10,11 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from budgets import formalities
 from budgets.alerts import alerts
 from budgets.database import clock
+from budgets.errors import Invalid
+from budgets.formalities import Formalities
 from budgets.governance import advice, conclusions
 from budgets.governance.roles import grants
 from budgets.identity import people, tokens
@@ -94,6 +97,41 @@ class ProtocolSchema(Schema):
             raise ValidationError({"strict": ["needs templates, because a strict protocol allows nothing else"]})
 
 
+def _chosen(name: str) -> validate.OneOf:
+    return validate.OneOf(list(formalities.CHOICES[name]))
+
+
+class FormalitiesSchema(Schema):
+    """What the law asks to settle before. `number` and `issued` belong to a formality, `why_none` to there being none.
+
+    `expires` is left out if the formality does not expire. `honoured` says which edition honours which objections.
+    """
+
+    kind = fields.String(required=True, validate=_chosen("kind"))
+    number = fields.String(allow_none=True, load_default=None)
+    issued = fields.String(allow_none=True, load_default=None, metadata={"format": "date"})
+    expires = fields.String(allow_none=True, load_default=None, metadata={"format": "date"})
+    why_none = fields.String(allow_none=True, load_default=None)
+    legal_basis = fields.String(required=True, validate=_chosen("legal_basis"))
+    condition = fields.String(required=True, validate=_chosen("condition"))
+    controller = fields.String(required=True, validate=_text(formalities.TEXT_MAX))
+    processor = fields.String(required=True, validate=_text(formalities.TEXT_MAX))
+    recipients = fields.String(required=True, validate=_text(formalities.TEXT_MAX))
+    ends = fields.String(required=True, metadata={"format": "date"})
+    informed = fields.String(required=True, validate=_text(formalities.TEXT_MAX))
+    objections = fields.String(required=True, validate=_text(formalities.TEXT_MAX))
+    honoured = fields.String(required=True, validate=_text(formalities.TEXT_MAX))
+    incentives = fields.String(required=True, validate=_text(formalities.TEXT_MAX))
+
+    @post_load
+    def build(self, data: dict[str, Any], **_: Any) -> Formalities:
+        """Return them as a value."""
+        try:
+            return formalities.read(data)
+        except Invalid as error:
+            raise ValidationError({error.field.rpartition("/")[2]: [error.message]}) from None
+
+
 class TermsSchema(_Noted):
     """The terms of a study: its purpose, its legal basis, its dates and what it may ask."""
 
@@ -103,6 +141,7 @@ class TermsSchema(_Noted):
     protocol = fields.Nested(ProtocolSchema, load_default=dict)
     starts = fields.String(allow_none=True, load_default=None, metadata={"format": "date"})
     ends = fields.String(allow_none=True, load_default=None, metadata={"format": "date"})
+    formalities = fields.Nested(FormalitiesSchema, allow_none=True, load_default=None)
 
 
 class _DividedSchema(Schema):
@@ -160,11 +199,15 @@ def _number(text: str) -> float:
 
 
 class NewDatasetTermsSchema(_Noted, _DividedSchema):
-    """A cap that is proposed for a dataset, and what further profiles may take of it. What is not given stays."""
+    """A cap that is proposed for a dataset, what further profiles may take of it, and formalities.
+
+    What is not given stays.
+    """
 
     epsilon_nano = Built(privacy_epsilon, "Epsilon", data_key="epsilon", load_default=None)
     delta_atto = Built(partial(offered, "delta"), "Delta", data_key="delta", load_default=None)
     profile_nano = Built(privacy_epsilon, "Epsilon", data_key="profile", load_default=0)
+    formalities = fields.Nested(FormalitiesSchema, allow_none=True, load_default=None)
     reason = fields.String(required=True, validate=_text(10_000))
 
 

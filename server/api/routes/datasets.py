@@ -65,11 +65,11 @@ def buy_profile(body: dict[str, Any], name: str) -> Any:
 @blueprint.arguments(NewDatasetTermsSchema)
 @blueprint.response(200, replies.DecidedDataset)
 def propose_terms(body: dict[str, Any], name: str) -> Any:
-    """Propose another cap for a dataset, or a further profile. It waits for an approver."""
+    """Propose another cap for a dataset, a further profile, or other formalities. It waits for an approver."""
     wanted = body["epsilon_nano"], body["delta_atto"], body["profile_nano"], body["reason"]
     further = {key: body[key] for key in ("laplace_percent", "justification")}
     with services().database.write() as transaction:
-        dataset_terms.propose(transaction, name, *wanted, actor(), **further)
+        dataset_terms.propose(transaction, name, *wanted, actor(), named=body["formalities"], **further)
         return noted(describe_dataset(transaction, name), body["notes"])
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from marshmallow import ValidationError
 
+from budgets.alerts import deadlines
 from budgets.alerts.alerts import KINDS, listed
 from budgets.audit import log
 from budgets.errors import Invalid
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
 @as_option
 @with_json
 def alerts(kind: str | None, study: str | None, since: str | None, limit: int, name: str | None) -> Any:
-    """List alerts, oldest first: budgets used up, bursts of refusals, failed sign-ins."""
+    """List alerts, oldest first: budgets used up, bursts of refusals, failed sign-ins, what ends soon."""
     moment = None if since is None else _moment(since)
     if (server := remote(name)) is not None:
         items = server.pages("/alerts", kind=kind, study=study, **{"from": moment})
         return _said(items, limit)
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "dpo", name)
+        deadlines.check(transaction)  # no server may be running that would have looked
         log.append(transaction, by, "audit.read", "alerts", "the alerts were read")
         kinds = KINDS if kind is None else (kind,)
         found = listed(transaction, kinds=kinds, study=study, since=moment, limit=None)

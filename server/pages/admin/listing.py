@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.pages.admin import datasets, health, meaning, proposals, protocol, studies, tokens, users, words
+from server.pages.admin import (
+    datasets,
+    formalities,
+    health,
+    meaning,
+    proposals,
+    protocol,
+    studies,
+    tokens,
+    users,
+    words,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
 
-MODULES = (datasets, health, meaning, proposals, protocol, studies, tokens, users)
+MODULES = (datasets, formalities, health, meaning, proposals, protocol, studies, tokens, users)
 
 
 def register(app: Flask) -> None:

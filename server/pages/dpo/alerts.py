@@ -13,7 +13,7 @@ from server.pages.frame.rendering import page
 
 PAGE = 50
 FILTERS = ("kind", "study", "from", "to")
-KINDS = ("budget", "refusals", "sign-ins", "privileges", "clock")
+KINDS = ("budget", "refusals", "sign-ins", "privileges", "clock", "deadlines")
 
 
 @page("/alerts", "dpo")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.pages.frame import words
+from server.pages.frame.formal_words import formality_parts
 from server.pages.frame.language import translated as _
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def field_name(field: str) -> str:
         "budget/delta": _("Budget, δ"),
         "cap/epsilon": _("Cap of the data, ε"),
         "cap/delta": _("Cap of the data, δ"),
+        **{f"formalities/{part}": name for part, name in formality_parts().items()},
     }.get(field, field)
 
 
@@ -114,6 +116,7 @@ def alert_name(kind: str) -> str:
         "sign-ins": _("failed sign-ins"),
         "privileges": _("roles and tokens"),
         "clock": _("clock"),
+        "deadlines": _("what ends"),
     }.get(kind, kind)
 
 

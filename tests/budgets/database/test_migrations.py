@@ -218,8 +218,14 @@ def test_releases_of_the_eighth_schema_keep_their_time(
             values = ", ".join("NULL" if value is None else repr(value) for value in row)
             transaction.exec_driver_sql(f"INSERT INTO {table} VALUES ({values})")
     fresh.upgrade()
-    rows["studies"] = (*rows["studies"][:13], 100, None, *rows["studies"][13:])  # all of its epsilon for Laplace noise
-    rows["datasets"] += (at, None, 5, *[None] * 6)  # approved, with what its profile took
+    rows["studies"] = (
+        *rows["studies"][:13],
+        100,
+        None,
+        *rows["studies"][13:],
+        None,
+    )  # all of its epsilon for Laplace noise
+    rows["datasets"] += (at, None, 5, *[None] * 8)  # approved, with what its profile took
     with fresh.read() as transaction:
         for table, row in rows.items():
             assert transaction.execute(sa.select(metadata.tables[table])).all() == [row], table
@@ -397,7 +403,7 @@ def test_what_was_approved_before_there_was_advice_stays(
     fresh.upgrade()
     with fresh.write() as transaction:
         # The raise that waits divides epsilon as it was divided.
-        raised = {"raise_laplace_percent": 100, "raise_justification": None}
+        raised = {"raise_laplace_percent": 100, "raise_justification": None, "formalities": None}
         (after,) = transaction.exec_driver_sql("SELECT * FROM studies").mappings().all()
         assert {**after} == {**before._mapping, **raised}
         for table in ("advice", "proposals"):
@@ -427,7 +433,7 @@ def test_studies_from_before_there_were_conclusions_stay_and_have_none(
     fresh.upgrade()
     with fresh.write() as transaction:
         # The raise that waits divides epsilon as it was divided.
-        raised = {"raise_laplace_percent": 100, "raise_justification": None}
+        raised = {"raise_laplace_percent": 100, "raise_justification": None, "formalities": None}
         (after,) = transaction.exec_driver_sql("SELECT * FROM studies").mappings().all()
         assert {**after} == {**before._mapping, **raised}
         assert conclusions.standing(transaction, "flu") is None

@@ -230,7 +230,7 @@ def test_the_rules_for_datasets_begin_once(databases: Databases) -> None:
     with database.read() as transaction:
         entries = [json.loads(one.body) for one in log.every_entry(transaction)]
     database.close()
-    assert [one["facts"].get("rules") for one in entries if one["action"] == rules.BEGIN] == [2, 3]
+    assert [one["facts"].get("rules") for one in entries if one["action"] == rules.BEGIN] == [2, rules.RULES]
     conduct = Conduct()
     assert [problem for one in entries for problem in conduct.read(one)] == []
     assert conduct.datasets.known["flu"].approved

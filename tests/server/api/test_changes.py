@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.serving import UNADVISED
+from tests.serving import FORMALITIES, UNADVISED
 
 if TYPE_CHECKING:
     from tests.serving import Place
@@ -57,7 +57,15 @@ def test_a_raise_that_was_approved_is_no_change(shared: Place) -> None:
 
 def test_what_was_never_approved_has_no_changes(shared: Place) -> None:
     """There is nothing to compare with."""
-    body = {"name": "new", "dataset": "clinic", "epsilon": 1.0, "title": "T", "purpose": "P", "legal_basis": "L"}
+    body = {
+        "name": "new",
+        "dataset": "clinic",
+        "epsilon": 1.0,
+        "title": "T",
+        "purpose": "P",
+        "legal_basis": "L",
+        "formalities": FORMALITIES,
+    }
     shared.client("admin").good("POST", "/studies", body)
     assert shared.client("vera").good("GET", "/studies/new/changes") == {
         "approved": None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queries.store import reports
-from tests.serving import PATIENTS, ask, import_file, write_clinic
+from tests.serving import FORMALITIES, PATIENTS, ask, import_file, write_clinic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def test_shares_of_a_cap_add_up_to_what_is_refused(place: Place) -> None:
     assert (shown["profiles"], shown["promised"], shown["free"]) == (0.5, 3000.75, 6999.25)
     assert shown["budget"]["spent"]["epsilon"] == 0.75
     place.home.change("UPDATE datasets SET overcommit = 0")
-    body = {"dataset": "clinic", "title": "T", "purpose": "P", "legal_basis": "L"}
+    body = {"dataset": "clinic", "title": "T", "purpose": "P", "legal_basis": "L", "formalities": FORMALITIES}
     assert admin.post("/studies", {**body, "name": "more", "epsilon": 6999.26}).code == "wrong-state"
     assert admin.post("/studies", {**body, "name": "more", "epsilon": shown["free"]}).status == 201
 

@@ -24,6 +24,7 @@ from budgets.loss import NANO, Loss
 from queries.statistics.registry import WORDS
 from server.api.requests.schemas import ProtocolSchema, TermsSchema
 from server.cli.main import main
+from tests.budgets.world import FORMALITIES as FORMAL
 from tests.server.api.test_openapi import validator
 from tests.server.reporting.test_report import HOSTILE, Elements, page_of
 from tests.server.routes import document
@@ -241,7 +242,8 @@ class Life:
         title, purpose, basis, protocol, starts, ends = drawn["terms"]
         if starts and ends and starts > ends:
             starts, ends = ends, starts
-        self.terms = Terms(title, purpose, basis, ProtocolSchema().load(json.loads(json.dumps(protocol))), starts, ends)
+        read = ProtocolSchema().load(json.loads(json.dumps(protocol)))
+        self.terms = Terms(title, purpose, basis, read, starts, ends, FORMAL)
         with self.database.write() as transaction:
             studies.open_study(
                 transaction,
@@ -268,7 +270,7 @@ class Life:
                 study_budgets.approve_budget(transaction, self.name, self.reason, vera, without_advice="a test")
                 self.approved += 1
             case "edit":
-                studies.edit(transaction, self.name, Terms("Another", "P", "L", {}), admin)
+                studies.edit(transaction, self.name, Terms("Another", "P", "L", {}, formalities=FORMAL), admin)
             case "join":
                 studies.add_member(transaction, self.name, value, admin)
                 self.joined.add(value)
@@ -366,4 +368,12 @@ def test_terms_that_the_schema_takes_are_those_of_this_test() -> None:
         *("tables", "columns", "statistics", "epsilon_nano_max", "margin_min", "hide_below"),
         *("code_lists", "templates", "strict"),
     }
-    assert set(TermsSchema().load_fields) == {"title", "purpose", "legal_basis", "protocol", "starts", "ends"}
+    assert set(TermsSchema().load_fields) == {
+        "title",
+        "purpose",
+        "legal_basis",
+        "protocol",
+        "starts",
+        "ends",
+        "formalities",
+    }

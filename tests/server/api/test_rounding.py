@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from server.cli.main import main
-from tests.serving import PATIENTS, UNADVISED, Home, Place, ask
+from tests.serving import FORMALITIES, PATIENTS, UNADVISED, Home, Place, ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def test_budgets_and_limits_are_rounded_down(place: Place) -> None:
     template = {"name": "t", "query": {"from": "years", "select": PATIENTS}, "max_epsilon": SUM}
     body = {
         "name": "small", "dataset": "rand-hie", "epsilon": SUM, "delta": 1e-7 / 3, "title": "T", "purpose": "P",
-        "legal_basis": "L", "protocol": {"max_epsilon": SUM, "templates": [template]},
+        "legal_basis": "L", "formalities": FORMALITIES, "protocol": {"max_epsilon": SUM, "templates": [template]},
     }  # fmt: skip
     made = admin.good("POST", "/studies", body)
     assert made["budget"]["epsilon"] == made["protocol"]["max_epsilon"] == 0.3

@@ -9,7 +9,7 @@ import click
 from click.testing import CliRunner
 
 from server.cli.main import main
-from tests.serving import USERS, write_clinic
+from tests.serving import USERS, write_clinic, write_formalities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +42,7 @@ LIFE = (
     ("admin", f"study new s --dataset clinic --epsilon 2 {WORDS}"),
     ("admin", "study member s ada"),
     ("admin", "study protocol s {folder}/protocol.json"),
+    ("admin", "study formalities s {folder}/formalities.toml"),
     ("dpo", "study advise s --opinion favourable --reason r --seen {study}"),
     ("approver", "study approve s --reason r --seen {study}"),
     ("admin", "study budget s --epsilon 3 --reason r"),
@@ -98,6 +99,7 @@ def test_whoever_a_command_acts_for_the_log_stays_in_order(template: Home, tmp_p
     home = template.copy(tmp_path / "home")
     home.change("UPDATE users SET subject = 'x' WHERE name = 'ada'")  # she signs in by an issuer
     write_clinic(tmp_path).rename(tmp_path / "manifest.toml")
+    write_formalities(tmp_path)
     (tmp_path / "protocol.json").write_text(json.dumps({"max_epsilon": 1.0}))
     body = {"query": {"from": "visits", "select": {"n": {"count": "persons"}}}, "privacy": {"epsilon": 0.5}}
     (tmp_path / "query.json").write_text(json.dumps(body))

@@ -31,6 +31,7 @@ from tests.serving import (
     environment,
     write_clinic,
     write_demo_manifest,
+    write_formalities,
 )
 
 if TYPE_CHECKING:
@@ -395,6 +396,7 @@ def test_nobody_approves_their_own_on_the_command_line(home: Home) -> None:
 def test_a_study_from_new_to_close(home: Home, tmp_path: Path) -> None:
     """The life of a study on the command line, with a query in the middle."""
     new = ["study", "new", "s", "--dataset", "rand-hie", "--epsilon", "1.5", *WORDS, "--member", "ada"]
+    new += ["--formalities", str(write_formalities(tmp_path))]
     made = said(home, *new, "--statistic", "count", "--table", "years", "--max-epsilon", "0.75", "--ends", "2099-12-31")
     assert (made["id"], made["state"], made["members"], made["raise"]) == ("s", "draft", ["ada"], None)
     assert made["protocol"] == {"tables": ["years"], "statistics": ["count"], "max_epsilon": 0.75}
@@ -504,7 +506,7 @@ def test_import_reports_odd_persons_to_the_admin_alone(home: Home, tmp_path: Pat
     entry = json.loads(
         home.rows("SELECT body FROM audit_entries WHERE action = 'dataset.import' ORDER BY position DESC")[0][0]
     )
-    assert set(entry["facts"]) == {"edition", "cap", "profile_epsilon_nano"}, (
+    assert set(entry["facts"]) == {"edition", "cap", "profile_epsilon_nano", "formalities"}, (
         "what an import counted is no fact of the log"
     )
 

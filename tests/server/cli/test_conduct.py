@@ -304,6 +304,25 @@ def as_the_admin(action: str, number: int) -> Callable[[Entries], None]:
     return work
 
 
+def formal(of: str, **parts: Any) -> Callable[[Entries], None]:
+    """Return what writes other formalities of studies or datasets wherever the log has them; without `parts`, none."""
+
+    def work(log: Entries) -> None:
+        for entry in log:
+            facts, action = entry["facts"], entry["action"]
+            places = {
+                "study": (facts if action.startswith("study.") else {}, facts.get("terms", {})),
+                "dataset": (facts if action.startswith("dataset.") else {}, facts.get("dataset", {})),
+            }
+            for place in places[of]:
+                if isinstance(place, dict) and "formalities" in place:
+                    place["formalities"] = {**place["formalities"], **parts}
+                    if not parts:
+                        del place["formalities"]
+
+    return work
+
+
 OLGA = 5  # the place of Olga's among the entries that add a user, and of her token among those that make one
 WHOLE = 10**9
 OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
@@ -475,7 +494,30 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "a DPO approves a raise": (change("study.budget.approve", role="dpo"), "only the role approver may do this"),
     "the rules begin by a person": (change("rules.begin", role="admin"), "only the role system may do this"),
     "the rules begin twice": (once_more("rules.begin"), "it begins the present rules, which began before"),
-    "rules to come": (change("rules.begin", facts={"rules": 4}), "it begins rules that this check does not know"),
+    "rules to come": (change("rules.begin", facts={"rules": 99}), "it begins rules that this check does not know"),
+    "a study without formalities": (formal("study"), "it approves without the formalities of the study flu"),
+    "a study whose time was over": (formal("study", ends="2020-01-01"), "the study flu that ended on 2020-01-01"),
+    "a study whose formality expired": (
+        formal("study", kind="authorisation", number="1", issued="2019-01-01", expires="2020-01-01", why_none=None),
+        "it approves with formalities of the study flu that ended on 2020-01-01",
+    ),
+    "a study without a controller": (
+        formal("study", controller=" "),
+        "formalities of the study flu that are not whole",
+    ),
+    "a study that needs none and has one": (formal("study", number="1"), "of the study flu that are not whole"),
+    "a study of an odd kind": (formal("study", kind="odd"), "of the study flu that are not whole"),
+    "a study with an end that is no day": (formal("study", ends="soon"), "of the study flu that are not whole"),
+    "a dataset without formalities": (formal("dataset"), "it approves without the formalities of the dataset"),
+    "a dataset whose time was over": (formal("dataset", ends="2020-01-01"), "of the dataset rand-hie that ended on"),
+    "other formalities than those written": (
+        change("study.approve", facts={"terms": {}}),
+        "it approves other terms than those last written",
+    ),
+    "other formalities of the dataset than those approved": (
+        change("study.approve", facts={"dataset": {}}),
+        "it accepts another cap or profile than the dataset rand-hie has",
+    ),
     "the old rules come back": (once_more("rules.begin", rules=1), "it begins the present rules, which began before"),
     "an approver under the old rules": (without("rules.begin"), "in the role approver"),
     "an admin makes an approver": (
@@ -589,6 +631,25 @@ def test_conduct_finds_each_act_out_of_order(lived: Home, how: str) -> None:
     assert any(said in problem for problem in problems), problems
 
 
+@pytest.mark.parametrize("of", ["study", "dataset"])
+def test_raise_after_a_formality_ended_is_found(lived: Home, of: str) -> None:
+    """A larger budget that was approved after the end of a formality is found, though the study was approved before."""
+    log = entries(lived)
+    end = log[0]["time"][:10]
+    formal(of, ends=end)(log)
+    assert not [what for what in found(log) if "formalities" in what]
+    place = position(log, "study.budget.approve")
+    for entry in log[place:]:
+        entry["time"] = f"2999{entry['time'][4:]}"
+    assert f"that ended on {end}" in "".join(last_problems(log[: place + 1]))
+
+
+def last_problems(log: Entries) -> list[str]:
+    """Return what was out of order with the last entry of a log."""
+    conduct = Conduct()
+    return [list(conduct.read(entry)) for entry in log][-1]
+
+
 def renewed(log: Entries, place: int, role: str = "researcher") -> None:
     """Put in that a user goes by a new commitment, and let whoever asked first act by it from there on."""
     person, added = log[position(log, "query.reserve")]["actor"], log[position(log, "user.add")]
@@ -630,7 +691,7 @@ def test_a_clock_that_was_set_back_is_no_offence(lived: Home) -> None:
     log = entries(lived)
     ahead = position(log, "query.reserve") - 1
     for entry in log[ahead:]:
-        entry["time"] = "2999-01-01T00:00:00.000Z"
+        entry["time"] = "2098-01-01T00:00:00.000Z"
     assert found(log) == []
 
 

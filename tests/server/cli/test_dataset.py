@@ -14,12 +14,13 @@ from tests.server.cli.test_conduct import (
     by_the_same,
     change,
     entries,
+    formal,
     found,
     once_more,
     without,
 )
 from tests.server.cli.test_verify import asked, position
-from tests.serving import UNADVISED, application, make_home, write_clinic
+from tests.serving import FORMALITIES, UNADVISED, application, make_home, write_clinic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,8 @@ def test_a_dataset_is_decided_on_over_http(template: Home, tmp_path: Path) -> No
         waits = admin.good("POST", f"{PATH}/propose", {**PROFILE, "delta": 1e-5})["terms"]
         digest = waits["waiting"].pop("digest")
         assert len(digest) == 64
+        kept = waits["waiting"].pop("formalities")  # those of the manifest stay
+        assert {name: value for name, value in kept.items() if value is not None} == FORMALITIES
         assert waits["waiting"] == {
             "epsilon": 10000.0,
             "delta": 1e-5,
@@ -251,5 +254,6 @@ def test_an_honest_log_of_decisions_is_in_order(decided: Home) -> None:
     for one in earlier:
         if one["action"] == "dataset.import":
             del one["facts"]["profile_epsilon_nano"]
+    formal("dataset")(earlier)
     assert found([*earlier, begin, *log[last:]]) == []
     assert found([*earlier, *log[last : last + 2]]) == []

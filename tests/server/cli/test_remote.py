@@ -14,7 +14,7 @@ from server.cli.audit import log
 from server.cli.main import main
 from tests.server.sign_in.provider import CLIENT
 from tests.server.sign_in.running import Provider, settings_of, start
-from tests.serving import Home, serving
+from tests.serving import FORMALITIES, Home, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,15 @@ def test_dpos_and_approvers_decide_over_http(server: Server, tmp_path: Path) -> 
     server.client("admin").good(
         "POST",
         "/studies",
-        {"name": "new", "dataset": "rand-hie", "epsilon": 1.0, "title": "T", "purpose": "P", "legal_basis": "L"},
+        {
+            "name": "new",
+            "dataset": "rand-hie",
+            "epsilon": 1.0,
+            "title": "T",
+            "purpose": "P",
+            "legal_basis": "L",
+            "formalities": FORMALITIES,
+        },
     )
     dora, vera = server.home.tokens["dora"], server.home.tokens["vera"]
     assert run(server, dora, tmp_path, "study", "show", "new").stdout == over_the_home(server, "study", "show", "new")

@@ -14,7 +14,17 @@ from click.testing import CliRunner
 
 from queries.contribution import tallying
 from server.cli.main import main
-from tests.serving import PATIENTS, ROOT, application, ask, environment, import_file, make_home, write_clinic
+from tests.serving import (
+    FORMALITIES,
+    PATIENTS,
+    ROOT,
+    application,
+    ask,
+    environment,
+    import_file,
+    make_home,
+    write_clinic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,7 +229,7 @@ def test_studies_are_not_promised_what_the_profile_took(bare: Home, tmp_path: Pa
     bought(bare, tmp_path, **{CAP: "epsilon = 1.0", "overcommit = true\n": ""})
     with application(bare) as place:
         admin = place.client("admin")
-        body = {"dataset": "clinic", "title": "t", "purpose": "p", "legal_basis": "l"}
+        body = {"dataset": "clinic", "title": "t", "purpose": "p", "legal_basis": "l", "formalities": FORMALITIES}
         refused = admin.post("/studies", {**body, "name": "all", "epsilon": 0.95})
         assert (refused.status, refused.code) == (409, "wrong-state")
         assert admin.post("/studies", {**body, "name": "rest", "epsilon": 0.9}).status == 201

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.serving import PATIENTS, ask
+from tests.serving import FORMALITIES, PATIENTS, ask
 
 if TYPE_CHECKING:
     from typing import Any
@@ -45,7 +45,15 @@ def test_wide_margins_cost_the_least(place: Place) -> None:
 def test_a_protocol_that_allows_less_than_any_question_costs_is_refused(place: Place) -> None:
     """When a study is opened and when it is edited, for the protocol and each template, with the place."""
     admin = place.client("admin")
-    new = {"name": "new", "dataset": "rand-hie", "epsilon": 1.0, "title": "T", "purpose": "P", "legal_basis": "L"}
+    new = {
+        "name": "new",
+        "dataset": "rand-hie",
+        "epsilon": 1.0,
+        "title": "T",
+        "purpose": "P",
+        "legal_basis": "L",
+        "formalities": FORMALITIES,
+    }
     template = {"name": "t", "query": {"from": "years", "select": PATIENTS}, "max_epsilon": 0.0009}
     for protocol, pointer in (
         ({"max_epsilon": 0.0009}, "/protocol/max_epsilon"),

@@ -44,7 +44,14 @@ COMPLETE = {
         *("queries/execution/partition_selection.py", "server/views/table.py"),
     ),
     "budgets: refusals, the forecast, summaries of the log and of alerts": (
-        *("budgets/errors.py", "budgets/amounts.py", "budgets/loss.py", "budgets/governance", "budgets/identity"),
+        *(
+            "budgets/errors.py",
+            "budgets/amounts.py",
+            "budgets/formalities.py",
+            "budgets/loss.py",
+            "budgets/governance",
+            "budgets/identity",
+        ),
         *("budgets/ledger", "budgets/alerts", "budgets/audit/log.py", "budgets/audit/signing.py"),
     ),
     "the server: refusals, summaries of the log": (

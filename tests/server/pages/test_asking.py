@@ -20,7 +20,7 @@ from server.pages.researcher.drawing import rows_shown
 from server.views.table import Cell, Column, Row, Table
 from tests.server.charts import drawn
 from tests.server.pages.browsing import Browser, browser
-from tests.serving import PATIENTS, application, ask, import_file, write_demo_manifest
+from tests.serving import FORMALITIES, PATIENTS, application, ask, import_file, write_demo_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -352,7 +352,15 @@ def test_what_the_api_refuses_is_an_error_page(place: Place, ada: Browser, path:
     place.client("admin").good(
         "POST",
         "/studies",
-        {"name": "cold", "dataset": "clinic", "epsilon": 1.0, "title": "T", "purpose": "P", "legal_basis": "L"},
+        {
+            "name": "cold",
+            "dataset": "clinic",
+            "epsilon": 1.0,
+            "title": "T",
+            "purpose": "P",
+            "legal_basis": "L",
+            "formalities": FORMALITIES,
+        },
     )
     page = ada.get(path)
     assert page.status == 404

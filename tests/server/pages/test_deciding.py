@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.server.pages.browsing import Browser, browser
-from tests.serving import PATIENTS, ask
+from tests.serving import FORMALITIES, PATIENTS, ask
 
 if TYPE_CHECKING:
     from tests.server.pages.browsing import Page
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 # Cross-site scripting in all contexts, a mark that turns text around, and the longest text that the API takes.
 HOSTILE = "\"'><script>alert(1)</script><b>&amp; {{ 7*7 }} \u202eevil"
 LONG = HOSTILE + "x" * (10_000 - len(HOSTILE))
-DRAFT = {"dataset": "rand-hie", "epsilon": 1.0, "title": "T", "purpose": "P", "legal_basis": "L"}
+DRAFT = {
+    "dataset": "rand-hie",
+    "epsilon": 1.0,
+    "title": "T",
+    "purpose": "P",
+    "legal_basis": "L",
+    "formalities": FORMALITIES,
+}
 
 
 @pytest.fixture(scope="module")

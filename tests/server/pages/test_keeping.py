@@ -8,13 +8,21 @@ import pytest
 
 from server.pages.frame import sessions
 from tests.server.pages.browsing import Browser, browser
+from tests.serving import FORMALITIES
 
 if TYPE_CHECKING:
     from tests.server.pages.browsing import Page
     from tests.serving import Place
 
 LONG = 'Because <b>they</b> & "we" agreed. \u202e' + "x" * 9_000
-DRAFT = {"dataset": "rand-hie", "epsilon": 1.0, "title": "T", "purpose": "P", "legal_basis": "L"}
+DRAFT = {
+    "dataset": "rand-hie",
+    "epsilon": 1.0,
+    "title": "T",
+    "purpose": "P",
+    "legal_basis": "L",
+    "formalities": FORMALITIES,
+}
 # Fields that some form or other takes, and the buttons of all.
 FORM = {"reason": LONG, "name": "new", "user": "ben", "role": "researcher", "act": "add", "token": "x", "sure": "yes"}
 ACTS = ("advise", "approve", "suspend", "close", "remove", "add", "budget", "propose", "buy", "save", "open", "pay", "")

@@ -9,6 +9,8 @@ from rowless_client.calls.records import Record, Records
 from rowless_client.calls.study import HTML, given
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rowless_client.connection.http import Connection
 
 
@@ -38,9 +40,10 @@ class Dataset:
         profile: float | None = None,
         laplace_percent: int | None = None,
         justification: str | None = None,
+        formalities: Mapping[str, Any] | None = None,
     ) -> Record:
-        """Propose another cap, or what further profiles may take. It waits for an approver."""
-        further = given(laplace_percent=laplace_percent, justification=justification)
+        """Propose another cap, what further profiles may take, or other formalities. It waits for an approver."""
+        further = given(laplace_percent=laplace_percent, justification=justification, formalities=formalities)
         proposed = {**given(reason=reason, epsilon=epsilon, delta=delta, profile=profile), **further}
         return Record(self._json("POST", "/datasets/{name}/propose", proposed))
 

@@ -176,7 +176,10 @@ class Study:
     # Deciding, for admins, DPOs and approvers
 
     def edit(self, **terms: Any) -> Record:
-        """Change its terms: title, purpose, legal_basis, protocol, starts, ends. An approved study is a draft again."""
+        """Change its terms: title, purpose, legal_basis, protocol, starts, ends, formalities.
+
+        An approved study is a draft again.
+        """
         return Record(self._json("PATCH", "/studies/{study}", terms))
 
     def add_member(self, user: str) -> Record:
