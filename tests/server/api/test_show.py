@@ -182,3 +182,39 @@ def test_reading_with_a_mistake_is_refused(ada: Client) -> None:
     ):
         refused = ada.get(f"{path}?{urlencode({'show': text})}")
         assert (refused.status, refused.json()["pointer"]) == (422, pointer), text
+
+
+def test_hidden_numbers_stay_hidden_in_any_order(place: Place) -> None:
+    """Where a protocol hides small cells, no order and no condition tells anything of a hidden number."""
+    below = 12
+    body = ask(PATIENTS, 0.5, group_by=["age"], bounds={"cells_per_person": 5})
+    place.open_study("open")
+    ada = place.client("ada")
+    place.open_study("strict", protocol={"hide_below": below})
+
+    def asked(study: str, show: Any = None) -> Any:
+        return ada.good("POST", f"/studies/{study}/queries", body if show is None else {**body, "show": show})
+
+    plain = asked("strict")
+    hidden = [row["age"] for row in plain["rows"] if row["patients"]["value"] is None]
+    seen = {row["age"]: row["patients"]["value"] for row in plain["rows"] if row["patients"]["value"] is not None}
+    assert hidden
+    assert seen
+    assert min(seen.values()) >= below
+    for descending in (False, True):
+        found = asked("strict", {"order_by": [{"column": "patients", "descending": descending}]})["rows"]
+        assert [row["age"] for row in found] == [
+            *sorted(seen, key=lambda age: seen[age] * (-1 if descending else 1)),
+            *hidden,
+        ]
+        low = asked("strict", {"order_by": [{"column": "patients_low", "descending": descending}]})["rows"]
+        assert [row["age"] for row in low[-len(hidden) :]] == hidden
+    for having in (
+        {"column": "patients", "op": "<", "value": below},
+        {"not": {"column": "patients", "op": ">=", "value": below}},
+        {"column": "patients_high", "op": "<", "value": -(10**6)},
+    ):
+        assert asked("strict", {"having": having})["rows"] == []
+    kept = asked("strict", {"having": {"column": "patients", "op": ">=", "value": below}})
+    assert [row["age"] for row in kept["rows"]] == list(seen)
+    assert "raw_value" not in str(kept)
