@@ -132,7 +132,9 @@ def _column(name: str, section: Section, computed: Derived | None, *, of_person:
             low, high = ((date - EPOCH).days for date in section.dates("bounds"))
         case Kind.BOOLEAN:
             pass
-    return Column(name, kind, of_person, nullable, title, values, low, high, step, labels, hierarchy)
+    professional = section.flag("professional", False)
+    shown = (nullable, title, values, low, high, step, labels, hierarchy)
+    return Column(name, kind, of_person, *shown, professional=professional)
 
 
 def _hierarchy(section: Section) -> Hierarchy | None:

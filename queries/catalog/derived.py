@@ -88,6 +88,7 @@ def require(section: Section, one: Derived, column: Column, columns: Mapping[str
                 f"there is no column {name} that is read; there are {', '.join(columns)}",
             )
     first, second = (columns[name] for name in one.of)
+    _require_marked(section, column, first, second)
     if one.how is How.PRODUCT:
         _require_product(section, column, first, second)
         return
@@ -114,10 +115,18 @@ def require_of_events(
     if name not in known:
         raise section.error(one.how, f"there is no column {name} of a table {table} that is read")
     of = known[name]
+    _require_marked(section, column, of)
     if not of.ordered:
         raise section.error(one.how, f"{table}.{name} has no order")
     if (of.kind, of.low, of.high, of.step) != (column.kind, column.low, column.high, column.step):
         raise section.error(one.how, f"must have the type, bounds and step of {table}.{name}")
+
+
+def _require_marked(section: Section, column: Column, *sources: Column) -> None:
+    """Raise ManifestError if a column tells of professionals because one that it is computed from does."""
+    for source in sources:
+        if source.professional and not column.professional:
+            raise section.error("professional", f"must be true, as {source.name} has it")
 
 
 def _require_product(section: Section, column: Column, first: Column, second: Column) -> None:

@@ -44,7 +44,18 @@ def _column(name: str, shown: Json) -> Column:
     kind, step = Kind(shown["type"]), Decimal(repr(shown.get("step", 1)))
     values = tuple(shown["values"]) if "values" in shown else None
     low, high = (_units(kind, step, bound) for bound in shown.get("bounds", (0, 1)))
-    return Column(name, kind, shown["of_person"], shown["nullable"], shown["title"], values, low, high, step)
+    return Column(
+        name,
+        kind,
+        shown["of_person"],
+        shown["nullable"],
+        shown["title"],
+        values,
+        low,
+        high,
+        step,
+        professional=shown.get("professional", False),
+    )
 
 
 def _units(kind: Kind, step: Decimal, bound: Any) -> int:

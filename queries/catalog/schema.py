@@ -48,7 +48,8 @@ class Column:
 
     `low` and `high` bound the column in units, inclusive. A category without `values` is undeclared: it may be
     filtered, but its values are not public and it has no size. `value_labels` says in words what values stand for;
-    a value may have none. `hierarchy` says which values of a category are under which.
+    a value may have none. `hierarchy` says which values of a category are under which. A `professional` column tells
+    of those who treat or serve the persons (a practice, a physician): a study needs a reason to use it.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Column:
     value_labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     hierarchy: Hierarchy | None = None
     vocabulary: str | None = None  # the public list of codes, by its title, that labels and hierarchy are from
+    professional: bool = False
 
     @property
     def declared(self) -> bool:
@@ -200,6 +202,7 @@ def _describe_column(column: Column) -> dict[str, object]:
         "title": column.title,
         "of_person": column.of_person,
         "nullable": column.nullable,
+        **({"professional": True} if column.professional else {}),
     }
     if column.kind is Kind.CATEGORY:
         shown["declared"] = column.declared

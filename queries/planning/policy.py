@@ -16,8 +16,9 @@ from queries.statistics import registry
 from queries.statistics.parts.exactness import FixedMargin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from queries.catalog.schema import Table
     from queries.language.templates import Template
     from queries.plan import Cost, Output
 
@@ -30,6 +31,8 @@ class Protocol:
 
     `templates` are the only queries that may be asked (strict mode). `margin_min` is the least margin at 95% that a
     count may have in an answer. Numbers of cells below `hide_below` are hidden (`queries/release/hiding.py`).
+    `professionals` are the columns about professionals that may be used; all others are refused wherever a query names
+    them: practices and physicians are data subjects too.
     """
 
     tables: frozenset[str] | None = None
@@ -39,6 +42,7 @@ class Protocol:
     margin_min: float | None = None
     templates: tuple[Template, ...] | None = None
     hide_below: int | None = None
+    professionals: frozenset[str] = frozenset()
 
 
 def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol, *others: nodes.Query) -> Protocol:
@@ -71,6 +75,24 @@ def check(query: nodes.Query, privacy: nodes.Privacy, protocol: Protocol, *other
     if privacy.rho_nano is not None and 2 * privacy.rho_nano * NANO > protocol.epsilon_nano_max**2:
         raise OutsideProtocol("/privacy/rho", "is more than the study's protocol allows for one query")
     return protocol
+
+
+def check_professionals(query: nodes.Query, tables: Mapping[str, Table], protocol: Protocol) -> None:
+    """Raise OutsideProtocol with the place of the first column about professionals that the protocol does not allow.
+
+    A column of this name in any table counts: a query cannot choose the one that is not marked.
+    """
+    marked = professional_columns(tables)
+    for pointer, column in references.columns(query):
+        if column in marked and column not in protocol.professionals:
+            raise OutsideProtocol(
+                pointer, f"column {column} is about professionals, and the study's protocol gives no reason to use it"
+            )
+
+
+def professional_columns(tables: Mapping[str, Table]) -> frozenset[str]:
+    """Return the names of the columns that are about professionals."""
+    return frozenset(name for table in tables.values() for name, column in table.columns.items() if column.professional)
 
 
 def _check_sized(query: nodes.Query, protocol: Protocol) -> None:

@@ -295,6 +295,7 @@ class QueryPurchase(paid.Purchase):
             "edition": self.question.edition,
             "mechanisms": [one.name for one in (*named, *(measure.mechanism for measure in planned.measures))],
             **({} if planned.listing is None else {"threshold": planned.listing.mechanism.threshold}),
+            **({"professionals": self.prepared.professionals} if self.prepared.professionals else {}),
             "loss": vars(self.loss),
         }
 

@@ -17,7 +17,7 @@ from budgets.loss import Loss, epsilon_text
 from queries.binding import dates
 from queries.catalog import least_charge
 from queries.errors import InvalidQuery, OutsideProtocol
-from queries.language import code_lists, nodes, size
+from queries.language import code_lists, nodes, references, size
 from queries.language.showing import NOTHING, Show
 from queries.language.templates import Template
 from queries.planning import fingerprint, planner, policy
@@ -79,6 +79,12 @@ class Prepared:
     has_left: Callable[[], bool] = stays
 
     @property
+    def professionals(self) -> list[str]:
+        """Return the columns about professionals that the query uses, because the protocol gives a reason."""
+        marked = policy.professional_columns(self.catalog.tables)
+        return sorted({column for _, column in references.columns(self.plan.query)} & marked)
+
+    @property
     def hides_below(self) -> int | None:
         """Return the number below which cells are hidden by the study's protocol, which is approved."""
         limit: int | None = self.study.terms.protocol.get("hide_below")
@@ -109,6 +115,7 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
         size.require(with_codes)
         query = dates.fill_in(with_codes, store.dataset.tables)
         limits = policy.check(query, request.privacy, protocol(present), with_codes, asked_query)
+        policy.check_professionals(query, store.dataset.tables, limits)
         # It also keeps the bounds that were proposed then, even if a profile was bought in between.
         for catalog in known if asked else known[:1]:
             planned = planner.plan(query, catalog, request.privacy, services.settings.max_cells)
@@ -176,5 +183,6 @@ def protocol(study: Study) -> Protocol:
         epsilon_nano_max=kept.get("epsilon_nano_max"),
         margin_min=kept.get("margin_min"),
         hide_below=kept.get("hide_below"),
+        professionals=frozenset(kept.get("professionals", ())),
         templates=templates,
     )

@@ -211,6 +211,10 @@ def limits_of_use(protocol: dict[str, Any], language: Language) -> list[str]:
     if "min_margin" in protocol:
         margin = _exact(float(protocol["min_margin"]), language)
         found.append(language.say("no count with a margin (at 95%%) below %(margin)s", margin=margin))
+    found += [
+        language.say("column %(name)s, which is about professionals: %(why)s", name=name, why=why)
+        for name, why in protocol.get("professionals", {}).items()
+    ]
     if "hide_below" in protocol:
         found.append(
             language.say("numbers of cells below %(count)s are hidden", count=_exact(protocol["hide_below"], language))
@@ -264,11 +268,19 @@ def _purposes(document: dict[str, Any], language: Language) -> str:
 
 def _subjects(document: dict[str, Any], language: Language) -> str:
     title, most = document["dataset"]["title"], document["dataset"]["persons_max"]
-    if most is None:
-        return language.say("The persons in the dataset %(title)s.", title=title)
-    return language.say(
-        "The persons in the dataset %(title)s: at most %(most)s.", title=title, most=language.number(f"{most:,}")
+    said = language.say("The persons in the dataset %(title)s.", title=title)
+    if most is not None:
+        said = language.say(
+            "The persons in the dataset %(title)s: at most %(most)s.", title=title, most=language.number(f"{most:,}")
+        )
+    named = sorted({name for table in document["dataset"]["tables"] for name in table.get("professionals", ())})
+    if not named:
+        return said
+    second = language.say(
+        "And professionals, in the columns %(columns)s: a study uses these only for a reason in its protocol.",
+        columns=language.joined(named),
     )
+    return f"{said} {second}"
 
 
 def _categories(document: dict[str, Any], language: Language) -> str:

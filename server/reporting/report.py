@@ -126,7 +126,13 @@ def _dataset(services: Services, transaction: sa.Connection, name: str) -> dict[
         "persons_max": None if catalog is None else catalog.persons_max,
         "editions": [{"edition": n, "imported_at": at} for n, at in history.editions_of(transaction, name)],
         "tables": [
-            {"name": table.name, "title": table.title, "columns": list(table.columns)} for table in tables.values()
+            {
+                "name": table.name,
+                "title": table.title,
+                "columns": list(table.columns),
+                "professionals": [name for name, column in table.columns.items() if column.professional],
+            }
+            for table in tables.values()
         ],
     }
 

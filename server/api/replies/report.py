@@ -132,6 +132,7 @@ class ReportedTable(Reply):
     name = fields.String(required=True)
     title = fields.String(required=True)
     columns = fields.List(fields.String(), required=True)
+    professionals = fields.List(fields.String(), metadata={"description": "Those of them that tell of professionals"})
 
 
 class ReportedDataset(Reply):

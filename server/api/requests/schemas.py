@@ -77,7 +77,8 @@ class ProtocolSchema(Schema):
     """What a study may ask. A list refuses everything that it does not name; a missing list allows everything.
 
     `min_margin` is the smallest margin at 95% that a count may have. `hide_below` hides numbers of cells below it in
-    all answers. A `strict` protocol allows only its templates.
+    all answers. `professionals` gives the reason for each column about professionals that may be used. A `strict`
+    protocol allows only its templates.
     """
 
     tables = fields.List(fields.String())
@@ -86,6 +87,7 @@ class ProtocolSchema(Schema):
     epsilon_nano_max = Built(privacy_epsilon, "Epsilon", data_key="max_epsilon")
     margin_min = Built(above_zero, "LeastMargin", data_key="min_margin")
     hide_below = Built(_least_shown, "HideBelow")
+    professionals = fields.Dict(keys=fields.String(validate=_text(63)), values=fields.String(validate=_text(1_000)))
     templates = Built(parse_templates, "Templates")
     code_lists = Built(parse_code_lists, "CodeLists")
     strict = Built(_truth, "Truth")

@@ -71,6 +71,7 @@ def field_name(field: str) -> str:
         "protocol/min_margin": _("Smallest margin of a count"),
         "protocol/hide_below": _("Cells that are hidden"),
         "protocol/templates": _("Prepared questions"),
+        "protocol/professionals": _("Columns about professionals"),
         "protocol/code_lists": _("Code lists"),
         "protocol/strict": _("Only prepared questions"),
         "budget/epsilon": _("Budget, ε"),
@@ -103,6 +104,7 @@ def unset_name(field: str) -> str:
         "protocol/min_margin": _("any margin"),
         "protocol/hide_below": _("none"),
         "protocol/templates": _("none"),
+        "protocol/professionals": _("none"),
         "protocol/code_lists": _("none"),
         "protocol/strict": _("no"),
     }.get(field, _("not given"))

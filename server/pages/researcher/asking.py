@@ -96,6 +96,22 @@ class Priced:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _usable(tables: Mapping[str, Any], protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tables without the columns about professionals that the study's protocol gives no reason to use."""
+    reasons = protocol.get("professionals", {})
+    return {
+        name: {
+            **table,
+            "columns": {
+                column: about
+                for column, about in table["columns"].items()
+                if not about.get("professional") or column in reasons
+            },
+        }
+        for name, table in tables.items()
+    }
+
+
 @page("/studies/<study>/ask", "researcher", methods=("GET", "POST"))
 def ask(study: str) -> Any:
     """Build a question, see what it costs, rehearse it, and pay for it."""
@@ -103,7 +119,7 @@ def ask(study: str) -> Any:
         title = _("This token may only read: it asks nothing.")
         raise Refused({"status": HTTPStatus.FORBIDDEN, "code": "forbidden", "title": title})
     shown = calling.get("studies", study)
-    tables = calling.get("datasets", shown["dataset"])["tables"]
+    tables = _usable(calling.get("datasets", shown["dataset"])["tables"], shown["protocol"])
     # A link on another site may open the page, but may not ask a price in somebody's name: that is an entry of the log.
     is_ours = request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
     wanted = request.args if is_ours else {}

@@ -193,6 +193,7 @@ def protocols(draw: st.DrawFn) -> dict[str, Any]:
         "max_epsilon": EPSILONS | st.just(1),
         "min_margin": st.floats(1e-300, 1e300) | st.integers(1, 10**300),
         "hide_below": st.integers(2, 10**9),
+        "professionals": st.dictionaries(st.sampled_from(["sex", "age"]), st.text(min_size=1, max_size=9), min_size=1),
         "templates": st.tuples(templates("one"), templates("two")).map(list) | templates("one").map(lambda one: [one]),
         "strict": st.booleans(),
         "code_lists": st.dictionaries(
@@ -365,7 +366,7 @@ def test_half_a_character_is_refused(lived: Place) -> None:
 def test_terms_that_the_schema_takes_are_those_of_this_test() -> None:
     """The parts of terms and protocols drawn above are all there are: a new one has to be added on purpose."""
     assert set(ProtocolSchema().load_fields) == {
-        *("tables", "columns", "statistics", "epsilon_nano_max", "margin_min", "hide_below"),
+        *("tables", "columns", "statistics", "epsilon_nano_max", "margin_min", "hide_below", "professionals"),
         *("code_lists", "templates", "strict"),
     }
     assert set(TermsSchema().load_fields) == {
