@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from queries.catalog.manifest import read_manifest
 from queries.store import reports
+from queries.store.drafts import size as sizes
 from queries.store.files import row_of
 from server.cli.common import progress, with_json
 from server.cli.home import acting, as_option, services
@@ -17,16 +19,18 @@ from server.journey.importing import import_dataset
 from server.runtime import stores
 
 if TYPE_CHECKING:
+    from queries.store.drafts.size import Size
     from queries.store.reports import IdentityReport, ImportReport, TableReport
 
 
 @click.command("import")
 @click.argument("manifest", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--check", is_flag=True, help="Read everything and report the losses; change nothing.")
+@click.option("--estimate", is_flag=True, help="Only say how much disk and time it is going to need.")
 @click.option("--accept-losses", is_flag=True, help="Import even if more is lost than the manifest's loss_max.")
 @as_option
 @with_json
-def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) -> Any:
+def import_(manifest: Path, check: bool, estimate: bool, accept_losses: bool, name: str | None) -> Any:
     """Import a dataset's sources as its next edition.
 
     Nothing changes unless it finishes. It stops if more than 5% (the manifest's loss_max) of a column's values or of a
@@ -36,6 +40,11 @@ def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) 
     """
     declared = read_manifest(manifest)
     with services() as opened:
+        needed, free = sizes.size(declared), shutil.disk_usage(opened.settings.home).free
+        if estimate:
+            return {**dataclasses.asdict(needed), "free_bytes": free}, _needed(needed, free)
+        if needed.is_large:
+            click.echo(_needed(needed, free), err=True)
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         if check:
@@ -61,6 +70,17 @@ def import_(manifest: Path, check: bool, accept_losses: bool, name: str | None) 
     words = _report(f"Imported {edition.dataset}, edition {edition.number}", report)
     words = f"{words}\nThe contribution profile: {imported.profile.words}"
     return said, words if imported.lack is None else f"{words}\nNothing can be approved: {imported.lack}"
+
+
+def _needed(needed: Size, free: int) -> str:
+    """Return in words what an import needs."""
+    minutes = max(1, round(needed.seconds / 60))
+    words = (
+        f"About {needed.rows:,} rows{'' if needed.is_known else ' besides those of views'}: up to "
+        f"{needed.disk_bytes / 1e9:,.1f} GB of disk while it runs, and about {minutes:,} minutes on two cores. "
+        f"{free / 1e9:,.1f} GB are free"
+    )
+    return words if needed.disk_bytes < free else f"{words}: it may not fit"
 
 
 def _report(done: str, report: ImportReport) -> str:

@@ -314,3 +314,13 @@ def test_a_failed_first_import_leaves_nothing(tmp_path: Path, home: Path) -> Non
     (tmp_path / "t.csv").unlink()
     refused(home, manifest)
     assert [path for path in sorted(home.rglob("*")) if path not in files and "ledger" not in path.name] == []
+
+
+def test_an_estimate_changes_nothing(tmp_path: Path, home: Path) -> None:
+    """It says what an import needs and what is free, in words and as JSON."""
+    manifest, before = small(tmp_path, ["1,1"] * 50), everything(home)
+    found = imported(home, manifest, "--estimate")
+    assert found["rows"] == 50
+    assert found["disk_bytes"] < found["free_bytes"]
+    assert run(home, "import", manifest, "--estimate").stdout.startswith("About 50 rows: up to 0.0 GB of disk")
+    assert everything(home) == before
