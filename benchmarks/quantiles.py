@@ -34,7 +34,7 @@ import numpy as np
 from queries import mechanisms
 from queries.catalog.schema import Column, Kind
 from queries.statistics import quantiles
-from queries.statistics.intervals import reach
+from queries.statistics.parts.intervals import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

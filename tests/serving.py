@@ -606,6 +606,7 @@ EVERY_STATISTIC: dict[str, dict[str, Any]] = {  # over `years`
     "often": {"top": "site", "k": 3},
     "together": {"covariance": ["age", "visits"]},
     "alike": {"correlation": ["age", "visits"], "bounds": [[18, 65], [0, 20]], "where": ADULT},
+    "trend": {"slope": ["visits", "age"], "bounds": [[0, 20], [18, 65]]},
 }
 
 

@@ -35,8 +35,8 @@ class BoundStatistic:
     """One statistic of the answer.
 
     `operands` are the columns whose values enter sums. `within` are the bins of a histogram in each cell. Only events
-    for which `where` holds count; `split` divides them into those for which it holds and the others. `outcome` is a
-    value that the statistic needs in the per-person table beside those the query builds. `notes` are what a reader
+    for which `where` holds count; `split` divides them into those for which it holds and the others. `outcomes` are
+    values that the statistic needs in the per-person table beside those the query builds. `notes` are what a reader
     should know of how it was bound.
     """
 
@@ -46,7 +46,7 @@ class BoundStatistic:
     within: CellKey | None = None
     where: Bound | None = None
     split: Bound | None = None
-    outcome: BuiltValue | None = None
+    outcomes: tuple[BuiltValue, ...] = ()
     notes: tuple[str, ...] = ()
 
 

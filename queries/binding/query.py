@@ -79,6 +79,6 @@ def _statistic(name: str, statistic: nodes.Statistic, scope: Scope, bind_statist
 
 def _with_outcomes(built: Built, select: Sequence[BoundStatistic]) -> Built:
     """Return a per-person table with the values that statistics need beside those the query builds."""
-    more = [one.outcome for one in select if one.outcome is not None]
+    more = [outcome for one in select for outcome in one.outcomes]
     notes = tuple(note for one in select for note in one.notes)
     return per_person.extend(built, more, notes)

@@ -21,7 +21,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from queries.statistics.intervals import Floats
+    from queries.statistics.parts.intervals import Floats
 
 # The means and standard deviations of the logarithm of a person's number that are tried.
 MIDDLES = np.linspace(-1.5, 10.0, 93)

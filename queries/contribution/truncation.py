@@ -176,7 +176,7 @@ def _of_value(plan: Plan, value: BuiltValue) -> Cut | None:
         case "mean" | "min" | "max" | "first" | "last":
             if _holds_all(value):
                 return None
-        case "exists" | "outcome":
+        case "exists" | "outcome" | "at_risk" | "happened":  # what is beyond is not asked for
             return None
         case word:
             raise AssertionError(word)

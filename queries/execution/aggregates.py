@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from queries.execution.sql_writer import Writer
 
 
+FOLLOWED = ("outcome", "at_risk", "happened")  # values of persons who are followed from their first event
+
+
 def built_table(built: Built, writer: Writer) -> exp.Select:
     """Return SELECT person, attributes, values: one row for each person who has events."""
     person = exp.column(PERSON, quoted=True)
@@ -40,7 +43,7 @@ def built_table(built: Built, writer: Writer) -> exp.Select:
     own += [
         exp.alias_(_first_day(value), f"?start{place}", quoted=True)
         for place, value in enumerate(later)
-        if value.word == "outcome"
+        if value.word in FOLLOWED
     ]
     select = writer.of_table(exp.select(person, *attributes, *own), built.events.name).group_by(person.copy())
     where = writer.condition(built.where, built.events.name)
@@ -52,8 +55,9 @@ def built_table(built: Built, writer: Writer) -> exp.Select:
     for place, value in enumerate(later):
         name = f"to{place}"
         days: exp.Expr = exp.column("days", table=name)
-        if value.word == "outcome":
-            days = _outcome(days, _followed(exp.column(f"?start{place}", table="own", quoted=True), value), value)
+        if value.word in FOLLOWED:
+            followed = _followed(exp.column(f"?start{place}", table="own", quoted=True), value)
+            days = (_outcome if value.word == "outcome" else _at_risk)(days, followed, value)
         else:
             days = _coded(days, value.column)
         joined = joined.select(exp.alias_(days, value.column.name, quoted=True))
@@ -105,6 +109,28 @@ def _followed(start: exp.Expr, value: BuiltValue) -> exp.Expr:
         case = exp.Case().when(exp.EQ(this=code.copy(), expression=integer(0)), last)
         last = exp.Paren(this=case.else_(exp.Least(this=own, expressions=[last.copy()])))
     return exp.Paren(this=exp.Sub(this=last, expression=start))
+
+
+def _at_risk(days: exp.Expr, followed: exp.Expr, value: BuiltValue) -> exp.Expr:
+    """Return the code of the days that a person was at risk, or of whether the event happened in them (`rates.py`).
+
+    It is 0 if the person was not followed, and of the event also if it did not happen.
+    """
+    most = exp.Least(this=followed.copy(), expressions=[integer(value.edges[-1])])
+    happened = exp.LTE(this=days, expression=most.copy())  # does not hold if days is null
+    case = exp.Case().when(
+        exp.or_(
+            exp.Is(this=followed.copy(), expression=exp.null()),
+            exp.LT(this=followed.copy(), expression=integer(0)),
+        ),
+        integer(0),
+    )
+    if value.word == "happened":
+        case = case.when(happened, integer(1)).else_(integer(0))
+    else:
+        at_risk = exp.Case().when(happened, days.copy()).else_(most.copy())
+        case = case.else_(exp.Add(this=exp.Paren(this=at_risk), expression=integer(1)))
+    return exp.cast(case, code_type(value.column), dialect="duckdb")
 
 
 def _outcome(days: exp.Expr, followed: exp.Expr, value: BuiltValue) -> exp.Expr:

@@ -41,8 +41,8 @@ class OtherColumn:
 class Comparison:
     """One column against one value or column of its row, a list of values (in), a pair (between) or nothing (is_null).
 
-    `begins` takes the beginning of a code: "E11" stands for E11, E11.9 and all others that begin so. `under` takes a
-    code, and stands for it and all that are under it in the column's hierarchy; without one, for all that begin so.
+    `begins` takes how codes begin: "E11" stands for E11.9 too. `under` takes a code, for all that are under it in the
+    column's hierarchy; without one, for all that begin so.
 
     As in SQL, a comparison holds for no null, and neither does its negation; only is_null does.
     """
@@ -228,11 +228,16 @@ class Correlation(Filtered):
 
 
 @dataclass(frozen=True)
-class Quantile(Filtered):
-    """The values below which these shares of a column's values lie, each value clamped to the bounds.
+class Slope(Filtered):
+    """The slope of the first of two columns over the second, where neither is null, each clamped to its bounds."""
 
-    `listed` distinguishes a list of one share from the share itself: the answer has the same form.
-    """
+    columns: tuple[str, str]
+    bounds: tuple[tuple[float, float], tuple[float, float]] | None = None
+
+
+@dataclass(frozen=True)
+class Quantile(Filtered):
+    """The values below which these shares of a column's values lie, each clamped; `listed` if `at` is a list."""
 
     column: str
     at: tuple[float, ...]
@@ -280,6 +285,16 @@ class Survival(Filtered):
 
 
 @dataclass(frozen=True)
+class Rate(Filtered):
+    """How many persons have an event for each person-year at risk, at most `days` of each; followed as for a curve."""
+
+    column: str
+    days: int
+    ends: str
+    censored: str | None = None
+
+
+@dataclass(frozen=True)
 class Proportion:
     """The share of the events that fulfil a condition, or of the persons who have such an event in the cell."""
 
@@ -287,12 +302,9 @@ class Proportion:
     of: str = "events"  # or "persons"
 
 
-Function = (
-    Count | Sum | Mean | Variance | Stddev | Quantile | Iqr | Histogram | Top | Covariance | Correlation | Survival
-)
+OfValues = Sum | Mean | Variance | Stddev | Quantile | Iqr | Histogram | Top | Covariance | Correlation | Slope
+Function = Count | OfValues | Survival | Rate
 Statistic = Function | Proportion
-
-
 BUILT = ("count", "sum", "mean", "min", "max", "first", "last", "exists", "days_to")
 
 

@@ -122,7 +122,7 @@ def _of_related(related: nodes.Related, pointer: str) -> Iterator[_Name]:
 
 def censored_of(statistic: nodes.Statistic) -> str | None:
     """Return the column with the day on which each person's follow-up ends, if a statistic names one."""
-    return statistic.censored if isinstance(statistic, nodes.Survival) else None
+    return statistic.censored if isinstance(statistic, nodes.Survival | nodes.Rate) else None
 
 
 def columns_of(statistic: nodes.Statistic) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def columns_of(statistic: nodes.Statistic) -> tuple[str, ...]:
     match statistic:
         case nodes.Count() | nodes.Proportion():
             return ()
-        case nodes.Covariance(columns) | nodes.Correlation(columns):
+        case nodes.Covariance(columns) | nodes.Correlation(columns) | nodes.Slope(columns):
             return columns
         case (
             nodes.Sum(column)
@@ -141,7 +141,7 @@ def columns_of(statistic: nodes.Statistic) -> tuple[str, ...]:
             | nodes.Iqr(column)
         ):
             return (column,)
-        case nodes.Histogram(column) | nodes.Top(column) | nodes.Survival(column):
+        case nodes.Histogram(column) | nodes.Top(column) | nodes.Survival(column) | nodes.Rate(column):
             return (column,)
         case _:
             assert_never(statistic)

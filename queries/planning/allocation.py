@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from queries.statistics import registry
-from queries.statistics.intervals import reach
+from queries.statistics.parts.intervals import reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from queries.plan import Counted, Output
     from queries.release.hiding import Hiding
-    from queries.statistics.intervals import Floats
+    from queries.statistics.parts.intervals import Floats
 
     Row = Mapping[str, Any]
     Values = dict[str, dict[int, list[float]]]  # by statistic and the place of a row: the values of its parts

@@ -38,7 +38,7 @@ class Survival(GroupMargin[nodes.Survival]):
         members.column("survival"),
         Member("bins", Shape.SCALARS, "edges"),
         Member("ends", Shape.DATE, "ends", required=False),
-        Member("censored", Shape.COLUMN, "censored", required=False),
+        members.CENSORED,
     )
     sql_names = ("SURVIVAL",)
 
@@ -72,7 +72,7 @@ class Survival(GroupMargin[nodes.Survival]):
         outcome, notes = survival.outcome(name, node, scope.built, scope.tables, pointer)
         scope.require_room(outcome.column.size, f"{pointer}/bins")
         within = CellKey(outcome.column.name, outcome.column, null=False)
-        return BoundStatistic(name, node, within=within, outcome=outcome, notes=notes)
+        return BoundStatistic(name, node, within=within, outcomes=(outcome,), notes=notes)
 
     def parameters(self, node: nodes.Survival) -> dict[str, object]:  # noqa: ARG002
         """Return nothing: the per-person table has the intervals and the last day."""

@@ -15,9 +15,9 @@ from queries.language.sql.conditions import predicate
 from queries.language.sql.syntax import only, refusal
 from queries.language.sql.values import filtered
 from queries.statistics import counts
-from queries.statistics.intervals import proportion
 from queries.statistics.parts import drafts, words, yardsticks
 from queries.statistics.parts.exactness import GroupMargin
+from queries.statistics.parts.intervals import proportion
 from queries.statistics.parts.members import Member, Shape
 from queries.statistics.statistic import Group
 

@@ -30,7 +30,7 @@ import numpy as np
 
 from queries.binding.keys import CellKey
 from queries.plan import Search
-from queries.statistics.intervals import reach
+from queries.statistics.parts.intervals import reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.catalog.schema import Column
-    from queries.statistics.intervals import Floats
+    from queries.statistics.parts.intervals import Floats
 
     Integers = NDArray[np.int64]
 

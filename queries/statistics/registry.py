@@ -13,6 +13,8 @@ from queries.statistics.curves import Survival
 from queries.statistics.iqr import Iqr
 from queries.statistics.proportions import Proportion
 from queries.statistics.ranks import Quantile
+from queries.statistics.rates import Rate
+from queries.statistics.slopes import Slope
 from queries.statistics.spreads import Correlation, Covariance, Stddev, Variance
 from queries.statistics.sums import Mean, Sum
 
@@ -37,7 +39,9 @@ STATISTICS: tuple[Statistic[Any], ...] = (
     Top(),
     Covariance(),
     Correlation(),
+    Slope(),
     Survival(),
+    Rate(),
 )
 WORDS = tuple(statistic.word for statistic in STATISTICS)
 

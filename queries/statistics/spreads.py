@@ -17,8 +17,7 @@ from queries.binding.bound import BoundStatistic
 from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.language.sql import calls, written
-from queries.statistics import moments
-from queries.statistics.parts import drafts, members, noisy, words, yardsticks
+from queries.statistics.parts import drafts, members, moments, noisy, words, yardsticks
 from queries.statistics.parts.exactness import GroupMargin
 from queries.statistics.parts.members import Member, Shape
 from queries.statistics.parts.yardsticks import HALF
@@ -29,14 +28,14 @@ if TYPE_CHECKING:
 
     from queries.binding.scope import Scope
     from queries.plan import Draft, Factor, Measure, Output
-    from queries.statistics.intervals import Floats
-    from queries.statistics.moments import Interval
+    from queries.statistics.parts.intervals import Floats
+    from queries.statistics.parts.moments import Interval
     from queries.statistics.statistic import Result, Vectors
 
 TWO_BOUNDS = Member("bounds", Shape.TWO_BOUNDS, "bounds", required=False)
 
 C = TypeVar("C", bound=nodes.Variance | nodes.Stddev)
-P = TypeVar("P", bound=nodes.Covariance | nodes.Correlation)
+P = TypeVar("P", bound=nodes.Covariance | nodes.Correlation | nodes.Slope)
 
 
 class _Moments(GroupMargin[N]):
@@ -121,7 +120,7 @@ class _OfColumn(_Moments[C]):
         return 0, None, None
 
 
-class _OfPair(_Moments[P]):
+class OfPair(_Moments[P]):
     """What is computed from the products of two columns."""
 
     def bind(self, name: str, node: P, scope: Scope) -> BoundStatistic:
@@ -209,7 +208,7 @@ class Stddev(_OfColumn[nodes.Stddev]):
         return [square / 4 for square in _of_variance(measured)]
 
 
-class Covariance(_OfPair[nodes.Covariance]):
+class Covariance(OfPair[nodes.Covariance]):
     """The sample covariance of two columns."""
 
     node = nodes.Covariance
@@ -236,9 +235,9 @@ class Covariance(_OfPair[nodes.Covariance]):
     def intervals(self, measures: Sequence[Measure], sums: list[Floats], confidence: float) -> Interval:
         """Return each cell's value, low and high."""
         xy, x, y, n = sums
-        noise = _noise(measures, ("xy", "x", "y", "n"), confidence)
+        noise = noise_of(measures, ("xy", "x", "y", "n"), confidence)
         step = noisy.unit(measures[0])
-        value, low, high = (part * step for part in moments.covariance(xy, x, y, n, noise, _largest(measures)))
+        value, low, high = (part * step for part in moments.covariance(xy, x, y, n, noise, largest(measures)))
         return value, low, high
 
     def squares(self, measured: Sequence[Draft]) -> list[Fraction]:
@@ -257,7 +256,7 @@ class Covariance(_OfPair[nodes.Covariance]):
         return None, None, None
 
 
-class Correlation(_OfPair[nodes.Correlation]):
+class Correlation(OfPair[nodes.Correlation]):
     """Pearson's correlation of two columns."""
 
     node = nodes.Correlation
@@ -284,9 +283,9 @@ class Correlation(_OfPair[nodes.Correlation]):
     def intervals(self, measures: Sequence[Measure], sums: list[Floats], confidence: float) -> Interval:
         """Return each cell's value, low and high."""
         xy, xx, yy, x, y, n = sums
-        noise = _noise(measures, ("xy", "xx", "yy", "x", "y", "n"), confidence)
+        noise = noise_of(measures, ("xy", "xx", "yy", "x", "y", "n"), confidence)
         middles = (measures[1].middle, measures[2].middle)
-        return moments.correlation((xy, xx, yy), (x, y), n, noise, _largest(measures), middles)
+        return moments.correlation((xy, xx, yy), (x, y), n, noise, largest(measures), middles)
 
     def squares(self, measured: Sequence[Draft]) -> list[Fraction]:
         """Return the squares for the sums of xy, xx, yy, x, y and the count, put together as in `moments.py`."""
@@ -325,13 +324,13 @@ def _raw_name(measure: Measure) -> str:
     return "centred_sum_" + "_".join(factor.column.name for factor in measure.factors)
 
 
-def _noise(measures: Sequence[Measure], names: Sequence[str], confidence: float) -> moments.Noise:
+def noise_of(measures: Sequence[Measure], names: Sequence[str], confidence: float) -> moments.Noise:
     """Return the scales of the noise on the sums, which have these names in `moments.py`."""
     scales = {name: measure.mechanism.scale for name, measure in zip(names, measures, strict=True)}
     return moments.Noise(**scales, gaussian=measures[0].mechanism.gaussian, confidence=confidence)
 
 
-def _largest(measures: Sequence[Measure]) -> tuple[float, float]:
+def largest(measures: Sequence[Measure]) -> tuple[float, float]:
     """Return how far the values of both factors can be from their centres."""
     x, y = measures[0].factors
     return x.largest, y.largest
@@ -340,7 +339,7 @@ def _largest(measures: Sequence[Measure]) -> tuple[float, float]:
 def _variance(measures: Sequence[Measure], sums: list[Floats], confidence: float) -> Interval:
     """Return each cell's variance in the column's units."""
     xx, x, n = sums
-    noise = _noise(measures, ("xx", "x", "n"), confidence)
+    noise = noise_of(measures, ("xx", "x", "n"), confidence)
     return moments.variance(xx, x, n, noise, measures[0].factors[0].largest, measures[0].middle)
 
 

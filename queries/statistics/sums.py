@@ -11,9 +11,9 @@ from sqlglot import exp
 from queries.binding.bound import BoundStatistic
 from queries.language import nodes
 from queries.language.sql import calls, written
-from queries.statistics.intervals import GaussianMeanNoise, MeanNoise
 from queries.statistics.parts import drafts, members, noisy, words, yardsticks
 from queries.statistics.parts.exactness import FixedMargin, GroupMargin
+from queries.statistics.parts.intervals import GaussianMeanNoise, MeanNoise
 from queries.statistics.statistic import Group
 
 if TYPE_CHECKING:

@@ -29,14 +29,14 @@ from queries.binding.per_person import BuiltValue
 from queries.catalog.schema import EPOCH, Column, Kind
 from queries.errors import InvalidQuery
 from queries.language import nodes
-from queries.statistics.intervals import reach
+from queries.statistics.parts.intervals import reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from queries.binding.per_person import Built
     from queries.catalog.schema import Table
-    from queries.statistics.intervals import Floats
+    from queries.statistics.parts.intervals import Floats
 
 EDGES_MAX = 1000
 DAYS_MAX = 366 * 200
@@ -45,7 +45,7 @@ OFF_MAX = 700.0  # of the logarithm: the band is wide open long before, and a fl
 
 
 def column_name(name: str) -> str:
-    """Return the name of the built column that a survival statistic counts. No column of a query has it."""
+    """Return the name of a built column that a statistic of followed persons needs. No column of a query has it."""
     return f"?{name}"
 
 
@@ -94,32 +94,45 @@ def _followed_to_the_last(
     return (said,)
 
 
-def _outcome(
-    name: str, statistic: nodes.Survival, built: Built, tables: Mapping[str, Table], pointer: str
+def followed(
+    statistic: nodes.Survival | nodes.Rate, built: Built, tables: Mapping[str, Table], pointer: str
 ) -> BuiltValue:
+    """Return the value built with days_to that a statistic is about, with the days up to which persons are followed.
+
+    Raises InvalidQuery with the place.
+    """
+    word = nodes.word_of(statistic)
     found = [value for value in built.values if value.column.name == statistic.column and value.word == "days_to"]
     if not found:
-        raise InvalidQuery(f"{pointer}/survival", f"{statistic.column} is no value built with days_to")
+        raise InvalidQuery(f"{pointer}/{word}", f"{statistic.column} is no value built with days_to")
     (wait,) = found
     assert wait.to is not None
     if wait.to.within_days is not None:
         raise InvalidQuery(
-            f"{pointer}/survival", f"leave within_days out of {statistic.column}: a curve goes up to its last bin"
+            f"{pointer}/{word}",
+            f"leave within_days out of {statistic.column}: the bins or days say how long",
         )
-    edges = _edges(statistic.edges, f"{pointer}/bins")
     assert wait.to.date is not None
     last = tables[wait.to.table].columns[wait.to.date]
     end = last.high if statistic.ends is None else _day(statistic.ends, last, f"{pointer}/ends")
-    labels = (
-        f"{what} [{low}, {high})" for low, high in itertools.pairwise(edges) for what in ("event", "followed up to")
-    )
-    column = Column(column_name(name), Kind.CATEGORY, values=(*labels, BEYOND))
     censored = None
     if statistic.censored is not None:
         censored = names.column_of(built.table, statistic.censored, f"{pointer}/censored")
         if censored.kind is not Kind.DATE:
             raise InvalidQuery(f"{pointer}/censored", f"{censored.name} is not a date")
-    return replace(wait, word="outcome", column=column, edges=edges, end=end, censored=censored)
+    return replace(wait, end=end, censored=censored)
+
+
+def _outcome(
+    name: str, statistic: nodes.Survival, built: Built, tables: Mapping[str, Table], pointer: str
+) -> BuiltValue:
+    wait = followed(statistic, built, tables, pointer)
+    edges = _edges(statistic.edges, f"{pointer}/bins")
+    labels = (
+        f"{what} [{low}, {high})" for low, high in itertools.pairwise(edges) for what in ("event", "followed up to")
+    )
+    column = Column(column_name(name), Kind.CATEGORY, values=(*labels, BEYOND))
+    return replace(wait, word="outcome", column=column, edges=edges)
 
 
 def _edges(edges: tuple[nodes.Scalar, ...], pointer: str) -> tuple[int, ...]:

@@ -76,7 +76,7 @@ def _member(shape: Shape) -> Described:
     match shape:
         case Shape.COUNTED:
             return ref("Counted")
-        case Shape.COLUMN:
+        case Shape.COLUMN | Shape.DAY_COLUMN:
             return _COLUMN
         case Shape.TWO_COLUMNS:
             return _two(_COLUMN)

@@ -53,10 +53,17 @@ QUESTIONS: dict[str, tuple[str, Question, dict[str, Any]]] = {
     ),
     "families of codes": (
         "pathways",
-        consultations.where(consultations.diagnosis.under("D00")).count_persons(),
+        consultations.where(
+            consultations.diagnosis.under("D00") | consultations.diagnosis.begins("D01")
+        ).count_persons(),
         {
             "from": "consultations",
-            "where": {"column": "diagnosis", "op": "under", "value": "D00"},
+            "where": {
+                "any": [
+                    {"column": "diagnosis", "op": "under", "value": "D00"},
+                    {"column": "diagnosis", "op": "begins", "value": "D01"},
+                ]
+            },
             "select": {"persons": {"count": "persons"}},
         },
     ),
@@ -100,6 +107,7 @@ QUESTIONS: dict[str, tuple[str, Question, dict[str, Any]]] = {
         .top("site", 3)
         .covariance("age", "visits", bounds=[(0, 70), (0, 30)])
         .correlation("age", "visits")
+        .slope("visits", "age", bounds=[(0, 30), (0, 70)])
         .bounds(cells_per_person=5, events_per_cell=1),
         {
             "from": "years",
@@ -118,6 +126,7 @@ QUESTIONS: dict[str, tuple[str, Question, dict[str, Any]]] = {
                 "top_site": {"top": "site", "k": 3},
                 "covariance_age_visits": {"covariance": ["age", "visits"], "bounds": [[0, 70], [0, 30]]},
                 "correlation_age_visits": {"correlation": ["age", "visits"]},
+                "slope_visits_age": {"slope": ["visits", "age"], "bounds": [[0, 30], [0, 70]]},
             },
             "bounds": {"cells_per_person": 5, "events_per_cell": 1},
         },
@@ -239,9 +248,10 @@ QUESTIONS: dict[str, tuple[str, Question, dict[str, Any]]] = {
     ),
     "survival": (
         "pathways",
-        seen.per_person(wait=values.days_to(drug.events()))
+        seen.per_person(wait=values.days_to(drug.events()), last=values.max("date"))
         .by("sex")
-        .survival("wait", [0, 30, 90], "untreated", ends=dt.date(2022, 12, 31)),
+        .survival("wait", [0, 30, 90], "untreated", ends=dt.date(2022, 12, 31))
+        .rate("wait", 730, ends="2022-12-31", censored="last"),
         {
             "from": {
                 "per_person": "consultations",
@@ -252,11 +262,15 @@ QUESTIONS: dict[str, tuple[str, Question, dict[str, Any]]] = {
                             "of": "prescriptions",
                             "where": {"column": "drug", "op": "in", "value": ["M016", "M032"]},
                         }
-                    }
+                    },
+                    "last": {"max": "date"},
                 },
             },
             "group_by": ["sex"],
-            "select": {"untreated": {"survival": "wait", "bins": [0, 30, 90], "ends": "2022-12-31"}},
+            "select": {
+                "untreated": {"survival": "wait", "bins": [0, 30, 90], "ends": "2022-12-31"},
+                "rate_wait": {"rate": "wait", "days": 730, "ends": "2022-12-31", "censored": "last"},
+            },
         },
     ),
 }

@@ -198,6 +198,12 @@ BUILT = {
         {"s": {"survival": "wait", "bins": [0, 60, 180], "ends": "2021-03-31", "censored": "seen"}},
         per_person(where=FLU, wait={"days_to": TO_M1}, seen={"max": "day"}),
     ),
+    "rate": asking(
+        {"r": {"rate": "wait", "days": 200, "ends": "2021-03-31", "censored": "seen"}},
+        per_person(where=FLU, wait={"days_to": TO_M1}, seen={"max": "day"}),
+        group_by=["sex"],
+    ),
+    "slope": asking({"s": {"slope": ["cost", "age"], "bounds": [[0, 300], [10, 90]]}, "t": {"slope": ["cost", "day"]}}),
     "values compared": asking(
         PERSONS,
         per_person(first={"min": "day", "where": FLU}, last={"max": "day"}),

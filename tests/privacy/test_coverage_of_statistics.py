@@ -161,6 +161,12 @@ ONE_NUMBER: dict[str, tuple[nodes.Statistic, Callable[[Group], tuple[float, floa
     "mean of some": (nodes.Mean("x", where=ILL), lambda of: same(of.x[of.small == 1].mean())),
     "covariance": (nodes.Covariance(("x", "y")), lambda of: same(np.cov(*of.both)[0, 1])),
     "correlation": (nodes.Correlation(("x", "y")), lambda of: same(np.corrcoef(*of.both)[0, 1])),
+    "slope": (nodes.Slope(("y", "x")), lambda of: same(np.polyfit(*of.both, 1)[0])),
+    "slope the other way": (nodes.Slope(("x", "y")), lambda of: same(np.polyfit(*of.both[::-1], 1)[0])),
+    "slope of some": (
+        nodes.Slope(("x", "small")),
+        lambda of: same(of.x[of.small == 1].mean() - of.x[of.small == 0].mean()),
+    ),
     "median": (nodes.Quantile("x", (0.5,)), lambda of: quantiles(of.x, 0.5)),
     "last tenth": (nodes.Quantile("y", (0.9,)), lambda of: quantiles(of.both[1], 0.9)),
     "median of few values": (nodes.Quantile("small", (0.5,)), lambda of: quantiles(of.small, 0.5)),
@@ -171,6 +177,9 @@ ONE_NUMBER: dict[str, tuple[nodes.Statistic, Callable[[Group], tuple[float, floa
 }
 CONSERVATIVE = tuple(name for name, (asked_for, _) in ONE_NUMBER.items() if isinstance(asked_for, OF_RANK)) + (
     "correlation",
+    "slope",
+    "slope the other way",
+    "slope of some",
 )
 PRIVACY = {
     "a little epsilon": {"epsilon_nano": NANO // 5},
@@ -277,6 +286,7 @@ def test_each_of_several_quantiles_covers(at: tuple[float, ...]) -> None:
         nodes.Variance("x"),
         nodes.Covariance(("x", "y")),
         nodes.Correlation(("x", "y")),
+        nodes.Slope(("x", "y")),
         nodes.Histogram("ward"),
     ],
 )

@@ -40,6 +40,7 @@ STATISTICS: dict[str, nodes.Statistic] = {
     "top": nodes.Top("urgent", 1),
     "covariance": nodes.Covariance(("visits", "balance")),
     "correlation": nodes.Correlation(("visits", "balance")),
+    "slope": nodes.Slope(("visits", "day")),
 }
 OF_PERSONS = ("persons", "some persons", "proportion of persons")
 

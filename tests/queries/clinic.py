@@ -106,6 +106,11 @@ STATISTICS: dict[str, tuple[nodes.Statistic, ...]] = {
         nodes.Correlation(("visits", "balance")),
         nodes.Correlation(("visits", "birth_year"), ((0, 1), (1991, 1996)), where=MANY),
     ),
+    "slope": (
+        nodes.Slope(("visits", "balance")),
+        nodes.Slope(("balance", "visits"), ((-90, 10.25), (2, 7)), where=URGENT),
+        nodes.Slope(("visits", "day")),
+    ),
     "quantile": (
         nodes.Quantile("visits", (0.5,)),
         nodes.Quantile("balance", (0.25, 0.9), listed=True, where=URGENT),

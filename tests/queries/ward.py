@@ -54,6 +54,7 @@ EVERY: dict[str, nodes.Statistic] = {
     "top": nodes.Top("unit", 3),
     "covariance": nodes.Covariance(("age", "visits")),
     "correlation": nodes.Correlation(("age", "visits")),
+    "slope": nodes.Slope(("visits", "age")),
 }
 
 

@@ -15,6 +15,7 @@ class Shape(Enum):
 
     COUNTED = auto()  # "persons" or "events": a str
     COLUMN = auto()  # the name of a column: a str
+    DAY_COLUMN = auto()  # the name of a column with a day of each person: a str
     TWO_COLUMNS = auto()  # a list of two: a tuple
     CONDITION = auto()  # a filter: a nodes.Predicate
     BOUNDS = auto()  # [lowest, highest]: a tuple
@@ -40,4 +41,5 @@ def column(word: str) -> Member:
     return Member(word, Shape.COLUMN, "column")
 
 
+CENSORED = Member("censored", Shape.DAY_COLUMN, "censored", required=False)
 BOUNDS = Member("bounds", Shape.BOUNDS, "bounds", required=False)

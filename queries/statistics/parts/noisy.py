@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from queries.binding.keys import CellKey
     from queries.plan import Measure
-    from queries.statistics.intervals import Floats
+    from queries.statistics.parts.intervals import Floats
     from queries.statistics.statistic import Result, Vectors
 
 

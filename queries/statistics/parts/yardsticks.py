@@ -22,6 +22,8 @@ over the range, h^2 / 3 with half the range h; two columns are correlated by a h
 | variance, covariance | h^2 / 3, h_x * h_y / 3 |
 | standard deviation | h / sqrt(3) |
 | correlation | 1 |
+| slope | h_y / h_x, from one corner of the ranges to the other |
+| incidence rate | that of half of n persons with the event, all at risk for half of the days |
 
 Let a be how far the noise of a measure moves the result, relative to the yardstick, when the noise has the scale
 `largest` (one person's part of a cell): to first order, c * largest / (yardstick * n * m), with c the factor that the

@@ -55,7 +55,7 @@ def _parser(shape: Shape) -> Callable[[Any], Any]:
     match shape:
         case Shape.COUNTED:
             return _counted
-        case Shape.COLUMN:
+        case Shape.COLUMN | Shape.DAY_COLUMN:
             return as_column
         case Shape.TWO_COLUMNS:
             return lambda both: _two(both, as_column)

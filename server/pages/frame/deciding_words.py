@@ -89,6 +89,8 @@ def allowed_statistic(name: str) -> str:
         "proportion": _("shares"),
         "covariance": _("covariance"),
         "survival": _("survival curves"),
+        "slope": _("trends"),
+        "rate": _("incidence rates"),
     }.get(name) or words.statistic_name(name)
 
 

@@ -42,6 +42,7 @@ OF_EVENTS: dict[str, nodes.Statistic] = {
     "top": nodes.Top("code", 2),
     "covariance": nodes.Covariance(("cost", "born")),
     "correlation": nodes.Correlation(("cost", "born")),
+    "slope": nodes.Slope(("cost", "born")),
     "proportion": nodes.Proportion(nodes.Comparison("urgent", "=", value=True)),
 }
 OF_PERSONS: dict[str, nodes.Statistic] = {
@@ -57,6 +58,7 @@ NARROW: dict[str, nodes.Statistic] = {
     "iqr": nodes.Iqr("cost", (0, 10)),
     "covariance": nodes.Covariance(("cost", "born"), ((0, 10), (1990, 1994))),
     "correlation": nodes.Correlation(("cost", "born"), ((0, 10), (1990, 1994))),
+    "slope": nodes.Slope(("cost", "born"), ((0, 10), (1990, 1994))),
 }
 VISITS = nodes.Value("count")
 
@@ -126,6 +128,7 @@ SHAPES: list[tuple[nodes.Query, Mapping[str, str]]] = [
     (query(built(TO_DRUG), m=nodes.Mean("x")), NONE),
     (query(built(replace(TO_DRUG, bounds=(0, 9))), m=nodes.Mean("x")), BY_ASKER),
     (query(built(TO_DRUG), s=nodes.Survival("x", (0, 10, 30))), NONE),
+    (query(built(TO_DRUG), r=nodes.Rate("x", 30, "2020-02-20")), NONE),
 ]
 
 

@@ -125,6 +125,10 @@ STATISTICS: dict[str, tuple[nodes.Statistic, Truth]] = {
         nodes.Correlation(("age", "visits"), ((0, 70), (0, 30))),
         value(lambda of: stats.pearsonr(of["age"], np.clip(of["visits"], 0, 30)).statistic),
     ),
+    "slope": (
+        nodes.Slope(("visits", "age"), ((0, 30), (0, 70))),
+        value(lambda of: stats.linregress(of["age"], np.clip(of["visits"], 0, 30)).slope),
+    ),
     "median": (nodes.Quantile("age", (0.5,)), quantile("age", 0.5, 70)),
     "ninth tenth": (nodes.Quantile("cost", (0.9,), (0, 2000)), quantile("cost", 0.9, 2000)),
     "interquartile range": (

@@ -170,6 +170,8 @@ def test_the_group_that_is_said_to_be_needed_is_enough(name: str) -> None:
             assert estimates.margin_at(output, needed, 0.95) <= 0.05 * 1.06
         case nodes.Quantile() | nodes.Iqr():
             assert estimates.rank_margin(output, 0.95) <= 0.05 * needed
+        case nodes.Slope():
+            assert estimates.margin_at(output, needed, 0.95) <= 0.1 * 15 / 60
         case nodes.Correlation():
             assert estimates.margin_at(output, needed, 0.95) <= 0.1
         case nodes.Variance():

@@ -65,6 +65,7 @@ TARGETS = {
     "top": Target(100),
     "covariance": Target(20, 3000),
     "correlation": Target(0.1, 1000),
+    "slope": Target(0.1, 1000),
 }
 
 

@@ -17,7 +17,7 @@ SELECT VARIANCE(balance) AS varies, STDDEV(CASE WHEN visits < 0 THEN 0 WHEN visi
 SELECT IQR(balance) AS apart, IQR(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END) FILTER(WHERE urgent = TRUE) AS near FROM visits
 
 -- together
-SELECT COVAR_SAMP(visits, balance) AS "both", CORR(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END, CASE WHEN balance < -0.5 THEN -0.5 WHEN balance > 99.75 THEN 99.75 ELSE balance END) AS alike FROM visits
+SELECT COVAR_SAMP(visits, balance) AS "both", CORR(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END, CASE WHEN balance < -0.5 THEN -0.5 WHEN balance > 99.75 THEN 99.75 ELSE balance END) AS alike, REGR_SLOPE(visits, balance) AS trend FROM visits
 
 -- lists
 SELECT HISTOGRAM(region) AS regions, HISTOGRAM(visits, [0, 5, 10]) AS bins, HISTOGRAM(day, ['2020-01-15', '2020-02-01']) AS days, APPROX_TOP_K(unit, 2) AS often FROM visits

@@ -92,6 +92,7 @@ QUERIES = {
         (
             ("both", Covariance(("visits", "balance"))),
             ("alike", Correlation(("visits", "balance"), ((0, 30), (-0.5, 99.75)))),
+            ("trend", nodes.Slope(("visits", "balance"))),
         ),
     ),
     "lists": Query(
@@ -226,6 +227,8 @@ def by_sql(connection: duckdb.DuckDBPyConnection, statistic: nodes.Statistic) ->
         Covariance(("visits", "balance"), ((2, 8), (-90, 10.25)), where=URGENT),
         Correlation(("visits", "balance")),
         Correlation(("balance", "visits"), ((-90, 10.25), (2, 8)), where=OFTEN),
+        nodes.Slope(("balance", "visits")),
+        nodes.Slope(("visits", "balance"), ((2, 8), (-90, 10.25)), where=URGENT),
         Proportion(URGENT),
         Proportion(nodes.Any((OFTEN, Comparison("balance", ">", 0)))),
         Proportion(Comparison("visits", "=", 7), "persons"),
@@ -369,7 +372,7 @@ STATISTICS = st.one_of(
         st.builds(
             kind, st.tuples(COLUMNS, COLUMNS), st.none() | st.tuples(*[st.tuples(NUMBERS, NUMBERS)] * 2), where=WHERE
         )
-        for kind in (Covariance, Correlation)
+        for kind in (Covariance, Correlation, nodes.Slope)
     ),
     st.builds(
         lambda column, at, bounds, where: Quantile(column, at[0], bounds, at[1], where=where),

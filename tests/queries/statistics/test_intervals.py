@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries.statistics.intervals import HALF, MeanNoise, reach
+from queries.statistics.parts.intervals import HALF, MeanNoise, reach
 from tests.laws import tries
 from tests.privacy.noise import fewest
 
 if TYPE_CHECKING:
-    from queries.statistics.intervals import Floats
+    from queries.statistics.parts.intervals import Floats
 
 SCALES = st.floats(0.05, 1e9)
 

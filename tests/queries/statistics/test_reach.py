@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from queries.statistics.intervals import reach
+from queries.statistics.parts.intervals import reach
 
 
 def exactly(scales: list[float], confidence: float) -> float:

@@ -167,6 +167,25 @@ class Question:
         """Ask for the survival curve of days to an event. Give `ends`, the last day of the data."""
         return self._and(statistics.survival(column, bins, ends=ends, censored=censored, where=where), name)
 
+    def rate(
+        self,
+        column: str | Column,
+        days: int,
+        name: str | None = None,
+        *,
+        ends: Any,
+        censored: str | Column | None = None,
+        where: Any = None,
+    ) -> Question:
+        """Ask for the incidence rate of an event: persons who have it for each person-year at risk."""
+        return self._and(statistics.rate(column, days, ends=ends, censored=censored, where=where), name)
+
+    def slope(
+        self, y: str | Column, x: str | Column, name: str | None = None, *, bounds: Any = None, where: Any = None
+    ) -> Question:
+        """Ask for the slope of y over x."""
+        return self._and(statistics.slope(y, x, bounds=bounds, where=where), name)
+
     # What other questions are made of
 
     def per_person(self, **values: Value) -> Question:

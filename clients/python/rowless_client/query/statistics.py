@@ -119,6 +119,24 @@ def survival(
     return _made(shape, _named("survival", column), where=where)
 
 
+def rate(
+    column: str | Column, days: int, *, ends: Any, censored: str | Column | None = None, where: Any = None
+) -> Statistic:
+    """Return how many persons have an event for each person-year at risk, over at most `days` days of each person.
+
+    `column` are days to the event, `ends` is the last day of the data, and `censored` a column with each person's own.
+    """
+    shape: dict[str, Any] = {"rate": column_name(column), "days": days, "ends": scalar(ends)}
+    if censored is not None:
+        shape["censored"] = column_name(censored)
+    return _made(shape, _named("rate", column), where=where)
+
+
+def slope(y: str | Column, x: str | Column, *, bounds: Any = None, where: Any = None) -> Statistic:
+    """Return by how much y is larger where x is larger by one, by least squares; `bounds` are two pairs."""
+    return _of_two("slope", y, x, bounds, where)
+
+
 def _of(word: str, column: str | Column, *, bounds: Bounds, where: Any) -> Statistic:
     return _made({word: column_name(column)}, _named(word, column), bounds=bounds, where=where)
 

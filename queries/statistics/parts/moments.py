@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from queries.statistics.intervals import boundary, reach
+from queries.statistics.parts.intervals import boundary, reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from queries.statistics.intervals import Floats
+    from queries.statistics.parts.intervals import Floats
 
     Interval = tuple[Floats, Floats, Floats]  # value, low, high
 
@@ -136,6 +136,48 @@ def correlation(
 
     centred = np.where(spread, xy - a * y - b * x + a * b * n, 0)
     return _solve(centred, both + 1, quantile, (-1.0, 1.0), (slack, slack), noise, unknown)
+
+
+def slope(
+    products: tuple[Floats, Floats],
+    sums: tuple[Floats, Floats],
+    n: Floats,
+    noise: Noise,
+    largest: tuple[float, float],
+    middle: float,
+) -> Interval:
+    """Return each cell's slope of y over x from the sums of the products xy and xx; `largest` is that of x, then y.
+
+    The slope b makes XY - b * XX vanish, both centred on the means a of x and m of y: for a given b a sum of noises,
+    as in a quotient of two (Fieller). Errors h and k of the means add at most n h k to XY and n h^2 to XX. No slope is
+    steeper than from the lowest y to the highest within one step of x, because a slope is a mean of those of pairs.
+    """
+    (xy, xx), (x, y) = products, sums
+    a, h = noise.mean(noise.x, x, n, largest[0])
+    m, k = noise.mean(noise.y, y, n, largest[1])
+    limit = np.full_like(xy, 2 * largest[1])
+    of_x = xx + middle * n - 2 * a * x + a * a * n
+    of_xy = xy - a * y - m * x + a * m * n
+    error = noise.quantile(noise.xx, (2 * a, noise.x), (a * a + middle, noise.n)) + np.maximum(n, 1) * h**2
+    unknown = noise.unknown(n) | (of_x <= error)
+    size, spread = np.maximum(n, 1), np.where(of_x > 0, of_x, 1.0)
+    value = np.where(of_x > 0, np.clip(of_xy / spread, -limit, limit), 0.0)
+
+    def quantile(b: Floats) -> Floats:
+        of_n = a * m - b * (a * a + middle)
+        return noise.quantile(noise.xy, (b, noise.xx), (2 * a * b - m, noise.x), (a, noise.y), (of_n, noise.n))
+
+    def not_below(b: Floats) -> NDArray[np.bool_]:
+        slack = size * (h * k + np.maximum(-b, 0) * h**2)
+        return np.asarray(of_xy - b * of_x <= quantile(b) + slack)
+
+    def not_above(b: Floats) -> NDArray[np.bool_]:
+        slack = size * (h * k + np.maximum(b, 0) * h**2)
+        return np.asarray(of_xy - b * of_x >= -quantile(b) - slack)
+
+    low = np.where(not_below(-limit), -limit, boundary(not_below, value, -limit))
+    high = np.where(not_above(limit), limit, boundary(not_above, value, limit))
+    return value, np.where(unknown, -limit, low), np.where(unknown, limit, high)
 
 
 def _solve(

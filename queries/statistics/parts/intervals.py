@@ -61,12 +61,21 @@ class MeanNoise:
         return HALF + boundary(lambda t: beyond(t) > 1 - confidence, np.zeros_like(a), 40 * a)
 
     def intervals(
-        self, sums: Floats, counts: Floats, lowest: float, highest: float, confidence: float
+        self,
+        sums: Floats,
+        counts: Floats,
+        lowest: float,
+        highest: float,
+        confidence: float,
+        grid: Floats | None = None,
     ) -> tuple[Floats, Floats, Floats]:
-        """Return each cell's mean and the two ends of its interval, within the clamping bounds of the values."""
+        """Return each cell's mean and the two ends of its interval, within the clamping bounds of the values.
+
+        The quantile is computed at the means of a grid, which are evenly spaced if none is given.
+        """
         means = np.clip(sums / np.maximum(counts, 1), lowest, highest)
         # The quantile is convex in m, so interpolating between grid points errs (by a hair) to the wide side.
-        grid = np.linspace(lowest, highest, GRID)
+        grid = np.linspace(lowest, highest, GRID) if grid is None else grid
         quantiles = self.quantile(grid, confidence)
 
         def inside(candidates: Floats) -> NDArray[np.bool_]:
