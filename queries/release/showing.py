@@ -10,6 +10,7 @@ average, so that rows chosen by their numbers have intervals that are too optimi
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, assert_never
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 POINTER = "/show"
 COMPARED = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null")
 LABEL_MAX = 100  # characters of a bin's own label
-PARTS_MAX = 200  # conditions and values of HAVING, and columns of ORDER BY: they are tried on each row, for free
+# What is tried on each row, for free:
+CONDITIONS_MAX = 32
+VALUES_MAX = 200  # of lists in them
+ORDERS_MAX = 8
 FREE = (
     "HAVING, ORDER BY, LIMIT and labels choose among released numbers: they are free and no part of the question, so "
     "the same question shown in another way is the same answer"
@@ -132,18 +136,22 @@ def bind(show: Show, columns: Columns) -> Show:
 
 def _require_size(show: Show) -> None:
     left: list[nodes.Predicate] = [] if show.having is None else [show.having]
-    parts = 0
+    conditions = values = 0
     while left:
         part = left.pop()
-        parts += 1
+        conditions += 1
         if isinstance(part, nodes.Not):
             left.append(part.part)
         elif isinstance(part, nodes.All | nodes.Any):
             left += part.parts
         elif isinstance(part, nodes.Comparison) and isinstance(part.value, tuple):
-            parts += len(part.value)
-    if parts > PARTS_MAX or len(show.order_by) > PARTS_MAX:
-        raise InvalidQuery(POINTER, f"rows are chosen by at most {PARTS_MAX} conditions and values")
+            values += len(part.value)
+    if conditions > CONDITIONS_MAX or values > VALUES_MAX or len(show.order_by) > ORDERS_MAX:
+        raise InvalidQuery(
+            POINTER,
+            f"rows are chosen by at most {CONDITIONS_MAX} conditions, {VALUES_MAX} values in their lists, and "
+            f"{ORDERS_MAX} columns of ORDER BY",
+        )
 
 
 def _labelled(name: str, own: tuple[str, ...], columns: Columns) -> tuple[str, tuple[str, ...]]:
@@ -242,16 +250,17 @@ def arrange(shown: Mapping[str, Any], show: Show) -> dict[str, Any]:
         rows = [{**row, name: labels.get(row[name], row[name])} for row in rows]
         if name in ranks:
             ranks[name] = {labels.get(label, label): rank for label, rank in ranks[name].items()}
-    kept = rows if show.having is None else [row for row in rows if _holds(show.having, row) is True]
+    holds = None if show.having is None else _holding(show.having, rows)
+    kept = [place for place in range(len(rows)) if holds is None or holds[place] is True]
     for one in reversed(show.order_by):
-        kept = _ordered(kept, one, ranks.get(one.column))
+        kept = _ordered(kept, _values(rows, one.column), ranks.get(one.column), descending=one.descending)
     last = kept if show.limit is None else kept[: show.limit]
     return {
         **shown,
         "sql": sql.shown(shown["sql"], show),
         "show": {**asked(show)["show"], "left_out": len(rows) - len(last)},
-        "rows": last,
-        "notes": [*shown["notes"], *_notes(show, rows, kept, last)],
+        "rows": [rows[place] for place in last],
+        "notes": [*shown["notes"], *_notes(show, rows, len(kept), len(last))],
     }
 
 
@@ -276,45 +285,51 @@ def _ranks(rows: Sequence[Row], names: Iterable[str]) -> dict[str, dict[Value, i
 
 
 def _ordered(
-    rows: list[dict[str, Any]], order: showing.Order, ranks: Mapping[Value, int] | None
-) -> list[dict[str, Any]]:
-    """Return rows ordered by one column. Equal ones stay as they were; what has no value is last."""
-    valued = [
-        (value if ranks is None else ranks[value], row)
-        for row in rows
-        if (value := _value(row, order.column)) is not None
-    ]
-    valued.sort(key=lambda one: one[0], reverse=order.descending)
-    return [*(row for _, row in valued), *(row for row in rows if _value(row, order.column) is None)]
+    places: list[int], values: Sequence[Any], ranks: Mapping[Value, int] | None, *, descending: bool
+) -> list[int]:
+    """Return places of rows ordered by one column. Equal ones stay as they were; what has no value is last."""
+    valued = [place for place in places if values[place] is not None]
+    valued.sort(key=lambda place: values[place] if ranks is None else ranks[values[place]], reverse=descending)
+    return [*valued, *(place for place in places if values[place] is None)]
 
 
-def _value(row: Row, name: str) -> Any:
-    """Return the label of a key, the value of a statistic, or an end of its interval; None if it has none."""
-    if name not in row:
+def _values(rows: Sequence[Row], name: str) -> list[Any]:
+    """Return a column: labels of a key, values of a statistic, or ends of its intervals; None where it has none."""
+    if not rows:
+        return []
+    if name not in rows[0]:
         statistic, _, end = name.rpartition("_")
-        return row[statistic][end]
-    found = row[name]
-    return found["value"] if isinstance(found, dict) else found
+        return [row[statistic][end] for row in rows]
+    is_statistic = isinstance(rows[0][name], dict)
+    return [row[name]["value"] if is_statistic else row[name] for row in rows]
 
 
-def _holds(having: nodes.Predicate, row: Row) -> bool | None:
-    """Return whether a condition holds for a row, as SQL does: None where it is about what has no value."""
+def _holding(having: nodes.Predicate, rows: Sequence[Row]) -> list[bool | None]:
+    """Return whether a condition holds for each row, as SQL does: None where it is about what has no value."""
     match having:
         case nodes.Not(part):
-            found = _holds(part, row)
-            return None if found is None else not found
+            return [None if found is None else not found for found in _holding(part, rows)]
         case nodes.All(parts) | nodes.Any(parts):
             decides = isinstance(having, nodes.Any)
-            several = [_holds(part, row) for part in parts]
-            return decides if decides in several else None if None in several else not decides
+            found: list[bool | None] = [not decides] * len(rows)
+            for part in parts:
+                both = zip(found, _holding(part, rows), strict=True)
+                found = [_either(one, other, decides=decides) for one, other in both]
+            return found
         case nodes.Comparison(column, op, value):
-            return _compares(
-                _value(row, column), op, _value(row, value.name) if isinstance(value, nodes.OtherColumn) else value
-            )
+            others = _values(rows, value.name) if isinstance(value, nodes.OtherColumn) else itertools.repeat(value)
+            return [_compares(one, op, other) for one, other in zip(_values(rows, column), others, strict=False)]
         case nodes.Cohort():
             raise AssertionError("it was refused when the condition was bound")
         case _:
             assert_never(having)
+
+
+def _either(one: bool | None, other: bool | None, *, decides: bool) -> bool | None:
+    """Return OR of two conditions if True decides it, and AND if False does."""
+    if one is decides or other is decides:
+        return decides
+    return None if one is None or other is None else not decides
 
 
 def _compares(found: Any, op: str, value: Any) -> bool | None:
@@ -342,12 +357,12 @@ def _compares(found: Any, op: str, value: Any) -> bool | None:
             return bool(low <= found <= high)
 
 
-def _notes(show: Show, rows: Sequence[Row], kept: Sequence[Row], last: Sequence[Row]) -> Iterator[str]:
+def _notes(show: Show, rows: Sequence[Row], kept: int, last: int) -> Iterator[str]:
     """Yield what a reader should know: what was left out, and that rows were chosen by noisy numbers."""
-    if len(last) < len(rows):
+    if last < len(rows):
         yield (
-            f"shown are {len(last)} of {len(rows)} rows: HAVING left out {len(rows) - len(kept)}, and LIMIT "
-            f"{len(kept) - len(last)}; all of them are in the release, and free"
+            f"shown are {last} of {len(rows)} rows: HAVING left out {len(rows) - kept}, and LIMIT {kept - last}; all "
+            "of them are in the release, and free"
         )
     if rows and (
         _is_noisy(rows[0], _names(show.having))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SQL, FORM = "sql", "form"
 BROUGHT = ("epsilon", "delta", "by", "margin_of", "margin", ASKED, "cells_per_person", "events_per_cell")
 EPSILON = "0.1"
-SHOWN = ("having", "order_by", "limit", "labels")  # of how an answer is shown, as JSON says it
+SHOWN = ("sql", "labels")  # of how an answer is shown: all of it
 
 
 @dataclass(frozen=True)
@@ -261,5 +261,5 @@ def _shown_as(release: Mapping[str, Any]) -> dict[str, str]:
     """Return how an answer was asked to be shown, as its page takes it in its address."""
     show = release.get("show", {})
     if "labels" in show:
-        return {"show": json.dumps({name: show[name] for name in SHOWN if name in show}, ensure_ascii=False)}
+        return {"show": json.dumps({name: show[name] for name in SHOWN if show.get(name)}, ensure_ascii=False)}
     return {"show": show["sql"]} if show else {}
