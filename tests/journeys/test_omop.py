@@ -12,6 +12,7 @@ import pytest
 from queries.store.drafts import omop
 from tests import cdm
 from tests.queries.store.drafts.test_omop import completed
+from tests.server.pages.browsing import browser
 from tests.serving import ROOT, application, make_home
 
 if TYPE_CHECKING:
@@ -142,3 +143,16 @@ def test_events_of_all_descendants(asked: tuple[Place, DuckDBPyConnection]) -> N
     row = answer(place, 4)["rows"][0]
     assert near(row["events"], events)
     assert near(row["patients"], persons)
+
+
+def test_pages_show_labels_beside_the_values(asked: tuple[Place, DuckDBPyConnection]) -> None:
+    """In the catalog, in an answer's table and chart, and in the choices of a filter."""
+    place, _ = asked
+    released = answer(place, 0)["id"]
+    opened = browser(place, "ada")
+    catalog = opened.get("/datasets/omop").text
+    assert "8507 (male), 8532 (female)" in catalog
+    assert f"Codes of {cdm.RELEASE}" in catalog
+    shown = opened.get(f"/studies/cohort/releases/{released}").text
+    assert "<bdi>8532</bdi> <small><bdi>female</bdi></small>" in shown
+    assert "8532 (female)" in shown.partition("<svg")[2]
