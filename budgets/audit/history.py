@@ -33,10 +33,14 @@ if TYPE_CHECKING:
 BATCH_ROWS = 50  # a release may be large, and only its description is used
 
 IMPORT = "dataset.import"
-APPROVALS = ("study.approve", "study.budget.approve")
-ADVICE = ("study.advise", "study.budget.advise")
+OF_DATASET = ("dataset.propose", "dataset.advise", "dataset.approve")
+APPROVALS = ("study.approve", "study.budget.approve", "dataset.approve")
+ADVICE = ("study.advise", "study.budget.advise", "dataset.advise")
 CONCLUDES = "study.conclude"
-DECISIONS = ("study.open", "study.edit", *ADVICE, *APPROVALS, "study.suspend", "study.resume", "study.close", CONCLUDES)
+DECISIONS = (
+    *("study.open", "study.edit", "study.advise", "study.budget.advise", "study.approve", "study.budget.approve"),
+    *("study.suspend", "study.resume", "study.close", CONCLUDES),
+)
 JOINS, LEAVES = "study.member.add", "study.member.remove"
 
 
@@ -114,12 +118,21 @@ def acts_of_study(transaction: sa.Connection, study: str) -> list[Act]:
 
 
 def acts_of_dataset(transaction: sa.Connection, dataset: str) -> list[Act]:
-    """Return the imports of a dataset and the decisions about its studies, oldest first."""
+    """Return the imports of a dataset and the decisions about it and its studies, oldest first."""
     mine = sa.select(studies.c.id).where(studies.c.dataset == dataset)
-    imports = _acts(transaction, sa.true(), audit_entries.c.action == IMPORT)
+    imports = _acts(transaction, sa.true(), audit_entries.c.action.in_((IMPORT, *OF_DATASET)))
     decided = _acts(transaction, audit_entries.c.study.in_(mine), audit_entries.c.action.in_(DECISIONS))
     own = [act for act, subject in imports if subject == f"dataset:{dataset}"]
     return sorted([*own, *(act for act, _ in decided)], key=lambda act: act.index)
+
+
+def approved_on(transaction: sa.Connection, dataset: str) -> dict[str, str]:
+    """Return the studies of a dataset that were approved at some time, each with the time of its first approval."""
+    c = audit_entries.c
+    mine = sa.select(studies.c.id).where(studies.c.dataset == dataset)
+    wanted = sa.select(c.study, sa.func.min(c.at)).where(c.action == "study.approve", c.study.in_(mine))
+    found = transaction.execute(wanted.group_by(c.study).order_by(c.study))
+    return {row[0]: row[1] for row in found}
 
 
 def memberships(transaction: sa.Connection, study: str, present: Collection[str]) -> list[Membership]:

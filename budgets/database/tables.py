@@ -196,6 +196,7 @@ conclusions = Table(
     Column("study", ForeignKey("studies.id"), nullable=False),
     Column("text", Text, nullable=False),
     Column("about", Text, nullable=False),  # the state of the study that was read, as canonical JSON
+    Column("parties", Text),  # JSON: what was concluded for each relevant party; NULL in those of an earlier version
     Column("given_by", String(64), nullable=False),  # a commitment
     Column("given_at", String(32), nullable=False),
     PrimaryKeyConstraint("study"),

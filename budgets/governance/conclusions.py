@@ -7,9 +7,10 @@ the report; the log has both.
 A conclusion is about the report that was read. `about` is what of the report can change it: the terms and the state of
 the study, its budget and the larger one that waits, the cap of its dataset, how much was used, how many releases there
 are, and how often somebody became or ceased to be a member. The approver sends its digest, and the entry has all of
-it. Whatever of it changes later makes the conclusion older than the report, which says so. What other studies of the
-dataset spend is no part of it. It is within the cap, which is part of it; and each query of another study would
-otherwise make every conclusion on the dataset old. Advice and the wording of the report are no part of it either.
+it, with what the approver wrote for each relevant party. Whatever of it changes later makes the conclusion older than
+the report, which says so. What other studies of the dataset spend is no part of it. It is within the cap, which is
+part of it; and each query of another study would otherwise make every conclusion on the dataset old. Advice and the
+wording of the report are no part of it either.
 
 Who concludes is not who wrote what the conclusion is about: the rule of an approval holds here too (`approval.py`), and
 so does that of a larger budget that waits. Who approved the study may conclude. Both are decisions of the controller,
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from budgets.governance.study import Study
 
 TEXT_MAX = 4_000
+PARTY_MAX = 2_000
+# Who could learn something from the answers: what follows for each is written beside the conclusion as a whole.
+PARTIES = ("researcher", "reader", "relative", "journalist", "insider", "thief")
 ACTION = "study.conclude"
 BUDGETS = ("budget", "raise", "cap")
 JOINS, LEAVES = "study.member.add", "study.member.remove"
@@ -55,6 +59,7 @@ class Conclusion:
     by: str
     at: str
     about: Mapping[str, Any]
+    parties: Mapping[str, str]
 
     def changed(self, now: Mapping[str, Any]) -> list[str]:
         """Return which parts of `about` are others now, by name."""
@@ -93,11 +98,24 @@ def digest(of: Mapping[str, Any]) -> str:
 def standing(transaction: sa.Connection, study: str) -> Conclusion | None:
     """Return the conclusion that stands, if an approver wrote one."""
     row = transaction.execute(sa.select(table).where(table.c.study == study)).first()
-    return None if row is None else Conclusion(row.text, row.given_by, row.given_at, json.loads(row.about))
+    if row is None:
+        return None
+    parties = {} if row.parties is None else json.loads(row.parties)
+    return Conclusion(row.text, row.given_by, row.given_at, json.loads(row.about), parties)
 
 
-def conclude(transaction: sa.Connection, identifier: str, text: str, by: Actor, *, read: str) -> Study:
+def conclude(
+    transaction: sa.Connection,
+    identifier: str,
+    text: str,
+    by: Actor,
+    *,
+    read: str,
+    parties: Mapping[str, str] | None = None,
+) -> Study:
     """Write a conclusion in place of the one that stands. `read` is the digest of what was read.
+
+    `parties` has what follows for relevant parties, those of PARTIES that were filled in.
 
     It may be written in every state: also of a draft, whose report has the bound of its budget, and of a closed study.
     Raises NotFound, Invalid, Forbidden, FourEyes; WrongState if the report is about something else by now.
@@ -105,8 +123,11 @@ def conclude(transaction: sa.Connection, identifier: str, text: str, by: Actor, 
     people.require_role(by, "approver")
     present = studies.study(transaction, identifier)
     approval.require_second_for_conclusion(transaction, present, by)
-    if not text.strip() or len(text) > TEXT_MAX or "\0" in text:
-        raise Invalid("text", f"must be a text of 1 to {TEXT_MAX} characters, without NUL")
+    _require_text("text", text, TEXT_MAX)
+    for party, said in (parties or {}).items():
+        if party not in PARTIES:
+            raise Invalid(f"parties/{party}", "is not known here")
+        _require_text(f"parties/{party}", said, PARTY_MAX)
     found = about(transaction, present)
     if read != digest(found):
         raise WrongState(
@@ -118,6 +139,7 @@ def conclude(transaction: sa.Connection, identifier: str, text: str, by: Actor, 
             study=identifier,
             text=text,
             about=canonical_json.dumps(found),
+            parties=canonical_json.dumps(dict(parties or {})),
             given_by=by.commitment,
             given_at=clock.now(),
         )
@@ -130,7 +152,7 @@ def conclude(transaction: sa.Connection, identifier: str, text: str, by: Actor, 
         f"an approver concluded on the report of study {identifier}",
         study=identifier,
         # Exactly what was read.
-        facts={"conclusion": text, "about": found, "digest": read},
+        facts={"conclusion": text, "parties": dict(parties or {}), "about": found, "digest": read},
     )
     return present
 
@@ -138,6 +160,11 @@ def conclude(transaction: sa.Connection, identifier: str, text: str, by: Actor, 
 def _completed(part: str, value: Any) -> Any:
     """Return a part of what a conclusion is about; a budget of an earlier version with all that budgets have now."""
     return Budget.read(value).facts() if part in BUDGETS and value is not None else value
+
+
+def _require_text(field: str, text: str, longest: int) -> None:
+    if not text.strip() or len(text) > longest or "\0" in text:
+        raise Invalid(field, f"must be a text of 1 to {longest} characters, without NUL")
 
 
 def _count(transaction: sa.Connection, *conditions: sa.ColumnElement[bool]) -> int:

@@ -28,8 +28,8 @@ from budgets.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-DAYS = 365  # regulators usually allow 6 to 12 months
-DAYS_MIN, DAYS_MAX = 30, 36_500
+DAYS = 365  # regulators ask for 6 to 12 months
+DAYS_MIN, DAYS_MAX = 183, 36_500  # six months
 PERIOD_DAYS_MAX = 30
 
 _FIND_AGE = sa.select(identities.c.made_at).where(identities.c.commitment == sa.bindparam("of_actor"))

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 DRAFT, APPROVED, SUSPENDED, CLOSED = "draft", "approved", "suspended", "closed"
 UNSPLIT = 100  # the part of epsilon for Laplace noise, in percent, of budgets from before it was a part of them
 Limits = tuple[int, int, int]  # epsilon in billionths, delta in 10^-18, and that part
-CONCLUSION_MAX = 4_000  # characters
+CONCLUSION_MAX, PARTY_MAX = 4_000, 2_000  # characters
+PARTIES = ("researcher", "reader", "relative", "journalist", "insider", "thief")
 OPINIONS = ("favourable", "conditional", "unfavourable")
 TERMS = ("title", "purpose", "legal_basis", "protocol", "starts", "ends")
 FORMALITIES = "formalities"  # a part of terms, from the fourth rules on
@@ -180,6 +181,10 @@ def concludes(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], 
         yield "a person concluded on what they advised on"
     if not _is_said(facts["conclusion"]) or len(facts["conclusion"]) > CONCLUSION_MAX:
         yield f"its conclusion is no text of 1 to {CONCLUSION_MAX} characters"
+    # Entries of earlier versions have no parties.
+    for party, said in facts.get("parties", {}).items():
+        if party not in PARTIES or not _is_said(said) or len(said) > PARTY_MAX:
+            yield f"its conclusion for a party is no text of 1 to {PARTY_MAX} characters, or the party is unknown"
     told = {
         **about,
         "budget": limits(about["budget"]),

@@ -337,10 +337,24 @@ def approve(identifier: str, reason: str, without_advice: str | None, seen: str 
 @click.argument("identifier", metavar="STUDY")
 @click.option("--text", help="The conclusion, at most 4,000 characters; kept in the audit log.")
 @click.option("--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file that holds it.")
+@click.option(
+    "--party",
+    "given_parties",
+    type=(click.Choice(conclusions.PARTIES), str),
+    multiple=True,
+    help="What follows for a relevant party, as in --party thief TEXT; may be given several times.",
+)
 @click.option("--seen", metavar="DIGEST", required=True, help="The digest that `report study` printed with the report.")
 @as_option
 @with_json
-def conclude(identifier: str, text: str | None, file: Path | None, seen: str, name: str | None) -> Any:
+def conclude(
+    identifier: str,
+    text: str | None,
+    file: Path | None,
+    given_parties: tuple[tuple[str, str], ...],
+    seen: str,
+    name: str | None,
+) -> Any:
     """As an approver: write the controller's conclusion of a study's report.
 
     It stands in the report in place of an earlier one. If the study has changed since the report was read, it is
@@ -348,12 +362,15 @@ def conclude(identifier: str, text: str | None, file: Path | None, seen: str, na
     """
     if (text is None) == (file is None):
         raise click.UsageError("give the conclusion as --text or in a --file")
+    parties = dict(given_parties)
     written = text if file is None else file.read_text(encoding="utf-8").strip()
     if (server := remote(name)) is not None:
-        return decided(server, identifier, "report/conclusion", given(text=written, seen=seen))
+        body = {**given(text=written, seen=seen), "parties": parties}
+        return decided(server, identifier, "report/conclusion", body)
     with services() as opened, approval.deciding(opened.database) as transaction:
         by = acting(transaction, "approver", name)
-        return _said(transaction, conclusions.conclude(transaction, identifier, written or "", by, read=seen))
+        one = conclusions.conclude(transaction, identifier, written or "", by, read=seen, parties=parties)
+        return _said(transaction, one)
 
 
 def _move(action: str) -> click.Command:

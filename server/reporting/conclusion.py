@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from server.reporting import losses
+from server.reporting import losses, publishing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def signed(given: Mapping[str, Any], language: Language) -> str:
     """Return who wrote a conclusion and when, by name if the name is still kept."""
     moment = language.moment(given["at"])
+    if given["by"] == publishing.LEFT_OUT:
+        return language.say("An approver, %(moment)s UTC", moment=moment)
     if given["by"] is None:
         return language.say("An approver whose name was erased, %(moment)s UTC", moment=moment)
     return language.say("%(name)s (approver), %(moment)s UTC", name=given["by"], moment=moment)

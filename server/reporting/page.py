@@ -22,8 +22,10 @@ from server.charts import beliefs, budget
 from server.charts.beliefs import Curve
 from server.charts.budget import Picture, Used
 from server.languages.language import language
-from server.reporting import attack_odds, conclusion, guarantee, losses, regulator
+from server.reporting import attack_odds, conclusion, criteria, guarantee, losses, publishing, regulator
+from server.reporting import notice as notices
 from server.reporting.attack_odds import Guarantee
+from server.views import formalities
 
 if TYPE_CHECKING:
     from server.languages.language import Language
@@ -75,6 +77,7 @@ def html(document: dict[str, Any], code: str) -> str:
     """Return the page of a report in a language."""
     said = language(code)
     own = document["accounts"][0]
+    is_public = document["version"] == publishing.PUBLIC
     used = [_used(account, said) for account in document["accounts"]]
     charges = _charges(document, used[0].unit)
     words = said.chart_words()
@@ -95,8 +98,39 @@ def html(document: dict[str, Any], code: str) -> str:
             recipients=regulator.recipients(document, said),
             days=None if document["study"] is None else regulator.days(document["study"], said),
             left_out=regulator.left_out(said),
-            regulation=regulator.facts(document, said),
+            regulation=[] if is_public else regulator.facts(document, said),
             conclusion=conclusion,
+            is_public=is_public,
+            criteria=criteria.stated(code, document["identity_days"]),
+            formalities=[
+                (title, list(formalities.shown(given, said.say, said.day)))
+                for title, given in _formalities(document, said)
+                if given is not None
+            ],
+        )
+    )
+
+
+def _formalities(document: dict[str, Any], said: Language) -> list[tuple[str, dict[str, Any] | None]]:
+    of_dataset = said.say("Formalities of the dataset"), document["dataset"]["formalities"]
+    if document["study"] is None:
+        return [of_dataset]
+    return [(said.say("Formalities of the study"), document["study"]["formalities"]), of_dataset]
+
+
+def notice(document: dict[str, Any], code: str) -> str:
+    """Return the page for the persons in a dataset, in a language."""
+    said = language(code)
+    return (
+        _templates(code)
+        .get_template("notice.html")
+        .render(
+            language=said,
+            policy=POLICY,
+            style=Markup(STYLE),  # noqa: S704  # a file of this package
+            title=notices.title(document, said),
+            sections=notices.sections(document, said),
+            made=notices.made(document, said),
         )
     )
 

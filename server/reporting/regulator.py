@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from budgets.audit import history
+from server.reporting import publishing
 
 if TYPE_CHECKING:
     from server.languages.language import Language
@@ -68,7 +69,7 @@ def facts(document: dict[str, Any], language: Language) -> list[dict[str, Any]]:
             "article": say("Article 30"),
             "title": say("Record of processing activities"),
             "facts": _asked(
-                (say("Controller, representative and data protection officer"), TO_ADD),
+                (say("Controller, representative and data protection officer"), _controller(document)),
                 (say("Purposes"), _purposes(document, language)),
                 (say("Categories of data subjects"), _subjects(document, language)),
                 (say("Categories of personal data"), _categories(document, language)),
@@ -116,8 +117,8 @@ def _own_work(language: Language) -> str:
 def _logged(language: Language) -> str:
     return language.say(
         "Access requires a token and a role. The audit log has an entry for each decision, query, answer and refused "
-        "query, for each reading of a release, a report or the log's entries, and for each token that is made or "
-        "revoked."
+        "query, for each reading of a release, a report or the log's entries (repeated ones within a minute as one "
+        "entry with their number), and for each token that is made or revoked."
     )
 
 
@@ -145,7 +146,7 @@ def approvals(document: dict[str, Any], language: Language) -> list[str]:
     """Return what was approved, who approved it and when, and which studies have terms that wait for approval."""
     found = [_approval(act, language) for act in document["history"] if act["approval"]]
     states = {one["id"]: one["state"] for one in document["studies"]}
-    approved = dict.fromkeys(act["study"] for act in document["history"] if act["approval"])
+    approved = dict.fromkeys(act["study"] for act in document["history"] if act["action"] == "study.approve")
     waiting = [study for study in approved if states.get(study) == "draft"]
     return [
         *found,
@@ -160,6 +161,8 @@ def _approval(act: dict[str, Any], language: Language) -> str:
     said = {"study": act["study"], "who": by(act, language), "day": language.day(act["time"])}
     if act["action"] == "study.approve":
         return language.say("study %(study)s: %(who)s on %(day)s", **said)
+    if act["action"] == "dataset.approve":
+        return language.say("the terms of the dataset: %(who)s on %(day)s", **said)
     if act["limit"] is None:
         return language.say("a larger budget of study %(study)s: %(who)s on %(day)s", **said)
     return language.say(
@@ -172,6 +175,8 @@ def _approval(act: dict[str, Any], language: Language) -> str:
 def by(act: dict[str, Any], language: Language) -> str:
     """Return who acted, by name if the name is still kept."""
     role = language.word(act["role"])
+    if act["name"] == publishing.LEFT_OUT:
+        return role
     if act["name"]:
         return f"{act['name']} ({role})"
     return language.say("somebody of the role %(role)s whose name was erased", role=role)
@@ -337,13 +342,28 @@ def recipient(one: dict[str, Any], language: Language) -> str:
     return language.say("%(name)s (%(since)s to %(until)s)", name=name, since=since, until=until)
 
 
+def formalities_of(document: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the formalities that a report is about: those of the study, or those of the dataset."""
+    of = document["dataset"] if document["study"] is None else document["study"]
+    found: dict[str, Any] | None = of["formalities"]
+    return found
+
+
+def _controller(document: dict[str, Any]) -> str | None:
+    given = formalities_of(document)
+    return TO_ADD if given is None else str(given["controller"])
+
+
 def _time_limits(document: dict[str, Any], language: Language) -> str:
     study = document["study"]
     if study is None:
         asked = language.say("The time limits of each study.")
     else:
         asked = language.say("Queries: %(days)s.", days=days(study, language))
-    return " ".join([asked, language.say("The records of what was released and spent are kept.")])
+    given, ends = formalities_of(document), []
+    if given is not None:
+        ends = [language.say("The processing ends on %(day)s.", day=language.day(given["ends"]))]
+    return " ".join([asked, *ends, language.say("The records of what was released and spent are kept.")])
 
 
 def days(study: dict[str, Any], language: Language) -> str:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from budgets.audit import history, log, signing
 from budgets.database import clock
-from budgets.governance import conclusions, datasets, studies
+from budgets.governance import conclusions, dataset_terms, datasets, studies
 from budgets.identity import people
 from budgets.ledger import accounts
 from server.errors import StoreUnavailable
 from server.languages.language import ENGLISH, language
-from server.reporting import guarantee, regulator
+from server.reporting import criteria, guarantee, publishing, regulator
 from server.views.study import describe_conclusion, describe_study
 
 if TYPE_CHECKING:
@@ -33,8 +33,13 @@ STUDY, DATASET = accounts.STUDY, accounts.DATASET
 SHOWN_MAX = 10_000  # of releases are listed; the count includes all
 
 
-def assemble(services: Services, actor: Actor, kind: str, name: str, form: str) -> dict[str, Any]:
-    """Return the report of a study or a dataset, and log that it was read as `form`. Raises NotFound, Forbidden."""
+def assemble(
+    services: Services, actor: Actor, kind: str, name: str, form: str, *, version: str = publishing.FULL
+) -> dict[str, Any]:
+    """Return the report of a study or a dataset, and log that it was read as `form`. Raises NotFound, Forbidden.
+
+    `version` is full, or public: to publish.
+    """
     people.require_role(actor, *READERS)
     study = name if kind == STUDY else None
     with services.database.write() as transaction:
@@ -48,11 +53,15 @@ def assemble(services: Services, actor: Actor, kind: str, name: str, form: str) 
     signed = signing.sign(services.database, services.settings.key_path)
     document["log"] = {**document["log"], "checkpoint": signed}
     english = language(ENGLISH)
-    return {
+    whole = {
         **document,
+        "version": publishing.FULL,
+        "identity_days": services.settings.identity_days,
+        "criteria": criteria.stated(ENGLISH, services.settings.identity_days),
         "left_out": regulator.left_out(english),
         "regulation": regulator.facts(document, english),
     }
+    return publishing.without_persons(whole) if version == publishing.PUBLIC else whole
 
 
 def _of_study(services: Services, transaction: sa.Connection, name: str) -> dict[str, Any]:
@@ -120,8 +129,10 @@ def _of_several(transaction: sa.Connection, name: str) -> dict[str, Any]:
 def _dataset(services: Services, transaction: sa.Connection, name: str) -> dict[str, Any]:
     catalog = _catalog(services, transaction, name)
     tables = {} if catalog is None else catalog.tables
+    present = dataset_terms.formalities_of(transaction, name)
     return {
         "name": name,
+        "formalities": None if present is None else present.facts(),
         "title": history.title_of(transaction, name),
         "persons_max": None if catalog is None else catalog.persons_max,
         "editions": [{"edition": n, "imported_at": at} for n, at in history.editions_of(transaction, name)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from server.languages.language import language
-from server.reporting import conclusion, regulator
+from server.reporting import conclusion, criteria, publishing, regulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,9 @@ def _lines(document: dict[str, Any], said: Language) -> Iterator[str]:
     yield said.count("%(num)s release of statistics with noise", "%(num)s releases of statistics with noise", count)
     approved = said.joined(regulator.approvals(document, said)) or said.say("nothing yet")
     yield said.say("Approved: %(what)s", what=approved)
-    members = said.joined(regulator.recipients(document, said)) or said.say("none so far")
-    yield said.say("Members: %(who)s", who=members)
+    if document["version"] == publishing.FULL:
+        members = said.joined(regulator.recipients(document, said)) or said.say("none so far")
+        yield said.say("Members: %(who)s", who=members)
     own = document["accounts"][0]
     for title, meant in ((said.say("So far"), own["at_spend"]), (said.say("At the limit"), own["at_limit"])):
         yield ""
@@ -42,6 +43,8 @@ def _lines(document: dict[str, Any], said: Language) -> Iterator[str]:
         yield from _concluded(study, said)
     if document["digest"] is not None:
         yield said.say("To conclude on exactly this: --seen %(digest)s", digest=document["digest"])
+    if log is None:
+        return
     yield ""
     yield said.say(
         "The audit log has %(entries)s entries; last hash %(hash)s",
@@ -59,6 +62,9 @@ def _concluded(study: dict[str, Any], said: Language) -> Iterator[str]:
         return
     yield said.say("Conclusion on the study %(study)s:", study=study["id"])
     yield from (f"  {line}" for line in given["text"].splitlines())
+    for party in criteria.stated(said.code, 0)["parties"]:
+        if party["id"] in given["parties"]:
+            yield f"  {_told(party['who'], given['parties'][party['id']], said)}"
     yield f"  {conclusion.signed(given, said)}"
     yield f"  {conclusion.on(given, said)}"
     changed = conclusion.since(given, said)

@@ -24,6 +24,8 @@ DUCKDB, SPARK = "duckdb", "spark"  # the engines
 TOKEN_RATE, ADDRESS_RATE = "600/minute", "6000/minute"
 
 
+NO_REGIME, EHDS, EHDS_DAYS = "none", "ehds", 365  # Regulation (EU) 2025/327, article 73: logs of access for a year
+
 SETTINGS = {
     "home": Setting(
         "ROWLESS_HOME", "./rowless-home", "the folder of the stores, the ledger and the signing key", parsers.path
@@ -78,6 +80,12 @@ SETTINGS = {
     ),
     "max_cells": Setting(
         "ROWLESS_MAX_CELLS", "1000000", "the most cells that one query may have", parsers.whole(1, 2**31 - 1)
+    ),
+    "regime": Setting(
+        "ROWLESS_REGIME",
+        NO_REGIME,
+        f"which law's least span for names holds: {EHDS}, at least {EHDS_DAYS} days, or {NO_REGIME}, six months",
+        parsers.one_of(NO_REGIME, EHDS),
     ),
     "log_format": Setting(
         "ROWLESS_LOG_FORMAT",
@@ -256,6 +264,7 @@ class Settings:
     slot_ms: int
     identity_days: int
     max_cells: int
+    regime: str = NO_REGIME
     log_format: str = logs.CONSOLE
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
@@ -329,6 +338,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         values["database_url"] = f"sqlite:///{values['home'] / 'ledger.sqlite'}"
     if SETTINGS["audit_key_file"].name not in present:
         values["audit_key_file"] = values["home"] / "audit.key"
+    if values["regime"] == EHDS and values["identity_days"] < EHDS_DAYS:
+        names = [SETTINGS["identity_days"].name, SETTINGS["regime"].name]
+        raise SettingsError(f"{names[0]}: must be at least {EHDS_DAYS}, because {names[1]} is {EHDS}")
     if (values["webhook_url"] is None) != (values["webhook_secret"] is None):
         missing, given = ("url", "secret") if values["webhook_url"] is None else ("secret", "url")
         names = [SETTINGS[f"webhook_{one}"].name for one in (missing, given)]

@@ -76,6 +76,7 @@ def _conclusion(
     limit = Loss(about["budget"]["epsilon_nano"], 0, about["budget"]["delta_atto"]).to_json()
     return {
         "text": found.text,
+        "parties": dict(found.parties),
         "by": known.get(found.by),
         "at": found.at,
         "digest": conclusions.digest(about),

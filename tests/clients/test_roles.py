@@ -121,6 +121,10 @@ def approve_a_dataset(admin: Rowless, dora: Rowless, vera: Rowless) -> None:
     assert admin.dataset("rand-hie").editions()[0]["edition"] == 1
     assert dora.dataset("rand-hie").report()
     assert dora.dataset("rand-hie").report_page().startswith("<!")
+    assert dora.dataset("rand-hie").report(version="public")["log"] is None
+    assert dora.dataset("rand-hie").methods().steps
+    assert dora.dataset("rand-hie").notice()["name"] == "rand-hie"
+    assert "Ce qui est fait de vos données" in dora.dataset("rand-hie").notice_page("fr")
 
 
 def open_a_study(admin: Rowless, dora: Rowless, vera: Rowless) -> None:
@@ -184,7 +188,8 @@ def decide_again(admin: Rowless, dora: Rowless, vera: Rowless) -> None:
     assert dora.study("flu").suspend("a question").state == "suspended"
     assert dora.study("flu").resume("answered").state == "approved"
     report = vera.study("flu").report()
-    vera.study("flu").conclude("Not personal for its readers.", seen=report.digest)
+    vera.study("flu").conclude("Not personal for its readers.", seen=report.digest, parties={"thief": "The cap."})
+    assert dora.study("flu").methods().releases[0]["columns"]
     assert dora.study("flu").report().digest == report.digest
     assert '<html lang="fr"' in dora.study("flu").report_page("fr")
     assert admin.study("flu").remove_member("ada").members == []

@@ -23,7 +23,7 @@ from server.api.replies.people import (
     User,
 )
 from server.api.replies.queries import Cancelling, Estimate, Rehearsal, Release, ReleaseHead
-from server.api.replies.report import Meaning, Report
+from server.api.replies.report import Meaning, Methods, Notice, Report
 from server.api.replies.studies import Changes, ShownTemplate, Study
 
 __all__ = [
@@ -50,7 +50,9 @@ __all__ = [
     "ListedUser",
     "Me",
     "Meaning",
+    "Methods",
     "NewProposal",
+    "Notice",
     "Problem",
     "Proposal",
     "Rehearsal",

@@ -6,7 +6,7 @@ from marshmallow import fields
 
 from server.api.replies.losses import Budget, Limit, Loss, Sum
 from server.api.replies.shapes import Reply
-from server.api.replies.studies import GivenConclusion, Study
+from server.api.replies.studies import GivenConclusion, ShownFormalities, Study
 
 
 class Belief(Reply):
@@ -141,6 +141,7 @@ class ReportedDataset(Reply):
     name = fields.String(required=True)
     title = fields.String(required=True)
     persons_max = fields.Integer(required=True, allow_none=True)
+    formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
     editions = fields.List(fields.Nested(ReportedEdition), required=True)
     tables = fields.List(fields.Nested(ReportedTable), required=True)
 
@@ -199,6 +200,47 @@ class Article(Reply):
     facts = fields.List(fields.Nested(Fact), required=True)
 
 
+class LegalSource(Reply):
+    """What a statement on law rests on: its title, also in short, its date, and its address if it is cited by one."""
+
+    title = fields.String(required=True)
+    short = fields.String(required=True)
+    date = fields.String(required=True)
+    where = fields.String(required=True)
+
+
+class Point(Reply):
+    """A criterion, a reader, a relevant party, a statement on law or a part of the guarantee, in words.
+
+    `source` names one of the sources, `place` where in it; `bounds` which bound of the report answers it: `presence`,
+    `fact` or `advantage`.
+    """
+
+    id = fields.String(required=True)
+    text = fields.String(required=True)
+    title = fields.String()
+    who = fields.String()
+    source = fields.String()
+    place = fields.String()
+    bounds = fields.String()
+
+
+class Criteria(Reply):
+    """What the law and its authorities ask, and how it stands. `checked` is when the sources were last read.
+
+    `next` is when they should be read anew.
+    """
+
+    checked = fields.String(required=True)
+    next = fields.String(required=True)
+    criteria = fields.List(fields.Nested(Point), required=True)
+    readers = fields.List(fields.Nested(Point), required=True)
+    parties = fields.List(fields.Nested(Point), required=True)
+    law = fields.List(fields.Nested(Point), required=True)
+    guarantee = fields.List(fields.Nested(Point), required=True)
+    sources = fields.Dict(keys=fields.String(), values=fields.Nested(LegalSource), required=True)
+
+
 class CoveringLog(Reply):
     """The state of the audit log that covers the report, with the checkpoint that signs this state."""
 
@@ -211,8 +253,11 @@ class Report(Reply):
     """What was released for a study or a dataset, and what it could reveal. The first account is the subject's own.
 
     `digest` is of what a conclusion on a study's report is about: who concludes sends it as `seen`. A dataset's report
-    has none; it has the conclusions of its studies.
+    has none; it has the conclusions of its studies. In the `version` to publish nobody is named, and `log` is null.
     """
+
+    version = fields.String(required=True)
+    criteria = fields.Nested(Criteria, required=True)
 
     kind = fields.String(required=True)
     name = fields.String(required=True)
@@ -227,4 +272,82 @@ class Report(Reply):
     left_out = fields.List(fields.Nested(LeftOut), required=True)
     regulation = fields.List(fields.Nested(Article), required=True)
     digest = fields.String(required=True, allow_none=True)
-    log = fields.Nested(CoveringLog, required=True)
+    log = fields.Nested(CoveringLog, required=True, allow_none=True)
+
+
+class Purpose(Reply):
+    """What a study is for."""
+
+    study = fields.String(required=True)
+    title = fields.String(required=True)
+    purpose = fields.String(required=True)
+    legal_basis = fields.String(required=True)
+    state = fields.String(required=True)
+    formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
+
+
+class TreatedDataset(Reply):
+    """The public part of a dataset: what the import mapped values to. If its store was deleted, tables are empty."""
+
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
+    editions = fields.List(fields.Nested(ReportedEdition), required=True)
+    tables = fields.Dict(required=True)
+
+
+class Treatment(ReportedProfile):
+    """A release without its numbers: the question, how much of a person counted, and each column with its noise."""
+
+    study = fields.String(required=True)
+    question = fields.String(required=True)
+    bounds = fields.Dict(required=True)
+    columns = fields.List(fields.Dict(), required=True)
+    post = fields.List(fields.String(), required=True)
+    notes = fields.List(fields.String(), required=True)
+
+
+class Methods(Reply):
+    """What was done to the data: the steps, the guarantee, and each release with its parameters and its quality."""
+
+    format = fields.String(required=True)
+    made_at = fields.String(required=True)
+    kind = fields.String(required=True)
+    name = fields.String(required=True)
+    purposes = fields.List(fields.Nested(Purpose), required=True)
+    dataset = fields.Nested(TreatedDataset, required=True)
+    steps = fields.List(fields.String(), required=True)
+    guarantee = fields.List(fields.Nested(Point), required=True)
+    accounts = fields.List(fields.Nested(Account), required=True)
+    releases = fields.List(fields.Nested(Treatment), required=True)
+    profiles = fields.List(fields.Nested(ReportedProfile), required=True)
+
+
+class NoticedStudy(Reply):
+    """A study, as the persons in the data are told of it. `about` has the columns that were asked about, by title."""
+
+    id = fields.String(required=True)
+    title = fields.String(required=True)
+    purpose = fields.String(required=True)
+    legal_basis = fields.String(required=True)
+    approved_on = fields.String(required=True)
+    ends = fields.String(required=True, allow_none=True)
+    state = fields.String(required=True)
+    controller = fields.String(required=True, allow_none=True)
+    recipients = fields.String(required=True, allow_none=True)
+    releases = fields.Integer(required=True)
+    about = fields.List(fields.String(), required=True)
+
+
+class Notice(Reply):
+    """What the page for the persons in a dataset is made of. It names no user of the server."""
+
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    made_at = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    imported_at = fields.String(required=True)
+    formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
+    at_limit = fields.Nested(Meaning, required=True)
+    at_spend = fields.Nested(Meaning, required=True)
+    studies = fields.List(fields.Nested(NoticedStudy), required=True)

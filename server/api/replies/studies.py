@@ -73,6 +73,17 @@ class GivenAdvice(Reply):
     at = fields.String(required=True)
 
 
+class ConcludedParties(Reply):
+    """What was concluded for each relevant party, as far as the approver wrote it."""
+
+    researcher = fields.String()
+    reader = fields.String()
+    relative = fields.String()
+    journalist = fields.String()
+    insider = fields.String()
+    thief = fields.String()
+
+
 class GivenConclusion(Reply):
     """What an approver concluded from a study's report, for the controller, and on what.
 
@@ -82,6 +93,7 @@ class GivenConclusion(Reply):
     """
 
     text = fields.String(required=True)
+    parties = fields.Nested(ConcludedParties, required=True)
     by = fields.String(required=True, allow_none=True)
     at = fields.String(required=True)
     digest = fields.String(required=True)

@@ -25,6 +25,7 @@ from server.api.requests.query import above_zero, offered, privacy_epsilon, roun
 from server.api.requests.shapes import Built
 from server.api.requests.templates import parse_templates
 from server.languages.language import ENGLISH, LANGUAGES
+from server.reporting import publishing
 from server.sign_in.issuer import TOKEN_CHARACTERS_MAX
 
 # The end of each pattern is written so that Python and JavaScript, which reads the OpenAPI document, see the same.
@@ -245,16 +246,34 @@ class AdviceSchema(_DecisionSchema):
     opinion = fields.String(required=True, validate=validate.OneOf(list(advice.OPINIONS)))
 
 
-class ReportSchema(Schema):
-    """In which language a report is written as HTML. JSON is in English."""
+class LanguageSchema(Schema):
+    """In which language a page is written as HTML. JSON is in English."""
 
     language = fields.String(load_default=ENGLISH, validate=validate.OneOf(list(LANGUAGES)))
 
 
+class ReportSchema(LanguageSchema):
+    """In which language a report is written as HTML, and whether in the version to publish, which names nobody."""
+
+    version = fields.String(load_default=publishing.FULL, validate=validate.OneOf(publishing.VERSIONS))
+
+
+class PartiesSchema(Schema):
+    """What an approver concludes for each relevant party. Those that are left out have none."""
+
+    researcher = fields.String(validate=_text(conclusions.PARTY_MAX))
+    reader = fields.String(validate=_text(conclusions.PARTY_MAX))
+    relative = fields.String(validate=_text(conclusions.PARTY_MAX))
+    journalist = fields.String(validate=_text(conclusions.PARTY_MAX))
+    insider = fields.String(validate=_text(conclusions.PARTY_MAX))
+    thief = fields.String(validate=_text(conclusions.PARTY_MAX))
+
+
 class ConclusionSchema(Schema):
-    """What an approver concludes from a report, and the report's digest."""
+    """What an approver concludes from a report, as a whole and for each relevant party, and the report's digest."""
 
     text = fields.String(required=True, validate=_text(conclusions.TEXT_MAX))
+    parties = fields.Nested(PartiesSchema, load_default=dict)
     seen = fields.String(
         required=True,
         validate=DIGEST,

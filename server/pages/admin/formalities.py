@@ -9,10 +9,11 @@ from flask import flash, request, url_for
 from server.pages.admin.studies import changed_terms
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
-from server.pages.frame.formal_words import BASES, CONDITIONS, formality_parts
+from server.pages.frame.formal_words import formality_parts
 from server.pages.frame.forms import again
 from server.pages.frame.language import translated as _
 from server.pages.frame.rendering import page, to
+from server.views.formalities import BASES, CONDITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from server.pages.deciding.taking import Acts
 
-ACTS: Acts = {"conclude": (("report", "conclusion"), ("text", "seen"))}
+ACTS: Acts = {"conclude": (("report", "conclusion"), ("text", "parties", "seen"))}
 SHOWN_MAX = 50  # releases; the report has all
 CONCLUDES = "study.conclude"
 

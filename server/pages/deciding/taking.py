@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import request
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     # button -> the API's path below what is decided on, and the fields that it takes
     Acts = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 
+PARTIES, PARTY = "parties", "party-"  # a conclusion's part for each party is typed into a field of its own
 REASON = ("reason",)
 # `seen` is the digest of what the page showed: nobody decides on what changed meanwhile.
 ADVICE, APPROVAL = ("opinion", "reason", "seen"), ("reason", "without_advice", "seen")
@@ -31,7 +32,10 @@ def take(acts: Acts, *of: str) -> Refused | None:
     if sent.get("do") not in acts:
         return calling.nowhere()
     path, fields = acts[sent["do"]]
-    body = {name: sent.get(name, "") for name in fields}
+    body: dict[str, Any] = {name: sent.get(name, "") for name in fields if name != PARTIES}
+    if PARTIES in fields:
+        typed_in = {name.removeprefix(PARTY): text for name, text in sent.items() if name.startswith(PARTY)}
+        body[PARTIES] = {party: text for party, text in typed_in.items() if text.strip()}
     if not body.get("without_advice"):
         body.pop("without_advice", None)
     try:

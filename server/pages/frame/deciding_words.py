@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from server.pages.frame import words
 from server.pages.frame.formal_words import formality_parts
@@ -39,6 +39,18 @@ def act_name(act: str, role: str) -> str:
         ("token", "dpo"): _("A token for a data protection officer"),
         ("token", "approver"): _("A token for an approver"),
     }.get((act, role), f"{act} {role}")
+
+
+def party_names() -> dict[str, str]:
+    """Return the relevant parties of a report, with their words."""
+    return {
+        "researcher": _("A researcher"),
+        "reader": _("A reader of a publication"),
+        "relative": _("A relative or neighbour"),
+        "journalist": _("A journalist"),
+        "insider": _("An insider"),
+        "thief": _("A thief of released answers"),
+    }
 
 
 def changed_parts(parts: Sequence[str]) -> str:
@@ -124,11 +136,12 @@ def alert_name(kind: str) -> str:
     }.get(kind, kind)
 
 
-FUNCTIONS: tuple[Callable[..., str], ...] = (
+FUNCTIONS: tuple[Callable[..., Any], ...] = (
     opinion_name,
     act_name,
     field_name,
     changed_parts,
+    party_names,
     allowed_statistic,
     unset_name,
     alert_name,

@@ -438,7 +438,9 @@ def test_studies_from_before_there_were_conclusions_stay_and_have_none(
         assert {**after} == {**before._mapping, **raised}
         assert conclusions.standing(transaction, "flu") is None
     with pytest.raises(sa.exc.IntegrityError), fresh.write() as transaction:
-        transaction.exec_driver_sql("INSERT INTO conclusions VALUES ('nowhere', 'x', '{}', 'a', 'now')")
+        transaction.exec_driver_sql(
+            "INSERT INTO conclusions (study, text, about, given_by, given_at) VALUES ('nowhere', 'x', '{}', 'a', 'now')"
+        )
     assert schema(address) == declared
 
 

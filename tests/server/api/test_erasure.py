@@ -207,6 +207,6 @@ def test_erasure_commands_do_the_same_as_api(place: Place, later: Callable[[int]
 def test_erasure_span_follows_setting(place: Place, later: Callable[[int], None]) -> None:
     """With a shorter span names are due sooner."""
     later(200)
-    variables = place.home.environment(identity_days="180")
+    variables = place.home.environment(identity_days="183")
     result = CliRunner().invoke(main, ["audit", "identities", "--due", "--json"], env=variables)
     assert {one["name"] for one in json.loads(result.stdout)["identities"]} == {"ada", "ben", "dora"}

@@ -12,6 +12,7 @@ import pytest
 from server.languages import catalog
 from server.languages.patterns import HOLE, Kind, pattern
 from server.languages.phrase import LONGEST, shown, translated
+from server.reporting.methods import STEPS
 from tests.server.languages.spoken import ROOT, is_sentence, logged, normal, sentences, texts
 from tests.server.pages.browsing import browser
 from tests.server.test_sentences import GOLDEN
@@ -69,6 +70,7 @@ NOT_YET = ("server/runtime/health.py",)
 # Modules, or the beginning of sentences, that no page shows -> why.
 UNSENT = {
     "budgets/governance/respending.py": "the command respend",
+    **dict.fromkeys(STEPS, "the methods, a file in English"),
     "budgets/governance/roles/founding.py": "the commands init and doctor",
     "server/journey/importing.py": "the command import",
     "{} is missing; nothing was changed": "the command dataset parts",

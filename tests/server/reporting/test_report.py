@@ -209,13 +209,14 @@ def test_what_is_approved_and_what_no_longer_is(place: Place) -> None:
     place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well", **UNADVISED})
     by = f"vera (approver) on {clock.today()}"
     told = f"study flu: {by}; a larger budget of study flu (epsilon 1500): {by}"
-    for path in ("/studies/flu/report", "/datasets/rand-hie/report"):
-        assert fact(dora.good("GET", path), "Who decided, and when") == told
+    reports = {"/studies/flu/report": told, "/datasets/rand-hie/report": f"the terms of the dataset: {by}; {told}"}
+    for path, whole in reports.items():
+        assert fact(dora.good("GET", path), "Who decided, and when") == whole
     admin.good("PATCH", "/studies/flu", {"title": "Another"})
-    for path in ("/studies/flu/report", "/datasets/rand-hie/report"):
+    for path, whole in reports.items():
         said = fact(dora.good("GET", path), "Who decided, and when")
         approved, _, waiting = said.rpartition("; ")
-        assert approved == told
+        assert approved == whole
         assert "the terms of flu" in waiting
         assert waiting in page_of(place, path).body.decode()
 

@@ -31,6 +31,7 @@ DEFAULTS = {
     "ROWLESS_QUERY_SECONDS": "300",
     "ROWLESS_SLOT_MS": "250",
     "ROWLESS_IDENTITY_DAYS": "365",
+    "ROWLESS_REGIME": "none",
     "ROWLESS_MAX_CELLS": "1000000",
 }
 
@@ -104,7 +105,8 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         "ROWLESS_MEMORY_LIMIT": "1.5 GiB",
         "ROWLESS_QUERY_SECONDS": "7",
         "ROWLESS_SLOT_MS": "0",
-        "ROWLESS_IDENTITY_DAYS": "180",
+        "ROWLESS_IDENTITY_DAYS": "400",
+        "ROWLESS_REGIME": "ehds",
         "ROWLESS_MAX_CELLS": "5",
         "ROWLESS_LOG_FORMAT": "json",
         "ROWLESS_METRICS_PORT": "9464",
@@ -127,7 +129,8 @@ def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
         "1.5 GiB",
         7,
         0,
-        identity_days=180,
+        identity_days=400,
+        regime="ehds",
         max_cells=5,
         log_format="json",
         metrics_port=9464,
@@ -173,8 +176,9 @@ WRONG = {
     "ROWLESS_MEMORY_LIMIT": ["", "0GB", "2", "2G", "GB", "-1GB", "50%", "2GB; SET x = 1", "2GB\n"],
     "ROWLESS_QUERY_SECONDS": ["", "0", "86401", "1.5"],
     "ROWLESS_SLOT_MS": ["", "-1", "60001", "off"],
-    "ROWLESS_IDENTITY_DAYS": ["", "0", "29", "36501", "a year"],
+    "ROWLESS_IDENTITY_DAYS": ["", "0", "182", "36501", "a year"],
     "ROWLESS_MAX_CELLS": ["", "0", str(2**31), "1_000"],
+    "ROWLESS_REGIME": ["", "EHDS", "gdpr"],
     "ROWLESS_METRICS_PORT": ["", "0", "65536", "OFF", "on"],
     "ROWLESS_METRICS_HOST": [""],
     "ROWLESS_LOG_FORMAT": ["", "JSON", "text", "json\n"],
@@ -284,3 +288,11 @@ def test_refused_secret_setting_is_not_quoted(tmp_path: Path) -> None:
         load_settings({"ROWLESS_DATABASE_URL_FILE": str(file)})
     assert "it is" not in str(raised.value)
     assert load_settings({"ROWLESS_PORT_FILE": "/nowhere"}).port == 8000
+
+
+def test_regime_sets_the_least_span_for_names() -> None:
+    """Under the EHDS names are kept for a year at least; without a regime half a year is enough."""
+    assert load_settings({"ROWLESS_IDENTITY_DAYS": "183"}).identity_days == 183
+    assert load_settings({"ROWLESS_REGIME": "ehds"}).identity_days == 365
+    with pytest.raises(SettingsError, match="at least 365, because ROWLESS_REGIME is ehds"):
+        load_settings({"ROWLESS_REGIME": "ehds", "ROWLESS_IDENTITY_DAYS": "364"})

@@ -72,19 +72,33 @@ class Dataset:
         found = self._json("GET", "/datasets/{name}/editions")
         return Records(found["items"])
 
-    def report(self) -> Record:
-        """Return its anonymity report. Reading it is an audit entry."""
-        return Record(self._json("GET", "/datasets/{name}/report"))
+    def report(self, version: str | None = None) -> Record:
+        """Return its anonymity report, with `version="public"` that to publish. Reading it is an audit entry."""
+        return Record(self._json("GET", "/datasets/{name}/report", query={"version": version}))
 
-    def report_page(self, language: str | None = None) -> str:
+    def methods(self) -> Record:
+        """Return what was done to the data: method, parameters and quality of each release. An audit entry."""
+        return Record(self._json("GET", "/datasets/{name}/report/methods"))
+
+    def notice(self) -> Record:
+        """Return what the page for the persons in it is made of. Reading it is an audit entry."""
+        return Record(self._json("GET", "/datasets/{name}/notice"))
+
+    def notice_page(self, language: str | None = None) -> str:
+        """Return the page for the persons in it, to publish, in English or with `language="fr"` in French."""
+        return self._connection.call(
+            "GET", "/datasets/{name}/notice", segments=self._segments, accept=HTML, query={"language": language}
+        ).text
+
+    def report_page(self, language: str | None = None, version: str | None = None) -> str:
         """Return its anonymity report as a page to print, in English or with `language="fr"` in French."""
-        asked = {"language": language}
+        asked = {"language": language, "version": version}
         return self._connection.call(
             "GET", "/datasets/{name}/report", segments=self._segments, accept=HTML, query=asked
         ).text
 
-    def _json(self, method: str, path: str, body: Any = None) -> Any:
-        return self._connection.json(method, path, body, segments=self._segments)
+    def _json(self, method: str, path: str, body: Any = None, **how: Any) -> Any:
+        return self._connection.json(method, path, body, segments=self._segments, **how)
 
     def __repr__(self) -> str:
         return f"<Dataset {self.name}>"

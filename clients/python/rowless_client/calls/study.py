@@ -239,17 +239,25 @@ class Study:
         decision = given(reason=reason, seen=seen, without_advice=without_advice)
         return Record(self._json("POST", "/studies/{study}/budget/approve", decision))
 
-    def report(self) -> Record:
-        """Return the anonymity report. Reading it is an audit entry."""
-        return Record(self._json("GET", "/studies/{study}/report"))
+    def report(self, version: str | None = None) -> Record:
+        """Return the anonymity report, with `version="public"` that to publish. Reading it is an audit entry."""
+        return Record(self._json("GET", "/studies/{study}/report", query={"version": version}))
 
-    def conclude(self, text: str, *, seen: str) -> Record:
-        """Write the controller's conclusion of the report, as an approver. `seen` is the digest of the report."""
-        return Record(self._json("POST", "/studies/{study}/report/conclusion", {"text": text, "seen": seen}))
+    def conclude(self, text: str, *, seen: str, parties: Mapping[str, str] | None = None) -> Record:
+        """Write the controller's conclusion of the report, as an approver. `seen` is the digest of the report.
 
-    def report_page(self, language: str | None = None) -> str:
+        `parties` has what follows for relevant parties: researcher, reader, relative, journalist, insider, thief.
+        """
+        body = given(text=text, seen=seen, parties=None if parties is None else dict(parties))
+        return Record(self._json("POST", "/studies/{study}/report/conclusion", body))
+
+    def methods(self) -> Record:
+        """Return what was done to the data: method, parameters and quality of each release. An audit entry."""
+        return Record(self._json("GET", "/studies/{study}/report/methods"))
+
+    def report_page(self, language: str | None = None, version: str | None = None) -> str:
         """Return the anonymity report as a page to print, in English or with `language="fr"` in French."""
-        asked = {"language": language}
+        asked = {"language": language, "version": version}
         return self._connection.call(
             "GET", "/studies/{study}/report", segments={"study": self.name}, accept=HTML, query=asked
         ).text
