@@ -14,11 +14,12 @@ from rowless_client.query.asking import body
 from queries.language import nodes, templates
 from queries.release.postprocessing import WORDS
 from queries.statistics import registry
+from tests.serving import FORMALITIES
 
 if TYPE_CHECKING:
     from rowless_client import Study
 
-    from tests.serving import FORMALITIES, Server
+    from tests.serving import Server
 
 years, visits = table("years"), table("visits")
 consultations, prescriptions = table("consultations"), table("prescriptions")

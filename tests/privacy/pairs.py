@@ -117,11 +117,25 @@ def questions(where: nodes.Predicate) -> dict[str, Query]:
         "days to": Query(_built(days_to), COUNT, None, waited),
         "days of those": Query(_built(Value("days_to", to=Related("drugs")), where), COUNT, None, waited),
         "survival": Query(_built(days_to), (("s", nodes.Survival("v", (0, 30, 365, 3650))),)),
+        "survival, censored": Query(
+            _followed(days_to), (("s", nodes.Survival("v", (0, 30, 365), "2019-12-31", "last")),)
+        ),
+        "rate": Query(_followed(days_to), (("r", nodes.Rate("v", 365, "2019-12-31", "last")),)),
+        "values compared": Query(
+            PerPerson("events", (("v", Value("max", "cost", where)), ("w", Value("min", "cost")))),
+            COUNT,
+            Comparison("v", ">", nodes.OtherColumn("w")),
+        ),
     }
 
 
 def _built(value: Value, where: nodes.Predicate | None = None) -> PerPerson:
     return PerPerson("events", (("v", value),), where)
+
+
+def _followed(days_to: Value) -> PerPerson:
+    """Return a table with the days to an event and the last day on which each person is seen."""
+    return PerPerson("events", (("v", days_to), ("last", Value("max", "day"))))
 
 
 def every_pair(dataset: Dataset, names: Collection[str]) -> Iterator[tuple[str, Plan, Plan]]:
