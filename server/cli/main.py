@@ -17,7 +17,7 @@ COMMANDS = {
         "server.cli.init:init", "Make a home: its folder, ledger, signing key, and the first admin, DPO and approver."
     ),
     "import": Lazy("server.cli.import_:import_", "Import a dataset's sources as its next edition."),
-    "manifest": Lazy("server.cli.manifest:manifest", "Draft a manifest from files, and check one."),
+    "manifest": Lazy("server.cli.manifest:manifest", "Draft and check manifests."),
     "serve": Lazy("server.cli.serve:serve", "Serve the API until stopped."),
     "recover": Lazy("server.cli.serve:recover", "Close the charges that a crash left open, as spent."),
     "ledger": Lazy("server.cli.ledger:ledger", "Mend a ledger that was restored from a backup."),

@@ -26,7 +26,7 @@ COMMANDS = {
     # Its alerts and names
     "alerts": Lazy(
         "server.cli.audit.alerts:alerts",
-        "List alerts, oldest first: budgets used up, bursts of refusals, failed sign-ins.",
+        "List alerts, oldest first: budgets used up, bursts of refusals, failed sign-ins, what ends soon.",
     ),
     "identities": Lazy(
         "server.cli.audit.identities:identities",
