@@ -352,3 +352,26 @@ def test_a_source_renames_nothing() -> None:
     """These keys make sense for one column."""
     with pytest.raises(ManifestError, match="map"):
         manifest.parse(HEAD + NAMED.format(keys="") + '[tables.stays.map]\nHomme = "M"\n', Path("/data"))
+
+
+def test_whoever_leaves_changes_nothing_of_others(tmp_path: Path) -> None:
+    """Each of several persons in turn: what is stored of the others is the same, with all that is computed of it."""
+    lines = [f"{who},2000-01-{1 + 5 * who + place:02},{20 * who + place}\n" for who in range(5) for place in range(4)]
+    others = "patient\n" + "".join(f"{person}\n" for person in range(6))
+
+    def stored(folder: str, left_out: int | None) -> list[tuple[Any, ...]]:
+        kept = [line for line in lines if left_out is None or not line.startswith(f"{left_out},")]
+        (tmp_path / folder).mkdir()
+        files = {"stays.csv": "patient,day,cost\n" + "".join(kept), "others.csv": others}
+        built = build(tmp_path / folder, LATEST.format(how="latest"), files)
+        found = rows(
+            built.path, "SELECT seen, dear, list_sort(list((day, cost))) FROM stays GROUP BY person, seen, dear"
+        )
+        return sorted(found, key=repr)
+
+    everybody = stored("all", None)
+    assert len(everybody) == 5
+    for person in range(5):
+        without = stored(f"without-{person}", person)
+        assert len(without) == 4
+        assert all(one in everybody for one in without)
