@@ -58,6 +58,7 @@ LIFE = (
     (SEE, "report study s"),
     ("approver", "study conclude s --text t --seen {report}"),
     (SEE, "report dataset clinic"),
+    (SEE, "report persons clinic"),
     ("admin", "dataset parts clinic"),
     ("admin", "dataset parts clinic --into 2"),
     ("dpo", "audit entries"),
