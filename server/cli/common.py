@@ -12,6 +12,7 @@ import click
 
 from budgets.errors import BudgetsError
 from queries.errors import InvalidQuery, OutsideProtocol, QueriesError
+from server.cli.speaking import phrase
 from server.errors import QUERY_FAILED, QueryFailed, ServerError
 
 if TYPE_CHECKING:
@@ -48,8 +49,15 @@ def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def refuse(error: Exception) -> NoReturn:
     """End the command with the reason on standard error and exit code 1."""
-    click.echo(f"rowless: {reason_of(error)}", err=True)
+    click.echo(f"rowless: {_spoken(error)}", err=True)
     sys.exit(REFUSED)
+
+
+def _spoken(error: Exception) -> str:
+    """Return why a command was refused, in the language of the command line."""
+    if isinstance(error, InvalidQuery | OutsideProtocol):
+        return f"{error.pointer}: {phrase(error.message)}"
+    return phrase(reason_of(error))
 
 
 def _encodable(words: str) -> str:

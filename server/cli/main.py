@@ -9,6 +9,7 @@ import os
 
 import click
 
+from server.cli import speaking
 from server.cli.lazy import Lazy, LazyGroup
 
 COMMANDS = {
@@ -57,6 +58,9 @@ COMMANDS = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="rowless", prog_name="rowless")
-def main() -> None:
+@click.option(
+    "--lang", type=click.Choice(speaking.CODES), help="The language of what is printed; by default that of LANG."
+)
+def main(lang: str | None) -> None:  # noqa: ARG001  (`speaking.py` reads it)
     """Answer statistics queries about data that must not be seen."""
     os.umask(0o077)  # whatever a command writes is its user's own

@@ -19,6 +19,7 @@ from server.api.requests.query import NOISES, AskSchema
 from server.cli.common import with_json
 from server.cli.home import acting, services
 from server.cli.remote import remote, segment
+from server.cli.speaking import for_tables, phrase, spoken
 from server.errors import ServerError
 from server.journey import answer
 from server.journey.preparing import Request
@@ -135,10 +136,10 @@ def query(**values: Any) -> Any:
             return said, _estimate_text(said)
         if options.rehearse:
             said = answer.rehearse(opened, by, options.study, request)
-            return said, f"{as_table(said)}{notes_text(said)}"
+            return said, f"{as_table(said, for_tables())}{notes_text(said)}"
         said = answer.answer(opened, by, options.study, request)
         # The answer is paid for: nothing after this line may keep it from being printed.
-        return said, f"{as_table(said)}\n\n{_paid_text(opened, options.study, said)}{notes_text(said)}"
+        return said, f"{as_table(said, for_tables())}\n\n{_paid_text(opened, options.study, said)}{notes_text(said)}"
 
 
 def _asked(server: Remote, options: Options) -> Any:
@@ -148,11 +149,11 @@ def _asked(server: Remote, options: Options) -> Any:
     if options.estimate:
         return said, _estimate_text(said)
     if options.rehearse:
-        return said, f"{as_table(said)}{notes_text(said)}"
+        return said, f"{as_table(said, for_tables())}{notes_text(said)}"
     buys = None
     with suppress(ServerError):  # the answer is paid for, and is printed whatever happens
         buys = server.json("GET", f"/studies/{segment(options.study)}/budget")["buys"]
-    return said, f"{as_table(said)}\n\n{_paid_words(options.study, said, buys)}{notes_text(said)}"
+    return said, f"{as_table(said, for_tables())}\n\n{_paid_words(options.study, said, buys)}{notes_text(said)}"
 
 
 def read_request(options: Options) -> Request:
@@ -215,10 +216,18 @@ def _paid_text(opened: Services, study: str, said: Mapping[str, Any]) -> str:
 
 def _paid_words(study: str, said: Mapping[str, Any], buys: str | None) -> str:
     remaining = said["budget"]["remaining"]
-    left = f"epsilon {_exact(remaining['epsilon'])} or rho {_exact(remaining['rho'])}"
-    left += "" if buys is None else f", {buys}"
-    paid = "read again, free" if said["replayed"] else f"cost {cost_text(said['cost'])}"
-    return f"{paid}; left: {left}\nto read it again, free: rowless release show {study} {said['id']}"
+    here = spoken()
+    left = here.say(
+        "epsilon %(epsilon)s or rho %(rho)s",
+        epsilon=here.number(_exact(remaining["epsilon"])),
+        rho=here.number(_exact(remaining["rho"])),
+    )
+    left += "" if buys is None else f", {phrase(buys)}"
+    cost = here.number(cost_text(said["cost"]))
+    paid = here.say("read again, free") if said["replayed"] else here.say("cost %(cost)s", cost=cost)
+    again = here.say("to read it again, free: %(command)s", command=f"rowless release show {study} {said['id']}")
+    summed = here.say("%(paid)s; left: %(left)s", paid=paid, left=left)
+    return f"{summed}\n{again}"
 
 
 def _estimate_text(said: Mapping[str, Any]) -> str:
@@ -244,7 +253,8 @@ def _estimate_text(said: Mapping[str, Any]) -> str:
 
 def notes_text(said: Mapping[str, Any]) -> str:
     """Return the notes of an answer, each on a line of its own."""
-    return "".join(f"\nNote: {note}" for note in said["notes"])
+    here = spoken()
+    return "".join("\n" + here.say("Note: %(note)s", note=phrase(note)) for note in said["notes"])
 
 
 def _targets(margins: tuple[str, ...]) -> dict[str, Any]:

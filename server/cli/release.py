@@ -18,6 +18,7 @@ from server.cli.common import with_json
 from server.cli.home import services
 from server.cli.query import SHOW_HELP, asker, cost_text, notes_text
 from server.cli.remote import remote, segment
+from server.cli.speaking import for_tables, spoken
 from server.journey import answer, rereading
 from server.views import csv
 from server.views.terminal import as_table, label_text
@@ -138,4 +139,5 @@ def _read_show(text: str | None) -> Show:
 
 
 def _shown(said: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    return said, f"{as_table(said)}\n\nit cost {cost_text(said['cost'])} when it was made{notes_text(said)}"
+    cost = spoken().say("it cost %(cost)s when it was made", cost=spoken().number(cost_text(said["cost"])))
+    return said, f"{as_table(said, for_tables())}\n\n{cost}{notes_text(said)}"

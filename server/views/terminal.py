@@ -2,55 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.views import numbers, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from server.views.table import Cell, Label, Table
 
-UNKNOWN = "(unknown)"
-HIDDEN = "(hidden)"
 MARK = " *"  # after the name of a statistic that a line under the table explains
 
 
-def as_table(shown: Mapping[str, Any]) -> str:
+@dataclass(frozen=True)
+class Spoken:
+    """A language: how it writes numbers, its text for one of ours, and for what the API says. English by default."""
+
+    marks: numbers.Marks = numbers.ENGLISH
+    say: Callable[[str], str] = str
+    phrase: Callable[[str], str] = str
+
+
+ENGLISH = Spoken()
+
+
+def as_table(shown: Mapping[str, Any], spoken: Spoken = ENGLISH) -> str:
     """Return a release as aligned text: its keys and numbers, then a table for each statistic that is a list.
 
     Lines under the table explain what the contribution bounds cut off from statistics marked with `*`. Never raises.
     """
     flat = table.flatten(shown).worded
     single = [name for name in flat.statistics if flat.columns[flat.columns_of(name)[0]].listed is None]
-    blocks = [_block(flat, single)] if single or flat.keys else []
-    blocks += [_list_block(flat, name) for name in flat.statistics if name not in single]
-    lines = [f"* {name}: {words}" for name, words in flat.caveats.items()]
+    blocks = [_block(flat, single, spoken)] if single or flat.keys else []
+    blocks += [_list_block(flat, name, spoken) for name in flat.statistics if name not in single]
+    lines = [f"* {name}: {spoken.phrase(words)}" for name, words in flat.caveats.items()]
     return "\n\n".join([*blocks, *(["\n".join(lines)] if lines else [])])
 
 
-def _block(flat: Table, names: Sequence[str]) -> str:
+def _block(flat: Table, names: Sequence[str], spoken: Spoken) -> str:
     """Return a table of the statistics that are single numbers, with a line for each row of the answer."""
     places = [flat.columns_of(name)[0] for name in names]
     lines = [
-        [*map(label_text, row.labels), *(number_text(row.cells[place]) for place in places)]
+        [*_labels(row.labels, spoken), *(number_text(row.cells[place], spoken) for place in places)]
         if names
-        else [*map(label_text, row.labels)]
+        else _labels(row.labels, spoken)
         for row in flat.rows
     ]
     return _aligned([*map(label_text, flat.keys), *(_heading(flat, name) for name in names)], lines, len(flat.keys))
 
 
-def _list_block(flat: Table, name: str) -> str:
+def _list_block(flat: Table, name: str, spoken: Spoken) -> str:
     """Return a table of a statistic that is a list, with a line for each of its parts in each row of the answer."""
     places = flat.columns_of(name)
     listed = flat.columns[places[0]].listed
     assert listed is not None
     lines = [
         [
-            *map(label_text, row.labels),
-            _part_text(row.cells[place]) if listed.ranked else label_text(flat.columns[place].part),
-            number_text(row.cells[place]),
+            *_labels(row.labels, spoken),
+            _part_text(row.cells[place], spoken) if listed.ranked else label_text(flat.columns[place].part, spoken),
+            number_text(row.cells[place], spoken),
         ]
         for row in flat.rows
         for place in places
@@ -77,23 +88,28 @@ def _aligned(headings: list[str], lines: Iterable[list[str]], left: int) -> str:
     )
 
 
-def _part_text(cell: Cell) -> str:
+def _labels(labels: Iterable[Label], spoken: Spoken) -> list[str]:
+    return [label_text(label, spoken) for label in labels]
+
+
+def _part_text(cell: Cell, spoken: Spoken) -> str:
     """Return the value that a cell of a ranked list counts; it is hidden with its number."""
-    return HIDDEN if cell.hidden and cell.label is None else label_text(cell.label)
+    return spoken.say("(hidden)") if cell.hidden and cell.label is None else label_text(cell.label, spoken)
 
 
-def label_text(label: Label) -> str:
+def label_text(label: Label, spoken: Spoken = ENGLISH) -> str:
     """Return a label for people."""
     if label is None:
-        return UNKNOWN
+        return spoken.say("(unknown)")
     if isinstance(label, bool):
-        return "true" if label else "false"
+        return spoken.say("true") if label else spoken.say("false")
     # Undeclared values come from the data, and none of their characters may move the terminal's cursor.
     return str(label) if str(label).isprintable() else repr(label)
 
 
-def number_text(cell: Cell) -> str:
+def number_text(cell: Cell, spoken: Spoken = ENGLISH) -> str:
     """Return a number with its interval. The printed interval covers the whole one; ± is for equal sides only."""
     if cell.value is None:
-        return HIDDEN if cell.hidden else UNKNOWN
-    return numbers.with_interval(cell, whole=True) or numbers.grouped(numbers.exact(cell.value))
+        return spoken.say("(hidden)") if cell.hidden else spoken.say("(unknown)")
+    written = numbers.with_interval(cell, whole=True, marks=spoken.marks)
+    return written or numbers.grouped(numbers.exact(cell.value), spoken.marks)

@@ -20,6 +20,8 @@ from budgets import errors as budget_errors
 from budgets.audit import origin
 from queries import errors as query_errors
 from server import errors as server_errors
+from server.languages.language import ENGLISH
+from server.web import speaking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,8 +215,11 @@ def problem(kind: ProblemType, **members: Any) -> Problem:
     """Return the reply with a problem document."""
     if (request_id := origin.request_id.get()) is not None:
         members["request_id"] = request_id
-    response = Problem(json.dumps(document(kind, **members)), status=kind.status, content_type=CONTENT_TYPE)
+    said = speaking.problem(document(kind, **members))
+    response = Problem(json.dumps(said), status=kind.status, content_type=CONTENT_TYPE)
     response.code = kind.code
+    if speaking.asked().code != ENGLISH:
+        response.content_language.add(speaking.asked().code)
     if kind.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if kind.status in (429, 503):

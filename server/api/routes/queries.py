@@ -19,7 +19,7 @@ from server.charts import chart
 from server.journey import answer, hidden, rereading
 from server.journey.preparing import Request
 from server.views import csv
-from server.web import admitting
+from server.web import admitting, speaking
 from server.web.auth import ROLES, actor, for_roles, services
 from server.web.bodies import Blueprint
 
@@ -70,7 +70,7 @@ def estimate(body: dict[str, Any], study: str) -> Any:
     """Return what a query would cost and how exact its answer would be. It is free and reads no data."""
     asked = _request(body)
     with admitting.place(large=size.of(asked.query).large):
-        return answer.estimate(services(), actor(), study, asked)
+        return speaking.answer(answer.estimate(services(), actor(), study, asked))
 
 
 @blueprint.route("/studies/<study>/rehearsals", methods=["POST"], parameters=[examples.STUDY])
@@ -81,7 +81,7 @@ def rehearse(body: dict[str, Any], study: str) -> Any:
     """Answer a query on data made up from the catalog, in the shape of a release. It is free and reads no real data."""
     asked = _request(body)
     with admitting.place():
-        return answer.rehearse(services(), actor(), study, asked)
+        return speaking.answer(answer.rehearse(services(), actor(), study, asked))
 
 
 @blueprint.route("/studies/<study>/queries", methods=["POST"], parameters=[examples.STUDY])
@@ -93,7 +93,7 @@ def query(body: dict[str, Any], study: str) -> Any:
     """Answer a query with noise and charge it. The same query again gets the same answer for free."""
     asked = _request(body)
     with admitting.place():
-        return answer.answer(services(), actor(), study, asked)
+        return speaking.answer(answer.answer(services(), actor(), study, asked))
 
 
 @blueprint.route("/studies/<study>/queries", methods=["DELETE"])
@@ -152,11 +152,11 @@ def show_release(view: dict[str, Any], study: str, release: str) -> Any:
     form = _FORMS[csv.wanted(request, "text/csv", _SVG)]
     stored = rereading.read(services(), actor(), study, release, form, view["post"])
     with services().database.read() as transaction:
-        shown = answer.show_again(transaction, stored, view["post"], view["show"])
+        shown = speaking.answer(answer.show_again(transaction, stored, view["post"], view["show"]))
     if form == rereading.CSV:
         return Response(csv.release_csv(shown), content_type="text/csv; charset=utf-8")
     if form == rereading.SVG:
-        return Response(chart.sheet(shown), content_type=chart.CONTENT_TYPE)
+        return Response(chart.sheet(shown, speaking.asked().chart_words()), content_type=chart.CONTENT_TYPE)
     return shown
 
 

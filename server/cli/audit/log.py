@@ -16,6 +16,7 @@ from server.api.requests.schemas import Moment
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import RemoteRefused, remote
+from server.cli.speaking import phrase
 from server.views.csv import write_entries_csv, write_shown_entries_csv
 from server.views.entries import page
 
@@ -70,7 +71,9 @@ def _table(items: Sequence[Mapping[str, Any]], following: int | None) -> str:
     lines = [f"{'index':>8}  {'time (UTC)':<19}  {'who':<12} {'action':<22} what"]
     for item in items:
         who = item["actor_name"] or f"erased {item['actor'][:8]}"
-        lines.append(f"{item['index']:>8}  {item['time'][:19]}  {who:<12} {item['action']:<22} {item['summary']}")
+        lines.append(
+            f"{item['index']:>8}  {item['time'][:19]}  {who:<12} {item['action']:<22} {phrase(item['summary'])}"
+        )
     return "\n".join([*lines, *([] if following is None else [f"more with --cursor {following}"])])
 
 
