@@ -78,6 +78,7 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
             dataset="observatory",
             title="Observatory",
             epsilon_nano=10_000 * NANO,
+            justification="a benchmark",
             delta_atto=10**12,
             overcommit=True,
             folder="one",
@@ -88,7 +89,9 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
         dataset_terms.approve(transaction, "observatory", "to measure", approver, without_advice="to measure")
         for number in range(STUDIES):
             study, terms = f"study-{number}", Terms("T", "P", "L", formalities=named)
-            studies.open_study(transaction, study, "observatory", terms, 10_000 * NANO, None, admin)
+            studies.open_study(
+                transaction, study, "observatory", terms, 10_000 * NANO, None, admin, justification="a benchmark"
+            )
             for member in range(MEMBERS if number else 1):
                 people.add_user(transaction, f"{study}-{member}", "researcher", admin)
                 studies.add_member(transaction, study, f"{study}-{member}", admin)

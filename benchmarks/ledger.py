@@ -72,13 +72,23 @@ def report(name: str, address: str, wanted: int) -> None:
             dataset=DATASET,
             title="Observatory",
             epsilon_nano=10_000 * NANO,
+            justification="a benchmark",
             delta_atto=10**12,
             overcommit=True,
             folder="one",
             by=admin,
         )
         for study in STUDIES:
-            studies.open_study(transaction, study, DATASET, Terms("T", "P", "L"), 10_000 * NANO, None, admin)
+            studies.open_study(
+                transaction,
+                study,
+                DATASET,
+                Terms("T", "P", "L"),
+                10_000 * NANO,
+                None,
+                admin,
+                justification="a benchmark",
+            )
             studies.add_member(transaction, study, "ada", admin)
         fill(transaction, wanted)
     if address.startswith("postgresql"):

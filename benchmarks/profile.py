@@ -125,7 +125,8 @@ def prepare(folder: Path, persons: int) -> tuple[Path, Path]:
     names = [f"C{place:03}" for place in range(CODES)]
     column = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int16)), pa.array(names))
     manifest.write_text(
-        f'[dataset]\nname = "skewed"\nepsilon = 10000.0\ndelta = 1e-6\npersons_max = {persons}\n'
+        f'[dataset]\nname = "skewed"\nepsilon = 10000.0\njustification = "made-up data"\n'
+        f"delta = 1e-6\npersons_max = {persons}\n"
         f"[dataset.formalities]\n{FORMALITIES.read_text()}"
         f'[person]\nid = "person"\n[tables.events]\nsource = "{source.name}"\n'
         f'[tables.events.columns.code]\ntype = "category"\nvalues = {names}\n'

@@ -160,7 +160,7 @@ def prepare(folder: Path, persons: int, files: int = 1) -> tuple[Path, str, int]
         rowless(home, "profile", "observatory")
         token = rowless(home, "user", "add", "researcher", "--role", "researcher")["token"]
         terms = ("--title", "t", "--purpose", "p", "--legal-basis", "l", "--member", "researcher")
-        formal = ("--formalities", str(FORMALITIES))
+        formal = ("--formalities", str(FORMALITIES), "--justification", "made-up data")
         rowless(home, "study", "new", "bench", "--dataset", "observatory", "--epsilon", "9999", *terms, *formal)
         rowless(home, "study", "approve", "bench", "--reason", "benchmark", "--without-advice", "benchmark")
         kept.write_text(json.dumps({"token": token, "events": written["consultations"], "persons": persons}))

@@ -72,6 +72,7 @@ CLINIC = """\
 name = "clinic"
 title = "A clinic"
 epsilon = 10000.0
+justification = "a test"
 delta = 1e-6
 persons_max = 10000
 overcommit = true
@@ -284,12 +285,13 @@ class Home:
             sums = {
                 what: total
                 for what, total in self.rows(
-                    f"SELECT kind, sum(epsilon_nano) FROM charges WHERE {column} = ? GROUP BY kind", owner
+                    f"SELECT kind, coalesce(sum(epsilon_nano), 0) FROM charges WHERE {column} = ? GROUP BY kind", owner
                 )
             }
             if kind == "dataset":  # which pays for its profiles alone
                 for what, total in self.rows(
-                    "SELECT kind, sum(epsilon_nano) FROM profile_charges WHERE dataset = ? GROUP BY kind", owner
+                    "SELECT kind, coalesce(sum(epsilon_nano), 0) FROM profile_charges WHERE dataset = ? GROUP BY kind",
+                    owner,
                 ):
                     sums[what] = sums.get(what, 0) + total
             settled = sums.get("settle", 0)
@@ -490,6 +492,7 @@ def open_study(admin: Client, approver: Client, name: str, dataset: str, *, appr
     """Open a study, make Ada a member and have an approver approve it."""
     body = {"name": name, "dataset": dataset, "epsilon": 1000.0, "title": "T", "purpose": "P", "legal_basis": "L"}
     body["formalities"] = FORMALITIES
+    body["justification"] = "a test"
     admin.good("POST", "/studies", {**body, **terms})
     admin.good("PUT", f"/studies/{name}/members/ada")
     if approve:

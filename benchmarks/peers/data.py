@@ -33,6 +33,7 @@ MANIFEST = """\
 name = "flat"
 title = "A made-up observatory as one flat file"
 epsilon = 10000.0
+justification = "made-up data"
 persons_max = {persons_max}
 profile = 0.1
 
@@ -134,7 +135,7 @@ def make_home(home: Path, manifest: Path, dataset: str) -> tuple[str, float]:
     rowless(home, "profile", dataset)
     token = rowless(home, "user", "add", "researcher", "--role", "researcher")["token"]
     terms = ("--title", "t", "--purpose", "p", "--legal-basis", "l", "--member", "researcher")
-    formal = ("--formalities", str(FORMALITIES))
+    formal = ("--formalities", str(FORMALITIES), "--justification", "made-up data")
     rowless(home, "study", "new", "bench", "--dataset", dataset, "--epsilon", "9999", *terms, *formal)
     rowless(home, "study", "approve", "bench", "--reason", "benchmark", "--without-advice", "benchmark")
     return str(token), seconds

@@ -47,6 +47,7 @@ MANIFEST = """\
 name = "tpch"
 title = "TPC-H with the customer as the person"
 epsilon = 10000.0
+justification = "made-up data"
 persons_max = {persons_max}
 profile = 0.1
 

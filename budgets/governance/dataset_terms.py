@@ -166,7 +166,7 @@ def propose(
         before.laplace_percent if laplace_percent is None else laplace_percent,
         justification,
     )
-    cap = justifications.kept(cap, before)
+    cap = justifications.require(justifications.kept(cap, before))
     terms = Terms(cap, profile_nano, named or present.written)
     if cap.epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
@@ -222,6 +222,7 @@ def approve(
     seen.require_terms(read, dataset, terms.facts())
     formalities.require("dataset", dataset, terms.formalities, log.now(transaction)[:10])
     heard = advice.heard(transaction, advice.DATASET, dataset, without_advice)
+    justifications.require(terms.cap)
     _require_enough(transaction, dataset, terms)
     advice.drop(transaction, advice.DATASET, dataset)
     transaction.execute(

@@ -61,7 +61,7 @@ def add_edition(
     lowered = False
     if known is None:
         percent = LAPLACE_PERCENT if laplace_percent is None else laplace_percent
-        budget = justifications.kept(Budget(epsilon_nano, delta_atto, percent, justification))
+        budget = justifications.require(justifications.kept(Budget(epsilon_nano, delta_atto, percent, justification)))
         transaction.execute(
             sa.insert(datasets).values(name=dataset, title=title, overcommit=int(overcommit), created_at=clock.now())
         )
@@ -121,7 +121,7 @@ def _lower_cap(transaction: sa.Connection, dataset: str, lower: Budget) -> bool:
         )
     if lower.limits == cap:
         return False
-    accounts.require_enough(balance, lower)
+    accounts.require_enough(balance, justifications.require(lower))
     accounts.set_limits(transaction, accounts.DATASET, dataset, lower)
     return True
 

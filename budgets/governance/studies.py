@@ -77,7 +77,7 @@ def open_study(
         cap.laplace_percent if laplace_percent is None else laplace_percent,
         justification,
     )
-    budget = justifications.kept(budget)
+    budget = justifications.require(justifications.kept(budget))
     accounts.require_fitting(transaction, dataset, None, budget)
     transaction.execute(
         sa.insert(studies).values(
@@ -177,6 +177,7 @@ def move(
         budget = accounts.balance(transaction, accounts.STUDY, identifier).budget
         # The cap, or what else of it was promised, may have changed since the draft was written.
         accounts.require_fitting(transaction, present.dataset, identifier, budget)
+        justifications.require(budget)
         facts |= {"terms": present.terms.facts(), "budget": budget.facts()}
         facts["dataset"] = _dataset_facts(transaction, present.dataset)
         facts |= advice.heard(transaction, advice.STUDY, identifier, without_advice)

@@ -53,7 +53,7 @@ def set_budget(
         before.laplace_percent if laplace_percent is None else laplace_percent,
         justification,
     )
-    budget = justifications.kept(budget, before)
+    budget = justifications.require(justifications.kept(budget, before))
     raises = budget.exceeds(before)
     accounts.require_fitting(transaction, present.dataset, identifier, budget, raises=raises)
     waits = present.state != DRAFT and raises
@@ -114,7 +114,7 @@ def approve_budget(
     studies.require_formalities(transaction, present)
     heard = advice.heard(transaction, advice.RAISE, identifier, without_advice)
     advice.drop(transaction, advice.RAISE, identifier)
-    budget = present.raise_to
+    budget = justifications.require(present.raise_to)
     accounts.require_fitting(transaction, present.dataset, identifier, budget)
     accounts.set_limits(transaction, accounts.STUDY, identifier, budget)
     transaction.execute(sa.update(table).where(table.c.id == identifier).values(**_waiting(None)))

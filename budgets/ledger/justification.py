@@ -4,6 +4,8 @@ The advantage of a test of who is in the data (its true positives less its false
 (e^epsilon - 1 + 2 delta) / (e^epsilon + 1) under (epsilon, delta)-DP (Humphries et al. 2023). Beyond an advantage of
 0.9 such a bound excludes little by itself: with delta 0 that is epsilon above ln 19 = 2.9444. Whoever sets or proposes
 a larger budget gives a justification. It belongs to the budget: the approver reads it, the log and the report have it.
+Nobody approves a budget without one that needs one, also if it waits from before this rule. What was approved before
+stays as it is.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from typing import TYPE_CHECKING
 
 from budgets.errors import Invalid
-from budgets.loss import ATTO, NANO
+from budgets.loss import ATTO, NANO, epsilon_text
 
 if TYPE_CHECKING:
     from budgets.ledger.limits import Budget
@@ -28,6 +30,17 @@ def is_needed(epsilon_nano: int, delta_atto: int) -> bool:
     with localcontext(Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)):
         factor, delta = (Decimal(epsilon_nano) / NANO).exp(), Decimal(delta_atto) / ATTO
         return factor - 1 + 2 * delta > ADVANTAGE * (factor + 1)
+
+
+def require(budget: Budget) -> Budget:
+    """Return a budget. Raises Invalid if it needs a justification and has none."""
+    if budget.justification is None and is_needed(budget.epsilon_nano, budget.delta_atto):
+        raise Invalid(
+            "justification",
+            f"is needed for epsilon {epsilon_text(budget.epsilon_nano)}: beyond epsilon 2.944 a bound excludes little "
+            "by itself. Say why the budget has to be so large; the approver reads it, and the report has it",
+        )
+    return budget
 
 
 def kept(budget: Budget, before: Budget | None = None) -> Budget:

@@ -6,11 +6,11 @@ changed so that it no longer refuses still leaves entries, and they show who did
 - time does not run backwards;
 - roles: an entry added each actor, the actor acts in that role, and everybody did only what is theirs to do;
 - nobody became a DPO or an approver alone, and no token was made for one alone (`privileges.py`);
-- states: a study was approved from draft, with the terms and budget that were last written, and with the
-  cap and the profile that its dataset had. It asked only while it was
-  approved and between its days, and nothing was done to it after it was closed. A larger budget waited for an
-  approver;
-- from the fourth rules on, nothing was approved without formalities, or after they ended (`decisions.py`);
+- states: a study was approved from draft, with the terms and budget that were last written, and with the cap and the
+  profile that its dataset had. It asked only while it was approved and between its days, and nothing was done to it
+  after it was closed. A larger budget waited for an approver;
+- from the fourth rules on, nothing was approved without formalities, or after they ended; from the fifth on, no large
+  budget without a justification (`decisions.py`);
 - datasets were approved before anything was charged to them (`datasets.py`);
 - four eyes: nobody approved what they opened, edited or proposed, or on their own advice; an approval names the DPO's
   advice that stands, or why it goes without (`decisions.py`); an approver concluded on a report of what the study was
@@ -60,7 +60,7 @@ MOVES = {
     "study.close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
 }
 NANO = 10**9
-RULES = (2, 3, 4)  # approvers decide; and datasets wait for them; and nothing is approved without formalities
+RULES = (2, 3, 4, 5)  # approvers decide; datasets wait for them; formalities are complete; large budgets are justified
 DATASETS_WAIT, FORMAL = 3, 4
 UNDER_WAY = dt.timedelta(hours=1)  # longer than any request: one that is under way goes on under the old commitment
 ROUNDED = 1_000  # billionths: charges are rounded up, so they may be a little more than what was asked for
@@ -119,7 +119,7 @@ class Conduct:
         if self.rules >= DATASETS_WAIT and not self.datasets.wait:
             self.datasets_began_at = entry["index"]
             self.datasets.begin()
-        self.datasets.formal = self.rules >= FORMAL
+        self.datasets.formal, self.datasets.justified = self.rules >= FORMAL, self.rules >= decisions.JUSTIFIED
 
     def _approvers(self) -> tuple[str, ...]:
         return ("approver",) if self.rules > 1 else ("dpo",)
@@ -197,7 +197,7 @@ class Conduct:
         if (facts["from"], facts["to"]) != (study.state, leads_to):
             yield f"it reports that the study went from {facts['from']} to {facts['to']}"
         if leads_to == APPROVED and entry["action"] == "study.approve":
-            yield from decisions.approves(study, entry, facts, advised=self.rules > 1)
+            yield from decisions.approves(study, entry, facts, self.rules)
             if self.rules > 1 and not self.datasets.accepts(study.dataset, facts["dataset"]):
                 yield f"it accepts another cap or profile than the dataset {study.dataset} has"
             yield from self.datasets.unapproved(study.dataset)
@@ -256,7 +256,7 @@ class Conduct:
         yield from by_role(entry, *self._approvers())
         study = yield from self._living(entry)
         if study is not None:
-            yield from decisions.approves_raise(study, entry, facts, advised=self.rules > 1)
+            yield from decisions.approves_raise(study, entry, facts, self.rules)
             yield from self._formal(study, entry)
             study.budget = limits(facts)
             study.proposed(None, None)
@@ -304,7 +304,7 @@ class Conduct:
             return
         if study.state != APPROVED:
             yield f"it asks under the study {entry['study']}, which is {study.state}"
-        yield from _within_days(study, entry["time"], still=self._still)
+        yield from decisions.within_days(study, entry["time"], still=self._still)
         if self._is_no_member(study, entry):
             yield f"it was asked by somebody who is no member of the study {entry['study']}"
         if facts["dataset"] != study.dataset:
@@ -386,17 +386,6 @@ ACTS: Mapping[str, Callable[[Conduct, Mapping[str, Any], Mapping[str, Any]], Ite
 }
 
 
-def _within_days(study: Study, time: str, *, still: bool) -> Iterator[str]:
-    starts, ends = study.terms["starts"], study.terms["ends"]
-    if starts is not None and time[:10] < starts:
-        yield f"it asks before the study's first day, {starts}"
-    if ends is None or still or time[:10] <= ends:
-        return
-    # The server checked the day a moment before it wrote the entry.
-    if (dt.datetime.fromisoformat(time) - dt.timedelta(minutes=1)).date().isoformat() > ends:
-        yield f"it asks after the study's last day, {ends}"
-
-
 def _lately(moment: str | None, time: str) -> bool:
     """Return whether a moment is so recent that a request from before it may still be under way."""
     return moment is not None and dt.datetime.fromisoformat(time) - dt.datetime.fromisoformat(moment) < UNDER_WAY
@@ -411,6 +400,9 @@ def _outside(protocol: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[
         for name, statistic in query["select"].items():
             if not set(statistic) & set(protocol["statistics"]):
                 yield f"the statistic {name}"
+    noise = protocol.get("noise", "both")
+    if noise != "both" and (facts["loss"]["epsilon_nano"] is None) != (noise == "gaussian"):
+        yield f"noise other than {noise} noise"
     if most is not None:
         epsilon, rho = facts["loss"]["epsilon_nano"], facts["loss"]["rho_nano"]
         # The largest rho is what pure DP of the largest epsilon costs.

@@ -76,6 +76,7 @@ class Datasets:
     known: dict[str, Dataset] = field(default_factory=dict)
     _charges: dict[str, tuple[str, int]] = field(default_factory=dict)  # a profile's charge -> its dataset and epsilon
     wait: bool = False  # whether the rules are in force by which datasets wait for an approver
+    justified: bool = False  # whether those are by which a large cap is approved with a justification alone
     formal: bool = False  # whether the rules are in force by which nothing is approved without formalities
 
     def begin(self) -> None:
@@ -95,7 +96,9 @@ class Datasets:
     def accepts(self, name: str, told: Mapping[str, Any]) -> bool:
         """Return whether the approval of a study accepts the cap, the profile and the formalities of its dataset."""
         one = self.known.get(name)
-        if one is None or (decisions.limits(told["cap"]), told["profile"]) != (one.cap, one.profile):
+        if one is None or "cap" not in told:
+            return False
+        if (decisions.limits(told["cap"]), told["profile"]) != (one.cap, one.profile):
             return False
         return not self.formal or told["formalities"] == one.formalities
 
@@ -152,6 +155,8 @@ class Datasets:
     def approves(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read an approval."""
         yield from by_role(entry, "approver")
+        if self.justified:
+            yield from decisions.justified(facts["cap"])
         one, terms = (yield from self._one(entry)), _terms(facts)
         if one.waiting is None or terms != one.waiting:
             yield f"it approves terms of the dataset {_name(entry)} that do not wait for approval"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,10 @@ UNSPLIT = 100  # the part of epsilon for Laplace noise, in percent, of budgets f
 Limits = tuple[int, int, int]  # epsilon in billionths, delta in 10^-18, and that part
 CONCLUSION_MAX, PARTY_MAX = 4_000, 2_000  # characters
 PARTIES = ("researcher", "reader", "relative", "journalist", "insider", "thief")
+JUSTIFIED = 5  # the rules from which on a large budget is approved with a justification alone
+NANO, ATTO = 10**9, 10**18
+ADVANTAGE = 0.9 + 1e-12  # of a test of who is in the data: beyond it a budget needs a justification
+LARGEST = 100.0  # of epsilon, in an exponential
 OPINIONS = ("favourable", "conditional", "unfavourable")
 TERMS = ("title", "purpose", "legal_basis", "protocol", "starts", "ends")
 FORMALITIES = "formalities"  # a part of terms, from the fourth rules on
@@ -136,8 +141,11 @@ def formed(facts: Mapping[str, Any]) -> Iterator[str]:
         yield "it advises without a reason"
 
 
-def approves(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], *, advised: bool) -> Iterator[str]:
-    """Read the approval of a draft. `advised`: the rules that are in force ask for advice."""
+def approves(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], rules: int) -> Iterator[str]:
+    """Read the approval of a draft. `rules` are those in force: later ones ask for advice and a justification."""
+    advised = rules > 1
+    if rules >= JUSTIFIED:
+        yield from justified(facts["budget"])
     if entry["actor"] in study.hands:
         yield f"a person who opened or edited the study {entry['study']} approved it"
     # Entries of earlier versions do not contain what was approved.
@@ -149,11 +157,13 @@ def approves(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], *
         yield from heard(study.advice, entry, facts)
 
 
-def approves_raise(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], *, advised: bool) -> Iterator[str]:
+def approves_raise(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], rules: int) -> Iterator[str]:
     """Read the approval of a larger budget."""
+    if rules >= JUSTIFIED:
+        yield from justified(facts)
     if study.raise_by == entry["actor"]:
         yield f"the person who proposed the larger budget of the study {entry['study']} approved it"
-    if advised:
+    if rules > 1:
         yield from heard(study.raise_advice, entry, facts)
 
 
@@ -170,6 +180,15 @@ def heard(advice: Advice | None, entry: Mapping[str, Any], facts: Mapping[str, A
         yield "it does not name the DPO's advice that stands"
     if advice.by == entry["actor"]:
         yield "a person approved on their own advice"
+
+
+def justified(budget: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong if a budget is approved that excludes little by itself, and nobody said why."""
+    epsilon, delta, _ = limits(budget)
+    factor = math.exp(min(epsilon / NANO, LARGEST))
+    advantage = (factor - 1 + 2 * delta / ATTO) / (factor + 1)
+    if advantage > ADVANTAGE and not _is_said(budget.get("justification")):
+        yield f"it approves epsilon {epsilon / NANO:g} without a justification"
 
 
 def concludes(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], cap: Limits | None) -> Iterator[str]:
@@ -205,6 +224,18 @@ def concludes(study: Study, entry: Mapping[str, Any], facts: Mapping[str, Any], 
         yield f"it concludes on another state of the study {entry['study']} than it was in: {', '.join(others)}"
     if facts["digest"] != canonical_json.sha256(about):
         yield "its digest is not that of what it is about"
+
+
+def within_days(study: Study, time: str, *, still: bool) -> Iterator[str]:
+    """Yield what is wrong if a study asked at a time outside of its days. `still`: time stands still in the log."""
+    starts, ends = study.terms["starts"], study.terms["ends"]
+    if starts is not None and time[:10] < starts:
+        yield f"it asks before the study's first day, {starts}"
+    if ends is None or still or time[:10] <= ends:
+        return
+    # The server checked the day a moment before it wrote the entry.
+    if (dt.datetime.fromisoformat(time) - dt.timedelta(minutes=1)).date().isoformat() > ends:
+        yield f"it asks after the study's last day, {ends}"
 
 
 def by_role(entry: Mapping[str, Any], *roles: str) -> Iterator[str]:

@@ -26,7 +26,9 @@ from queries.catalog.formats import (
     given,
 )
 from queries.catalog.schema import (
+    BOTH,
     EPSILON_MIN,
+    NOISES,
     PERSON,
     PERSONS,
     PERSONS_MAX,
@@ -198,6 +200,7 @@ def _head(head: Section) -> tuple[Dataset, Decimal | None, Reading, dict[str, st
     persons_expected = head.positive("persons_expected")
     title = head.text("title", name)
     overcommit = head.flag("overcommit", False)
+    noise = head.choice("noise", NOISES, BOTH)
     laplace_percent = head.percent("laplace_percent")
     justification = head.text("justification") if "justification" in head else None
     profile = None
@@ -216,6 +219,7 @@ def _head(head: Section) -> tuple[Dataset, Decimal | None, Reading, dict[str, st
         overcommit,
         epsilon_min,
         persons_expected,
+        noise,
         laplace_percent,
         justification,
     )

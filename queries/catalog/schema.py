@@ -143,6 +143,10 @@ class Table:
         return self.built or self.name == PERSONS
 
 
+LAPLACE, GAUSSIAN, BOTH = "laplace", "gaussian", "both"
+NOISES = (LAPLACE, GAUSSIAN, BOTH)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A named source with its public schema and the cap on what may ever be revealed of one person.
@@ -160,8 +164,16 @@ class Dataset:
     overcommit: bool = False
     epsilon_min: Decimal = EPSILON_MIN
     persons_expected: int | None = None  # about how many there are, if the custodian declares it: used for slots only
+    noise: str = BOTH  # the kinds of noise that queries may have: one of `NOISES`
     laplace_percent: int | None = None  # the part of epsilon for Laplace noise, if the custodian declares it
     justification: str | None = None  # why the cap is so large
+
+
+def allowed_noise(one: str, other: str) -> str | None:
+    """Return the kinds of noise that both of two terms allow, or None if there is none."""
+    if BOTH in (one, other):
+        return other if one == BOTH else one
+    return one if one == other else None
 
 
 V = TypeVar("V")
@@ -180,6 +192,7 @@ def describe(dataset: Dataset) -> dict[str, object]:
         "persons_max": dataset.persons_max,
         "persons_expected": dataset.persons_expected,
         "epsilon_min": float(dataset.epsilon_min),
+        "noise": dataset.noise,
         "tables": {name: describe_table(table) for name, table in dataset.tables.items()},
     }
 

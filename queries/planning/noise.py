@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, assert_never
 
 from queries import mechanisms
+from queries.catalog.schema import BOTH, GAUSSIAN, LAPLACE
 from queries.errors import InvalidQuery
 from queries.mechanisms import NANO, Rounds
 from queries.plan import Counted, Draft, Measure, Output
@@ -58,8 +59,30 @@ class Noise(Enum):
                 assert_never(self)
 
 
-def kinds_of(privacy: nodes.Privacy) -> tuple[Noise, ...]:
-    """Return the kinds of noise that a request may get: margins name theirs, epsilon buys Laplace noise, rho either."""
+def kinds_of(privacy: nodes.Privacy, allowed: str) -> tuple[Noise, ...]:
+    """Return the kinds of noise that a request may get, of those that dataset and protocol allow.
+
+    Margins name theirs, epsilon buys Laplace noise, rho either. Raises InvalidQuery with the place if none is left.
+    """
+    found = _kinds_of(privacy)
+    if allowed != BOTH:
+        found = tuple(kind for kind in found if (kind is Noise.GAUSSIAN) == (allowed == GAUSSIAN))
+    if found:
+        return found
+    if privacy.margins is not None:
+        other = allowed if allowed == LAPLACE else GAUSSIAN
+        raise InvalidQuery(
+            "/privacy/noise",
+            f"the dataset or the study's protocol allows {allowed} noise alone: ask for these margins with "
+            f'"noise": "{other}"',
+        )
+    raise InvalidQuery(
+        "/privacy/epsilon",
+        "buys Laplace noise, and the dataset or the study's protocol allows Gaussian noise alone: offer rho instead",
+    )
+
+
+def _kinds_of(privacy: nodes.Privacy) -> tuple[Noise, ...]:
     if privacy.margins is not None:
         return (Noise.GAUSSIAN if privacy.margins.gaussian else Noise.LAPLACE,)
     return (Noise.LAPLACE,) if privacy.currency == "epsilon" else (Noise.LAPLACE_OF_RHO, Noise.GAUSSIAN)

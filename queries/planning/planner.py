@@ -59,6 +59,11 @@ class Sketch:
         return Terms(self.cells_per_person, self.query.dataset.persons_max, self.privacy)
 
     @property
+    def kinds(self) -> tuple[Noise, ...]:
+        """Return the kinds of noise that the query may have. Raises InvalidQuery."""
+        return kinds_of(self.privacy, self.query.dataset.noise)
+
+    @property
     def values_per_person(self) -> int | None:
         """Return for how many values of an undeclared key one person counts, if there is such a key."""
         undeclared = self.query.undeclared
@@ -151,7 +156,7 @@ def share_charge(sketch: Sketch) -> Sketch:
 
 def _share_for_margins(sketch: Sketch) -> Sketch:
     """Share what the margins cost, but no less than the least that a question costs."""
-    (kind,), currency = kinds_of(sketch.privacy), sketch.privacy.currency
+    (kind,), currency = sketch.kinds, sketch.privacy.currency
     needed = shares.of_margins(sketch.statistics, kind, sketch.terms)
     least_nano = least_charge.nano(sketch.query.dataset, currency)
     raised = least_charge.raised(needed, least_nano)
@@ -172,7 +177,7 @@ def add_noise(sketch: Sketch) -> Sketch:
     unless Gaussian noise has the smaller margins. A query has one kind of noise, because one Gaussian measure leaves
     the whole query without a finite epsilon.
     """
-    made = [_with_noise(sketch, kind) for kind in kinds_of(sketch.privacy)]
+    made = [_with_noise(sketch, kind) for kind in sketch.kinds]
     return made[0] if len(made) == 1 else min(made, key=_widest)
 
 

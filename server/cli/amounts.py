@@ -12,7 +12,7 @@ from budgets.errors import Invalid
 from server.views.study import noted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 WORDS = {"delta": "delta"}  # the other options are an epsilon
 
@@ -40,9 +40,9 @@ def decimal(text: str, field: str) -> Decimal:
         raise Invalid(field, "must be a number") from None
 
 
-def with_notes(said: tuple[dict[str, Any], str], notes: Sequence[str]) -> tuple[dict[str, Any], str]:
+def with_notes(said: tuple[Mapping[str, Any], str], notes: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Return what a command returns, with notes added to the JSON and to the words."""
-    return noted(said[0], notes), "\n".join([said[1], *(f"Note: {note}" for note in notes)])
+    return noted(dict(said[0]), notes), "\n".join([said[1], *(f"Note: {note}" for note in notes)])
 
 
 def division_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from server.cli.amounts import Amounts, division_options, given, seen_option, wi
 from server.cli.common import progress, with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
-from server.cli.study_words import ERASED, advice_lines, amounts, divided, justified, profile_text
+from server.cli.study_words import ERASED, advice_lines, amounts, divided, justified, meaning, profile_text
 from server.journey import repartitioning
 from server.views.dataset import describe_dataset
 
@@ -206,7 +206,7 @@ def words(said: Mapping[str, Any]) -> str:
             f"  waits for an approver: the cap {amounts(waits)}{divided(waits)}; "
             f"profiles of epsilon {_epsilon(waits['profile'])}; proposed by {', '.join(terms['proposed_by']) or ERASED}"
         )
-        lines += justified(waits)
+        lines += [*justified(waits), f"  {meaning(waits)}"]
         if waits["formalities"] != terms["formalities"]:
             lines.append("  waits too, the formalities:")
             lines += (f"  {line}" for line in formalities.lines(waits["formalities"]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from budgets.amounts import delta_atto, epsilon_nano
 from queries.catalog.manifest import read_manifest
 from queries.store import reports
 from queries.store.drafts import size as sizes
@@ -16,9 +17,11 @@ from queries.store.files import row_of
 from server.cli.common import progress, with_json
 from server.cli.home import acting, as_option, services
 from server.journey.importing import import_dataset
+from server.reporting import guarantee
 from server.runtime import stores
 
 if TYPE_CHECKING:
+    from queries.catalog.manifest import Manifest
     from queries.store.drafts.size import Size
     from queries.store.reports import IdentityReport, ImportReport, TableReport
 
@@ -51,7 +54,7 @@ def import_(manifest: Path, check: bool, estimate: bool, accept_losses: bool, na
             stores.formalities_of(declared)
             with progress() as shown:
                 report, found = stores.check_manifest(opened.settings, opened.database, declared, shown)
-            words = _report(f"Checked {declared.dataset.name}, nothing was changed", report)
+            words = _report(f"Checked {declared.dataset.name}, nothing was changed", report) + _meaning(declared)
             stops = bool(found) and not accept_losses
             if found:
                 stopping = "".join(f"\n  {one}" for one in found)
@@ -67,7 +70,7 @@ def import_(manifest: Path, check: bool, estimate: bool, accept_losses: bool, na
         "profile": imported.profile.to_json(),
         "lack": imported.lack,
     }
-    words = _report(f"Imported {edition.dataset}, edition {edition.number}", report)
+    words = _report(f"Imported {edition.dataset}, edition {edition.number}", report) + _meaning(declared)
     words = f"{words}\nThe contribution profile: {imported.profile.words}"
     return said, words if imported.lack is None else f"{words}\nNothing can be approved: {imported.lack}"
 
@@ -81,6 +84,12 @@ def _needed(needed: Size, free: int) -> str:
         f"{free / 1e9:,.1f} GB are free"
     )
     return words if needed.disk_bytes < free else f"{words}: it may not fit"
+
+
+def _meaning(declared: Manifest) -> str:
+    """Return what the cap of a manifest means for one person, on a line of its own."""
+    cap = declared.dataset
+    return f"\nThe cap. {guarantee.meaning(epsilon_nano(cap.epsilon), delta_atto(cap.delta))}"
 
 
 def _report(done: str, report: ImportReport) -> str:

@@ -14,6 +14,7 @@ from budgets.actors import SYSTEM
 from budgets.errors import Invalid
 from budgets.governance import advice, advising, approval, conclusions, forecast, studies, study_budgets
 from budgets.governance.study import MOVES, Terms
+from queries.catalog.schema import NOISES
 from server.api.requests.schemas import ProtocolSchema, roundings_of
 from server.cli import formalities
 from server.cli.amounts import Amounts, decimal, division_options, given, seen_option, with_notes
@@ -21,7 +22,7 @@ from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote
 from server.cli.studies_remote import budget_of, changed, decided, listed, of, shown
-from server.cli.study_words import budget_words, in_full, summary
+from server.cli.study_words import budget_words, in_full, summary, with_meaning
 from server.journey.preparing import require_askable
 from server.views.study import describe_study
 from server.web.bodies import read_json
@@ -65,6 +66,7 @@ class NewStudy:
     statistics: tuple[str, ...]
     max_epsilon: str | None
     formalities: str | None
+    noise: str | None
     name: str | None
 
     def protocol(self, epsilon_nano_max: int | None) -> dict[str, Any]:
@@ -73,6 +75,8 @@ class NewStudy:
         found: dict[str, Any] = {key: list(value) for key, value in lists.items() if value}
         if epsilon_nano_max is not None:
             found["epsilon_nano_max"] = epsilon_nano_max
+        if self.noise is not None:
+            found["noise"] = self.noise
         return found
 
 
@@ -98,6 +102,7 @@ def study() -> None:
 @click.option("--statistic", "statistics", multiple=True, help="Allow only these statistics.")
 @click.option("--max-epsilon", help="The most one query may spend.")
 @click.option("--formalities", type=formalities.FILE, help=formalities.HELP)
+@click.option("--noise", type=click.Choice(NOISES), help="The kind of noise that its queries may have.")
 @as_option
 @with_json
 def new(**values: Any) -> Any:
@@ -123,7 +128,7 @@ def new(**values: Any) -> Any:
         require_askable(opened.stores.current(transaction, made.dataset), protocol)
         for member in made.members:
             one = studies.add_member(transaction, made.identifier, member, by)
-        return with_notes(_said(transaction, one), limits.notes)
+        return with_notes(with_meaning(*_said(transaction, one)), limits.notes)
 
 
 @study.command("list")
@@ -280,7 +285,7 @@ def budget(
             laplace_percent=laplace,
             justification=justification,
         )
-        return with_notes(_said(transaction, one), limits.notes)
+        return with_notes(with_meaning(*_said(transaction, one)), limits.notes)
 
 
 @study.command()

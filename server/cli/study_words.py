@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from budgets.loss import ATTO, NANO, Loss, epsilon_text
 from server.cli import formalities
 from server.languages.language import ENGLISH, language
-from server.reporting import conclusion, regulator
+from server.reporting import conclusion, guarantee, regulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,10 +52,25 @@ def in_full(said: Mapping[str, Any], buys: str) -> str:
         f"  days: from {said['starts'] or 'its approval'} to {said['ends'] or 'its closing'}",
         *formalities.lines(said["formalities"], said["lack"] if said["state"] == "draft" or said["raise"] else None),
         *(f"  may ask: {_indented(part)}" for part in allowed),
+        f"  {meaning(said['budget'])}",
+        *([f"  The raise: {meaning(said['raise'])}"] if said["raise"] else []),
         *(f"  template {each['name']}: {json.dumps(each['query'])}" for each in said["protocol"].get("templates", ())),
         *(f"  code list {name}: {', '.join(codes)}" for name, codes in said["protocol"].get("code_lists", {}).items()),
     ]
     return "\n".join([*lines, *rest, *_digests(said)])
+
+
+def meaning(limit: Mapping[str, Any]) -> str:
+    """Return what a limit means for one person."""
+    return guarantee.meaning(round(limit["epsilon"] * NANO), round(limit["delta"] * ATTO))
+
+
+def with_meaning(said: Mapping[str, Any], words: str) -> tuple[Mapping[str, Any], str]:
+    """Return what a command that sets a study's budget returns: the words have what the budget means."""
+    told = f"  {meaning(said['budget'])}"
+    if said["raise"]:
+        told = f"  {meaning(said['raise'])}"
+    return said, f"{words}\n{told}"
 
 
 def _digests(said: Mapping[str, Any]) -> Iterator[str]:

@@ -58,6 +58,7 @@ PATHWAYS_TERMS = Terms(
     formalities=formal.PATHWAYS,
 )
 EPSILON = "3.0"  # of each study
+WHY = "Public or made-up data, on which there is much to try"
 USERS = {"researcher": "ada", "approver": "vera", "dpo": "dora", "admin": "admin"}
 
 
@@ -204,7 +205,7 @@ class _Studying:
             studies.study(self.transaction, name)
         except NotFound:
             limit = epsilon_nano(float(EPSILON))
-            studies.open_study(self.transaction, name, dataset, terms, limit, None, self.admin)
+            studies.open_study(self.transaction, name, dataset, terms, limit, None, self.admin, justification=WHY)
             studies.add_member(self.transaction, name, USERS["researcher"], self.admin)
             approver, dpo = (people.user(self.transaction, USERS[role]) for role in ("approver", "dpo"))
             advising.advise(self.transaction, name, "favourable", "public or made-up data", dpo)

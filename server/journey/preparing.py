@@ -6,7 +6,7 @@ Both steps read only the request and public metadata, so a refusal reveals nothi
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from budgets.errors import Forbidden, Invalid
@@ -16,6 +16,7 @@ from budgets.ledger.charges import Question
 from budgets.loss import Loss, epsilon_text
 from queries.binding import dates
 from queries.catalog import least_charge
+from queries.catalog.schema import BOTH, allowed_noise
 from queries.errors import InvalidQuery, OutsideProtocol
 from queries.language import code_lists, nodes, references, size
 from queries.language.showing import NOTHING, Show
@@ -116,6 +117,7 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
         query = dates.fill_in(with_codes, store.dataset.tables)
         limits = policy.check(query, request.privacy, protocol(present), with_codes, asked_query)
         policy.check_professionals(query, store.dataset.tables, limits)
+        known = [_of_study(catalog, present) for catalog in known]
         # It also keeps the bounds that were proposed then, even if a profile was bought in between.
         for catalog in known if asked else known[:1]:
             planned = planner.plan(query, catalog, request.privacy, services.settings.max_cells)
@@ -137,6 +139,17 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
     return Prepared(present, request.key, store, catalog, planned, loss, question, request.privacy, show, left)
 
 
+def _of_study(catalog: Dataset, study: Study) -> Dataset:
+    """Return a catalog with the kinds of noise that the study's protocol allows too. Raises OutsideProtocol."""
+    wanted = study.terms.protocol.get("noise", BOTH)
+    allowed = allowed_noise(catalog.noise, wanted)
+    if allowed is None:
+        raise OutsideProtocol(
+            "/privacy", f"the study's protocol allows {wanted} noise alone, and the dataset {catalog.noise} noise alone"
+        )
+    return replace(catalog, noise=allowed)
+
+
 def _require_size(request: Request) -> None:
     """Raise InvalidQuery if the query is too large, with its place in the SQL if it was sent as SQL."""
     try:
@@ -155,7 +168,10 @@ def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:
 
 
 def require_askable(store: OpenEdition, protocol: Mapping[str, Any]) -> None:
-    """Raise Invalid if a protocol allows less for one query than the cheapest query of the dataset costs."""
+    """Raise Invalid if no query could be asked: it may cost too little, or have no kind of noise."""
+    noise = protocol.get("noise", BOTH)
+    if allowed_noise(store.dataset.noise, noise) is None:
+        raise Invalid("protocol/noise", f"must be {store.dataset.noise}, because the dataset allows no other noise")
     lowest = least_charge.nano(store.dataset, "epsilon")
     limits = {"protocol.max_epsilon": protocol.get("epsilon_nano_max")} | {
         f"protocol.templates.{place}.max_epsilon": one.get("epsilon_nano_max")

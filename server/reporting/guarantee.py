@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from budgets.loss import ATTO, NANO, Loss
 from server.reporting import attack_odds
+from server.reporting.attack_odds import Guarantee
 
 if TYPE_CHECKING:
     from budgets.ledger.limits import Balance
-    from server.reporting.attack_odds import Guarantee
 
 FALSE_POSITIVES = (Decimal("0.001"), Decimal("0.01"), Decimal("0.05"))
 PRIORS = (Decimal("0.01"), Decimal("0.1"), Decimal("0.25"), Decimal("0.5"), Decimal("0.75"), Decimal("0.9"))
@@ -36,6 +36,7 @@ BUT_RARELY = (
     "they were false. In addition, with a chance of at most delta ({delta}; for facts 1 + e^epsilon times that) more "
     "is revealed."
 )
+HIGH = "A bound this high excludes little by itself."
 WEAK_WORDS = (
     "A bound this high excludes little by itself. It is a worst case: only an attacker who knows everything except "
     "this one fact could reach it, and only if all answers depend on the fact."
@@ -55,6 +56,17 @@ def shortened(epsilon: Decimal) -> str:
     step = Decimal("0.001")
     shown = epsilon if 0 < epsilon < step else epsilon.quantize(step, rounding=ROUND_CEILING)
     return f"{shown.normalize():f}"
+
+
+def meaning(epsilon_nano: int, delta_atto: int) -> str:
+    """Return in a sentence what an epsilon means, for whoever is about to set it or to decide on it."""
+    found = Guarantee(epsilon_nano, delta_atto, attack_odds.BY_LIMIT)
+    present, fact = (percent(attack_odds.posterior(one, BELIEF)) for one in (found, attack_odds.of_replacing(found)))
+    words = (
+        f"Epsilon {shortened(found.epsilon)} means: a belief of 10% that a person is in the data can become at most "
+        f"{present}, and a belief of 10% in a fact about them at most {fact}."
+    )
+    return f"{words} {HIGH}" if attack_odds.advantage(found) > WEAK else words
 
 
 def describe_account(balance: Balance) -> dict[str, Any]:

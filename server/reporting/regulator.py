@@ -224,6 +224,9 @@ def limits_of_use(protocol: dict[str, Any], language: Language) -> list[str]:
         found.append(
             language.say("numbers of cells below %(count)s are hidden", count=_exact(protocol["hide_below"], language))
         )
+    if protocol.get("noise", "both") != "both":
+        kinds = {"laplace": language.say("Laplace noise alone"), "gaussian": language.say("Gaussian noise alone")}
+        found.append(kinds[protocol["noise"]])
     if "templates" in protocol:
         named = ", ".join(_template(one, language) for one in protocol["templates"]) or language.say("none")
         strict = protocol.get("strict", False)

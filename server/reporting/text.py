@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from server.languages.language import language
-from server.reporting import conclusion, criteria, publishing, regulator
+from server.reporting import conclusion, criteria, losses, publishing, regulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,13 @@ def _lines(document: dict[str, Any], said: Language) -> Iterator[str]:
         members = said.joined(regulator.recipients(document, said)) or said.say("none so far")
         yield said.say("Members: %(who)s", who=members)
     own = document["accounts"][0]
+    for one in document["accounts"]:
+        if one["budget"]["justification"]:
+            yield said.say(
+                "Why the limit of %(account)s is so large: %(why)s",
+                account=losses.account(one["kind"], one["name"], said),
+                why=one["budget"]["justification"],
+            )
     for title, meant in ((said.say("So far"), own["at_spend"]), (said.say("At the limit"), own["at_limit"])):
         yield ""
         yield _told(title, said.phrase(meant["words"]), said)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from budgets import formalities
 from budgets.amounts import delta_atto, epsilon_nano
 from budgets.governance import datasets
-from budgets.ledger import profiles
+from budgets.ledger import justification, profiles
+from budgets.ledger.limits import Budget
 from queries.catalog import parts, vocabularies
 from queries.catalog.manifest import read_manifest
 from queries.catalog.parts import BadParts
@@ -194,6 +195,7 @@ def import_manifest(
     WrongState (the cap cannot be raised), and Invalid for a formality that is wrong, before anything is built.
     """
     declared, named = manifest.dataset, formalities_of(manifest)
+    _require_justified(database, declared)
     building.delete_unfinished(database, settings.home)
     with building.new_folder(settings.home, database, declared.name) as folder:
         report = _build(settings, manifest, folder, progress)
@@ -227,6 +229,14 @@ def import_manifest(
 def formalities_of(manifest: Manifest) -> Formalities | None:
     """Return the formalities that a manifest names. Raises Invalid."""
     return None if manifest.formalities is None else formalities.read(manifest.formalities)
+
+
+def _require_justified(database: Database, declared: Dataset) -> None:
+    """Raise Invalid for a first import whose cap needs a justification: before all sources are read, not after."""
+    with database.read() as transaction:
+        if declared.name not in datasets.names(transaction):
+            cap = epsilon_nano(declared.epsilon), delta_atto(declared.delta)
+            justification.require(Budget(*cap, justification=declared.justification))
 
 
 def _require_store(folder: Path) -> None:

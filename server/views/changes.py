@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from budgets.audit import search
 from budgets.ledger import accounts
-from budgets.loss import ATTO, NANO
+from budgets.ledger.limits import Budget
 from budgets.verify import canonical_json
 from server.views.study import shown_protocol
 
@@ -45,16 +45,16 @@ def since_approval(transaction: sa.Connection, study: Study) -> dict[str, Any]:
         before |= _terms(facts["terms"])
         after |= _terms(study.terms.facts())
     for of, approved, present in (
-        ("budget", limits, accounts.balance(transaction, accounts.STUDY, study.id).limits),
+        ("budget", limits, accounts.balance(transaction, accounts.STUDY, study.id).budget),
         (
             "cap",
             facts.get("dataset", {}).get("cap"),
-            accounts.balance(transaction, accounts.DATASET, study.dataset).limits,
+            accounts.balance(transaction, accounts.DATASET, study.dataset).budget,
         ),
     ):
         if approved is not None:
-            before |= _limits(of, approved["epsilon_nano"], approved["delta_atto"])
-            after |= _limits(of, present.epsilon_nano, present.delta_atto)
+            before |= _limits(of, Budget.read(approved))
+            after |= _limits(of, present)
     return {
         "raise_reason": raise_reason,
         "approved": {
@@ -84,5 +84,5 @@ def _terms(facts: Mapping[str, Any]) -> Fields:
     return {**terms, **found}
 
 
-def _limits(of: str, epsilon_nano: int, delta_atto: int) -> Fields:
-    return {f"{of}/epsilon": epsilon_nano / NANO, f"{of}/delta": delta_atto / ATTO}
+def _limits(of: str, budget: Budget) -> Fields:
+    return {f"{of}/{name}": value for name, value in budget.to_json().items()}

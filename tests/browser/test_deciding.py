@@ -40,7 +40,9 @@ def waiting(server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
         "templates": [{"name": "all", "query": {"from": "years", "select": {"n": {"count": "persons"}}}}],
     }
     admin.good("PATCH", f"/studies/{name}", {"title": "Plans, visits and costs", "protocol": protocol})
-    admin.good("PUT", "/studies/flu/budget", {"epsilon": 2000.0, "reason": "a second season"})
+    admin.good(
+        "PUT", "/studies/flu/budget", {"epsilon": 2000.0, "justification": "a test", "reason": "a second season"}
+    )
     admin.request("POST", "/proposals", {"act": "add", "user": "olga", "role": "dpo"})
     yield name
     server.client("dora").good("POST", f"/studies/{name}/close", {"reason": "the test is over"})

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tests.databases import Databases
 
 FLU = "flu"
+WHY = "a test"  # a budget so large
 FORMALITIES = Formalities(
     kind="reference-methodology",
     number="MR-004, 1",
@@ -80,7 +81,7 @@ class World:
         """Open a study in a state."""
         path = {"draft": (), "approved": ("approve",), "suspended": ("approve", "suspend"), "closed": ("close",)}
         with self.database.write() as transaction:
-            studies.open_study(transaction, name, FLU, TERMS, epsilon, delta, self.admin)
+            studies.open_study(transaction, name, FLU, TERMS, epsilon, delta, self.admin, justification=WHY)
             for action in path[state]:
                 by = self.approver if action == "approve" else self.dpo
                 studies.move(transaction, name, action, "as the test needs it", by, without_advice="a test")
@@ -184,6 +185,7 @@ def add_edition(
         by=by,
         profile_nano=epsilon,
         named=named,
+        justification=WHY,
     )
 
 

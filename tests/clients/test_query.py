@@ -388,6 +388,7 @@ def test_templates_are_filled_in(server: Server) -> None:
     )
     protocol = {"templates": [{"name": "adults", "query": question.to_json()}], "strict": True}
     terms = {"title": "T", "purpose": "P", "legal_basis": "L", "formalities": FORMALITIES, "epsilon": 5.0}
+    terms["justification"] = "a test"
     of_admin(server).open_study("strict", "rand-hie", protocol=protocol, **terms).add_member("ada")
     Rowless(address(server), server.home.tokens["vera"]).study("strict").approve("it may", without_advice="away")
     study = of(server, "strict")

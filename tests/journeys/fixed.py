@@ -47,6 +47,7 @@ MANIFEST = """\
 name = "ward"
 title = "A ward"
 epsilon = 10000.0
+justification = "a test"
 delta = 1e-6
 persons_max = 1000
 overcommit = true
@@ -321,6 +322,7 @@ class Ward:
             "purpose": "P",
             "legal_basis": "L",
             "formalities": FORMALITIES,
+            "justification": "a test",
             **terms,
         }
         self.do("admin", "POST", "/studies", body)

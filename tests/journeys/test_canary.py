@@ -202,8 +202,10 @@ def mixed_run(seen: Seen, server: Server) -> None:
         ada.request("POST", "/studies/s/queries", raw=b"[" * 100_000),
         ada.request("POST", "/studies/s/queries", raw=b"x" * 3_000_000),
         ada.request("POST", "/studies/s/queries", raw=b"\xff\xfe", headers={"Content-Type": "text/plain"}),
-        admin.request("PUT", "/studies/s/budget", {"epsilon": 1e-9, "reason": "less than spent"}),
-        admin.request("PUT", "/studies/s/budget", {"epsilon": 5_000.0, "reason": "more"}),
+        admin.request(
+            "PUT", "/studies/s/budget", {"epsilon": 1e-9, "justification": "a test", "reason": "less than spent"}
+        ),
+        admin.request("PUT", "/studies/s/budget", {"epsilon": 5_000.0, "justification": "a test", "reason": "more"}),
         admin.post("/studies/s/budget/approve", {"reason": "mine"}),
         server.client("vera").post("/studies/s/budget/approve", {"reason": "well", **UNADVISED}),
         admin.post("/datasets/clinic/profile", {"epsilon": 20.0}),

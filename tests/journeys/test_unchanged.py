@@ -151,7 +151,9 @@ class Journey:
         for turn, body in enumerate([*small, questions.asking(questions.PERSONS, "drugs")]):
             self.estimate("small", f"running out {turn}", body)
             self.ask("small", f"running out {turn}", body)
-        self.ward.do("admin", "PUT", "/studies/small/budget", {"epsilon": 2, "reason": "more"})
+        self.ward.do(
+            "admin", "PUT", "/studies/small/budget", {"epsilon": 2, "justification": "a test", "reason": "more"}
+        )
         self.ward.do("vera", "POST", "/studies/small/budget/approve", {"reason": "yes", **UNADVISED})
         self.ask("small", "after the raise", small[1])
         for study in ("plain", "rho", "small"):

@@ -141,7 +141,8 @@ def head(name: str) -> list[str]:
         "[dataset]",
         f"name = {quoted(name.replace('_', '-'))}",
         f"title = {quoted(TODO)}",
-        f"epsilon = {quoted(TODO)}      # the cap, over all studies and editions, for good",
+        f"epsilon = {quoted(TODO)}      # the cap, over all studies and editions, for good; 3 is a good beginning",
+        '# justification = "..."  # why the cap is as large as it is, if it is above 2.944',
         f"persons_max = {quoted(TODO)}  # an upper bound that may be public",
         f"loss_max = {LOSS_MAX}",
     ]

@@ -125,6 +125,9 @@ class Dataset(Reply):
     persons_max = fields.Integer(required=True)
     persons_expected = fields.Integer(required=True, allow_none=True)
     epsilon_min = fields.Float(required=True, metadata={"description": "The smallest epsilon that a query can cost"})
+    noise = fields.String(
+        required=True, metadata={"description": "What queries may have: `laplace`, `gaussian` or `both`"}
+    )
     tables = fields.Dict(required=True)
     profile = fields.Nested(Profile, required=True, allow_none=True)
     budget = fields.Nested(Budget)

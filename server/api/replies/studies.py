@@ -19,6 +19,7 @@ class ShownProtocol(Reply):
     min_margin = fields.Float()
     hide_below = fields.Integer()
     professionals = fields.Dict(keys=fields.String(), values=fields.String())
+    noise = fields.String()
     templates = fields.List(fields.Dict(keys=fields.String()))
     code_lists = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
     strict = fields.Boolean()

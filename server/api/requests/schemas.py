@@ -18,6 +18,7 @@ from budgets.formalities import Formalities
 from budgets.governance import advice, conclusions
 from budgets.governance.roles import grants
 from budgets.identity import people, tokens
+from queries.catalog.schema import NOISES
 from queries.release import hiding
 from queries.statistics import registry
 from server.api.requests.code_lists import parse_code_lists
@@ -77,9 +78,9 @@ def _least_shown(value: Any) -> int:
 class ProtocolSchema(Schema):
     """What a study may ask. A list refuses everything that it does not name; a missing list allows everything.
 
-    `min_margin` is the smallest margin at 95% that a count may have. `hide_below` hides numbers of cells below it in
-    all answers. `professionals` gives the reason for each column about professionals that may be used. A `strict`
-    protocol allows only its templates.
+    `noise` is the kind of noise that its queries may have. `min_margin` is the smallest margin at 95% that a count may
+    have. `hide_below` hides numbers of cells below it in all answers. `professionals` gives the reason for each column
+    about professionals that may be used. A `strict` protocol allows only its templates.
     """
 
     tables = fields.List(fields.String())
@@ -91,6 +92,7 @@ class ProtocolSchema(Schema):
     professionals = fields.Dict(keys=fields.String(validate=_text(63)), values=fields.String(validate=_text(1_000)))
     templates = Built(parse_templates, "Templates")
     code_lists = Built(parse_code_lists, "CodeLists")
+    noise = fields.String(validate=validate.OneOf(NOISES))
     strict = Built(_truth, "Truth")
 
     @validates_schema
@@ -156,11 +158,7 @@ class _DividedSchema(Schema):
         validate=validate.Range(0, 100, error="must be from 0 to 100"),
         metadata={"description": "The part of epsilon that is for Laplace noise where there is Gaussian noise too"},
     )
-    justification = fields.String(
-        load_default=None,
-        validate=_text(10_000),
-        metadata={"description": "Why the budget is so large. The approver reads it, and the report has it"},
-    )
+    justification = fields.String(load_default=None, validate=_text(10_000))
 
 
 class NewStudySchema(TermsSchema, _DividedSchema):

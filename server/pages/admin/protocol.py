@@ -64,6 +64,7 @@ def to_fields(protocol: Mapping[str, Any], templates: Sequence[Mapping[str, Any]
         fields["strict"] = "yes"
     if protocol.get("professionals"):
         fields["professionals"] = "\n".join(f"{name}: {why}" for name, why in protocol["professionals"].items())
+    fields["noise"] = protocol.get("noise", "")
     if protocol.get("code_lists"):
         fields["code_lists"] = "\n".join(f"{name}: {_typed(codes)}" for name, codes in protocol["code_lists"].items())
     for number_, one in enumerate(templates):
@@ -88,6 +89,8 @@ def to_protocol(fields: Mapping[str, str]) -> dict[str, Any]:
     reasons = [line.partition(":") for line in fields.get("professionals", "").splitlines() if line.strip()]
     if reasons:
         found["professionals"] = {name.strip(): why.strip() for name, _, why in reasons}
+    if fields.get("noise"):
+        found["noise"] = fields["noise"]
     lists = [line.partition(":") for line in fields.get("code_lists", "").splitlines() if line.strip()]
     if lists:
         found["code_lists"] = {name.strip(): _codes(codes.strip()) for name, _, codes in lists}

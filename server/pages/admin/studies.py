@@ -145,6 +145,14 @@ def terms(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def budget(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return the budget that was typed; a delta that was left empty is not sent."""
-    found = {"epsilon": number(fields.get("epsilon", ""))}
-    return found | ({"delta": number(fields["delta"])} if fields.get("delta", "").strip() else {})
+    """Return the budget that was typed; what was left empty is not sent."""
+    found: dict[str, Any] = {"epsilon": number(fields.get("epsilon", ""))}
+    if fields.get("delta", "").strip():
+        found["delta"] = number(fields["delta"])
+    return found | why(fields)
+
+
+def why(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return the justification that was typed, if one was."""
+    text = fields.get("justification", "").strip()
+    return {"justification": text} if text else {}

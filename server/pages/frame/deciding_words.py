@@ -86,11 +86,14 @@ def field_name(field: str) -> str:
         "protocol/professionals": _("Columns about professionals"),
         "protocol/code_lists": _("Code lists"),
         "protocol/strict": _("Only prepared questions"),
+        "protocol/noise": _("Noise"),
         "budget/epsilon": _("Budget, ε"),
         "budget/delta": _("Budget, δ"),
         "cap/epsilon": _("Cap of the data, ε"),
         "cap/delta": _("Cap of the data, δ"),
         **{f"formalities/{part}": name for part, name in formality_parts().items()},
+        **{f"{of}/laplace_percent": _("Part of ε for Laplace noise (percent)") for of in ("budget", "cap")},
+        **{f"{of}/justification": _("Justification") for of in ("budget", "cap")},
     }.get(field, field)
 
 
@@ -121,6 +124,7 @@ def unset_name(field: str) -> str:
         "protocol/professionals": _("none"),
         "protocol/code_lists": _("none"),
         "protocol/strict": _("no"),
+        "protocol/noise": _("of either kind"),
     }.get(field, _("not given"))
 
 

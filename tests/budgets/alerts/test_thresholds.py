@@ -20,7 +20,7 @@ from budgets.governance import study_budgets
 from budgets.ledger import accounts, charges
 from budgets.loss import NANO, Loss
 from budgets.verify.spending import Spending, rho_limit
-from tests.budgets.world import FLU, add_edition, cost, question, sums_of_rows
+from tests.budgets.world import FLU, WHY, add_edition, cost, question, sums_of_rows
 from tests.databases import rows
 from tests.laws import tries
 
@@ -144,7 +144,9 @@ def test_alerts_are_those_of_an_independent_count(world: World, seed: int) -> No
                 wanted = drawn.randrange(NANO // 2, cap)
                 try:
                     with world.database.write() as transaction:
-                        study_budgets.set_budget(transaction, "s", wanted, None, "a test", world.admin)
+                        study_budgets.set_budget(
+                            transaction, "s", wanted, None, "a test", world.admin, justification=WHY
+                        )
                     if wanted > epsilon:
                         with world.database.write() as transaction:
                             study_budgets.approve_budget(

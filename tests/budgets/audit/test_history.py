@@ -16,7 +16,7 @@ from budgets.governance.study import Terms
 from budgets.identity import commitments
 from budgets.ledger import accounts, charges, profiles
 from budgets.loss import NANO, Loss
-from tests.budgets.world import ADMIN, ANNA, APPROVER, BEN, FLU, cost
+from tests.budgets.world import ADMIN, ANNA, APPROVER, BEN, FLU, WHY, cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def past(world: World) -> World:
     world.reserve("heart", "under way", Loss(None, 1000, 0))
     with world.database.write() as transaction:
         studies.add_member(transaction, "heart", ANNA, world.admin)
-        study_budgets.set_budget(transaction, "heart", 6 * NANO, None, "more", world.admin)
+        study_budgets.set_budget(transaction, "heart", 6 * NANO, None, "more", world.admin, justification=WHY)
         study_budgets.approve_budget(transaction, "heart", "well", world.approver, without_advice="a test")
         charge = profiles.reserve(transaction, profiles.question(FLU, 2, uuid.uuid4().hex), cost(NANO // 2))
         charges.settle(transaction, charge, {"tables": {"visits": [1]}, "cost": 1})

@@ -14,10 +14,11 @@ from budgets.database.tables import conclusions as table
 from budgets.errors import BudgetsError, Forbidden, FourEyes, Invalid, NotFound, WrongState
 from budgets.governance import advising, approval, conclusions, dataset_terms, studies, study_budgets
 from budgets.identity import people
+from budgets.ledger.limits import Budget
 from budgets.loss import NANO, Loss
 from budgets.verify import canonical_json
 from budgets.verify.conduct import Conduct
-from tests.budgets.world import ANNA, TERMS, actions, log_problems
+from tests.budgets.world import ANNA, TERMS, WHY, actions, log_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +100,7 @@ def budget(epsilon: int) -> Callable[[World], Any]:
 
     def work(world: World) -> None:
         with world.database.write() as transaction:
-            study_budgets.set_budget(transaction, "hearts", epsilon, None, "a reason", world.admin)
+            study_budgets.set_budget(transaction, "hearts", epsilon, None, "a reason", world.admin, justification=WHY)
 
     return work
 
@@ -114,7 +115,7 @@ def grant(world: World) -> None:
 def raise_cap(world: World) -> None:
     """Propose a larger cap of the dataset, and approve it."""
     with world.database.write() as transaction:
-        dataset_terms.propose(transaction, "flu", 20 * NANO, None, 0, "a reason", world.admin)
+        dataset_terms.propose(transaction, "flu", 20 * NANO, None, 0, "a reason", world.admin, justification=WHY)
         dataset_terms.approve(transaction, "flu", "well", world.approver, without_advice="a test")
 
 
@@ -143,9 +144,9 @@ def test_conclusion_is_an_entry_and_the_last_one_stands(hearts: World) -> None:
         "study": "hearts",
         "state": "approved",
         "terms": TERMS.facts(),
-        "budget": {"epsilon_nano": 2 * NANO, "delta_atto": 10**12, "laplace_percent": 50, "justification": None},
+        "budget": Budget(2 * NANO, 10**12, 50, WHY).facts(),
         "raise": None,
-        "cap": {"epsilon_nano": 10 * NANO, "delta_atto": 10**12, "laplace_percent": 50, "justification": None},
+        "cap": Budget(10 * NANO, 10**12, 50, WHY).facts(),
         "used": {"epsilon_nano": 0, "rho_nano": 0, "delta_atto": 0},
         "releases": 0,
         "members": {"joined": 0, "left": 0},

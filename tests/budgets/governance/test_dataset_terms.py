@@ -17,7 +17,7 @@ from budgets.identity import people
 from budgets.ledger import charges, profiles
 from budgets.loss import NANO
 from budgets.verify.conduct import Conduct
-from tests.budgets.world import FLU, actions, add_edition, cost
+from tests.budgets.world import FLU, WHY, actions, add_edition, cost
 
 if TYPE_CHECKING:
     from budgets.actors import Actor
@@ -36,7 +36,9 @@ def waiting(people_only: World) -> World:
 def propose(world: World, epsilon: int | None = None, profile: int = 0, by: Actor | None = None) -> None:
     """Propose terms as the admin."""
     with world.database.write() as transaction:
-        dataset_terms.propose(transaction, FLU, epsilon, None, profile, "a reason", by or world.admin)
+        dataset_terms.propose(
+            transaction, FLU, epsilon, None, profile, "a reason", by or world.admin, justification=WHY
+        )
 
 
 def advise(world: World, opinion: str = "favourable", by: Actor | None = None) -> None:

@@ -12,7 +12,7 @@ from budgets.ledger import accounts
 from budgets.ledger.accounts import overcommit
 from budgets.ledger.limits import Balance, Limits
 from budgets.loss import Sum
-from tests.budgets.world import BEN, FLU, World, add_edition, cost
+from tests.budgets.world import BEN, FLU, WHY, World, add_edition, cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def small(people_only: World) -> World:
 
 def test_the_first_import_sets_the_cap(small: World) -> None:
     """A new dataset's account has the cap of its first manifest and nothing spent."""
-    assert small.balance() == Balance("dataset", FLU, Limits.of(1_000, 1_000), Sum(), Sum())
+    assert small.balance() == Balance("dataset", FLU, Limits.of(1_000, 1_000), Sum(), Sum(), WHY)
 
 
 @pytest.mark.parametrize(("epsilon", "delta"), [(1_001, 1_000), (1_000, 1_001), (1, 1_001), (1_001, 0)])

@@ -10,7 +10,7 @@ from budgets.errors import NotFound, OverBudget
 from budgets.ledger import accounts
 from budgets.ledger.limits import Balance, Budget, Limits
 from budgets.loss import EPSILON_MAX, NANO, Loss, Sum
-from tests.budgets.world import FLU, cost, everything
+from tests.budgets.world import FLU, WHY, cost, everything
 
 if TYPE_CHECKING:
     from tests.budgets.world import World
@@ -34,7 +34,7 @@ def update(world: World, values: str, kind: str = "study") -> None:
 
 def test_an_account_opens_empty(opened: World) -> None:
     """A new account has its limit, nothing reserved and nothing spent."""
-    assert opened.balance("hearts") == Balance("study", "hearts", LIMITS, Sum(), Sum())
+    assert opened.balance("hearts") == Balance("study", "hearts", LIMITS, Sum(), Sum(), WHY)
     assert opened.balance("hearts").left == LIMIT
 
 
@@ -79,7 +79,7 @@ def test_balance_json_has_plain_numbers(world: World) -> None:
         "split": {"laplace_epsilon": 1.0, "gaussian_rho": limits.gaussian_nano / NANO},
         "remaining": {"epsilon": 1.25, "rho": limits.gaussian_nano / NANO, "delta": 4e-7},
         "gauge": {"of": "epsilon", "used": 0.75, "limit": 2.0},
-        "justification": None,
+        "justification": WHY,
     }
 
 

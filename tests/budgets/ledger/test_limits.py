@@ -12,7 +12,7 @@ from budgets.governance import studies, study_budgets
 from budgets.ledger import accounts
 from budgets.ledger.limits import Balance, Budget, Limits
 from budgets.loss import NANO, Loss, Sum
-from tests.budgets.world import TERMS, cost
+from tests.budgets.world import TERMS, WHY, cost
 
 if TYPE_CHECKING:
     from tests.budgets.world import World
@@ -84,7 +84,9 @@ def test_the_gauge_is_full_only_when_little_is_left(limits: Limits, losses: list
 def divide(world: World, percent: int, epsilon: int = 4 * NANO, delta: int | None = None) -> None:
     """Set a study's budget with another part for Laplace noise."""
     with world.database.write() as transaction:
-        study_budgets.set_budget(transaction, "hearts", epsilon, delta, "a test", world.admin, laplace_percent=percent)
+        study_budgets.set_budget(
+            transaction, "hearts", epsilon, delta, "a test", world.admin, laplace_percent=percent, justification=WHY
+        )
 
 
 def test_a_study_divides_epsilon_as_its_dataset_or_as_it_says(people_only: World) -> None:
@@ -125,7 +127,7 @@ def test_another_part_of_an_approved_study_waits_for_an_approver(world: World) -
     """After the approval the division of epsilon is proposed, as a larger budget is, and stands in the log."""
     world.open_study("hearts", 4 * NANO)
     divide(world, 30)
-    waiting = Budget(4 * NANO, 10**12, 30)
+    waiting = Budget(4 * NANO, 10**12, 30, WHY)
     assert world.study("hearts").raise_to == waiting
     assert world.balance("hearts").limits.laplace_percent == 50
     with world.database.write() as transaction:

@@ -87,9 +87,9 @@ def test_a_profile_and_a_lower_cap_are_told_of_the_dataset(place: Place) -> None
     admin.good("POST", "/datasets/rand-hie/profile", {"epsilon": 5000})
     place.open_study("small", epsilon=4.0)
     assert spend(place, 1.0).status == 201
-    admin.good("PUT", "/studies/small/budget", {"epsilon": 1.5, "reason": "less"})
-    admin.good("PUT", "/studies/small/budget", {"epsilon": 1.5, "reason": "the same"})
-    admin.good("PUT", "/studies/small/budget", {"epsilon": 4, "reason": "more"})
+    admin.good("PUT", "/studies/small/budget", {"epsilon": 1.5, "justification": "a test", "reason": "less"})
+    admin.good("PUT", "/studies/small/budget", {"epsilon": 1.5, "justification": "a test", "reason": "the same"})
+    admin.good("PUT", "/studies/small/budget", {"epsilon": 4, "justification": "a test", "reason": "more"})
     place.client("vera").good("POST", "/studies/small/budget/approve", {"reason": "more", **UNADVISED})
     assert spend(place, 1.0, group_by=["sex"]).status == 201
     said = [(one["study"], one["facts"]["threshold"], one["facts"]["cause"]) for one in told(place)]

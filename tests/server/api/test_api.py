@@ -158,7 +158,11 @@ def test_study_states_from_draft_to_closed_over_http(place: Place) -> None:
             "wrong-state",
         )
     is_refused(admin.request("PATCH", "/studies/new", {"title": "Too late"}), 409, "wrong-state")
-    is_refused(admin.request("PUT", "/studies/new/budget", {"epsilon": 1, **REASON}), 409, "wrong-state")
+    is_refused(
+        admin.request("PUT", "/studies/new/budget", {"epsilon": 1, "justification": "a test", **REASON}),
+        409,
+        "wrong-state",
+    )
     told = [
         json.loads(b) for (b,) in place.home.rows("SELECT body FROM audit_entries WHERE study='new' ORDER BY position")
     ]
@@ -228,15 +232,19 @@ def test_a_raise_waits_for_an_approver(place: Place) -> None:
     place.open_study("s", epsilon=1.0)
     admin, ada = map(place.client, ("admin", "ada"))
     is_refused(place.client("vera").post("/studies/s/budget/approve", {**REASON, **UNADVISED}), 409, "wrong-state")
-    asked = admin.good("PUT", "/studies/s/budget", {"epsilon": 2.0, **REASON})
+    asked = admin.good("PUT", "/studies/s/budget", {"epsilon": 2.0, "justification": "a test", **REASON})
     assert (asked["budget"]["epsilon"], asked["raise"]["epsilon"]) == (1.0, 2.0)
     is_refused(ada.post("/studies/s/queries", ask(PATIENTS, 1.5)), 409, "budget-exceeded")
     is_refused(admin.post("/studies/s/budget/approve", REASON), 403, "forbidden")
     granted = place.client("vera").good("POST", "/studies/s/budget/approve", {**REASON, **UNADVISED})
     assert (granted["budget"]["epsilon"], granted["raise"]) == (2.0, None)
     assert ada.post("/studies/s/queries", ask(PATIENTS, 1.5)).status == 201
-    is_refused(admin.request("PUT", "/studies/s/budget", {"epsilon": 1.4, **REASON}), 409, "wrong-state")
-    lowered = admin.good("PUT", "/studies/s/budget", {"epsilon": 1.5, **REASON})
+    is_refused(
+        admin.request("PUT", "/studies/s/budget", {"epsilon": 1.4, "justification": "a test", **REASON}),
+        409,
+        "wrong-state",
+    )
+    lowered = admin.good("PUT", "/studies/s/budget", {"epsilon": 1.5, "justification": "a test", **REASON})
     assert (lowered["budget"]["epsilon"], lowered["budget"]["remaining"]["epsilon"]) == (1.5, 0.0)
     is_refused(ada.post("/studies/s/queries", ask(PATIENTS, 0.001)), 409, "budget-exceeded")
     is_refused(admin.request("PUT", "/studies/s/budget", {"epsilon": 2.0}), 422, "invalid-request", "/reason")
@@ -250,7 +258,13 @@ def test_budget_of_study_shows_limit_spent_and_rest(place: Place) -> None:
     for name in ("ada", "admin", "dora"):
         budget = place.client(name).good("GET", "/studies/flu/budget")
         assert (budget["epsilon"], budget["delta"]) == (1000.0, 1e-6)
-        assert budget["spent"] == {"epsilon": 0.25, "rho": 0.03125, "delta": 0.0}
+        assert budget["spent"] == {
+            "epsilon": 0.25,
+            "rho": 0.03125,
+            "delta": 0.0,
+            "laplace_epsilon": 0.25,
+            "gaussian_rho": 0.0,
+        }
         assert (budget["reserved"]["epsilon"], budget["remaining"]["epsilon"]) == (0.0, 999.75)
 
 
@@ -308,7 +322,7 @@ def test_an_approval_needs_advice(place: Place) -> None:
     assert (approved["state"], approved["advice"]["opinion"]) == ("approved", "favourable")
     is_refused(dora.post("/studies/s/advise", ADVICE), 409, "wrong-state")
     is_refused(dora.post("/studies/s/budget/advise", ADVICE), 409, "wrong-state")
-    admin.good("PUT", "/studies/s/budget", {"epsilon": 2000.0, **REASON})
+    admin.good("PUT", "/studies/s/budget", {"epsilon": 2000.0, "justification": "a test", **REASON})
     is_refused(vera.post("/studies/s/budget/approve", REASON), 409, "not-advised")
     assert dora.good("POST", "/studies/s/budget/advise", ADVICE)["raise_advice"]["by"] == "dora"
     assert vera.good("POST", "/studies/s/budget/approve", REASON)["raise_advice"] is None
@@ -331,16 +345,16 @@ def test_a_decision_is_about_what_was_read(place: Place) -> None:
     waits: tuple[tuple[str, Callable[[str], str], str, list[tuple[str, str, dict[str, Any]]]], ...] = (
         ("/studies/s", study, "digest", [
             ("PATCH", "/studies/s", {"title": "Another"}),
-            ("PUT", "/studies/s/budget", {"epsilon": 3.0, **REASON}),
+            ("PUT", "/studies/s/budget", {"epsilon": 3.0, "justification": "a test", **REASON}),
             ("PATCH", "/studies/s", {"protocol": {"statistics": ["count"]}}),
         ]),
         ("/studies/s/budget", study, "raise_digest", [
-            ("PUT", "/studies/s/budget", {"epsilon": 5.0, **REASON}),
-            ("PUT", "/studies/s/budget", {"epsilon": 100.0, **REASON}),
+            ("PUT", "/studies/s/budget", {"epsilon": 5.0, "justification": "a test", **REASON}),
+            ("PUT", "/studies/s/budget", {"epsilon": 100.0, "justification": "a test", **REASON}),
         ]),
         ("/datasets/clinic", dataset, "digest", [
             ("POST", "/datasets/clinic/propose", {"profile": 0.5, **REASON}),
-            ("POST", "/datasets/clinic/propose", {"profile": 0.5, "delta": 1e-5, **REASON}),
+            ("POST", "/datasets/clinic/propose", {"profile": 0.5, "delta": 1e-5, "justification": "a test", **REASON}),
         ]),
     )  # fmt: skip
     for path, read, what, steps in waits:
@@ -369,7 +383,7 @@ def test_nobody_approves_what_they_proposed(place: Place) -> None:
     admin, dora = place.client("admin"), place.client("dora")
     place.open_study("mine", approve=False)
     place.open_study("raised", epsilon=1.0)
-    raised = admin.good("PUT", "/studies/raised/budget", {"epsilon": 2.0, **REASON})
+    raised = admin.good("PUT", "/studies/raised/budget", {"epsilon": 2.0, "justification": "a test", **REASON})
     assert (raised["raise"]["epsilon"], raised["raise_by"]) == (2.0, "admin")
     change(place.home.ledger, "UPDATE users SET role = 'approver' WHERE name = 'admin'")
     for path in ("/studies/mine/approve", "/studies/raised/budget/approve"):
@@ -779,14 +793,14 @@ def test_budget_forecasts_number_of_queries(place: Place) -> None:
     ada = place.client("ada")
     fresh = ada.good("GET", "/studies/s/budget")
     assert (fresh["last"], fresh["queries_left"]) == (None, None)
-    assert fresh["buys"] == "about 35 more queries of epsilon 0.1"
+    assert fresh["buys"] == "about 33 more queries of epsilon 0.1"
     ada.good("POST", "/studies/s/queries", ask(PATIENTS, 0.5))
     told = ada.good("GET", "/studies/s/budget")
     assert told["last"]["epsilon"] == 0.5
     assert told["queries_left"] == 5
     assert told["buys"] == "about 5 more queries like your last one (epsilon 0.5)"
     curve = {point["epsilon"]: point for point in told["forecast"]}
-    assert curve[0.5] == {"epsilon": 0.5, "queries": 5, "by_epsilon": 5, "by_rho": 0}
+    assert curve[0.5] == {"epsilon": 0.5, "queries": 5, "by_epsilon": 5, "by_rho": 0, "by_split": 2}
     assert curve[0.01]["queries"] == curve[0.01]["by_rho"] > curve[0.01]["by_epsilon"] == 250
     estimate = ada.good("POST", "/studies/s/estimates", ask(PATIENTS, 1.25))
     assert (estimate["queries_left"], estimate["affordable"]) == (2, True)

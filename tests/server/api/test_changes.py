@@ -26,7 +26,7 @@ def test_each_field_that_is_not_as_approved_is_shown_with_before_and_after(share
     assert vera.good("GET", "/studies/walk/changes")["approved"]["by"] == "vera"
     admin.good("PATCH", "/studies/walk", {"title": "New", "ends": "2030-01-01"})
     admin.good("PATCH", "/studies/walk", {"protocol": {"max_epsilon": 0.5, "min_margin": 4}})
-    admin.good("PUT", "/studies/walk/budget", {"epsilon": 7.0, "reason": "more"})
+    admin.good("PUT", "/studies/walk/budget", {"epsilon": 7.0, "justification": "a test", "reason": "more"})
     assert changes(shared, "walk") == {
         "title": ("T", "New"),
         "ends": (None, "2030-01-01"),
@@ -45,13 +45,13 @@ def test_a_raise_that_was_approved_is_no_change(shared: Place) -> None:
     """The limit that counts is the one that an approver agreed to last, be it with the terms or alone."""
     admin, vera = map(shared.client, ("admin", "vera"))
     shared.open_study("raised", epsilon=1.0)
-    admin.good("PUT", "/studies/raised/budget", {"epsilon": 2.0, "reason": "more"})
+    admin.good("PUT", "/studies/raised/budget", {"epsilon": 2.0, "justification": "a test", "reason": "more"})
     assert changes(shared, "raised") == {}
     assert vera.good("GET", "/studies/raised/changes")["raise_reason"] == "more"
     vera.good("POST", "/studies/raised/budget/approve", AGREED)
     assert vera.good("GET", "/studies/raised/changes")["raise_reason"] is None
     assert changes(shared, "raised") == {}
-    admin.good("PUT", "/studies/raised/budget", {"epsilon": 1.5, "reason": "less is enough"})
+    admin.good("PUT", "/studies/raised/budget", {"epsilon": 1.5, "justification": "a test", "reason": "less is enough"})
     assert changes(shared, "raised") == {"budget/epsilon": (2.0, 1.5)}
 
 
@@ -81,7 +81,7 @@ def test_list_of_what_waits_has_drafts_and_raises_alone(place: Place) -> None:
         place.open_study(name, epsilon=1.0)
     admin.good("PATCH", "/studies/draft", {"title": "New"})
     for name in ("raised", "closed"):
-        admin.good("PUT", f"/studies/{name}/budget", {"epsilon": 2.0, "reason": "more"})
+        admin.good("PUT", f"/studies/{name}/budget", {"epsilon": 2.0, "justification": "a test", "reason": "more"})
     dora.good("POST", "/studies/closed/close", {"reason": "over"})
     assert [one["id"] for one in vera.good("GET", "/studies?waiting=true")["items"]] == ["draft", "raised"]
     first = vera.good("GET", "/studies?waiting=true&limit=1")

@@ -62,7 +62,9 @@ def test_report_says_what_changed_since_the_conclusion(place: Place) -> None:
     seen = read(place)
     assert conclude(place).status == 200
     place.client("ada").good("POST", "/studies/flu/queries", ask(PATIENTS, 0.5))
-    place.client("admin").good("PUT", "/studies/flu/budget", {"epsilon": 2000.0, "reason": "more"})
+    place.client("admin").good(
+        "PUT", "/studies/flu/budget", {"epsilon": 2000.0, "justification": "a test", "reason": "more"}
+    )
     place.client("dora").good("POST", "/studies/flu/suspend", {"reason": "a question"})
     changed = place.client("dora").good("GET", "/studies/flu/report")["study"]["conclusion"]["changed"]
     assert changed == ["state", "raise", "used", "releases"]

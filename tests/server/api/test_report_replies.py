@@ -254,6 +254,7 @@ class Life:
                 drawn["epsilon"],
                 drawn["delta"],
                 people.user(transaction, "admin"),
+                justification="a test",
             )
         for step, value in drawn["steps"]:
             with suppress(BudgetsError), approval.deciding(self.database) as transaction:
@@ -278,7 +279,9 @@ class Life:
             case "leave":
                 studies.remove_member(transaction, self.name, value, admin)
             case "budget":
-                study_budgets.set_budget(transaction, self.name, value[0], value[1], self.reason, admin)
+                study_budgets.set_budget(
+                    transaction, self.name, value[0], value[1], self.reason, admin, justification="a test"
+                )
             case "renew":
                 # Names of the past are erased; each goes on by a new commitment.
                 for user in ("admin", "dora", "vera", "ada", "ben"):
@@ -367,7 +370,7 @@ def test_terms_that_the_schema_takes_are_those_of_this_test() -> None:
     """The parts of terms and protocols drawn above are all there are: a new one has to be added on purpose."""
     assert set(ProtocolSchema().load_fields) == {
         *("tables", "columns", "statistics", "epsilon_nano_max", "margin_min", "hide_below", "professionals"),
-        *("code_lists", "templates", "strict"),
+        *("code_lists", "noise", "templates", "strict"),
     }
     assert set(TermsSchema().load_fields) == {
         "title",

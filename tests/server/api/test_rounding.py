@@ -86,9 +86,11 @@ def test_budgets_and_limits_are_rounded_down(place: Place) -> None:
     ]  # fmt: skip
     assert made["notes"][0] == f"epsilon: {NOTE}"
     assert "notes" not in admin.good("GET", "/studies/small")
-    changed = admin.good("PUT", "/studies/small/budget", {"epsilon": 2 * SUM, "reason": "r"})
+    changed = admin.good("PUT", "/studies/small/budget", {"epsilon": 2 * SUM, "justification": "a test", "reason": "r"})
     assert (changed["budget"]["epsilon"], len(changed["notes"])) == (0.6, 1)
-    assert "notes" not in admin.good("PUT", "/studies/small/budget", {"epsilon": 0.3, "reason": "r"})
+    assert "notes" not in admin.good(
+        "PUT", "/studies/small/budget", {"epsilon": 0.3, "justification": "a test", "reason": "r"}
+    )
     edited = admin.good("PATCH", "/studies/small", {"protocol": {"max_epsilon": SUM}})
     assert edited["notes"] == [f"protocol/max_epsilon: {NOTE}"]
     place.client("admin").good("PUT", "/studies/small/members/ada")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAMES = {"admin": "admin", "dpo": "dora", "approver": "vera", "researcher": "ada"}  # role -> a user
 assert {USERS[name]: name for name in NAMES.values()} == NAMES
 SEE = "admin dpo approver"
-WORDS = "--title T --purpose P --legal-basis L"
+WORDS = "--title T --purpose P --legal-basis L --justification why"
 # The life of a home: the roles that may do a step, the first of which gets it done, and the command.
 LIFE = (
     ("admin", "user add eve --role researcher"),
@@ -45,7 +45,7 @@ LIFE = (
     ("admin", "study formalities s {folder}/formalities.toml"),
     ("dpo", "study advise s --opinion favourable --reason r --seen {study}"),
     ("approver", "study approve s --reason r --seen {study}"),
-    ("admin", "study budget s --epsilon 3 --reason r"),
+    ("admin", "study budget s --epsilon 3 --reason r --justification why"),
     ("dpo", "study advise s --raise --opinion favourable --reason r --seen {raise}"),
     ("approver", "study budget s --approve --reason r --seen {raise}"),
     ("researcher", "query s {folder}/query.json"),

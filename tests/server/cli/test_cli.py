@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-WORDS = ("--title", "T", "--purpose", "P", "--legal-basis", "L")
+WORDS = ("--title", "T", "--purpose", "P", "--legal-basis", "L", "--justification", "a test")
 INIT = ("init", "--dpo", "dora", "--approver", "vera")
 UNADVISED = ("--without-advice", "the DPO is away")
 
@@ -374,7 +374,7 @@ def test_advice_on_the_command_line(home: Home) -> None:
     assert "has advised" in refused(home, "study", "approve", "s", "--reason", "r", *UNADVISED)
     assert "advice: conditional, by dora: only counts" in run(home, "study", "show", "s").stdout
     assert said(home, "study", "approve", "s", "--reason", "r")["state"] == "approved"
-    said(home, "study", "budget", "s", "--epsilon", "2000", "--reason", "r")
+    said(home, "study", "budget", "s", "--epsilon", "2000", "--reason", "r", *WORDS[-2:])
     assert "has not advised" in refused(home, "study", "budget", "s", "--approve", "--reason", "r")
     assert said(home, *advise, "--opinion", "favourable", "--raise")["raise_advice"]["opinion"] == "favourable"
     assert "advice on the raise: favourable" in run(home, "study", "show", "s").stdout
@@ -431,7 +431,7 @@ def test_a_study_from_new_to_close(home: Home, tmp_path: Path) -> None:
     assert said(home, "query", "s", str(file))["budget"]["remaining"]["epsilon"] == 0.25
     file.write_text(json.dumps(ask(PATIENTS, 0.7)))
     assert "epsilon 0.25 or rho" in refused(home, "query", "s", str(file))
-    assert said(home, "study", "budget", "s", "--epsilon", "3", "--reason", "r")["raise"]["epsilon"] == 3.0
+    assert said(home, "study", "budget", "s", "--epsilon", "3", "--reason", "r", *WORDS[-2:])["raise"]["epsilon"] == 3.0
     assert said(home, "study", "budget", "s", "--approve", "--reason", "r", *UNADVISED)["budget"]["epsilon"] == 3.0
     assert said(home, "study", "suspend", "s", "--reason", "r")["state"] == "suspended"
     assert "suspended" in refused(home, "query", "s", str(file))

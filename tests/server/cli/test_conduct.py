@@ -51,7 +51,7 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     with application(home) as place:
         admin, dora = place.client("admin"), place.client("dora")
         place.open_study(epsilon=5.0, protocol=PROTOCOL, starts="2020-01-01", ends=clock.today(), approve=False)
-        admin.good("PUT", "/studies/flu/budget", {"epsilon": 6.0, "reason": "a draft's"})
+        admin.good("PUT", "/studies/flu/budget", {"epsilon": 6.0, "justification": "a test", "reason": "a draft's"})
         admin.good("PATCH", "/studies/flu", {"title": "Flu"})
         dora.good("POST", "/studies/flu/advise", {"opinion": "conditional", "reason": "no more than this"})
         place.client("vera").good("POST", "/studies/flu/approve", {"reason": "good"})
@@ -62,8 +62,8 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         )
         dora.good("POST", "/studies/flu/suspend", {"reason": "a question"})
         dora.good("POST", "/studies/flu/resume", {"reason": "answered"})
-        admin.good("PUT", "/studies/flu/budget", {"epsilon": 5.0, "reason": "less"})
-        admin.good("PUT", "/studies/flu/budget", {"epsilon": 7.0, "reason": "more"})
+        admin.good("PUT", "/studies/flu/budget", {"epsilon": 5.0, "justification": "a test", "reason": "less"})
+        admin.good("PUT", "/studies/flu/budget", {"epsilon": 7.0, "justification": "a test", "reason": "more"})
         dora.good("POST", "/studies/flu/budget/advise", {"opinion": "favourable", "reason": "it is needed"})
         place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well"})
         asked(place, 0.5)
@@ -82,7 +82,7 @@ def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         for epsilon in (0.25, 0.5):
             admin.good("POST", "/datasets/rand-hie/profile", {"epsilon": epsilon})
         admin.good("PATCH", "/studies/flu", {"title": "Flu and the heart", "ends": None})
-        admin.good("PUT", "/studies/flu/budget", {"epsilon": 8.0, "reason": "a draft again"})
+        admin.good("PUT", "/studies/flu/budget", {"epsilon": 8.0, "justification": "a test", "reason": "a draft again"})
         place.client("vera").good("POST", "/studies/flu/approve", {"reason": "good again", **UNADVISED})
         admin.good("DELETE", "/studies/flu/members/ada")
         admin.good("PUT", "/studies/flu/members/ada")

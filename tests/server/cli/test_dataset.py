@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.serving import Home
 
 PATH = "/datasets/clinic"
-PROFILE = {"profile": 0.5, "reason": "new persons"}
+PROFILE = {"profile": 0.5, "reason": "new persons", "justification": "a test"}
 
 
 def run(home: Home, *arguments: str) -> Any:
@@ -53,7 +53,7 @@ def test_a_dataset_is_decided_on_over_http(template: Home, tmp_path: Path) -> No
             "epsilon": 10000.0,
             "delta": 1e-5,
             "laplace_percent": 50,
-            "justification": None,
+            "justification": "a test",
             "profile": 0.5,
         }
         assert waits["proposed_by"] == ["admin"]

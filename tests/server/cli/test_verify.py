@@ -88,7 +88,9 @@ def log(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Log:
         run(home, "audit", "checkpoint", str(older))
         asked(place, 1.5)
         asked(place, 4.5, status=409)
-        place.client("admin").good("PUT", "/studies/flu/budget", {"epsilon": 6.0, "reason": "more"})
+        place.client("admin").good(
+            "PUT", "/studies/flu/budget", {"epsilon": 6.0, "justification": "a test", "reason": "more"}
+        )
         place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well", **UNADVISED})
         asked(place, 2.5)
     key = run(home, "audit", "key")["audit_key"]

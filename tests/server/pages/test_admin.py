@@ -155,15 +155,19 @@ def test_terms_of_an_approved_study_make_it_a_draft(shared: Place, root: Browser
 def test_budget_of_an_approved_study_waits_when_it_is_larger(shared: Place, root: Browser, api: Client) -> None:
     """It is proposed with its reason; a smaller one counts at once; a refusal opens the form again."""
     shared.open_study("money", "clinic", epsilon=5.0)
-    page = root.post("/admin/studies/money", {"epsilon": "7", "reason": "more", "do": "budget"})
+    page = root.post(
+        "/admin/studies/money", {"epsilon": "7", "justification": "a test", "reason": "more", "do": "budget"}
+    )
     assert "waits for an approver" in page.words()
     assert api.good("GET", "/studies/money")["raise"]["epsilon"] == 7
-    root.post("/admin/studies/money", {"epsilon": "4", "reason": "less", "do": "budget"})
+    root.post("/admin/studies/money", {"epsilon": "4", "justification": "a test", "reason": "less", "do": "budget"})
     assert api.good("GET", "/studies/money")["budget"]["epsilon"] == 4
-    page = root.post("/admin/studies/money", {"epsilon": "20000", "reason": "much", "do": "budget"})
+    page = root.post(
+        "/admin/studies/money", {"epsilon": "20000", "justification": "a test", "reason": "much", "do": "budget"}
+    )
     assert page.status == 422
-    assert page.form("Set or propose it") == {"epsilon": "20000", "reason": "much"}
-    page = root.post("/admin/studies/money", {"epsilon": "1", "reason": "", "do": "meaning"})
+    assert page.form("Set or propose it") == {"epsilon": "20000", "justification": "a test", "reason": "much"}
+    page = root.post("/admin/studies/money", {"epsilon": "1", "justification": "a test", "reason": "", "do": "meaning"})
     assert "23.2%" in page.words()
     assert api.good("GET", "/studies/money")["budget"]["epsilon"] == 4
 
@@ -299,7 +303,7 @@ def test_start_page_names_what_waits(place: Place) -> None:
     root, admin = browser(place, "admin"), place.client("admin")
     assert "Nothing waits" in root.get("/").words()
     place.open_study("draft", "clinic", title="A draft", approve=False)
-    admin.good("PUT", "/studies/flu/budget", {"epsilon": 2000.0, "reason": "more"})
+    admin.good("PUT", "/studies/flu/budget", {"epsilon": 2000.0, "justification": "a test", "reason": "more"})
     admin.good("POST", "/proposals", {"act": "add", "user": "olga", "role": "dpo"})
     place.services.stores.close()
     place.home.store("clinic").rename(place.home.path / "away")
@@ -352,7 +356,7 @@ def test_dataset_that_was_imported_waits_for_an_approver(place: Place, tmp_path:
     report = place.home.store("clinic").parent / "report.json"  # of an edition from before the path was kept
     report.write_text(json.dumps({k: v for k, v in json.loads(report.read_text()).items() if k != "manifest"}))
     assert "rowless import /path/to/clinic.toml --as admin" in root.get("/admin/datasets/clinic").words()
-    root.post("/admin/datasets/ward", {"epsilon": "3", "reason": "less", "do": "propose"})
+    root.post("/admin/datasets/ward", {"epsilon": "3", "justification": "a test", "reason": "less", "do": "propose"})
     assert admin.good("GET", "/datasets/ward")["terms"]["waiting"]["epsilon"] == 3
     place.client("vera").good("POST", "/datasets/ward/approve", {"reason": "it may", **UNADVISED})
     assert "A ward waits" not in root.get("/").words()

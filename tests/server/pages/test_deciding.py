@@ -100,7 +100,9 @@ def test_nothing_is_approved_without_advice_unless_the_approver_says_why(shared:
 def test_larger_budget_is_advised_on_and_approved(shared: Place, dora: Browser, vera: Browser) -> None:
     """The page shows what both budgets mean, and the study's own state stays."""
     shared.open_study("grows", "clinic", epsilon=1.0, delta=0.0)
-    shared.client("admin").good("PUT", "/studies/grows/budget", {"epsilon": 3.0, "reason": "a second season"})
+    shared.client("admin").good(
+        "PUT", "/studies/grows/budget", {"epsilon": 3.0, "justification": "a test", "reason": "a second season"}
+    )
     assert "a larger budget: from ε 1 to ε 3" in vera.get("/").words()
     page = press(dora, dora.get("/studies/grows/decide"), "advise-raise", opinion="unfavourable", reason="too much")
     assert "23.2% that the person is in the data" in page.words()
@@ -161,7 +163,13 @@ def test_nobody_decides_on_a_study_that_changed_after_its_page_was_read(
 @pytest.mark.parametrize(
     ("path", "suffix", "propose", "first", "then"),
     [
-        ("/studies/rises", "-raise", ("PUT", "/studies/rises/budget"), {"epsilon": 2.0}, {"epsilon": 100.0}),
+        (
+            "/studies/rises",
+            "-raise",
+            ("PUT", "/studies/rises/budget"),
+            {"epsilon": 2.0},
+            {"epsilon": 100.0, "justification": "a test"},
+        ),
         ("/datasets/clinic", "", ("POST", "/datasets/clinic/propose"), {"profile": 0.5}, {"profile": 100.0}),
     ],
 )
@@ -173,7 +181,7 @@ def test_a_larger_limit_is_not_decided_on_from_an_old_page(
     suffix: str,
     propose: tuple[str, str],
     first: dict[str, float],
-    then: dict[str, float],
+    then: dict[str, Any],
 ) -> None:
     """A budget or terms of a dataset that were proposed after the page was read are neither advised on nor approved."""
     admin = shared.client("admin")

@@ -31,7 +31,9 @@ def dora(shared: Place) -> Browser:
     admin, ada = shared.client("admin"), shared.client("ada")
     ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.5))
     ada.post("/studies/flu/queries", ask(PATIENTS, 5000.0))
-    admin.good("PUT", "/studies/flu/budget", {"epsilon": 2000.0, "reason": HOSTILE + "x" * 9000})
+    admin.good(
+        "PUT", "/studies/flu/budget", {"epsilon": 2000.0, "justification": "a test", "reason": HOSTILE + "x" * 9000}
+    )
     admin.good("POST", "/proposals", {"act": "token", "user": "vera"})
     return browser(shared, "dora")
 

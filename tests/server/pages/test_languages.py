@@ -35,6 +35,7 @@ FRENCH = {"Accept_Language": "fr-CH, fr;q=0.9, en;q=0.8"}
 SPACE = "\N{NARROW NO-BREAK SPACE}"
 # The French say these as the English do.
 SAME = {
+    "Justification",
     *("%(list)s.", "Budget", "Budget (ε)", "Budget, δ", "Budget, ε", "Delta (δ)", "Epsilon (ε)", "Rho (ρ)"),
     *("Action", "Condition %(number)s", "Notes", "Question", "Sources", "Table", "Tables", "Type", "Version"),
     *("covariance", "date", "questions", "tables", "variance"),
@@ -144,7 +145,7 @@ def busy(shared: Place) -> Place:
     ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.5))
     ada.good("POST", "/studies/flu/queries", ask(PATIENTS, 0.25))
     shared.open_study("new", approve=False)
-    admin.good("PUT", "/studies/flu/budget", {"epsilon": 2000.5, "reason": "x"})
+    admin.good("PUT", "/studies/flu/budget", {"epsilon": 2000.5, "justification": "a test", "reason": "x"})
     admin.good("POST", "/proposals", {"act": "token", "user": "vera"})
     return shared
 

@@ -205,7 +205,7 @@ def test_what_is_approved_and_what_no_longer_is(place: Place) -> None:
     admin, dora = place.client("admin"), place.client("dora")
     for action in ("suspend", "resume"):
         dora.good("POST", f"/studies/flu/{action}", {"reason": "looked into"})
-    admin.good("PUT", "/studies/flu/budget", {"epsilon": 1500.0, "reason": "more"})
+    admin.good("PUT", "/studies/flu/budget", {"epsilon": 1500.0, "justification": "a test", "reason": "more"})
     place.client("vera").good("POST", "/studies/flu/budget/approve", {"reason": "well", **UNADVISED})
     by = f"vera (approver) on {clock.today()}"
     told = f"study flu: {by}; a larger budget of study flu (epsilon 1500): {by}"
