@@ -58,6 +58,7 @@ EVERY = {
     "top": {"top": "sex", "k": 1},
     "covariance": {"covariance": ["age", "cost"]},
     "correlation": {"correlation": ["age", "cost"]},
+    "slope": {"slope": ["cost", "age"]},
 }
 ASKED = [
     *(ask({name: statistic}, 0.5, "visits") for name, statistic in EVERY.items()),
@@ -74,7 +75,13 @@ ASKED = [
         "privacy": {"epsilon": 1},
     },
     {
-        "query": {"from": BUILT, "select": {"curve": {"survival": "wait", "bins": [0, 30, 365]}}},
+        "query": {
+            "from": BUILT,
+            "select": {
+                "curve": {"survival": "wait", "bins": [0, 30, 365]},
+                "rate": {"rate": "wait", "days": 365, "ends": "2021-12-31"},
+            },
+        },
         "privacy": {"epsilon": 1},
     },
 ]
