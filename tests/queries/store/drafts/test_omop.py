@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TODO = {
     'title = "TODO"': 'title = "Made-up persons"',
-    'epsilon = "TODO"': "epsilon = 10",
+    'epsilon = "TODO"': "epsilon = 10\njustification = 'a test'",
     'persons_max = "TODO"': "persons_max = 10000",
     'delta = "TODO"': "delta = 1e-6",
 }
