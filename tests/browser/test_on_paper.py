@@ -1,0 +1,61 @@
+"""Reports and the page for persons as they are printed: on A4, in both languages, nothing is cut and no word is broken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.serving import Server
+
+A4 = {"width": 673, "height": 990}  # A4 in CSS pixels, within margins of 16 mm
+PAGES = {
+    "study": "/studies/flu/report",
+    "dataset": "/datasets/rand-hie/report",
+    "to publish": "/studies/flu/report?version=public",
+    "for persons": "/datasets/rand-hie/notice",
+}
+WIDER_THAN_THEIR_PLACE = """
+() => [...document.querySelectorAll('body *')]
+    .filter(one => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1)
+    .map(one => one.tagName + ': ' + one.textContent.slice(0, 60))
+"""
+# A word on two lines. Queries, in a typewriter's letters, and hashes of 64 digits may break anywhere.
+BROKEN_WORDS = """
+() => {
+    const broken = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        if (node.parentElement.closest('code, pre, svg')) continue;
+        for (const word of node.textContent.matchAll(/[\\p{L}\\p{N}]{2,}/gu)) {
+            const range = document.createRange();
+            range.setStart(node, word.index);
+            range.setEnd(node, word.index + word[0].length);
+            const lines = new Set([...range.getClientRects()].map(one => Math.round(one.top)));
+            if (lines.size > 1 && word[0].length < 64) broken.push(word[0] + ' in ' + node.textContent.slice(0, 60));
+        }
+    }
+    return broken;
+}
+"""
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+def test_nothing_is_cut_on_paper(chromium: Browser, server: Server, path: str, language: str) -> None:
+    """What a controller prints or publishes fits on the sheet."""
+    joined = "&" if "?" in path else "?"
+    reply = server.client("dora").get(f"{path}{joined}language={language}", Accept="text/html")
+    assert reply.status == 200, reply
+    page = chromium.new_page(viewport={"width": A4["width"], "height": A4["height"]})
+    try:
+        page.emulate_media(media="print")
+        page.set_content(reply.body.decode())
+        assert page.evaluate("document.documentElement.lang") == language
+        assert page.evaluate(WIDER_THAN_THEIR_PLACE) == []
+        assert page.evaluate(BROKEN_WORDS) == []
+    finally:
+        page.close()
