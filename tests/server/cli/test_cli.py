@@ -799,7 +799,7 @@ def test_query_command_takes_sql(home: Home) -> None:
     assert [row["sex"] for row in answer["rows"]] == ["female", "male"]
     assert answer["cost"]["epsilon"] == 0.5
     assert "± " in run(home, "query", "s", "--sql", text, "--rho", "0.001", "--estimate").stdout
-    assert refused(home, "query", "s", "--sql", f"{text} LIMIT 1", "--epsilon", "0.5").startswith(
+    assert refused(home, "query", "s", "--sql", f"{text} LIMIT 1 OFFSET 1", "--epsilon", "0.5").startswith(
         "/sql: line 1, column "
     )
     listed = (
