@@ -201,7 +201,7 @@ def _asked(document: Mapping[str, Any], said: Language) -> Iterator[Section]:
 
 def _study(one: Mapping[str, Any], said: Language) -> str:
     parts = [
-        said.say("%(title)s. %(purpose)s", title=one["title"], purpose=one["purpose"]),
+        said.say("%(title)s. %(purpose)s", title=one["title"].rstrip("."), purpose=f"{one['purpose'].rstrip('.')}."),
         said.say("Approved on %(day)s.", day=said.day(one["approved_on"])),
         said.count("%(num)s question was answered.", "%(num)s questions were answered.", one["releases"]),
     ]
