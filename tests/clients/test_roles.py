@@ -182,7 +182,7 @@ def ask(ada: Rowless, admin: Rowless) -> None:
 
 def decide_again(admin: Rowless, dora: Rowless, vera: Rowless) -> None:
     """Approve a raise that waits; suspend, resume, report on and close the study."""
-    admin.study("flu").change_budget(3.0, "more questions", delta=1e-6)
+    admin.study("flu").change_budget(3.0, "more questions", delta=1e-6, justification="for rare diseases")
     dora.study("flu").advise_on_budget("favourable", "they are careful", seen=dora.study("flu").info.raise_digest)
     assert vera.study("flu").approve_budget("it may")["budget"]["epsilon"] == 3.0
     assert dora.study("flu").suspend("a question").state == "suspended"

@@ -70,6 +70,7 @@ def test_history_of_dataset_decisions_in_order(past: World) -> None:
         assert history.acts_of_dataset(transaction, "another") == []
     assert [(act.action, act.study) for act in acts] == [
         ("dataset.import", None),
+        ("dataset.approve", None),
         ("study.open", "heart"),
         ("study.approve", "heart"),
         ("study.open", "lung"),
@@ -116,7 +117,11 @@ def test_going_on_is_no_approval(past: World) -> None:
     with past.database.read() as transaction:
         acts = history.acts_of_dataset(transaction, FLU)
     assert [act.action for act in acts if act.study == "heart"][-2:] == ["study.suspend", "study.resume"]
-    assert [act.action for act in acts if act.action in history.APPROVALS] == ["study.approve", "study.budget.approve"]
+    assert [act.action for act in acts if act.action in history.APPROVALS] == [
+        "dataset.approve",
+        "study.approve",
+        "study.budget.approve",
+    ]
 
 
 def test_history_without_erased_names(past: World) -> None:

@@ -290,7 +290,7 @@ def test_whichever_noise_is_taken_is_the_better(names: list[str], cells: int, mo
     taken = planned(Privacy(rho_nano=NANO // 10), UNIT, cells=cells, **select)
     other = Noise.GAUSSIAN if taken.cost.epsilon is not None else Noise.LAPLACE_OF_RHO
     with monkeypatch.context() as patched:
-        patched.setattr(planner, "kinds_of", lambda _: (other,))
+        patched.setattr(planner, "kinds_of", lambda *_: (other,))
         left = planned(Privacy(rho_nano=NANO // 10), UNIT, cells=cells, **select)
     assert max(relative(taken).values()) <= max(relative(left).values())
 

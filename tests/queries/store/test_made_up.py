@@ -88,8 +88,9 @@ def test_files_have_the_catalogs_shape(tmp_path: Path) -> None:
     )
 
 
-# DuckDB has no IQR, and takes no text for the edge of a histogram of days.
-RUNNING = [name for name, query in QUERIES.items() if query.source == "visits" and name not in ("ranges", "lists")]
+# DuckDB has no IQR and no DESCENDANTS, and takes no text for the edge of a histogram of days.
+OURS = ("ranges", "lists", "filters")
+RUNNING = [name for name, query in QUERIES.items() if query.source == "visits" and name not in OURS]
 
 
 @pytest.mark.parametrize("name", RUNNING)

@@ -29,6 +29,7 @@ def test_shares_of_a_cap_add_up_to_what_is_refused(place: Place) -> None:
     assert shown["budget"]["spent"]["epsilon"] == 0.75
     place.home.change("UPDATE datasets SET overcommit = 0")
     body = {"dataset": "clinic", "title": "T", "purpose": "P", "legal_basis": "L", "formalities": FORMALITIES}
+    body["justification"] = "a test"
     assert admin.post("/studies", {**body, "name": "more", "epsilon": 6999.26}).code == "wrong-state"
     assert admin.post("/studies", {**body, "name": "more", "epsilon": shown["free"]}).status == 201
 

@@ -164,21 +164,27 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
                 "/studies",
             ):
                 client.good("GET", path)
-        admin.good("POST", "/studies", {**NEW_STUDY, "name": "flu", "delta": 1e-7, "epsilon": 5})
+        admin.good(
+            "POST", "/studies", {**NEW_STUDY, "name": "flu", "delta": 1e-7, "epsilon": 5, "justification": "a test"}
+        )
         terms = {"starts": "2020-01-01", "ends": "2099-12-31"}
         columns = ["sex", "visits", "age", "health", "site"]
         protocol = {"tables": ["years"], "columns": columns, "statistics": list(registry.WORDS)}
         admin.good("PATCH", "/studies/flu", {**terms, "protocol": {**protocol, "max_epsilon": 2.5}})
         admin.good("PUT", "/studies/flu/members/ada")
         vera = walked.client("vera")
-        admin.good("POST", "/datasets/clinic/propose", {"profile": 0.5, "delta": 1e-5, "reason": "new persons"})
+        admin.good(
+            "POST",
+            "/datasets/clinic/propose",
+            {"profile": 0.5, "delta": 1e-5, "justification": "a test", "reason": "new persons"},
+        )
         dora.good("POST", "/datasets/clinic/advise", {"opinion": "favourable", "reason": "good"})
         vera.good("POST", "/datasets/clinic/approve", {"reason": "good"})
         dora.good("POST", "/studies/flu/advise", ADVICE)
         vera.good("POST", "/studies/flu/approve", REASON)
         for action in ("suspend", "resume"):
             dora.good("POST", f"/studies/flu/{action}", REASON)
-        admin.good("PUT", "/studies/flu/budget", {"epsilon": 6.0, **REASON})
+        admin.good("PUT", "/studies/flu/budget", {"epsilon": 6.0, "justification": "a test", **REASON})
         admin.good("GET", "/studies/flu")
         dora.good("GET", "/studies/flu/budget")
         admin.good("PATCH", "/studies/flu", {"protocol": {**protocol, "max_epsilon": 2.6}, "title": "Another"})

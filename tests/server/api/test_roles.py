@@ -47,7 +47,7 @@ def stage(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for state in STATES:
             place.open_study(state, epsilon=100.0)
             releases[state] = ada.good("POST", f"/studies/{state}/queries", ask(PATIENTS))["id"]
-            admin.good("PUT", f"/studies/{state}/budget", {"epsilon": 200.0, **REASON})
+            admin.good("PUT", f"/studies/{state}/budget", {"epsilon": 200.0, "justification": "a test", **REASON})
         admin.good("PATCH", "/studies/draft", {"title": "Changed"})
         dora.good("POST", "/studies/suspended/suspend", REASON)
         dora.good("POST", "/studies/closed/close", REASON)

@@ -126,13 +126,14 @@ def test_verifier_finds_no_problem_in_sound_log(lived: Home) -> None:
     assert report.problems == []
     assert report.entries == len(shown.lines) == len(earlier.lines) + 3
     accounts = {(account["kind"], account["owner"]): account for account in report.accounts}
-    for kind, owner, epsilon, rho, delta, unbounded in lived.rows(
+    for kind, owner, epsilon, rho, gaussian, delta, unbounded in lived.rows(
         "SELECT kind, owner, epsilon_spent_nano + epsilon_reserved_nano, rho_spent_nano + rho_reserved_nano, "
-        "delta_spent_atto + delta_reserved_atto, unbounded_spent + unbounded_reserved FROM accounts"
+        "gaussian_spent_nano + gaussian_reserved_nano, delta_spent_atto + delta_reserved_atto, unbounded_spent + unbounded_reserved FROM accounts"
     ):
         found = accounts[kind, owner]
         told = None if unbounded else epsilon / 10**9
-        assert found["used"] == {"epsilon": told, "rho": rho / 10**9, "delta": delta / 10**18}
+        kinds = {"laplace_epsilon": epsilon / 10**9, "gaussian_rho": gaussian / 10**9}
+        assert found["used"] == {"epsilon": told, "rho": rho / 10**9, "delta": delta / 10**18, **kinds}
         assert found["within_limits"]
     assert accounts["study", "flu"]["used"]["rho"] > 0
 

@@ -780,7 +780,10 @@ def test_a_stored_answer_has_nothing_beside_what_is_public(place: Place, ada: Cl
     release(ada, ask({**PATIENTS, **COSTS}, group_by=["sex"]))
     ((body,),) = place.home.rows("SELECT body FROM releases")
     stored = json.loads(body)
-    assert stored.keys() == {"query", "sql", "privacy", "cost", "columns", "bounds", "notes", "statistics", "rows"}
+    assert stored.keys() == {
+        *("query", "sql", "privacy", "cost", "columns", "bounds", "notes", "statistics", "rows"),
+        "salt",  # random, and not shown
+    }
     assert stored["privacy"] == ask(PATIENTS)["privacy"]  # what the request offered
     for row in stored["rows"]:
         assert row.keys() == {"sex", "patients", "costs"}

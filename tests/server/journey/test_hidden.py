@@ -98,7 +98,7 @@ def secrets_of(releases: list[Json]) -> set[float]:
             counted = [part["value"]] if {"count", "histogram", "top"} & set(asked) else []
             counted += [part["raw"][one] for one in ("count", "holding", "others") if one in part.get("raw", {})]
             (secret if small or any(number < BELOW for number in counted) else shown).append(part)
-    many = {one for one in numbers(secret) if len(f"{abs(one):.6g}".replace(".", "")) >= 4}
+    many = {one for one in numbers(secret) if len(re.sub(r"\D", "", repr(one))) >= 7}
     return many - set(numbers(shown)) - {BELOW, 1200, *range(1900, 2101)}
 
 

@@ -232,7 +232,7 @@ def test_page_of_a_wide_table_stays_small(place: Place, ada: Browser, tmp_path: 
     about = (
         f'[tables.t.columns.{name}]\ntype = "integer"\nbounds = [0, 9]\ntitle = "{name} {"x" * 40}"' for name in names
     )
-    head = '[dataset]\nname = "wide"\ntitle = "W"\nepsilon = 10.0\npersons_max = 10\nprofile = false\n[person]\nid = "person"\n'
+    head = '[dataset]\nname = "wide"\ntitle = "W"\nepsilon = 2.0\npersons_max = 10\nprofile = false\n[person]\nid = "person"\n'
     manifest = tmp_path / "wide.toml"
     manifest.write_text("\n".join([head, '[tables.t]\nsource = "wide.csv"', *about]))
     import_file(place.services, manifest)

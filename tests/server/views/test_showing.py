@@ -27,6 +27,7 @@ FLU: dict[str, Any] = {
     "starts": "2026-11-01",
     "ends": "2027-10-31",
     "epsilon": 1.0,
+    "justification": None,
     "formalities": {
         "kind": "reference-methodology",
         "number": "MR-004, 2230002",
