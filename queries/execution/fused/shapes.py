@@ -57,15 +57,7 @@ class Shape:
 
 def of(plan: Plan, persons: range) -> Shape:
     """Return the shape of a plan, with nothing added up."""
-    counted = {measure.counted for measure in plan.measures}
-    twice = any(measure.where is not None and measure.split is not None for measure in plan.measures)
-    if counted == {Counted.PERSONS} and not twice:
-        return ConditionalPersons(plan, persons) if plan.conditions else Persons(plan, persons)
-    if not twice and _is_of_events(plan.measures):
-        return Events(plan, persons) if plan.keys or plan.conditions or len(counted) > 1 else EventsAlone(plan, persons)
-    if _is_of_one_column(plan.measures):
-        return Values(plan, persons)
-    return Several(plan, persons)
+    return _kind(plan)(plan, persons)
 
 
 def fits(plan: Plan) -> bool:
@@ -75,7 +67,17 @@ def fits(plan: Plan) -> bool:
     event can make the condition hold.
     """
     conditional = any(one.counted is Counted.PERSONS and _condition(one) is not None for one in plan.measures)
-    return not conditional or type(of(plan, range(0))) is not Several
+    return not conditional or _kind(plan) is not Several
+
+
+def _kind(plan: Plan) -> type[Shape]:
+    counted = {measure.counted for measure in plan.measures}
+    twice = any(measure.where is not None and measure.split is not None for measure in plan.measures)
+    if counted == {Counted.PERSONS} and not twice:
+        return ConditionalPersons if plan.conditions else Persons
+    if not twice and _is_of_events(plan.measures):
+        return Events if plan.keys or plan.conditions or len(counted) > 1 else EventsAlone
+    return Values if _is_of_one_column(plan.measures) else Several
 
 
 def _is_of_events(measures: Sequence[Measure]) -> bool:
