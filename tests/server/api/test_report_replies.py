@@ -148,32 +148,33 @@ def parameters(draw: st.DrawFn, name: str) -> dict[str, Any]:
 
 
 @st.composite
-def predicates(draw: st.DrawFn, depth: int = 2) -> dict[str, Any]:
-    """Draw a template's filter, of every kind."""
+def predicates(draw: st.DrawFn, one: dict[str, Any], several: dict[str, Any], depth: int = 2) -> dict[str, Any]:
+    """Draw a template's filter, of every kind. A parameter has one declaration, wherever it stands."""
+    inner = predicates(one, several, depth - 1)
     kinds = ["comparison", "in", "null", "cohort", *(["all", "any", "not"] if depth else [])]
     match draw(st.sampled_from(kinds)):
         case ("all" | "any") as word:
-            return {word: draw(st.lists(predicates(depth - 1), min_size=1, max_size=2))}
+            return {word: draw(st.lists(inner, min_size=1, max_size=2))}
         case "not":
-            return {"not": draw(predicates(depth - 1))}
+            return {"not": draw(inner)}
         case "null":
             return {"column": draw(TEXTS), "op": "is_null"}
         case "in":
-            return {"column": "code", "op": "in", "value": draw(parameters("several") | st.just(["A", 1, True]))}
+            return {"column": "code", "op": "in", "value": draw(st.sampled_from([several, ["A", 1, True]]))}
         case "cohort":
             return {
                 "column": "person",
                 "op": "in",
                 "value": {
                     "persons": "visits",
-                    "where": draw(predicates(0)),
+                    "where": draw(predicates(one, several, 0)),
                     "after": {"of": "visits", "within_days": 3},
                 },
             }
     return {
         "column": "age",
         "op": draw(st.sampled_from(["=", "<", ">="])),
-        "value": draw(parameters("one") | st.integers()),
+        "value": draw(st.just(one) | st.integers()),
     }
 
 
@@ -184,7 +185,7 @@ def templates(draw: st.DrawFn, name: str) -> dict[str, Any]:
     word = draw(st.sampled_from(sorted(EVERY)))
     query: dict[str, Any] = {"from": source, "select": {"a": EVERY[word]}}
     if draw(st.booleans()):
-        query["where"] = draw(predicates())
+        query["where"] = draw(predicates(draw(parameters("one")), draw(parameters("several"))))
     if draw(st.booleans()):
         query["group_by"] = ["sex", {"column": "age", "bins": [0, {"parameter": "edge", "type": "number"}]}]
     return {"name": name, "query": query, **draw(st.sampled_from([{}, {"max_epsilon": 0.25}]))}
