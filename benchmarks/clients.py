@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from benchmarks.queries import QUESTIONS, ask, prepare, rowless, server
+from benchmarks.queries import FORMALITIES, QUESTIONS, ask, prepare, rowless, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,7 +79,8 @@ def users(folder: Path, home: Path) -> list[str]:
         for number in range(USERS):
             name = f"client-{number}"
             tokens.append(rowless(home, "user", "add", name, "--role", "researcher")["token"])
-            terms = ("--title", "t", "--purpose", "p", "--legal-basis", "l", "--member", name)
+            formal = ("--formalities", str(FORMALITIES))
+            terms = ("--title", "t", "--purpose", "p", "--legal-basis", "l", "--member", name, *formal)
             rowless(home, "study", "new", name, "--dataset", "observatory", "--epsilon", "0.1", *terms)
             rowless(home, "study", "approve", name, "--reason", "benchmark", "--without-advice", "benchmark")
         kept.write_text(json.dumps(tokens))

@@ -80,6 +80,7 @@ class Asked:
 
     def once(self, question: Question) -> dict[str, float]:
         """Return the milliseconds of each step of a question, by its name."""
+        prepared: Prepared
         body, request = _timed(lambda: self._read(question))
         prepared, preparing = _timed(lambda: self._prepare(body))
         plan = prepared.plan
@@ -87,6 +88,7 @@ class Asked:
         exact, scan = _timed(lambda: engine.cells(plan))
         noise, drawing = _timed(lambda: assembly.draw_noise(plan))
         noisy = assembly.add_noise(plan, exact, noise)
+        names = [output.name for output in plan.outputs]
         return {
             "DuckDB": _timed(lambda: self.plain(question, EPSILON))[1],
             "whole": _timed(lambda: self._whole(question))[1],
@@ -95,7 +97,7 @@ class Asked:
             "stream": _timed(lambda: _drain(self.store, plan))[1],
             "scan": scan,
             "noise": drawing,
-            "rows": _timed(lambda: postprocessing.warnings(plan, assembly.rows(plan, noisy)))[1],
+            "rows": _timed(lambda: postprocessing.warnings(names, assembly.rows(plan, noisy)))[1],
         }
 
     def _read(self, question: Question) -> Any:
