@@ -38,18 +38,7 @@ persons_max = {persons_max}
 profile = 0.1
 
 [dataset.formalities]
-kind = "none"
-why_none = "made-up data"
-legal_basis = "6(1)(f)"
-condition = "none"
-controller = "nobody"
-processor = "none"
-recipients = "the benchmark"
-ends = 2099-12-31
-informed = "nobody is in the data"
-objections = "nobody is in the data"
-honoured = "nobody is in the data"
-incentives = "none"
+{formalities}
 
 [person]
 id = "person"
@@ -95,7 +84,10 @@ def prepare(folder: Path, events: int) -> dict[str, Any]:
         }
         persons_max = 10 ** len(str(persons - 1))
         text = MANIFEST.format(
-            persons_max=persons_max, bands=json.dumps(keys["age_band"]), diagnoses=json.dumps(keys["diagnosis"])
+            formalities=FORMALITIES.read_text(encoding="utf-8"),
+            persons_max=persons_max,
+            bands=json.dumps(keys["age_band"]),
+            diagnoses=json.dumps(keys["diagnosis"]),
         )
         (folder / "flat.toml").write_text(text, encoding="utf-8")
         token, seconds = make_home(folder / "home", folder / "flat.toml", "flat")

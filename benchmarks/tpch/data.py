@@ -14,6 +14,7 @@ import duckdb
 
 from benchmarks.peers.data import make_home
 from benchmarks.peers.environments import Peer, install
+from benchmarks.queries import FORMALITIES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,18 +53,7 @@ persons_max = {persons_max}
 profile = 0.1
 
 [dataset.formalities]
-kind = "none"
-why_none = "made-up data"
-legal_basis = "6(1)(f)"
-condition = "none"
-controller = "nobody"
-processor = "none"
-recipients = "the benchmark"
-ends = 2099-12-31
-informed = "nobody is in the data"
-objections = "nobody is in the data"
-honoured = "nobody is in the data"
-incentives = "none"
+{formalities}
 
 [person]
 id = "customer"
@@ -143,7 +133,10 @@ def prepare(folder: Path, scale: float) -> dict[str, Any]:
         _generate(folder, scale)
         rows = _flatten(folder)
         persons_max = 10 ** len(str(int(150_000 * scale) - 1))
-        (folder / "tpch.toml").write_text(MANIFEST.format(persons_max=persons_max), encoding="utf-8")
+        (folder / "tpch.toml").write_text(
+            MANIFEST.format(formalities=FORMALITIES.read_text(encoding="utf-8"), persons_max=persons_max),
+            encoding="utf-8",
+        )
         token, seconds = make_home(folder / "home", folder / "tpch.toml", "tpch")
         kept.write_text(json.dumps({"rows": rows, "token": token, "import_seconds": seconds}), encoding="utf-8")
     found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
