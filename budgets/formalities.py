@@ -71,15 +71,24 @@ CHOICES: Mapping[str, tuple[str, ...]] = {"kind": KINDS, "legal_basis": BASES, "
 
 def read(given: Mapping[str, Any], place: str = "formalities") -> Formalities:
     """Return the formalities that somebody wrote. Raises Invalid with the place, as in `formalities/ends`."""
+    for fault in faults(given, place):
+        raise fault
+    made: dict[str, Any] = {name: given.get(name) for name in NAMES}
+    return Formalities(**made)
+
+
+def faults(given: Mapping[str, Any], place: str = "formalities") -> Iterator[Invalid]:
+    """Yield all that is wrong with the formalities that somebody wrote, each with its place."""
     for name in given:
         if name not in NAMES:
-            raise Invalid(f"{place}/{name}", "is not known here")
-    found: dict[str, Any] = {name: given.get(name) for name in NAMES}
-    for name, value in found.items():
-        _check(name, value, f"{place}/{name}")
-    made = Formalities(**found)
-    _agree(made, place)
-    return made
+            yield Invalid(f"{place}/{name}", "is not known here")
+    for name in NAMES:
+        why = _fault(name, given.get(name))
+        if why is not None:
+            yield Invalid(f"{place}/{name}", why)
+    if _fault("kind", given.get("kind")) is None:  # what else belongs to it depends on the kind
+        for name, why in _disagreements(given):
+            yield Invalid(f"{place}/{name}", why)
 
 
 def of_facts(facts: Mapping[str, Any] | None) -> Formalities | None:
@@ -110,37 +119,38 @@ ENDED = {
 }
 
 
-def _check(name: str, value: Any, place: str) -> None:
+def _fault(name: str, value: Any) -> str | None:
+    """Return what is wrong with one member by itself, or None."""
     if value is None:
-        if name not in OPTIONAL:
-            raise Invalid(place, "is missing")
-        return
+        return None if name in OPTIONAL else "is missing"
     if not isinstance(value, str):
-        raise Invalid(place, "must be a text")
+        return "must be a text"
     if name in CHOICES and value not in CHOICES[name]:
-        raise Invalid(place, f"must be one of {', '.join(CHOICES[name])}")
+        return f"must be one of {', '.join(CHOICES[name])}"
     if name in DAYS and not is_day(value):
-        raise Invalid(place, "must be a day, as in 2026-12-31")
+        return "must be a day, as in 2026-12-31"
     if not value.strip() or len(value) > TEXT_MAX or "\0" in value or not _is_writable(value):
-        raise Invalid(place, f"must be a text of 1 to {TEXT_MAX} characters, without NUL")
+        return f"must be a text of 1 to {TEXT_MAX} characters, without NUL"
+    return None
 
 
-def _agree(made: Formalities, place: str) -> None:
-    """Raise Invalid if two of the members contradict each other."""
-    if made.kind == NONE_NEEDED:
+def _disagreements(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the members that contradict the kind or another member, each with the reason."""
+    if given["kind"] == NONE_NEEDED:
         for name in ("number", "issued", "expires"):
-            if getattr(made, name) is not None:
-                raise Invalid(f"{place}/{name}", "must be left out if no formality is needed")
-        if made.why_none is None:
-            raise Invalid(f"{place}/why_none", "is missing: say why no formality is needed")
+            if given.get(name) is not None:
+                yield name, "must be left out if no formality is needed"
+        if given.get("why_none") is None:
+            yield "why_none", "is missing: say why no formality is needed"
         return
-    if made.why_none is not None:
-        raise Invalid(f"{place}/why_none", "must be left out if there is a formality")
+    if given.get("why_none") is not None:
+        yield "why_none", "must be left out if there is a formality"
     for name in ("number", "issued"):
-        if getattr(made, name) is None:
-            raise Invalid(f"{place}/{name}", "is missing")
-    if made.expires is not None and made.issued is not None and made.expires < made.issued:
-        raise Invalid(f"{place}/expires", "must not be before the formality was issued")
+        if given.get(name) is None:
+            yield name, "is missing"
+    issued, expires = given.get("issued"), given.get("expires")
+    if isinstance(issued, str) and isinstance(expires, str) and is_day(issued) and is_day(expires) and expires < issued:
+        yield "expires", "must not be before the formality was issued"
 
 
 def is_day(text: str) -> bool:

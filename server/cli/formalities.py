@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ import click
 from budgets import formalities
 from budgets.errors import Invalid
 from budgets.formalities import NONE_NEEDED
-from queries.catalog.sections import Section
+from queries.catalog.sections import TODO, Section
+from queries.errors import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,6 +50,34 @@ def read(file: Path) -> Formalities:
     found = section.words_by_key("formalities") or {}
     section.require_sound()
     return formalities.read(found)
+
+
+def faults(manifest: Path) -> list[ManifestError]:
+    """Return what is wrong with the formalities of a manifest, also if the rest of it cannot be read.
+
+    What is still TODO, and what is neither a text nor a day, is found with the other keys of the manifest.
+    """
+    given = _of_manifest(manifest)
+    if given is None:
+        return []
+    written = {name: value.isoformat() if type(value) is dt.date else value for name, value in given.items()}
+    unread = {name for name, value in written.items() if value == TODO or not isinstance(value, str) or not value}
+    found = [one for one in formalities.faults(written) if one.field.rpartition("/")[2] not in unread]
+    return [ManifestError(f"dataset.{one.field.replace('/', '.')}", one.message) for one in found]
+
+
+def is_in(manifest: Path) -> bool:
+    """Return whether a manifest has formalities."""
+    return _of_manifest(manifest) is not None
+
+
+def _of_manifest(manifest: Path) -> dict[str, Any] | None:
+    try:
+        head = tomllib.loads(manifest.read_text(encoding="utf-8")).get("dataset")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return None
+    given = head.get("formalities") if isinstance(head, dict) else None
+    return given if isinstance(given, dict) else None
 
 
 def lines(given: Mapping[str, Any] | None, lack: str | None = None) -> Iterator[str]:

@@ -10,7 +10,13 @@ import click
 from queries.catalog.manifest import read_manifest
 from queries.errors import ManifestError
 from queries.store.drafts import checking, drafting, omop
+from server.cli import formalities
 from server.cli.common import with_json
+
+WITHOUT = (
+    "It has no [dataset.formalities]. It can be imported, but nothing of the dataset can be approved until an admin "
+    "has proposed them."
+)
 
 
 @click.group("manifest")
@@ -55,9 +61,10 @@ def check(file: Path) -> Any:
         errors += error.each
     else:
         errors += checking.faults(declared)
+    errors += formalities.faults(file)
     said = {"manifest": str(file), "errors": [{"place": one.place, "message": one.message} for one in errors]}
     if not errors:
         columns = sum(len(table.columns) for table in declared.dataset.tables.values())
         words = f"{file} is sound: {len(declared.dataset.tables)} tables with {columns} columns"
-        return said, words
+        return said, words if formalities.is_in(file) else f"{words}\n{WITHOUT}"
     return said, "\n".join([f"{len(errors)} errors in {file}:", *(f"  {one}" for one in errors)]), True

@@ -125,7 +125,7 @@ def draft(paths: Sequence[Path]) -> str:
     if not tables:
         raise ManifestError(", ".join(map(str, paths)), "there is no table in it")
     person = person_of(tables)
-    lines = [*head(_named(paths[0].name.split(".")[0])), *_person(person)]
+    lines = [*head(_named(paths[0].name.split(".")[0])), *formalities(), *_person(person)]
     for table in tables:
         lines += ["", f"[tables.{table.name}]", *(f"{key} = {quoted(value)}" for key, value in table.keys)]
         for field, public in _named_fields(table, person):
@@ -146,6 +146,38 @@ def head(name: str) -> list[str]:
         f"persons_max = {quoted(TODO)}  # an upper bound that may be public",
         f"loss_max = {LOSS_MAX}",
     ]
+
+
+# The keys of `budgets/formalities.py`, with what to write there. What the law asks for is nothing that files tell.
+_FORMAL = (
+    ("kind", "reference-methodology, warehouse-declaration, authorisation, ehds-permit, or none"),
+    ("number", "of the formality; leave it and `issued` out if the kind is none"),
+    ("issued", "a day, as in 2026-01-05"),
+    ("legal_basis", "GDPR article 6: 6(1)(a) to 6(1)(f)"),
+    ("condition", "GDPR article 9: 9(2)(a) to 9(2)(j), or none if there are no special categories of data"),
+    ("controller", "who is responsible"),
+    ("processor", "who works on their behalf, as the host of this server"),
+    ("recipients", "who receives what, as the members of the studies receive statistics with noise"),
+    ("ends", "the last day of the processing, as in 2036-01-04"),
+    ("informed", "when and how persons were informed"),
+    ("objections", "how they object"),
+    ("honoured", "which edition honours which objections"),
+    ("incentives", "what those who contribute data get for it"),
+)
+_FORMAL_OPTIONAL = {
+    "issued": '# expires = "..."   # its last day; without this line it does not expire',
+    "kind": '# why_none = "..."  # if the kind is none: why no formality is needed',
+}
+
+
+def formalities() -> list[str]:
+    """Return the section of the formalities, of which all is still to be written."""
+    lines = ["", "[dataset.formalities]  # nothing of the dataset is approved without them: see governance.md"]
+    for name, meaning in _FORMAL:
+        lines.append(f"{name} = {quoted(TODO)}  # {meaning}")
+        if name in _FORMAL_OPTIONAL:
+            lines.append(_FORMAL_OPTIONAL[name])
+    return lines
 
 
 def _person(person: str | None) -> list[str]:

@@ -120,7 +120,7 @@ def draft(paths: Sequence[Path], release: str | None) -> str:
         )
     domains = _domains(release, found)
     lines = [*drafting.head("omop"), f"delta = {quoted(TODO)}        # as in 1e-6: to group by a concept costs some"]
-    lines += ["", "[person]", f"id = {quoted(_name(person, PERSON_ID))}", *_source(person)]
+    lines += [*drafting.formalities(), "", "[person]", f"id = {quoted(_name(person, PERSON_ID))}", *_source(person)]
     for field in PERSON:
         lines += _column("person", person, field, domains)
     lines += _observed(found.get("observation_period"))

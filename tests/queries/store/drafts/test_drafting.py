@@ -9,9 +9,11 @@ import duckdb
 import pyarrow as pa
 from click.testing import CliRunner
 
+from budgets import formalities
 from queries.catalog import manifest
 from queries.store.drafts import drafting
 from server.cli.main import main
+from tests.budgets.world import FORMALITIES
 from tests.queries.sources import write
 
 if TYPE_CHECKING:
@@ -28,6 +30,13 @@ PEOPLE = pa.table(
         "1st": pa.array(["a"]).dictionary_encode(),
     }
 )
+
+
+def with_formalities(draft: str) -> str:
+    """Return a draft with formalities in the place of each TODO of theirs."""
+    for name, value in FORMALITIES.facts().items():
+        draft = draft.replace(f'\n{name} = "TODO"', f"\n{name} = {drafting.quoted(value)}")
+    return draft
 
 
 def run(*arguments: str) -> Any:
@@ -87,9 +96,65 @@ def test_a_completed_draft_is_sound(tmp_path: Path) -> None:
         ('bounds = "TODO"', "bounds = [0, 9]"),
     ):
         text = text.replace(todo, declared)
+    text = with_formalities(text)
     (tmp_path / "m.toml").write_text(text, encoding="utf-8")
     assert run("check", str(tmp_path / "m.toml")) == (0, {"manifest": str(tmp_path / "m.toml"), "errors": []})
-    assert manifest.parse(text, tmp_path).events["stays"].schema == "x"
+    made = manifest.parse(text, tmp_path)
+    assert made.events["stays"].schema == "x"
+    assert made.formalities is not None
+    assert formalities.read(made.formalities) == FORMALITIES
+
+
+def test_a_draft_has_every_part_of_the_formalities(tmp_path: Path) -> None:
+    """Without them nothing is approved, so each key stands there: as TODO, or as a comment if it may be left out."""
+    write(tmp_path / "visits.csv", "patient_id\n1\n")
+    text = drafting.draft([tmp_path / "visits.csv"])
+    section = text[text.index("[dataset.formalities]") : text.index("[person]")]
+    for name in formalities.NAMES:
+        optional = name in ("expires", "why_none")
+        assert f'\n{"# " if optional else ""}{name} = "{"..." if optional else "TODO"}"' in section
+    for name, words in formalities.CHOICES.items():
+        line = next(line for line in section.splitlines() if line.startswith(f"{name} = "))
+        assert words[0] in line
+        assert words[-1] in line
+
+
+def test_a_check_reports_what_formalities_lack_with_all_else(tmp_path: Path) -> None:
+    """What is TODO, missing, unknown or contradicts, also if another part of the manifest is wrong; once each."""
+    write(tmp_path / "visits.csv", "patient_id\n1\n")
+    text = with_formalities(drafting.draft([tmp_path / "visits.csv"]))
+    for old, new in (
+        (f'controller = "{FORMALITIES.controller}"', 'controler = "x"'),
+        (f'processor = "{FORMALITIES.processor}"', 'processor = "TODO"'),
+        (f'kind = "{FORMALITIES.kind}"', 'kind = "none"'),
+        (f'ends = "{FORMALITIES.ends}"', 'ends = "some day"'),
+        (f'informed = "{FORMALITIES.informed}"', "informed = 3"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "m.toml").write_text(text, encoding="utf-8")
+    code, said = run("check", str(tmp_path / "m.toml"))
+    assert code == 1
+    places = [error["place"] for error in said["errors"]]
+    assert sorted(places) == [
+        "dataset.epsilon",
+        *(f"dataset.formalities.{name}" for name in (
+            "controler", "controller", "ends", "informed", "issued", "number", "processor", "why_none",
+        )),
+        "dataset.persons_max",
+        "dataset.title",
+    ]  # fmt: skip
+
+
+def test_a_check_says_that_formalities_are_missing(tmp_path: Path) -> None:
+    """It is no error, because an import does not refuse it."""
+    write(tmp_path / "visits.csv", "patient_id\n1\n")
+    (tmp_path / "m.toml").write_text(
+        '[dataset]\nname = "d"\nepsilon = 1\npersons_max = 9\n[person]\nid = "patient_id"\n[tables.v]\nsource = "visits.csv"\n'
+    )
+    ended = CliRunner().invoke(main, ["manifest", "check", str(tmp_path / "m.toml")])
+    assert ended.exit_code == 0
+    assert "It has no [dataset.formalities]" in ended.output
 
 
 def test_a_check_reports_what_all_sources_lack_at_once(tmp_path: Path) -> None:

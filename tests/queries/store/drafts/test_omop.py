@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from omop_cdm.regular import cdm54
 
+from budgets.formalities import NAMES
 from queries.catalog import manifest, vocabularies
 from queries.catalog.schema import describe_table
 from queries.errors import ManifestError
@@ -17,6 +18,7 @@ from queries.store import ingest
 from queries.store.drafts import checking, omop
 from tests import cdm
 from tests.queries.sources import silent
+from tests.queries.store.drafts.test_drafting import with_formalities
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +38,7 @@ def completed(draft: str) -> str:
     for todo, declared in TODO.items():
         assert todo in draft
         draft = draft.replace(todo, declared)
-    return draft
+    return with_formalities(draft)
 
 
 def imported(text: str, folder: Path) -> tuple[Dataset, Path]:
@@ -49,14 +51,18 @@ def imported(text: str, folder: Path) -> tuple[Dataset, Path]:
 
 
 def test_a_cdm_is_drafted_checked_and_imported(tmp_path: Path) -> None:
-    """Nothing but the title, the cap and the bound on persons is left to declare."""
+    """Nothing but the title, the cap, the bound on persons and the formalities is left to declare."""
     path = cdm.write_cdm(tmp_path / "cdm.duckdb", 200, schema="cdm")
     text = omop.draft([path], cdm.RELEASE)
     with pytest.raises(ManifestError) as refused:
         manifest.parse(text, tmp_path)
-    assert sorted(error.place for error in refused.value.each) == [
+    places = sorted(error.place for error in refused.value.each)
+    assert [place for place in places if ".formalities." not in place] == [
         "dataset.delta", "dataset.epsilon", "dataset.persons_max", "dataset.title",
     ]  # fmt: skip
+    assert [place.rpartition(".")[2] for place in places if ".formalities." in place] == sorted(
+        set(NAMES) - {"expires", "why_none"}
+    )
     assert checking.faults(manifest.parse(completed(text), tmp_path)) == []
     dataset, _ = imported(completed(text), tmp_path)
     assert {"persons", "observation_period", "condition_occurrence", "death"} <= set(dataset.tables)
