@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from queries.catalog import derived
-from queries.catalog.formats import DERIVED, OF_KIND, Reading, combined, given, require_known
+from queries.catalog.formats import DERIVED, OF_KIND, OF_LEVEL, Reading, combined, given, require_known
 from queries.catalog.hierarchies import PREFIX, Hierarchy, cycle
 from queries.catalog.schema import EPOCH, PERSON, PLACE, Column, Kind, Table
 from queries.catalog.sections import REQUIRED, Section
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from queries.catalog.derived import Derived
+    from queries.catalog.vocabularies import Declared
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact up to here
@@ -26,6 +27,7 @@ UNITS_MAX = 2**53 - 1  # the import computes units in doubles, which are exact u
 class Columns:
     """The columns of one section, with each one's source column and how its values are written."""
 
+    listing: Section
     columns: dict[str, Column]
     sources: dict[str, str]
     derived: dict[str, Derived]
@@ -36,26 +38,46 @@ class Columns:
         """Read the section of a column. Raises ManifestError."""
         computed = derived.derived(section, of_person=of_person)
         column = _column(name, section, computed, of_person=of_person)
-        self.said[name] = given(section, OF_KIND[column.kind] if computed is None else DERIVED), section
+        keys = OF_KIND[column.kind] if computed is None else DERIVED if computed.level is None else OF_LEVEL
+        self.said[name] = given(section, keys), section
         if computed is None:
             self.sources[name] = section.text("from", name)
         else:
             self.derived[name] = computed
+            if computed.level is not None:
+                column = derived.with_groups(computed, column)
         self.columns[name] = column
-        if column.kind is Kind.CATEGORY:
+        if column.kind is Kind.CATEGORY and computed is None:
             if "vocabulary" in section:
                 self.codes[name] = section.text("vocabulary")
                 if column.hierarchy is not None:
                     section.wrong("hierarchy", "a column has either this or vocabulary")
             require_known(section, self.said[name][0], column.values)
 
-    def vocabulary_of(self, table: str, known: Mapping[str, object]) -> dict[tuple[str, str], str]:
-        """Return the names of the columns' vocabularies; one that is not declared is an error."""
+    def vocabulary_of(self, table: str, known: Mapping[str, Declared]) -> dict[tuple[str, str], str]:
+        """Return the names of the columns' vocabularies; one that is not declared is an error.
+
+        Checks the columns that are levels of codes, too.
+        """
         for public, vocabulary in self.codes.items():
             if vocabulary not in known:
                 section = self.said[public][1]
                 section.wrong("vocabulary", f"there is no [vocabularies.{vocabulary}]")
+        self._require_levels(known)
         return {(table, public): vocabulary for public, vocabulary in self.codes.items()}
+
+    def _require_levels(self, known: Mapping[str, Declared]) -> None:
+        for public, one in self.derived.items():
+            section, (of, *_) = self.said[public][1], one.of
+            wrong_of = of in self.listing and of not in self.columns
+            if one.level is None or not section.is_sound or wrong_of or self.codes.get(of, "") not in ("", *known):
+                continue
+            vocabulary = known.get(self.codes.get(of, ""))
+            with section.attempt():
+                derived.require_level(section, one, self.columns[public], self.columns, vocabulary is not None)
+                if vocabulary is not None and one.level.named is not None and one.level.named not in vocabulary.levels:
+                    said = ", ".join(vocabulary.levels) or "none"
+                    raise section.error("level", f"the vocabulary of {of} has no such level; there are {said}")
 
     def require_of_events(self, tables: Mapping[str, Table], computed: Mapping[str, Mapping[str, Derived]]) -> None:
         """Check the attributes that are computed from events, once the tables of events are read."""
@@ -72,7 +94,7 @@ class Columns:
 
 def columns(listing: Section, *, of_person: bool, taken: Mapping[str, Column] | None = None) -> Columns:
     """Return the columns of one section."""
-    found = Columns({}, {}, {}, {}, {})
+    found = Columns(listing, {}, {}, {}, {}, {})
     lower = {name.lower() for name in taken or ()}
     for name in listing:
         section = listing.section(name)
@@ -85,8 +107,8 @@ def columns(listing: Section, *, of_person: bool, taken: Mapping[str, Column] | 
     read = {name: one for name, one in {**(taken or {}), **found.columns}.items() if name not in found.derived}
     for name, computed in found.derived.items():
         section = found.said[name][1]
-        if computed.how.is_of_events:
-            continue  # the tables are read later
+        if computed.how.is_of_events or computed.level is not None:
+            continue  # the tables and the vocabularies are read later
         if section.is_sound and not any(one in listing and one not in found.columns for one in computed.of):
             with section.attempt():
                 derived.require(section, computed, found.columns[name], read)

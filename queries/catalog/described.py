@@ -55,6 +55,7 @@ def _column(name: str, shown: Json) -> Column:
         high,
         step,
         professional=shown.get("professional", False),
+        level_of=shown.get("level_of"),
     )
 
 

@@ -97,6 +97,7 @@ OF_KIND = {
 
 
 DERIVED = ("outside", "loss_max")  # the keys of a column that is computed
+OF_LEVEL = ("loss_max",)  # and of one that is a level of codes
 
 
 def require_known(section: Section, said: dict[str, Any], values: tuple[str, ...] | None) -> None:

@@ -4,17 +4,23 @@ A hierarchy is public, like the column that has it, and never learnt from the da
 value is under every text with which it begins: E11.9 is under E11 and under E. By *parents*, a table names the values
 directly above each value. A value may have several parents, because hierarchies of codes are no trees, and parents
 need not be values of the column: a query may ask for what is under a chapter that no event has as its code.
+
+A *level* is a list of codes such as the chapters of a classification, to group by. Each code has at most one group
+there: the one code of the level that it is under, or is. A level that has two for one code is refused, unless the
+manifest says that the first of them counts. Otherwise an event would be in two cells, and one event of a person would
+move two numbers.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 PREFIX = "prefix"
 
@@ -64,6 +70,25 @@ class Hierarchy:
         if self.by_prefix:
             return any(one.startswith(value) for one in values)
         return value in self.children or value in (self.parents or {}) or value in values
+
+
+def cells(hierarchy: Hierarchy | None, level: Sequence[str], *, first: bool) -> dict[str, int]:
+    """Return the number, from 0 on, of the code of a level that each text is under; texts under none have no number.
+
+    By prefix (or without a hierarchy), the texts are beginnings of codes: those of the level. If `first`, a code that
+    is under several counts for the first of them. Raises ValueError otherwise, which names one such code.
+    """
+    found: dict[str, int] = {}
+    by_prefix = hierarchy is None or hierarchy.by_prefix
+    for number, above in enumerate(level):
+        for code in (above,) if hierarchy is None else hierarchy.descendants(above):
+            if found.setdefault(code, number) != number and not first:
+                raise ValueError(f"{code} is under {level[found[code]]} and under {above}")
+    if by_prefix and not first:
+        for one, next_one in itertools.pairwise(sorted(level)):  # a text stands just before those that begin with it
+            if next_one.startswith(one):
+                raise ValueError(f"{next_one} is under {one} and under {next_one}")
+    return found
 
 
 def cycle(parents: Mapping[str, tuple[str, ...]]) -> list[str] | None:

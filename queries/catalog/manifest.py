@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from queries.catalog.derived import Derived
+    from queries.catalog.vocabularies import Vocabulary
 
 DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
@@ -81,6 +82,10 @@ class Manifest:
     derived: Mapping[str, Mapping[str, Derived]] = field(default_factory=dict)
     vocabularies: Mapping[str, vocabularies.Declared] = field(default_factory=dict)
     vocabulary_of: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by table and column
+
+    def described(self, kept: Mapping[str, Vocabulary]) -> Dataset:
+        """Return the dataset with the labels, hierarchies and levels of the vocabularies that were kept."""
+        return vocabularies.applied(self.dataset, self.vocabulary_of, self.derived, kept)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -165,7 +170,7 @@ class _Tables:
     of_columns: dict[tuple[str, str], str]
     events: dict[str, Source] = field(default_factory=dict)
 
-    def add(self, name: str, section: Section, own: Columns, known: Mapping[str, object]) -> Columns:
+    def add(self, name: str, section: Section, own: Columns, known: Mapping[str, vocabularies.Declared]) -> Columns:
         """Read the columns of a table of events. `own` are the persons', `known` the vocabularies."""
         listed = columns(section.section("columns", {}), of_person=False, taken=own.columns)
         self.tables[name] = _table(section, name, {**own.columns, **listed.columns})

@@ -65,6 +65,7 @@ class Column:
     hierarchy: Hierarchy | None = None
     vocabulary: str | None = None  # the public list of codes, by its title, that labels and hierarchy are from
     professional: bool = False
+    level_of: str | None = None  # the column whose codes this one groups, if it is a level of them
 
     @property
     def declared(self) -> bool:
@@ -216,6 +217,7 @@ def _describe_column(column: Column) -> dict[str, object]:
         "of_person": column.of_person,
         "nullable": column.nullable,
         **({"professional": True} if column.professional else {}),
+        **({"level_of": column.level_of} if column.level_of is not None else {}),
     }
     if column.kind is Kind.CATEGORY:
         shown["declared"] = column.declared

@@ -9,13 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from queries.catalog import derived
+from queries.catalog.codes import code_type
 from queries.catalog.derived import How, steps_of_product
 from queries.catalog.formats import NULL
 from queries.catalog.schema import PERSON, Kind
 from queries.store.encoding import name, within_bounds
+from queries.store.sources import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import duckdb
 
     from queries.catalog.derived import Derived
     from queries.catalog.formats import Reading
@@ -27,25 +34,77 @@ if TYPE_CHECKING:
 class Derivation:
     """SQL for a computed column. `value` reads codes; `code` and `beyond` read the value, which is called `named`.
 
-    A value beyond the bounds becomes null, or else the nearest bound.
+    A value beyond the bounds becomes null, or else the nearest bound; `counted` is what it is in the report.
     """
 
     named: str
     value: str
     code: str
     beyond: str
-    becomes_null: bool
+    counted: str
 
 
-def derivation(one: Derived, public: str, columns: Mapping[str, Column], reading: Reading) -> Derivation:
+def derivation(table: str, one: Derived, columns: Mapping[str, Column], public: str, reading: Reading) -> Derivation:
     """Return how a column of a table is computed. `columns` are all of the table."""
     column, named = columns[public], name(f"#value {public}")
     if one.how.is_of_events:  # a code of the same column of events, within the same bounds
-        return Derivation(
-            named, f"nullif({of_events(public)}, 0)", f"coalesce({named}, 0)", "false", becomes_null=False
-        )
+        return Derivation(named, f"nullif({of_events(public)}, 0)", f"coalesce({named}, 0)", "false", "clamped")
+    if one.level is not None:
+        code = f"coalesce({named}, 0)::{code_type(column)}"
+        return Derivation(named, _group(table, public, one, column), code, f"coalesce({named} = 0, false)", "unknown")
     beyond, code = within_bounds(column, named, reading.outside)
-    return Derivation(named, _value(one, column, columns), code, beyond, reading.outside == NULL)
+    counted = "outside" if reading.outside == NULL else "clamped"
+    return Derivation(named, _value(one, column, columns), code, beyond, counted)
+
+
+# Levels of codes
+
+
+def groups(table: str, public: str) -> str:
+    """Return the quoted name of the relation with the group of each code of a column that has one."""
+    return name(f"#groups {table}.{public}")
+
+
+def _group(table: str, public: str, one: Derived, column: Column) -> str:
+    """Return SQL for the code of the group of a code: NULL for null, 0 for a code that belongs to no group."""
+    assert one.level is not None
+    other = 0 if one.level.other is None else (column.values or ()).index(one.level.other) + 1
+    of = name(one.of[0])
+    found = f'(SELECT "#group" FROM {groups(table, public)} WHERE "#code" = {of})'
+    return f"CASE WHEN {of} > 0 THEN coalesce({found}, {other}) END"
+
+
+def group_codes(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    public: str,
+    one: Derived,
+    columns: Mapping[str, Column],
+    texts: str | None,
+) -> None:
+    """Make the relation `groups`. `texts` has code and value of an undeclared column; None: its values are declared."""
+    of = columns[one.of[0]]
+    numbers = derived.numbers(one, columns[public], of)
+    pairs = pa.table({"text": pa.array(numbers.keys(), pa.string()), "number": pa.array(numbers.values(), pa.uint32())})
+    values = of.values or ()
+    coded = pa.table({"code": pa.array(range(1, len(values) + 1), pa.uint32()), "value": pa.array(values, pa.string())})
+    registered = {"pairs_of_level": pairs, "codes_of_level": coded}
+    for relation, rows in registered.items():
+        connection.register(relation, rows)
+    by_prefix = of.hierarchy is None or of.hierarchy.by_prefix
+    same = [f"left(c.value, {length})" for length in sorted(set(map(len, numbers)))] if by_prefix else ["c.value"]
+    found = " UNION ALL ".join(
+        f"SELECT c.code, p.number FROM {texts or 'codes_of_level'} c JOIN pairs_of_level p ON p.text = {text}"
+        for text in same
+    )
+    # Of several groups the first: only one declared so has several.
+    run(
+        connection,
+        f'CREATE TABLE {groups(table, public)} AS SELECT code AS "#code", min(number) AS "#group" FROM ({found}) '
+        "GROUP BY code",
+    )
+    for relation in registered:
+        connection.unregister(relation)
 
 
 def of_events(public: str) -> str:
@@ -77,8 +136,8 @@ def _value(one: Derived, column: Column, columns: Mapping[str, Column]) -> str:
             return _years(first, start, end)
         case How.PRODUCT:
             return _product(column, first, second, start, end)
-        case How.EARLIEST | How.LATEST:
-            raise AssertionError("such a value is a code of events")
+        case How.EARLIEST | How.LATEST | How.LEVEL:
+            raise AssertionError("such a value is a code")
 
 
 def _units(column: Column) -> str:

@@ -24,11 +24,12 @@ from queries.catalog import parts
 from queries.catalog.codes import code_type
 from queries.catalog.parts import Parts
 from queries.catalog.schema import PERSON, PERSONS, Column
+from queries.catalog.vocabularies import kept
 from queries.contribution.person_order import is_ordered
 from queries.errors import ImportFailed
 from queries.execution.duckdb import dictionary
 from queries.store import vocabularies
-from queries.store.derivation import Derivation, derivation, of_events, of_events_joined
+from queries.store.derivation import Derivation, derivation, group_codes, of_events, of_events_joined
 from queries.store.encoding import Coding, coding, name, text
 from queries.store.files import files_of
 from queries.store.persons import describe, number, undescribed
@@ -62,6 +63,8 @@ def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, 
     """
     staging, listed = folder / STAGING, parts.new_name()
     staging.mkdir()
+    vocabularies.keep(manifest, folder)
+    manifest = replace(manifest, dataset=manifest.described(kept(folder)))
     try:
         with opened(staging, memory_limit=memory_limit, threads=threads) as connection:
             running = Import(connection, manifest, progress)
@@ -70,7 +73,6 @@ def build(manifest: Manifest, folder: Path, *, memory_limit: str, threads: int, 
     finally:
         shutil.rmtree(staging)
     parts.keep(folder, Parts(listed, (parts.described(0, folder / parts.WHOLE),)))
-    vocabularies.keep(manifest, folder)
     (folder / MANIFEST).write_text(manifest.text, encoding="utf-8")
     files = {table: one.files for table, one in staged.items()}
     return with_files(report, {PERSONS: files[described_by(manifest)], **files})
@@ -171,6 +173,7 @@ class Import:
             f", coalesce(a.{name(public)}, 0)::{code_type(column)} AS {name(public)}"
             for public, column in read_columns.items()
         )
+        self._group_codes(PERSONS)
         values, columns = self._derived(PERSONS)
         found_among, joined = self._of_events(sources)
         self._run(
@@ -199,6 +202,7 @@ class Import:
         coded = "".join(f", {one.code} AS {name(public)}" for public, one in codings.items())
         values = [f"s.{name(public)}" for public in codings]
         listed = ", ".join([f"p.{PERSON}", *attributes, *values])
+        self._group_codes(table)
         derived, columns = self._derived(table)
         link = self._links[table]
         # Two random numbers for each row: the order of tied rows could depend on other persons (docs/privacy.md).
@@ -251,7 +255,16 @@ class Import:
             return None
         persons = table == PERSONS
         readings = self._manifest.person_readings if persons else self._manifest.events[table].readings
-        return derivation(one, public, self._manifest.dataset.tables[table].columns, readings[public])
+        return derivation(table, one, self._manifest.dataset.tables[table].columns, public, readings[public])
+
+    def _group_codes(self, table: str) -> None:
+        """Find the groups of codes for the columns of a table that are levels, once its columns have codes."""
+        columns = self._manifest.dataset.tables[table].columns
+        for public, one in self._manifest.derived[table].items():
+            if one.level is not None:
+                of = columns[one.of[0]]
+                texts = None if of.declared else f"(FROM store.{name(dictionary(table, of))} WHERE value IS NOT NULL)"
+                group_codes(self._connection, table, public, one, columns, texts)
 
     def _codings(
         self,
@@ -331,9 +344,7 @@ class Import:
                 f"SELECT coalesce(count_if({one.named} IS NULL), 0), coalesce(count_if({one.beyond}), 0) "
                 f"FROM (SELECT {value} AS {one.named} FROM store.{name(table)})"
             )
-            reports[public] = ColumnReport(
-                null, 0, 0, 0 if one.becomes_null else beyond, outside=beyond if one.becomes_null else 0
-            )
+            reports[public] = replace(ColumnReport(null, 0, 0, 0), **{one.counted: beyond})
         return reports
 
     @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from queries.catalog import vocabularies
+from queries.catalog import derived, vocabularies
 from queries.catalog.sections import TEXTS_MAX
 from queries.catalog.source import Source
 from queries.catalog.vocabularies import Vocabulary
@@ -17,17 +17,21 @@ from queries.store.files import files_of
 from queries.store.sources import ROW, run, stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from queries.catalog.manifest import Manifest
-    from queries.catalog.vocabularies import Declared, Listing
+    from queries.catalog.schema import Dataset
+    from queries.catalog.vocabularies import Declared, DeclaredLevel, Listing
 
 PARENTS_MAX = 4 * TEXTS_MAX
 
 
 def keep(manifest: Manifest, folder: Path) -> None:
-    """Read the vocabularies of a manifest, and keep them with the edition. Raises ManifestError, ImportFailed."""
+    """Read the vocabularies of a manifest, and keep them with the edition.
+
+    Raises ManifestError (also if a level has two groups for one code), ImportFailed.
+    """
     if not manifest.vocabularies:
         return
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
@@ -35,7 +39,17 @@ def keep(manifest: Manifest, folder: Path) -> None:
             called: _read(connection, f"vocabulary_{place}", one)
             for place, (called, one) in enumerate(manifest.vocabularies.items())
         }
+    require_levels(manifest, manifest.described(found))
     vocabularies.keep(folder, found)
+
+
+def require_levels(manifest: Manifest, described: Dataset) -> None:
+    """Raise ManifestError if a level has two groups for one code. Columns of a manifest's own hierarchies were read."""
+    for table, computed in manifest.derived.items():
+        columns = described.tables[table].columns
+        for public, one in computed.items():
+            if one.level is not None:
+                derived.numbers(one, columns[public], columns[one.of[0]])
 
 
 def _read(connection: duckdb.DuckDBPyConnection, relation: str, one: Declared) -> Vocabulary:
@@ -47,11 +61,36 @@ def _read(connection: duckdb.DuckDBPyConnection, relation: str, one: Declared) -
             for code, parent in _rows(connection, f"{relation}_parents", one.parents, one.below, PARENTS_MAX):
                 if parent and parent != code and code in labels:
                     parents[code] = (*parents.get(code, ()), parent)
+        levels = {
+            name: _level(connection, f"{relation}_level_{place}", level, one.below, labels, parents)
+            for place, (name, level) in enumerate(one.levels.items())
+        }
     except duckdb.Error as error:
         raise ImportFailed(str(error)) from error
     if not labels:
         raise ImportFailed(f"{one.codes.place}: no code of {one.codes.origin.paths[0].name} is of this vocabulary")
-    return Vocabulary(one.title, labels, parents)
+    for level_name, of_level in levels.items():
+        if not of_level:
+            raise ImportFailed(f"{one.codes.place}.levels.{level_name}: no code of the vocabulary is of this level")
+    return Vocabulary(one.title, labels, parents, levels)
+
+
+def _level(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    one: DeclaredLevel,
+    below: int | None,
+    labels: Mapping[str, str],
+    parents: Mapping[str, tuple[str, ...]],
+) -> tuple[str, ...]:
+    """Return the codes of a level, those of the vocabulary alone."""
+    codes: Iterable[str] = one.codes
+    if one.rows is not None:
+        # The last row first, as `_rows` has them.
+        codes = [code for code, _ in reversed(_rows(connection, relation, one.rows, below, TEXTS_MAX))]
+    elif one.under is not None:
+        codes = [code for code, above in reversed(list(parents.items())) if one.under in above]
+    return tuple(code for code in dict.fromkeys(codes) if code in labels)
 
 
 def _rows(
@@ -78,7 +117,8 @@ def _rows(
 
 def listings(one: Declared) -> list[Listing]:
     """Return the files of a vocabulary."""
-    return [one.codes, *([] if one.parents is None else [one.parents])]
+    levels = [level.rows for level in one.levels.values() if level.rows is not None]
+    return [one.codes, *([] if one.parents is None else [one.parents]), *levels]
 
 
 def source_of(one: Listing) -> Source:

@@ -156,7 +156,7 @@ class Stores:
         seen = parts.seen(folder)  # before the list is read: if it changes in between, the next query finds that out
         try:
             declared = read_manifest(folder / ingest.MANIFEST)
-            dataset = vocabularies.applied(declared.dataset, declared.vocabulary_of, vocabularies.kept(folder))
+            dataset = declared.described(vocabularies.kept(folder))
             listed = parts.kept(folder)
         except (ManifestError, OSError, ValueError, BadParts) as error:
             raise StoreUnavailable(f"the store of {where} cannot be opened") from error

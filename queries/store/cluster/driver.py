@@ -96,6 +96,7 @@ def build(
     staging = folder / STAGING
     staging.mkdir()
     try:
+        vocabularies.keep(manifest, folder)
         wanted = sources_of(manifest)
         files = {table: files_of(one.source) for table, one in wanted.items()}
         job = Job(
@@ -112,7 +113,6 @@ def build(
         report = _run(manifest, folder, job, cluster, progress)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    vocabularies.keep(manifest, folder)
     (folder / MANIFEST).write_text(manifest.text, encoding="utf-8")
     return with_files(report, {PERSONS: files[described_by(manifest)], **files})
 

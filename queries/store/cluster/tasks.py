@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from queries.catalog import parts
+from queries.catalog import parts, vocabularies
 from queries.catalog.manifest import parse
 from queries.errors import ImportFailed, ManifestError
 from queries.store import persons
@@ -257,6 +257,8 @@ class Make:
     ) -> ImportReport:
         job = self.job
         manifest = parse(job.text, job.folder)
+        # The driver kept the vocabularies in the folder of the edition.
+        manifest = replace(manifest, dataset=manifest.described(vocabularies.kept(job.staging.parent)))
         wanted = sources_of(manifest)
         for table, one in wanted.items():
             columns = ", ".join(f"{name(column)} {kind}" for column, kind in self.types[table].items())

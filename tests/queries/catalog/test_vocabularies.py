@@ -56,7 +56,7 @@ def column(folder: Path, keys: str = "", of_column: str = "", codes: str = CODES
     declared = manifest.parse(MANIFEST.format(keys=keys, column=of_column), folder)
     reading.keep(declared, folder)
     kept = vocabularies.kept(folder)
-    return vocabularies.applied(declared.dataset, declared.vocabulary_of, kept).tables["t"].columns["code"]
+    return declared.described(kept).tables["t"].columns["code"]
 
 
 def test_labels_and_parents_are_those_of_the_file(tmp_path: Path) -> None:

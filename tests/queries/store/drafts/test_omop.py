@@ -47,7 +47,7 @@ def imported(text: str, folder: Path) -> tuple[Dataset, Path]:
     (made := folder / "edition").mkdir()
     ingest.build(declared, made, memory_limit="500MB", threads=1, progress=silent)
     kept = vocabularies.kept(made)
-    return vocabularies.applied(declared.dataset, declared.vocabulary_of, kept), made
+    return declared.described(kept), made
 
 
 def test_a_cdm_is_drafted_checked_and_imported(tmp_path: Path) -> None:
@@ -142,6 +142,36 @@ def test_a_vocabulary_is_kept_with_the_edition(tmp_path: Path) -> None:
     dataset, made = imported(completed(omop.draft([path], cdm.RELEASE)), tmp_path)
     path.unlink()
     declared = manifest.parse((made / ingest.MANIFEST).read_text(encoding="utf-8"), made)
-    again = vocabularies.applied(declared.dataset, declared.vocabulary_of, vocabularies.kept(made))
+    again = declared.described(vocabularies.kept(made))
     assert again == dataset
     assert replace(again, title="") != dataset
+
+
+def test_a_level_groups_the_concepts_of_a_cdm(tmp_path: Path) -> None:
+    """The concepts under diabetes, by a list of ancestors; each event has the group that its concept is under."""
+    import duckdb
+
+    path = cdm.write_cdm(tmp_path / "cdm.duckdb", 300)
+    text = completed(omop.draft([path], cdm.RELEASE))
+    text += f"""
+[vocabularies.condition.levels.kinds]
+codes = [{cdm.DIABETES}, {cdm.HYPERTENSION}]
+[tables.condition_occurrence.columns.kind]
+level_of = "condition_concept_id"
+level = "kinds"
+other = "other"
+"""
+    dataset, made = imported(text, tmp_path)
+    column = dataset.tables["condition_occurrence"].columns["kind"]
+    assert column.values == (str(cdm.DIABETES), str(cdm.HYPERTENSION), "other")
+    assert column.value_labels[str(cdm.DIABETES)] == "Diabetes mellitus"
+    with duckdb.connect(str(made / "store.duckdb"), read_only=True) as store, duckdb.connect(str(path)) as source:
+        counted = "SELECT kind, count(*) FROM condition_occurrence GROUP BY kind ORDER BY kind"
+        found = dict(store.sql(counted).fetchall())
+        concept = source.sql("SELECT condition_concept_id FROM condition_occurrence").fetchall()
+    truth = [0, 0, 0]
+    for (one,) in concept:
+        diabetes = one in (cdm.DIABETES, cdm.TYPE_1, cdm.TYPE_2, cdm.RENAL)
+        truth[0 if diabetes else 1 if one in (cdm.HYPERTENSION, cdm.ESSENTIAL) else 2] += 1
+    assert [found[code] for code in (1, 2, 3)] == truth
+    assert min(truth) > 5
