@@ -13,6 +13,11 @@ out: nothing of an interval of one day, where the curve is Kaplan and Meier's it
 The band speaks of the noise, as all margins do. The logarithm of the curve is, to first order, linear in the noisy
 numbers; its quantile follows from the derivatives (`_gradients`). Where the noise is as large as what is left of the
 group, the band is wide open.
+
+Noise makes numbers of rare events negative. They stay so in the product: with each of them moved to zero, every
+interval would lower the curve by some noise, and a curve of a hundred intervals would be far too low, without a sign
+of it in its band. The product may then rise here and there. The curve that is shown lies halfway between the highest
+falling curve below the product and the lowest falling curve above it (`_falling`).
 """
 
 from __future__ import annotations
@@ -33,6 +38,8 @@ from queries.statistics.parts.intervals import reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from queries.binding.per_person import Built
     from queries.catalog.schema import Table
@@ -162,15 +169,51 @@ def _day(text: str, column: Column, pointer: str) -> int:
 
 @dataclass(frozen=True)
 class Curve:
-    """For each cell (row) and interval (column): the curve at the interval's end, and its band."""
+    """For each cell (row) and interval (column): the curve at the interval's end, and its band.
+
+    `product` is the curve before it was made to fall, `unknown` where its band is wide open. `second`, `fourth` and
+    `largest` are of the derivatives of the product's logarithm by the noisy numbers (`_gradients`).
+    """
 
     value: Floats
     low: Floats
     high: Floats
+    product: Floats
+    unknown: NDArray[np.bool_]
+    second: Floats
+    fourth: Floats
+    largest: Floats
 
 
 def curve(counts: Floats, edges: Sequence[int], scale: float, confidence: float, *, gaussian: bool) -> Curve:
     """Return the curves of noisy counts, cells x (event and follow-up of each interval, and beyond)."""
+    group = _group(counts, edges, scale, confidence, gaussian=gaussian)
+    product = np.cumprod(1 - group.events / group.at_risk, axis=1)
+    second, fourth, step = _gradients(group.events, group.at_risk, group.left_out)
+    off = reach(second * scale**2, fourth * scale**4, confidence, gaussian=gaussian, step=step)
+    off = np.minimum(off, OFF_MAX)
+    value = np.clip(_falling(product), 0, 1)
+    low = np.where(group.unknown, 0.0, np.clip(product * np.exp(-off), 0, 1))
+    # Whatever is unknown of an interval, the curve is no higher after it than before.
+    high = _carried(np.minimum(product * np.exp(off), 1), group.unknown)
+    return Curve(value, np.minimum(low, value), np.maximum(high, value), product, group.unknown, second, fourth, step)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """By cell and interval: noisy numbers of events and of persons at risk, and where they are mostly noise.
+
+    Where they are, nobody has an event and one person is at risk. `left_out` is which share of an interval those miss
+    whose follow-up ends in it.
+    """
+
+    events: Floats
+    at_risk: Floats
+    left_out: Floats
+    unknown: NDArray[np.bool_]
+
+
+def _group(counts: Floats, edges: Sequence[int], scale: float, confidence: float, *, gaussian: bool) -> _Group:
     days = np.diff(np.array(edges, dtype=np.float64))
     left_out = (days - 1) / (2 * days)
     events, ends, beyond = counts[:, :-1:2], counts[:, 1:-1:2], counts[:, -1:]
@@ -181,17 +224,21 @@ def curve(counts: Floats, edges: Sequence[int], scale: float, confidence: float,
     numbers = counts.shape[1] - 2.0 * np.arange(events.shape[1])
     noise = reach(numbers * scale**2, numbers * scale**4, confidence, gaussian=gaussian)
     unknown = np.logical_or.accumulate(np.minimum(at_risk, at_risk - events) <= noise, axis=1)
-    safe_risk = np.where(unknown, 1.0, at_risk)
-    hazard = np.clip(np.where(unknown, 0.0, events / safe_risk), 0, 1)
-    value = np.cumprod(1 - hazard, axis=1)
-    second, fourth, step = _gradients(np.where(unknown, 0.0, events), safe_risk, left_out)
-    off = reach(second * scale**2, fourth * scale**4, confidence, gaussian=gaussian, step=step)
-    off = np.minimum(off, OFF_MAX)
-    low = np.where(unknown, 0.0, value * np.exp(-off))
-    high = np.where(unknown, 1.0, np.minimum(1.0, value * np.exp(off)))
-    # Whatever is unknown of an interval, the curve is no higher after it than before.
-    high = np.minimum.accumulate(high, axis=1)
-    return Curve(value, np.minimum(low, value), np.maximum(high, value))
+    return _Group(np.where(unknown, 0.0, events), np.where(unknown, 1.0, at_risk), left_out, unknown)
+
+
+def _falling(product: Floats) -> Floats:
+    """Return curves that never rise, halfway between those just below and just above the given ones."""
+    below = np.minimum.accumulate(product, axis=1)
+    above = np.maximum.accumulate(product[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray((below + above) / 2)
+
+
+def _carried(high: Floats, unknown: NDArray[np.bool_]) -> Floats:
+    """Return the upper ends, with the last known one from where a curve is unknown; 1 where it is from the start."""
+    known = (~unknown).sum(axis=1)
+    last = np.where(known > 0, np.take_along_axis(high, np.maximum(known - 1, 0)[:, None], axis=1)[:, 0], 1.0)
+    return np.where(unknown, last[:, None], high)
 
 
 def _gradients(events: Floats, at_risk: Floats, left_out: Floats) -> tuple[Floats, Floats, Floats]:

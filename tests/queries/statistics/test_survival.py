@@ -16,6 +16,7 @@ from queries.spelling import json_writing, sql
 from queries.statistics import survival
 from server.api.requests.query import QuerySchema
 from server.views.csv import release_csv
+from tests.laws import tries
 from tests.queries.registry import LAST, day, exact, planned, random_people, related, rows, write
 
 if TYPE_CHECKING:
@@ -123,6 +124,31 @@ def test_survival_band_covers_curve(persons: int, scale: float, gaussian: bool) 
         assert np.all(found.high[:, 0] - found.low[:, 0] < 0.5)
     half = survival.curve(counts + noise, days, scale / 2, 0.95, gaussian=gaussian)
     assert np.mean((half.low[:, 2] <= truth[2]) & (truth[2] <= half.high[:, 2])) < 0.90
+
+
+@pytest.mark.parametrize("gaussian", [False, True], ids=["laplace", "gaussian"])
+@pytest.mark.parametrize(("persons", "scale", "intervals"), [(300, 2.0, 100), (3000, 20.0, 100), (1000, 5.0, 40)])
+def test_curve_of_rare_events_is_unbiased_and_covered(
+    persons: int, scale: float, intervals: int, gaussian: bool
+) -> None:
+    """With fewer events in an interval than the noise is large: none of the negative numbers lowers the curve."""
+    random = np.random.default_rng(persons)
+    days = range(0, 7 * intervals + 1, 7)
+    numbers = np.tile([0.2 / intervals, 0.3 / intervals], intervals) * persons
+    counts = np.round(np.append(numbers, persons - numbers.sum()))
+    truth = survival.curve(counts[None, :], days, 1e-9, 0.95, gaussian=gaussian).value[0]
+    draw = random.normal if gaussian else random.laplace
+    noise = np.round(draw(0, scale, (tries(4_000, audited=10_000), len(counts))))
+    found = survival.curve(counts + noise, days, scale, 0.95, gaussian=gaussian)
+    covered = np.mean((found.low <= truth) & (truth <= found.high), axis=0)
+    assert covered.min() >= 0.94
+    assert covered.max() <= 0.98
+    assert np.abs((found.value - truth).mean(axis=0)).max() < 0.01
+    assert np.all(np.diff(found.value, axis=1) <= 0)
+    clamped = np.where(np.arange(len(counts)) % 2 == 0, np.maximum(counts + noise, 0), counts + noise)
+    mutant = survival.curve(clamped, days, scale, 0.95, gaussian=gaussian)
+    held = np.mean((mutant.low[:, -1] <= truth[-1]) & (truth[-1] <= mutant.high[:, -1]))
+    assert held < 0.9 or intervals < 100
 
 
 def test_a_group_smaller_than_the_noise_says_nothing() -> None:
