@@ -188,7 +188,7 @@ class Curve:
 def curve(counts: Floats, edges: Sequence[int], scale: float, confidence: float, *, gaussian: bool) -> Curve:
     """Return the curves of noisy counts, cells x (event and follow-up of each interval, and beyond)."""
     group = _group(counts, edges, scale, confidence, gaussian=gaussian)
-    product = np.cumprod(1 - group.events / group.at_risk, axis=1)
+    product: Floats = np.asarray(np.cumprod(1 - group.events / group.at_risk, axis=1), dtype=np.float64)
     second, fourth, step = _gradients(group.events, group.at_risk, group.left_out)
     off = reach(second * scale**2, fourth * scale**4, confidence, gaussian=gaussian, step=step)
     off = np.minimum(off, OFF_MAX)
