@@ -147,7 +147,7 @@ def prepare(folder: Path, persons: int, files: int = 1) -> tuple[Path, str, int]
         written = rowless(home, "demo-data", str(folder), "--persons", str(persons))
         print(f"generated in {time.monotonic() - began:.0f} s")
         manifest = folder / "observatory.toml"
-        manifest.write_text(manifest.read_text().replace("epsilon = 10.0", "epsilon = 10000.0"))
+        manifest.write_text(manifest.read_text().replace("epsilon = 3.0", "epsilon = 10000.0"))
         if files > 1:
             into_files(manifest, files)
         rowless(home, "init", "--dpo", "dpo", "--approver", "approver")

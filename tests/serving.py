@@ -381,7 +381,7 @@ def import_file(services: Services, manifest: Path) -> int:
 def write_demo_manifest(folder: Path, epsilon: str = "10000.0") -> Path:
     """Write the demonstration's manifest with a larger cap (its sources stay where they are)."""
     text = (MANIFEST).read_text()
-    changed = text.replace("epsilon = 10.0", f"epsilon = {epsilon}\novercommit = true")
+    changed = text.replace("epsilon = 3.0", f"epsilon = {epsilon}\novercommit = true")
     changed = changed.replace('"rand_hie.parquet"', f'"{MANIFEST.with_name("rand_hie.parquet")}"')
     assert changed.count(str(ROOT)) == 1
     assert f"epsilon = {epsilon}" in changed

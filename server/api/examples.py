@@ -47,7 +47,7 @@ BODIES: dict[str, Any] = {
     "new_token": {"days": 30, "study": "cost-sharing", "reads_only": True},
     "propose": {"act": "add", "user": "olga", "role": "dpo"},
     "buy_profile": {"epsilon": 0.1},
-    "propose_terms": {"epsilon": 12.0, "profile": 0.1, **_REASON},
+    "propose_terms": {"epsilon": 2.5, "profile": 0.1, **_REASON},
     "advise_on_terms": _ADVICE,
     "approve_terms": _APPROVAL,
     "open_study": {
@@ -96,16 +96,16 @@ _COLUMNS = [
 
 def _budget(spent: dict[str, float], left: float) -> dict[str, Any]:
     return {
-        "epsilon": 3.0,
-        "rho": 0.167297676,
+        "epsilon": 1.0,
+        "rho": 0.021669479,
         "delta": 1e-6,
         "laplace_percent": 50,
-        "split": {"laplace_epsilon": 1.5, "gaussian_rho": 0.046347222},
+        "split": {"laplace_epsilon": 0.5, "gaussian_rho": 0.005855422},
         "spent": {**spent, "laplace_epsilon": spent["epsilon"], "gaussian_rho": 0.0},
         "reserved": {**_NOTHING, **_NOISES},
-        "remaining": {"epsilon": left, "rho": 0.046347222, "delta": 5e-7},
-        "gauge": {"of": "epsilon", "used": spent["epsilon"], "limit": 3.0},
-        "justification": "A cap of 3 is needed for the three studies that are planned.",
+        "remaining": {"epsilon": left, "rho": 0.021669479 - spent["rho"], "delta": 5e-7},
+        "gauge": {"of": "epsilon", "used": spent["epsilon"], "limit": 1.0},
+        "justification": None,
     }
 
 
@@ -118,7 +118,7 @@ def _answer(female: int, male: int, spent: dict[str, float], **more: Any) -> dic
         "query": _ASKED,
         "sql": _SQL,
         "cost": _COST,
-        "budget": _budget(spent, 3.0 - spent["epsilon"]),
+        "budget": _budget(spent, 1.0 - spent["epsilon"]),
         "columns": _COLUMNS,
         "rows": [
             {"sex": sex, "patients": {"value": count, "low": count - 30, "high": count + 30}}
@@ -140,7 +140,7 @@ ESTIMATE = {
     "cost": _COST,
     "release": None,
     "affordable": True,
-    "queries_left": 30,
+    "queries_left": 10,
     "slot_ms": 250,
     "cells": 2,
     "drowned": 0.0047,
@@ -149,7 +149,7 @@ ESTIMATE = {
     "bounds": _BOUNDS,
     "notes": [],
     "advice": ["patients: a group needs at least 300 persons for a margin under 10% of its count."],
-    "budget": _budget(_NOTHING, 3.0),
+    "budget": _budget(_NOTHING, 1.0),
 }
 RELEASE = _answer(3065, 2890, _COST, id="a9bd2a9c39914b3bb5d0b5de8895f9d8", charged_at="2026-11-29T18:43:51.564Z")
 REHEARSAL = _answer(2728, 927, _NOTHING, rehearsal=True, id=None, charged_at=None)

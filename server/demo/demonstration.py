@@ -42,7 +42,7 @@ ASK = {
         },
         "bounds": {"events_per_cell": 5},  # the study lasted five years: nothing is cut off
     },
-    "privacy": {"epsilon": 1.0},
+    "privacy": {"epsilon": 0.3},
 }
 START_SECONDS = 60
 

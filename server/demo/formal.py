@@ -1,4 +1,4 @@
-"""The formalities of the demonstration, which are made up and say so."""
+"""The cap of the demonstration's observatory with its justification, and formalities, which are made up and say so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import replace
 from budgets import formalities
 from budgets.formalities import Formalities
 
-# A part of the manifest of the observatory.
+# Parts of the manifest of the observatory.
+CAP = """\
+epsilon = 3.0
+justification = "Nobody in these data exists; of real persons, 3 lets a belief of 1 in 10 become almost 7 in 10"
+delta = 1e-6"""
 MANIFEST = """\
 [dataset.formalities]     # of the demonstration, made up
 kind = "warehouse-declaration"

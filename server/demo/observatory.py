@@ -312,7 +312,6 @@ def _texts(places: Ints, texts: pa.Array) -> pa.DictionaryArray:
 # The files' columns, and how the manifest declares them
 
 _TEXT = pa.dictionary(pa.int16(), pa.string())
-WHY = '\njustification = "Made-up data: there is nobody whom it could reveal"'  # of the cap
 _PERSONS = pa.schema(
     {
         "patient": pa.int64(),
@@ -357,8 +356,7 @@ def _manifest(shape: Shape, diagnoses: list[str], drugs: list[str], regions: lis
 [dataset]
 name = "observatory"
 title = "A made-up observatory of general practice"
-epsilon = 10.0{WHY}
-delta = 1e-6
+{formal.CAP}
 persons_max = {persons_max}
 
 {formal.MANIFEST}

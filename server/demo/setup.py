@@ -57,8 +57,7 @@ PATHWAYS_TERMS = Terms(
     legal_basis="Made-up data, for demonstration",
     formalities=formal.PATHWAYS,
 )
-EPSILON = "3.0"  # of each study
-WHY = "Public or made-up data, on which there is much to try"
+EPSILON = "1"  # of each study
 USERS = {"researcher": "ada", "approver": "vera", "dpo": "dora", "admin": "admin"}
 
 
@@ -205,7 +204,7 @@ class _Studying:
             studies.study(self.transaction, name)
         except NotFound:
             limit = epsilon_nano(float(EPSILON))
-            studies.open_study(self.transaction, name, dataset, terms, limit, None, self.admin, justification=WHY)
+            studies.open_study(self.transaction, name, dataset, terms, limit, None, self.admin)
             studies.add_member(self.transaction, name, USERS["researcher"], self.admin)
             approver, dpo = (people.user(self.transaction, USERS[role]) for role in ("approver", "dpo"))
             advising.advise(self.transaction, name, "favourable", "public or made-up data", dpo)

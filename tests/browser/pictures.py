@@ -87,7 +87,7 @@ def researcher(page: Page, address: str, folder: Path) -> None:
         page.wait_for_load_state("networkidle")
     page.fill("#s-0-value", "0")
     with page.expect_response(lambda response: response.request.method == "POST"):
-        page.fill("#epsilon", "0.5")
+        page.fill("#epsilon", "0.3")
         page.press("#epsilon", "Tab")
     page.wait_for_load_state("networkidle")
     shoot(page, folder, "asking")
@@ -97,6 +97,14 @@ def researcher(page: Page, address: str, folder: Path) -> None:
     page.click("#pay")
     page.wait_for_load_state("networkidle")
     shoot(page, folder, "answer", height=1000)
+    # The demonstration and this question took 0.3 each, so that 0.5 is too much.
+    page.goto(f"{address}{STUDY}/ask")
+    page.wait_for_load_state("networkidle")
+    with page.expect_response(lambda response: response.request.method == "POST"):
+        page.fill("#epsilon", "0.5")
+        page.press("#epsilon", "Tab")
+    page.wait_for_load_state("networkidle")
+    shoot(page, folder, "too-much")
 
 
 def admin(page: Page, address: str, folder: Path) -> None:

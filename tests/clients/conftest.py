@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.demo.demonstration import ASK
 from server.demo.observatory import Shape, write_observatory
+from server.demo.setup import EPSILON
 from tests.clients import r
 from tests.clients.proxy import Proxy
 from tests.serving import Home, make_home, serving, write_clinic, write_demo_manifest
@@ -23,7 +25,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Return a home with the five users and three datasets: the demonstration's (one of them small) and the clinic."""
     folder = tmp_path_factory.mktemp("template")
     made = write_observatory(folder, Shape(persons=3_000, practices=100, diagnoses=100, drugs=100)).manifest
-    made.write_text(made.read_text().replace("epsilon = 10.0", "epsilon = 10000.0\novercommit = true"))
+    made.write_text(made.read_text().replace("epsilon = 3.0", "epsilon = 10000.0\novercommit = true"))
     return make_home(folder / "home", write_demo_manifest(folder), write_clinic(folder), made)
 
 
@@ -40,6 +42,19 @@ def server(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         running.open_study("cost-sharing", "rand-hie")
         running.open_study("pathways", "observatory")
         running.open_study("clinic", "clinic", delta=1e-6)
+        yield running
+
+
+@pytest.fixture
+def demonstrated(template: Home, tmp_path: Path) -> Iterator[Server]:
+    """Return a server as `rowless demo` leaves it: studies with a budget of 1, of which its own question took a part.
+
+    What the manual tells to try there has to fit that budget.
+    """
+    with serving(template.copy(tmp_path / "demonstrated")) as running:
+        for study, dataset in (("cost-sharing", "rand-hie"), ("pathways", "observatory")):
+            running.open_study(study, dataset, epsilon=float(EPSILON), justification=None)
+        running.client("ada").good("POST", "/studies/cost-sharing/queries", ASK)
         yield running
 
 

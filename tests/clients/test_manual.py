@@ -44,11 +44,11 @@ def address(server: Server) -> str:
     return f"http://127.0.0.1:{server.port}"
 
 
-def test_the_examples_of_the_manual_run(server: Server, tmp_path: Path) -> None:
-    """What the page tells to write does what it says, and prints what stands beside it."""
+def test_the_examples_of_the_manual_run(demonstrated: Server, tmp_path: Path) -> None:
+    """What the page tells to write does what it says, prints what stands beside it, and fits the demonstration's budget."""
     program = "\n".join(examples(PAGE.read_text()))
     (shown,) = re.findall(r"print\(error.code.*\)  # (.*)$", program, re.MULTILINE)
-    told = run(NO_NOISE + program, server, tmp_path)
+    told = run(NO_NOISE + program, demonstrated, tmp_path)
     assert re.fullmatch(r"sex +visits", told[0])
     assert re.fullmatch(r"female +\d\.\d+ (± \d\.\d+|\[\d\.\d+ to \d\.\d+\])", told[1])
     place = told.index(shown)

@@ -42,11 +42,11 @@ def shown(notebook: nbformat.NotebookNode) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
-def test_a_notebook_runs(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    """Each cell runs, and each notebook shows tables and a chart."""
+def test_a_notebook_runs(demonstrated: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """Each cell runs and fits the budget of the demonstration, and each notebook shows tables and a chart."""
     notebook = nbformat.read(file, as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells), "notebooks are kept without outputs"
-    run(notebook, server, tmp_path, monkeypatch)
+    run(notebook, demonstrated, tmp_path, monkeypatch)
     data = shown(notebook)
     assert sum("rowless" in one.get("text/html", "") for one in data) >= 1
     assert any("vega-lite" in one.get("text/html", "") + "".join(one) for one in data)

@@ -78,11 +78,11 @@ def test_build_and_check_are_clean_and_spend_nothing(asked: Server, tmp_path: Pa
         assert proxy.requests == []
 
 
-def test_vignette_runs(asked: Server, library: Path, tmp_path: Path) -> None:
-    """Every example of the vignette runs on a real server."""
+def test_vignette_runs(demonstrated: Server, library: Path, tmp_path: Path) -> None:
+    """Every example of the vignette runs on a real server, and fits the budget of the demonstration."""
     shutil.copy(PACKAGE / "vignettes" / "first-answer.Rmd", tmp_path)
     code = 'rmarkdown::render("first-answer.Rmd", quiet = TRUE)'
-    run("Rscript", "-e", code, folder=tmp_path, R_LIBS=str(library), **reached(asked))
+    run("Rscript", "-e", code, folder=tmp_path, R_LIBS=str(library), **reached(demonstrated))
     made = (tmp_path / "first-answer.html").read_text()
     assert "patients_low" in made
     assert made.count("<img") >= 1
@@ -100,7 +100,7 @@ def of_a_later_version(sent: Any, name: str = "") -> Any:
 
 
 @pytest.mark.parametrize("change", [None, of_a_later_version], ids=["this server", "a later server"])
-def test_page_runs_from_connecting_to_a_plot(asked: Server, library: Path, tmp_path: Path, change: Any) -> None:
+def test_page_runs_from_connecting_to_a_plot(demonstrated: Server, library: Path, tmp_path: Path, change: Any) -> None:
     """The first program of docs/clients/r.md has at most ten lines and writes a picture; the others run after it.
 
     They run as well with a server whose every reply has more members.
@@ -109,8 +109,8 @@ def test_page_runs_from_connecting_to_a_plot(asked: Server, library: Path, tmp_p
     programs = re.findall(r"^```r\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     assert len(programs[0].splitlines()) <= 10
     (tmp_path / "page.R").write_text("\n".join(programs))
-    with Proxy(asked.port, change=change) as proxy:
-        printed = run("Rscript", "page.R", folder=tmp_path, R_LIBS=str(library), **reached(asked, proxy.url))
+    with Proxy(demonstrated.port, change=change) as proxy:
+        printed = run("Rscript", "page.R", folder=tmp_path, R_LIBS=str(library), **reached(demonstrated, proxy.url))
     assert "coinsurance patients patients_low patients_high" in printed
     assert (tmp_path / "answer.png").read_bytes().startswith(b"\x89PNG")
 

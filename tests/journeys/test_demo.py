@@ -166,7 +166,7 @@ def test_demonstration_runs_from_wheel_and_resumes_free(installed: Path, folder:
         assert "Traceback" not in twin.text
         line = r"^  \d+ +[\d,]+ ± \d+ +\d\.\d+ (± \d\.\d+|\[\d\.\d+ to \d\.\d+\])$"
         assert len(re.findall(line, first.text, re.MULTILINE)) == 5, first.text
-        assert "It cost epsilon 1. Of the study's 3, 2 is left." in first.text
+        assert "It cost epsilon 0.3. Of the study's 1, 0.7 is left." in first.text
         assert first.text.count("the profile was bought for epsilon 0.1") == 2
         assert_near_the_truth(first.text)
         tokens = dict(TOKEN.findall(first.text))
@@ -180,6 +180,9 @@ def test_demonstration_runs_from_wheel_and_resumes_free(installed: Path, folder:
         }
         said = clients["researcher"].post("/studies/cost-sharing/queries", ask(PATIENTS, 0.5))
         assert said.status == 201
+        assert (
+            clients["researcher"].post("/studies/cost-sharing/queries", ask(PATIENTS, 0.25)).code == "budget-exceeded"
+        )
         assert_all_are_counted(clients["researcher"], tmp_path)
         assert clients["DPO"].good("GET", "/audit/entries?action=query.release")["items"]
         assert (folder / "rowless-home" / "demo-tokens.json").stat().st_mode & 0o077 == 0
@@ -193,7 +196,7 @@ def test_demonstration_runs_from_wheel_and_resumes_free(installed: Path, folder:
     with demo(installed, folder, port) as second:
         second.read_until("/audit/entries")
         assert "Imported" not in second.text
-        assert "the same answer, free. Of the study's 3, 1.5 is left." in second.text
+        assert "the same answer, free. Of the study's 1, 0.2 is left." in second.text
         assert [line for line in second.text.splitlines() if "±" in line] == table
         assert dict(TOKEN.findall(second.text)) == tokens
 

@@ -19,8 +19,9 @@ import pytest
 
 from budgets.audit.signing import verifier_key
 from budgets.loss import NANO
+from server.demo.demonstration import ASK
 from server.demo.observatory import write_observatory
-from server.demo.setup import MANIFEST, OBSERVATORY
+from server.demo.setup import EPSILON, MANIFEST, OBSERVATORY
 from server.reporting import attack_odds, guarantee
 from server.runtime.settings import SETTINGS
 from server.web.problems import HTTP, INTERNAL, PROBLEMS
@@ -82,7 +83,7 @@ def observatory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Return an application with the demonstration's observatory, and a study on it that may spend a lot."""
     folder = tmp_path_factory.mktemp("observatory")
     manifest = write_observatory(folder, OBSERVATORY).manifest
-    manifest.write_text(manifest.read_text().replace("epsilon = 10.0", "epsilon = 1000.0"))
+    manifest.write_text(manifest.read_text().replace("epsilon = 3.0", "epsilon = 1000.0"))
     with application(make_home(folder / "home", manifest)) as opened:
         opened.open_study("pathways", "observatory", epsilon=100.0)
         yield opened
@@ -122,16 +123,27 @@ def test_docs_have_examples() -> None:
 
 
 def test_the_call_of_the_readme_gives_the_answer_of_the_readme(home: Home) -> None:
-    """The README's curl command, with the token in TOKEN, gives what the README shows."""
+    """The README's curl command, with the token in TOKEN, gives what the README shows, after the demonstration's question.
+
+    With twice the epsilon it is refused, with the words of the README.
+    """
     (call,) = (block for block in blocks("README.md", "bash") if "curl" in block)
     assert shutil.which("curl"), "the README's first query is sent with curl"
     with serving(home) as server:
-        server.open_study("cost-sharing", "rand-hie")
+        server.open_study("cost-sharing", "rand-hie", epsilon=float(EPSILON), justification=None)
+        server.client("ada").good("POST", "/studies/cost-sharing/queries", ASK)
         command = call.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{server.port}")
         assert command != call
         ended = subprocess.run(
             ["bash", "-c", command], env={"TOKEN": home.tokens["ada"]}, capture_output=True, check=True, timeout=300
         )
+        again = command.replace('"epsilon": 0.25', '"epsilon": 0.5')
+        assert again != command
+        refused = subprocess.run(
+            ["bash", "-c", again], env={"TOKEN": home.tokens["ada"]}, capture_output=True, check=True, timeout=300
+        )
+    (words,) = blocks("README.md", "text")
+    assert json.loads(refused.stdout)["detail"] == words.strip()
     answer = json.loads(ended.stdout)
     (shown,) = map(json.loads, blocks("README.md", "json"))
     assert answer["cost"] == shown["cost"]
@@ -139,7 +151,7 @@ def test_the_call_of_the_readme_gives_the_answer_of_the_readme(home: Home) -> No
     assert [row["sex"] for row in answer["rows"]] == [row["sex"] for row in shown["rows"]]
     for row, example in zip(answer["rows"], shown["rows"], strict=True):
         assert row["patients"].keys() == example["patients"].keys()
-        # Epsilon 0.5: a difference of two noises beyond 100 has a probability below 1e-20.
+        # Epsilon 0.25: a difference of two noises beyond 100 has a probability below 1e-9.
         assert abs(row["patients"]["value"] - example["patients"]["value"]) < 100
 
 

@@ -38,7 +38,7 @@ Twenty questions, each in words, Python, R, JSON and SQL, with a picture of an a
 `make demo`, study `pathways`: 20,000 persons, their `consultations` and `prescriptions`. All spellings of a question are one question:
 whoever asked it in one gets the same answer in another, free. The test suite compares them. `make gallery` makes this page.
 
-Each answer here cost epsilon 0.3. The study of `make demo` has 3, so ten of them. An estimate is free.
+Each answer here cost epsilon 0.3. The study of `make demo` has 1, so three of them. An estimate is free.
 
 In Python ([how to begin](clients/python.md)), `study.ask(question, epsilon=0.3).plot()` asks what follows:
 
@@ -126,7 +126,7 @@ def _r_name(name: str) -> str:
 def observatory(folder: Path) -> Iterator[Client]:
     """Return a client that may ask the observatory much, over the data of the demonstration."""
     manifest = write_observatory(folder, OBSERVATORY).manifest
-    manifest.write_text(manifest.read_text().replace("epsilon = 10.0", "epsilon = 1000.0"))
+    manifest.write_text(manifest.read_text().replace("epsilon = 3.0", "epsilon = 1000.0"))
     with application(make_home(folder / "home", manifest)) as place:
         place.open_study(STUDY, DATASET, epsilon=100.0)
         yield place.client("ada")

@@ -19,7 +19,7 @@
 #' @examples
 #' \dontrun{
 #' tryCatch(
-#'   ask(flu, "SELECT COUNT(DISTINCT person) AS patients FROM years", epsilon = 100),
+#'   ask(flu, "SELECT COUNT(DISTINCT person) AS patients FROM years", epsilon = 1),
 #'   rowless_budget_exceeded = function(e) e$problem$remaining
 #' )
 #' }

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from click.testing import CliRunner
 
 from server.cli.main import main
-from tests.serving import ROOT, Home, application
+from server.demo.setup import MANIFEST
+from tests.serving import ROOT, Home, application, make_home
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.serving import Place
 
 QUERY = {
@@ -75,6 +78,17 @@ def test_the_page_shows_what_the_command_prints(home: Home) -> None:
     assert example == [shown(home, "flu")]
 
 
+def test_the_approvers_page_shows_what_waits_of_a_dataset(tmp_path: Path) -> None:
+    """The example in docs/approver.md is what `dataset show` prints of the demonstration's data, to the letter."""
+    home = make_home(tmp_path / "home")
+    printed(home, "import", str(MANIFEST))
+    reason = "the cap is what the persons were told"
+    printed(home, "dataset", "advise", "rand-hie", "--opinion", "favourable", "--reason", reason)
+    page = (ROOT / "docs" / "approver.md").read_text(encoding="utf-8")
+    example = re.findall(r"^```text\n(Dataset.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert example == [printed(home, "dataset", "show", "rand-hie")]
+
+
 def test_the_approvers_page_shows_what_the_commands_print(home: Home) -> None:
     """The examples in docs/approver.md are what `study approve` and `user confirm` print, but for what is random."""
     with application(home) as place:
@@ -83,7 +97,7 @@ def test_the_approvers_page_shows_what_the_commands_print(home: Home) -> None:
         place.client("dora").good("POST", "/studies/flu/advise", {"opinion": "conditional", "reason": reason})
         wanted = place.client("admin").good("POST", "/proposals", {"act": "add", "user": "olga", "role": "dpo"})["id"]
     page = (ROOT / "docs" / "approver.md").read_text(encoding="utf-8")
-    _dataset, approved, confirmed = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    _, approved, confirmed = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     assert approved == printed(home, "study", "approve", "flu", "--reason", "the committee agreed")
     known = printed(home, "user", "confirm", wanted, "--as", "vera")
     assert [RANDOM.sub("", part) for part in (confirmed, known)] == [RANDOM.sub("", known)] * 2
