@@ -74,7 +74,7 @@ def main() -> None:
     try:
         with services.database.read() as transaction:
             store = services.stores.edition(datasets.current(transaction, "skewed"))
-            profiled, *_, plain = catalogs(transaction, store)
+            profiled, *_, plain = catalogs(transaction, store).known
         whole, rest = EPSILON, EPSILON - PROFILE_EPSILON
         print(f"{'cells_per_person':<34} {'Laplace':>9} {'Gaussian':>9}")
         best = [1.0, 1.0]

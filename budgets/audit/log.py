@@ -46,6 +46,10 @@ _FIND_LAST = (
     .order_by(audit_entries.c.position.desc())
     .limit(1)
 )
+# The time of the last entry, as a column of another SELECT.
+LAST_AT = (
+    sa.select(audit_entries.c.at).order_by(audit_entries.c.position.desc()).limit(1).scalar_subquery().label("last_at")
+)
 _FIND_LEAF = sa.select(audit_entries.c.leaf_hash).where(audit_entries.c.position == sa.bindparam("of_index"))
 _FIND_NODE = sa.select(audit_nodes.c.hash).where(
     audit_nodes.c.level == sa.bindparam("of_level"), audit_nodes.c.index == sa.bindparam("of_index")
@@ -149,7 +153,12 @@ def now(transaction: sa.Connection) -> str:
 
     What has an end is compared with it, so that no clock opens it again.
     """
-    return max(clock.now(), last_at(transaction) or "")
+    return after(last_at(transaction))
+
+
+def after(last_at: str | None) -> str:
+    """Return what `now` returns, if the time of the last entry is known (`LAST_AT`)."""
+    return max(clock.now(), last_at or "")
 
 
 def size(transaction: sa.Connection) -> int:

@@ -254,7 +254,7 @@ def _in_words() -> Iterator[None]:
         if _is_defect(error.orig):
             raise
         raise Unavailable(f"{error.orig}".strip()) from error
-    except sqlite3.Error as error:  # while a connection is set up
+    except sqlite3.Error as error:  # while a connection is set up, or a transaction begins
         if _is_defect(error):
             raise
         raise Unavailable(str(error)) from error
@@ -300,7 +300,10 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     write = connection.get_execution_options().get("rowless_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    # By the driver itself: each request begins transactions, and SQLAlchemy would make a statement and a result of it.
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 def _set_up_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:

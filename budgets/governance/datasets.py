@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from budgets.formalities import Formalities
 
 
+# Built once, because each question about a dataset executes it.
+_FIND_EDITIONS = sa.select(editions).where(editions.c.dataset == sa.bindparam("dataset"))
+_FIND_CURRENT = _FIND_EDITIONS.order_by(editions.c.number.desc()).limit(1)
+
+
 @dataclass(frozen=True)
 class Edition:
     """One import of a dataset. `folder` holds its store."""
@@ -141,17 +146,12 @@ def title(transaction: sa.Connection, dataset: str) -> str:
 
 def current(transaction: sa.Connection, dataset: str) -> Edition:
     """Return the edition in service. Raises NotFound."""
-    return _one(
-        transaction,
-        sa.select(editions).where(editions.c.dataset == dataset).order_by(editions.c.number.desc()).limit(1),
-        dataset,
-    )
+    return _one(transaction, _FIND_CURRENT, dataset)
 
 
 def edition(transaction: sa.Connection, dataset: str, number: int) -> Edition:
     """Return one edition. Raises NotFound."""
-    wanted = sa.select(editions).where(editions.c.dataset == dataset, editions.c.number == number)
-    return _one(transaction, wanted, dataset)
+    return _one(transaction, _FIND_EDITIONS.where(editions.c.number == number), dataset)
 
 
 def editions_of(transaction: sa.Connection, dataset: str) -> list[Edition]:
@@ -164,7 +164,7 @@ def editions_of(transaction: sa.Connection, dataset: str) -> list[Edition]:
 
 
 def _one(transaction: sa.Connection, wanted: sa.Select[Any], dataset: str) -> Edition:
-    row = transaction.execute(wanted).first()
+    row = transaction.execute(wanted, {"dataset": dataset}).first()
     if row is None:
         raise NotFound(f"there is no dataset {dataset}, or no such edition of it")
     return Edition(row.dataset, row.number, row.folder, row.imported_at)

@@ -66,7 +66,12 @@ def names(transaction: sa.Connection, commitments: Collection[str]) -> dict[str,
 def is_worn(transaction: sa.Connection, actor: Actor, kept_days: int) -> bool:
     """Return whether a user's commitment is due for replacement. Reads one row."""
     made_at: str | None = transaction.execute(_FIND_AGE, {"of_actor": actor.commitment}).scalar()
-    return made_at is None or made_at < clock.days_ago(period_days(kept_days))
+    return made_at is None or is_old(made_at, kept_days)
+
+
+def is_old(made_at: str, kept_days: int) -> bool:
+    """Return whether a commitment that was made then is due for replacement."""
+    return made_at < clock.days_ago(period_days(kept_days))
 
 
 def in_force(transaction: sa.Connection, actor: Actor, kept_days: int) -> Actor:

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from budgets.actors import Actor
 from budgets.audit import log
 from budgets.database import clock
-from budgets.database.tables import studies, tokens, users
+from budgets.database.tables import identities, studies, tokens, users
 from budgets.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -35,6 +35,14 @@ TOKEN = re.compile(r"rowless_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 SECRET = 43  # the length of the secret part
 DAYS = 90
 DAYS_MAX = 365
+
+# Built once, because each request executes it.
+_FIND = (
+    sa.select(tokens, users.c.name, users.c.role, users.c.commitment, identities.c.made_at, log.LAST_AT)
+    .join_from(tokens, users)
+    .outerjoin(identities, identities.c.commitment == users.c.commitment)
+    .where(tokens.c.id == sa.bindparam("token"), tokens.c.revoked_at.is_(None))
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class Access:
     reads_only: bool = False
     token: str | None = None  # its id; None if it was not made here
     used_on: str | None = None
+    commitment_made_at: str | None = None  # if it was read with the token
 
 
 @dataclass(frozen=True)
@@ -123,13 +132,13 @@ def require_study(transaction: sa.Connection, wanted: Scope) -> None:
 def authenticate(transaction: sa.Connection, text: str) -> Access | None:
     """Return whose token this is and what it may do, or None if it is wrong, revoked or expired."""
     row = _row(transaction, text)
-    return None if row is None or row.expires_at <= log.now(transaction) else _access(row)
+    return None if row is None or row.expires_at <= log.after(row.last_at) else _access(row)
 
 
 def is_expired(transaction: sa.Connection, text: str) -> bool:
     """Return whether a token that gives no access would do so if it had not expired."""
     row = _row(transaction, text)
-    return row is not None and row.expires_at <= log.now(transaction)
+    return row is not None and row.expires_at <= log.after(row.last_at)
 
 
 def is_first_use_today(access: Access) -> bool:
@@ -191,11 +200,10 @@ def _row(transaction: sa.Connection, text: str) -> sa.Row[Any] | None:
     parts = TOKEN.fullmatch(text)
     if parts is None:
         return None
-    wanted = sa.select(tokens, users.c.name, users.c.role, users.c.commitment).join_from(tokens, users)
-    row = transaction.execute(wanted.where(tokens.c.id == parts[1], tokens.c.revoked_at.is_(None))).first()
+    row = transaction.execute(_FIND, {"token": parts[1]}).first()
     return None if row is None or not hmac.compare_digest(row.hash, hashed(parts[2])) else row
 
 
 def _access(row: sa.Row[Any]) -> Access:
     actor = Actor(row.name, row.role, row.commitment)
-    return Access(actor, row.expires_at, row.study, bool(row.reads_only), row.id, row.used_on)
+    return Access(actor, row.expires_at, row.study, bool(row.reads_only), row.id, row.used_on, row.made_at)

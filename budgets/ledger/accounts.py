@@ -36,6 +36,9 @@ _both = sa.or_(
     sa.and_(accounts.c.kind == DATASET, accounts.c.owner == sa.bindparam("of_dataset")),
 )
 _FIND_BOTH = sa.select(accounts).where(_both)
+_FIND_ONE = sa.select(accounts).where(
+    accounts.c.kind == sa.bindparam("of_kind"), accounts.c.owner == sa.bindparam("of_owner")
+)
 
 
 def _moved(state: str) -> dict[str, sa.ColumnElement[int]]:
@@ -69,7 +72,7 @@ def _columns(budget: Budget) -> dict[str, Any]:
 
 def balance(transaction: sa.Connection, kind: str, owner: str) -> Balance:
     """Return an account's balance. Raises NotFound."""
-    row = transaction.execute(sa.select(accounts).where(accounts.c.kind == kind, accounts.c.owner == owner)).first()
+    row = transaction.execute(_FIND_ONE, {"of_kind": kind, "of_owner": owner}).first()
     if row is None:
         raise NotFound(f"there is no account for the {kind} {owner}")
     return _balance(row)

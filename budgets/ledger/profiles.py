@@ -27,6 +27,18 @@ _with_charge = profiles.join(profile_charges, profile_charges.c.id == profiles.c
 _most_exact_first = profile_charges.c.epsilon_nano.desc(), profiles.c.charged_at.desc(), profiles.c.id
 
 
+def _in_use(*columns: Any) -> sa.Select[Any]:
+    return (
+        sa.select(*columns)
+        .select_from(_with_charge)
+        .where(profiles.c.dataset == sa.bindparam("of_dataset"), profiles.c.edition <= sa.bindparam("up_to"))
+        .order_by(profiles.c.edition.desc(), *_most_exact_first)
+    )
+
+
+_IDS_IN_USE = _in_use(profiles.c.id)  # built once, because each question about a dataset executes it
+
+
 def question(dataset: str, edition: int, fingerprint: str) -> Question:
     """Return what a profile's plan asks; `fingerprint` is the SHA-256 of the canonical plan, in hex."""
     return Question(None, dataset, edition, fingerprint)
@@ -64,13 +76,13 @@ def in_use(transaction: sa.Connection, dataset: str, edition: int) -> list[Relea
 
     Those of the edition itself come first, as `of_edition` returns them, then those of earlier editions, latest first.
     """
-    rows = transaction.execute(
-        sa.select(profiles)
-        .select_from(_with_charge)
-        .where(profiles.c.dataset == dataset, profiles.c.edition <= edition)
-        .order_by(profiles.c.edition.desc(), *_most_exact_first)
-    )
+    rows = transaction.execute(_in_use(profiles), {"of_dataset": dataset, "up_to": edition})
     return [charges.release_of(row) for row in rows]
+
+
+def ids_in_use(transaction: sa.Connection, dataset: str, edition: int) -> tuple[str, ...]:
+    """Return the ids of the profiles that `in_use` returns, which never change."""
+    return tuple(transaction.execute(_IDS_IN_USE, {"of_dataset": dataset, "up_to": edition}).scalars())
 
 
 def standing(transaction: sa.Connection, dataset: str) -> dict[str, Any] | None:

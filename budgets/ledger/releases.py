@@ -18,6 +18,13 @@ _FIND_KEY = sa.select(idempotency_keys).where(
     idempotency_keys.c.study == sa.bindparam("study"), idempotency_keys.c.key == sa.bindparam("key")
 )
 
+_FIND_LAST_LOSS = (
+    sa.select(charges.c.epsilon_nano, charges.c.rho_nano, charges.c.delta_atto)
+    .where(charges.c.study == sa.bindparam("study"), charges.c.kind == RESERVE)
+    .order_by(charges.c.at.desc())
+    .limit(1)
+)
+
 
 def bind_key(transaction: sa.Connection, question: Question, key: str) -> Question:
     """Tie a client's idempotency key to its question, or return the question for which it was first used.
@@ -61,10 +68,5 @@ def of_study(
 
 def last_loss(transaction: sa.Connection, study: str) -> Loss | None:
     """Return what a study's last query was charged, or None if it has asked none."""
-    row = transaction.execute(
-        sa.select(charges.c.epsilon_nano, charges.c.rho_nano, charges.c.delta_atto)
-        .where(charges.c.study == study, charges.c.kind == RESERVE)
-        .order_by(charges.c.at.desc())
-        .limit(1)
-    ).first()
+    row = transaction.execute(_FIND_LAST_LOSS, {"study": study}).first()
     return None if row is None else Loss(row.epsilon_nano, row.rho_nano, row.delta_atto)

@@ -92,12 +92,12 @@ class Gate:
         self.limits = limits
         self._beat = max(beat_seconds, BEAT_SECONDS_LEAST)
         self._large_places = limits.places if large_places is None else large_places
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._inside: Counter[Owner] = Counter()
         self._entries = 0
         self._working: Counter[Owner] = Counter()
         self._work: list[Entry] = []
-        self._queue: list[Entry] = []  # in the order of arrival
+        self._queue: dict[Entry, threading.Condition] = {}  # in the order of arrival, with what wakes each
         self._served: dict[Owner, int] = {}  # the turn at which an owner was last given a place
         self._turn = 0
         self._closed = False
@@ -113,20 +113,21 @@ class Gate:
 
     def count(self) -> tuple[int, int]:
         """Return how many requests work, and how many wait. Both change at beats where data are asked."""
-        with self._changed:
+        with self._lock:
             return len(self._work), len(self._queue)
 
     def close(self) -> None:
         """Refuse everything that does not work yet, because the server stops."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            for waits in self._queue.values():
+                waits.notify()
 
     def wait_for_place(self, entry: Entry, has_left: Callable[[], bool]) -> None:
         """Return when an entry has a place. Raises Busy, Abandoned."""
         deadline = entry.arrived + BEATS * self._beat
-        with self._changed:
-            self._queue.append(entry)
+        with self._lock:
+            wakes = self._queue[entry] = threading.Condition(self._lock)
             try:
                 while self._closed or self._next() is not entry:
                     if has_left():
@@ -134,29 +135,29 @@ class Gate:
                     left = deadline - time.monotonic()
                     if self._closed or left <= 0:
                         raise Busy(f"no place for this {self.what} became free; nothing was charged, try again soon")
-                    self._changed.wait(min(left, self._beat))
+                    wakes.wait(min(left, self._beat))
+                if has_left():
+                    raise Abandoned("the client has left")
+                self._work.append(entry)
+                self._working.update(entry.owners)
+                self._turn += 1
+                self._served.update(dict.fromkeys(entry.owners, self._turn))
+                if len(self._served) > REMEMBERED_MAX:
+                    self._served = {owner: turn for owner, turn in self._served.items() if owner in self._inside}
             finally:
-                self._queue.remove(entry)
-                self._changed.notify_all()
-            if has_left():
-                raise Abandoned("the client has left")
-            self._work.append(entry)
-            self._working.update(entry.owners)
-            self._turn += 1
-            self._served.update(dict.fromkeys(entry.owners, self._turn))
-            if len(self._served) > REMEMBERED_MAX:
-                self._served = {owner: turn for owner, turn in self._served.items() if owner in self._inside}
+                del self._queue[entry]
+                self._wake_next()
 
     def leave_place(self, entry: Entry) -> None:
         """Free an entry's place."""
-        with self._changed:
+        with self._lock:
             self._work.remove(entry)
-            self._working = _less(self._working, entry.owners)
-            self._changed.notify_all()
+            _uncount(self._working, entry.owners)
+            self._wake_next()
 
     def _enter(self, owners: tuple[Owner, ...]) -> Entry:
         allowed = self.limits.share + self.limits.waiting
-        with self._changed:
+        with self._lock:
             for kind, name in owners:
                 if self._inside[kind, name] >= allowed:
                     raise TooManyRequests(
@@ -170,9 +171,15 @@ class Gate:
             return Entry(self, owners)
 
     def _leave(self, entry: Entry) -> None:
-        with self._changed:
+        with self._lock:
             self._entries -= 1
-            self._inside = _less(self._inside, entry.owners)
+            _uncount(self._inside, entry.owners)
+
+    def _wake_next(self) -> None:
+        """Wake who gets the next place, and nobody else: each thread that wakes in vain delays those that work."""
+        entry = self._next()
+        if entry is not None:
+            self._queue[entry].notify()
 
     def _next(self) -> Entry | None:
         """Return who gets the next place, or None while nobody can have one."""
@@ -189,6 +196,9 @@ class Gate:
         return max((self._served.get(owner, 0) for owner in entry.owners), default=0)
 
 
-def _less(counted: Counter[Owner], owners: tuple[Owner, ...]) -> Counter[Owner]:
-    """Return a count without one of each of some owners; those with none left are no longer in it."""
-    return counted - Counter(owners)
+def _uncount(counted: Counter[Owner], owners: tuple[Owner, ...]) -> None:
+    """Take one of each of some owners from a count; those with none left are no longer in it."""
+    for owner in owners:
+        counted[owner] -= 1
+        if not counted[owner]:
+            del counted[owner]

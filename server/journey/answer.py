@@ -5,7 +5,8 @@ The order of these steps keeps the privacy promise:
 1. parse     JSON or SQL becomes a query tree before it comes here (`server/api/requests/query.py`)
 2. permit    the study is approved and open, the asker a member, the query within the protocol (`preparing.py`)
 3. plan      bounds, sensitivities, noise and cost, from the query and the catalog alone (`preparing.py`)
-4. replay    the same question of the same study about the same edition has its answer already: free (`paid.py`)
+4. replay    the same question of the same study about the same edition has its answer already: free (`paid.py`; read
+             again within the minute, `_again`)
 5. reserve   one transaction charges the study and the dataset, or refuses; given back if the store then does not open
 6. scan      the engine streams in person order, the kernel bounds and adds up integers (`compute`). Where a key's
              values are not declared, an earlier scan releases which of them are named
@@ -44,7 +45,7 @@ from queries.release import assembly, postprocessing, showing, value_labels
 from queries.spelling import json_writing, sql
 from server.errors import Abandoned, StoreUnavailable
 from server.journey import hidden, paid, refusals
-from server.journey.preparing import permit, prepare
+from server.journey.preparing import permit, prepare, prepare_reading
 from server.runtime.scans.slots import AHEAD, Slot
 from server.runtime.tallies import Act
 
@@ -55,7 +56,9 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.actors import Actor
+    from budgets.governance.forecast import Forecast
     from budgets.ledger.charges import Charge, Question, Release
+    from budgets.ledger.limits import Balance
     from queries.binding.keys import Label
     from queries.language.showing import Show
     from queries.mechanisms import Drawn
@@ -81,14 +84,46 @@ def answer(services: Services, actor: Actor, study: str, request: Request) -> Js
     Raises the errors of `queries` and `budgets`, Busy and StoreUnavailable at no charge, and QueryFailed after it.
     """
     with refusals.recorded(services.database, actor, study, "query"):
-        prepared = prepare(services, actor, study, request)
+        prepared, seen = prepare_reading(services, actor, study, request, _seen)
     drowning.require(prepared.plan, prepared.catalog, request.drowned_max)
     if request.priced not in (None, prepared.name):
         raise WrongState("this is not the question that was priced; what it rests on has changed since")
     wanted = QueryPurchase.of(services, actor, prepared)
+    if seen is not None and not prepared.has_left() and services.tallies.is_repeated(wanted.replaying(seen.stored)):
+        return _again(wanted, request, seen)
     with paid.release(wanted) as (stored, replayed), services.database.read() as transaction:
         shown = show(transaction, stored, request.post, prepared.show, replayed=replayed)
         return {**shown, "notes": [*request.notes, *shown["notes"]]}
+
+
+class _Seen(NamedTuple):
+    """A stored release, and what else it is shown with, by the state of the ledger that permitted the request."""
+
+    stored: Release
+    budget: Balance
+    hides_below: int | None
+
+
+def _seen(transaction: sa.Connection, prepared: Prepared) -> _Seen | None:
+    """Return the release of a question, if nothing has to be written before it is read again."""
+    stored = charges.find_release(transaction, prepared.question) if prepared.is_bound else None
+    if stored is None:
+        return None
+    budget = accounts.balance(transaction, accounts.STUDY, prepared.study.id)
+    return _Seen(stored, budget, hidden.below(transaction, prepared.study))
+
+
+def _again(wanted: QueryPurchase, request: Request, seen: _Seen) -> Json:
+    """Return the release of a question that its asker has read within the minute (steps 4 and 9 alone).
+
+    It was counted, and there is nothing to charge or to write. Therefore the one state of the ledger that permitted it
+    is enough: a study that was suspended before is refused, and one that is suspended now was not when it asked.
+    Readers wait for nobody, so replays neither wait for writers nor keep them waiting.
+    """
+    slot = Slot.start(wanted.slot_seconds())
+    shown = _shown(seen.stored, request.post, wanted.prepared.show, seen.budget, seen.hides_below, replayed=True)
+    slot.wait()
+    return {**shown, "notes": [*request.notes, *shown["notes"]]}
 
 
 def estimate(services: Services, actor: Actor, study: str, request: Request) -> Json:
@@ -104,35 +139,47 @@ def estimate(services: Services, actor: Actor, study: str, request: Request) -> 
 
 def _estimate(services: Services, actor: Actor, study: str, request: Request) -> Json:
     with refusals.recorded(services.database, actor, study, "estimate"):
-        prepared = prepare(services, actor, study, request)
+        prepared, seen = prepare_reading(services, actor, study, request, _ahead)
     _record_free_act(services, actor, prepared, "estimate", "estimated")
-    with services.database.read() as transaction:
-        ahead = forecast.of_study(transaction, prepared.study)
-        stored = charges.find_release(transaction, prepared.question)
+    if seen is None:
+        with services.database.read() as transaction:
+            seen = _ahead(transaction, prepared)
+    ahead, stored = seen
     queries_left = ahead.fit(prepared.loss).queries
-    advised = advice.Asked(
-        prepared.plan, prepared.catalog, request.privacy, services.settings.max_cells, ahead.rho_like(prepared.loss)
-    )
+    rho_nano = ahead.rho_like(prepared.loss)
+    said = prepared.planned.said.of(rho_nano, lambda: _foretold(services, prepared, request, rho_nano))
+    return {
+        **said,
+        "question": prepared.name,
+        "release": None if stored is None else stored.id,
+        "affordable": queries_left > 0 or stored is not None,
+        "queries_left": queries_left,
+        "budget": ahead.study.to_json(),
+    }
+
+
+def _ahead(transaction: sa.Connection, prepared: Prepared) -> tuple[Forecast, Release | None]:
+    """Return what a study may still spend, and the release that a question has already."""
+    return forecast.of_study(transaction, prepared.study), charges.find_release(transaction, prepared.question)
+
+
+def _foretold(services: Services, prepared: Prepared, request: Request, rho_nano: int | None) -> Json:
+    """Return what an estimate says of a plan, whatever was spent. `rho_nano` is as much of the study's limit."""
+    advised = advice.Asked(prepared.plan, prepared.catalog, request.privacy, services.settings.max_cells, rho_nano)
     described = _described(prepared.plan)
     drowned = drowning.of(prepared.plan, prepared.catalog)
-    notes = [*request.notes, *described["notes"], *([] if prepared.show == NOTHING else [showing.FREE])]
     return {
         "query": json_writing.to_json(prepared.plan.query),
         "sql": sql.to_sql(prepared.plan.query, prepared.show),
         **described,
         **showing.asked(prepared.show),
-        "notes": notes,
+        "notes": [*request.notes, *described["notes"], *([] if prepared.show == NOTHING else [showing.FREE])],
         "advice": advice.advise(advised),
         "drowned": drowned.share,
         "drowned_of": dict(drowned.by_statistic),
-        "question": prepared.name,
         "cost": prepared.loss.to_json(),
         "cells": prepared.plan.cells if prepared.plan.listing is None else None,
         "slot_ms": round(1000 * services.fitting.of(prepared.plan, prepared.catalog, prepared.store.engine.parts)),
-        "release": None if stored is None else stored.id,
-        "affordable": queries_left > 0 or stored is not None,
-        "queries_left": queries_left,
-        "budget": ahead.study.to_json(),
     }
 
 
@@ -236,9 +283,15 @@ def show(
     assert study is not None, "a query belongs to a study"
     budget = accounts.balance(transaction, accounts.STUDY, study)
     must = hidden.below(transaction, studies.study(transaction, study))
+    return _shown(stored, post, wanted, budget, must, replayed=replayed)
+
+
+def _shown(
+    stored: Release, post: Sequence[str], wanted: Show, budget: Balance, must: int | None, *, replayed: bool
+) -> Json:
     return {
         "id": stored.id,
-        "study": study,
+        "study": stored.question.study,
         "dataset": stored.question.dataset,
         "edition": stored.question.edition,
         **showing.arrange(postprocessing.apply(stored.body, post, must), wanted),

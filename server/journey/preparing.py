@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import field as member
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from budgets.errors import Forbidden, Invalid
 from budgets.governance import datasets, studies
 from budgets.ledger import releases
 from budgets.ledger.charges import Question
 from budgets.loss import Loss, epsilon_text
+from budgets.verify import canonical_json
 from queries.binding import dates
 from queries.catalog import least_charge
 from queries.catalog.schema import BOTH, allowed_noise
@@ -25,10 +27,11 @@ from queries.planning import fingerprint, planner, policy
 from queries.release import showing
 from queries.spelling import sql
 from server.admission.gate import stays
+from server.runtime.remembered import Remembered
 from server.runtime.stores import catalogs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -38,7 +41,13 @@ if TYPE_CHECKING:
     from queries.plan import Plan
     from queries.planning.policy import Protocol
     from server.runtime.services import Services
-    from server.runtime.stores import OpenEdition
+    from server.runtime.stores import Catalogs, OpenEdition
+
+T = TypeVar("T")
+
+TEXT_MAX = 8 * 1024  # bytes of a request whose plan is remembered
+LABELS_MAX = 10_000  # of the keys of such a plan
+SAID_MAX = 4
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,8 @@ class Request:
     The question is query and privacy alone. `post` and `show` (how to show the answer), `notes` (how this spelling was
     understood) and what is required are not part of it: `drowned_max` refuses if a larger share of the numbers is
     expected to drown, `priced` if this is not the question that an estimate named. `has_left` returns whether the
-    client has closed its connection: then nothing is charged any more.
+    client has closed its connection: then nothing is charged any more. `text` is the body that all of it but the key
+    was read from: equal bodies ask the same, and need not be planned again.
     """
 
     query: nodes.Query
@@ -62,6 +72,27 @@ class Request:
     drowned_max: float | None = None
     priced: str | None = None
     has_left: Callable[[], bool] = stays
+    text: bytes = b""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What follows from the text of a request, the catalog and the study's protocol alone.
+
+    `said` has what is reported about it before the charge, by what else that depends on.
+    """
+
+    catalog: Dataset
+    plan: Plan
+    loss: Loss
+    fingerprint: str
+    show: Show
+    said: Remembered[dict[str, Any]] = member(default_factory=lambda: Remembered(SAID_MAX), compare=False)
+
+    @property
+    def is_small(self) -> bool:
+        """Return whether it takes little memory."""
+        return sum(key.size for key in self.plan.keys) <= LABELS_MAX
 
 
 @dataclass(frozen=True)
@@ -70,14 +101,32 @@ class Prepared:
 
     study: Study
     key: str | None
+    is_bound: bool  # the key, if there is one, belongs to this question already
     store: OpenEdition
-    catalog: Dataset  # with the profile that the plan uses
-    plan: Plan
-    loss: Loss
+    planned: Planned
     question: Question
     privacy: nodes.Privacy
-    show: Show = NOTHING  # with the names of the answer's columns
     has_left: Callable[[], bool] = stays
+
+    @property
+    def catalog(self) -> Dataset:
+        """Return the catalog with the profile that the plan uses."""
+        return self.planned.catalog
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan."""
+        return self.planned.plan
+
+    @property
+    def loss(self) -> Loss:
+        """Return what it costs."""
+        return self.planned.loss
+
+    @property
+    def show(self) -> Show:
+        """Return how the answer is shown, with the names of its columns."""
+        return self.planned.show
 
     @property
     def professionals(self) -> list[str]:
@@ -99,6 +148,21 @@ class Prepared:
 
 def prepare(services: Services, actor: Actor, study: str, request: Request) -> Prepared:
     """Permit and plan a request (steps 2 and 3). It reads the study and the catalog, and changes nothing."""
+    prepared, _ = prepare_reading(services, actor, study, request, lambda *_: None)
+    return prepared
+
+
+def prepare_reading(
+    services: Services,
+    actor: Actor,
+    study: str,
+    request: Request,
+    read: Callable[[sa.Connection, Prepared], T],
+) -> tuple[Prepared, T | None]:
+    """Permit and plan a request, and read more about it in the transaction that permitted it.
+
+    None stands for what would be read if the plan is not remembered: no transaction is open while a plan is made.
+    """
     _require_size(request)
     with services.database.read() as transaction:
         present = permit(transaction, actor, study)
@@ -110,6 +174,46 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
             edition = earlier if services.stores.keeps(earlier) else edition
         store = services.stores.edition(edition)
         known = catalogs(transaction, store)
+        named = _name(request, present, known, asked)
+        planned: Planned | None = None if named is None else store.plans.find(named)
+        if planned is not None:
+            prepared = _prepared(request, present, store, planned, asked)
+            return prepared, read(transaction, prepared)
+    # A retry also keeps the bounds that were proposed then, even if a profile was bought in between.
+    planned = _plan(request, present, store, known.known if asked else known.known[:1], asked, services)
+    if named is not None and planned.is_small:
+        store.plans.keep(named, planned)
+    return _prepared(request, present, store, planned, asked), None
+
+
+def _name(request: Request, present: Study, known: Catalogs, asked: Question | None) -> Hashable:
+    """Return all that the plan of a request follows from, beside its edition; None if that is too long to remember.
+
+    The study is in it, so that nobody can find out by the time of an estimate what another study asked.
+    """
+    if not 0 < len(request.text) <= TEXT_MAX:
+        return None
+    earlier = None if asked is None else asked.fingerprint
+    return present.id, request.text, known.profiles, earlier, canonical_json.dumps(present.terms.protocol)
+
+
+def _prepared(
+    request: Request, present: Study, store: OpenEdition, planned: Planned, asked: Question | None
+) -> Prepared:
+    question = Question(present.id, present.dataset, store.edition.number, planned.fingerprint)
+    is_bound = request.key is None or asked == question
+    return Prepared(present, request.key, is_bound, store, planned, question, request.privacy, request.has_left)
+
+
+def _plan(
+    request: Request,
+    present: Study,
+    store: OpenEdition,
+    known: Sequence[Dataset],
+    asked: Question | None,
+    services: Services,
+) -> Planned:
+    """Plan a request that is permitted. Raises InvalidQuery, OutsideProtocol."""
     try:
         asked_query = sql.resolved(request.query, store.dataset.tables) if request.in_sql else request.query
         with_codes = code_lists.filled_in(asked_query, present.terms.protocol.get("code_lists", {}))
@@ -117,12 +221,10 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
         query = dates.fill_in(with_codes, store.dataset.tables)
         limits = policy.check(query, request.privacy, protocol(present), with_codes, asked_query)
         policy.check_professionals(query, store.dataset.tables, limits)
-        known = [_of_study(catalog, present) for catalog in known]
-        # It also keeps the bounds that were proposed then, even if a profile was bought in between.
-        for catalog in known if asked else known[:1]:
+        for catalog in [_of_study(one, present) for one in known]:
             planned = planner.plan(query, catalog, request.privacy, services.settings.max_cells)
             digest = hashlib.sha256(fingerprint.of(planned).encode()).hexdigest()
-            if asked is None or digest == asked.fingerprint:
+            if asked is not None and digest == asked.fingerprint:
                 break
         policy.check_cost(planned.cost, request.privacy, limits)
         policy.check_margins(planned.outputs, limits)
@@ -133,10 +235,7 @@ def prepare(services: Services, actor: Actor, study: str, request: Request) -> P
     except InvalidQuery as refusal:
         raise (sql.located(refusal) if request.show_in_sql else refusal) from None
     cost = planned.cost
-    question = Question(study, present.dataset, store.edition.number, digest)
-    loss = Loss.of(cost.epsilon, cost.rho, cost.delta)
-    left = request.has_left
-    return Prepared(present, request.key, store, catalog, planned, loss, question, request.privacy, show, left)
+    return Planned(catalog, planned, Loss.of(cost.epsilon, cost.rho, cost.delta), digest, show)
 
 
 def _of_study(catalog: Dataset, study: Study) -> Dataset:

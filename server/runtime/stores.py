@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from budgets import formalities
 from budgets.amounts import delta_atto, epsilon_nano
@@ -24,6 +24,7 @@ from queries.errors import EngineFailed, ImportFailed, ManifestError, TooMuchLos
 from queries.store import ingest, losses, rehearsal, reports
 from server.errors import StoreUnavailable
 from server.runtime.home import building
+from server.runtime.remembered import Remembered
 from server.runtime.scans.engines import Engines
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from queries.store.reports import ImportReport
     from server.runtime.settings import Settings
 
+CATALOGS_MAX = 8  # of an edition, each with other profiles
+PLANS_MAX = 256  # of an edition
 EDITIONS_KEPT = 2  # the edition in service, and the one before it, which a query may still read
 
 
@@ -53,6 +56,19 @@ class OpenEdition:
     dataset: Dataset
     engine: Engine
     seen: tuple[int, int, int] | None = None  # which list of parts the engine has open (`parts.seen`)
+    catalogs: Remembered[Catalogs] = field(default_factory=lambda: Remembered(CATALOGS_MAX), compare=False)
+    plans: Remembered[Any] = field(default_factory=lambda: Remembered(PLANS_MAX), compare=False)  # of `preparing.py`
+
+
+@dataclass(frozen=True)
+class Catalogs:
+    """An edition's public schema with each profile that fits it, the one in use first, and last without any.
+
+    `profiles` are the ids of all profiles that were looked at. A profile never changes, so they tell two lists apart.
+    """
+
+    profiles: tuple[str, ...]
+    known: tuple[Dataset, ...]
 
 
 class Stores:
@@ -163,13 +179,20 @@ class Stores:
         return OpenEdition(edition, dataset, self.engines.of(folder, listed, dataset), seen)
 
 
-def catalogs(transaction: sa.Connection, opened: OpenEdition) -> list[Dataset]:
-    """Return an edition's public schema with each profile that fits it, the one in use first, and last without any.
+def catalogs(transaction: sa.Connection, opened: OpenEdition) -> Catalogs:
+    """Return what is publicly known of an edition.
 
     An earlier edition's profile counts only as far as it fits the present tables and columns.
     """
-    bought = profiles.in_use(transaction, opened.edition.dataset, opened.edition.number)
-    return [*(profile.with_profile(opened.dataset, profile.read(one.body)) for one in bought), opened.dataset]
+    of_edition = opened.edition.dataset, opened.edition.number
+    ids = profiles.ids_in_use(transaction, *of_edition)
+
+    def make() -> Catalogs:
+        bought = profiles.in_use(transaction, *of_edition)
+        fitting = (profile.with_profile(opened.dataset, profile.read(one.body)) for one in bought)
+        return Catalogs(ids, (*fitting, opened.dataset))
+
+    return opened.catalogs.of(ids, make)
 
 
 def folder_of(home: Path, dataset: str, folder: str) -> Path:

@@ -57,9 +57,15 @@ class _Count:
     first: str = ""
     last: str = ""
 
-    def is_over(self) -> bool:
-        """Return whether its minute is over. A clock that was set back ends it, too."""
-        return not clock.seconds_ago(SECONDS) < self.since <= clock.now()
+    def is_over(self, ago: str, now: str) -> bool:
+        """Return whether its minute, which began `ago`, is over. A clock that was set back ends it, too."""
+        return not ago < self.since <= now
+
+    def add(self, now: str) -> None:
+        """Count one more."""
+        self.first = self.first or now
+        self.last = now
+        self.count += 1
 
 
 class Tallies:
@@ -75,15 +81,25 @@ class Tallies:
         with self._lock:
             known = self._counts.get(act)
             now = clock.now()
-            if known is None or known.is_over():
+            if known is None or known.is_over(clock.seconds_ago(SECONDS), now):
                 self._counts[act] = _Count(now)
                 if known is not None and known.count:
                     self._over.append((act, known))
                 return True
-            known.first = known.first or now
-            known.last = now
-            known.count += 1
+            known.add(now)
             return False
+
+    def is_repeated(self, act: Act) -> bool:
+        """Count this act and return True if it needs no entry. Else nothing is changed, and `is_first` has to be asked.
+
+        For a caller that has nothing to write otherwise and would rather not wait for its turn to write.
+        """
+        with self._lock:
+            known, now = self._counts.get(act), clock.now()
+            if known is None or known.is_over(clock.seconds_ago(SECONDS), now):
+                return False
+            known.add(now)
+            return True
 
     @contextmanager
     def reading(self, database: Database, act: Act, summary: str) -> Iterator[sa.Connection]:
@@ -108,9 +124,11 @@ class Tallies:
 
     def write_what_is_due(self, database: Database) -> None:
         """Write the counts whose minute is over. If the ledger cannot be written, the caller's request goes on."""
-        if self._over or any(count.is_over() for count in list(self._counts.values())):
+        ago, now = clock.seconds_ago(SECONDS), clock.now()
+        ended = [act for act, count in list(self._counts.items()) if count.is_over(ago, now)]
+        if self._over or ended:
             with suppress(Unavailable):
-                self._write(database, [act for act, count in list(self._counts.items()) if count.is_over()])
+                self._write(database, ended)
 
     def write_what_is_held(self, database: Database) -> None:
         """Write every count, when the server stops."""

@@ -142,8 +142,11 @@ def _current(found: Access) -> Access:
     services().sign_ins.write_what_is_due(database)
     services().tallies.write_what_is_due(database)
     days = services().settings.identity_days
-    with database.read() as transaction:
-        worn = commitments.is_worn(transaction, found.actor, days)
+    if found.commitment_made_at is None:
+        with database.read() as transaction:
+            worn = commitments.is_worn(transaction, found.actor, days)
+    else:
+        worn = commitments.is_old(found.commitment_made_at, days)
     return _noted(found, days, worn=worn) if worn or tokens.is_first_use_today(found) else found
 
 

@@ -263,6 +263,8 @@ class ViewSchema(Schema):
 class AskSchema(Schema):
     """The body of an estimate, a rehearsal or a query: `query`, or `sql` and perhaps its contribution `bounds`."""
 
+    READS_ALIKE = True  # equal bodies become equal values, which nobody can change: `server/web/bodies.py`
+
     query = fields.Nested(QuerySchema)
     sql = Built(_statement, "Sql")
     bounds = fields.Nested(BoundsSchema)

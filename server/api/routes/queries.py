@@ -59,6 +59,7 @@ def _request(body: dict[str, Any]) -> Request:
         drowned_max=required.drowned,
         priced=required.question,
         has_left=admitting.has_left(),
+        text=request.get_data(),
     )
 
 

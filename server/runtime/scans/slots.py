@@ -46,8 +46,7 @@ class Fitting:
 
         `parts` is the number of the edition's parts, which follows from public figures or is the admin's choice.
         """
-        figures = Figures.of(dataset)
-        return self._fit(lambda rates: scan_time.foretell(plan, rates, figures, self.scans, parts))
+        return self._fit(lambda rates: scan_time.foretell(plan, rates, Figures.of(dataset), self.scans, parts))
 
     def of_rehearsal(self, plan: Plan) -> float:
         """Return the seconds of a rehearsal's slot. Every made-up store has the same size."""
@@ -56,8 +55,7 @@ class Fitting:
 
     def of_profile(self, plan: profile.Plan, dataset: Dataset, parts: int) -> float:
         """Return the seconds of a contribution profile's slot."""
-        figures = Figures.of(dataset)
-        return self._fit(lambda rates: scan_time.foretell_profile(plan, rates, figures, self.scans, parts))
+        return self._fit(lambda rates: scan_time.foretell_profile(plan, rates, Figures.of(dataset), self.scans, parts))
 
     def _fit(self, foretold: Callable[[Rates], float]) -> float:
         if not self.settings.slot_ms or self.rates is None:

@@ -272,3 +272,47 @@ def test_threads_are_enough_for_everything_that_can_be_inside() -> None:
     assert gates.query.limits == Limits(places=5, share=2, waiting=2, queue=16)
     assert gates.threads > sum(gate.limits.places + gate.limits.queue for gate in gates)
     assert {gate.what for gate in gates} == set(Work)
+
+
+def test_a_place_that_becomes_free_wakes_one_thread() -> None:
+    """Of twenty that wait only the next one is woken: each that looks in vain delays the others."""
+    gate = Gate("query", Limits(places=1, share=1, waiting=20, queue=20), beat_seconds=60)
+    looks: list[int] = []
+
+    def look(number: int) -> Callable[[], bool]:
+        def has_left() -> bool:
+            looks.append(number)
+            return False
+
+        return has_left
+
+    first = Asker(gate, ("user", "first"))
+    assert first.works.wait(SOON)
+    others = []
+    for number in range(20):
+        others.append(Asker(gate, ("user", f"{number}"), has_left=look(number)))
+        waits(gate, 1, number + 1)
+    looks.clear()
+    first.end()
+    for one in others:  # in the order of arrival
+        assert one.works.wait(SOON)
+        one.end()
+    assert sorted(looks) == list(range(20))  # each looks once, when it gets its place
+
+
+def test_one_who_gives_up_passes_the_turn_on() -> None:
+    """If the next one is woken and leaves instead, the one after it gets the place at once, and not a beat later."""
+    gate = Gate("query", Limits(places=1, share=1, waiting=20, queue=20), beat_seconds=60)
+    gone = threading.Event()
+    first = Asker(gate, ("user", "first"))
+    assert first.works.wait(SOON)
+    leaver = Asker(gate, ("user", "leaver"), has_left=gone.is_set)
+    waits(gate, 1, 1)
+    last = Asker(gate, ("user", "last"))
+    waits(gate, 1, 2)
+    gone.set()
+    first.end()
+    assert last.works.wait(SOON)
+    last.end()
+    leaver.join(SOON)
+    assert isinstance(leaver.error, Abandoned)

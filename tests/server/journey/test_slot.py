@@ -173,7 +173,7 @@ def test_a_scan_leaves_at_a_beat_since_it_began(
     assert clock.slept == pytest.approx([left - 0.05 - took, 0.05], abs=RESOLUTION)
 
 
-@pytest.mark.parametrize("slow", ["prepare", "replay_or_reserve"])
+@pytest.mark.parametrize("slow", ["prepare_reading", "replay_or_reserve"])
 @pytest.mark.parametrize("took", [0.125, 0.24, 1.0625])
 def test_what_comes_before_the_scan_does_not_shift_it_in_its_slot(
     home: Home, monkeypatch: pytest.MonkeyPatch, slow: str, took: float
@@ -188,7 +188,7 @@ def slowed(home: Home, monkeypatch: pytest.MonkeyPatch, slow: str, took: float) 
     """Ask a query of which one step takes so long, and return the clock."""
     with application(home, slot_ms=str(SLOT_MS)) as place:
         place.open_study()
-        clock, owner = StillClock(), answer if slow == "prepare" else paid
+        clock, owner = StillClock(), answer if slow == "prepare_reading" else paid
         step = getattr(owner, slow)
 
         def slowly(*arguments: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.errors import TooFast
-from server.sign_in.throttle import Throttle, parse_rate
+from server.sign_in.throttle import Throttle, Windows, parse_rate
 from tests.serving import Client, Home, application, through_app
 
 if TYPE_CHECKING:
@@ -68,3 +68,27 @@ def test_rate_off_refuses_nobody() -> None:
     for _ in range(1000):
         throttle.token("t")
         throttle.address("192.0.2.1")
+
+
+def test_a_window_slides() -> None:
+    """What was sent in the window before counts by the share of it that is still within the last minute."""
+    windows = Windows(10, 60)
+    assert [windows.hit("a", 1000 * 60 + second) for second in range(10)] == [None] * 10
+    assert windows.hit("a", 1000 * 60 + 30) == 30
+    # A quarter into the next window three quarters of ten count, and the whole part of that is 7.
+    assert [windows.hit("a", 1001 * 60 + 15) for _ in range(3)] == [None] * 3
+    wait = windows.hit("a", 1001 * 60 + 15)
+    assert wait is not None
+    assert wait == pytest.approx(3.0)
+    assert windows.hit("a", 1001 * 60 + 15 + wait + 0.01) is None
+    assert windows.hit("b", 1001 * 60 + 15) is None
+
+
+def test_a_window_forgets() -> None:
+    """After two windows nothing is kept of a key, and a clock that was set back begins anew."""
+    windows = Windows(1, 60)
+    for key in map(str, range(100)):
+        assert windows.hit(key, 60_000.0) is None
+    assert windows.hit("other", 60_000.0 + 120) is None
+    assert (len(windows._before), len(windows._present)) == (0, 1)
+    assert windows.hit("other", 50_000.0) is None
