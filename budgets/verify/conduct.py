@@ -74,6 +74,7 @@ class Conduct:
     rules: int = 1  # those that the last entry `rules.begin` began
     began_at: int | None = None  # the index of the first such entry
     datasets_began_at: int | None = None  # the index of the entry from which datasets wait for an approver
+    formal_began_at: int | None = None  # the index of the entry from which nothing is approved without formalities
     privileges: Privileges = field(default_factory=Privileges)
     datasets: Datasets = field(default_factory=Datasets)
     _roles: dict[str, str] = field(default_factory=dict)  # commitment -> role
@@ -119,6 +120,8 @@ class Conduct:
         if self.rules >= DATASETS_WAIT and not self.datasets.wait:
             self.datasets_began_at = entry["index"]
             self.datasets.begin()
+        if self.rules >= FORMAL and self.formal_began_at is None:
+            self.formal_began_at = entry["index"]
         self.datasets.formal, self.datasets.justified = self.rules >= FORMAL, self.rules >= decisions.JUSTIFIED
 
     def _approvers(self) -> tuple[str, ...]:

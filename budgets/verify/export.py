@@ -207,7 +207,17 @@ def _checked(report: Report, notes: Sequence[Note], keys: Keys, spending: Spendi
         if conduct.datasets_began_at is None
         else f"since entry {conduct.datasets_began_at}: whether each dataset, and what its profiles take, was approved "
         "before it was charged",
+        *later(conduct),
     ]
+
+
+def later(conduct: Conduct) -> list[str]:
+    """Return from where rules hold that did not begin with the first: a forger could let them begin late, or never."""
+    if conduct.formal_began_at is None:
+        return ["no entry asks for formalities: approvals without them, or after they ended, were not looked for"]
+    if conduct.formal_began_at == conduct.began_at:
+        return []
+    return [f"since entry {conduct.formal_began_at}: whether each approval had formalities that were in force"]
 
 
 def _several(count: int, one: str, many: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from budgets.loss import ATTO, NANO, Loss, epsilon_text
 from server.cli import formalities
 from server.languages.language import ENGLISH, language
-from server.reporting import conclusion, guarantee, regulator
+from server.reporting import asking, conclusion, guarantee
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,7 +44,7 @@ def summary(said: Mapping[str, Any], buys: str) -> str:
 def in_full(said: Mapping[str, Any], buys: str) -> str:
     """Return a study with everything that an approver reads before they approve it (docs/dpo.md has an example)."""
     head, *rest = summary(said, buys).split("\n")
-    allowed = regulator.limits_of_use(said["protocol"], language(ENGLISH)) or ["all that the catalog has"]
+    allowed = asking.limits_of_use(said["protocol"], language(ENGLISH)) or ["all that the catalog has"]
     lines = [
         head,
         f"  purpose: {_indented(said['purpose'])}",

@@ -1,7 +1,8 @@
 """What the law and its authorities ask, from one file: `criteria.toml`, with the source and the date of each point.
 
 The report, its version to publish, the methods and the page for persons have these texts from here. None is written
-anywhere else, so that an update is one edit of that file.
+anywhere else, so that an update is one edit of that file (a test looks for others). Each source also says what was
+read of it, because a controller has to know which statements to check.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 FILE = "criteria.toml"
 LISTS = ("criteria", "readers", "parties", "law", "guarantee")
+ELSEWHERE = ("statements", "articles")  # statements with a place of their own in a report
 WORDS = ("place", "title", "who")
 FRENCH = "fr"
 HIGH = re.compile(r" (?=[:;?!»%])|(?<=«) ")  # where the French put a narrow space that does not break
@@ -42,7 +44,26 @@ def stated(code: str, identity_days: int) -> dict[str, Any]:
         "checked": checked.isoformat(),
         "next": _later(checked, document["months"]).isoformat(),
         **{name: [_point(one, code, filled) for one in document[name]] for name in LISTS},
-        "sources": {name: _source(name, code) for name in document["sources"]},
+        "sources": {name: source(name, code) for name in document["sources"]},
+    }
+
+
+def elsewhere(code: str) -> dict[str, dict[str, Any]]:
+    """Return the statements that have a place of their own in a report, by id. Some have holes, as `{day}`."""
+    points = [_point(one, code, {}) for name in ELSEWHERE for one in _document()[name]]
+    return {one["id"]: one for one in points}
+
+
+def source(name: str, code: str) -> dict[str, Any]:
+    """Return a source of statements on law: its title, its date, its address, and what was read of it."""
+    one = _document()["sources"][name]
+    return {
+        "title": _set(one[code], code),
+        "short": _set(one["short"][code], code),
+        "date": str(one["date"]),
+        "where": one.get("where", ""),
+        "read": _set(one["read"][code], code),
+        "original": one["original"],
     }
 
 
@@ -53,16 +74,6 @@ def _point(one: Mapping[str, Any], code: str, filled: Mapping[str, str]) -> dict
     found = {"id": one["id"], "text": text}
     found |= {name: _set(one[name][code], code) for name in WORDS if name in one}
     return found | {name: one[name] for name in ("source", "bounds") if name in one}
-
-
-def _source(name: str, code: str) -> dict[str, str]:
-    one = _document()["sources"][name]
-    return {
-        "title": _set(one[code], code),
-        "short": _set(one["short"][code], code),
-        "date": str(one["date"]),
-        "where": one.get("where", ""),
-    }
 
 
 def _set(text: str, code: str) -> str:

@@ -37,7 +37,9 @@ STEPS = (
     "For each question the contribution of each person is limited to the bounds that the release names.",
     "Whole numbers are added up exactly. OpenDP adds noise of the mechanism and the scale that the release names.",
     "Groups that were not declared are named only if their number of persons, with noise, reaches the threshold.",
-    "What follows (rounding, clamping, consistency) uses released numbers only, and is named as post.",
+    "Releases stand here as drawn. What readers may choose (rounding, clamping, consistency) uses released numbers.",
+    "With hide_below, numbers of smaller cells are not shown. They have noise too: hiding makes nothing more private.",
+    "Columns marked professional tell of professionals. The guarantee is for one person of the dataset, not for them.",
 )
 
 
@@ -79,6 +81,8 @@ def _purposes(transaction: sa.Connection, names: list[str]) -> list[dict[str, An
             "purpose": one.terms.purpose,
             "legal_basis": one.terms.legal_basis,
             "state": one.state,
+            "hide_below": one.terms.protocol.get("hide_below"),
+            "professionals": one.terms.protocol.get("professionals", {}),
             "formalities": None if one.terms.formalities is None else one.terms.formalities.facts(),
         }
         for one in found

@@ -16,7 +16,7 @@ from budgets.identity import people
 from budgets.ledger import accounts
 from server.errors import StoreUnavailable
 from server.languages.language import language
-from server.reporting import guarantee
+from server.reporting import criteria, guarantee
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.actors import Actor
+    from queries.catalog.schema import Column
     from server.languages.language import Language
     from server.runtime.services import Services
 
@@ -54,6 +55,7 @@ def assemble(services: Services, actor: Actor, name: str) -> dict[str, Any]:
             "formalities": None if present is None else present.facts(),
             "at_limit": account["at_limit"],
             "at_spend": account["at_spend"],
+            "professionals": _professionals(services, transaction, name),
             "studies": _studies(services, transaction, name),
         }
 
@@ -85,20 +87,33 @@ def _studies(services: Services, transaction: sa.Connection, name: str) -> list[
                 "recipients": None if formal is None else formal.recipients,
                 "releases": counts.get(each, 0),
                 "about": sorted(titles[column] for column in asked.get(each, ())),
+                "hide_below": terms.protocol.get("hide_below"),
+                "professionals": {
+                    titles.get(column, column): why for column, why in terms.protocol.get("professionals", {}).items()
+                },
             }
         )
     return found
 
 
-def _titles(services: Services, transaction: sa.Connection, name: str) -> dict[str, str]:
-    """Return the columns of a dataset by name, with their titles; none if its store was deleted."""
+def _columns(services: Services, transaction: sa.Connection, name: str) -> dict[str, Column]:
+    """Return the columns of a dataset by name; none if its store was deleted."""
     try:
         catalog = services.stores.edition(datasets.current(transaction, name)).dataset
     except StoreUnavailable:
         return {}
-    return {
-        column: about.title or column for table in catalog.tables.values() for column, about in table.columns.items()
-    }
+    return {name: column for table in catalog.tables.values() for name, column in table.columns.items()}
+
+
+def _titles(services: Services, transaction: sa.Connection, name: str) -> dict[str, str]:
+    """Return the columns of a dataset by name, with their titles."""
+    return {name: column.title or name for name, column in _columns(services, transaction, name).items()}
+
+
+def _professionals(services: Services, transaction: sa.Connection, name: str) -> list[str]:
+    """Return the titles of the columns that tell of professionals."""
+    found = _columns(services, transaction, name).items()
+    return sorted(column.title or name for name, column in found if column.professional)
 
 
 def _named(query: Any, known: Mapping[str, str]) -> Iterator[str]:
@@ -158,9 +173,7 @@ def _who(document: Mapping[str, Any], said: Language) -> Iterator[Section]:
     ]
     if given is not None:
         lines.append(
-            said.say(
-                "Legal basis: GDPR article %(basis)s and, for special data, %(condition)s. The processing ends on "
-                "%(day)s.",
+            criteria.elsewhere(said.code)["basis"]["text"].format(
                 basis=given["legal_basis"],
                 condition=given["condition"] if given["condition"] != "none" else said.say("none"),
                 day=said.day(given["ends"]),
@@ -170,13 +183,25 @@ def _who(document: Mapping[str, Any], said: Language) -> Iterator[Section]:
 
 
 def _done(document: Mapping[str, Any], said: Language) -> Iterator[Section]:
+    if document["professionals"]:
+        of_professionals = [
+            said.say(
+                "The data also tell of professionals, who treat or advise people: %(columns)s. A question may use this "
+                "only for a reason that was approved. The limits below are for each person in the data. They are not "
+                "for these professionals, of whom many persons' data tell.",
+                columns=", ".join(document["professionals"]),
+            )
+        ]
+    else:
+        of_professionals = []
     yield (
         said.say("What is done with your data"),
         [
             said.say(
                 "The data stay on the server. Nobody who asks a question sees a row of them. A question is about a "
-                "group of persons, and the answer is a number to which the server adds chance. How much it can depend "
-                "on any one person is limited, as said below."
+                "group of persons, and the answer has numbers to which the server adds chance. It can also name values "
+                "that enough persons have, as a place or a code. How much it can depend on any one person is limited, "
+                "as said below."
             ),
             said.say(
                 "Every new answer uses up a part of a budget that all questions together share. When it is used up, "
@@ -187,6 +212,7 @@ def _done(document: Mapping[str, Any], said: Language) -> Iterator[Section]:
                 day=said.day(document["imported_at"]),
                 edition=document["edition"],
             ),
+            *of_professionals,
         ],
     )
 
@@ -209,6 +235,19 @@ def _study(one: Mapping[str, Any], said: Language) -> str:
         parts.insert(1, said.say("For: %(who)s.", who=one["controller"].rstrip(".")))
     if one["about"]:
         parts.append(said.say("They are about: %(columns)s.", columns=", ".join(one["about"])))
+    parts += [
+        said.say(
+            "It may use what the data tell of professionals (%(column)s): %(why)s.", column=column, why=why.rstrip(".")
+        )
+        for column, why in one["professionals"].items()
+    ]
+    if one["hide_below"] is not None:
+        parts.append(
+            said.say(
+                "Numbers below %(count)s are not shown. This is not what protects you: the chance that is added does.",
+                count=said.number(f"{one['hide_below']:,}"),
+            )
+        )
     if one["ends"] is not None:
         parts.append(said.say("Last day: %(day)s.", day=said.day(one["ends"])))
     return " ".join(parts)
@@ -225,7 +264,7 @@ def _learnt(document: Mapping[str, Any], said: Language) -> Iterator[Section]:
     lines = [
         said.say(
             "Suppose that somebody knows everything about everybody else, and thinks with 10%% certainty that you are "
-            "in these data. After all the answers that can ever be given, they can be at most %(presence)s certain. "
+            "in these data. After all the answers that today's limit allows, they can be at most %(presence)s certain. "
             "For a fact about you, of which they were 10%% certain, it is at most %(fact)s.",
             **bounds(limit),
         ),
@@ -242,9 +281,9 @@ def _learnt(document: Mapping[str, Any], said: Language) -> Iterator[Section]:
         )
     lines.append(
         said.say(
-            "This is a limit and no forecast. What statistics say about everybody is not counted: it is as true of "
-            "you if you are not in the data. Who can read the server itself can read the data; that is not limited by "
-            "this."
+            "This is a limit and no forecast. Only a new approval can raise it. What statistics say about everybody is "
+            "not counted: it is as true of you if you are not in the data. Who can read the server itself can read the "
+            "data; that is not limited by this."
         )
     )
     yield said.say("What could be learnt of you at most"), lines
@@ -268,12 +307,12 @@ def _rights(document: Mapping[str, Any], said: Language) -> Iterator[Section]:
             ),
         ],
     )
+    rights = criteria.elsewhere(said.code)["rights"]
+    law = criteria.source(rights["source"], said.code)
     yield (
         said.say("Your other rights"),
         [
-            said.say(
-                "You can ask the responsible for access, rectification, erasure and restriction (GDPR articles 15 to "
-                "18), and complain to a supervisory authority (article 77)."
-            )
+            rights["text"],
+            said.say("Source: %(title)s, of %(day)s.", title=law["title"], day=said.day(law["date"])),
         ],
     )

@@ -10,19 +10,20 @@ import base64
 import functools
 import hashlib
 import math
+import re
 from decimal import Decimal
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from budgets.loss import ATTO, NANO
 from server.charts import beliefs, budget
 from server.charts.beliefs import Curve
 from server.charts.budget import Picture, Used
 from server.languages.language import language
-from server.reporting import attack_odds, conclusion, criteria, guarantee, losses, publishing, regulator
+from server.reporting import asking, attack_odds, conclusion, criteria, guarantee, losses, publishing, regulator
 from server.reporting import notice as notices
 from server.reporting.attack_odds import Guarantee
 from server.views import formalities
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/html; charset=utf-8"
 STYLE = resources.files("server.reporting").joinpath("report.css").read_text(encoding="utf-8")
+CODE = re.compile(r"`([^`]*)`")
 POINTS = 50  # on each curve
 WIDTH = 480  # of a chart, in its units
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -65,12 +67,19 @@ def _templates(code: str) -> Environment:
         "moment": said.moment,
         "percent": lambda bound: said.number(guarantee.percent(bound)),
         "number": lambda value: losses.number(value, said),
+        "delta": lambda value: losses.delta(value, said),
+        "coded": _coded,
         "whole": lambda count: said.number(f"{count:,}"),
         "loss": lambda cost: losses.loss(cost, said),
         "noise": lambda mechanisms: losses.noise(mechanisms, said),
         "by": lambda act: regulator.by(act, said),
     }
     return made
+
+
+def _coded(text: str) -> Markup:
+    """Return a text in which what stands between backticks is code."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped before
 
 
 def html(document: dict[str, Any], code: str) -> str:
@@ -99,9 +108,11 @@ def html(document: dict[str, Any], code: str) -> str:
             days=None if document["study"] is None else regulator.days(document["study"], said),
             left_out=regulator.left_out(said),
             regulation=[] if is_public else regulator.facts(document, said),
+            asking=asking.told(document, said),
             conclusion=conclusion,
             is_public=is_public,
             criteria=criteria.stated(code, document["identity_days"]),
+            law=criteria.elsewhere(code),
             formalities=[
                 (title, list(formalities.shown(given, said.say, said.day)))
                 for title, given in _formalities(document, said)

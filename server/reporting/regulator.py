@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from budgets.audit import history
-from server.reporting import publishing
+from server.reporting import asking, criteria, publishing
 
 if TYPE_CHECKING:
     from server.languages.language import Language
@@ -53,11 +53,10 @@ TO_ADD = None  # only the controller knows the answer; the page leaves room for 
 
 def facts(document: dict[str, Any], language: Language) -> list[dict[str, Any]]:
     """Return the facts for GDPR articles 5(2), 30 and 35, from the rest of a report. None: the controller adds it."""
-    say = language.say
+    say, law = language.say, criteria.elsewhere(language.code)
     return [
         {
-            "article": say("Article 5(2)"),
-            "title": say("Accountability"),
+            **_article(law["accountability"]),
             "facts": _asked(
                 (say("Who decided, and when"), _decided(document, language)),
                 (say("Purpose limitation"), _limits_of_use(document, language)),
@@ -66,8 +65,7 @@ def facts(document: dict[str, Any], language: Language) -> list[dict[str, Any]]:
             ),
         },
         {
-            "article": say("Article 30"),
-            "title": say("Record of processing activities"),
+            **_article(law["record"]),
             "facts": _asked(
                 (say("Controller, representative and data protection officer"), _controller(document)),
                 (say("Purposes"), _purposes(document, language)),
@@ -76,12 +74,11 @@ def facts(document: dict[str, Any], language: Language) -> list[dict[str, Any]]:
                 (say("Recipients"), _recipients(document, language)),
                 (say("Transfers to third countries"), TO_ADD),
                 (say("Time limits"), _time_limits(document, language)),
-                (say("Security measures (article 32)"), f"{_own_work(language)} {_logged(language)}"),
+                (law["security"]["text"], f"{_own_work(language)} {_logged(language)}"),
             ),
         },
         {
-            "article": say("Article 35"),
-            "title": say("Data protection impact assessment"),
+            **_article(law["assessment"]),
             "facts": _asked(
                 (say("Description of the processing"), _description(document, language)),
                 (say("Necessity and proportionality"), TO_ADD),
@@ -94,6 +91,10 @@ def facts(document: dict[str, Any], language: Language) -> list[dict[str, Any]]:
             ),
         },
     ]
+
+
+def _article(of_law: dict[str, Any]) -> dict[str, Any]:
+    return {"article": of_law["place"], "title": of_law["text"]}
 
 
 def left_out(language: Language) -> list[dict[str, str]]:
@@ -109,8 +110,8 @@ def _own_work(language: Language) -> str:
     return language.say(
         "Only two things from the data leave the server: statistics with noise, under differential privacy for each "
         "person with all their events, and values of columns without declared values whose number of persons, with "
-        "noise, reaches a threshold. A limit on the loss is enforced before data are read, for the study and, over all "
-        "studies, for the dataset."
+        "noise, reaches a threshold. Rehearsals show made-up numbers, for which no data are read. A limit on the loss "
+        "is enforced before data are read, for the study and, over all studies, for the dataset."
     )
 
 
@@ -192,62 +193,9 @@ def _limits_of_use(document: dict[str, Any], language: Language) -> str:
             opened=language.number(f"{len(states):,}"),
             approved=language.number(f"{states.count('approved'):,}"),
         )
-    return language.joined(limits_of_use(study["protocol"], language)) or language.say(
+    return language.joined(asking.limits_of_use(study["protocol"], language)) or language.say(
         "The study's protocol allows everything in the catalog."
     )
-
-
-def limits_of_use(protocol: dict[str, Any], language: Language) -> list[str]:
-    """Return what a protocol allows, in one phrase for each of its parts."""
-    said = {
-        "tables": language.say("tables"),
-        "columns": language.say("columns"),
-        "statistics": language.say("statistics"),
-    }
-    found = [
-        _told(words, ", ".join(protocol[name]) or language.say("none"), language)
-        for name, words in said.items()
-        if name in protocol
-    ]
-    if "max_epsilon" in protocol:
-        found.append(
-            language.say("at most epsilon %(epsilon)s for one query", epsilon=_exact(protocol["max_epsilon"], language))
-        )
-    if "min_margin" in protocol:
-        margin = _exact(float(protocol["min_margin"]), language)
-        found.append(language.say("no count with a margin (at 95%%) below %(margin)s", margin=margin))
-    found += [
-        language.say("column %(name)s, which is about professionals: %(why)s", name=name, why=why)
-        for name, why in protocol.get("professionals", {}).items()
-    ]
-    if "hide_below" in protocol:
-        found.append(
-            language.say("numbers of cells below %(count)s are hidden", count=_exact(protocol["hide_below"], language))
-        )
-    if protocol.get("noise", "both") != "both":
-        kinds = {"laplace": language.say("Laplace noise alone"), "gaussian": language.say("Gaussian noise alone")}
-        found.append(kinds[protocol["noise"]])
-    if "templates" in protocol:
-        named = ", ".join(_template(one, language) for one in protocol["templates"]) or language.say("none")
-        strict = protocol.get("strict", False)
-        words = language.say("only these templates") if strict else language.say("templates, as suggestions")
-        found.append(_told(words, named, language))
-    return found
-
-
-def _template(one: dict[str, Any], language: Language) -> str:
-    if "max_epsilon" not in one:
-        return str(one["name"])
-    epsilon = _exact(one["max_epsilon"], language)
-    return language.say("%(name)s (at most epsilon %(epsilon)s)", name=one["name"], epsilon=epsilon)
-
-
-def _told(label: str, what: str, language: Language) -> str:
-    return language.say("%(label)s: %(what)s", label=label, what=what)
-
-
-def _exact(number: float, language: Language) -> str:
-    return language.number(f"{number:.15g}")
 
 
 def _checked(document: dict[str, Any], language: Language) -> str:
@@ -281,7 +229,7 @@ def _subjects(document: dict[str, Any], language: Language) -> str:
         said = language.say(
             "The persons in the dataset %(title)s: at most %(most)s.", title=title, most=language.number(f"{most:,}")
         )
-    named = sorted({name for table in document["dataset"]["tables"] for name in table.get("professionals", ())})
+    named = asking.about_professionals(document)
     if not named:
         return said
     second = language.say(

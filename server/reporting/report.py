@@ -122,6 +122,8 @@ def _of_several(transaction: sa.Connection, name: str) -> dict[str, Any]:
         "recipients": [one.to_json() for one in history.memberships(transaction, name, present.members)],
         "limit": {"epsilon": balance.to_json()["epsilon"], "delta": balance.to_json()["delta"]},
         "spent": balance.used.to_json(),
+        "hide_below": present.terms.protocol.get("hide_below"),
+        "professionals": present.terms.protocol.get("professionals", {}),
         "conclusion": describe_conclusion(transaction, present),
     }
 

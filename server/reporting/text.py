@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from server.languages.language import language
-from server.reporting import conclusion, criteria, losses, publishing, regulator
+from server.reporting import asking, conclusion, criteria, losses, publishing, regulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,7 @@ def _lines(document: dict[str, Any], said: Language) -> Iterator[str]:
     if document["version"] == publishing.FULL:
         members = said.joined(regulator.recipients(document, said)) or said.say("none so far")
         yield said.say("Members: %(who)s", who=members)
+    yield from asking.told(document, said)
     own = document["accounts"][0]
     for one in document["accounts"]:
         if one["budget"]["justification"]:

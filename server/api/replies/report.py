@@ -105,7 +105,11 @@ class Recipient(Reply):
 
 
 class ReportedStudy(Reply):
-    """A study in short. Reserved losses count as spent. `recipients` are all present and past members."""
+    """A study in short. Reserved losses count as spent. `recipients` are all present and past members.
+
+    Its protocol hides numbers of cells below `hide_below`, if at all; `professionals` has its reason for each column
+    about professionals that it may use.
+    """
 
     id = fields.String(required=True)
     title = fields.String(required=True)
@@ -116,6 +120,8 @@ class ReportedStudy(Reply):
     recipients = fields.List(fields.Nested(Recipient), required=True)
     limit = fields.Nested(Limit, required=True)
     spent = fields.Nested(Loss, required=True)
+    hide_below = fields.Integer(required=True, allow_none=True)
+    professionals = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     conclusion = fields.Nested(GivenConclusion, required=True, allow_none=True)
 
 
@@ -201,12 +207,18 @@ class Article(Reply):
 
 
 class LegalSource(Reply):
-    """What a statement on law rests on: its title, also in short, its date, and its address if it is cited by one."""
+    """What a statement on law rests on: its title, also in short, its date, and its address if it is cited by one.
+
+    `read` says what was read of it when the criteria were last checked; `original` is true if that was read where its
+    author published it.
+    """
 
     title = fields.String(required=True)
     short = fields.String(required=True)
     date = fields.String(required=True)
     where = fields.String(required=True)
+    read = fields.String(required=True)
+    original = fields.Boolean(required=True)
 
 
 class Point(Reply):
@@ -276,13 +288,15 @@ class Report(Reply):
 
 
 class Purpose(Reply):
-    """What a study is for."""
+    """What a study is for. `hide_below` and `professionals` are those of its protocol, as in a report."""
 
     study = fields.String(required=True)
     title = fields.String(required=True)
     purpose = fields.String(required=True)
     legal_basis = fields.String(required=True)
     state = fields.String(required=True)
+    hide_below = fields.Integer(required=True, allow_none=True)
+    professionals = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
 
 
@@ -324,7 +338,11 @@ class Methods(Reply):
 
 
 class NoticedStudy(Reply):
-    """A study, as the persons in the data are told of it. `about` has the columns that were asked about, by title."""
+    """A study, as the persons in the data are told of it. `about` has the columns that were asked about, by title.
+
+    Its protocol hides numbers below `hide_below`, if at all. `professionals` has, by title, its reason for each column
+    about professionals that it may use.
+    """
 
     id = fields.String(required=True)
     title = fields.String(required=True)
@@ -337,10 +355,15 @@ class NoticedStudy(Reply):
     recipients = fields.String(required=True, allow_none=True)
     releases = fields.Integer(required=True)
     about = fields.List(fields.String(), required=True)
+    hide_below = fields.Integer(required=True, allow_none=True)
+    professionals = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
 class Notice(Reply):
-    """What the page for the persons in a dataset is made of. It names no user of the server."""
+    """What the page for the persons in a dataset is made of. It names no user of the server.
+
+    `professionals` are the columns that tell of professionals, by title.
+    """
 
     name = fields.String(required=True)
     title = fields.String(required=True)
@@ -350,4 +373,5 @@ class Notice(Reply):
     formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
     at_limit = fields.Nested(Meaning, required=True)
     at_spend = fields.Nested(Meaning, required=True)
+    professionals = fields.List(fields.String(), required=True)
     studies = fields.List(fields.Nested(NoticedStudy), required=True)

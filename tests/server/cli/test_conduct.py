@@ -9,7 +9,7 @@ import pytest
 
 from budgets.database import clock
 from budgets.governance import approval, studies
-from budgets.verify import canonical_json
+from budgets.verify import canonical_json, export
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
 from queries.planning import policy
@@ -510,6 +510,20 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
     "a study with an end that is no day": (formal("study", ends="soon"), "of the study flu that are not whole"),
     "a dataset without formalities": (formal("dataset"), "it approves without the formalities of the dataset"),
     "a dataset whose time was over": (formal("dataset", ends="2020-01-01"), "of the dataset rand-hie that ended on"),
+    "a dataset whose formality expired": (
+        formal("dataset", kind="authorisation", number="1", issued="2019-01-01", expires="2020-01-01", why_none=None),
+        "it approves with formalities of the dataset rand-hie that ended on 2020-01-01",
+    ),
+    "a dataset without recipients": (formal("dataset", recipients=""), "of the dataset rand-hie that are not whole"),
+    "a dataset on a condition that there is not": (
+        formal("dataset", condition="9(2)(z)"),
+        "of the dataset rand-hie that are not whole",
+    ),
+    "a study whose formality has no number": (
+        formal("study", kind="authorisation", issued="2019-01-01", why_none=None),
+        "of the study flu that are not whole",
+    ),
+    "a study that says not why it needs none": (formal("study", why_none=None), "of the study flu that are not whole"),
     "other formalities than those written": (
         change("study.approve", facts={"terms": {}}),
         "it approves other terms than those last written",
@@ -642,6 +656,68 @@ def test_raise_after_a_formality_ended_is_found(lived: Home, of: str) -> None:
     for entry in log[place:]:
         entry["time"] = f"2999{entry['time'][4:]}"
     assert f"that ended on {end}" in "".join(last_problems(log[: place + 1]))
+
+
+@pytest.mark.parametrize("of", ["study", "dataset"])
+@pytest.mark.parametrize("how", ["expired", "missing"])
+def test_raise_on_a_formality_that_is_over_or_missing_is_found(lived: Home, of: str, how: str) -> None:
+    """A larger budget is found that stands on formalities which expired since, or which the log does not have."""
+    log = entries(lived)
+    end = log[0]["time"][:10]
+    parts = {"kind": "authorisation", "number": "1", "issued": "2019-01-01", "expires": end, "why_none": None}
+    formal(of, **(parts if how == "expired" else {}))(log)
+    place = position(log, "study.budget.approve")
+    for entry in log[place:]:
+        entry["time"] = f"2999{entry['time'][4:]}"
+    said = f"that ended on {end}" if how == "expired" else "it approves without the formalities of the"
+    assert said in "".join(last_problems(log[: place + 1]))
+
+
+def test_study_approved_after_the_end_of_its_dataset_is_found(lived: Home) -> None:
+    """The dataset was approved in time. A study that is approved on it after its formality ended is found."""
+    log = entries(lived)
+    end = log[0]["time"][:10]
+    formal("dataset", ends=end)(log)
+    place = position(log, "study.approve")
+    for entry in log[place:]:
+        entry["time"] = f"2999{entry['time'][4:]}"
+    problems = last_problems(log[: place + 1])
+    assert f"it approves with formalities of the dataset rand-hie that ended on {end}" in problems
+
+
+@pytest.mark.parametrize("rules", [2, 3])
+def test_a_log_that_never_asks_for_formalities_is_said_to(lived: Home, rules: int) -> None:
+    """A forger may begin earlier rules, which asked for none: the check says that it did not look for them."""
+    log = entries(lived)
+    began = log[position(log, "rules.begin")]
+    assert last_conduct(log).formal_began_at == began["index"] == last_conduct(log).began_at
+    began["facts"]["rules"] = rules
+    formal("study")(log)
+    formal("dataset")(log)
+    conduct = last_conduct(log)
+    assert conduct.formal_began_at is None
+    assert export.later(conduct) == [
+        "no entry asks for formalities: approvals without them, or after they ended, were not looked for"
+    ]
+
+
+def test_a_log_that_asks_for_formalities_late_says_since_when(lived: Home) -> None:
+    """Rules that begin after approvals hold from there on, as after an upgrade: the check prints since which entry."""
+    log = entries(lived)
+    began = log[position(log, "rules.begin")]
+    late = {**began, "facts": dict(began["facts"]), "index": 77}
+    began["facts"]["rules"] = 3
+    log.insert(position(log, "study.approve") + 1, {**late, "time": log[position(log, "study.approve")]["time"]})
+    conduct = last_conduct(log)
+    assert export.later(conduct) == ["since entry 77: whether each approval had formalities that were in force"]
+
+
+def last_conduct(log: Entries) -> Conduct:
+    """Return what is known of a log after its last entry."""
+    conduct = Conduct()
+    for entry in log:
+        list(conduct.read(entry))
+    return conduct
 
 
 def last_problems(log: Entries) -> list[str]:
