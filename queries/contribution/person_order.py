@@ -22,34 +22,39 @@ EVERYBODY = range(2**31)
 
 
 @numba.njit(nogil=True, cache=True)
-def is_ordered(person: NDArray[np.int32], first: int) -> bool:
-    """Return whether the numbers never decrease, and none is less than `first`.
+def is_ordered(person: NDArray[np.int32], first: int, step: int = 0) -> bool:
+    """Return whether the numbers never decrease, and none is less than `first`. With a `step` of 1 each comes once.
 
     Without a way out before the end, because the compiler then compares many numbers at once.
     """
     falls = len(person) > 0 and person[0] < first
     for i in range(1, len(person)):
-        falls |= person[i] < person[i - 1]
+        falls |= person[i] < np.int64(person[i - 1]) + step
     return not falls
 
 
 class PersonOrder:
-    """Holds the stream of a range of persons to its order while it goes by. Not for several threads at once."""
+    """Holds the stream of a range of persons to its order while it goes by. Not for several threads at once.
 
-    def __init__(self, persons: range = EVERYBODY) -> None:
+    With `once`, the stream has one row for each person.
+    """
+
+    def __init__(self, persons: range = EVERYBODY, *, once: bool = False) -> None:
         self._stop = persons.stop
-        self._last = persons.start
+        self._least = persons.start
+        self._step = int(once)
 
     def require(self, person: NDArray[np.int32]) -> None:
         """Take the person numbers of the next batch. Raises EngineFailed when they are out of order or of others."""
         if not len(person):
             return
         # In order, the last number is the largest.
-        if not is_ordered(person, self._last) or person[-1] >= self._stop:
+        if not is_ordered(person, self._least, self._step) or person[-1] >= self._stop:
             raise EngineFailed("the store's stream is not ordered by person; import the dataset again")
-        self._last = int(person[-1])
+        self._least = int(person[-1]) + self._step
 
 
 def warm() -> None:
     """Compile the check (or load it from Numba's cache), so that no query waits for it."""
     is_ordered(np.zeros(1, dtype=np.int32), 0)
+    is_ordered(np.zeros(1, dtype=np.int32), 0, 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 import numpy as np
@@ -21,6 +21,7 @@ from queries.catalog.schema import PERSON, PERSONS, PERSONS_MAX
 from queries.errors import EngineFailed
 from queries.execution import comparisons
 from queries.execution import scan as scans
+from queries.execution.event_numbers import numbered
 from queries.execution.reading import Reader
 from queries.execution.stopping import Stop
 
@@ -58,6 +59,14 @@ OPTIMIZERS_OFF = (
 )
 
 
+class _Persons(NamedTuple):
+    """How many persons a store has, the largest of their numbers, and the columns of their table."""
+
+    there: int
+    last: int
+    columns: frozenset[str]
+
+
 class Store:
     """One part's file, open for queries. Any number of threads may call it.
 
@@ -83,7 +92,7 @@ class Store:
         self._mark = mark
         self._opening = threading.Lock()
         self._opened: duckdb.DuckDBPyConnection | None = None
-        self._persons: tuple[int, int] | None = None
+        self._persons: _Persons | None = None
 
     def close(self) -> None:
         """Release the store's file."""
@@ -115,48 +124,50 @@ class Store:
         Their number follows from the public number of persons: one more person does not make one more stream.
         """
         streams = max(1, min(self._threads, self._persons_max // PERSONS_PER_STREAM))
-        everybody = max(self._count_persons(), streams)
+        everybody = max(self._of_persons().there, streams)
         edges = [everybody * stream // streams for stream in range(streams)]
         # The last range is open to the end, so no person is left out, whatever the count is.
         return [range(first, stop) for first, stop in itertools.pairwise([*edges, 2**31])]
 
-    def _count_persons(self) -> int:
-        return self._counted()[0]
-
-    def _counted(self) -> tuple[int, int]:
-        """Return how many persons there are, and the largest of their numbers."""
+    def _of_persons(self) -> _Persons:
         if self._persons is None:
             number = exp.column(PERSON, quoted=True)
             persons = exp.Table(this=exp.to_identifier(PERSONS, quoted=True))
             count = exp.select(exp.Count(this=exp.Star()), exp.Max(this=number)).from_(persons)
+            shape = exp.select(exp.Star()).from_(persons.copy()).limit(0)
             try:
                 with closing(self._connection().cursor()) as cursor:
                     ((persons_there, last),) = cursor.execute(count.sql("duckdb")).fetchall()
+                    columns = [name for name, *_ in cursor.execute(shape.sql("duckdb")).description]
             except duckdb.Error as error:
                 raise EngineFailed("the engine failed") from error
-            self._persons = persons_there, -1 if last is None else last
+            self._persons = _Persons(persons_there, -1 if last is None else last, frozenset(columns))
         return self._persons
 
+    def has_event_numbers(self, table: str) -> bool:
+        """Return whether each person's number of events in a table is kept. In older stores it is not."""
+        return numbered(table) in self._of_persons().columns
+
     def stream(
-        self, plan: Plan, persons: range | None = None, stop: Stop | None = None
+        self, plan: Plan, persons: range | None = None, stop: Stop | None = None, number: str | None = None
     ) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
         """Yield the events of a range of persons in person order, as (person numbers, codes of each column).
 
+        With `number`, yield each person once, with that column (`event_numbers.py`).
         Raises EngineFailed: out of memory, out of time, a damaged store, told to stop.
         """
         with self._reading(stop) as (cursor, batches):
             look_up = Dictionaries(cursor, plan.tables)
-            yield from Reader(plan.tables, self._within(persons), persons, look_up, batches).stream(plan)
+            yield from Reader(plan.tables, self._within(persons), persons, look_up, batches).stream(plan, number)
 
     def _within(self, persons: range | None) -> range:
         """Return a range of persons without the numbers that are above all persons."""
-        _, last = self._counted()
         whole = range(2**31) if persons is None else persons
-        return range(whole.start, max(whole.start, min(whole.stop, last + 1)))
+        return range(whole.start, max(whole.start, min(whole.stop, self._of_persons().last + 1)))
 
     def everybody(self) -> int:
         """Return the number of persons. Raises EngineFailed."""
-        return self._count_persons()
+        return self._of_persons().there
 
     def columns(
         self, table: Table, names: Sequence[str], persons: range

@@ -36,21 +36,29 @@ if TYPE_CHECKING:
     Stream = Iterable[tuple[NDArray[np.int32], Mapping[str, Codes]]]
 
 
-def accumulator(plan: Plan, persons: range = EVERYBODY) -> passes.Accumulator | fused.Accumulator:
+def accumulator(
+    plan: Plan, persons: range = EVERYBODY, number: str | None = None
+) -> passes.Accumulator | fused.Accumulator:
     """Return what adds up the stream of a range of persons."""
-    return fused.Accumulator(plan, persons) if fused.fits(plan) else passes.Accumulator(plan, persons)
+    if number is not None or fused.fits(plan):
+        return fused.Accumulator(plan, persons, number)
+    return passes.Accumulator(plan, persons)
 
 
-def bound(plan: Plan, stream: Stream, persons: range = EVERYBODY) -> list[NDArray[np.int64]]:
-    """Return the exact, bounded cells of each measure over the stream of a range of persons."""
-    found = accumulator(plan, persons)
+def bound(plan: Plan, stream: Stream, persons: range = EVERYBODY, number: str | None = None) -> list[NDArray[np.int64]]:
+    """Return the exact, bounded cells of each measure over the stream of a range of persons.
+
+    With `number`, the stream has one row for each person, and that column has the number of their events. This is for
+    plans for which these numbers suffice (`event_numbers.py`).
+    """
+    found = accumulator(plan, persons, number)
     for person, batch in stream:
         found.take(person, batch)
     return found.cells()
 
 
 def bound_in_parts(
-    plan: Plan, ranges: Sequence[range], stream_of: Callable[[Plan, range], Stream]
+    plan: Plan, ranges: Sequence[range], stream_of: Callable[[Plan, range], Stream], number: str | None = None
 ) -> list[NDArray[np.int64]]:
     """Do the same over disjoint ranges of persons at once, the first in this thread and each other one in its own.
 
@@ -58,7 +66,7 @@ def bound_in_parts(
     """
 
     def of_range(persons: range) -> list[NDArray[np.int64]]:
-        return bound(plan, stream_of(plan, persons), persons)
+        return bound(plan, stream_of(plan, persons), persons, number)
 
     first, *others = ranges
     if not others:

@@ -50,14 +50,18 @@ class Reader:
         self._look_up = look_up
         self._batches = batches
 
-    def stream(self, plan: Plan) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
-        """Yield the events of a plan in person order, as (person numbers, codes of each column)."""
+    def stream(self, plan: Plan, number: str | None = None) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Codes]]]:
+        """Yield the events of a plan in person order, as (person numbers, codes of each column).
+
+        With `number`, yield each person once, with that column (`event_numbers.py`).
+        """
         ours = scans.decided_here(plan)
         decider = self._decider(plan.table)
         held = {condition(place): decider.decision(one) for place, one in ours.conditions.items()}
         stays = None if ours.where == ALWAYS else decider.decision(ours.where)
-        names, wanted = scans.fetched(plan), scans.columns(plan)
-        for person, *arrays in self._batches(scans.scan(plan, self._look_up, self._within)):
+        more = () if number is None else (number,)
+        names, wanted = (*scans.fetched(plan), *more), (*scans.columns(plan), *more)
+        for person, *arrays in self._batches(scans.scan(plan, self._look_up, self._within, number)):
             codes: dict[str, Codes] = dict(zip(names, arrays, strict=True))
             codes |= {name: decide(person, codes).view(np.uint8) for name, decide in held.items()}
             if stays is not None:

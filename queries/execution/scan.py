@@ -23,7 +23,7 @@ from sqlglot import exp
 
 from queries.binding import predicates
 from queries.binding.predicates import Member
-from queries.catalog.schema import PERSON
+from queries.catalog.schema import PERSON, PERSONS
 from queries.execution import deciding
 from queries.execution.aggregates import built_table
 from queries.execution.sql_writer import Writer, of_persons
@@ -93,11 +93,14 @@ def members(cohort: Member, look_up: LookUp, persons: range | None = None) -> ex
     return Writer(look_up, persons).members(cohort)
 
 
-def scan(plan: Plan, look_up: LookUp, persons: range | None = None) -> exp.Select:
-    """Return SELECT person, columns, conditions FROM table WHERE predicate, for everybody or a range of persons."""
+def scan(plan: Plan, look_up: LookUp, persons: range | None = None, number: str | None = None) -> exp.Select:
+    """Return SELECT person, columns, conditions FROM table WHERE predicate, for everybody or a range of persons.
+
+    With `number`, the rows are those of the table of persons, and that column of it is the last.
+    """
     writer = Writer(look_up, persons)
     table = plan.table.name
-    names = fetched(plan)
+    names = (*fetched(plan), *([] if number is None else [number]))
     held = {
         name: exp.cast(writer.condition(predicate, table) or exp.true(), "UTINYINT", dialect="duckdb")
         for place, predicate in enumerate(plan.conditions)
@@ -105,7 +108,7 @@ def scan(plan: Plan, look_up: LookUp, persons: range | None = None) -> exp.Selec
     }
     select = exp.select(*(held.get(name) or exp.column(name, quoted=True) for name in (PERSON, *names)))
     if plan.built is None:
-        select = writer.of_table(select, table)
+        select = writer.of_table(select, table if number is None else PERSONS)
     else:
         built = built_table(plan.built, writer).subquery("built")
         select = select.from_(built).order_by(exp.column(PERSON, quoted=True))

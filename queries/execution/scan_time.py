@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from queries.binding.predicates import Among, Beginning, Both, Compared, Either, Member, Spelled
+from queries.catalog.schema import PERSONS
 from queries.contribution import profile
-from queries.execution import scan
+from queries.execution import event_numbers, scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +85,8 @@ def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int, parts: in
     """
     work = _Work(rates, figures)
     main = plan.table.name if plan.built is None else plan.built.events.name
+    if event_numbers.suffice(plan):
+        main = PERSONS  # whose attributes are those of the events
     scanned = work.columns(main, 1 + len(scan.columns(plan)))
     conditions = (plan.where, *plan.conditions)
     scanned += sum(work.condition(one, main) for one in conditions)

@@ -28,7 +28,8 @@ from queries.catalog.vocabularies import kept
 from queries.contribution.person_order import is_ordered
 from queries.errors import ImportFailed
 from queries.execution.duckdb import dictionary
-from queries.store import vocabularies
+from queries.execution.event_numbers import numbered as numbers_of
+from queries.store import layout, vocabularies
 from queries.store.derivation import Derivation, derivation, group_codes, of_events, of_events_joined
 from queries.store.encoding import Coding, coding, name, text
 from queries.store.files import files_of
@@ -181,7 +182,10 @@ class Import:
             f"{PERSON}{attributes}{found_among} FROM numbers LEFT JOIN attributes a USING ({PERSON}){joined})) "
             f"ORDER BY {PERSON}"
         )
-        self._run(f"CREATE TABLE store.{PERSONS} AS SELECT * FROM persons ORDER BY {PERSON}")
+        types = layout.types(table.columns.values())
+        numbers, listed, joins = layout.event_numbers({name: self._links[name] for name in manifest.events})
+        select = f"SELECT p.*{listed} FROM persons p{joins} ORDER BY p.{PERSON}"
+        layout.create(self._run, f"store.{PERSONS}", types | numbers, select)
         report = self._report(PERSONS, staged, self._links[described], codings)
         return replace(report, kept=persons), found
 
@@ -207,15 +211,19 @@ class Import:
         link = self._links[table]
         # Two random numbers for each row: the order of tied rows could depend on other persons (docs/privacy.md).
         drawn = ', random() AS "#first", random() AS "#second"'
-        self._run(
-            f"CREATE TABLE store.{name(table)} AS SELECT {PERSON}{columns} FROM (SELECT *{derived} FROM ("
+        layout.create(
+            self._run,
+            f"store.{name(table)}",
+            layout.types(declared.columns.values()),
+            f"SELECT {PERSON}{columns} FROM (SELECT *{derived} FROM ("
             f'SELECT {listed}, s."#first", s."#second" FROM (SELECT {link.keys}{coded}{drawn} '
             f"FROM {staged.relation}) s JOIN {link.table} l ON {link.on('s', 'l')} "
-            f'JOIN persons p ON p.{PERSON} = l.{PERSON})) ORDER BY {PERSON}, "#first", "#second"'
+            f'JOIN persons p ON p.{PERSON} = l.{PERSON})) ORDER BY {PERSON}, "#first", "#second"',
         )
         report = self._report(table, staged, link, codings)
         ((stored,),) = self._run(f"SELECT count(*) FROM store.{name(table)}")
-        if stored != report.kept:  # a row belongs to one person, or to none
+        ((numbered,),) = self._run(f"SELECT coalesce(sum({name(numbers_of(table))}), 0) FROM store.{PERSONS}")
+        if not stored == numbered == report.kept:  # a row belongs to one person, or to none
             raise ImportFailed(f"table {table} came out with {stored} rows in place of {report.kept}")
         if described != PERSONS and not attributes:
             return report  # no source describes persons

@@ -60,6 +60,11 @@ class Link:
         """Return SQL over a row of the source for the values that `on` compares."""
         return ", ".join(f"{part.raw} AS {part.key}" for part in self.parts)
 
+    @property
+    def numbers(self) -> str:
+        """Return SELECT of each person's number of rows. Several ids may be one person's."""
+        return f"SELECT {PERSON}, sum({_ROWS}) AS events FROM {self.table} GROUP BY {PERSON}"
+
     def on(self, row: str, link: str) -> str:
         """Return the condition that joins a row with `keys` to its person. At most one row of the table fulfils it."""
         return " AND ".join(f"{row}.{part.key} = {link}.{part.key}" for part in self.parts)

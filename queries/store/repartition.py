@@ -19,6 +19,7 @@ import re
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -30,6 +31,7 @@ from queries.catalog.parts import Parts
 from queries.catalog.schema import PERSON, PERSONS
 from queries.contribution.person_order import is_ordered
 from queries.errors import ImportFailed
+from queries.store import layout
 from queries.store.encoding import name, text
 from queries.store.inspection import attached, persons_of, require_sound
 from queries.store.sources import run
@@ -169,21 +171,32 @@ def _write(
             with attached(connection, one.file, "part"):
                 for table, columns in _shape(connection).items():
                     if _has_persons(columns):
-                        _copy(connection, table, one.persons.start, persons, first=place == 0)
+                        _copy(connection, table, dict(columns), one.persons.start, persons, first=place == 0)
                     elif place == 0:
                         run(connection, f"CREATE TABLE made.{name(table)} AS SELECT * FROM part.{name(table)}")
         run(connection, f"CREATE TABLE made.{name(parts.MARK)} AS SELECT {text(mark[0])} AS list, {mark[1]} AS number")
         run(connection, "CHECKPOINT made")
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, table: str, start: int, persons: range, *, first: bool) -> None:
+def _copy(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Mapping[str, str],
+    start: int,
+    persons: range,
+    *,
+    first: bool,
+) -> None:
     """Copy the rows of a range of persons from a part, whose first person is the `start`-th of all."""
     chosen = (
         f"SELECT * REPLACE (({PERSON} + {start - persons.start})::INTEGER AS {PERSON}) FROM part.{name(table)} "
         f"WHERE {PERSON} >= {persons.start - start} AND {PERSON} < {persons.stop - start}"
     )
-    into = f"CREATE TABLE made.{name(table)} AS" if first else f"INSERT INTO made.{name(table)}"
-    run(connection, f"{into} {chosen}")
+    into = f"made.{name(table)}"
+    if first:
+        layout.create(partial(run, connection), into, columns, chosen)
+    else:
+        run(connection, f"INSERT INTO {into} {chosen}")
 
 
 def _shape(connection: duckdb.DuckDBPyConnection) -> Shape:

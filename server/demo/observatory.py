@@ -2,7 +2,7 @@
 
 Its data resemble real data: many events of each person with a long tail, codes that repeat within a person, nulls, and
 files in no useful order. Nothing was learnt from real persons: the figures were chosen by hand. (Rehearsals use other
-data, made up from a dataset's own catalog: `queries/store/rehearsal.py`.)
+data, made up from a dataset's own catalog: `queries/store/made_up/rehearsal.py`.)
 
 Persons are made in batches, each from its own random stream. The data depend on the shape alone, and memory does not
 grow with the number of persons.

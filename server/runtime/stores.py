@@ -21,7 +21,8 @@ from queries.catalog.manifest import read_manifest
 from queries.catalog.parts import BadParts
 from queries.contribution import profile
 from queries.errors import EngineFailed, ImportFailed, ManifestError, TooMuchLost
-from queries.store import ingest, losses, rehearsal, reports
+from queries.store import ingest, losses, reports
+from queries.store.made_up import rehearsal
 from server.errors import StoreUnavailable
 from server.runtime.home import building
 from server.runtime.remembered import Remembered

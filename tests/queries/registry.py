@@ -16,6 +16,7 @@ from queries.catalog.codes import code_type
 from queries.catalog.schema import EPOCH, PERSON, PERSONS, Column, Dataset, Kind, Table, frozen
 from queries.execution import kernel
 from queries.execution.duckdb import Store
+from queries.execution.event_numbers import NUMBER_TYPE, numbered
 from queries.language import nodes
 from queries.planning import planner
 
@@ -102,6 +103,11 @@ def write(path: Path, people: Sequence[Person | None]) -> Path:
             connection.register("coded", pa.table(list(coded.T), names=[PERSON, *columns]))
             connection.execute(f'CREATE TABLE "{name}" AS SELECT {PERSON}::INTEGER AS {PERSON}, {chosen} FROM coded')
             connection.unregister("coded")
+        for name in ("visits", "drugs"):
+            column = numbered(name)
+            connection.execute(f'ALTER TABLE {PERSONS} ADD COLUMN "{column}" {NUMBER_TYPE}')
+            own = f'SELECT count(*) FROM "{name}" e WHERE e.{PERSON} = {PERSONS}.{PERSON}'
+            connection.execute(f'UPDATE {PERSONS} SET "{column}" = ({own})')
     return path
 
 

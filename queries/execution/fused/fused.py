@@ -29,22 +29,29 @@ if TYPE_CHECKING:
 
 def fits(plan: Plan) -> bool:
     """Return whether the loops here can answer a plan."""
-    tables = all(key.has_table for key in plan.keys)
-    return tables and plan.cells <= _absent(plan) and plan.events_per_cell < 2**loops.SHIFT and shapes.fits(plan)
+    return has_tables(plan) and plan.events_per_cell < 2**loops.SHIFT and shapes.fits(plan)
+
+
+def has_tables(plan: Plan) -> bool:
+    """Return whether look-up tables can find the cell of each row."""
+    return all(key.has_table for key in plan.keys) and plan.cells <= _absent(plan)
 
 
 class Accumulator:
-    """The cells of one plan that `fits`, as `passes.Accumulator` adds them up. Not for several threads at once."""
+    """The cells of one plan that `fits`, as `passes.Accumulator` adds them up. Not for several threads at once.
 
-    def __init__(self, plan: Plan, persons: range = EVERYBODY) -> None:
+    With `number`, the stream has one row for each person, and that column has the number of their events.
+    """
+
+    def __init__(self, plan: Plan, persons: range = EVERYBODY, number: str | None = None) -> None:
         self._plan = plan
-        self._order = PersonOrder(persons)
+        self._order = PersonOrder(persons, once=number is not None)
         self._tables = _tables(plan)
         self._cell = np.empty(0, dtype=np.int32)
-        self._shape = shapes.of(plan, persons)
+        self._shape = shapes.of(plan, persons, number)
 
     def take(self, person: Numbers, batch: Mapping[str, Codes]) -> None:
-        """Add a batch of events. Raises EngineFailed if the stream is out of order or has other persons."""
+        """Add a batch of rows. Raises EngineFailed if the stream is out of order or has other persons."""
         self._order.require(person)
         cells = self._cells(len(person), batch) if self._shape.needs_cells else self._cell
         self._shape.take(shapes.Batch(person, cells, batch))

@@ -268,6 +268,23 @@ def count_alone(person: Numbers, current: Ints, events_per_cell: int, total: Int
         current[1] = events - begins + (before if last == here else 0)
 
 
+@numba.njit(nogil=True, cache=True)
+def count_numbers(
+    cell: Numbers, number: Codes, holds: Holds, events_per_cell: int, events: Ints, persons: Ints
+) -> None:
+    """Count the events of persons who are in one cell each, from how many they have; and those who have any."""
+    for i in range(len(cell)):
+        if cell[i] < 0:
+            continue
+        c = np.uint64(cell[i])
+        counted = np.int64(number[i])
+        counted = counted if counted < events_per_cell else np.int64(events_per_cell)
+        if holds is not None:
+            counted *= holds[i]
+        events[c] += counted
+        persons[c] += counted > 0
+
+
 def warm() -> None:
     """Compile every specialisation (or load it from Numba's cache), so that no query waits for it."""
     person = cell = np.zeros(1, dtype=np.int32)
@@ -278,6 +295,7 @@ def warm() -> None:
     drop_others(person, cell.copy(), current, total - 1, 1, 1, total)
     count_alone(person, current, 1, total)
     for holds in (None, held):
+        count_numbers(cell, np.zeros(1, dtype=np.uint32), holds, 1, total, total.copy())
         for counts in (None, total):
             count_events(person, cell, holds, current, total - 1, 1, 1, total, total, counts)
             for code_type in passes.CODE_TYPES:

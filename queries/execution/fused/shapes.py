@@ -55,9 +55,17 @@ class Shape:
         return [self._total] * len(self._plan.measures)
 
 
-def of(plan: Plan, persons: range) -> Shape:
-    """Return the shape of a plan, with nothing added up."""
-    return _kind(plan)(plan, persons)
+def of(plan: Plan, persons: range, number: str | None = None) -> Shape:
+    """Return the shape of a plan, with nothing added up. `number` is the column with the events of a row's person."""
+    return _kind(plan)(plan, persons) if number is None else NumberedPersons(plan, persons, number)
+
+
+def counts_alone(plan: Plan) -> bool:
+    """Return whether events and persons are counted, each with one condition at most, and nothing else."""
+    return all(
+        (one.counted is Counted.PERSONS or _is_count(one)) and (one.where is None or one.split is None)
+        for one in plan.measures
+    )
 
 
 def fits(plan: Plan) -> bool:
@@ -238,6 +246,30 @@ class EventsAlone(Shape):
     def take(self, batch: Batch) -> None:
         """Add a batch."""
         loops.count_alone(batch.person, self._current, self._plan.events_per_cell, self._total)
+
+
+class NumberedPersons(Shape):
+    """Events and persons from one row for each person, with the number of their events. Their cell is the only one."""
+
+    def __init__(self, plan: Plan, persons: range, number: str) -> None:
+        super().__init__(plan, persons)
+        self._number = number
+        self._of = {one: (_zeros(plan), _zeros(plan)) for one in (None, *plan.conditions)}
+
+    def take(self, batch: Batch) -> None:
+        """Add a batch."""
+        number = batch.codes[self._number]
+        for place, (events, persons) in enumerate(self._of.values()):
+            holds = batch.codes[condition(place - 1)] if place else None
+            loops.count_numbers(batch.cell, number, holds, self._plan.events_per_cell, events, persons)
+
+    def numbers(self) -> list[Ints]:
+        """Return one vector for each measure."""
+        return [self._counted(one) for one in self._plan.measures]
+
+    def _counted(self, measure: Measure) -> Ints:
+        which = int(measure.counted is Counted.PERSONS)
+        return _both(measure, self._of[None][which], self._of[_condition(measure)][which])
 
 
 class Values(Shape):

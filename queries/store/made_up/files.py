@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from queries.catalog.schema import PERSON, PERSONS, Kind
 from queries.contribution.profile import likely
-from queries.store.rehearsal import EVENTS_MOST, TEXTS, made_up_codes, made_up_text, mixed
+from queries.store.made_up.rehearsal import EVENTS_MOST, TEXTS, made_up_codes, made_up_text, mixed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from queries.catalog.schema import Column, Dataset, Table
     from queries.store.made_up.marginals import Marginal
-    from queries.store.rehearsal import Numbers
+    from queries.store.made_up.rehearsal import Numbers
 
     Marginals = Mapping[tuple[str, str], Marginal]  # by table (persons for their attributes) and column
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from queries.store.rehearsal import mixed
+from queries.store.made_up.rehearsal import mixed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from queries.binding.keys import CellKey
-    from queries.store.rehearsal import Numbers
+    from queries.store.made_up.rehearsal import Numbers
 
 
 @dataclass(frozen=True)

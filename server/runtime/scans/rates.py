@@ -25,7 +25,7 @@ from queries.language import nodes
 from queries.mechanisms import NANO
 from queries.planning import planner
 from queries.release import assembly
-from queries.store import rehearsal
+from queries.store.made_up import rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

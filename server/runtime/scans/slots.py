@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from queries.execution import scan_time
 from queries.execution.scan_time import Figures
-from queries.store.rehearsal import EVENTS_MOST, PERSONS_MADE
+from queries.store.made_up.rehearsal import EVENTS_MOST, PERSONS_MADE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -57,14 +57,22 @@ def test_figures_are_the_profiles_where_one_was_bought() -> None:
 
 def test_more_work_is_foretold_to_take_longer() -> None:
     """A filter, keys, a join, a second join, a value by person and cells each add to what is foretold."""
-    plain = seconds(nodes.Query("visits", PEOPLE))
-    cohort = nodes.Query("visits", PEOPLE, nodes.Cohort("drugs"))
-    after = nodes.Query("visits", PEOPLE, nodes.Cohort("drugs", after=nodes.Related("visits")))
+    key = (nodes.ByValue("code"),)
+    plain = seconds(nodes.Query("visits", PEOPLE, None, key))
+    cohort = nodes.Query("visits", PEOPLE, nodes.Cohort("drugs"), key)
+    after = nodes.Query("visits", PEOPLE, nodes.Cohort("drugs", after=nodes.Related("visits")), key)
     assert plain < seconds(cohort) < seconds(after)
     built = nodes.Query(nodes.PerPerson("visits", (("n", nodes.Value("count")),)), PEOPLE)
     more = nodes.Query(nodes.PerPerson("visits", (("n", nodes.Value("count")), ("m", nodes.Value("count")))), PEOPLE)
     assert plain < seconds(built) < seconds(more)
     assert seconds(nodes.Query("persons", PEOPLE)) < plain
+
+
+def test_numbers_of_events_take_less_than_events() -> None:
+    """What each person's number of events answers is foretold to read persons and no events."""
+    of_person = nodes.Query("visits", PEOPLE, None, (nodes.ByValue("sex"),))
+    assert seconds(of_person) < seconds(replace(of_person, group_by=(nodes.ByValue("code"),)))
+    assert seconds(nodes.Query("visits", PEOPLE)) == pytest.approx(seconds(nodes.Query("persons", PEOPLE)))
 
 
 def test_cores_shorten_the_scan_of_many_persons_alone() -> None:

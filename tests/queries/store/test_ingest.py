@@ -580,6 +580,7 @@ def test_no_identifier_is_in_the_store(people: Any) -> None:
             (parts.MARK, "number", "INTEGER"),
             ("persons", "person", "INTEGER"),
             ("persons", "sex", "UTINYINT"),
+            ("persons", "#events", "UINTEGER"),
             ("events", "person", "INTEGER"),
             ("events", "sex", "UTINYINT"),
             ("events", "number", "USMALLINT"),
@@ -712,6 +713,30 @@ def test_every_number_of_threads_makes_a_store_in_person_order(tmp_path: Path) -
             "SELECT count_if(person < before), count(*) FROM (SELECT person, lag(person) OVER () AS before FROM t)",
         )
         assert (falls, kept) == (0, size)
+
+
+def test_how_codes_lie_follows_from_their_types(tmp_path: Path) -> None:
+    """Runs of equal values are not stored as runs, although they would take less room."""
+    people = [n // 1000 for n in range(40_000)]
+    source = pa.table({"patient": people, "row": people, "v": [person % 2 == 0 for person in people]})
+    text = TINY.format(source="s.parquet", table="", column='type = "boolean"')
+    built = build(tmp_path, text, {"s.parquet": source})
+    found = rows(
+        built.path,
+        "SELECT DISTINCT column_name, compression FROM pragma_storage_info('t') WHERE segment_type <> 'VALIDITY'",
+    )
+    assert set(found) == {("person", "BitPacking"), ("row", "BitPacking"), ("v", "Uncompressed")}
+
+
+def test_each_person_has_their_number_of_events_in_each_table(tmp_path: Path) -> None:
+    """Several spellings of an id are one person, whose events are counted together."""
+    ids = ["7", "7 ", "8", "8", "8", " 9", None]
+    source = pa.table({"patient": ids, "row": [0] * 7, "v": [True] * 7})
+    text = TINY.format(source="s.parquet", table="", column='type = "boolean"')
+    built = build(tmp_path, text, {"s.parquet": source})
+    assert sorted(rows(built.path, 'SELECT "#t" FROM persons')) == [(1,), (2,), (3,)]
+    own = "SELECT count(*) FROM t WHERE t.person = persons.person"
+    assert rows(built.path, f'SELECT count(*) FROM persons WHERE "#t" <> ({own})') == [(0,)]
 
 
 def test_a_store_is_not_made_of_a_folder_in_use(tmp_path: Path) -> None:

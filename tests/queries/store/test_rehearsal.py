@@ -15,7 +15,8 @@ from queries.contribution.person_order import is_ordered
 from queries.errors import EngineFailed
 from queries.language import nodes
 from queries.planning import planner
-from queries.store import ingest, rehearsal
+from queries.store import ingest
+from queries.store.made_up import rehearsal
 
 if TYPE_CHECKING:
     from queries.catalog.schema import Dataset
