@@ -125,8 +125,10 @@ def store_in(home: Path) -> Store:
 
 
 def _drain(store: Store, plan: Plan) -> None:
+    number = store.number_for(plan)
+
     def of_range(persons: range) -> None:
-        for _ in store.stream(plan, persons):
+        for _ in store.stream(plan, persons, number=number):
             pass
 
     ranges = store.ranges()

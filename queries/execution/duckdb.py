@@ -19,9 +19,8 @@ from queries.catalog import parts
 from queries.catalog.parts import BadParts
 from queries.catalog.schema import PERSON, PERSONS, PERSONS_MAX
 from queries.errors import EngineFailed
-from queries.execution import comparisons
+from queries.execution import comparisons, event_numbers
 from queries.execution import scan as scans
-from queries.execution.event_numbers import numbered
 from queries.execution.reading import Reader
 from queries.execution.stopping import Stop
 
@@ -144,9 +143,13 @@ class Store:
             self._persons = _Persons(persons_there, -1 if last is None else last, frozenset(columns))
         return self._persons
 
-    def has_event_numbers(self, table: str) -> bool:
-        """Return whether each person's number of events in a table is kept. In older stores it is not."""
-        return numbered(table) in self._of_persons().columns
+    def number_for(self, plan: Plan) -> str | None:
+        """Return the column with each person's number of events, if a plan needs no more and the store has it.
+
+        Older stores have none.
+        """
+        number = event_numbers.numbered(plan.table.name)
+        return number if event_numbers.suffice(plan) and number in self._of_persons().columns else None
 
     def stream(
         self, plan: Plan, persons: range | None = None, stop: Stop | None = None, number: str | None = None

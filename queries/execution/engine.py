@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from queries.contribution import tallying
-from queries.execution import event_numbers, kernel, partition_selection
+from queries.execution import kernel, partition_selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,9 +67,7 @@ def of_part(question: Question, store: Store, stop: Stop | None = None) -> Vecto
     stream = partial(store.stream, stop=stop)
     match question:
         case CellsOf(plan):
-            number = None
-            if event_numbers.suffice(plan) and store.has_event_numbers(plan.table.name):
-                number = event_numbers.numbered(plan.table.name)
+            number = store.number_for(plan)
             return kernel.bound_in_parts(plan, store.ranges(), partial(stream, number=number), number)
         case ScoresOf(plan):
             return [partition_selection.persons_by_code(plan, store.ranges(), stream)]

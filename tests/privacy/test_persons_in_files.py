@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from queries.catalog.formats import Identity
 from queries.catalog.schema import PERSONS
 from queries.errors import ImportFailed
-from queries.execution import kernel
 from queries.execution.duckdb import Store
+from queries.execution.engine import CellsOf, of_part
 from queries.language import nodes
 from queries.store import identity, persons
 from tests.laws import tries
@@ -214,7 +214,7 @@ def cells(built: Built, asked: Sequence[Plan]) -> list[list[NDArray[Any]]]:
     """Return the exact cells of some plans."""
     engine = Store(built.path, memory_limit="200MB", threads=1, query_seconds=60)
     try:
-        return [kernel.bound(one, engine.stream(one)) for one in asked]
+        return [of_part(CellsOf(one), engine) for one in asked]
     finally:
         engine.close()
 

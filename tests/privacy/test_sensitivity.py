@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from queries.catalog.schema import PERSONS
-from queries.execution import kernel
 from queries.execution.duckdb import Store
+from queries.execution.engine import CellsOf, of_part
 from queries.language import nodes
 from tests.laws import tries
 from tests.privacy.checks import (
@@ -198,7 +198,7 @@ def scanned(store: Path, asked: Sequence[Plan]) -> list[list[NDArray[np.int64]]]
     """Return the exact cells of some plans over a store."""
     engine = Store(store, memory_limit="200MB", threads=2, query_seconds=60)
     try:
-        return [kernel.bound(one, engine.stream(one)) for one in asked]
+        return [of_part(CellsOf(one), engine) for one in asked]
     finally:
         engine.close()
 

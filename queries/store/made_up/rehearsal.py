@@ -24,6 +24,7 @@ from queries.catalog.schema import PERSON, PERSONS, Kind
 from queries.errors import EngineFailed
 from queries.execution.duckdb import Store, dictionary
 from queries.execution.engine import LocalEngine
+from queries.execution.event_numbers import numbered
 from queries.store.encoding import name
 
 if TYPE_CHECKING:
@@ -64,13 +65,14 @@ def build(dataset: Dataset, path: Path, persons: int = PERSONS_MADE) -> None:
     persons = min(persons, dataset.persons_max)
     everybody = np.arange(persons, dtype=np.uint64)
     attributes = _columns(dataset.tables[PERSONS].columns, everybody, PERSONS)
+    made = [name for name, table in dataset.tables.items() if not table.one_row_per_person]
+    events = {table: (mixed(everybody, table) % np.uint64(EVENTS_MOST + 1)).astype(np.uint32) for table in made}
     with duckdb.connect(str(path), config={"threads": 1}) as connection:
         for table in dataset.tables.values():
             if table.one_row_per_person:
-                person, columns = everybody, attributes
+                person, columns = everybody, attributes | {numbered(name): many for name, many in events.items()}
             else:
-                events = mixed(everybody, table.name) % np.uint64(EVENTS_MOST + 1)
-                person = np.repeat(everybody, events.astype(np.int64))
+                person = np.repeat(everybody, events[table.name])
                 own = {name: column for name, column in table.columns.items() if not column.of_person}
                 rows = np.arange(len(person), dtype=np.uint64)
                 repeated = {name: codes[person] for name, codes in attributes.items()}

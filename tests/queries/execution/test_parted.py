@@ -296,7 +296,7 @@ def test_bounding_each_batch_instead_of_each_person_is_found(tmp_path: Path, mon
     monkeypatch.setattr(engines, "BATCH_ROWS", 1000)
     assert sum(alike(found, lambda engine: engine.cells(plan))[0]) == 3 * 2 * 5
 
-    def by_batch(plan: Plan, stream: kernel.Stream, persons: range = EVERYBODY) -> Any:
+    def by_batch(plan: Plan, stream: kernel.Stream, persons: range = EVERYBODY, _: str | None = None) -> Any:
         return [sum(vectors) for vectors in zip(*(whole(plan, [one], persons) for one in stream), strict=True)]
 
     whole = kernel.bound
