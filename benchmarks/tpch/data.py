@@ -1,6 +1,6 @@
 """The data of TPC-H, as `tpchgen-cli` makes them, and a home of Rowless with the customer as the person.
 
-Rowless's language has no arithmetic between columns and compares none with another. What the questions compute from
+Rowless's questions have no arithmetic between columns, and tables meet by person. What the questions compute from
 several columns of a row stands in the prepared files as a column of its own.
 """
 

@@ -123,7 +123,8 @@ def _table(name: str) -> Table:
 
 
 PEOPLE: tuple[tuple[str, nodes.Statistic], ...] = (("n", nodes.Count("persons")),)
-BY_CODE = (nodes.ByValue("code"),)  # by an attribute of the person, no event would be read (`event_numbers.py`)
+# By an attribute of the person no event would be read (`queries/execution/event_numbers.py`).
+BY_CODE = (nodes.ByValue("code"),)
 COHORT = nodes.Cohort("a", after=nodes.Related("b"))
 MADE_UP = Dataset(
     "made-up",
