@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from queries.contribution import truncation
 from queries.mechanisms import Rounds
-from queries.statistics import estimates, quantiles
+from queries.release.derived.parts import NOISE
+from queries.statistics import estimates, quantiles, registry
 from queries.statistics.parts import noisy
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from queries.binding.keys import Label
     from queries.mechanisms import Drawn
-    from queries.plan import Measure, Plan
+    from queries.plan import Measure, Output, Plan
 
 
 def draw_noise(plan: Plan) -> list[Drawn | None]:
@@ -71,10 +72,17 @@ def columns(plan: Plan) -> list[dict[str, object]]:
                 "scale": first.mechanism.scale * noisy.unit(first),
                 **estimates.margin(output, plan.confidence),
                 "confidence": plan.confidence,
+                **_noise(output),
                 **truncation.of(plan, output).to_json(),
             }
         )
     return shown
+
+
+def _noise(output: Output) -> dict[str, object]:
+    """Return the noise of the numbers that a statistic is made of, where more is computed from them (`derived/`)."""
+    found = registry.of(output.statistic).noise(output)
+    return {NOISE: found} if found else {}
 
 
 def labels(plan: Plan) -> list[tuple[Label, ...]]:

@@ -134,12 +134,13 @@ def _marked(shown: dict[str, Any]) -> dict[str, Any]:
     if not unknown:
         return shown
     rows = [
-        {name: _mark(result) if name in unknown else result for name, result in row.items()} for row in shown["rows"]
+        {name: marked(result) if name in unknown else result for name, result in row.items()} for row in shown["rows"]
     ]
     return {**shown, "rows": rows}
 
 
-def _mark(result: Mapping[str, Any]) -> Part:
+def marked(result: Mapping[str, Any]) -> Part:
+    """Return a result with the mark that nobody knows what was cut off."""
     mark = {"truncation": Truncation.UNKNOWN.value}
     for member in LISTS:
         if member in result:
@@ -153,12 +154,13 @@ def _shown(
     """Return a statistic's result in one row after processing; `values` are its consistent ones, if there are."""
     parts = parts_of(result)
     done = [
-        _processed(part, part["value"] if values is None else values[i], about, applied) for i, part in enumerate(parts)
+        processed(part, part["value"] if values is None else values[i], about, applied) for i, part in enumerate(parts)
     ]
     return next(({**result, member: done} for member in LISTS if member in result), done[0])
 
 
-def _processed(part: Part, value: float, about: Mapping[str, Any], applied: Sequence[str]) -> Part:
+def processed(part: Part, value: float, about: Mapping[str, Any], applied: Sequence[str]) -> Part:
+    """Return a number with its interval as it is shown: `value` rounded and clamped, as the words say."""
     released = part["value"], part["low"], part["high"]
     shown = value, part["low"], part["high"]
     if "round" in applied:

@@ -1,5 +1,7 @@
 """HAVING, ORDER BY, LIMIT and labels: the rows of an answer as a request wants to see them.
 
+Before rows are chosen, standardised rates and differences of curves are computed, if they were asked for (`derived/`).
+
 It reveals nothing, because it is a function of the answer as it is shown, and of the request: what rounding, clamping
 and hiding made of the released numbers comes in, and nothing else. A number that is hidden has no value here. It
 fulfils no condition and no negated one, and comes last in each order, so neither places nor absences tell it.
@@ -11,21 +13,21 @@ average, so that rows chosen by their numbers have intervals that are too optimi
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from queries.errors import InvalidQuery
 from queries.language import nodes, showing
 from queries.language.showing import NOTHING, Show
+from queries.release import answer_columns
+from queries.release.answer_columns import Columns, Kind
+from queries.release.derived import deriving
 from queries.spelling import json_writing, sql
-from queries.statistics import registry
-from queries.statistics.parts.lists import LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from queries.plan import Plan
+    from queries.language.showing import Derive
 
     Row = Mapping[str, Any]
     Value = str | float | bool | None
@@ -38,27 +40,13 @@ CONDITIONS_MAX = 32
 VALUES_MAX = 200  # of lists in them
 ORDERS_MAX = 8
 FREE = (
-    "HAVING, ORDER BY, LIMIT and labels choose among released numbers: they are free and no part of the question, so "
-    "the same question shown in another way is the same answer"
+    "HAVING, ORDER BY, LIMIT, labels, standardised rates and differences of curves come from released numbers: they "
+    "are free and no part of the question, so the same question shown in another way is the same answer"
 )
 CHOSEN = (
     "rows were chosen by numbers with noise: the largest of these need not be the largest without noise and are too "
     "large on average, and margins hold for each number by itself, not for the ones that were chosen"
 )
-
-
-class Kind(Enum):
-    """What a column of an answer has in each row.
-
-    LIST is a statistic with several numbers. ANY are the labels of a key in an answer without rows, which shows none.
-    """
-
-    NUMBER = "number"
-    TEXT = "text"
-    BOOLEAN = "boolean"
-    STATISTIC = "statistic"
-    LIST = "list"
-    ANY = "any"
 
 
 NUMBERS = frozenset({Kind.NUMBER, Kind.STATISTIC})
@@ -70,55 +58,6 @@ WANTED = {
 }
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The columns of an answer: the kind of each by its name, and the labels of the keys that are cut into bins."""
-
-    kinds: Mapping[str, Kind]
-    bins: Mapping[str, tuple[str, ...]]
-
-
-def planned(plan: Plan) -> Columns:
-    """Return the columns that the answer to a plan will have."""
-    kinds: dict[str, Kind] = {}
-    bins = {}
-    for key, asked in zip(plan.keys, plan.query.group_by, strict=True):
-        kinds[key.name] = Kind.TEXT if key.named is not None else _kind(key.label(place) for place in range(key.size))
-        if isinstance(asked, nodes.ByBins):
-            bins[key.name] = tuple(str(label) for label in key.labels)
-    for output in plan.outputs:
-        several = registry.of(output.statistic).listed is not None and getattr(output.statistic, "listed", True)
-        kinds[output.name] = Kind.LIST if several else Kind.STATISTIC
-    return Columns(kinds, bins)
-
-
-def released(body: Mapping[str, Any]) -> Columns:
-    """Return the columns of a stored answer."""
-    kinds: dict[str, Kind] = {}
-    rows = body["rows"]
-    for column in body["columns"]:
-        name = column["name"]
-        if column["kind"] == "key":
-            kinds[name] = _kind(row[name] for row in rows) if rows else Kind.ANY
-        else:
-            several = bool(rows) and not rows[0][name].keys().isdisjoint(LISTS)
-            kinds[name] = Kind.LIST if several else Kind.STATISTIC
-    keys = [name for name, kind in kinds.items() if kind not in (Kind.LIST, Kind.STATISTIC)]
-    bins = {
-        name: tuple(dict.fromkeys(row[name] for row in rows if row[name] is not None))
-        for name, asked in zip(keys, body["query"].get("group_by", ()), strict=False)
-        if isinstance(asked, dict) and "bins" in asked
-    }
-    return Columns(kinds, bins)
-
-
-def _kind(labels: Iterable[Value]) -> Kind:
-    first = next((label for label in labels if label is not None), "")
-    if isinstance(first, bool):
-        return Kind.BOOLEAN
-    return Kind.TEXT if isinstance(first, str) else Kind.NUMBER
-
-
 def bind(show: Show, columns: Columns) -> Show:
     """Return what is to be shown with the answer's own names. Raises InvalidQuery with the place.
 
@@ -126,12 +65,25 @@ def bind(show: Show, columns: Columns) -> Show:
     """
     _require_size(show)
     labels = tuple(_labelled(name, own, columns) for name, own in show.labels)
+    derive = None if show.derive is None else _derive(show.derive, dict(labels), columns)
+    if derive is not None:
+        columns = answer_columns.derived(derive, columns)
     order = tuple(
         replace(one, column=_column(one.column, columns, f"{POINTER}/order_by/{place}")[0])
         for place, one in enumerate(show.order_by)
     )
     having = None if show.having is None else _bound(show.having, columns, f"{POINTER}/having")
-    return replace(show, having=having, order_by=order, labels=labels)
+    return replace(show, having=having, order_by=order, labels=labels, derive=derive)
+
+
+def _derive(asked: Derive, own: Mapping[str, Sequence[str]], columns: Columns) -> Derive:
+    """Return what is to be computed, with the answer's own names. Strata go by labels of the asker's own."""
+    pointer = deriving.pointer(asked)
+    statistic = sql.among(asked.statistic, columns.known.words, f"{pointer}/statistic")
+    by = sql.among(asked.by, columns.known.keys, f"{pointer}/by")
+    bound = replace(asked, statistic=statistic, by=by)
+    deriving.require(bound, columns.known.labelled(own))
+    return bound
 
 
 def _require_size(show: Show) -> None:
@@ -243,13 +195,9 @@ def arrange(shown: Mapping[str, Any], show: Show) -> dict[str, Any]:
     """
     if show == NOTHING:
         return dict(shown)
+    shown = _computed(shown, show)
     rows: list[dict[str, Any]] = shown["rows"]
     ranks = _ranks(rows, [one.column for one in show.order_by])
-    for name, own in show.labels:
-        labels = dict(zip(_labels(rows, name), own, strict=False))
-        rows = [{**row, name: labels.get(row[name], row[name])} for row in rows]
-        if name in ranks:
-            ranks[name] = {labels.get(label, label): rank for label, rank in ranks[name].items()}
     holds = None if show.having is None else _holding(show.having, rows)
     kept = [place for place in range(len(rows)) if holds is None or holds[place] is True]
     for one in reversed(show.order_by):
@@ -262,6 +210,18 @@ def arrange(shown: Mapping[str, Any], show: Show) -> dict[str, Any]:
         "rows": [rows[place] for place in last],
         "notes": [*shown["notes"], *_notes(show, rows, len(kept), len(last))],
     }
+
+
+def _computed(shown: Mapping[str, Any], show: Show) -> Mapping[str, Any]:
+    """Return an answer with labels of one's own, and with what is to be computed from it in the place of its rows."""
+    rows: list[dict[str, Any]] = shown["rows"]
+    for name, own in show.labels:
+        labels = dict(zip(_labels(rows, name), own, strict=False))
+        rows = [{**row, name: labels.get(row[name], row[name])} for row in rows]
+    labelled = {**shown, "rows": rows}
+    if show.derive is None or not rows:
+        return labelled
+    return deriving.apply(labelled, show.derive, answer_columns.released(labelled).known)
 
 
 def asked(show: Show) -> dict[str, Any]:

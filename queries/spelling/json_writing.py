@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, assert_never
 
 from queries.language import nodes
+from queries.language.showing import Difference, Standardise
 from queries.statistics import registry
 
 if TYPE_CHECKING:
@@ -34,7 +35,17 @@ def show_to_json(show: Show) -> dict[str, object]:
     """Return the JSON form of how an answer is shown, as a request says it."""
     order = [{"column": one.column, "descending": True} if one.descending else one.column for one in show.order_by]
     labels = {name: list(own) for name, own in show.labels}
-    return _given(having=_where_json(show.having), order_by=order or None, limit=show.limit, labels=labels or None)
+    given = _given(having=_where_json(show.having), order_by=order or None, limit=show.limit, labels=labels or None)
+    match show.derive:
+        case Standardise(statistic, by, weights):
+            return {**given, "standardise": {"statistic": statistic, "by": by, "weights": dict(weights)}}
+        case Difference(statistic, by, reference, band):
+            asked = {"statistic": statistic, "by": by, "reference": reference, "band": band}
+            return {**given, "difference": asked}
+        case None:
+            return given
+        case _:
+            assert_never(show.derive)
 
 
 def privacy_to_json(privacy: nodes.Privacy) -> dict[str, object]:

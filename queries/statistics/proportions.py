@@ -103,6 +103,11 @@ class Proportion(GroupMargin[nodes.Proportion]):
             for share, low, high, yes, no in zip(*shown, strict=True)
         ]
 
+    def noise(self, output: Output) -> Result:
+        """Return the noise of both sides."""
+        scale = output.measures[0].mechanism.scale
+        return {"scales": {"holding": scale, "others": scale}, "unit": 1, "middle": 0, "limits": [0, 1]}
+
     def margin_at(self, output: Output, count: int, confidence: float) -> float:
         """Return half the width of the interval for a half of `count`."""
         mechanism, half = output.measures[0].mechanism, np.array([count / 2])

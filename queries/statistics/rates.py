@@ -131,6 +131,11 @@ class Rate(GroupMargin[nodes.Rate]):
             )
         ]
 
+    def noise(self, output: Output) -> Result:
+        """Return the noise of events and days. At most one event falls on a day."""
+        events, days = (measure.mechanism.scale for measure in output.measures)
+        return {"scales": {"events": events, "person_days": days}, "unit": 1, "middle": 0, "limits": [0, HIGHEST]}
+
     def margin_at(self, output: Output, count: int, confidence: float) -> float:
         """Return half the width of the interval if half of `count` persons have the event, after half of the days."""
         (time,) = output.measures[1].factors

@@ -171,6 +171,14 @@ class Statistic(ABC, Generic[N]):
     def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
         """Return its result for each cell: the value over the bounded data lies from `low` to `high`."""
 
+    def noise(self, output: Output) -> Result:  # noqa: ARG002
+        """Return what its results can be recomputed from, beside their `raw` numbers. Nothing where nobody does.
+
+        `scales` has the noise of each number in `raw`; `unit` is the step of a numerator. `middle` and `limits` are the
+        middle and the ends of what a ratio can be.
+        """
+        return {}
+
     @abstractmethod
     def limits(self, output: Output) -> tuple[float | None, float | None, str | None]:
         """Return the least and the greatest that its values can be, and the step of which they are multiples."""

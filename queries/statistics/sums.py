@@ -149,6 +149,18 @@ class Mean(GroupMargin[nodes.Mean]):
             )
         ]
 
+    def noise(self, output: Output) -> Result:
+        """Return the noise of the centred sum and the count, and the middle of the bounds."""
+        (x,) = output.measures[0].factors
+        total, count = (measure.mechanism.scale for measure in output.measures)
+        step = float(x.column.step)
+        return {
+            "scales": {"centred_sum": total * step, "count": count},
+            "unit": step,
+            "middle": x.centre * step,
+            "limits": [x.low * step, x.high * step],
+        }
+
     def margin_at(self, output: Output, count: int, confidence: float) -> float:
         """Return about half the width of the interval over `count` events, for a mean halfway to a bound."""
         (x,) = output.measures[0].factors

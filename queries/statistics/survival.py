@@ -200,11 +200,11 @@ def curve(counts: Floats, edges: Sequence[int], scale: float, confidence: float,
 
 
 @dataclass(frozen=True)
-class _Group:
+class Group:
     """By cell and interval: noisy numbers of events and of persons at risk, and where they are mostly noise.
 
-    Where they are, nobody has an event and one person is at risk. `left_out` is which share of an interval those miss
-    whose follow-up ends in it.
+    Where they are, nobody is taken to have an event and one person to be at risk. `left_out` is which share of an
+    interval those miss whose follow-up ends in it.
     """
 
     events: Floats
@@ -213,18 +213,23 @@ class _Group:
     unknown: NDArray[np.bool_]
 
 
-def _group(counts: Floats, edges: Sequence[int], scale: float, confidence: float, *, gaussian: bool) -> _Group:
+def grouped(counts: Floats, edges: Sequence[int]) -> Group:
+    """Return the events and the persons at risk of noisy counts, as if all of them were known."""
     days = np.diff(np.array(edges, dtype=np.float64))
     left_out = (days - 1) / (2 * days)
     events, ends, beyond = counts[:, :-1:2], counts[:, 1:-1:2], counts[:, -1:]
-    leaving = events + ends
-    entered = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1] + beyond
-    at_risk = entered - ends * left_out
+    entered = np.cumsum((events + ends)[:, ::-1], axis=1)[:, ::-1] + beyond
+    return Group(events, entered - ends * left_out, left_out, np.zeros(events.shape, dtype=bool))
+
+
+def _group(counts: Floats, edges: Sequence[int], scale: float, confidence: float, *, gaussian: bool) -> Group:
+    group = grouped(counts, edges)
+    events, at_risk = group.events, group.at_risk
     # The noise of as many numbers as a group has left could be this large by itself: below it nothing is known.
     numbers = counts.shape[1] - 2.0 * np.arange(events.shape[1])
     noise = reach(numbers * scale**2, numbers * scale**4, confidence, gaussian=gaussian)
     unknown = np.logical_or.accumulate(np.minimum(at_risk, at_risk - events) <= noise, axis=1)
-    return _Group(np.where(unknown, 0.0, events), np.where(unknown, 1.0, at_risk), left_out, unknown)
+    return Group(np.where(unknown, 0.0, events), np.where(unknown, 1.0, at_risk), group.left_out, unknown)
 
 
 def _falling(product: Floats) -> Floats:

@@ -10,28 +10,23 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from budgets.loss import EPSILON_MAX, RHO_MAX
 from queries.language import nodes
+from queries.language.showing import BANDS
 from queries.language.templates import KINDS
 from queries.planning.margins import TARGETS_MAX
 from queries.release import hiding, postprocessing
 from queries.spelling import sql
 from queries.statistics import registry
-from queries.statistics.parts.lists import BINS, QUANTILES, SURVIVAL, TOP
 from queries.statistics.parts.members import Shape
+from server.api.answer_rows import ROWS, ref
 from server.api.requests.code_lists import CODE_LISTS_MAX, CODES_MAX
 from server.api.requests.conditions import DAYS_MAX
 from server.api.requests.query import CONFIDENCE_MAX, CONFIDENCE_MIN, NOISES
 from server.api.requests.templates import TEMPLATES_MAX
 
 if TYPE_CHECKING:
-    from queries.statistics.parts.lists import Listed
     from queries.statistics.statistic import Statistic
 
 Described = dict[str, Any]
-
-
-def ref(component: str) -> Described:
-    """Return a reference to a component."""
-    return {"$ref": f"#/components/schemas/{component}"}
 
 
 def _shape(required: list[str], **properties: Any) -> Described:
@@ -141,8 +136,33 @@ COMPONENTS: dict[str, Described] = {
             limit=ref("Positive"),
             labels={"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
             sql={"type": "string", "example": "HAVING patients > 99 ORDER BY patients DESC LIMIT 10"},
+            standardise=ref("Standardise"),
+            difference=ref("Difference"),
         ),
         "minProperties": 1,
+    },
+    "Standardise": {
+        "description": "Standardise a rate, a mean or a proportion directly, over the strata that a key makes: free",
+        **_shape(
+            ["statistic", "by", "weights"],
+            statistic=_COLUMN,
+            by=_COLUMN,
+            weights={
+                "type": "object",
+                "additionalProperties": {"type": "number", "minimum": 0},
+                "example": {"[0, 18)": 19000, "[18, 65)": 61500, "[65, 71)": 19500},
+            },
+        ),
+    },
+    "Difference": {
+        "description": "The survival curve of each group that a key makes, less that of the reference group: free",
+        **_shape(
+            ["statistic", "by", "reference"],
+            statistic=_COLUMN,
+            by=_COLUMN,
+            reference={"type": ["string", "number", "boolean", "null"]},
+            band=_words(*BANDS),
+        ),
     },
     "Require": {
         "description": "Refuse the query, before any charge, if a larger share of its numbers is expected to drown, or "
@@ -353,66 +373,4 @@ COMPONENTS |= {
     },
 }
 
-# Rows of answers. Like all that is sent, their objects may get more members.
-
-_NUMBER = {"type": "number"}
-_RAW = {"type": "object", "description": "The noisy numbers that it was computed from", "additionalProperties": _NUMBER}
-_TRUNCATED = {"type": "string", "description": "`unknown`: nobody knows how much the contribution bounds cut off"}
-_BESIDE = {"raw": _RAW, "truncation": _TRUNCATED}
-_INTERVAL = {
-    **{
-        name: {"type": ["number", "null"], "description": "Null where it is hidden"}
-        for name in ("value", "low", "high")
-    },
-    "hidden": {"type": "boolean", "description": "True where the number is of a small cell, and is not shown"},
-    **{f"raw_{name}": {**_NUMBER, "description": "As released, before `post`"} for name in ("value", "low", "high")},
-    **_BESIDE,
-}
-
-
-def _sent(required: list[str], description: str, **properties: Any) -> Described:
-    return {
-        "type": "object",
-        "description": description,
-        "required": required,
-        "properties": properties,
-        "additionalProperties": True,
-    }
-
-
-def _part(listed: Listed, label: Described) -> Described:
-    called = f"One of the {listed.parts} of a statistic, with its margin"
-    return _sent([listed.label, "value", "low", "high"], called, **{listed.label: label}, **_INTERVAL)
-
-
-_KEY_VALUE = {"type": ["string", "number", "boolean", "null"]}
-_PARTS: dict[str, tuple[Listed, Described]] = {
-    "BinResult": (BINS, _KEY_VALUE),
-    "TopResult": (TOP, _KEY_VALUE),
-    "QuantileResult": (QUANTILES, _NUMBER),
-    "SurvivalResult": (SURVIVAL, _NUMBER),
-}
-COMPONENTS |= {name: _part(listed, label) for name, (listed, label) in _PARTS.items()}
-COMPONENTS |= {
-    f"{name}s": _sent(
-        [listed.member],
-        f"The {listed.parts} of a statistic",
-        **{listed.member: {"type": "array", "items": ref(name)}},
-        **_BESIDE,
-    )
-    for name, (listed, _) in _PARTS.items()
-}
-COMPONENTS |= {
-    "Interval": _sent(
-        ["value", "low", "high"], "A number with its margin: the number without noise is between the ends", **_INTERVAL
-    ),
-    "Cell": {
-        "description": "A value of a key, or the result of a statistic",
-        "anyOf": [ref("Interval"), *(ref(f"{name}s") for name in _PARTS), _KEY_VALUE],
-    },
-    "Row": {
-        "type": "object",
-        "description": "A row of an answer: its keys and statistics, by the names of the columns",
-        "additionalProperties": ref("Cell"),
-    },
-}
+COMPONENTS |= ROWS

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from apispec import BasePlugin
 
 from server.api import examples, replies
-from server.api.components import COMPONENTS, ref
+from server.api.answer_rows import ref
+from server.api.components import COMPONENTS
 from server.api.replies.shapes import Part
 from server.api.requests.shapes import Built
 from server.web import problems

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from server.charts import choosing, frame, grid, scales, svg, texts, words
-from server.charts.choosing import Kind
+from server.charts.choosing import LINED, Kind
 from server.charts.frame import GAP, LINE, NARROW, WIDE, Drawing, Figure
 from server.charts.kinds import bars, heat, lines, rows, single
 from server.charts.svg import SMALL
@@ -112,7 +112,7 @@ def _drawing(kind: Kind, figure: Figure) -> Drawing:
             return rows.dots(figure)
         case Kind.LINES:
             return lines.lines(figure)
-        case Kind.STEPS:
+        case Kind.STEPS | Kind.DIFFERENCES:
             return lines.steps(figure)
         case Kind.HEAT:
             return heat.drawing(figure)
@@ -128,7 +128,7 @@ def _description(made: _Made, *, made_up: bool) -> str:
     if made.kind in (Kind.NOTHING, Kind.LARGE):
         return " ".join([*parts, *_warnings(made)])
     parts.append(words.kind(said, made.kind))
-    if made.kind in (Kind.LINES, Kind.STEPS):
+    if made.kind in LINED:
         parts += _trends(shown, said)
     return " ".join([*parts, words.extremes(said, numbers), *_reading(made), *_warnings(made)])
 

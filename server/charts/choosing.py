@@ -27,16 +27,21 @@ class Kind(Enum):
     DOTS = "dots"
     LINES = "lines"
     STEPS = "steps"
+    DIFFERENCES = "differences"  # steps of the difference of two survival curves
     HEAT = "heat"
+
+
+LINED = (Kind.LINES, Kind.STEPS, Kind.DIFFERENCES)  # lines with bands
 
 
 def chosen(grid: Grid) -> tuple[Kind, Grid]:
     """Return the kind of chart for these numbers, and the numbers turned as that chart needs them."""
     if not grid.size:
         return Kind.NOTHING, grid
-    if grid.listed is lists.SURVIVAL:
+    if grid.listed in (lists.SURVIVAL, lists.DIFFERENCES):
         along = grid if grid.along.is_days else grid.turned()
-        return (Kind.STEPS, along) if len(along.by) <= SERIES_MAX else (Kind.HEAT, grid)
+        kind = Kind.STEPS if grid.listed is lists.SURVIVAL else Kind.DIFFERENCES
+        return (kind, along) if len(along.by) <= SERIES_MAX else (Kind.HEAT, grid)
     if grid.size == 1:
         return Kind.SINGLE, grid
     if grid.listed is lists.QUANTILES or grid.margin_of == "events":

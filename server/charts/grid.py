@@ -149,7 +149,7 @@ def _keys(flat: Table) -> tuple[list[Axis], list[tuple[int, ...]]]:
 
 def _axis(key: str, labels: tuple[Label, ...], listed: Listed | None = None) -> Axis:
     order = _order([label for label in labels if label is not None])
-    return Axis((key,), tuple((label,) for label in labels), order, listed is lists.SURVIVAL)
+    return Axis((key,), tuple((label,) for label in labels), order, listed in (lists.SURVIVAL, lists.DIFFERENCES))
 
 
 def _order(labels: Sequence[Label]) -> Order:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from queries.statistics.parts import lists
 from server.charts import texts
-from server.charts.choosing import Kind
+from server.charts.choosing import LINED, Kind
 from server.views import numbers
 from server.views.table import Dated
 
@@ -191,6 +191,8 @@ def kind(words: Words, kind: Kind) -> str:
             return words.say("Line chart.")
         case Kind.STEPS:
             return words.say("Survival curve in steps.")
+        case Kind.DIFFERENCES:
+            return words.say("Difference of survival curves in steps.")
         case Kind.HEAT:
             return words.say("Heat map.")
         case Kind.NOTHING | Kind.LARGE:
@@ -206,7 +208,7 @@ def reading(words: Words, confidence: float | None, kind: Kind) -> str:
     if confidence is None:
         return _drawn(words, kind)
     said = {"confidence": percent(words, confidence)}
-    if kind in (Kind.LINES, Kind.STEPS):
+    if kind in LINED:
         return words.say(
             "The band around a line is the margin of error: "
             "with a confidence of %(confidence)s the number without noise lies within it.",
@@ -226,7 +228,7 @@ def reading(words: Words, confidence: float | None, kind: Kind) -> str:
 
 
 def _drawn(words: Words, kind: Kind) -> str:
-    if kind in (Kind.LINES, Kind.STEPS):
+    if kind in LINED:
         return words.say("The band around a line is the margin of error.")
     if kind is Kind.SINGLE:
         return words.say("The line through the dot is the margin of error.")

@@ -41,7 +41,7 @@ from queries.execution import partition_selection
 from queries.execution.stopping import Stop
 from queries.language.showing import NOTHING
 from queries.planning import advice, deadline, drowning
-from queries.release import assembly, postprocessing, showing, value_labels
+from queries.release import answer_columns, assembly, postprocessing, showing, value_labels
 from queries.spelling import json_writing, sql
 from server.errors import Abandoned, StoreUnavailable
 from server.journey import hidden, paid, refusals
@@ -303,7 +303,7 @@ def _shown(
 
 def show_again(transaction: sa.Connection, stored: Release, post: Sequence[str], wanted: Show) -> Json:
     """Return a release as it is read again. Raises InvalidQuery if it lacks a column by which rows are chosen."""
-    bound = showing.bind(wanted, showing.released(stored.body))
+    bound = showing.bind(wanted, answer_columns.released(stored.body))
     return show(transaction, stored, post, bound, replayed=True)
 
 

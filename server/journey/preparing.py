@@ -24,7 +24,7 @@ from queries.language import code_lists, nodes, references, size
 from queries.language.showing import NOTHING, Show
 from queries.language.templates import Template
 from queries.planning import fingerprint, planner, policy
-from queries.release import showing
+from queries.release import answer_columns, showing
 from queries.spelling import sql
 from server.admission.gate import stays
 from server.runtime.remembered import Remembered
@@ -231,7 +231,7 @@ def _plan(
     except (InvalidQuery, OutsideProtocol) as refusal:
         raise (sql.located(refusal) if request.in_sql else refusal) from None
     try:
-        show = showing.bind(request.show, showing.planned(planned))
+        show = showing.bind(request.show, answer_columns.planned(planned))
     except InvalidQuery as refusal:
         raise (sql.located(refusal) if request.show_in_sql else refusal) from None
     cost = planned.cost

@@ -1,5 +1,5 @@
 # The lists that the result of a statistic may have, and the member of each part that names it.
-lists <- c(bins = "bin", top = "key", quantiles = "at", survival = "until")
+lists <- c(bins = "bin", top = "key", quantiles = "at", survival = "until", differences = "until")
 
 # A tibble of what the server answered. Members that this version does not know stay in the details.
 new_answer <- function(found) {

@@ -101,7 +101,7 @@ in_order <- function(values) {
 
 is_over_time <- function(told, along) {
   is_period <- function(key) is.list(key) && identical(key$as %||% key$column, along) && !is.null(key$period)
-  is_curve <- function(row) any(vapply(row, function(one) is.list(one) && "survival" %in% names(one), NA))
+  is_curve <- function(row) any(vapply(row, function(one) is.list(one) && any(c("survival", "differences") %in% names(one)), NA))
   any(vapply(told$query$group_by, is_period, NA)) || (along == ".part" && length(told$rows) > 0 && is_curve(told$rows[[1]]))
 }
 

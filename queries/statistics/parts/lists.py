@@ -32,8 +32,9 @@ BINS = Listed("bins", "bin", parts="bins", heading="bin")
 TOP = Listed("top", "key", parts="keys", heading="value", ranked=True)
 QUANTILES = Listed("quantiles", "at", parts="quantiles", heading="at")
 SURVIVAL = Listed("survival", "until", parts="points", heading="until day")
+DIFFERENCES = Listed("differences", "until", parts="points", heading="until day")  # of two survival curves
 
-LISTS = {listed.member: listed for listed in (BINS, TOP, QUANTILES, SURVIVAL)}
+LISTS = {listed.member: listed for listed in (BINS, TOP, QUANTILES, SURVIVAL, DIFFERENCES)}
 
 
 def parts_of(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:

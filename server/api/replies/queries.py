@@ -28,6 +28,9 @@ class AnswerColumn(Reply):
     off the share `expected_loss` of what persons contribute. `asked`: the request chose the bounds (`expected_loss` is
     there if the dataset has a profile). `unknown`: nothing is known, and each number in the rows has
     `"truncation": "unknown"` too.
+
+    `noise` has the scale of the noise on each number in `raw`, where more can be computed from these. `standardised`
+    and `difference` say what a column was computed from.
     """
 
     name = fields.String(required=True)
@@ -41,6 +44,9 @@ class AnswerColumn(Reply):
     confidence = fields.Float()
     truncation = fields.String(validate=validate.OneOf([one.value for one in Truncation]))
     expected_loss = fields.Float()
+    noise = fields.Dict()
+    standardised = fields.Dict()
+    difference = fields.Dict()
 
 
 class Estimate(Reply):

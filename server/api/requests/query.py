@@ -295,6 +295,7 @@ class AskSchema(Schema):
 
 def _both(said: Show, beside: Show) -> Show:
     """Return how an answer is to be shown, which SQL or what stands beside it says. Raises ValidationError."""
-    if said != NOTHING and beside != NOTHING:
+    computed = replace(NOTHING, derive=beside.derive)  # for which SQL has no words
+    if said != NOTHING and beside != computed:
         raise ValidationError({"show": ["the SQL says how the answer is shown: say it there, or here"]})
-    return said if beside == NOTHING else beside
+    return replace(said, derive=beside.derive) if beside == computed else beside

@@ -10,6 +10,7 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from queries.statistics.parts import lists
 from server.charts import frame, scales, svg, words
 from server.charts.frame import GAP, LINE, STROKES, Drawing, Figure
 from server.charts.grid import is_drawn
@@ -28,30 +29,34 @@ BAND = 0.16  # opacity
 APART = 34.0  # from the end of the lines to what is unknown
 Point = tuple[float, Cell]
 START = Cell(1, 1, 1)  # nobody has had the event before the first day
+ALIKE = Cell(0, 0, 0)  # and two curves do not differ
 
 
 def lines(figure: Figure) -> Drawing:
     """Return a line for each series, with its band."""
     most = max(POINTS_MAX // len(figure.grid.by), 2)
     shown = range(min(len(figure.grid.along), most))
-    return _drawn(replace(figure, grid=figure.grid.only(shown)), _evenly, smooth=True)
+    return _drawn(replace(figure, grid=figure.grid.only(shown)), _evenly)
 
 
 def steps(figure: Figure) -> Drawing:
-    """Return survival curves: each begins at 1, and takes the value of an interval at its end."""
-    return _drawn(figure, _by_days, smooth=False)
+    """Return survival curves, or their differences: each takes the value of an interval at its end.
+
+    A curve begins at 1 and a difference at 0.
+    """
+    return _drawn(figure, _by_days, start=START if figure.grid.listed is lists.SURVIVAL else ALIKE)
 
 
 Places = tuple[list[float], str]  # where each label stands, and what is written below the axis
 
 
-def _drawn(figure: Figure, placed: Callable[[Figure, float, float], Places], *, smooth: bool) -> Drawing:
+def _drawn(figure: Figure, placed: Callable[[Figure, float, float], Places], start: Cell | None = None) -> Drawing:
     grid = figure.grid
     cells = [cell for *_, cell in grid]
     names, top = frame.legend(figure, _swatch)
     top += GAP
     bottom = top + frame.HEIGHT
-    scale = frame.upright(cells if smooth else [*cells, START], zero=False, top=top, bottom=bottom)
+    scale = frame.upright(cells if start is None else [*cells, start], zero=False, top=top, bottom=bottom)
     left = frame.gutter(figure, scale)
     centres, below = placed(figure, left, bottom)
     body = [names, frame.upright_axis(figure, scale, left, figure.width), below]
@@ -59,8 +64,8 @@ def _drawn(figure: Figure, placed: Callable[[Figure, float, float], Places], *, 
         column = [row[by] for row in grid.cells]
         points = list(zip(centres, column, strict=True))
         known = points[: len(points) - ((None,) in grid.along.labels)]  # what is unknown comes last
-        runs = _runs(known if smooth else [(left, START), *known])
-        body += [_line(scale, run if smooth else _stairs(run, figure.width), by) for run in runs]
+        runs = _runs(known if start is None else [(left, start), *known])
+        body += [_line(scale, run if start is None else _stairs(run, figure.width), by) for run in runs]
         body += [_lone(scale, point) for point in points[len(known) :] if is_drawn(point[1])]
     body += _tips(figure, centres, (top, bottom))
     body.append(frame.axis_name(figure, grid.along, left, bottom + 18 + LINE))

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 SQL, FORM = "sql", "form"
 BROUGHT = ("epsilon", "delta", "by", "margin_of", "margin", ASKED, "cells_per_person", "events_per_cell")
 EPSILON = "0.1"
-SHOWN = ("sql", "labels")  # of how an answer is shown: all of it
+NEEDS_JSON = frozenset({"labels", "standardise", "difference"})  # of how an answer is shown: not all of it is SQL
+SHOWN = ("sql", *sorted(NEEDS_JSON))  # all of it
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,6 @@ def _paid(draft: Draft) -> Any:
 def _shown_as(release: Mapping[str, Any]) -> dict[str, str]:
     """Return how an answer was asked to be shown, as its page takes it in its address."""
     show = release.get("show", {})
-    if "labels" in show:
+    if not NEEDS_JSON.isdisjoint(show):
         return {"show": json.dumps({name: show[name] for name in SHOWN if show.get(name)}, ensure_ascii=False)}
     return {"show": show["sql"]} if show else {}

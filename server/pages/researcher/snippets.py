@@ -23,7 +23,7 @@ study = Rowless({address}).study({study})
 answer = study.ask(
     sql={sql},
     bounds={bounds},
-    {privacy},
+    {privacy},{show}
 )
 print(answer.to_pandas())
 """
@@ -35,10 +35,11 @@ answer <- ask(
   study,
   {sql},
   bounds = {bounds},
-  {privacy}
+  {privacy}{show}
 )
 print(answer)
 """
+COMPUTED = ("standardise", "difference")
 _R_RESERVED = "if|else|repeat|while|function|for|next|break|in|TRUE|FALSE|NULL|Inf|NaN|NA"
 _R_NAME = re.compile(f"(?!(?:{_R_RESERVED})$)[A-Za-z][A-Za-z0-9_]*")
 
@@ -59,16 +60,19 @@ def of(release: Mapping[str, Any], host: str) -> dict[str, str]:
     texts = {"address": _text(host), "study": _text(release["study"]), "sql": _text(release["sql"])}
     in_python = ",\n    ".join(f"{name}={value!r}" for name, value in privacy.items())
     in_r = ",\n  ".join(f"{name} = {_in_r(value)}" for name, value in privacy.items())
+    # SQL says how an answer is shown, but for what is computed from it.
+    computed = {name: one for name, one in release.get("show", {}).items() if name in COMPUTED}
+    show = (f"\n    show={computed!r},", f",\n  show = {_in_r(computed)}") if computed else ("", "")
     return {
         "curl": curl,
-        "Python": PYTHON.format(**texts, bounds=bounds, privacy=in_python),
-        "R": R.format(**texts, bounds=_in_r(bounds), privacy=in_r),
+        "Python": PYTHON.format(**texts, bounds=bounds, privacy=in_python, show=show[0]),
+        "R": R.format(**texts, bounds=_in_r(bounds), privacy=in_r, show=show[1]),
     }
 
 
 def _shown(show: Mapping[str, Any]) -> dict[str, Any]:
     """Return how the answer is shown, as a request says it."""
-    wanted = {name: show[name] for name in ("labels", "sql") if show.get(name)}
+    wanted = {name: show[name] for name in ("labels", "sql", *COMPUTED) if show.get(name)}
     return {"show": wanted} if wanted else {}
 
 

@@ -16,7 +16,7 @@ from queries.language import nodes
 from queries.language.nodes import All, ByBins, ByValue, Cohort, Comparison, Count, Histogram, Not
 from queries.language.nodes import Any as Either
 from queries.language.showing import Order, Show
-from queries.release import assembly, showing
+from queries.release import answer_columns, assembly, showing
 from queries.spelling import json_writing, sql
 from server.api.requests.showing import parse_show
 from tests.queries.clinic import bounded, noiseless, planned
@@ -51,7 +51,7 @@ def arranged(show: Show, found: list[dict[str, Any]] = ROWS) -> list[Any]:
     """Return the labels of the rows that are shown. What was stored must stay as it is."""
     shown = answer(found)
     before = copy.deepcopy(shown)
-    bound = showing.bind(show, showing.released(shown))
+    bound = showing.bind(show, answer_columns.released(shown))
     labels = [row["sex"] for row in showing.arrange(shown, bound)["rows"]]
     assert shown == before
     return labels
@@ -103,7 +103,7 @@ def test_hidden_number_has_no_effect_on_what_is_shown() -> None:
         for secret in (-7.0, 5.0, 300.0):
             hidden = {**told(secret), **told(None)}  # what hiding makes of it
             shown = answer([*rows(("b", 5), ("c", 9)), {"sex": "a", "n": hidden}, *rows(("d", -2))])
-            found.append(showing.arrange(shown, showing.bind(show, showing.released(shown))))
+            found.append(showing.arrange(shown, showing.bind(show, answer_columns.released(shown))))
         assert found[0] == found[1] == found[2]
 
 
@@ -158,7 +158,7 @@ def test_rows_are_those_that_duckdb_chooses(
         [{"place": place, "n": told(n), "m": told(m)} for place, (n, m) in enumerate(found)], keys=("place",)
     )
     ordered = (*order, *(() if any(one.column == "place" for one in order) else (Order("place"),)))
-    show = showing.bind(Show(having, ordered, limit), showing.released(shown))
+    show = showing.bind(Show(having, ordered, limit), answer_columns.released(shown))
     ours = [row["place"] for row in showing.arrange(shown, show)["rows"]]
     tail = sql.tail(show).replace("HAVING", "WHERE")
     with duckdb.connect() as connection:
@@ -207,7 +207,7 @@ PLAN = planned(ByValue("sex"), ByValue("urgent"), AGES, n=Count("events"), h=His
 def test_what_cannot_be_shown_is_refused_with_its_place(show: Show, place: str, says: str) -> None:
     """Unknown columns, lists, other types and labels that do not fit are refused before anything is charged."""
     with pytest.raises(InvalidQuery) as refused:
-        showing.bind(show, showing.planned(PLAN))
+        showing.bind(show, answer_columns.planned(PLAN))
     assert refused.value.pointer == f"/show{place}"
     assert says in refused.value.message
 
@@ -216,14 +216,14 @@ def test_columns_are_the_same_before_and_after_the_answer() -> None:
     """What is known from the plan is what the stored answer has."""
     found = assembly.rows(PLAN, noiseless(PLAN, bounded(PLAN, EVENTS)))
     body = {"columns": assembly.columns(PLAN), "query": json_writing.to_json(PLAN.query), "rows": found}
-    assert showing.released(body) == showing.planned(PLAN)
+    assert answer_columns.released(body) == answer_columns.planned(PLAN)
 
 
 def test_answer_without_rows_takes_whatever_was_planned() -> None:
     """An answer in which no value was named has no labels by which to tell their kind: it refuses nothing then."""
     empty = {"columns": [{"name": "age", "kind": "key"}, {"name": "n", "kind": "statistic"}], "query": {}, "rows": []}
     show = Show(Comparison("age", ">", 3), (Order("age"), Order("n")))
-    assert showing.bind(show, showing.released(empty)) == show
+    assert showing.bind(show, answer_columns.released(empty)) == show
     assert (
         showing.arrange({**empty, "sql": "SELECT age, COUNT(*) AS n FROM visits GROUP BY age", "notes": []}, show)[
             "rows"
@@ -247,11 +247,11 @@ def test_own_labels_of_bins() -> None:
         None,
         (("Class", ("rare", "often")),),
     )
-    found = showing.arrange(shown, showing.bind(show, showing.released(shown)))
+    found = showing.arrange(shown, showing.bind(show, answer_columns.released(shown)))
     assert [(row["class"], row["n"]["value"]) for row in found["rows"]] == [("often", 8), ("rare", 4)]
     assert found["show"]["labels"] == {"class": ["rare", "often"]}
     assert found["show"]["left_out"] == 1
-    assert sql.read(found["sql"])[1] == showing.bind(show, showing.released(shown))
+    assert sql.read(found["sql"])[1] == showing.bind(show, answer_columns.released(shown))
 
 
 def test_answer_says_what_was_left_out_and_that_noise_chose() -> None:
@@ -259,7 +259,7 @@ def test_answer_says_what_was_left_out_and_that_noise_chose() -> None:
 
     def notes(show: Show) -> tuple[bool, bool]:
         shown = answer(ROWS)
-        found = showing.arrange(shown, showing.bind(show, showing.released(shown)))["notes"]
+        found = showing.arrange(shown, showing.bind(show, answer_columns.released(shown)))["notes"]
         assert found[0] == "one"
         return any(note.startswith("shown are") for note in found), showing.CHOSEN in found
 

@@ -10,7 +10,7 @@ import pytest
 
 from queries.errors import InvalidQuery
 from queries.language.nodes import Bounds, ByBins
-from queries.release import assembly, showing
+from queries.release import answer_columns, assembly, showing
 from queries.spelling import sql
 from tests.queries.clinic import CLINIC, bounded, noiseless, plan_of
 from tests.queries.spelling.test_sql import EVENTS, uncoded
@@ -48,7 +48,8 @@ def test_open_bins_reach_to_the_declared_bounds(uncoded: duckdb.DuckDBPyConnecti
     rows = assembly.rows(plan, noiseless(plan, bounded(plan, EVENTS)))
     shown = {"sql": sql.to_sql(query), "notes": [], "rows": rows}
     ours = {
-        row["k"]: row["n"]["value"] for row in showing.arrange(shown, showing.bind(show, showing.planned(plan)))["rows"]
+        row["k"]: row["n"]["value"]
+        for row in showing.arrange(shown, showing.bind(show, answer_columns.planned(plan)))["rows"]
     }
     theirs = dict(uncoded.execute(asked(case)).fetchall())
     assert {label: n for label, n in ours.items() if label is not None} == {

@@ -159,7 +159,7 @@ def rossi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dataset, S
     case, folder = ROOT / "tests" / "cases" / "survival-rossi", tmp_path_factory.mktemp("rossi")
     declared = manifest.parse((case / "manifest.toml").read_text(encoding="utf-8"), case)
     ingest.build(declared, folder, memory_limit="300MB", threads=1, progress=silent)
-    engine = Store(folder / parts.WHOLE, memory_limit="300MB", threads=1, query_seconds=60)
+    engine = Store(folder / parts.WHOLE, memory_limit="300MB", threads=1, query_seconds=600)
     yield declared.dataset, engine
     engine.close()
 

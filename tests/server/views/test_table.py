@@ -122,7 +122,7 @@ def run(home: Home, *arguments: str) -> Result:
 # What an answer has, read from its JSON without the code under test
 
 Triple = tuple[Any, Any, Any]
-LISTS = {"bins": "bin", "top": "key", "quantiles": "at", "survival": "until"}
+LISTS = {"bins": "bin", "top": "key", "quantiles": "at", "survival": "until", "differences": "until"}
 
 
 def triple(part: dict[str, Any]) -> Triple:

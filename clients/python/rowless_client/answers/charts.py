@@ -40,6 +40,9 @@ class Point:
     number: Number
 
 
+STEPS = {"survival": "steps", "differences": "apart"}  # lists of points over days, and how they are drawn
+
+
 @dataclass(frozen=True)
 class Figure:
     """A statistic's numbers, and how they are to be drawn."""
@@ -48,7 +51,7 @@ class Figure:
     along: str
     by: str | None
     within: str | None
-    kind: str  # bars, line, steps or dots
+    kind: str  # bars, line, steps, apart (steps of a difference) or dots
     points: list[Point]
     said: list[str] = field(default_factory=list)
     is_ranked: bool = False
@@ -149,8 +152,8 @@ def text(value: Label) -> str:
 
 
 def _kind(listed: str | None, key: str, query: Mapping[str, Any], points: list[Point]) -> str:
-    if listed == "survival":
-        return "steps"
+    if listed in STEPS:
+        return STEPS[listed]
     if listed == "quantiles":
         return "dots"
     if listed is None:
@@ -197,7 +200,9 @@ def _notes(about: Mapping[str, Any], points: list[Point], said: list[str]) -> li
 
 def _drawn(altair: Any, one: Figure) -> Any:
     base = altair.Chart(altair.Data(values=_records(one)))
-    layers = {"bars": _bars, "line": _line, "steps": _steps, "dots": _dots}[one.kind](altair, base, one)
+    layers = {"bars": _bars, "line": _line, "steps": _steps, "apart": _steps, "dots": _dots}[one.kind](
+        altair, base, one
+    )
     title = altair.TitleParams(one.title, subtitle=one.said, anchor="start", subtitleColor="#777")
     if one.within is None:
         return layers.properties(title=title)
@@ -209,14 +214,15 @@ def _drawn(altair: Any, one: Figure) -> Any:
 
 
 def _records(one: Figure) -> list[dict[str, Any]]:
-    """Return the points as data. A curve begins at 1 on day 0: nobody has had the event yet."""
+    """Return the points as data. On day 0 nobody has had the event yet: a curve begins at 1, and a difference at 0."""
     found = []
-    starts = {(point.by, point.within) for point in one.points} if one.kind == "steps" else set()
+    start = dict.fromkeys(("value", "low", "high"), 1 if one.kind == STEPS["survival"] else 0)
+    starts = {(point.by, point.within) for point in one.points} if one.kind in STEPS.values() else set()
     for by, within in sorted(starts, key=str):
-        found.append({"along": 0, "by": by, "within": within, "value": 1, "low": 1, "high": 1, "pale": False})
+        found.append({"along": 0, "by": by, "within": within, **start, "pale": False})
     for point in one.points:
         number = point.number
-        along = point.along if one.kind == "steps" else text(point.along)
+        along = point.along if one.kind in STEPS.values() else text(point.along)
         ends: dict[str, Any] = {"value": number.value, "low": number.low, "high": number.high, "pale": number.drowns}
         found.append({**ends, "along": along, "by": point.by, "within": point.within})
     return found
@@ -239,7 +245,7 @@ def _opacity(altair: Any) -> Any:
 
 
 def _tip(altair: Any, one: Figure) -> list[Any]:
-    kind = "Q" if one.kind == "steps" else "N"
+    kind = "Q" if one.kind in STEPS.values() else "N"
     named = [("along", kind, one.along or "all"), ("by", "N", one.by), ("within", "N", one.within)]
     tips = [altair.Tooltip(f"{name}:{kind}", title=title) for name, kind, title in named if title]
     return tips + [altair.Tooltip(f"{name}:Q", title=name) for name in ("value", "low", "high")]
@@ -294,8 +300,10 @@ def _line(altair: Any, base: Any, one: Figure) -> Any:
 
 
 def _steps(altair: Any, base: Any, one: Figure) -> Any:
+    is_share = one.kind == STEPS["survival"]
+    scale = altair.Scale(domain=[0, 1], clamp=True) if is_share else altair.Scale()
     along = altair.X("along:Q", title="days", scale=altair.Scale(nice=False), axis=altair.Axis(tickCount=8))
-    return _banded(altair, base, one, along, altair.Scale(domain=[0, 1], clamp=True), {"interpolate": "step-after"})
+    return _banded(altair, base, one, along, scale, {"interpolate": "step-after"})
 
 
 def _banded(altair: Any, base: Any, one: Figure, along: Any, scale: Any, marks: dict[str, Any]) -> Any:

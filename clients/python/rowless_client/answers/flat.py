@@ -17,6 +17,7 @@ LISTS = {
     "top": ("key", True, "value"),
     "quantiles": ("at", False, "at"),
     "survival": ("until", False, "until day"),
+    "differences": ("until", False, "until day"),
 }
 RAW = ("raw_value", "raw_low", "raw_high")
 Label = Any  # a text, a number, a boolean or None

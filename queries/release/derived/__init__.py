@@ -1,0 +1,1 @@
+"""What is computed from the released numbers of an answer: standardised rates, and differences of survival curves."""
