@@ -136,6 +136,10 @@ datasets = Table(
     Column("hands", Text),  # JSON: the commitments of all who imported or proposed what waits
     Column("formalities", Text),  # JSON; NULL: none are on record, because it was approved before they were asked for
     Column("wanted_formalities", Text),  # JSON: those that wait
+    # The noise that queries may have: laplace, gaussian or both. NULL: what the manifest says, because the dataset was
+    # approved before its noise was one of the terms.
+    Column("noise", String(8)),
+    Column("wanted_noise", String(8)),
 )
 
 editions = Table(

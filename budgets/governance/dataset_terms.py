@@ -10,7 +10,8 @@ and does not approve it. A lower cap needs no approval: an import sets it (`data
 
 The formalities of the dataset (`budgets/formalities.py`) are part of its terms: a manifest or a proposal writes them,
 and an approval needs them, in force on its day. What does not name any keeps those that were written before. A later
-manifest that names others proposes them, and the cap and the profiles stay as they are.
+manifest that names others proposes them, and the cap and the profiles stay as they are. So does a manifest with another
+noise than was approved for queries. The server keeps to what both allow, so that only an approval widens it.
 
 A new proposal takes the place of the one that waited, and its advice is void. All who wrote either are its authors. An
 import that lowers the cap of an approved dataset lowers what waits with it, in the same way.
@@ -45,29 +46,38 @@ if TYPE_CHECKING:
     from budgets.formalities import Formalities
 
 
+NOISES = ("laplace", "gaussian", "both")
+
+
 @dataclass(frozen=True)
 class Terms:
-    """A cap, the epsilon that further profiles may take of it in all, and formalities, if any were written."""
+    """A cap, the epsilon that further profiles may take of it in all, formalities, and the noise that queries may have.
+
+    `formalities` are None if none were written, and `noise` if it was not one of the terms yet.
+    """
 
     cap: Budget
     profile_nano: int
     formalities: Formalities | None = None
+    noise: str | None = None
 
     def within(self, cap: Budget) -> Terms:
         """Return them without what exceeds a cap."""
         epsilon = min(self.cap.epsilon_nano, cap.epsilon_nano)
         lower = replace(self.cap, epsilon_nano=epsilon, delta_atto=min(self.cap.delta_atto, cap.delta_atto))
-        return Terms(lower, min(self.profile_nano, epsilon), self.formalities)
+        return replace(self, cap=lower, profile_nano=min(self.profile_nano, epsilon))
 
     def facts(self) -> dict[str, Any]:
-        """Return them as the log has them. Where there are no formalities, there is no such member."""
+        """Return them as the log has them. Where there are no formalities, or no noise, there is no such member."""
         facts = {"cap": self.cap.facts(), "profile_epsilon_nano": self.profile_nano}
-        return facts if self.formalities is None else {**facts, "formalities": self.formalities.facts()}
+        facts |= {} if self.formalities is None else {"formalities": self.formalities.facts()}
+        return facts if self.noise is None else {**facts, "noise": self.noise}
 
     def to_json(self) -> dict[str, Any]:
         """Return them as JSON values."""
         written = None if self.formalities is None else self.formalities.facts()
-        return {**self.cap.to_json(), "profile": self.profile_nano / NANO, "formalities": written}
+        profile = self.profile_nano / NANO
+        return {**self.cap.to_json(), "profile": profile, "formalities": written, "noise": self.noise}
 
 
 @dataclass(frozen=True)
@@ -84,11 +94,17 @@ class Standing:
     waiting: Terms | None
     hands: tuple[str, ...]
     formalities: Formalities | None = None
+    noise: str | None = None  # None: what the manifest says
 
     @property
     def written(self) -> Formalities | None:
         """Return the formalities that were written last: those that wait, or those in force."""
         return self.formalities if self.waiting is None else self.waiting.formalities
+
+    @property
+    def written_noise(self) -> str | None:
+        """Return the noise that was written last: what waits, or what is in force."""
+        return self.noise if self.waiting is None else self.waiting.noise
 
 
 def standing(transaction: sa.Connection, dataset: str) -> Standing:
@@ -101,9 +117,15 @@ def standing(transaction: sa.Connection, dataset: str) -> Standing:
         cap = Budget(
             row.wanted_epsilon_nano, row.wanted_delta_atto, row.wanted_laplace_percent, row.wanted_justification
         )
-        waiting = Terms(cap, row.wanted_profile_nano, _stored(row.wanted_formalities))
-    left, hands = profiles.left_nano(transaction, dataset), approval.hands(row.hands)
-    return Standing(dataset, row.approved_at, row.approved_by, left, waiting, hands, _stored(row.formalities))
+        waiting = Terms(cap, row.wanted_profile_nano, _stored(row.wanted_formalities), row.wanted_noise)
+    left, hands, kept = profiles.left_nano(transaction, dataset), approval.hands(row.hands), _stored(row.formalities)
+    return Standing(dataset, row.approved_at, row.approved_by, left, waiting, hands, kept, row.noise)
+
+
+def noise_of(transaction: sa.Connection, dataset: str) -> str | None:
+    """Return the noise that an approver approved for the queries of a dataset; None: it is not one of its terms yet."""
+    found: str | None = transaction.execute(sa.select(datasets.c.noise).where(datasets.c.name == dataset)).scalar()
+    return found
 
 
 def formalities_of(transaction: sa.Connection, dataset: str) -> Formalities | None:
@@ -122,7 +144,7 @@ def imported(transaction: sa.Connection, dataset: str, terms: Terms, by: Actor, 
     """Let the terms of a manifest wait for an approver, unless the dataset was approved before.
 
     Then a cap that it lowered lowers what waits as well: to approve terms of before must not undo it. Formalities that
-    are others than those written last wait in any case.
+    are others than those written last wait in any case, and so does another noise.
     """
     present = standing(transaction, dataset)
     named = terms.formalities or present.written
@@ -130,11 +152,11 @@ def imported(transaction: sa.Connection, dataset: str, terms: Terms, by: Actor, 
         _wait(transaction, present, replace(terms, formalities=named), by)
         return
     kept = present.waiting
-    if kept is None and named != present.formalities:
+    if kept is None and (named, terms.noise) != (present.formalities, present.noise):
         kept = Terms(accounts.balance(transaction, accounts.DATASET, dataset).budget, 0)
     if kept is None:
         return
-    wanted = replace(kept.within(terms.cap) if lowered else kept, formalities=named)
+    wanted = replace(kept.within(terms.cap) if lowered else kept, formalities=named, noise=terms.noise)
     if wanted != present.waiting:
         _wait(transaction, present, wanted, by)
 
@@ -167,12 +189,12 @@ def propose(
         justification,
     )
     cap = justifications.require(justifications.kept(cap, before))
-    terms = Terms(cap, profile_nano, named or present.written)
+    terms = Terms(cap, profile_nano, named or present.written, present.written_noise)
     if cap.epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
     if terms.profile_nano > cap.epsilon_nano:
         raise Invalid("profile", "must be at most the cap")
-    if present.approved_at is not None and terms == Terms(before, 0, present.formalities):
+    if present.approved_at is not None and terms == Terms(before, 0, present.formalities, present.noise):
         raise WrongState(f"this is what {dataset} has: propose another cap, a profile, or other formalities")
     _require_enough(transaction, dataset, terms)
     _wait(transaction, present, terms, by)
@@ -206,7 +228,7 @@ def approve(
     without_advice: str | None = None,
     read: str | None = None,
 ) -> Standing:
-    """Put in force what waits: cap, formalities, what further profiles may take. `read` is the digest of what was read.
+    """Put in force what waits: cap, formalities, noise, what further profiles may take. `read` is the digest of it.
 
     Raises NotFound, Forbidden, FourEyes, NoFormality, NotAdvised, Invalid; WrongState if nothing waits, it is not what
     was read, or more than that is spent.
@@ -234,6 +256,7 @@ def approve(
             profile_nano=accounts.taken_by_profiles(transaction, dataset) + terms.profile_nano,
             **_columns(None),
             formalities=_kept(terms.formalities),
+            noise=terms.noise,
             hands=None,
         )
     )
@@ -261,6 +284,7 @@ def describe(transaction: sa.Connection, dataset: str) -> dict[str, Any]:
         "reason": _why_it_waits(transaction, dataset),
         "advice": None if advised is None else advised.to_json(known),
         "formalities": None if present.formalities is None else present.formalities.facts(),
+        "noise": present.noise,
         "lack": formalities.lack("dataset", dataset, present.written, log.now(transaction)[:10]),
     }
 
@@ -304,6 +328,7 @@ def _columns(terms: Terms | None) -> dict[str, Any]:
         "wanted_justification": None if cap is None else cap.justification,
         "wanted_profile_nano": None if terms is None else terms.profile_nano,
         "wanted_formalities": None if terms is None else _kept(terms.formalities),
+        "wanted_noise": None if terms is None else terms.noise,
     }
 
 

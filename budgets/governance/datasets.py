@@ -53,13 +53,14 @@ def add_edition(
     laplace_percent: int | None = None,
     justification: str | None = None,
     named: Formalities | None = None,
+    noise: str = "both",
 ) -> Edition:
     """Put a new edition in service. What earlier editions spent stays spent. `named` are the manifest's formalities.
 
-    The first import proposes the cap and what profiles may take of it, `profile_nano`. They wait for an approver
-    (`dataset_terms.py`). A later manifest may lower the cap, but no import can raise it, because the persons in the
-    data were promised the first one. What it lowers, it lowers in terms that wait as well. Nor does an import divide
-    the epsilon of an approved dataset anew. Raises Forbidden, WrongState.
+    `noise` is what its queries may have. The first import proposes the cap and what profiles may take of it,
+    `profile_nano`. They wait for an approver (`dataset_terms.py`). A later manifest may lower the cap, but no import
+    can raise it, because the persons in the data were promised the first one. What it lowers, it lowers in terms that
+    wait as well. Nor does an import divide the epsilon of an approved dataset anew. Raises Forbidden, WrongState.
     """
     people.require_role(by, "admin")
     known = transaction.execute(sa.select(datasets).where(datasets.c.name == dataset)).first()
@@ -79,14 +80,8 @@ def add_edition(
         transaction.execute(
             sa.update(datasets).where(datasets.c.name == dataset).values(title=title, overcommit=int(overcommit))
         )
-    last = transaction.execute(sa.select(sa.func.max(editions.c.number)).where(editions.c.dataset == dataset)).scalar()
-    edition = Edition(dataset, (last or 0) + 1, folder, clock.now())
-    transaction.execute(
-        sa.insert(editions).values(
-            dataset=dataset, number=edition.number, folder=folder, imported_at=edition.imported_at
-        )
-    )
-    terms = dataset_terms.Terms(budget, profile_nano, named)
+    edition = _next_edition(transaction, dataset, folder)
+    terms = dataset_terms.Terms(budget, profile_nano, named, noise)
     dataset_terms.imported(transaction, dataset, terms, by, lowered=lowered)
     log.append(
         transaction,
@@ -98,6 +93,17 @@ def add_edition(
     )
     if lowered:
         thresholds.after_limits(transaction, accounts.DATASET, dataset)
+    return edition
+
+
+def _next_edition(transaction: sa.Connection, dataset: str, folder: str) -> Edition:
+    last = transaction.execute(sa.select(sa.func.max(editions.c.number)).where(editions.c.dataset == dataset)).scalar()
+    edition = Edition(dataset, (last or 0) + 1, folder, clock.now())
+    transaction.execute(
+        sa.insert(editions).values(
+            dataset=dataset, number=edition.number, folder=folder, imported_at=edition.imported_at
+        )
+    )
     return edition
 
 

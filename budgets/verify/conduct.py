@@ -11,7 +11,8 @@ changed so that it no longer refuses still leaves entries, and they show who did
   after it was closed. A larger budget waited for an approver;
 - from the fourth rules on, nothing was approved without formalities, or after they ended; from the fifth on, no large
   budget without a justification (`decisions.py`);
-- datasets were approved before anything was charged to them (`datasets.py`);
+- datasets were approved before anything was charged to them, and from the sixth rules on queries have the noise that
+  was approved (`datasets.py`);
 - four eyes: nobody approved what they opened, edited or proposed, or on their own advice; an approval names the DPO's
   advice that stands, or why it goes without (`decisions.py`); an approver concluded on a report of what the study was
   then, which was not their own;
@@ -60,8 +61,9 @@ MOVES = {
     "study.close": ((DRAFT, APPROVED, SUSPENDED), CLOSED, ("dpo", "admin")),
 }
 NANO = 10**9
-RULES = (2, 3, 4, 5)  # approvers decide; datasets wait for them; formalities are complete; large budgets are justified
-DATASETS_WAIT, FORMAL = 3, 4
+# Approvers decide; datasets wait for them; formalities are complete; large budgets are justified; noise is approved.
+RULES = (2, 3, 4, 5, 6)
+DATASETS_WAIT, FORMAL, NOISY = 3, 4, 6
 UNDER_WAY = dt.timedelta(hours=1)  # longer than any request: one that is under way goes on under the old commitment
 ROUNDED = 1_000  # billionths: charges are rounded up, so they may be a little more than what was asked for
 
@@ -123,6 +125,7 @@ class Conduct:
         if self.rules >= FORMAL and self.formal_began_at is None:
             self.formal_began_at = entry["index"]
         self.datasets.formal, self.datasets.justified = self.rules >= FORMAL, self.rules >= decisions.JUSTIFIED
+        self.datasets.noisy = self.rules >= NOISY
 
     def _approvers(self) -> tuple[str, ...]:
         return ("approver",) if self.rules > 1 else ("dpo",)
@@ -315,6 +318,7 @@ class Conduct:
         if not self.datasets.has(facts["dataset"], facts["edition"]):
             yield f"it asks edition {facts['edition']} of {facts['dataset']}, which was not imported"
         yield from self.datasets.unapproved(facts["dataset"])
+        yield from self.datasets.noise(facts)
         for what in _outside(study.terms["protocol"], facts):
             yield f"it is outside the protocol of the study {entry['study']}: {what}"
 

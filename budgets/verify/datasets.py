@@ -10,6 +10,9 @@ approved: what they had taken when they were approved, and what the approval add
 From the fourth rules on the terms have formalities, and are not approved without. An entry that names none keeps those
 that were written last. An import into an approved dataset that names others proposes them.
 
+From the sixth rules on they have the noise that queries may have, which each import names. Another one waits for an
+approver. No query was charged with noise other than what was approved.
+
 Datasets that were imported before these rules count as approved, with the profiles that they had been charged for.
 """
 
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
 
     from .decisions import Advice, Limits
 
-    # The cap, the epsilon of further profiles, in billionths, and the formalities.
-    Terms = tuple[Limits, int, Mapping[str, Any] | None]
+    # The cap, the epsilon of further profiles, in billionths, the formalities, and the noise of queries.
+    Terms = tuple[Limits, int, Mapping[str, Any] | None, str | None]
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Dataset:
     taken: int = 0  # epsilon that profiles were charged and not given back
     allowed: int = 0  # epsilon that profiles may take in all
     formalities: Mapping[str, Any] | None = None  # those in force
+    noise: str | None = None  # what was approved; None if it was not one of the terms then
 
     def waits(self, terms: Terms, by: str) -> None:
         """Keep what waits now. Advice on what waited before is void."""
@@ -54,19 +58,19 @@ class Dataset:
         """Return the formalities that were written last: those that wait, or those in force."""
         return self.formalities if self.waiting is None else self.waiting[2]
 
-    def imported(self, before: Limits, cap: Limits, named: Any, by: str) -> None:
-        """Read an import into an approved dataset: it lowers what waits with the cap, and proposes formalities."""
+    def imported(self, before: Limits, cap: Limits, named: Any, noise: str | None, by: str) -> None:
+        """Read an import into an approved dataset: it lowers what waits, and proposes formalities and another noise."""
         named = named or self.written()
         wanted = self.waiting
-        if wanted is None and named != self.formalities:
-            wanted = cap, 0, named
+        if wanted is None and (named, noise) != (self.formalities, self.noise):
+            wanted = cap, 0, named, noise
         if wanted is None:
             return
-        (epsilon, delta, percent), profile, _ = wanted
+        (epsilon, delta, percent), profile, *_ = wanted
         if cap[0] < before[0] or cap[1] < before[1]:
             epsilon, delta, profile = min(epsilon, cap[0]), min(delta, cap[1]), min(profile, epsilon, cap[0])
-        if ((epsilon, delta, percent), profile, named) != self.waiting:
-            self.waits(((epsilon, delta, percent), profile, named), by)
+        if ((epsilon, delta, percent), profile, named, noise) != self.waiting:
+            self.waits(((epsilon, delta, percent), profile, named, noise), by)
 
 
 @dataclass
@@ -77,6 +81,7 @@ class Datasets:
     _charges: dict[str, tuple[str, int]] = field(default_factory=dict)  # a profile's charge -> its dataset and epsilon
     wait: bool = False  # whether the rules are in force by which datasets wait for an approver
     justified: bool = False  # whether those are by which a large cap is approved with a justification alone
+    noisy: bool = False  # whether those are by which the noise of queries is one of the terms
     formal: bool = False  # whether the rules are in force by which nothing is approved without formalities
 
     def begin(self) -> None:
@@ -102,6 +107,13 @@ class Datasets:
             return False
         return not self.formal or told["formalities"] == one.formalities
 
+    def noise(self, facts: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what is wrong if a query has another noise than its dataset was approved for."""
+        one = self.known.get(facts["dataset"], Dataset())
+        kind = "gaussian" if facts["loss"]["epsilon_nano"] is None else "laplace"
+        if one.noise not in {None, "both", kind}:
+            yield f"it has {kind} noise, and the dataset {facts['dataset']} was approved for {one.noise} noise alone"
+
     def formalities(self, name: str, entry: Mapping[str, Any]) -> Iterator[str]:
         """Yield what is wrong with the formalities of a dataset that something was approved with."""
         if self.formal:
@@ -123,11 +135,13 @@ class Datasets:
         before, one.cap = one.cap, decisions.limits(facts["cap"])
         if self.wait:
             yield from by_role(entry, "admin")
-            cap, profile, named = _terms(facts)
+            cap, profile, named, noise = _terms(facts)
+            if self.noisy and noise not in NOISES:
+                yield f"it imports edition {edition} of {name} without the noise that its queries may have"
             if not one.approved:
-                one.waits((cap, profile, named or one.written()), entry["actor"])
+                one.waits((cap, profile, named or one.written(), noise), entry["actor"])
             elif before is not None:
-                one.imported(before, cap, named, entry["actor"])
+                one.imported(before, cap, named, noise, entry["actor"])
 
     def divides(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         """Read that an edition got other parts, which hold what the parts before held."""
@@ -165,6 +179,7 @@ class Datasets:
         yield from decisions.heard(one.advice, entry, facts)
         one.approved, one.allowed, one.cap = True, one.taken + terms[1], terms[0]
         one.waiting, one.advice, one.hands, one.formalities = None, None, set(), terms[2]
+        one.noise = terms[3]
         yield from self.formalities(_name(entry), entry)
 
     def charges(self, entry: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
@@ -212,6 +227,7 @@ class Datasets:
 
 
 RESPENDS = "ledger.respend"
+NOISES = ("laplace", "gaussian", "both")
 
 
 def _name(entry: Mapping[str, Any]) -> str:
@@ -219,4 +235,5 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 
 def _terms(facts: Mapping[str, Any]) -> Terms:
-    return decisions.limits(facts["cap"]), int(facts["profile_epsilon_nano"]), facts.get("formalities")
+    told = facts.get("formalities"), facts.get("noise")
+    return decisions.limits(facts["cap"]), int(facts["profile_epsilon_nano"]), *told

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
     Said = tuple[Mapping[str, Any], str]
 
+NOISE = {
+    "laplace": "Laplace noise alone",
+    "gaussian": "Gaussian noise alone",
+    "both": "either kind of noise",
+    None: "the noise that the manifest says",
+}
 SHOWN = ("name", "title", "edition", "budget", "terms")
 
 
@@ -195,6 +201,7 @@ def words(said: Mapping[str, Any]) -> str:
         f"  {profile_text(said['profile'])}",
     ]
     if terms["approved"]:
+        lines.append(f"  queries may have {NOISE[terms['noise']]}")
         who = terms["approved_by"] or "the rules of before, or by somebody whose name was erased"
         lines += formalities.lines(terms["formalities"])
         if terms["formalities"] is None:
@@ -204,7 +211,8 @@ def words(said: Mapping[str, Any]) -> str:
         waits = terms["waiting"]
         lines.append(
             f"  waits for an approver: the cap {amounts(waits)}{divided(waits)}; "
-            f"profiles of epsilon {_epsilon(waits['profile'])}; proposed by {', '.join(terms['proposed_by']) or ERASED}"
+            f"profiles of epsilon {_epsilon(waits['profile'])}; "
+            f"{NOISE[waits['noise']]}; proposed by {', '.join(terms['proposed_by']) or ERASED}"
         )
         lines += [*justified(waits), f"  {meaning(waits)}"]
         if waits["formalities"] != terms["formalities"]:

@@ -125,7 +125,7 @@ def new(**values: Any) -> Any:
             laplace_percent=made.laplace,
             justification=made.justification,
         )
-        require_askable(opened.stores.current(transaction, made.dataset), protocol)
+        require_askable(transaction, opened.stores.current(transaction, made.dataset), protocol)
         for member in made.members:
             one = studies.add_member(transaction, made.identifier, member, by)
         return with_notes(with_meaning(*_said(transaction, one)), limits.notes)
@@ -187,7 +187,7 @@ def protocol(identifier: str, file: Path | None, name: str | None) -> Any:
         by = acting(transaction, "admin", name)
         terms = replace(studies.study(transaction, identifier).terms, protocol=read)
         edited = studies.edit(transaction, identifier, terms, by)
-        require_askable(opened.stores.current(transaction, edited.dataset), read)
+        require_askable(transaction, opened.stores.current(transaction, edited.dataset), read)
         return with_notes(_said(transaction, edited), roundings_of({"protocol": given}))
 
 

@@ -32,9 +32,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from budgets.audit import certificates
 from budgets.errors import AttemptsSpent, NotApproved, NotFound, OverBudget, WrongState
-from budgets.governance import forecast, studies
+from budgets.governance import dataset_terms, forecast, studies
 from budgets.ledger import accounts, charges, releases
 from budgets.loss import Loss
+from queries.catalog.schema import BOTH, GAUSSIAN, LAPLACE
 from queries.contribution import truncation
 from queries.errors import EngineFailed
 from queries.execution import partition_selection
@@ -363,6 +364,9 @@ class QueryPurchase(paid.Purchase):
         study, key = self.prepared.study, self.prepared.key
         if permit(transaction, self.actor, study.id).terms != study.terms:
             raise NotApproved(f"the terms of study {study.id} have just been changed; send it again")
+        allowed = dataset_terms.noise_of(transaction, study.dataset)
+        if allowed not in (None, BOTH, GAUSSIAN if self.loss.epsilon_nano is None else LAPLACE):
+            raise NotApproved(f"the terms of the dataset {study.dataset} have just been changed; send it again")
         return self.question if key is None else releases.bind_key(transaction, self.question, key)
 
     def reserve(self, transaction: sa.Connection, question: Question) -> Charge:

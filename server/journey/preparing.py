@@ -28,7 +28,7 @@ from queries.release import answer_columns, showing
 from queries.spelling import sql
 from server.admission.gate import stays
 from server.runtime.remembered import Remembered
-from server.runtime.stores import catalogs
+from server.runtime.stores import catalogs, in_force
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -194,7 +194,8 @@ def _name(request: Request, present: Study, known: Catalogs, asked: Question | N
     if not 0 < len(request.text) <= TEXT_MAX:
         return None
     earlier = None if asked is None else asked.fingerprint
-    return present.id, request.text, known.profiles, earlier, canonical_json.dumps(present.terms.protocol)
+    noise = known.known[0].noise  # the one that was approved
+    return present.id, request.text, known.profiles, noise, earlier, canonical_json.dumps(present.terms.protocol)
 
 
 def _prepared(
@@ -266,12 +267,12 @@ def permit(transaction: sa.Connection, actor: Actor, study: str) -> Study:
     return present
 
 
-def require_askable(store: OpenEdition, protocol: Mapping[str, Any]) -> None:
+def require_askable(transaction: sa.Connection, store: OpenEdition, protocol: Mapping[str, Any]) -> None:
     """Raise Invalid if no query could be asked: it may cost too little, or have no kind of noise."""
-    noise = protocol.get("noise", BOTH)
-    if allowed_noise(store.dataset.noise, noise) is None:
-        raise Invalid("protocol/noise", f"must be {store.dataset.noise}, because the dataset allows no other noise")
-    lowest = least_charge.nano(store.dataset, "epsilon")
+    noise, dataset = protocol.get("noise", BOTH), in_force(transaction, store)
+    if allowed_noise(dataset.noise, noise) is None:
+        raise Invalid("protocol/noise", f"must be {dataset.noise}, because the dataset allows no other noise")
+    lowest = least_charge.nano(dataset, "epsilon")
     limits = {"protocol.max_epsilon": protocol.get("epsilon_nano_max")} | {
         f"protocol.templates.{place}.max_epsilon": one.get("epsilon_nano_max")
         for place, one in enumerate(protocol.get("templates", ()))

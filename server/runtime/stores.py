@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from budgets import formalities
 from budgets.amounts import delta_atto, epsilon_nano
-from budgets.governance import datasets
+from budgets.governance import dataset_terms, datasets
 from budgets.ledger import justification, profiles
 from budgets.ledger.limits import Budget
 from queries.catalog import parts, vocabularies
 from queries.catalog.manifest import read_manifest
 from queries.catalog.parts import BadParts
+from queries.catalog.schema import allowed_noise
 from queries.contribution import profile
 from queries.errors import EngineFailed, ImportFailed, ManifestError, TooMuchLost
 from queries.store import ingest, losses, reports
@@ -186,14 +187,27 @@ def catalogs(transaction: sa.Connection, opened: OpenEdition) -> Catalogs:
     An earlier edition's profile counts only as far as it fits the present tables and columns.
     """
     of_edition = opened.edition.dataset, opened.edition.number
-    ids = profiles.ids_in_use(transaction, *of_edition)
+    ids, declared = profiles.ids_in_use(transaction, *of_edition), in_force(transaction, opened)
 
     def make() -> Catalogs:
         bought = profiles.in_use(transaction, *of_edition)
-        fitting = (profile.with_profile(opened.dataset, profile.read(one.body)) for one in bought)
-        return Catalogs(ids, (*fitting, opened.dataset))
+        fitting = (profile.with_profile(declared, profile.read(one.body)) for one in bought)
+        return Catalogs(ids, (*fitting, declared))
 
-    return opened.catalogs.of(ids, make)
+    return opened.catalogs.of((ids, declared.noise), make)
+
+
+def in_force(transaction: sa.Connection, opened: OpenEdition) -> Dataset:
+    """Return an edition's public schema with the noise that queries may have now.
+
+    That is what an approver approved, as far as the manifest does not narrow it. If the manifest allows nothing of
+    it, what was approved stays until the manifest's is approved. Where noise is not one of the terms yet, the manifest
+    says it.
+    """
+    declared, approved = opened.dataset, dataset_terms.noise_of(transaction, opened.edition.dataset)
+    if approved is None or approved == declared.noise:
+        return declared
+    return replace(declared, noise=allowed_noise(declared.noise, approved) or approved)
 
 
 def folder_of(home: Path, dataset: str, folder: str) -> Path:
@@ -241,6 +255,7 @@ def import_manifest(
                 laplace_percent=declared.laplace_percent,
                 justification=declared.justification,
                 named=named,
+                noise=declared.noise,
             )
         with database.read() as transaction:
             old = datasets.folders(transaction, declared.name)[EDITIONS_KEPT:]

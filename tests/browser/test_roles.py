@@ -37,8 +37,12 @@ def admin_opens(visit: Visit, study: str) -> None:
     for name, value in {**TERMS, "name": study, "epsilon": "1"}.items():
         visit.page.fill(f"#{name}", value)
     visit.page.select_option("#dataset", "clinic")
+    visit.click("form.form details summary")  # what goes with a budget: delta, and the part for Laplace noise
+    visit.page.fill("#laplace_percent", "60")
+    visit.assert_sound()
     visit.click("form.form .actions button[value=open]")
     visit.assert_sound()
+    assert "it stays 60" in str(visit.page.text_content("main"))
     visit.page.select_option("#user", "ada")
     visit.click("button[value=add]")
     visit.assert_sound()

@@ -65,8 +65,14 @@ class BoughtProfile(Reply):
     notes = fields.List(fields.String(), metadata=ROUNDED)
 
 
+NOISE = {
+    "description": "What queries may have: `laplace`, `gaussian` or `both`. Null: what the manifest says, because the "
+    "dataset was approved before this was one of the terms"
+}
+
+
 class ProposedTerms(Reply):
-    """A cap that waits for an approver, the epsilon that further profiles may take of it, and formalities.
+    """A cap that waits for an approver, what further profiles may take of it, formalities, and the noise of queries.
 
     Whoever decides on it sends its `digest` back as `seen`.
     """
@@ -77,6 +83,7 @@ class ProposedTerms(Reply):
     justification = fields.String(required=True, allow_none=True)
     profile = fields.Float(required=True)
     formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
+    noise = fields.String(required=True, allow_none=True, metadata=NOISE)
     digest = fields.String(required=True)
 
 
@@ -98,6 +105,7 @@ class DatasetTerms(Reply):
     proposed_by = fields.List(fields.String(), required=True)
     advice = fields.Nested(GivenAdvice, required=True, allow_none=True)
     formalities = fields.Nested(ShownFormalities, required=True, allow_none=True)
+    noise = fields.String(required=True, allow_none=True, metadata=NOISE)
     lack = fields.String(required=True, allow_none=True)
     reason = fields.String(
         allow_none=True, metadata={"description": "Of `/datasets/NAME` alone: why what waits was proposed"}
@@ -126,7 +134,7 @@ class Dataset(Reply):
     persons_expected = fields.Integer(required=True, allow_none=True)
     epsilon_min = fields.Float(required=True, metadata={"description": "The smallest epsilon that a query can cost"})
     noise = fields.String(
-        required=True, metadata={"description": "What queries may have: `laplace`, `gaussian` or `both`"}
+        required=True, metadata={"description": "What queries may have now: `laplace`, `gaussian` or `both`"}
     )
     tables = fields.Dict(required=True)
     profile = fields.Nested(Profile, required=True, allow_none=True)

@@ -11,6 +11,7 @@ from server.admission.gates import Work
 from server.api import replies
 from server.api.requests.schemas import AdviceSchema, ApprovalSchema, NewDatasetTermsSchema, NewProfileSchema
 from server.journey import profile
+from server.runtime.stores import in_force
 from server.views.dataset import describe_dataset
 from server.views.study import noted
 from server.web import admitting
@@ -42,7 +43,7 @@ def show_dataset(name: str) -> Any:
     """Return a dataset's tables, columns, categories and bounds, and its contribution profile if it has one."""
     with services().database.read() as transaction:
         store = services().stores.current(transaction, name)
-        shown = {**describe(store.dataset), "edition": store.edition.number}
+        shown = {**describe(in_force(transaction, store)), "edition": store.edition.number}
         shown["profile"] = profile.shown(transaction, name, store.edition.number)
         if actor().role != "researcher":
             shown["budget"] = accounts.balance(transaction, accounts.DATASET, name).to_json()

@@ -99,7 +99,7 @@ def edit_study(body: dict[str, Any], study: str) -> Any:
 
 
 def _require_askable(transaction: sa.Connection, study: Study) -> None:
-    require_askable(services().stores.current(transaction, study.dataset), study.terms.protocol)
+    require_askable(transaction, services().stores.current(transaction, study.dataset), study.terms.protocol)
 
 
 @blueprint.route("/studies/<study>/members/<user>", methods=["PUT"])

@@ -10,7 +10,7 @@ from flask import flash, request
 
 from server.pages.admin import cap
 from server.pages.admin.meaning import of as meaning_of
-from server.pages.admin.studies import why
+from server.pages.admin.studies import division, why
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
 from server.pages.frame.forms import again, number
@@ -70,7 +70,7 @@ def _changed(dataset: str, do: str) -> None:
             body = {"epsilon": number(form.get("epsilon", "")), "reason": form.get("reason", "")}
             if form.get("profile", "").strip():
                 body["profile"] = number(form["profile"])
-            calling.post("datasets", dataset, "propose", body={**body, **why(form)})
+            calling.post("datasets", dataset, "propose", body={**body, **division(form), **why(form)})
             flash(_("Proposed. It waits for an approver; until then what was approved stays in force."), "done")
         case _:
             raise calling.nowhere()

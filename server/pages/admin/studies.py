@@ -146,10 +146,12 @@ def terms(fields: Mapping[str, str]) -> dict[str, Any]:
 
 def budget(fields: Mapping[str, str]) -> dict[str, Any]:
     """Return the budget that was typed; what was left empty is not sent."""
-    found: dict[str, Any] = {"epsilon": number(fields.get("epsilon", ""))}
-    if fields.get("delta", "").strip():
-        found["delta"] = number(fields["delta"])
-    return found | why(fields)
+    return {"epsilon": number(fields.get("epsilon", ""))} | division(fields) | why(fields)
+
+
+def division(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return the delta and the part for Laplace noise that were typed."""
+    return {name: number(fields[name]) for name in ("delta", "laplace_percent") if fields.get(name, "").strip()}
 
 
 def why(fields: Mapping[str, str]) -> dict[str, Any]:

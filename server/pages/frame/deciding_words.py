@@ -91,10 +91,20 @@ def field_name(field: str) -> str:
         "budget/delta": _("Budget, δ"),
         "cap/epsilon": _("Cap of the data, ε"),
         "cap/delta": _("Cap of the data, δ"),
+        "noise": _("Noise of answers"),
         **{f"formalities/{part}": name for part, name in formality_parts().items()},
         **{f"{of}/laplace_percent": _("Part of ε for Laplace noise (percent)") for of in ("budget", "cap")},
         **{f"{of}/justification": _("Justification") for of in ("budget", "cap")},
     }.get(field, field)
+
+
+def noise_name(noise: str | None) -> str:
+    """Return the noise that the queries of a dataset may have, in words."""
+    return {
+        "laplace": _("Laplace noise alone"),
+        "gaussian": _("Gaussian noise alone"),
+        "both": _("either kind"),
+    }.get(noise or "") or _("what the manifest says")
 
 
 def allowed_statistic(name: str) -> str:
@@ -144,6 +154,7 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
     opinion_name,
     act_name,
     field_name,
+    noise_name,
     changed_parts,
     party_names,
     allowed_statistic,

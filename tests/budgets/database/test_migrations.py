@@ -225,7 +225,7 @@ def test_releases_of_the_eighth_schema_keep_their_time(
         *rows["studies"][13:],
         None,
     )  # all of its epsilon for Laplace noise
-    rows["datasets"] += (at, None, 5, *[None] * 8)  # approved, with what its profile took
+    rows["datasets"] += (at, None, 5, *[None] * 10)  # approved, with what its profile took
     with fresh.read() as transaction:
         for table, row in rows.items():
             assert transaction.execute(sa.select(metadata.tables[table])).all() == [row], table

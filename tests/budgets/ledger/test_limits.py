@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from budgets.errors import Invalid, WrongState
 from budgets.governance import studies, study_budgets
 from budgets.ledger import accounts
-from budgets.ledger.limits import Balance, Budget, Limits
+from budgets.ledger.limits import UNSPLIT, Balance, Budget, Limits
 from budgets.loss import NANO, Loss, Sum
 from tests.budgets.world import TERMS, WHY, cost
 
@@ -121,6 +121,25 @@ def test_epsilon_is_divided_anew_only_before_something_was_spent(world: World) -
     divide(world, 50, epsilon=6 * NANO)
     assert world.balance("hearts").limits == Limits.of(6 * NANO, 10**12, 50)
     assert world.balance("hearts").admits(Loss(2 * NANO, 2 * NANO, 0))
+
+
+def test_an_account_of_an_earlier_version_is_divided_with_the_same_budget_until_it_is_charged(world: World) -> None:
+    """An approver's decision gives it the third filter while nothing was charged; later it takes a larger budget."""
+    world.open_study("hearts", 4 * NANO)
+    old, new = (Budget(4 * NANO, 10**12, percent, WHY) for percent in (UNSPLIT, 50))
+    with world.database.write() as transaction:
+        accounts.set_limits(transaction, "study", "hearts", old)
+    divide(world, 50)
+    assert world.balance("hearts").budget == old
+    with world.database.write() as transaction:
+        study_budgets.approve_budget(transaction, "hearts", "a test", world.approver, without_advice="a test")
+    assert world.balance("hearts").budget == new
+    with world.database.write() as transaction:
+        accounts.set_limits(transaction, "study", "hearts", old)
+    divide(world, 50)
+    world.reserve("hearts", "a", cost(NANO // 10))  # while the decision waits
+    with pytest.raises(WrongState, match="divided anew"), world.database.write() as transaction:
+        study_budgets.approve_budget(transaction, "hearts", "a test", world.approver, without_advice="a test")
 
 
 def test_another_part_of_an_approved_study_waits_for_an_approver(world: World) -> None:

@@ -74,6 +74,7 @@ def test_the_check_finds_that_epsilon_was_divided_anew() -> None:
     assert problems(50, LAPLACE, then=limits(4, percent=80)) == [said]
     assert problems(50, LAPLACE, then=limits(4, percent=None)) == [said]
     assert problems(50, LAPLACE, then=limits(9, percent=60)) == []
+    assert problems(None, then=limits(4)) == []
     assert problems(None, LAPLACE, then=limits(4)) == [said]
     assert problems(None, LAPLACE, then=limits(4, 2 * 10**12)) == []
 

@@ -506,7 +506,7 @@ def test_import_reports_odd_persons_to_the_admin_alone(home: Home, tmp_path: Pat
     entry = json.loads(
         home.rows("SELECT body FROM audit_entries WHERE action = 'dataset.import' ORDER BY position DESC")[0][0]
     )
-    assert set(entry["facts"]) == {"edition", "cap", "profile_epsilon_nano", "formalities"}, (
+    assert set(entry["facts"]) == {"edition", "cap", "profile_epsilon_nano", "formalities", "noise"}, (
         "what an import counted is no fact of the log"
     )
 

@@ -55,6 +55,7 @@ def test_a_dataset_is_decided_on_over_http(template: Home, tmp_path: Path) -> No
             "laplace_percent": 50,
             "justification": "a test",
             "profile": 0.5,
+            "noise": "both",
         }
         assert waits["proposed_by"] == ["admin"]
         (line, _) = run(home, "dataset", "list").stdout.splitlines()
@@ -224,6 +225,18 @@ FORGED: dict[str, tuple[Callable[[Entries], Any], str]] = {
     "of no dataset": (
         change("dataset.propose", subject="dataset:gone"),
         "it is about the dataset gone, which was not imported",
+    ),
+    "an import without its noise": (
+        change("dataset.import", facts={"noise": None}),
+        "it imports edition 1 of rand-hie without the noise that its queries may have",
+    ),
+    "other noise than waited": (
+        change("dataset.approve", SECOND, facts={"noise": "gaussian"}),
+        "it approves terms of the dataset rand-hie that do not wait for approval",
+    ),
+    "noise that was not approved": (
+        both(*(change(f"dataset.{act}", facts={"noise": "gaussian"}) for act in ("import", "approve"))),
+        "it has laplace noise, and the dataset rand-hie was approved for gaussian noise alone",
     ),
     "before the rules": (
         change("rules.begin", facts={"rules": 2}),

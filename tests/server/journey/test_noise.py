@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from budgets.errors import NotApproved
+from budgets.identity import people
 from budgets.verify.conduct import Conduct
 from queries.catalog.schema import BOTH, GAUSSIAN, LAPLACE, allowed_noise
 from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.planning.noise import Noise, kinds_of
-from tests.serving import PATIENTS, application, ask, import_file, write_clinic
+from server.api.requests.query import AskSchema
+from server.journey import answer, paid, preparing
+from tests.serving import PATIENTS, UNADVISED, application, ask, import_file, write_clinic
 
 if TYPE_CHECKING:
-    from tests.serving import Client, Place
+    from pathlib import Path
+
+    from tests.serving import Client, Home, Place
 
 RHO, EPSILON = {"rho": 0.01}, {"epsilon": 0.1}
 LAPLACE_MARGIN, GAUSSIAN_MARGIN = {"margin": {"patients": 50}}, {"margin": {"patients": 50}, "noise": "gaussian"}
@@ -112,3 +118,86 @@ def test_a_dataset_allows_one_kind_of_noise(tmp_path: Any, template: Any) -> Non
         asked = {**ask({"n": {"count": "persons"}}, table="visits"), "privacy": RHO}
         answer = place.client("ada").good("POST", "/studies/two/queries", asked)
         assert answer["columns"][0]["mechanism"] == "discrete_laplace"
+
+
+def manifest(folder: Path, noise: str) -> Path:
+    """Write the clinic with a kind of noise."""
+    return write_clinic(folder, **{"epsilon = 10000.0": f'epsilon = 10000.0\nnoise = "{noise}"'})
+
+
+def approved(place: Place) -> None:
+    """Let Vera approve what waits of the clinic."""
+    place.client("vera").good("POST", "/datasets/clinic/approve", {"reason": "it may", **UNADVISED})
+
+
+def mechanism(place: Place, number: int) -> str:
+    """Ask the clinic a question of its own for rho, and return the mechanism of the answer, or the code of the refusal."""
+    privacy = {"rho": 0.5 + number / 1000}
+    asked = {**ask({"n": {"count": "persons"}}, table="visits", group_by=["sex", "urgent"]), "privacy": privacy}
+    said = place.client("ada").post("/studies/two/queries", asked)
+    return str(said.json()["columns"][-1]["mechanism"]) if said.status == 201 else said.code
+
+
+def test_another_noise_waits_for_an_approver(tmp_path: Path, template: Home) -> None:
+    """Noise is a term: an import proposes it, what was approved stays in force, and a narrower manifest counts at once."""
+    home = template.copy(tmp_path / "home")
+    with application(home) as place:
+        vera = place.client("vera")
+        import_file(place.services, manifest(tmp_path, "laplace"))
+        approved(place)
+        terms = vera.good("GET", "/datasets/clinic")["terms"]
+        assert (terms["noise"], terms["waiting"]) == ("laplace", None)
+        place.open_study("two", "clinic")
+        assert mechanism(place, 1) == "discrete_laplace"
+        # Wider: it waits, with the cap as it is.
+        import_file(place.services, manifest(tmp_path, "both"))
+        shown = vera.good("GET", "/datasets/clinic")
+        assert (shown["noise"], shown["terms"]["noise"]) == ("laplace", "laplace")
+        waiting = shown["terms"]["waiting"]
+        assert (waiting["noise"], waiting["epsilon"], waiting["profile"]) == ("both", 10000.0, 0)
+        assert mechanism(place, 2) == "discrete_laplace"
+        approved(place)
+        assert vera.good("GET", "/datasets/clinic")["noise"] == "both"
+        assert mechanism(place, 3) == "discrete_gaussian"
+        # Narrower: at once, and it waits too, so that the terms say it.
+        import_file(place.services, manifest(tmp_path, "laplace"))
+        shown = vera.good("GET", "/datasets/clinic")
+        assert (shown["noise"], shown["terms"]["noise"]) == ("laplace", "both")
+        assert shown["terms"]["waiting"]["noise"] == "laplace"
+        assert mechanism(place, 4) == "discrete_laplace"
+        # As it was: nothing is left to decide, but what waits says so itself.
+        import_file(place.services, manifest(tmp_path, "both"))
+        assert vera.good("GET", "/datasets/clinic")["terms"]["waiting"]["noise"] == "both"
+        assert mechanism(place, 5) == "discrete_gaussian"
+        # The other kind: what was approved stays until it is approved.
+        import_file(place.services, manifest(tmp_path, "laplace"))
+        approved(place)
+        import_file(place.services, manifest(tmp_path, "gaussian"))
+        assert mechanism(place, 6) == "discrete_laplace"
+        approved(place)
+        assert mechanism(place, 7) == "discrete_gaussian"
+    home.assert_sound()
+    imports = [
+        json.loads(row[0]) for row in home.rows("SELECT body FROM audit_entries WHERE action = 'dataset.import'")
+    ]
+    assert {entry["facts"]["noise"] for entry in imports} == {"laplace", "both", "gaussian"}
+
+
+def test_noise_that_an_approval_has_just_taken_away_is_refused(tmp_path: Path, template: Home) -> None:
+    """A question that was planned with Gaussian noise is not charged once Laplace noise alone is approved."""
+    home = template.copy(tmp_path / "home")
+    with application(home) as place:
+        import_file(place.services, manifest(tmp_path, "both"))
+        place.open_study("two", "clinic")
+        counted = ask({"n": {"count": "persons"}}, table="visits", group_by=["sex", "urgent"])
+        loaded = AskSchema().load({**counted, "privacy": {"rho": 0.5}})
+        with place.services.database.read() as transaction:
+            ada = people.user(transaction, "ada")
+        asked = preparing.Request(loaded["query"], loaded["privacy"])
+        wanted = answer.QueryPurchase.of(place.services, ada, preparing.prepare(place.services, ada, "two", asked))
+        assert wanted.loss.epsilon_nano is None
+        import_file(place.services, manifest(tmp_path, "laplace"))
+        approved(place)
+        with pytest.raises(NotApproved, match="the terms of the dataset clinic have just been changed"):
+            paid.replay_or_reserve(wanted)
+    assert "query.reserve" not in home.actions()

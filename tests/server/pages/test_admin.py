@@ -166,10 +166,60 @@ def test_budget_of_an_approved_study_waits_when_it_is_larger(shared: Place, root
         "/admin/studies/money", {"epsilon": "20000", "justification": "a test", "reason": "much", "do": "budget"}
     )
     assert page.status == 422
-    assert page.form("Set or propose it") == {"epsilon": "20000", "justification": "a test", "reason": "much"}
+    assert page.form("Set or propose it") == {
+        "epsilon": "20000",
+        "justification": "a test",
+        "delta": "",
+        "laplace_percent": "",
+        "reason": "much",
+    }
     page = root.post("/admin/studies/money", {"epsilon": "1", "justification": "a test", "reason": "", "do": "meaning"})
     assert "23.2%" in page.words()
     assert api.good("GET", "/studies/money")["budget"]["epsilon"] == 4
+
+
+def test_division_of_epsilon_is_typed_where_a_budget_is(shared: Place, root: Browser, api: Client) -> None:
+    """The part for Laplace noise and delta: explained, refused at the field, kept there, and what was empty stays."""
+    page = root.get("/admin/new-study")
+    assert "the ρ that the rest of ε and δ allow" in page.words()
+    assert "Left empty, it is that of the dataset." in page.words()
+    typed = {**NEW, "name": "shared-out", "epsilon": "2", "delta": "1e-7", "laplace_percent": "170", "do": "open"}
+    page = root.post("/admin/new-study", typed)
+    assert page.status == 422
+    assert 'id="laplace_percent-wrong"' in page.text
+    assert "must be from 0 to 100" in page.words()
+    assert page.form("purpose")["laplace_percent"] == "170"
+    page = root.post("/admin/new-study", {**page.form("purpose"), "laplace_percent": "70", "do": "open"})
+    budget = api.good("GET", "/studies/shared-out")["budget"]
+    assert (budget["laplace_percent"], budget["delta"]) == (70, 1e-7)
+    assert "From 0 to 100. Left empty, it stays 70." in page.words()
+    change = {"epsilon": "2", "reason": "more of the other", "laplace_percent": "", "delta": "", "do": "budget"}
+    root.post("/admin/studies/shared-out", {**change, "laplace_percent": "30"})
+    budget = api.good("GET", "/studies/shared-out")["budget"]
+    assert (budget["laplace_percent"], budget["delta"]) == (30, 1e-7)
+    root.post("/admin/studies/shared-out", {**change, "epsilon": "1"})
+    budget = api.good("GET", "/studies/shared-out")["budget"]
+    assert (budget["epsilon"], budget["laplace_percent"], budget["delta"]) == (1, 30, 1e-7)
+    assert "30% of ε is for Laplace noise" in browser(shared, "vera").get("/studies/shared-out/decide").words()
+
+
+def test_division_and_noise_of_a_dataset_are_decided_on(place: Place, tmp_path: Path) -> None:
+    """An admin proposes another part for Laplace noise; admin, approver and DPO see it, and the noise of answers."""
+    root, api = browser(place, "admin"), place.client("admin")
+    form = {"epsilon": "10000", "justification": "a test", "reason": "both kinds", "delta": "0.00001", "do": "propose"}
+    page = root.post("/admin/datasets/clinic", {**form, "laplace_percent": "half"})
+    assert 'id="laplace_percent-wrong"' in page.text
+    root.post("/admin/datasets/clinic", {**form, "laplace_percent": "25"})
+    waiting = api.good("GET", "/datasets/clinic")["terms"]["waiting"]
+    assert (waiting["laplace_percent"], waiting["delta"], waiting["noise"]) == (25, 1e-5, "both")
+    import_file(place.services, write_clinic(tmp_path, **{"epsilon = 10000.0": 'epsilon = 10000.0\nnoise = "laplace"'}))
+    assert "Noise of answers either kind" in root.get("/admin/datasets/clinic").words()
+    for name in ("vera", "dora"):
+        words = browser(place, name).get("/datasets/clinic/decide").words()
+        assert "Part of ε for Laplace noise (percent) 50 25" in words
+        assert "Noise of answers either kind Laplace noise alone" in words
+        french = browser(place, name).get("/datasets/clinic/decide", Accept_Language="fr").words()
+        assert "Bruit des réponses" in french
 
 
 def test_study_is_closed_with_a_reason(shared: Place, root: Browser, api: Client) -> None:
