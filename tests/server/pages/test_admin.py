@@ -214,6 +214,9 @@ def test_division_and_noise_of_a_dataset_are_decided_on(place: Place, tmp_path: 
     assert (waiting["laplace_percent"], waiting["delta"], waiting["noise"]) == (25, 1e-5, "both")
     import_file(place.services, write_clinic(tmp_path, **{"epsilon = 10000.0": 'epsilon = 10000.0\nnoise = "laplace"'}))
     assert "Noise of answers either kind" in root.get("/admin/datasets/clinic").words()
+    assert "Noise of answers Laplace noise alone" in browser(place, "ada").get("/datasets/clinic").words(), (
+        "as far as both allow it"
+    )
     for name in ("vera", "dora"):
         words = browser(place, name).get("/datasets/clinic/decide").words()
         assert "Part of ε for Laplace noise (percent) 50 25" in words
