@@ -66,7 +66,8 @@ class OpenEdition:
 class Catalogs:
     """An edition's public schema with each profile that fits it, the one in use first, and last without any.
 
-    `profiles` are the ids of all profiles that were looked at. A profile never changes, so they tell two lists apart.
+    `profiles` are the ids of all profiles that were looked at. A profile never changes, so they and the noise that
+    queries may have tell two lists apart.
     """
 
     profiles: tuple[str, ...]

@@ -159,6 +159,7 @@ def test_another_noise_waits_for_an_approver(tmp_path: Path, template: Home) -> 
         approved(place)
         assert vera.good("GET", "/datasets/clinic")["noise"] == "both"
         assert mechanism(place, 3) == "discrete_gaussian"
+        assert mechanism(place, 2) == "discrete_gaussian"  # the same text is planned anew
         # Narrower: at once, and it waits too, so that the terms say it.
         import_file(place.services, manifest(tmp_path, "laplace"))
         shown = vera.good("GET", "/datasets/clinic")
