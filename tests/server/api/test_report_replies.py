@@ -247,7 +247,8 @@ class Life:
     def __init__(self, place: Place, name: str, drawn: dict[str, Any], bodies: list[dict[str, Any]]) -> None:
         self.database, self.name, self.reason, self.bodies = place.services.database, name, drawn["reason"], bodies
         self.joined: set[str] = set()
-        self.approved = self.released = 0
+        self.approved = 0
+        self.released: set[int] = set()  # the questions with a release: a second answer to one is the first
         title, purpose, basis, protocol, starts, ends = drawn["terms"]
         if starts and ends and starts > ends:
             starts, ends = ends, starts
@@ -309,7 +310,8 @@ class Life:
         elif outcome != "open":
             body = self.bodies[number % len(self.bodies)] if outcome == "answer" else None
             charges.settle(transaction, charge, body)
-            self.released += outcome == "answer"
+            if outcome == "answer":
+                self.released.add(number)
 
 
 # Without shrinking: each example is a study more in the ledger, and half an hour of them says no more than one.
@@ -334,7 +336,7 @@ def test_every_shape_is_reported(
         assert not {"script", "img", "iframe", "object"} & {tag for tag, _ in found.elements}
     said = lived.client("dora").good("GET", f"/studies/{life.name}/report")
     assert said["study"]["title"] in (life.terms.title, "Another")
-    assert said["releases"]["count"] == life.released
+    assert said["releases"]["count"] == len(life.released)
     assert sum(act["approval"] for act in said["history"]) == life.approved
     assert life.joined <= {one["name"] for one in said["studies"][0]["recipients"]}
 
