@@ -14,7 +14,7 @@ from queries.catalog.schema import EPOCH, PERSON, PLACE, Column, Kind, Table
 from queries.catalog.sections import REQUIRED, Section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from queries.catalog.derived import Derived
     from queries.catalog.vocabularies import Declared
@@ -78,6 +78,12 @@ class Columns:
                 if vocabulary is not None and one.level.named is not None and one.level.named not in vocabulary.levels:
                     said = ", ".join(vocabulary.levels) or "none"
                     raise section.error("level", f"the vocabulary of {of} has no such level; there are {said}")
+
+    def require_used(self, used: Container[tuple[str, str]], table: str) -> None:
+        """Check that something is computed from each hidden column: what nobody needs is not to be read."""
+        for public, column in self.columns.items():
+            if column.hidden and (table, public) not in used:
+                self.said[public][1].wrong("hidden", "nothing is computed from this column; leave it out")
 
     def require_of_events(self, tables: Mapping[str, Table], computed: Mapping[str, Mapping[str, Derived]]) -> None:
         """Check the attributes that are computed from events, once the tables of events are read."""
@@ -154,9 +160,9 @@ def _column(name: str, section: Section, computed: Derived | None, *, of_person:
             low, high = ((date - EPOCH).days for date in section.dates("bounds"))
         case Kind.BOOLEAN:
             pass
-    professional = section.flag("professional", False)
+    professional, hidden = section.flag("professional", False), section.flag("hidden", False)
     shown = (nullable, title, values, low, high, step, labels, hierarchy)
-    return Column(name, kind, of_person, *shown, professional=professional)
+    return Column(name, kind, of_person, *shown, professional=professional, hidden=hidden)
 
 
 def _hierarchy(section: Section) -> Hierarchy | None:

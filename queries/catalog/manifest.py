@@ -36,6 +36,7 @@ from queries.catalog.schema import (
     Dataset,
     Table,
     frozen,
+    without_hidden,
 )
 from queries.catalog.sections import Section
 from queries.catalog.source import Source, origin
@@ -84,8 +85,15 @@ class Manifest:
     vocabulary_of: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by table and column
 
     def described(self, kept: Mapping[str, Vocabulary]) -> Dataset:
-        """Return the dataset with the labels, hierarchies and levels of the vocabularies that were kept."""
+        """Return the dataset with the labels, hierarchies and levels of the vocabularies that were kept.
+
+        It is for the import: it has the hidden columns.
+        """
         return vocabularies.applied(self.dataset, self.vocabulary_of, self.derived, kept)
+
+    def served(self, kept: Mapping[str, Vocabulary]) -> Dataset:
+        """Return the same as everybody may see it and query it, without the hidden columns."""
+        return without_hidden(self.described(kept))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -138,7 +146,7 @@ def parse(text: str, folder: Path) -> Manifest:
             if not persons and len(found.events) == 1:  # the persons' attributes are in this source
                 own_readings = own.readings(_reading(section, reading))
             section.done()
-    own.require_of_events(found.tables, found.computed)
+    found.require_computed(own)
     person.done()
     listing.done()
     top.done()
@@ -169,14 +177,35 @@ class _Tables:
     computed: dict[str, Mapping[str, Derived]]
     of_columns: dict[tuple[str, str], str]
     events: dict[str, Source] = field(default_factory=dict)
+    listed: dict[str, Columns] = field(default_factory=dict)
 
     def add(self, name: str, section: Section, own: Columns, known: Mapping[str, vocabularies.Declared]) -> Columns:
         """Read the columns of a table of events. `own` are the persons', `known` the vocabularies."""
         listed = columns(section.section("columns", {}), of_person=False, taken=own.columns)
         self.tables[name] = _table(section, name, {**own.columns, **listed.columns})
-        self.computed[name] = frozen(listed.derived)
+        self.computed[name], self.listed[name] = frozen(listed.derived), listed
         self.of_columns |= listed.vocabulary_of(name, known)
         return listed
+
+    def require_computed(self, own: Columns) -> None:
+        """Check what is computed from events, and that hidden columns are for computing, once all is read."""
+        own.require_of_events(self.tables, self.computed)
+        used = _inputs(self.tables, self.computed)
+        for table, listed in (*self.listed.items(), (PERSONS, own)):
+            listed.require_used(used, table)
+
+
+def _inputs(tables: Mapping[str, Table], computed: Mapping[str, Mapping[str, Derived]]) -> set[tuple[str, str]]:
+    """Return the columns from which others are computed, each with its table."""
+    found = set()
+    for table, of_table in computed.items():
+        for one in of_table.values():
+            if one.how.is_of_events:
+                found.add((one.of[0], one.of[1]))
+                continue
+            known = tables[table].columns
+            found |= {(PERSONS if name in known and known[name].of_person else table, name) for name in one.of}
+    return found
 
 
 def _vocabularies(top: Section, folder: Path) -> dict[str, vocabularies.Declared]:

@@ -11,7 +11,7 @@ of the column's step, or days since 1970-01-01. The two are tied by `units = cod
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -66,6 +66,7 @@ class Column:
     vocabulary: str | None = None  # the public list of codes, by its title, that labels and hierarchy are from
     professional: bool = False
     level_of: str | None = None  # the column whose codes this one groups, if it is a level of them
+    hidden: bool = False  # read by the import alone, to compute others from: in no catalog and in no store
 
     @property
     def declared(self) -> bool:
@@ -175,6 +176,16 @@ def allowed_noise(one: str, other: str) -> str | None:
     if BOTH in (one, other):
         return other if one == BOTH else one
     return one if one == other else None
+
+
+def without_hidden(dataset: Dataset) -> Dataset:
+    """Return a dataset as it is served: without the columns that only the import reads."""
+
+    def public(table: Table) -> Table:
+        shown = {name: column for name, column in table.columns.items() if not column.hidden}
+        return replace(table, columns=frozen(shown))
+
+    return replace(dataset, tables=frozen({name: public(table) for name, table in dataset.tables.items()}))
 
 
 V = TypeVar("V")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from queries.catalog import parts
 from queries.catalog.codes import code_type
 from queries.catalog.parts import Parts
-from queries.catalog.schema import PERSON, PERSONS, Column
+from queries.catalog.schema import PERSON, PERSONS, Column, Table
 from queries.catalog.vocabularies import kept
 from queries.contribution.person_order import is_ordered
 from queries.errors import ImportFailed
@@ -182,11 +182,12 @@ class Import:
             f"{PERSON}{attributes}{found_among} FROM numbers LEFT JOIN attributes a USING ({PERSON}){joined})) "
             f"ORDER BY {PERSON}"
         )
-        types = layout.types(table.columns.values())
+        stored = _stored(table)
         numbers, listed, joins = layout.event_numbers({name: self._links[name] for name in manifest.events})
-        select = f"SELECT p.*{listed} FROM persons p{joins} ORDER BY p.{PERSON}"
-        layout.create(self._run, f"store.{PERSONS}", types | numbers, select)
-        report = self._report(PERSONS, staged, self._links[described], codings)
+        shown = "".join(f", p.{name(column.name)}" for column in stored)
+        select = f"SELECT p.{PERSON}{shown}{listed} FROM persons p{joins} ORDER BY p.{PERSON}"
+        layout.create(self._run, f"store.{PERSONS}", layout.types(stored) | numbers, select)
+        report = self._report(PERSONS, staged, self._links[described], codings, "persons")
         return replace(report, kept=persons), found
 
     # Events
@@ -209,18 +210,21 @@ class Import:
         self._group_codes(table)
         derived, columns = self._derived(table)
         link = self._links[table]
+        joined = f"s JOIN {link.table} l ON {link.on('s', 'l')} JOIN persons p ON p.{PERSON} = l.{PERSON}"
         # Two random numbers for each row: the order of tied rows could depend on other persons (docs/privacy.md).
         drawn = ', random() AS "#first", random() AS "#second"'
         layout.create(
             self._run,
             f"store.{name(table)}",
-            layout.types(declared.columns.values()),
+            layout.types(_stored(declared)),
             f"SELECT {PERSON}{columns} FROM (SELECT *{derived} FROM ("
             f'SELECT {listed}, s."#first", s."#second" FROM (SELECT {link.keys}{coded}{drawn} '
-            f"FROM {staged.relation}) s JOIN {link.table} l ON {link.on('s', 'l')} "
-            f'JOIN persons p ON p.{PERSON} = l.{PERSON})) ORDER BY {PERSON}, "#first", "#second"',
+            f'FROM {staged.relation}) {joined})) ORDER BY {PERSON}, "#first", "#second"',
         )
-        report = self._report(table, staged, link, codings)
+        stored_rows = f"store.{name(table)}"
+        if any(column.hidden for column in declared.columns.values()):  # what columns are computed from is not stored
+            stored_rows = f"(SELECT {listed} FROM (SELECT {link.keys}{coded} FROM {staged.relation}) {joined})"
+        report = self._report(table, staged, link, codings, stored_rows)
         ((stored,),) = self._run(f"SELECT count(*) FROM store.{name(table)}")
         ((numbered,),) = self._run(f"SELECT coalesce(sum({name(numbers_of(table))}), 0) FROM store.{PERSONS}")
         if not stored == numbered == report.kept:  # a row belongs to one person, or to none
@@ -233,8 +237,10 @@ class Import:
         """Return SQL for the values of a table's derived columns, and for all codes, both over rows of read codes."""
         declared = self._manifest.dataset.tables[table].columns
         values, codes = "", ""
-        for public in declared:
+        for public, column in declared.items():
             one = self._derivation(table, public)
+            if column.hidden and table != PERSONS:
+                continue  # attributes of the person are needed until all tables are coded
             if one is None:
                 codes += f", {name(public)}"
             else:
@@ -271,7 +277,7 @@ class Import:
         for public, one in self._manifest.derived[table].items():
             if one.level is not None:
                 of = columns[one.of[0]]
-                texts = None if of.declared else f"(FROM store.{name(dictionary(table, of))} WHERE value IS NOT NULL)"
+                texts = None if of.declared else f"(FROM {_kept(table, of)} WHERE value IS NOT NULL)"
                 group_codes(self._connection, table, public, one, columns, texts)
 
     def _codings(
@@ -294,8 +300,7 @@ class Import:
 
         A part gets those of the whole, so that a code means the same in all parts.
         """
-        listed = dictionary(table, column)
-        kept, value = f"store.{name(listed)}", one.value_name
+        listed, kept, value = dictionary(table, column), _kept(table, column), one.value_name
         if self._given is None:
             called = f"{table}.{column.name}"
             number_texts(self._run, kept, distinct(staged.relation, value), called)
@@ -317,8 +322,13 @@ class Import:
 
     # Reports
 
-    def _report(self, table: str, staged: Staged, link: Link, codings: Mapping[str, Coding]) -> TableReport:
-        """Count the losses on the way into the store, in one pass over the source, and one over computed columns."""
+    def _report(
+        self, table: str, staged: Staged, link: Link, codings: Mapping[str, Coding], stored: str
+    ) -> TableReport:
+        """Count the losses on the way into the store, in one pass over the source, and one over computed columns.
+
+        `stored` has the rows that are stored, with all that columns are computed from.
+        """
         counts = ["count(*)"]
         for one in codings.values():
             found = (one.null, one.coerced, one.unknown, one.clamped, one.missing, one.outside)
@@ -326,7 +336,7 @@ class Import:
             counts.append(f"min({ROW}) FILTER ({one.coerced} OR {one.unknown} OR {one.clamped})")
         ((rows, *rest),) = self._run(f"SELECT {', '.join(counts)} FROM {staged.relation}")
         columns = {public: ColumnReport(*rest[7 * place : 7 * place + 7]) for place, public in enumerate(codings)}
-        columns |= self._report_of_derived(table)
+        columns |= self._report_of_derived(table, stored)
         lines = staged.found
         return TableReport(
             rows,
@@ -339,7 +349,7 @@ class Import:
             first_doubtful=lines.first_doubtful,
         )
 
-    def _report_of_derived(self, table: str) -> dict[str, ColumnReport]:
+    def _report_of_derived(self, table: str, stored: str) -> dict[str, ColumnReport]:
         """Count the nulls and the values beyond bounds of computed columns, over the rows that are stored."""
         reports = {}
         for public in self._manifest.derived[table]:
@@ -350,7 +360,7 @@ class Import:
             )
             ((null, beyond),) = self._run(
                 f"SELECT coalesce(count_if({one.named} IS NULL), 0), coalesce(count_if({one.beyond}), 0) "
-                f"FROM (SELECT {value} AS {one.named} FROM store.{name(table)})"
+                f"FROM (SELECT {value} AS {one.named} FROM {stored})"
             )
             reports[public] = replace(ColumnReport(null, 0, 0, 0), **{one.counted: beyond})
         return reports
@@ -374,3 +384,13 @@ class Import:
             done.set()
             watcher.join()
         self._progress(what, 1.0)
+
+
+def _stored(table: Table) -> list[Column]:
+    """Return the columns of a table that the store has."""
+    return [column for column in table.columns.values() if not column.hidden]
+
+
+def _kept(table: str, column: Column) -> str:
+    """Return the quoted name of the texts of an undeclared category: in the store, unless the column is hidden."""
+    return f"{'' if column.hidden else 'store.'}{name(dictionary(table, column))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import click
 
@@ -17,6 +18,7 @@ from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
 from server.cli.study_words import ERASED, advice_lines, amounts, divided, justified, meaning, profile_text
 from server.journey import repartitioning
+from server.views import lookup
 from server.views.dataset import describe_dataset
 
 if TYPE_CHECKING:
@@ -64,6 +66,38 @@ def show(identifier: str) -> Any:
         return said, words(said)
     with services() as opened, opened.database.read() as transaction:
         return _said(transaction, identifier)
+
+
+@dataset.command()
+@click.argument("identifier", metavar="DATASET")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--column", metavar="TABLE.COLUMN", help="Search one column, as in visits.diagnosis.")
+@click.option("--limit", type=click.IntRange(1, lookup.FOUND_MAX), default=lookup.FOUND, show_default=True)
+@with_json
+def codes(identifier: str, words: tuple[str, ...], column: str | None, limit: int) -> Any:
+    """Find codes by their names: in values, labels, hierarchies and vocabularies of the catalog, and never in data."""
+    search = " ".join(words)
+    if not lookup.SEARCH_MIN <= len(search) <= lookup.SEARCH_MAX:
+        raise click.UsageError(f"give {lookup.SEARCH_MIN} to {lookup.SEARCH_MAX} characters")
+    if (server := remote()) is not None:
+        asked = {"search": search, "limit": limit, **({} if column is None else {"column": column})}
+        said = server.json("GET", f"/datasets/{segment(identifier)}/codes?{urlencode(asked)}")
+    else:
+        with services() as opened:
+            with opened.database.read() as transaction:
+                store = opened.stores.current(transaction, identifier)
+            said = lookup.search(store.dataset, f"{identifier}/{store.edition.folder}", search, column, limit)
+    return said, _codes(said)
+
+
+def _codes(said: Mapping[str, Any]) -> str:
+    lines = []
+    for one in said["items"]:
+        under = f", {one['under']:,} codes under it" if one["under"] else ""
+        lines.append(f"{one['code']}  {one['label'] or ''} ({', '.join(one['columns'])}{under})")
+    if said["more"]:
+        lines.append("There are more: add a word, or give --limit")
+    return "\n".join(lines) or "No code has these words in its name"
 
 
 @dataset.command()

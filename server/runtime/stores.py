@@ -175,7 +175,7 @@ class Stores:
         seen = parts.seen(folder)  # before the list is read: if it changes in between, the next query finds that out
         try:
             declared = read_manifest(folder / ingest.MANIFEST)
-            dataset = declared.described(vocabularies.kept(folder))
+            dataset = declared.served(vocabularies.kept(folder))
             listed = parts.kept(folder)
         except (ManifestError, OSError, ValueError, BadParts) as error:
             raise StoreUnavailable(f"the store of {where} cannot be opened") from error

@@ -161,6 +161,8 @@ def ask(ada: Rowless, admin: Rowless) -> None:
     assert answer.certificate().content
     assert study.budget.remaining["epsilon"] == 1.5
     assert study.templates == []
+    assert [one.code for one in study.codes("FEM", column="years.sex")] == ["female"]
+    assert [one.columns for one in ada.dataset("rand-hie").codes("fem", limit=1)] == [["persons.sex"]]
     assert study.cancel("a key of no query") is False
     with pytest.raises(BudgetExceeded) as over:
         study.ask(question, epsilon=1.9)

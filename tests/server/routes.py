@@ -23,6 +23,7 @@ CONTRACT: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/me"): EVERYONE,
     ("GET", "/datasets"): EVERYONE,
     ("GET", "/datasets/{name}"): EVERYONE,
+    ("GET", "/datasets/{name}/codes"): EVERYONE,
     ("POST", "/datasets/{name}/profile"): ADMIN,
     ("POST", "/datasets/{name}/propose"): ADMIN,
     ("POST", "/datasets/{name}/advise"): DPO,

@@ -17,6 +17,7 @@ from queries.execution.spark import engine as engines
 from queries.language import nodes
 from queries.planning import planner
 from queries.store import ingest
+from queries.store.cluster.spark import SparkCluster
 from server.api.requests.query import AskSchema
 from server.demo.demonstration import ASK
 from server.demo.setup import MANIFEST
@@ -24,11 +25,12 @@ from tests.laws import tries
 from tests.privacy.checks import random_events
 from tests.privacy.test_sensitivity import plans
 from tests.queries import registry, wards
-from tests.queries.clinic import STATISTICS
+from tests.queries.clinic import STATISTICS, planned
 from tests.queries.execution.test_parted import EVENT_QUERIES, FEW, PERSON_QUERIES, alike
 from tests.queries.execution.test_pathways import ASKED, people
 from tests.queries.parted import SOME, copied, divide, opened
 from tests.queries.sources import clinic_store, silent
+from tests.queries.store.imports import CASES, on_cluster, on_one_machine
 from tests.spark.editions import on_spark
 
 if TYPE_CHECKING:
@@ -136,6 +138,31 @@ def test_profiles_have_the_same_histograms_on_a_cluster(hospitals: list[Any]) ->
     asked = profile.plan(wards.HOSPITAL, 10**9)
     counted = alike(hospitals, lambda engine: engine.histograms(asked))
     assert {sum(histogram) for histogram in counted} == {FEW}
+
+
+def test_columns_that_an_import_computes_have_the_same_cells_on_a_cluster(session: Session, tmp_path: Path) -> None:
+    """Levels of a vocabulary, ages from hidden dates, products and attributes from events, of files in partitions.
+
+    Imported by Spark and asked on Spark, with bounds that cut nothing off.
+    """
+    case = CASES["computed columns, hidden ones, a vocabulary with levels, partitions"]
+    one = on_one_machine(case, tmp_path)
+    many = on_cluster(case, tmp_path, SparkCluster(session.context()), 3)
+    local, cluster = opened(one.folder), on_spark(session, many.folder)
+    keys = (("chapter",), ("first", "family"), (), ("seen",))
+    for names in keys:
+        by = tuple(nodes.ByPeriod(name, "year") if name == "seen" else nodes.ByValue(name) for name in names)
+        statistics: dict[str, nodes.Statistic] = {
+            "people": nodes.Count("persons"),
+            "cost": nodes.Sum("cost"),
+            "age": nodes.Mean("age"),
+            "nights": nodes.Histogram("nights"),
+            "circulation": nodes.Proportion(nodes.Comparison("chapter", "=", "I")),
+        }
+        plan = planned(*by, dataset=one.dataset, table="visits", cells=100, events=100, **statistics)
+        assert np.any(np.concatenate(alike([local, cluster], lambda engine, plan=plan: engine.cells(plan))))  # type: ignore[list-item, misc]
+    local.close()
+    cluster.close()
 
 
 def test_the_demonstration_has_the_same_cells_on_a_cluster(session: Session, tmp_path: Path) -> None:

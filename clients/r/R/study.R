@@ -68,6 +68,33 @@ catalog <- function(study, table = NULL) {
   do.call(rbind, rows)
 }
 
+#' Find codes by their names
+#'
+#' What is searched is the catalog: declared values, labels, hierarchies and vocabularies, and never data. Upper and lower
+#' case, and letters with and without accents, are alike.
+#'
+#' @param study A study of [study()].
+#' @param search Words, all of which the code or its label has.
+#' @param column A column of a table, as in `"visits.diagnosis"`; by default all.
+#' @param limit How many codes at most, up to 100.
+#' @return A tibble with a row for each code, the best first: its label, how many codes are `under` it, and its `columns` (a
+#'   list).
+#' @examples
+#' \dontrun{
+#' codes(flu, "diabetes")
+#' }
+#' @export
+codes <- function(study, search, column = NULL, limit = 20) {
+  wanted <- list(search = as_text(search, "search"), column = column, limit = limit)
+  found <- get_json(study$server, "datasets", study$dataset, "codes", query = wanted)$items
+  tibble::tibble(
+    code = vapply(found, function(one) one$code, ""),
+    label = vapply(found, function(one) one$label %||% NA_character_, ""),
+    under = vapply(found, function(one) as.integer(one$under %||% NA), 0L),
+    columns = lapply(found, function(one) as.character(unlist(one$columns)))
+  )
+}
+
 catalog_rows <- function(table, columns) {
   tibble::tibble(
     table = rep(table, length(columns)),

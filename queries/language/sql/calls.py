@@ -44,8 +44,8 @@ def scalars(part: exp.Expr) -> tuple[nodes.Scalar, ...]:
 
 
 def array(values: Iterable[nodes.Scalar]) -> exp.Array:
-    """Return a list of values."""
-    return exp.Array(expressions=[exp.convert(value) for value in values])
+    """Return a list of numbers, or of days: their texts are no dates to a database that reads the list."""
+    return exp.Array(expressions=[exp.cast(one, "DATE") if one.is_string else one for one in map(exp.convert, values)])
 
 
 def follow_up(given: Sequence[exp.Expr]) -> tuple[str | None, str | None]:

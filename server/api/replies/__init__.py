@@ -6,7 +6,7 @@ Rows and answers are sent as the journeys made them; these schemas describe them
 from server.api.replies.audit import Alert, Certificate, Checkpoint, Consistency, Entry, Inclusion, Verified
 from server.api.replies.common import Problem, page_of
 from server.api.replies.custody import Edition, Server, Shares
-from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName, DecidedDataset
+from server.api.replies.datasets import BoughtProfile, Dataset, DatasetName, DecidedDataset, FoundCodes
 from server.api.replies.losses import Charge, StudyBudget
 from server.api.replies.people import (
     ConfirmedProposal,
@@ -43,6 +43,7 @@ __all__ = [
     "Entry",
     "Erased",
     "Estimate",
+    "FoundCodes",
     "Health",
     "Identity",
     "Inclusion",

@@ -142,6 +142,26 @@ class Dataset(Reply):
     terms = fields.Nested(DatasetTerms)
 
 
+class FoundCode(Reply):
+    """A code that a search found, with the columns that have it, as in `visits.diagnosis`."""
+
+    code = fields.String(required=True)
+    label = fields.String(required=True, allow_none=True)
+    under = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "How many codes are under it, where a table of the hierarchy says so"},
+    )
+    columns = fields.List(fields.String(), required=True)
+
+
+class FoundCodes(Reply):
+    """The codes that a search found, the best first. If there are `more`, other words find them."""
+
+    items = fields.List(fields.Nested(FoundCode), required=True)
+    more = fields.Boolean(required=True)
+
+
 class DatasetName(Reply):
     """A dataset in a list. It is `waiting` until an approver has approved it.
 

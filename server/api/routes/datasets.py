@@ -9,9 +9,11 @@ from budgets.ledger import accounts
 from queries.catalog.schema import describe
 from server.admission.gates import Work
 from server.api import replies
+from server.api.requests.lookup import CodesSchema
 from server.api.requests.schemas import AdviceSchema, ApprovalSchema, NewDatasetTermsSchema, NewProfileSchema
 from server.journey import profile
 from server.runtime.stores import in_force
+from server.views import lookup
 from server.views.dataset import describe_dataset
 from server.views.study import noted
 from server.web import admitting
@@ -49,6 +51,19 @@ def show_dataset(name: str) -> Any:
             shown["budget"] = accounts.balance(transaction, accounts.DATASET, name).to_json()
             shown["terms"] = dataset_terms.describe(transaction, name)
     return shown
+
+
+@blueprint.route("/datasets/<name>/codes")
+@for_roles(*ROLES, beyond_a_study=True)
+@blueprint.arguments(CodesSchema, location="query")
+@blueprint.response(200, replies.FoundCodes)
+def find_codes(asked: dict[str, Any], name: str) -> Any:
+    """Find codes by their names: in the catalog's values, labels, hierarchies and vocabularies, and never in data."""
+    with services().database.read() as transaction:
+        store = services().stores.current(transaction, name)
+    return lookup.search(
+        store.dataset, f"{name}/{store.edition.folder}", asked["search"], asked["column"], asked["limit"]
+    )
 
 
 @blueprint.route("/datasets/<name>/profile", methods=["POST"])

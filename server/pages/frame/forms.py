@@ -6,6 +6,7 @@ A view tries the API's call, and after a refusal it returns `again(...)`: the sa
 
 from __future__ import annotations
 
+import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -48,3 +49,11 @@ def number(text: str) -> Any:
 def words(text: str) -> list[str]:
     """Return the parts of a list that was typed, one in each line or with commas between them."""
     return [part.strip() for line in text.splitlines() for part in line.split(",") if part.strip()]
+
+
+def read_json(text: str) -> Any:
+    """Return what a text in JSON says, None if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

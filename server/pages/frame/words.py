@@ -110,6 +110,7 @@ def statistic_name(what: str) -> str:
         "histogram": _("histogram"),
         "top": _("most frequent values"),
         "correlation": _("correlation"),
+        "slope": _("slope"),
     }.get(what, what)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app, request
 
@@ -10,6 +11,7 @@ from queries.release import hiding
 from server.admission.gates import Work
 from server.charts import chart
 from server.pages.frame import calling
+from server.pages.frame.forms import read_json
 from server.pages.frame.language import chart_words
 from server.pages.frame.rendering import ROLES, page, show
 from server.pages.frame.turns import in_turn
@@ -17,6 +19,9 @@ from server.pages.researcher import snippets
 from server.pages.researcher.asked import to_change
 from server.views.table import flatten
 from server.web.auth import services
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 POST = ("round", "clamp")
 # ending -> what the API is asked to send
@@ -30,7 +35,8 @@ def release(study: str, release: str) -> Any:
     hide = request.args.get("hide", "")
     if hiding.read(f"{hiding.WORD}:{hide}") is not None:
         post.append(f"{hiding.WORD}:{hide}")
-    wanted = request.args.get("show", "").strip()
+    rows, labels = _asked(request.args.get("show", "").strip(), request.args.get("labels", ""))
+    wanted = rows if labels is None else _as_one(rows, labels)
     shown = calling.get("studies", study, "releases", release, post=",".join(post) or None, show=wanted or None)
     with in_turn(Work.RENDERING):
         table = flatten(shown)
@@ -41,11 +47,35 @@ def release(study: str, release: str) -> Any:
             table=table,
             post=post,
             wanted=wanted,
+            rows=rows,
+            labels=labels,
             hide=hide,
             changing=to_change(shown),
             # Behind a proxy the server cannot see that it is reached by https.
             snippets=snippets.of(shown, services().settings.public_url or request.host_url),
         )
+
+
+def _asked(rows: str, labels: str) -> tuple[str, dict[str, list[str]] | None]:
+    """Return how an answer is to be shown, as the end of a SELECT, and its labels of bins.
+
+    Both may stand in `rows` as the API takes them.
+    """
+    found = read_json(rows) if rows.startswith("{") else {"sql": rows, "labels": read_json(labels)}
+    if (
+        not isinstance(found, dict)
+        or not found.keys() <= {"sql", "labels"}
+        or not isinstance(found.get("sql", ""), str)
+    ):
+        return rows, None
+    named = found.get("labels")
+    is_named = isinstance(named, dict) and all(isinstance(one, list) for one in named.values())
+    return found.get("sql", ""), named if is_named and named else None
+
+
+def _as_one(rows: str, labels: Mapping[str, list[str]]) -> str:
+    """Return both as the API takes them."""
+    return json.dumps({**({"sql": rows} if rows else {}), "labels": labels}, ensure_ascii=False)
 
 
 @page("/studies/<study>/releases/<release>.<kind>", *ROLES)

@@ -18,7 +18,7 @@ from flask import request, session
 from server.admission.gates import Work
 from server.pages.frame import calling
 from server.pages.frame.calling import Refused
-from server.pages.frame.forms import number
+from server.pages.frame.forms import number, read_json
 from server.pages.frame.language import translated as _
 from server.pages.frame.language import typed
 from server.pages.frame.rendering import page, show, to
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 SQL, FORM = "sql", "form"
 BROUGHT = ("epsilon", "delta", "by", "margin_of", "margin", ASKED, "cells_per_person", "events_per_cell")
 EPSILON = "0.1"
-NEEDS_JSON = frozenset({"labels", "standardise", "difference"})  # of how an answer is shown: not all of it is SQL
-SHOWN = ("sql", *sorted(NEEDS_JSON))  # all of it
+NEEDS_JSON = frozenset({"standardise", "difference"})  # of how an answer is shown: no SQL says it, and no field
+SHOWN = ("sql", "labels", *sorted(NEEDS_JSON))  # all of it
+CODES_MAX = 10  # codes that a search shows, and lines whose searches are shown
+SEARCHES_MAX = 4
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Draft:
     def privacy(self) -> Any:
         """Return what the query may spend: an epsilon, the margin that one statistic shall have, or as it was asked."""
         if self.fields.get("by") == ASKED:
-            return _json(self.fields.get(ASKED, ""))
+            return read_json(self.fields.get(ASKED, ""))
         delta = self.fields.get("delta", "").strip()
         given = {"delta": number(delta)} if delta else {}
         if self.fields.get("by") == "margin":
@@ -149,13 +151,6 @@ def _first(study: str, tables: Mapping[str, Any], wanted: Mapping[str, str]) -> 
     return {"table": table, "s-0-what": "persons", "side": FORM, "epsilon": _epsilon()}
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _epsilon() -> str:
     """Return the epsilon that a form begins with, as the language of the page writes it."""
     return typed(float(EPSILON))
@@ -163,7 +158,7 @@ def _epsilon() -> str:
 
 def _of_query(study: str, text: str) -> dict[str, str]:
     """Return the fields of a question that is given as a query in JSON. Raises Refused."""
-    query = _json(text)
+    query = read_json(text)
     if query is None:
         raise calling.nowhere()
     asked = {"query": query, "privacy": {"epsilon": float(EPSILON)}}
@@ -174,12 +169,14 @@ def _of_query(study: str, text: str) -> dict[str, str]:
 def _edited(fields: dict[str, str]) -> dict[str, str]:
     """Return the fields after the button that was pressed: a line added or removed, or a side chosen."""
     do = fields.get("do", "")
-    match do.split("-"):
+    match do.split("-", 3):  # a code may have a hyphen
         case ["add", ("s" | "g" | "f") as kind]:
             number = max((line.number for line in builder.lines(fields, kind)), default=-1) + 1
             fields[f"{kind}-{number}-{'what' if kind == 's' else 'column'}"] = "persons" if kind == "s" else ""
         case ["drop", kind, number]:
             fields = {name: value for name, value in fields.items() if not name.startswith(f"{kind}-{number}-")}
+        case ["take", ("s" | "f") as kind, number, code]:
+            fields = {**fields, **builder.taken(fields, f"{kind}-{number}-", code)}
         case ["from", "sql"]:
             fields["side"] = SQL
         case ["from", "form"]:
@@ -222,12 +219,36 @@ def _shown(priced: Priced, template: str = "researcher/ask.html") -> Any:
         filters=builder.lines(draft.fields, "f"),
         whats=builder.WHATS,
         names=builder.named(draft.fields),
+        codes=_codes(draft) if template == "researcher/ask.html" else {},
         examples=examples.of(draft.tables) if template == "researcher/ask.html" else [],
         key=secrets.token_urlsafe(16),
         builder=builder,
         asked_words=in_words,
         **priced.extra,
     )
+
+
+def _codes(draft: Draft) -> dict[str, Any]:
+    """Return what the catalog has for the words in the lines' fields of search, by the beginnings of their names.
+
+    A search that is refused, as a word of one letter is, has None.
+    """
+    found: dict[str, Any] = {}
+    every = [(f"{kind}-{line.number}-", line) for kind in ("s", "f") for line in builder.lines(draft.fields, kind)]
+    for prefix, line in every:
+        words, column = line.get("search"), line.get("column")
+        if draft.side != FORM or not words or not builder.is_searched(draft.columns.get(column, {}), line.get("op")):
+            continue
+        asked = {"search": words, "column": f"{draft.fields.get('table', '')}.{column}", "limit": CODES_MAX}
+        try:
+            found[prefix] = calling.get("datasets", draft.study["dataset"], "codes", **asked)
+        except Refused as error:
+            if error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+                raise
+            found[prefix] = None
+        if len(found) == SEARCHES_MAX:
+            break
+    return found
 
 
 def _rehearsed(draft: Draft) -> Any:
@@ -263,4 +284,5 @@ def _shown_as(release: Mapping[str, Any]) -> dict[str, str]:
     show = release.get("show", {})
     if not NEEDS_JSON.isdisjoint(show):
         return {"show": json.dumps({name: show[name] for name in SHOWN if show.get(name)}, ensure_ascii=False)}
-    return {"show": show["sql"]} if show else {}
+    found = {"show": show["sql"]} if show.get("sql") else {}
+    return found if "labels" not in show else {**found, "labels": json.dumps(show["labels"], ensure_ascii=False)}

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LINES_MAX = 64
 COLUMNS_MAX = 50  # columns of a table from which one is chosen in each line; those of a wider one are listed once
+COMPARED = ("", "=", "!=", "<", "<=", ">", ">=")  # operators that compare with a value or a column; "" is =
+TYPED = ("in", "between", "under", "begins")  # operators whose values are typed
 CHOICES_MAX = 200  # declared values of a column from which one is chosen; one of more is typed
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "between", "is_null")
 PERIODS = ("year", "quarter", "month", "week", "day")
@@ -34,6 +36,43 @@ def operators(kind: str | None) -> tuple[str, ...]:
     if kind in ORDERED:
         return OPERATORS
     return ("=", "!=", "in", "is_null", *(("under", "begins") if kind == "category" else ()))
+
+
+def is_chosen(about: Mapping[str, Any], operator: str) -> bool:
+    """Return whether a value of a column is chosen from a list, and not typed."""
+    choices = _choices(about)
+    return 0 < len(choices) <= CHOICES_MAX and operator not in TYPED
+
+
+def is_searched(about: Mapping[str, Any], operator: str) -> bool:
+    """Return whether codes of a column have names to be searched, and are typed."""
+    named = any(about.get(what) for what in ("vocabulary", "value_labels", "hierarchy"))
+    is_typed = operator != "is_null" and not is_chosen(about, operator)
+    return about.get("type") == "category" and is_typed and (named or len(_choices(about)) > CHOICES_MAX)
+
+
+def comparable(columns: Mapping[str, Any], column: str, operator: str) -> list[str]:
+    """Return the other columns that a column may be compared with: numbers with numbers, and dates with dates."""
+    kind = columns.get(column, {}).get("type")
+    alike = NUMBERS if kind in NUMBERS else ("date",) if kind == "date" else ()
+    if operator not in COMPARED:
+        return []
+    return [name for name, about in columns.items() if about.get("type") in alike and name != column]
+
+
+def _choices(about: Mapping[str, Any]) -> Sequence[str]:
+    if about.get("type") == "boolean":
+        return ("true", "false")
+    found: Sequence[str] = about.get("values", ()) if about.get("declared") else ()
+    return found
+
+
+def taken(fields: Mapping[str, str], prefix: str, code: str) -> Fields:
+    """Return the fields that change when a code is taken from a search: a list of values gets it beside the others."""
+    value = fields.get(f"{prefix}value", "").strip()
+    if fields.get(f"{prefix}op") == "in" and value:
+        code = f"{value}; {code}"
+    return {f"{prefix}value": code, f"{prefix}search": ""}
 
 
 @dataclass(frozen=True)
@@ -67,8 +106,10 @@ WHATS = {
         What("histogram", (*NUMBERS, "category"), ("bins",)),
         What("top", ("category",), ("k",)),
         What("correlation", NUMBERS, ("other",)),
+        What("slope", NUMBERS, ("other",)),
     )
 }
+OTHERS = {"correlation": NUMBERS, "slope": (*NUMBERS, "date")}  # types of the other column; a slope by days has a date
 OF_A_COLUMN = ("mean", "sum", "iqr", "stddev", "variance")
 
 
@@ -198,8 +239,8 @@ def _statistic(line: Line, columns: Mapping[str, Any]) -> dict[str, Any]:
             return {"histogram": column, **bins}
         case "top":
             return {"top": column, "k": number(line.get("k") or "3")}
-        case "correlation":
-            return {"correlation": [column, line.get("other")]}
+        case "correlation" | "slope":
+            return {what: [column, line.get("other")]}
         case _:
             low, high = line.get("low"), line.get("high")
             bounds = {"bounds": [number(low), number(high)]} if low or high else {}
@@ -230,8 +271,11 @@ def _statistic_parts(statistic: Mapping[str, Any]) -> Fields | None:
             return {"what": "histogram", "column": column}
         case {"top": str(column), "k": k, **others} if not others:
             return {"what": "top", "column": column, "k": _text(k)}
-        case {"correlation": [str(column), str(other)], **others} if not others:
-            return {"what": "correlation", "column": column, "other": other}
+    for what in OTHERS:
+        match rest:
+            case {**others} if list(others) == [what] and _are_texts(others[what]):
+                column, other = others[what]
+                return {"what": what, "column": column, "other": other}
     for what in OF_A_COLUMN:
         match rest:
             case {"bounds": [low, high], **others} if list(others) == [what] and isinstance(others[what], str):
@@ -239,6 +283,10 @@ def _statistic_parts(statistic: Mapping[str, Any]) -> Fields | None:
             case {**others} if list(others) == [what] and isinstance(others[what], str):
                 return {"what": what, "column": others[what]}
     return None
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value)
 
 
 # Groups
@@ -279,6 +327,8 @@ def _condition(line: Line, columns: Mapping[str, Any]) -> dict[str, Any]:
     if op == "is_null":
         return {"column": column, "op": op}
     kind = columns.get(column, {}).get("type")
+    if line.get("with") and line.get("with") in comparable(columns, column, op):
+        return {"column": column, "op": op, "value": {"column": line.get("with")}}
     if op in ("in", "between"):
         return {"column": column, "op": op, "value": _list(line.get("value"), column_type=kind)}
     return {"column": column, "op": op, "value": _value(line.get("value"), kind)}
@@ -305,6 +355,10 @@ def _condition_fields(condition: Any) -> Fields | None:
                 if any("," in str(one) for one in values)
                 else {"column": column, "op": op, "value": _texts(values)}
             )
+        case {"column": str(column), "op": str(op), "value": {"column": str(other), **beyond}, **others} if not (
+            others or beyond
+        ):
+            return {"column": column, "op": op, "with": other}
         case {"column": str(column), "op": str(op), "value": str() | int() | float() as value, **others} if not others:
             return {"column": column, "op": op, "value": _text(value)}
         case _:

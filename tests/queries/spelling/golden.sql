@@ -20,7 +20,7 @@ SELECT IQR(balance) AS apart, IQR(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 T
 SELECT COVAR_SAMP(visits, balance) AS "both", CORR(CASE WHEN visits < 0 THEN 0 WHEN visits > 30 THEN 30 ELSE visits END, CASE WHEN balance < -0.5 THEN -0.5 WHEN balance > 99.75 THEN 99.75 ELSE balance END) AS alike, REGR_SLOPE(visits, balance) AS trend FROM visits
 
 -- lists
-SELECT HISTOGRAM(region) AS regions, HISTOGRAM(visits, [0, 5, 10]) AS bins, HISTOGRAM(day, ['2020-01-15', '2020-02-01']) AS days, APPROX_TOP_K(unit, 2) AS often FROM visits
+SELECT HISTOGRAM(region) AS regions, HISTOGRAM(visits, [0, 5, 10]) AS bins, HISTOGRAM(day, [CAST('2020-01-15' AS DATE), CAST('2020-02-01' AS DATE)]) AS days, APPROX_TOP_K(unit, 2) AS often FROM visits
 
 -- of some
 SELECT COUNT(DISTINCT person) FILTER(WHERE urgent = TRUE) AS people, COUNT(*) FILTER(WHERE NOT region IS NULL) AS n, SUM(visits) FILTER(WHERE sex = 'male') AS total, QUANTILE_CONT(visits, 0.5) FILTER(WHERE sex = 'male') AS middle, HISTOGRAM(visits, [0, 5]) FILTER(WHERE visits > 1) AS bins, APPROX_TOP_K(unit, 2) FILTER(WHERE visits > 1) AS often, CORR(visits, balance) FILTER(WHERE visits > 1) AS alike FROM visits

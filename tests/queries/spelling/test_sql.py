@@ -555,6 +555,19 @@ def test_the_sql_of_a_key_groups_as_the_answer_does(uncoded: duckdb.DuckDBPyConn
     }
 
 
+@pytest.mark.parametrize(
+    ("column", "edges"),
+    [("day", ("2020-01-15", "2020-02-01")), ("visits", (0, 5)), ("balance", (-100, 0.5)), ("day", None)],
+)
+def test_the_sql_of_a_histogram_is_valid(uncoded: duckdb.DuckDBPyConnection, column: str, edges: Any) -> None:
+    """DuckDB runs it, and has each edge as a value of the column: also of days, whose texts are no dates to it."""
+    query = Query("visits", (("found", nodes.Histogram(column, edges)),))
+    assert sql.parse(sql.to_sql(query)) == query
+    ((found,),) = uncoded.execute(sql.to_sql(query)).fetchall()
+    named = {one.isoformat() if hasattr(one, "isoformat") else float(one) for one in found}
+    assert named >= set(edges or ())
+
+
 @pytest.mark.parametrize("text", SPELLINGS)
 def test_sql_as_people_write_it(text: str) -> None:
     """Case, aliases, positions, mirrored comparisons, dates, comments and bare booleans are understood."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from queries.catalog import manifest, parts
+from queries.catalog import manifest, parts, vocabularies
 from queries.errors import ImportFailed, ManifestError
 from queries.execution.duckdb import dictionary
 from queries.store import ingest, reports
@@ -114,6 +114,98 @@ _STAYS = {
     )
     for year, half in itertools.product((1, 2), "ab")
 }
+# All that an import computes, of rows that come in many files.
+_COMPUTED = (
+    HEAD
+    + """
+source = "people.csv"
+[person.columns.born]
+type = "date"
+hidden = true
+[person.columns.seen]
+type = "date"
+latest = "visits.out"
+nullable = true
+[vocabularies.icd]
+title = "ICD"
+source = "icd.csv"
+code = "code"
+label = "label"
+[vocabularies.icd.parents]
+source = "icd.csv"
+code = "code"
+parent = "above"
+[vocabularies.icd.levels.chapter]
+codes = ["E", "I"]
+[tables.visits]
+source = "visits/"
+loss_max = 1
+[tables.visits.columns.year]
+type = "category"
+[tables.visits.columns.in]
+type = "date"
+[tables.visits.columns.out]
+type = "date"
+nullable = true
+[tables.visits.columns.code]
+type = "category"
+vocabulary = "icd"
+hidden = true
+[tables.visits.columns.family]
+from = "code"
+type = "category"
+prefix = 1
+map = { Z99 = "X" }
+values = ["E", "I", "X", "else"]
+other = "else"
+[tables.visits.columns.price]
+type = "number"
+bounds = [0, 100]
+step = 0.05
+[tables.visits.columns.pieces]
+type = "integer"
+bounds = [0, 20]
+[tables.visits.columns.age]
+years_from = "born"
+to = "in"
+bounds = [0, 60]
+[tables.visits.columns.nights]
+days_from = "in"
+to = "out"
+bounds = [0, 9]
+outside = "null"
+[tables.visits.columns.cost]
+product = ["price", "pieces"]
+bounds = [0, 900]
+step = 0.5
+[tables.visits.columns.chapter]
+level_of = "code"
+level = "chapter"
+[tables.visits.columns.first]
+level_of = "code"
+values = ["E1", "E", "E11"]
+several = "first"
+other = "other"
+"""
+)
+_ICD = "code,label,above\nE,Endocrine,\nI,Circulation,\nE1,Diabetes,E\nE11,Type 2,E1\nE11.9,Plain,E11\nI10,Pressure,I\n"
+_BORN = {
+    "patient": [*range(45)],
+    "born": [f"19{30 + person:02}-0{1 + person % 9}-28" if person % 7 else "" for person in range(45)],
+}
+_PARTITIONED = {
+    f"visits/year={year}/{half}.csv": _csv(
+        {
+            "patient": (people := [person for person in range(year % 5, 50, 2)]),
+            "in": [f"{year}-0{1 + person % 9}-1{person % 10}" for person in people],
+            "out": [("", f"{year}-0{1 + person % 9}-2{person % 10}")[person % 3 > 0] for person in people],
+            "code": [("E11.9", "E1", "I10", "Z99", "", "Q")[(person + year) % 6] for person in people],
+            "price": [person * 0.35 for person in people],
+            "pieces": [person % 23 for person in people],
+        }
+    )
+    for year, half in itertools.product((2019, 2020, 2021), "ab")
+}
 CASES: dict[str, Case] = {
     "folders of files, a source of persons": Case(
         _FILES, {"people.parquet": pa.table(_people(50)), **_VISITS, **_STAYS}
@@ -153,6 +245,9 @@ CASES: dict[str, Case] = {
             "u/a.parquet": pa.table({"patient": pa.array([2**62, 7, -3])}),
             "u/b.parquet": pa.table({"patient": pa.array([7, 8, None])}),
         },
+    ),
+    "computed columns, hidden ones, a vocabulary with levels, partitions": Case(
+        _COMPUTED, {"people.csv": _csv(_BORN), "icd.csv": _ICD, **_PARTITIONED}
     ),
     "no rows": Case(HEAD + '[tables.t]\nsource = "t.csv"', {"t.csv": "patient\n"}),
 }  # fmt: skip
@@ -239,7 +334,7 @@ def _built(case: Case, folder: Path, build: Callable[[Any, Path], Any]) -> Editi
         report = build(declared, made)
     finally:
         assert not (made / ingest.STAGING).exists()
-    return Edition(made, declared.dataset, reports.to_json(report))
+    return Edition(made, declared.served(vocabularies.kept(made)), reports.to_json(report))
 
 
 def refusal(build: Callable[[], Edition]) -> tuple[type[Exception], str]:

@@ -13,7 +13,11 @@ import pytest
 
 from queries.catalog import manifest
 from queries.errors import ManifestError
+from queries.execution import kernel
+from queries.execution.duckdb import Store
+from queries.language import nodes
 from queries.store import losses
+from tests.queries.clinic import planned
 from tests.queries.sources import HEAD, build, rows
 
 TEXT = """
@@ -375,3 +379,39 @@ def test_whoever_leaves_changes_nothing_of_others(tmp_path: Path) -> None:
         without = stored(f"without-{person}", person)
         assert len(without) == 4
         assert all(one in everybody for one in without)
+
+
+def test_first_days_of_two_tables_are_compared_as_attributes(tmp_path: Path) -> None:
+    """Who had a drug before any diagnosis: both days are computed at import, and a filter compares them."""
+    text = """
+[person.columns.first_diagnosis]
+type = "date"
+earliest = "diagnoses.day"
+nullable = true
+[person.columns.first_drug]
+type = "date"
+earliest = "drugs.day"
+nullable = true
+[tables.diagnoses]
+source = "diagnoses.csv"
+[tables.diagnoses.columns.day]
+type = "date"
+[tables.drugs]
+source = "drugs.csv"
+[tables.drugs.columns.day]
+type = "date"
+"""
+    days = {
+        "diagnoses.csv": "patient,day\n1,2020-03-01\n1,2020-01-01\n2,2020-05-01\n3,2020-01-01\n",
+        "drugs.csv": "patient,day\n1,2020-02-01\n2,2020-04-01\n2,2021-01-01\n4,2020-01-01\n",
+    }
+    built = build(tmp_path, text, days)
+    store = Store(built.path, memory_limit="100MB", threads=1, query_seconds=60)
+    try:
+        for op, persons in (("<", 1), (">", 1), ("=", 0)):
+            where = nodes.Comparison("first_drug", op, nodes.OtherColumn("first_diagnosis"))
+            plan = planned(dataset=built.dataset, table="persons", where=where, n=nodes.Count("persons"))
+            ((counted,),) = kernel.bound_in_parts(plan, [range(2**31)], store.stream)
+            assert counted == persons
+    finally:
+        store.close()

@@ -261,6 +261,8 @@ def walk(template: Home, served: dict[str, Any], tmp_path_factory: pytest.TempPa
         ada.post("/studies/flu/queries", ask(PATIENTS), Idempotency_Key="k")
         ada.post("/studies/flu/queries", ask(PATIENTS, 0.5), Idempotency_Key="k")
         ada.post("/studies/flu/queries", ask(PATIENTS), Idempotency_Key="")
+        for query in ("search=female", "search=fem&column=years.sex&limit=1", "search=f", "search=fem&column=nothing"):
+            ada.get(f"/datasets/rand-hie/codes?{query}")
         ada.get("/studies?limit=0")
         ada.get("/studies?nope=1")
         ada.get(f"/studies/flu/releases/{release}?post=up")

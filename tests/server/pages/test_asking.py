@@ -121,6 +121,44 @@ def test_answer_is_shown_as_the_sql_says(place: Place, ada: Browser) -> None:
     assert [kind for kind, _ in place.home.charges("flu")] == ["reserve", "settle"]
 
 
+def test_slopes_and_comparisons_of_columns_are_asked_in_the_form(ada: Browser) -> None:
+    """By choosing the other column, and from the SQL back into the form; a value that was typed is left aside."""
+    page = send(ada, send(ada, ada.get(ASK), "add-f"), "estimate", s_0_what="slope", f_0_column="visits", f_0_op=">")
+    assert "over the column" in page.words()
+    assert "or the column" in page.words()
+    chosen = {"s_0_column": "visits", "s_0_other": "age", "f_0_with": "year", "f_0_value": "3"}
+    page = send(ada, page, "estimate", **chosen)
+    expected = "SELECT REGR_SLOPE(visits, age) AS slope_visits FROM years WHERE visits > year"
+    assert page.form('name="do"')["sql"] == expected
+    again = send(ada, ada.get(ASK), "from-sql", sql=expected).form('name="do"')
+    assert (again["side"], again["s-0-what"], again["s-0-other"]) == ("form", "slope", "age")
+    assert (again["f-0-column"], again["f-0-op"], again["f-0-with"]) == ("visits", ">", "year")
+
+
+def test_names_of_bins_go_with_the_question_in_words(place: Place, ada: Browser) -> None:
+    """To the page of its answer, which has them as names and no JSON in its field; unticked, the bins have their own."""
+    case = "CASE WHEN age < 18 THEN 'child' WHEN age >= 18 THEN 'adult' END"
+    tail = "ORDER BY patients DESC LIMIT 2"
+    sql = f"SELECT {case} AS age, COUNT(DISTINCT person) AS patients FROM years GROUP BY age {tail}"
+    page = send(ada, ada.get(ASK), "from-sql", sql=sql)
+    review = ada.post(ASK, {**page.form('name="do"'), "do": "review"})
+    answer = ada.post(ASK, {**review.form('name="do"'), "do": "pay"})
+    assert {"child", "adult"} <= set(answer.words().split())
+    form = answer.form('name="show"')
+    assert form["show"] == tail
+    assert json.loads(form["labels"]) == {"age": ["child", "adult"]}
+    assert "child, adult" in answer.words()
+    path = answer.path.partition("?")[0]
+    again = ada.get(f"{path}?{urlencode({**form, 'show': ''})}")
+    assert again.form('name="show"')["show"] == ""
+    assert {"child", "adult"} <= set(again.words().split())
+    assert "child" not in ada.get(f"{path}?{urlencode({'show': tail})}").words()
+    both = json.dumps({"sql": tail, "labels": {"age": ["child", "adult"]}})  # as links of an earlier version have it
+    assert ada.get(f"{path}?{urlencode({'show': both})}").form('name="show"') == form
+    (csv,) = re.findall(r'href="([^"]+\.csv[^"]*)"', answer.text)
+    assert "child" in ada.get(unescape(csv)).text
+
+
 def test_refusal_stands_at_its_line_and_nothing_is_lost(place: Place, ada: Browser) -> None:
     """A wrong value keeps what was typed, and tells at the line what is wrong; nothing is charged."""
     page = send(ada, ada.get(ASK), "add-f")

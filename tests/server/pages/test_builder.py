@@ -34,6 +34,7 @@ CONDITIONS = st.one_of(
     of({"column": st.just("urgent"), "op": st.just("="), "value": st.booleans()}),
     of({"column": st.just("day"), "op": st.just("<="), "value": st.just("2020-05-01")}),
     of({"column": st.just("cost"), "op": st.just("is_null")}),
+    of({"column": st.just("cost"), "op": st.sampled_from(["=", "<", ">="]), "value": st.just({"column": "age"})}),
     of({"column": st.just("sex"), "op": st.just("under"), "value": st.sampled_from(["f", "b c"])}),
 )
 NUMERIC = st.sampled_from(["age", "cost"])
@@ -48,6 +49,7 @@ STATISTICS = st.one_of(
     of({"histogram": st.just("sex")}),
     of({"top": st.just("sex"), "k": st.integers(1, 9)}),
     of({"correlation": st.just(["age", "cost"])}),
+    of({"slope": st.sampled_from([["age", "cost"], ["cost", "day"]])}),
 )
 KEYS = st.one_of(
     st.sampled_from(["sex", "urgent"]),

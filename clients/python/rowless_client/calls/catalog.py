@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rowless_client.answers import html, text
-from rowless_client.calls.records import Record
+from rowless_client.calls.records import Record, Records
 from rowless_client.errors import Misused
 from rowless_client.query.question import Question
+
+if TYPE_CHECKING:
+    from rowless_client.connection.http import Connection
 
 VALUES_MAX = 12
 HEADER = ("column", "type", "one per", "values", "what it is")
@@ -59,6 +62,13 @@ class Catalog(Record):
 
     def __repr__(self) -> str:
         return f"<Catalog of {self.get('name')}: {', '.join(self.tables)}>"
+
+
+def find_codes(connection: Connection, dataset: str, search: str, column: str | None, limit: int | None) -> Records:
+    """Return the codes of a dataset that a search finds. `column` is one of a table, as in "visits.diagnosis"."""
+    query = {"search": search, "column": column, "limit": limit}
+    found = connection.json("GET", "/datasets/{name}/codes", segments={"name": dataset}, query=query)
+    return Records(found["items"])
 
 
 def _rows(table: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rowless_client.calls.catalog import Catalog
+from rowless_client.calls.catalog import Catalog, find_codes
 from rowless_client.calls.records import Record, Records
 from rowless_client.calls.study import HTML, given
 
@@ -26,6 +26,13 @@ class Dataset:
     def catalog(self) -> Catalog:
         """Return its catalog; for all but researchers also its budget and terms."""
         return Catalog(self._json("GET", "/datasets/{name}"))
+
+    def codes(self, search: str, *, column: str | None = None, limit: int | None = None) -> Records:
+        """Return codes by their names, the best first: `dataset.codes("diabetes", column="visits.diagnosis")`.
+
+        What is searched is the catalog: values, labels, hierarchies and vocabularies, and never data.
+        """
+        return find_codes(self._connection, self.name, search, column, limit)
 
     def buy_profile(self, epsilon: float) -> Record:
         """Buy its contribution profile from its own cap, as an admin."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rowless_client.answers import caveats, html
 from rowless_client.answers.answer import Answer, view
 from rowless_client.answers.estimate import Estimate
-from rowless_client.calls.catalog import Catalog
+from rowless_client.calls.catalog import Catalog, find_codes
 from rowless_client.calls.records import Budget, Record, Records
 from rowless_client.errors import Misused, NotFound
 from rowless_client.query import templates
@@ -50,6 +50,13 @@ class Study:
     def catalog(self) -> Catalog:
         """Return the catalog of its dataset."""
         return Catalog(self._connection.json("GET", "/datasets/{name}", segments={"name": str(self._info["dataset"])}))
+
+    def codes(self, search: str, *, column: str | None = None, limit: int | None = None) -> Records:
+        """Return codes of its dataset by their names, the best first: `study.codes("diabetes")`.
+
+        What is searched is the catalog: values, labels, hierarchies and vocabularies, and never data.
+        """
+        return find_codes(self._connection, str(self._info["dataset"]), search, column, limit)
 
     @property
     def budget(self) -> Budget:

@@ -39,3 +39,11 @@ test_that("a list of several pages is read to its end", {
   paged <- rowless:::all_items(flu$server, "studies", flu$id, "releases", size = 2)
   expect_equal(vapply(paged, function(one) one$id, ""), whole$id)
 })
+
+test_that("codes are found by their names", {
+  flu <- a_study()
+  found <- codes(flu, "FEM", column = "years.sex", limit = 1)
+  expect_equal(found$code, "female")
+  expect_equal(found$columns, list("persons.sex"))
+  expect_equal(nrow(codes(flu, "no such name")), 0)
+})
