@@ -77,7 +77,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def observatory(folder: Path) -> Iterator[Place]:
     """Return an application with these data, and a study on them."""
     with application(make_home(folder / "home", folder / "observatory.toml")) as opened:
-        opened.open_study("pathways", "observatory", epsilon=9.0)
+        opened.open_study("pathways", "observatory", epsilon=2.5)
         yield opened
 
 
