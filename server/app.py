@@ -16,6 +16,7 @@ from flask_smorest import Api
 from budgets.identity import tokens
 from queries import mechanisms
 from queries.execution import kernel, partition_selection
+from queries.release.rows import Rows
 from server.api import openapi
 from server.api.routes import (
     alerts,
@@ -59,20 +60,33 @@ _ROUTES = (
 
 
 class _Json(DefaultJSONProvider):
-    """Write replies with orjson; rows keep the order of their columns."""
+    """Write replies with orjson."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
         """Return the JSON text of a value."""
-        try:
-            return orjson.dumps(obj).decode()
-        except TypeError:
-            # orjson cannot write integers beyond 64 bits, but the query that is shown with its answer may contain one.
-            return json.dumps(obj, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return written(obj).decode()
 
     def response(self, *args: Any, **kwargs: Any) -> Any:
         """Return a response with the JSON of a value."""
-        text = self.dumps(self._prepare_response_obj(args, kwargs))
-        return current_app.response_class(f"{text}\n", mimetype=self.mimetype)
+        text = written(self._prepare_response_obj(args, kwargs))
+        return current_app.response_class([text, b"\n"], mimetype=self.mimetype)
+
+
+def written(value: Any) -> bytes:
+    """Return the JSON of a reply in UTF-8; rows keep the order of their columns."""
+    try:
+        return orjson.dumps(value, default=_by_column, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    except TypeError:
+        # orjson cannot write integers beyond 64 bits, but the query that is shown with its answer may contain one.
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=list).encode()
+
+
+def _by_column(value: Any) -> Any:
+    """Return what orjson writes for the rows of an answer. Raises TypeError for anything else."""
+    if not isinstance(value, Rows):
+        raise TypeError
+    text = value.written()
+    return list(value) if text is None else orjson.Fragment(text)
 
 
 class _Api(Api):

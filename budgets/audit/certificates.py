@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from budgets.audit import log, signing
 from budgets.database.tables import audit_entries
 from budgets.errors import Unavailable
+from budgets.ledger import bodies
 from budgets.verify import canonical_json, checkpoint
 from budgets.verify.certificate import (
     BOUND,
@@ -57,7 +58,7 @@ __all__ = ["CHARGED_AT", "NUMBERS", "SHOWN", "answer_sha256", "certificate"]
 
 def answer_sha256(body: Mapping[str, Any]) -> str:
     """Return what the audit log has of a release's numbers: the SHA-256 of the canonical JSON of its body, in hex."""
-    return canonical_json.sha256(body)
+    return bodies.sha256(body)
 
 
 def certificate(database: Database, path: Path, release: Release, shown: Json | None = None) -> str:

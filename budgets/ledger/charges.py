@@ -35,7 +35,7 @@ import sqlalchemy as sa
 
 from budgets.database import clock, tables
 from budgets.errors import AttemptsSpent, UnderWay, WrongState
-from budgets.ledger import accounts, attempts
+from budgets.ledger import accounts, attempts, bodies
 from budgets.loss import Loss
 
 RESERVE, SETTLE, VOID = "reserve", "settle", "void"
@@ -204,7 +204,7 @@ def settle(transaction: sa.Connection, charge: Charge, body: dict[str, Any] | No
             "charge": charge.id,
             **book.key(release.question),
             "charged_at": release.charged_at,
-            "body": json.dumps(body, separators=(",", ":"), allow_nan=False),
+            "body": bodies.stored(body),
         },
     )
     return release

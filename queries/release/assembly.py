@@ -10,11 +10,13 @@ of the noise. What the bounds cut off is not in it: each statistic's `truncation
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from queries.contribution import truncation
 from queries.mechanisms import Rounds
 from queries.release.derived.parts import NOISE
+from queries.release.rows import Labels, Rows
 from queries.statistics import estimates, quantiles, registry
 from queries.statistics.parts import noisy
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from queries.binding.keys import Label
     from queries.mechanisms import Drawn
     from queries.plan import Measure, Output, Plan
 
@@ -85,14 +86,18 @@ def _noise(output: Output) -> dict[str, object]:
     return {NOISE: found} if found else {}
 
 
-def labels(plan: Plan) -> list[tuple[Label, ...]]:
-    """Return the labels of each cell, in the order of the keys; known before any data is touched."""
-    return list(itertools.product(*(key.every_label() for key in plan.keys)))
+def labels(plan: Plan) -> list[Labels]:
+    """Return the column of each key: all combinations of labels, the last key's first; known before any data."""
+    sizes = [key.size for key in plan.keys]
+    return [
+        Labels(key.every_label(), math.prod(sizes[place + 1 :]), math.prod(sizes[:place]))
+        for place, key in enumerate(plan.keys)
+    ]
 
 
 def rows(
-    plan: Plan, noisy: Sequence[NDArray[np.int64]], named: Sequence[tuple[Label, ...]] | None = None
-) -> list[dict[str, object]]:
+    plan: Plan, noisy: Sequence[NDArray[np.int64]], named: Sequence[Labels] | None = None
+) -> Sequence[dict[str, Any]]:
     """Return one row for each cell in the order of the keys: its labels, and what was found by statistic.
 
     `named` are the plan's `labels`, if the caller has them.
@@ -105,7 +110,4 @@ def rows(
         for output in plan.outputs
     ]
     names = [key.name for key in plan.keys] + [output.name for output in plan.outputs]
-    return [
-        dict(zip(names, label + cell, strict=True))
-        for label, cell in zip(labels(plan) if named is None else named, zip(*values, strict=True), strict=True)
-    ]
+    return Rows(dict(zip(names, [*(labels(plan) if named is None else named), *values], strict=True)))

@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from queries.contribution.truncation import Truncation
 from queries.release import hiding, totals, value_labels
+from queries.release.rows import Rows, with_mark
 from queries.statistics import registry
 from queries.statistics.parts.lists import LISTS, parts_of
+from queries.statistics.parts.numbers import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,13 +68,18 @@ def warnings(names: Iterable[str], rows: Sequence[Row]) -> list[str]:
     """Return a sentence for each statistic of which some values drown in the noise, seen from noisy numbers alone."""
     found = []
     for name in names:
-        parts = [part for row in rows for part in parts_of(row[name]) if part["value"] is not None]
-        wide = sum(
-            max(part["high"] - part["value"], part["value"] - part["low"]) > abs(part["value"]) / 2 for part in parts
-        )
+        column = rows.columns[name] if isinstance(rows, Rows) else None
+        wide, numbers = (column.drowned() if isinstance(column, Numbers) else None), len(rows)
+        if wide is None:
+            parts = [part for row in rows for part in parts_of(row[name]) if part["value"] is not None]
+            numbers = len(parts)
+            wide = sum(
+                max(part["high"] - part["value"], part["value"] - part["low"]) > abs(part["value"]) / 2
+                for part in parts
+            )
         if wide:
             what = next((one.parts for member, one in LISTS.items() if member in rows[0][name]), "rows")
-            found.append(f"{name}: in {wide} of {len(parts)} {what} the margin is more than half of the value")
+            found.append(f"{name}: in {wide} of {numbers} {what} the margin is more than half of the value")
     return found
 
 
@@ -133,19 +140,16 @@ def _marked(shown: dict[str, Any]) -> dict[str, Any]:
     unknown = {column["name"] for column in shown["columns"] if column.get("truncation") == Truncation.UNKNOWN}
     if not unknown:
         return shown
-    rows = [
-        {name: marked(result) if name in unknown else result for name, result in row.items()} for row in shown["rows"]
-    ]
-    return {**shown, "rows": rows}
+    rows = shown["rows"]
+    if isinstance(rows, Rows):
+        return {**shown, "rows": rows.marked(unknown, Truncation.UNKNOWN.value)}
+    found = [{name: marked(result) if name in unknown else result for name, result in row.items()} for row in rows]
+    return {**shown, "rows": found}
 
 
 def marked(result: Mapping[str, Any]) -> Part:
     """Return a result with the mark that nobody knows what was cut off."""
-    mark = {"truncation": Truncation.UNKNOWN.value}
-    for member in LISTS:
-        if member in result:
-            return {**result, member: [{**part, **mark} for part in result[member]]}
-    return {**result, **mark}
+    return with_mark(result, {"truncation": Truncation.UNKNOWN.value})
 
 
 def _shown(

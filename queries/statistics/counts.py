@@ -84,7 +84,7 @@ class Count(_Counting[nodes.Count]):
         """Return 1 / n for persons, and 1 / (n * m) for events."""
         return [Fraction(1) if self.of_persons(node) else yardsticks.of_events(events)]
 
-    def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+    def values(self, output: Output, vectors: Vectors, confidence: float) -> Sequence[Result]:
         """Return the noisy counts."""
         return noisy.numbers(output.measures[0], vectors[0], confidence)
 

@@ -13,13 +13,14 @@ from queries.statistics import registry
 from queries.statistics.parts.exactness import FixedMargin, GroupMargin, RankMargin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from queries.plan import Output
     from queries.statistics.statistic import Result, Vectors
 
 
-def values(output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+def values(output: Output, vectors: Vectors, confidence: float) -> Sequence[Result]:
     """Return a statistic's result for each cell."""
     return registry.of(output.statistic).values(output, vectors, confidence)
 

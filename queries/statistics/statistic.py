@@ -168,7 +168,7 @@ class Statistic(ABC, Generic[N]):
         """
 
     @abstractmethod
-    def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+    def values(self, output: Output, vectors: Vectors, confidence: float) -> Sequence[Result]:
         """Return its result for each cell: the value over the bounded data lies from `low` to `high`."""
 
     def noise(self, output: Output) -> Result:  # noqa: ARG002

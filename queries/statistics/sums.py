@@ -65,7 +65,7 @@ class Sum(FixedMargin[nodes.Sum]):
         (x,) = measured[0].factors
         return [yardsticks.of_events(events) / yardsticks.typical(x) ** 2]
 
-    def values(self, output: Output, vectors: Vectors, confidence: float) -> list[Result]:
+    def values(self, output: Output, vectors: Vectors, confidence: float) -> Sequence[Result]:
         """Return the noisy sums."""
         return noisy.numbers(output.measures[0], vectors[0], confidence)
 

@@ -40,7 +40,7 @@ def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
             if as_json:
                 click.echo(json.dumps({"error": reason_of(error)}))
             refuse(error)
-        click.echo(json.dumps(said) if as_json else _encodable(words))
+        click.echo(json.dumps(said, default=list) if as_json else _encodable(words))
         if any(failed):
             sys.exit(REFUSED)
 

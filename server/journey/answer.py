@@ -60,10 +60,10 @@ if TYPE_CHECKING:
     from budgets.governance.forecast import Forecast
     from budgets.ledger.charges import Charge, Question, Release
     from budgets.ledger.limits import Balance
-    from queries.binding.keys import Label
     from queries.language.showing import Show
     from queries.mechanisms import Drawn
     from queries.plan import Plan
+    from queries.release.rows import Labels
     from server.journey.preparing import Prepared, Request
     from server.runtime.services import Services
     from server.runtime.stores import OpenEdition
@@ -254,7 +254,7 @@ class _BeforeCells(NamedTuple):
     """What an answer has beside its cells: noise that nobody has seen, the labels of the cells, what the query is."""
 
     noise: list[Drawn | None]
-    labels: list[tuple[Label, ...]]
+    labels: list[Labels]
     described: Json
 
 

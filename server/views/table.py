@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from queries.release.rows import Rows
 from queries.statistics.parts.lists import LISTS, Listed
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def _cell(part: Mapping[str, Any], label: Label) -> Cell:
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    return (part for part in value if isinstance(part, dict)) if isinstance(value, list) else iter(())
+    return (part for part in value if isinstance(part, dict)) if isinstance(value, list | Rows) else iter(())
 
 
 def _numeral(value: Any) -> Numeral:

@@ -28,6 +28,8 @@ from budgets.database import clock as CLOCK  # noqa: N812  (`moment` is replaced
 from queries import mechanisms as MECHANISMS  # noqa: N812  (`release` of its three classes is replaced)
 from queries import processors
 from queries.planning import fingerprint as FINGERPRINTS  # noqa: N812  (`of` is listened to)
+from server.journey.preparing import Planned
+from server.runtime.remembered import Remembered
 from tests.serving import FORMALITIES, UNADVISED, application, import_file, make_home
 
 if TYPE_CHECKING:
@@ -250,12 +252,18 @@ def _mechanism(mechanism: Any) -> str:
 def nothing_left_to_chance() -> Iterator[Chance]:
     """Plant a clock, identifiers, texts, noise, and the order of persons and events."""
     chance = Chance()
-    described, connect = FINGERPRINTS.of, duckdb.connect
+    described, connect, find = FINGERPRINTS.of, duckdb.connect, Remembered.find
 
     def listened(plan: Any) -> str:
         text = described(plan)
         chance.note_plan(plan, text)
         return text
+
+    def found(remembered: Any, key: Any) -> Any:
+        known = find(remembered, key)
+        if isinstance(known, Planned):  # the plan of an equal request, which is not made again
+            chance.note_plan(known.plan, described(known.plan))
+        return known
 
     def connected(*arguments: Any, **options: Any) -> Any:
         connection = connect(*arguments, **options)
@@ -273,6 +281,7 @@ def nothing_left_to_chance() -> Iterator[Chance]:
         patched.setattr(secrets, "token_hex", chance.token)
         patched.setattr(secrets, "token_urlsafe", lambda size: chance.token(size)[:43])  # the length of a secret
         patched.setattr(duckdb, "connect", connected)
+        patched.setattr(Remembered, "find", found)
         patched.setattr(CLOCK, "moment", lambda: chance.moment)
         patched.setattr(FINGERPRINTS, "of", listened)
         patched.setattr(MECHANISMS.DiscreteLaplace, "draw", drawn)

@@ -266,7 +266,7 @@ def test_a_poisonous_person_changes_neither_shape_nor_cost(tmp_path: Path) -> No
             statistics = [
                 {name: row[name] for name in row if name not in {key.name for key in one.keys}} for row in shown
             ]
-            json.dumps(shown, allow_nan=False)
+            json.dumps(list(shown), allow_nan=False)
             answers.append((fingerprint.of(one), one.cost, assembly.columns(one), keys, shape(statistics)))
         engine.close()
         seen.append(answers)

@@ -82,7 +82,7 @@ def test_empty_cells_average_to_nothing(statistic: nodes.Statistic) -> None:
     plan_cells = DRAWS + 1  # and null's
     assert plan.cells == plan_cells
     rows = assembly.rows(plan, assembly.add_noise(plan, [np.zeros(plan.cells, dtype=np.int64)]))
-    values = np.array([row["s"]["value"] for row in rows])  # type: ignore[index]
+    values = np.array([row["s"]["value"] for row in rows])
     deviation = math.sqrt(2) * plan.measures[0].mechanism.scale
     assert abs(values.mean()) < 6 * deviation / math.sqrt(plan_cells)
     assert (values < 0).mean() > 0.25

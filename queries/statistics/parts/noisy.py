@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from queries.statistics.parts.numbers import Numbers
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,13 +26,15 @@ def unit(measure: Measure) -> float:
     return float(np.prod([float(factor.column.step) for factor in measure.factors]))
 
 
-def numbers(measure: Measure, vector: NDArray[np.int64], confidence: float) -> list[Result]:
+def numbers(measure: Measure, vector: NDArray[np.int64], confidence: float) -> Numbers:
     """Return the noisy numbers themselves, unbiased, negative where the noise made them so."""
     off = measure.mechanism.margin(confidence)
     units = vector.tolist()
     in_units = (units, [n - off for n in units], [n + off for n in units])
-    shown = measure.factors[0].column.numbers if measure.factors else list
-    return [{"value": value, "low": low, "high": high} for value, low, high in zip(*map(shown, in_units), strict=True)]
+    if not measure.factors:
+        return Numbers(*in_units)
+    value, low, high = map(measure.factors[0].column.numbers, in_units)
+    return Numbers(value, low, high)
 
 
 def together(confidence: float, count: int) -> float:
@@ -61,6 +65,6 @@ def floats(vectors: Vectors) -> list[Floats]:
     return [vector.astype(np.float64) for vector in vectors]
 
 
-def chunks(parts: list[Result], size: int) -> Iterable[list[Result]]:
+def chunks(parts: Sequence[Result], size: int) -> Iterable[Sequence[Result]]:
     """Return the parts of each cell, of `size` parts each."""
     return (parts[start : start + size] for start in range(0, len(parts), size))

@@ -6,7 +6,7 @@ from marshmallow import fields, validate
 
 from queries.contribution.truncation import Truncation
 from server.api.replies.losses import Budget, Loss
-from server.api.replies.shapes import Part, Reply
+from server.api.replies.shapes import Part, PartList, Reply
 
 
 class AnswerBounds(Reply):
@@ -112,7 +112,7 @@ class _Answer(Reply):
     cost = fields.Nested(Loss, required=True)
     budget = fields.Nested(Budget, required=True)
     columns = fields.List(fields.Nested(AnswerColumn), required=True)
-    rows = fields.List(Part("Row"), required=True)
+    rows = PartList(Part("Row"), required=True)
     value_labels = fields.Dict(keys=fields.String(), values=fields.Dict(keys=fields.String(), values=fields.String()))
     bounds = fields.Nested(AnswerBounds, required=True)
     notes = fields.List(fields.String(), required=True)

@@ -188,7 +188,7 @@ def answered(plan: Plan, vectors: list[NDArray[np.int64]]) -> dict[str, Any]:
     query = {"query": json_writing.to_json(plan.query), "sql": sql.to_sql(plan.query)}
     described = {"columns": assembly.columns(plan), "notes": [], "statistics": postprocessing.describe(plan)}
     body = {**query, **described, "rows": assembly.rows(plan, noisy)}
-    return json.loads(json.dumps(body))
+    return json.loads(json.dumps(body, default=list))
 
 
 def shown(body: dict[str, Any], show: Show, *post: str, must: int | None = None) -> dict[str, Any]:
