@@ -27,8 +27,6 @@ from budgets.database.tables import identities, studies, tokens, users
 from budgets.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from budgets.database.connection import Database
 
 TOKEN = re.compile(r"rowless_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
@@ -175,19 +173,6 @@ def listed(
         )
         for row in transaction.execute(wanted.order_by(tokens.c.id).limit(limit))
     ]
-
-
-def words(found: Sequence[Listed]) -> list[str]:
-    """Return a line for each token, for people."""
-    lines = []
-    for one in found:
-        limits = [f"only study {one.study}"] if one.study is not None else []
-        limits += ["only reading"] if one.reads_only else []
-        ended = "expired" if one.is_expired else "until"
-        used = "never used" if one.used_on is None else f"last used {one.used_on}"
-        parts = [one.id, f"{one.user} ({one.role})", f"{ended} {one.expires_at[:10]}", used, *limits]
-        lines.append("  ".join(parts))
-    return lines
 
 
 def hashed(secret: str) -> str:

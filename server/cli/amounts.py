@@ -9,6 +9,7 @@ import click
 
 from budgets.amounts import offered, rounding
 from budgets.errors import Invalid
+from server.cli.speaking import phrase, say
 from server.views.study import noted
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def decimal(text: str, field: str) -> Decimal:
 
 def with_notes(said: tuple[Mapping[str, Any], str], notes: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Return what a command returns, with notes added to the JSON and to the words."""
-    return noted(dict(said[0]), notes), "\n".join([said[1], *(f"Note: {note}" for note in notes)])
+    return noted(dict(said[0]), notes), "\n".join(
+        [said[1], *(say("Note: %(note)s", note=phrase(note)) for note in notes)]
+    )
 
 
 def division_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,8 +62,11 @@ def division_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def seen_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --seen."""
-    words = "The digest that `show` printed of what waits: refuse if it has changed since."
-    return click.option("--seen", metavar="DIGEST", help=words)(command)
+    return click.option(
+        "--seen",
+        metavar="DIGEST",
+        help="The digest that `show` printed of what waits: refuse if it has changed since.",
+    )(command)
 
 
 def given(**members: str | None) -> dict[str, str]:

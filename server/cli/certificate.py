@@ -10,13 +10,15 @@ import click
 
 from budgets.audit import certificates
 from budgets.identity import people
+from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
+from server.cli.speaking import say
 from server.journey import hidden, rereading
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("study")
 @click.argument("release")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
@@ -34,7 +36,10 @@ def certificate(study: str, release: str, file: Path, name: str | None) -> Any:
     file.write_text(text, encoding="utf-8", newline="\n")
     digest = hashlib.sha256(text.encode()).hexdigest()
     said = {"file": str(file), "release": release, "sha256": digest}
-    return said, f"the certificate of release {release} was written to {file}; its SHA-256 is\n{digest}"
+    words = say(
+        "the certificate of release %(release)s was written to %(file)s; its SHA-256 is", release=release, file=file
+    )
+    return said, f"{words}\n{digest}"
 
 
 def _of_home(study: str, release: str, name: str | None) -> str:

@@ -12,7 +12,7 @@ import click
 
 from budgets.errors import BudgetsError
 from queries.errors import InvalidQuery, OutsideProtocol, QueriesError
-from server.cli.speaking import phrase
+from server.cli.speaking import phrase, phrases
 from server.errors import QUERY_FAILED, QueryFailed, ServerError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _spoken(error: Exception) -> str:
     """Return why a command was refused, in the language of the command line."""
     if isinstance(error, InvalidQuery | OutsideProtocol):
         return f"{error.pointer}: {phrase(error.message)}"
-    return phrase(reason_of(error))
+    return phrases(reason_of(error))
 
 
 def _encodable(words: str) -> str:
@@ -89,7 +89,7 @@ def progress() -> Iterator[Progress]:
 
     def show(what: str, done: float) -> None:
         if what not in bars:
-            bars[what] = click.progressbar(length=1000, label=f"{what:<40}", file=sys.stderr, show_pos=False)
+            bars[what] = click.progressbar(length=1000, label=f"{phrase(what):<40}", file=sys.stderr, show_pos=False)
             bars[what].__enter__()
         bar = bars[what]
         bar.update(max(0, round(done * 1000) - bar.pos))

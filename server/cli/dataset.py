@@ -13,10 +13,12 @@ from budgets.loss import NANO, epsilon_text
 from queries.catalog.parts import PARTS_MAX
 from server.cli import formalities
 from server.cli.amounts import Amounts, division_options, given, seen_option, with_notes
+from server.cli.commands import Group
 from server.cli.common import progress, with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
-from server.cli.study_words import ERASED, advice_lines, amounts, divided, justified, meaning, profile_text
+from server.cli.speaking import count, number, pgettext, phrase, say, whole
+from server.cli.study_words import advice_lines, amounts, divided, erased, justified, meaning, profile_text
 from server.journey import repartitioning
 from server.views import lookup
 from server.views.dataset import describe_dataset
@@ -30,16 +32,10 @@ if TYPE_CHECKING:
 
     Said = tuple[Mapping[str, Any], str]
 
-NOISE = {
-    "laplace": "Laplace noise alone",
-    "gaussian": "Gaussian noise alone",
-    "both": "either kind of noise",
-    None: "the noise that the manifest says",
-}
 SHOWN = ("name", "title", "edition", "budget", "terms")
 
 
-@click.group()
+@click.group(cls=Group)
 def dataset() -> None:
     """Show datasets, and decide on their caps and profiles."""
 
@@ -53,7 +49,7 @@ def list_() -> Any:
     else:
         with services() as opened, opened.database.read() as transaction:
             found = [describe_dataset(transaction, name) for name in datasets.names(transaction)]
-    return {"items": found}, "\n".join(_head(one) for one in found) or "There are no datasets yet"
+    return {"items": found}, "\n".join(_head(one) for one in found) or say("There are no datasets yet")
 
 
 @dataset.command()
@@ -123,7 +119,7 @@ def propose(
 ) -> Any:
     """As an admin: propose another cap, a further profile, or other formalities. It waits for an approver."""
     if {epsilon, delta, profile, laplace, file} == {None}:
-        raise click.UsageError("give --epsilon, --delta, --laplace, --profile or --formalities")
+        raise click.UsageError(say("give --epsilon, --delta, --laplace, --profile or --formalities"))
     named = None if file is None else formalities.read(Path(file))
     limits = Amounts(epsilon=epsilon, delta=delta, profile=profile)
     with services() as opened, opened.database.write() as transaction:
@@ -217,11 +213,19 @@ def parts(identifier: str, into: int | None, elsewhere: bool, name: str | None) 
 
 def _parts_words(said: Mapping[str, Any]) -> str:
     found = said["parts"]
-    counted = f"{len(found)} part{'' if len(found) == 1 else 's'}"
-    lines = [f"Dataset {said['dataset']}, edition {said['edition']}: {counted}. For the admin only, exact counts:"]
+    lines = [
+        say(
+            "Dataset %(dataset)s, edition %(edition)s: %(parts)s. For the admin only, exact counts:",
+            dataset=said["dataset"],
+            edition=said["edition"],
+            parts=count("%(num)s part", "%(num)s parts", len(found)),
+        )
+    ]
     for one in found:
-        what = one["fault"] or f"{one['persons']} persons, {one['bytes']} bytes"
-        lines.append(f"  {one['number']} {one['file']}: {what}{'' if one['sha256'] else ', no hash'}")
+        size = say("%(persons)s persons, %(bytes)s bytes", persons=whole(one["persons"]), bytes=whole(one["bytes"]))
+        what = phrase(one["fault"]) if one["fault"] else size
+        hashed = "" if one["sha256"] else say(", no hash")
+        lines.append(say("  %(number)s %(file)s: %(what)s", number=one["number"], file=one["file"], what=what + hashed))
     return "\n".join(lines)
 
 
@@ -230,43 +234,73 @@ def words(said: Mapping[str, Any]) -> str:
     terms, budget = said["terms"], said["budget"]
     lines = [
         _head(said),
-        f"  cap: {amounts(budget)}{divided(budget)}, left: {amounts(budget['remaining'])}",
+        say(
+            "  cap: %(cap)s, left: %(left)s",
+            cap=amounts(budget) + divided(budget),
+            left=amounts(budget["remaining"]),
+        ),
         *justified(budget),
         f"  {profile_text(said['profile'])}",
     ]
     if terms["approved"]:
-        lines.append(f"  queries may have {NOISE[terms['noise']]}")
-        who = terms["approved_by"] or "the rules of before, or by somebody whose name was erased"
+        lines.append(say("  queries may have %(noise)s", noise=_noise(terms["noise"])))
+        who = terms["approved_by"] or say("the rules of before, or by somebody whose name was erased")
         lines += formalities.lines(terms["formalities"])
         if terms["formalities"] is None:
-            lines.append("  no formalities are on record: it was approved before they were asked for")
-        lines.append(f"  approved by {who}; further profiles may cost epsilon {_epsilon(terms['profile_left'])}")
+            lines.append(say("  no formalities are on record: it was approved before they were asked for"))
+        left = _epsilon(terms["profile_left"])
+        lines.append(say("  approved by %(who)s; further profiles may cost epsilon %(left)s", who=who, left=left))
     if terms["waiting"] is not None:
         waits = terms["waiting"]
         lines.append(
-            f"  waits for an approver: the cap {amounts(waits)}{divided(waits)}; "
-            f"profiles of epsilon {_epsilon(waits['profile'])}; "
-            f"{NOISE[waits['noise']]}; proposed by {', '.join(terms['proposed_by']) or ERASED}"
+            say(
+                "  waits for an approver: the cap %(cap)s; profiles of epsilon %(profile)s; %(noise)s; "
+                "proposed by %(who)s",
+                cap=amounts(waits) + divided(waits),
+                profile=_epsilon(waits["profile"]),
+                noise=_noise(waits["noise"]),
+                who=", ".join(terms["proposed_by"]) or erased(),
+            )
         )
         lines += [*justified(waits), f"  {meaning(waits)}"]
         if waits["formalities"] != terms["formalities"]:
-            lines.append("  waits too, the formalities:")
+            lines.append(say("  waits too, the formalities:"))
             lines += (f"  {line}" for line in formalities.lines(waits["formalities"]))
-        lines += advice_lines("advice", terms["advice"])
-        lines.append(f"  to decide on exactly this: --seen {waits['digest']}")
+        lines += advice_lines(say("advice"), terms["advice"])
+        lines.append(say("  to decide on exactly this: --seen %(digest)s", digest=waits["digest"]))
     if terms["lack"] is not None:
-        lines.append(f"  nothing can be approved now: {terms['lack']}")
+        lines.append(say("  nothing can be approved now: %(why)s", why=phrase(terms["lack"])))
     return "\n".join(lines)
 
 
 def _head(said: Mapping[str, Any]) -> str:
-    state = "approved" if said["terms"]["approved"] else "not approved: nothing is charged to it"
-    proposed = ", and terms wait for an approver" if said["terms"]["approved"] and said["terms"]["waiting"] else ""
-    return f"Dataset {said['name']} ({state}{proposed}), edition {said['edition']}: {said['title']}"
+    return say(
+        "Dataset %(name)s (%(state)s), edition %(edition)s: %(title)s",
+        name=said["name"],
+        state=_state(said["terms"]),
+        edition=said["edition"],
+        title=said["title"],
+    )
 
 
-def _epsilon(number: float) -> str:
-    return epsilon_text(round(number * NANO))
+def _noise(kind: str | None) -> str:
+    kinds = {
+        "laplace": say("Laplace noise alone"),
+        "gaussian": say("Gaussian noise alone"),
+        "both": say("either kind of noise"),
+        None: say("the noise that the manifest says"),
+    }
+    return kinds[kind]
+
+
+def _state(terms: Mapping[str, Any]) -> str:
+    if not terms["approved"]:
+        return say("not approved: nothing is charged to it")
+    return say("approved, and terms wait for an approver") if terms["waiting"] else pgettext("dataset", "approved")
+
+
+def _epsilon(amount: float) -> str:
+    return number(epsilon_text(round(amount * NANO)))
 
 
 def _said(transaction: sa.Connection, identifier: str) -> tuple[dict[str, Any], str]:

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from server.cli.commands import Command
 from server.cli.common import progress, with_json
 from server.cli.home import settings
+from server.cli.speaking import phrases
 from server.runtime import health
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--quick", is_flag=True, help="Do not read the stores to compare their hashes.")
 @with_json
 def doctor(quick: bool) -> Any:
@@ -29,4 +31,4 @@ def doctor(quick: bool) -> Any:
     words = "\n".join(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.finding}" for check in checks)
     if not said["healthy"]:
         raise health.Unhealthy(words)
-    return said, words
+    return said, phrases(words)

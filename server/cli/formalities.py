@@ -13,6 +13,7 @@ from budgets.errors import Invalid
 from budgets.formalities import NONE_NEEDED
 from queries.catalog.sections import TODO, Section
 from queries.errors import ManifestError
+from server.cli.speaking import day, phrase, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,22 +23,6 @@ if TYPE_CHECKING:
 
 FILE = click.Path(exists=True, dir_okay=False)
 HELP = "A TOML file with the formalities: the keys of [dataset.formalities] in a manifest."
-KINDS = {
-    "reference-methodology": "reference methodology",
-    "warehouse-declaration": "declaration of a health data warehouse",
-    "authorisation": "authorisation",
-    "ehds-permit": "data permit under the EHDS",
-    NONE_NEEDED: "none needed",
-}
-LABELS = {
-    "controller": "controller",
-    "processor": "processor",
-    "recipients": "recipients",
-    "informed": "persons were informed",
-    "objections": "objections",
-    "honoured": "objections are honoured",
-    "incentives": "incentives of contributors",
-}
 
 
 def read(file: Path) -> Formalities:
@@ -83,18 +68,45 @@ def _of_manifest(manifest: Path) -> dict[str, Any] | None:
 def lines(given: Mapping[str, Any] | None, lack: str | None = None) -> Iterator[str]:
     """Yield the lines that show formalities, and what they lack for an approval."""
     if given is not None:
-        yield f"  formality: {_formality(given)}"
-        yield f"  article 6: {given['legal_basis']}; article 9: {given['condition']}"
-        yield f"  the processing ends on {given['ends']}"
-        for name, label in LABELS.items():
+        yield say("  formality: %(formality)s", formality=_formality(given))
+        basis, condition = given["legal_basis"], given["condition"]
+        yield say("  article 6: %(basis)s; article 9: %(condition)s", basis=basis, condition=condition)
+        yield say("  the processing ends on %(day)s", day=day(given["ends"]))
+        for name, label in _labels().items():
             told = "\n    ".join(given[name].splitlines())
-            yield f"  {label}: {told}"
+            yield say("  %(label)s: %(told)s", label=label, told=told)
     if lack is not None:
-        yield f"  nothing can be approved now: {lack}"
+        yield say("  nothing can be approved now: %(why)s", why=phrase(lack))
 
 
 def _formality(given: Mapping[str, Any]) -> str:
+    kind = _kinds()[given["kind"]]
     if given["kind"] == NONE_NEEDED:
-        return f"{KINDS[NONE_NEEDED]}: {given['why_none']}"
-    until = "it does not expire" if given["expires"] is None else f"it expires on {given['expires']}"
-    return f"{KINDS[given['kind']]}, {given['number']}, of {given['issued']}; {until}"
+        return say("%(kind)s: %(why)s", kind=kind, why=given["why_none"])
+    until = say("it does not expire")
+    if given["expires"] is not None:
+        until = say("it expires on %(day)s", day=day(given["expires"]))
+    facts = {"kind": kind, "number": given["number"], "issued": day(given["issued"]), "until": until}
+    return say("%(kind)s, %(number)s, of %(issued)s; %(until)s", **facts)
+
+
+def _kinds() -> dict[str, str]:
+    return {
+        "reference-methodology": say("reference methodology"),
+        "warehouse-declaration": say("declaration of a health data warehouse"),
+        "authorisation": say("authorisation"),
+        "ehds-permit": say("data permit under the EHDS"),
+        NONE_NEEDED: say("none needed"),
+    }
+
+
+def _labels() -> dict[str, str]:
+    return {
+        "controller": say("controller"),
+        "processor": say("processor"),
+        "recipients": say("recipients"),
+        "informed": say("persons were informed"),
+        "objections": say("objections"),
+        "honoured": say("objections are honoured"),
+        "incentives": say("incentives of contributors"),
+    }

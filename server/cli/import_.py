@@ -14,19 +14,23 @@ from queries.catalog.manifest import read_manifest
 from queries.store import reports
 from queries.store.drafts import size as sizes
 from queries.store.files import row_of
+from server.cli.commands import Command
 from server.cli.common import progress, with_json
 from server.cli.home import acting, as_option, services
+from server.cli.speaking import count, number, phrase, say, whole
 from server.journey.importing import import_dataset
 from server.reporting import guarantee
 from server.runtime import stores
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from queries.catalog.manifest import Manifest
     from queries.store.drafts.size import Size
     from queries.store.reports import IdentityReport, ImportReport, TableReport
 
 
-@click.command("import")
+@click.command("import", cls=Command)
 @click.argument("manifest", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--check", is_flag=True, help="Read everything and report the losses; change nothing.")
 @click.option("--estimate", is_flag=True, help="Only say how much disk and time it is going to need.")
@@ -54,11 +58,11 @@ def import_(manifest: Path, check: bool, estimate: bool, accept_losses: bool, na
             stores.formalities_of(declared)
             with progress() as shown:
                 report, found = stores.check_manifest(opened.settings, opened.database, declared, shown)
-            words = _report(f"Checked {declared.dataset.name}, nothing was changed", report) + _meaning(declared)
+            done = say("Checked %(dataset)s, nothing was changed", dataset=declared.dataset.name)
+            words = _report(done, report) + _meaning(declared)
             stops = bool(found) and not accept_losses
             if found:
-                stopping = "".join(f"\n  {one}" for one in found)
-                words += f"\n{len(found)} losses beyond loss_max, at which an import would stop:{stopping}"
+                words += f"\n{_stopping(found)}"
             return {"dataset": declared.dataset.name, **reports.to_json(report), "losses": found}, words, stops
         with progress() as shown:
             imported = import_dataset(opened, declared, by, shown, accept_losses=accept_losses)
@@ -70,68 +74,126 @@ def import_(manifest: Path, check: bool, estimate: bool, accept_losses: bool, na
         "profile": imported.profile.to_json(),
         "lack": imported.lack,
     }
-    words = _report(f"Imported {edition.dataset}, edition {edition.number}", report) + _meaning(declared)
-    words = f"{words}\nThe contribution profile: {imported.profile.words}"
-    return said, words if imported.lack is None else f"{words}\nNothing can be approved: {imported.lack}"
+    done = say("Imported %(dataset)s, edition %(edition)s", dataset=edition.dataset, edition=edition.number)
+    words = _report(done, report) + _meaning(declared)
+    bought = say("The contribution profile: %(words)s", words=phrase(imported.profile.words))
+    words = f"{words}\n{bought}"
+    if imported.lack is not None:
+        words += "\n" + say("Nothing can be approved: %(why)s", why=phrase(imported.lack))
+    return said, words
+
+
+def _stopping(losses: Sequence[str]) -> str:
+    """Return the losses at which an import would stop."""
+    head = count(
+        "%(num)s loss beyond loss_max, at which an import would stop:",
+        "%(num)s losses beyond loss_max, at which an import would stop:",
+        len(losses),
+    )
+    return "\n".join([head, *(f"  {phrase(one)}" for one in losses)])
 
 
 def _needed(needed: Size, free: int) -> str:
     """Return in words what an import needs."""
     minutes = max(1, round(needed.seconds / 60))
-    words = (
-        f"About {needed.rows:,} rows{'' if needed.is_known else ' besides those of views'}: up to "
-        f"{needed.disk_bytes / 1e9:,.1f} GB of disk while it runs, and about {minutes:,} minutes on two cores. "
-        f"{free / 1e9:,.1f} GB are free"
+    rows = number(f"{needed.rows:,}")
+    read = say("About %(rows)s rows", rows=rows)
+    if not needed.is_known:
+        read = say("About %(rows)s rows besides those of views", rows=rows)
+    words = say(
+        "%(read)s: up to %(disk)s GB of disk while it runs, and about %(minutes)s on two cores. %(free)s GB are free",
+        read=read,
+        disk=number(f"{needed.disk_bytes / 1e9:,.1f}"),
+        minutes=count("%(num)s minute", "%(num)s minutes", minutes),
+        free=number(f"{free / 1e9:,.1f}"),
     )
-    return words if needed.disk_bytes < free else f"{words}: it may not fit"
+    return words if needed.disk_bytes < free else say("%(words)s: it may not fit", words=words)
 
 
 def _meaning(declared: Manifest) -> str:
     """Return what the cap of a manifest means for one person, on a line of its own."""
     cap = declared.dataset
-    return f"\nThe cap. {guarantee.meaning(epsilon_nano(cap.epsilon), delta_atto(cap.delta))}"
+    meaning = phrase(guarantee.meaning(epsilon_nano(cap.epsilon), delta_atto(cap.delta)))
+    return "\n" + say("The cap. %(meaning)s", meaning=meaning)
 
 
 def _report(done: str, report: ImportReport) -> str:
-    lines = [f"{done}: {report.persons} persons. For the admin only, exact counts:"]
+    persons = whole(report.persons)
+    lines = [say("%(done)s: %(persons)s persons. For the admin only, exact counts:", done=done, persons=persons)]
     for table, one in report.tables.items():
-        lines.append(f"  {table}: {one.kept} kept of {one.rows} rows{_left_out(one)}")
+        kept, rows = whole(one.kept), whole(one.rows)
+        lines.append(
+            say("  %(table)s: %(kept)s kept of %(rows)s rows", table=table, kept=kept, rows=rows) + _left_out(one)
+        )
         for column, lost in one.columns.items():
             counts = {what: count for what, count in dataclasses.asdict(lost).items() if not what.startswith("first")}
-            found = [f"{count} {what}" for what, count in counts.items() if count]
+            found = [_lost(what, lost) for what, lost in counts.items() if lost]
             if found:
-                lines.append(f"    {column}: {', '.join(found)}")
+                lines.append(say("    %(column)s: %(losses)s", column=column, losses=", ".join(found)))
         if one.undescribed:
-            lines.append(f"    {one.undescribed} of its persons are not in the source of persons: no attributes")
+            missing = whole(one.undescribed)
+            lines.append(
+                say("    %(missing)s of its persons are not in the source of persons: no attributes", missing=missing)
+            )
     return "\n".join([*lines, *_identities(report.identity)])
 
 
 def _identities(found: IdentityReport) -> list[str]:
     lines = []
     if found.repeated:
-        lines.append(f"  {found.repeated} persons have several rows in the source of persons; the first row counts")
-    if found.contradicting:
-        columns = ", ".join(f"{column}: {persons}" for column, persons in found.contradicting_by_column.items())
+        repeated = whole(found.repeated)
         lines.append(
-            f"  {found.contradicting} persons have rows that contradict each other ({columns}); the first row counts. "
-            "If they are several persons, name more columns in person.id"
+            say(
+                "  %(persons)s persons have several rows in the source of persons; the first row counts",
+                persons=repeated,
+            )
+        )
+    if found.contradicting:
+        by_column = found.contradicting_by_column.items()
+        lines.append(
+            say(
+                "  %(persons)s persons have rows that contradict each other (%(columns)s); the first row counts. "
+                "If they are several persons, name more columns in person.id",
+                persons=whole(found.contradicting),
+                columns=", ".join(
+                    say("%(column)s: %(losses)s", column=column, losses=whole(persons)) for column, persons in by_column
+                ),
+            )
         )
     if found.case_variants:
         lines.append(
-            f"  Warning: {found.case_variants} ids differ from another one in upper and lower case only. They are "
-            "different persons here"
+            say(
+                "  Warning: %(ids)s ids differ from another one in upper and lower case only. They are different "
+                "persons here",
+                ids=whole(found.case_variants),
+            )
         )
     return lines
+
+
+def _lost(what: str, values: int) -> str:
+    """Return how many values were lost in one way."""
+    ways = {
+        "null": say("%(values)s null", values=whole(values)),
+        "coerced": say("%(values)s coerced", values=whole(values)),
+        "unknown": say("%(values)s unknown", values=whole(values)),
+        "clamped": say("%(values)s clamped", values=whole(values)),
+        "missing": say("%(values)s missing", values=whole(values)),
+        "outside": say("%(values)s outside", values=whole(values)),
+    }
+    return ways[what]
 
 
 def _left_out(one: TableReport) -> str:
     found = []
     if one.without_person:
-        found.append(f"{one.without_person} without a person")
+        found.append(say("%(rows)s without a person", rows=whole(one.without_person)))
     if one.malformed:
-        first = row_of(one.first_malformed, one.first_malformed_file, has_lines=True)
-        found.append(f"{one.malformed} malformed lines besides, the first is {first}")
+        first = phrase(row_of(one.first_malformed, one.first_malformed_file, has_lines=True))
+        lost = whole(one.malformed)
+        found.append(say("%(lines)s malformed lines besides, the first is %(first)s", lines=lost, first=first))
     if one.doubtful:
-        first = row_of(one.first_doubtful, one.first_doubtful_file, has_lines=True)
-        found.append(f"{one.doubtful} doubtful records, the first on {first}")
+        first = phrase(row_of(one.first_doubtful, one.first_doubtful_file, has_lines=True))
+        lost = whole(one.doubtful)
+        found.append(say("%(records)s doubtful records, the first on %(first)s", records=lost, first=first))
     return f" ({', '.join(found)})" if found else ""

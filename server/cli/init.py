@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 from budgets.governance.roles.founding import ADMIN, ROLES, Founders
+from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import settings
+from server.cli.speaking import phrase, say, word
 from server.runtime.services import create_home, is_founded
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--admin", default=ADMIN, show_default=True, help="The first admin's name.")
 @click.option("--dpo", help="The first data protection officer's name; a new home needs it.")
 @click.option("--approver", help="The first approver's name; a new home needs it.")
@@ -26,8 +28,8 @@ def init(admin: str, dpo: str | None, approver: str | None) -> Any:
     """
     present = settings()
     if not is_founded(present) and sys.stdin.isatty():
-        dpo = dpo or click.prompt("Name of the first data protection officer, who advises and checks", err=True)
-        approver = approver or click.prompt("Name of the first approver, who decides for the controller", err=True)
+        dpo = dpo or _asked(say("Name of the first data protection officer, who advises and checks"))
+        approver = approver or _asked(say("Name of the first approver, who decides for the controller"))
     founders = Founders(dpo, approver, admin)
     made = create_home(present, founders)
     said = {
@@ -36,9 +38,17 @@ def init(admin: str, dpo: str | None, approver: str | None) -> Any:
         **{f"{role}_token": made.tokens.get(role) for role in ROLES},
         "missing": made.missing,
     }
-    lines = [f"The home is {present.home}", f"Verifier key of the audit log (for the DPO): {made.audit_key}"]
+    lines = [
+        say("The home is %(home)s", home=present.home),
+        say("Verifier key of the audit log (for the DPO): %(key)s", key=made.audit_key),
+    ]
     for role, token in made.tokens.items():
-        lines.append(f"Token of the {role} {founders.named[role]}, shown only now: {token}")
+        who = {"role": word(role), "name": founders.named[role]}
+        lines.append(say("Token of the %(role)s %(name)s, shown only now: %(token)s", **who, token=token))
     if made.missing:
-        lines.append(f"Note: {made.missing}")
+        lines.append(say("Note: %(note)s", note=phrase(made.missing)))
     return said, "\n".join(lines)
+
+
+def _asked(question: str) -> str:
+    return str(click.prompt(question, prompt_suffix=say(": "), err=True))

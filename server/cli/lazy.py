@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from server.cli.commands import Group
+from server.cli.speaking import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -49,7 +52,7 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that lists its commands without importing them."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, Lazy], **kwargs: Any) -> None:
@@ -67,7 +70,7 @@ class LazyGroup(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands and options that begin with a text, for the shell: it asks at each press of a key."""
         named = [
-            CompletionItem(name, help=self.lazy[name].summary)
+            CompletionItem(name, help=say(self.lazy[name].summary))
             for name in self.list_commands(ctx)
             if name.startswith(incomplete)
         ]
@@ -75,5 +78,5 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each command's name and line."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, self.lazy[name].summary) for name in self.list_commands(ctx)])
+        with formatter.section(say("Commands")):
+            formatter.write_dl([(name, say(self.lazy[name].summary)) for name in self.list_commands(ctx)])

@@ -11,16 +11,18 @@ from budgets.audit import signing
 from budgets.errors import Invalid
 from budgets.governance import respending
 from budgets.verify import export, files
+from server.cli.commands import Group
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
+from server.cli.speaking import count, phrase, say, whole
 
 if TYPE_CHECKING:
-    from budgets.governance.respending import Respent
+    from budgets.governance.respending import Forgotten, Respent
 
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group()
+@click.group(cls=Group)
 def ledger() -> None:
     """Mend a ledger that was restored from a backup."""
 
@@ -49,13 +51,26 @@ def respend(file: Path, covering: Path | None, key: str | None, name: str | None
 
 def _words(found: Respent) -> str:
     lines = [
-        f"The export has {found.entries} entries; the first {found.common} are those of this ledger.",
-        f"{len(found.charged)} charges were charged again; {found.known} had been charged before.",
-        *(
-            f"  {one.dataset}{f', study {one.study}' if one.study else ''}: {one.loss.text} (entry {one.entry})"
-            for one in found.charged
+        say(
+            "The export has %(entries)s entries; the first %(common)s are those of this ledger.",
+            entries=whole(found.entries),
+            common=whole(found.common),
         ),
+        count(
+            "%(num)s charge was charged again; %(known)s had been charged before.",
+            "%(num)s charges were charged again; %(known)s had been charged before.",
+            len(found.charged),
+            known=whole(found.known),
+        ),
+        *map(_charged, found.charged),
     ]
     if found.problems:
-        lines += ["To do:", *(f"  {problem}" for problem in found.problems)]
+        lines += [say("To do:"), *(f"  {phrase(problem)}" for problem in found.problems)]
     return "\n".join(lines)
+
+
+def _charged(one: Forgotten) -> str:
+    whose = one.dataset
+    if one.study:
+        whose = say("%(dataset)s, study %(study)s", dataset=one.dataset, study=one.study)
+    return say("  %(whose)s: %(loss)s (entry %(entry)s)", whose=whose, loss=phrase(one.loss.text), entry=one.entry)

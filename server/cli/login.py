@@ -6,14 +6,16 @@ from typing import Any
 
 import click
 
+from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import settings
 from server.cli.remote import Remote, RemoteRefused, keep_token
+from server.cli.speaking import moment, say, word
 from server.sign_in import device
 from server.sign_in.fetching import FetchFailed
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--link", is_flag=True, help="Also tie your user here (the one of ROWLESS_TOKEN) to the account.")
 @with_json
 def login(*, link: bool) -> Any:
@@ -23,15 +25,16 @@ def login(*, link: bool) -> Any:
     """
     present = settings()
     if present.url is None:
-        raise click.UsageError("set ROWLESS_URL to the address of the server")
+        raise click.UsageError(say("set ROWLESS_URL to the address of the server"))
     if link and present.token is None:
-        raise click.UsageError("--link needs your token of the server in ROWLESS_TOKEN")
+        raise click.UsageError(say("--link needs your token of the server in ROWLESS_TOKEN"))
     told = Remote(present.url, None).json("GET", "/sign-in")
     if told["issuer"] is None or told["client"] is None:
         raise RemoteRefused("this server has no sign-in for commands: use a token of it (ROWLESS_TOKEN)")
     try:
         waiting = device.begin(told["issuer"], told["client"], told["scope"])
-        click.echo(f"Open {waiting.address} and confirm the code {waiting.user_code}", err=True)
+        told_ = {"address": waiting.address, "code": waiting.user_code}
+        click.echo(say("Open %(address)s and confirm the code %(code)s", **told_), err=True)
         token = device.finish(waiting)
     except FetchFailed as failure:
         raise RemoteRefused(f"the issuer cannot be asked: {failure}") from failure
@@ -40,4 +43,11 @@ def login(*, link: bool) -> Any:
     me = Remote(present.url, token).json("GET", "/me")
     file = keep_token(present.url, token)
     said = {"user": me["name"], "role": me["role"], "expires_at": me["expires_at"], "file": str(file)}
-    return said, f"signed in as {me['name']} ({me['role']}) until {me['expires_at'][:16]}; the token is in {file}"
+    words = say(
+        "signed in as %(name)s (%(role)s) until %(end)s; the token is in %(file)s",
+        name=me["name"],
+        role=word(me["role"]),
+        end=moment(me["expires_at"])[:16],
+        file=file,
+    )
+    return said, words

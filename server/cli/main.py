@@ -6,11 +6,16 @@ This is the list of its commands. Each is imported when it is called.
 from __future__ import annotations
 
 import os
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from server.cli import speaking
 from server.cli.lazy import Lazy, LazyGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     # The home
@@ -52,15 +57,28 @@ COMMANDS = {
 }
 
 
+class Main(LazyGroup):
+    """The command `rowless`, which speaks one language from its arguments to its last error."""
+
+    def main(self, args: Sequence[str] | None = None, *further: Any, **named: Any) -> Any:
+        """Run the command that the arguments name, by default those of the process."""
+        given = sys.argv[1:] if args is None else list(args)
+        with speaking.speaking(given):
+            return super().main(given, *further, **named)
+
+
 @click.group(
-    cls=LazyGroup,
+    cls=Main,
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="rowless", prog_name="rowless")
 @click.option(
-    "--lang", type=click.Choice(speaking.CODES), help="The language of what is printed; by default that of LANG."
+    speaking.ASKED,
+    "_lang",
+    type=click.Choice(speaking.CODES),
+    help="The language of what is printed; by default that of LC_ALL, LC_MESSAGES or LANG.",
 )
-def main(lang: str | None) -> None:  # noqa: ARG001  (`speaking.py` reads it)
+def main(_lang: str | None) -> None:  # `speaking.py` reads it before click does
     """Answer statistics queries about data that must not be seen."""
     os.umask(0o077)  # whatever a command writes is its user's own

@@ -11,15 +11,12 @@ from queries.catalog.manifest import read_manifest
 from queries.errors import ManifestError
 from queries.store.drafts import checking, drafting, omop
 from server.cli import formalities
+from server.cli.commands import Group
 from server.cli.common import with_json
-
-WITHOUT = (
-    "It has no [dataset.formalities]. It can be imported, but nothing of the dataset can be approved until an admin "
-    "has proposed them."
-)
+from server.cli.speaking import count, phrase, say
 
 
-@click.group("manifest")
+@click.group("manifest", cls=Group)
 def manifest() -> None:
     """Draft and check manifests. No row is read, and no home is needed."""
 
@@ -39,7 +36,7 @@ def draft(files: tuple[Path, ...], version: str | None, vocabulary: str | None) 
     """
     if version is None:
         if vocabulary is not None:
-            raise click.UsageError("--vocabulary needs --omop")
+            raise click.UsageError(say("--vocabulary needs --omop"))
         text = drafting.draft(files)
     else:
         text = omop.draft(files, vocabulary)
@@ -65,6 +62,18 @@ def check(file: Path) -> Any:
     said = {"manifest": str(file), "errors": [{"place": one.place, "message": one.message} for one in errors]}
     if not errors:
         columns = sum(len(table.columns) for table in declared.dataset.tables.values())
-        words = f"{file} is sound: {len(declared.dataset.tables)} tables with {columns} columns"
-        return said, words if formalities.is_in(file) else f"{words}\n{WITHOUT}"
-    return said, "\n".join([f"{len(errors)} errors in {file}:", *(f"  {one}" for one in errors)]), True
+        words = say(
+            "%(file)s is sound: %(tables)s with %(columns)s",
+            file=file,
+            tables=count("%(num)s table", "%(num)s tables", len(declared.dataset.tables)),
+            columns=count("%(num)s column", "%(num)s columns", columns),
+        )
+        if formalities.is_in(file):
+            return said, words
+        without = say(
+            "It has no [dataset.formalities]. It can be imported, but nothing of the dataset can be approved until an "
+            "admin has proposed them."
+        )
+        return said, f"{words}\n{without}"
+    head = count("%(num)s error in %(file)s:", "%(num)s errors in %(file)s:", len(errors), file=file)
+    return said, "\n".join([head, *(f"  {phrase(str(one))}" for one in errors)]), True

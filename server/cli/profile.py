@@ -10,8 +10,10 @@ from budgets.errors import Invalid
 from budgets.governance import dataset_terms
 from queries.contribution.profile import histogram_of, likely
 from server.cli.amounts import Amounts, with_notes
+from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
+from server.cli.speaking import number, say, whole
 from server.journey.profile import buy
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("dataset")
 @click.option("--epsilon", help="What it may cost, of the dataset's own budget; by default what was approved.")
 @as_option
@@ -54,20 +56,35 @@ def _approved(transaction: sa.Connection, dataset: str) -> int:
 
 def _words(said: dict[str, Any]) -> Iterator[str]:
     shown = said["profile"]
-    cost = "it was there already; free" if said["replayed"] else f"it cost epsilon {shown['cost']['epsilon']:g}"
-    yield f"The profile of {said['dataset']}, edition {said['edition']} ({cost}). It is public now."
-    yield "Persons by a number of theirs, with noise (margin at 95%):"
+    cost = say("it cost epsilon %(epsilon)s", epsilon=number(f"{shown['cost']['epsilon']:g}"))
+    if said["replayed"]:
+        cost = say("it was there already; free")
+    which = {"dataset": said["dataset"], "edition": said["edition"], "cost": cost}
+    yield say("The profile of %(dataset)s, edition %(edition)s (%(cost)s). It is public now.", **which)
+    yield say("Persons by a number of theirs, with noise (margin at %(percent)s):", percent=number("95%"))
     for table, one in shown["tables"].items():
-        yield f"  {table}: events per person   {_histogram(one['events'])}"
+        yield say("  %(table)s: events per person   %(bins)s", table=table, bins=_histogram(one["events"]))
         for column, two in one["columns"].items():
-            by = f" (by {two['by']})" if "by" in two else ""
-            yield f"    {column}{by}: different values     {_histogram(two['values'])}"
-            yield f"    {column}{by}: events with one value {_histogram(two['repeats'])}"
-    yield f"The dataset has epsilon {said['budget']['remaining']['epsilon']:g} left."
+            name = say("%(column)s (by month)", column=column) if "by" in two else column
+            values, repeats = _histogram(two["values"]), _histogram(two["repeats"])
+            yield say("    %(column)s: different values     %(bins)s", column=name, bins=values)
+            yield say("    %(column)s: events with one value %(bins)s", column=name, bins=repeats)
+    left = number(f"{said['budget']['remaining']['epsilon']:g}")
+    yield say("The dataset has epsilon %(left)s left.", left=left)
 
 
 def _histogram(shown: dict[str, Any]) -> str:
     """Return a histogram in words, without the bins that are likely empty."""
     found = likely(histogram_of(shown)).bins()
-    bins = [f"{low if low == high else f'{low}-{high}'}: {persons:,}" for low, high, persons in found if persons]
-    return f"{'  '.join(bins) or 'nobody'}  (±{shown['margin']})"
+    bins = [
+        say(
+            "%(bin)s: %(persons)s",
+            bin=whole(low) if low == high else f"{whole(low)}-{whole(high)}",
+            persons=number(f"{persons:,}"),
+        )
+        for low, high, persons in found
+        if persons
+    ]
+    margin = number(str(shown["margin"]))
+    bins = bins or [say("nobody")]
+    return f"{'  '.join(bins)}  (±{margin})"

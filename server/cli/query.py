@@ -16,10 +16,11 @@ from budgets.errors import BudgetsError, Invalid
 from budgets.governance import forecast, studies
 from queries.errors import InvalidQuery
 from server.api.requests.query import NOISES, AskSchema
+from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import acting, services
 from server.cli.remote import remote, segment
-from server.cli.speaking import for_tables, phrase, spoken
+from server.cli.speaking import for_tables, number, phrase, say
 from server.errors import ServerError
 from server.journey import answer
 from server.journey.preparing import Request
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from server.cli.remote import Remote
     from server.runtime.services import Services
 
+POST_HELP = "Post-processing, with commas between: consistent,round,clamp,hide_below:11."
 SHOW_HELP = "Which rows, in which order, free: HAVING n > 99 ORDER BY n DESC LIMIT 10."
 MARGIN = re.compile(r"(?P<name>\w+)=(?P<margin>-?\d+(\.\d+)?)(@(?P<group>\d+)|(?P<events>events))?")
 
@@ -85,7 +87,7 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("study")
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--sql", help="The query as a SELECT statement, instead of a file; with --epsilon, --rho or --margin.")
@@ -107,9 +109,7 @@ def _given(**values: Any) -> dict[str, Any]:
 @click.option("--as", "name", metavar="USER", help="The member who asks (if there are several).")
 @click.option("--estimate", is_flag=True, help="Only show what it would cost; free.")
 @click.option("--rehearse", is_flag=True, help="Answer on data made up from the catalog; free.")
-@click.option(
-    "--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp,hide_below:11."
-)
+@click.option("--post", metavar="WORDS", help=POST_HELP)
 @click.option("--show", metavar="TEXT", help=SHOW_HELP)
 @click.option(
     "--require-drowned",
@@ -159,7 +159,7 @@ def _asked(server: Remote, options: Options) -> Any:
 def read_request(options: Options) -> Request:
     """Return the request that the options make. Raises InvalidQuery, click.UsageError."""
     if options.estimate and options.rehearse:
-        raise click.UsageError("give --estimate or --rehearse")
+        raise click.UsageError(say("give --estimate or --rehearse"))
     try:
         body = AskSchema().load(_body(options))
     except ValidationError as error:
@@ -172,13 +172,15 @@ def read_request(options: Options) -> Request:
 def _body(options: Options) -> Any:
     """Return the body of the HTTP request that asks the same. Raises click.UsageError."""
     if (options.file is None) == (options.sql is None):
-        raise click.UsageError("give a FILE or --sql")
+        raise click.UsageError(say("give a FILE or --sql"))
     if options.file is None:
         body: Any = {"sql": options.sql, "privacy": options.privacy}
         if options.bounds:
             body["bounds"] = options.bounds
     elif options.bounds or options.privacy:
-        raise click.UsageError("with a FILE, give the contribution bounds and what the query may spend in the FILE")
+        raise click.UsageError(
+            say("with a FILE, give the contribution bounds and what the query may spend in the FILE")
+        )
     else:
         body = read_json(options.file.read_bytes())
     if isinstance(body, dict):
@@ -216,35 +218,30 @@ def _paid_text(opened: Services, study: str, said: Mapping[str, Any]) -> str:
 
 def _paid_words(study: str, said: Mapping[str, Any], buys: str | None) -> str:
     remaining = said["budget"]["remaining"]
-    here = spoken()
-    left = here.say(
-        "epsilon %(epsilon)s or rho %(rho)s",
-        epsilon=here.number(_exact(remaining["epsilon"])),
-        rho=here.number(_exact(remaining["rho"])),
-    )
+    left = say("epsilon %(epsilon)s or rho %(rho)s", epsilon=_exact(remaining["epsilon"]), rho=_exact(remaining["rho"]))
     left += "" if buys is None else f", {phrase(buys)}"
-    cost = here.number(cost_text(said["cost"]))
-    paid = here.say("read again, free") if said["replayed"] else here.say("cost %(cost)s", cost=cost)
-    again = here.say("to read it again, free: %(command)s", command=f"rowless release show {study} {said['id']}")
-    summed = here.say("%(paid)s; left: %(left)s", paid=paid, left=left)
+    paid = say("read again, free") if said["replayed"] else say("cost %(cost)s", cost=cost_text(said["cost"]))
+    again = say("to read it again, free: %(command)s", command=f"rowless release show {study} {said['id']}")
+    summed = say("%(paid)s; left: %(left)s", paid=paid, left=left)
     return f"{summed}\n{again}"
 
 
 def _estimate_text(said: Mapping[str, Any]) -> str:
-    times = f"{said['queries_left']:,} such queries would fit the budget"
+    times = say("%(queries)s such queries would fit the budget", queries=number(f"{said['queries_left']:,}"))
     if said.get("release"):  # a server of an earlier version does not say
-        times = "it was asked before: the same answer is free"
+        times = say("it was asked before: the same answer is free")
     columns = said["columns"]
-    percent = f"{100 * max(column.get('confidence', 0) for column in columns):g}%"
+    percent = number(f"{100 * max(column.get('confidence', 0) for column in columns):g}%")
+    cost = cost_text(said["cost"])
     lines = [
-        f"This would cost {cost_text(said['cost'])} ({times}); margins at {percent}:",
+        say("This would cost %(cost)s (%(times)s); margins at %(percent)s:", cost=cost, times=times, percent=percent),
         *(
-            f"  {column['name']}: {margin_text(column)}"
+            say("  %(column)s: %(margin)s", column=column["name"], margin=margin_text(column))
             for column in columns
             if column["kind"] != "key" or "threshold" in column
         ),
-        "Advice:",
-        *(f"  - {advice}" for advice in said["advice"]),
+        say("Advice:"),
+        *(f"  - {phrase(advice)}" for advice in said["advice"]),
     ]
     # A note that the advice repeats is left out.
     notes = [note for note in said["notes"] if note not in said["advice"]]
@@ -253,8 +250,7 @@ def _estimate_text(said: Mapping[str, Any]) -> str:
 
 def notes_text(said: Mapping[str, Any]) -> str:
     """Return the notes of an answer, each on a line of its own."""
-    here = spoken()
-    return "".join("\n" + here.say("Note: %(note)s", note=phrase(note)) for note in said["notes"])
+    return "".join("\n" + say("Note: %(note)s", note=phrase(note)) for note in said["notes"])
 
 
 def _targets(margins: tuple[str, ...]) -> dict[str, Any]:
@@ -263,7 +259,7 @@ def _targets(margins: tuple[str, ...]) -> dict[str, Any]:
     for text in margins:
         matched = MARGIN.fullmatch(text)
         if matched is None or matched["name"] in found:
-            raise click.UsageError(f"--margin {text}: give NAME=MARGIN, once for each statistic")
+            raise click.UsageError(say("--margin %(text)s: give NAME=MARGIN, once for each statistic", text=text))
         margin, group = float(matched["margin"]), matched["group"]
         if matched["events"] is not None:
             found[matched["name"]] = {"events": margin}
@@ -275,29 +271,38 @@ def _targets(margins: tuple[str, ...]) -> dict[str, Any]:
 def cost_text(cost: dict[str, Any]) -> str:
     """Return a cost in words: epsilon where there is a finite one, else rho."""
     size = f"rho {_exact(cost['rho'])}" if cost["epsilon"] is None else f"epsilon {_exact(cost['epsilon'])}"
-    return f"{size} and delta {cost['delta']:.3g}" if cost["delta"] else size
+    if not cost["delta"]:
+        return size
+    return say("%(size)s and delta %(delta)s", size=size, delta=number(f"{cost['delta']:.3g}"))
 
 
-def _exact(number: float) -> str:
+def _exact(amount: float) -> str:
     """Return a number of billionths with all its digits."""
-    return f"{Decimal(repr(number)).normalize():f}"
+    return number(f"{Decimal(repr(amount)).normalize():f}")
 
 
 def margin_text(column: dict[str, Any]) -> str:
     """Return a column's margin in words, or the threshold of a key's values."""
     if "threshold" in column:
-        return f"the values whose number of persons, with noise, is at least {column['threshold']}"
+        least = number(str(column["threshold"]))
+        return say("the values whose number of persons, with noise, is at least %(least)s", least=least)
     said = caveat(column.get("truncation"), column.get("expected_loss"))
-    return f"{_margin(column)}{'' if said is None else f'; {said}'}"
+    if said is None:
+        return _margin(column)
+    return say("%(margin)s; %(caveat)s", margin=_margin(column), caveat=phrase(said))
 
 
 def _margin(column: dict[str, Any]) -> str:
     if column["margin"] is not None:
-        return f"± {column['margin']:g}"
+        return number(f"± {column['margin']:g}")
     if "margin_events" in column:
-        return f"to within about {column['margin_events']:.3g} events further down or up"
-    return ", ".join(f"± {_digits(margin)} over {int(n):,} events" for n, margin in column["margins_at"].items())
+        events = number(f"{column['margin_events']:.3g}")
+        return say("to within about %(events)s events further down or up", events=events)
+    return say(", ").join(
+        say("± %(margin)s over %(events)s events", margin=_digits(margin), events=number(f"{int(n):,}"))
+        for n, margin in column["margins_at"].items()
+    )
 
 
-def _digits(number: float) -> str:
-    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
+def _digits(amount: float) -> str:
+    return number(f"{amount:,.0f}" if amount >= 1000 else f"{amount:.3g}")

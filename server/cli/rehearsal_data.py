@@ -17,9 +17,11 @@ from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.store.made_up import files, marginals
 from server.api.requests.query import QuerySchema
+from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import services
 from server.cli.remote import remote, segment
+from server.cli.speaking import number, phrase, say
 from server.journey import profile
 from server.web.bodies import read_json
 
@@ -37,7 +39,7 @@ WANTED = (
 )
 
 
-@click.command("rehearsal-data")
+@click.command("rehearsal-data", cls=Command)
 @click.argument("dataset")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--persons", type=click.IntRange(1, PERSONS_MOST), help=f"How many persons; {PERSONS_MADE} by default.")
@@ -68,9 +70,13 @@ def rehearsal_data(dataset: str, folder: Path, persons: int | None, releases: tu
             raise Invalid("--persons", f"{table} would have {rows:,} rows; at most {ROWS_MOST:,} are written")
     folder.mkdir(parents=True, exist_ok=True)
     made = files.write(catalog, folder, wanted, shares, [name for _, _, name in read])
-    lines = [f"{folder / name}: {rows:,} rows" for name, rows in made.files.items()]
+    lines = [
+        say("%(file)s: %(rows)s rows", file=folder / name, rows=number(f"{rows:,}"))
+        for name, rows in made.files.items()
+    ]
     said = {"folder": str(folder), "files": dict(made.files), "made_up": True, "made_of": list(made.made_of)}
-    return said, "\n".join([*lines, f"MADE UP, of the {', the '.join(made.made_of)}: no result means anything"])
+    made_of = ", ".join(say("the %(what)s", what=phrase(one)) for one in made.made_of)
+    return said, "\n".join([*lines, say("MADE UP, of %(made_of)s: no result means anything", made_of=made_of)])
 
 
 def _catalog(name: str) -> Dataset:

@@ -14,11 +14,12 @@ from budgets.ledger import releases
 from server.api.requests.query import POST, parse_post
 from server.api.requests.showing import read_text
 from server.charts import chart
+from server.cli.commands import Group
 from server.cli.common import with_json
 from server.cli.home import services
-from server.cli.query import SHOW_HELP, asker, cost_text, notes_text
+from server.cli.query import POST_HELP, SHOW_HELP, asker, cost_text, notes_text
 from server.cli.remote import remote, segment
-from server.cli.speaking import for_tables, spoken
+from server.cli.speaking import for_tables, moment, say
 from server.journey import answer, rereading
 from server.views import csv
 from server.views.terminal import as_table, label_text
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _MEDIA = {rereading.CSV: "text/csv", rereading.SVG: "image/svg+xml"}
 
 
-@click.group()
+@click.group(cls=Group)
 def release() -> None:
     """Read what was released."""
 
@@ -68,10 +69,10 @@ def list_(study: str, limit: int, cursor: str | None, name: str | None) -> Any:
 
 def _list_words(study: str, items: Sequence[Mapping[str, Any]], following: str | None) -> str:
     lines = [
-        f"{one['id']}  {one['charged_at'][:19]}  {cost_text(one['cost'])}  {label_text(one['sql'])}" for one in items
+        f"{one['id']}  {moment(one['charged_at'])}  {cost_text(one['cost'])}  {label_text(one['sql'])}" for one in items
     ]
-    lines += [] if following is None else [f"more with --cursor {following}"]
-    return "\n".join(lines) or f"Nothing was released of study {study} yet"
+    lines += [] if following is None else [say("more with --cursor %(cursor)s", cursor=following)]
+    return "\n".join(lines) or say("Nothing was released of study %(study)s yet", study=study)
 
 
 def _head(one: Release) -> dict[str, Any]:
@@ -87,9 +88,7 @@ def _head(one: Release) -> dict[str, Any]:
 @release.command()
 @click.argument("study")
 @click.argument("identifier", metavar="RELEASE")
-@click.option(
-    "--post", metavar="WORDS", help="Post-processing, with commas between: consistent,round,clamp,hide_below:11."
-)
+@click.option("--post", metavar="WORDS", help=POST_HELP)
 @click.option("--show", "wanted", metavar="TEXT", help=SHOW_HELP)
 @click.option("--csv", "as_csv", is_flag=True, help="As CSV, with its notes in lines that begin with #.")
 @click.option("--svg", "as_svg", is_flag=True, help="As charts: one SVG file.")
@@ -103,7 +102,7 @@ def show(
     The audit log keeps that it was read.
     """
     if as_csv and as_svg:
-        raise click.UsageError("--csv and --svg are two forms: choose one")
+        raise click.UsageError(say("--csv and --svg are two forms: choose one"))
     form = rereading.CSV if as_csv else rereading.SVG if as_svg else rereading.JSON
     try:
         words = parse_post([] if post is None else post.split(","))
@@ -139,5 +138,5 @@ def _read_show(text: str | None) -> Show:
 
 
 def _shown(said: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    cost = spoken().say("it cost %(cost)s when it was made", cost=spoken().number(cost_text(said["cost"])))
+    cost = say("it cost %(cost)s when it was made", cost=cost_text(said["cost"]))
     return said, f"{as_table(said, for_tables())}\n\n{cost}{notes_text(said)}"

@@ -18,6 +18,7 @@ import click
 import httpx
 
 from server.cli.home import settings
+from server.cli.speaking import say
 from server.errors import ServerError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def remote(name: str | None = None) -> Remote | None:
     if present.url is None:
         return None
     if name is not None:
-        raise click.UsageError("--as is for the home: with ROWLESS_URL the token says who acts")
+        raise click.UsageError(say("--as is for the home: with ROWLESS_URL the token says who acts"))
     token = present.token or kept_token(present.url)
     if token is None:
         raise RemoteRefused("there is no token: set ROWLESS_TOKEN, or run `rowless login`")

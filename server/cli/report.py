@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.api import replies
+from server.cli.commands import Group
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
-from server.languages.language import ENGLISH, LANGUAGES
+from server.cli.speaking import code as spoken_code
+from server.cli.speaking import say
+from server.languages.language import LANGUAGES
 from server.reporting import methods, notice, page, publishing
 from server.reporting.report import DATASET, READERS, STUDY, assemble
 from server.reporting.text import text
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from server.cli.remote import Remote
 
 
-@click.group()
+@click.group(cls=Group)
 def report() -> None:
     """Report what was released and what it could reveal."""
 
@@ -38,8 +41,8 @@ def _command(kind: str) -> None:
         "--language",
         "code",
         type=click.Choice(list(LANGUAGES)),
-        default=ENGLISH,
-        help="The language of the words and of the page; JSON is in English.",
+        default=spoken_code,
+        help="The language of the words and of the page, by default that of the command line; JSON is in English.",
     )
     @click.option("--publish", is_flag=True, help="The version to publish: without names, hosting and log.")
     @click.option(
@@ -65,7 +68,7 @@ def _command(kind: str) -> None:
             document = assemble(opened, by, kind, subject, form, version=version)
         if file is not None:
             file.write_text(page.html(document, code), encoding="utf-8")
-            return {"file": str(file)}, f"The report was written to {file}"
+            return {"file": str(file)}, say("The report was written to %(file)s", file=file)
         return replies.Report().dump(document), text(document, code)
 
 
@@ -73,7 +76,11 @@ def _command(kind: str) -> None:
 @click.argument("dataset", metavar="DATASET")
 @click.option("--html", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the page to this file.")
 @click.option(
-    "--language", "code", type=click.Choice(list(LANGUAGES)), default=ENGLISH, help="The language of the page."
+    "--language",
+    "code",
+    type=click.Choice(list(LANGUAGES)),
+    default=spoken_code,
+    help="The language of the page, by default that of the command line.",
 )
 @as_option
 @with_json
@@ -92,7 +99,7 @@ def persons(dataset: str, file: Path | None, code: str, name: str | None) -> Any
         if file is not None:
             file.write_text(page.notice(document, code), encoding="utf-8")
     if file is not None:
-        return {"file": str(file)}, f"The page was written to {file}"
+        return {"file": str(file)}, say("The page was written to %(file)s", file=file)
     return document, notice.text(document, code)
 
 
@@ -106,7 +113,7 @@ def _methods(kind: str, subject: str, file: Path, name: str | None) -> tuple[dic
                 by = acting(transaction, "dpo", name, also=READERS)
             found = replies.Methods().dump(methods.assemble(opened, by, kind, subject))
     file.write_text(f"{json.dumps(found, ensure_ascii=False, indent=1)}\n", encoding="utf-8")
-    return {"file": str(file)}, f"What was done to the data was written to {file}"
+    return {"file": str(file)}, say("What was done to the data was written to %(file)s", file=file)
 
 
 def _address(kind: str, subject: str) -> str:
@@ -122,7 +129,7 @@ def _over_http(
         return found, text(found, code)
     page_ = server.call("GET", address, accept="text/html", language=code, version=version)
     file.write_text(page_, encoding="utf-8")
-    return {"file": str(file)}, f"The report was written to {file}"
+    return {"file": str(file)}, say("The report was written to %(file)s", file=file)
 
 
 for _kind in (STUDY, DATASET):

@@ -7,16 +7,24 @@ from typing import Any
 import click
 
 from server import serving
+from server.cli.commands import Command
 from server.cli.common import REFUSALS, refuse, with_json
 from server.cli.home import services, settings
+from server.cli.speaking import count, say
 from server.runtime.settings import SETTINGS
 
-_SETTINGS_HELP = "\b\nSettings, from the environment:\n" + "\n".join(
-    f"  {setting.name:<22} {setting.help} [{setting.default}]" for setting in SETTINGS.values()
-)
+
+class Serve(Command):
+    """The command with the settings at the end of its help."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's
+        """Write the settings, each on a line of its own."""
+        lines = (f"  {one.name:<22} {say(one.help)} [{one.default}]" for one in SETTINGS.values())
+        formatter.write_paragraph()
+        formatter.write_text("\n".join(["\b", say("Settings, from the environment:"), *lines]))
 
 
-@click.command(epilog=_SETTINGS_HELP)
+@click.command(cls=Serve)
 def serve() -> None:
     """Serve the API until stopped.
 
@@ -28,7 +36,7 @@ def serve() -> None:
         refuse(error)
 
 
-@click.command()
+@click.command(cls=Command)
 @with_json
 def recover() -> Any:
     """Close the charges that a crash left open, as spent.
@@ -37,4 +45,5 @@ def recover() -> Any:
     """
     with services() as opened:
         closed = serving.recover(opened.database)
-    return {"closed": closed}, f"{closed} open charges were closed as spent"
+    words = count("%(num)s open charge was closed as spent", "%(num)s open charges were closed as spent", closed)
+    return {"closed": closed}, words

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.cli.amounts import with_notes
 from server.cli.remote import segment
+from server.cli.speaking import say
 from server.cli.study_words import in_full, summary
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def listed(server: Remote) -> Said:
     """Return every study that the token's user may know of."""
     found = server.pages("/studies")
     words = [summary(one, _buys(server, one["id"])) for one in found]
-    return {"studies": found}, "\n".join(words) or "There are no studies yet"
+    return {"studies": found}, "\n".join(words) or say("There are no studies yet")
 
 
 def decided(server: Remote, study: str, act: str, given: Mapping[str, Any]) -> Said:

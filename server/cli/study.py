@@ -18,9 +18,11 @@ from queries.catalog.schema import NOISES
 from server.api.requests.schemas import ProtocolSchema, roundings_of
 from server.cli import formalities
 from server.cli.amounts import Amounts, decimal, division_options, given, seen_option, with_notes
+from server.cli.commands import Group
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote
+from server.cli.speaking import say
 from server.cli.studies_remote import budget_of, changed, decided, listed, of, shown
 from server.cli.study_words import budget_words, in_full, summary, with_meaning
 from server.journey.preparing import require_askable
@@ -80,7 +82,7 @@ class NewStudy:
         return found
 
 
-@click.group()
+@click.group(cls=Group)
 def study() -> None:
     """Open studies, and decide on them."""
 
@@ -140,7 +142,9 @@ def list_() -> Any:
     with services() as opened, opened.database.read() as transaction:
         found = studies.studies_of(transaction, SYSTEM)
         said = [_said(transaction, one) for one in found]
-    return {"studies": [one for one, _ in said]}, "\n".join(words for _, words in said) or "There are no studies yet"
+    return {"studies": [one for one, _ in said]}, "\n".join(words for _, words in said) or say(
+        "There are no studies yet"
+    )
 
 
 @study.command()
@@ -210,7 +214,7 @@ def formalities_(identifier: str, file: str | None, name: str | None) -> Any:
             with services() as opened, opened.database.read() as transaction:
                 said = describe_study(transaction, studies.study(transaction, identifier))
         words = "\n".join(line.strip() for line in formalities.lines(said["formalities"], said["lack"]))
-        return said["formalities"], words or "There are none on record"
+        return said["formalities"], words or say("There are none on record")
     read = formalities.read(Path(file))
     if server is not None:
         return changed(server, "PATCH", identifier, "", {"formalities": read.facts()})
@@ -253,11 +257,11 @@ def budget(
                 ahead = forecast.of_study(transaction, studies.study(transaction, identifier)).to_json()
         return ahead, budget_words(ahead)
     if approve == (epsilon is not None):
-        raise click.UsageError("give --epsilon to set a budget, or --approve to approve a raise")
+        raise click.UsageError(say("give --epsilon to set a budget, or --approve to approve a raise"))
     if reason is None:
-        raise click.UsageError("give a --reason")
+        raise click.UsageError(say("give a --reason"))
     if not approve and (without_advice is not None or seen is not None):
-        raise click.UsageError("--without-advice and --seen belong to --approve")
+        raise click.UsageError(say("--without-advice and --seen belong to --approve"))
     if approve and server is not None:
         body = given(reason=reason, without_advice=without_advice, seen=seen)
         return decided(server, identifier, "budget/approve", body)
@@ -366,7 +370,7 @@ def conclude(
     refused: read the report anew.
     """
     if (text is None) == (file is None):
-        raise click.UsageError("give the conclusion as --text or in a --file")
+        raise click.UsageError(say("give the conclusion as --text or in a --file"))
     parties = dict(given_parties)
     written = text if file is None else file.read_text(encoding="utf-8").strip()
     if (server := remote(name)) is not None:

@@ -7,36 +7,48 @@ from typing import TYPE_CHECKING, Any
 
 from budgets.loss import ATTO, NANO, Loss, epsilon_text
 from server.cli import formalities
-from server.languages.language import ENGLISH, language
+from server.cli.speaking import day, number, phrase, say, spoken, word
 from server.reporting import asking, conclusion, guarantee
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 APPROVED = ("approved", "suspended")  # whoever approved it may have an erased name
-ERASED = "(a name that was erased)"
 
 
 def summary(said: Mapping[str, Any], buys: str) -> str:
     """Return a study in words. `buys` is what its remaining budget buys."""
     budget = said["budget"]
     lines = [
-        f"Study {said['id']} ({said['state']}) on {said['dataset']}: {said['title']}",
-        f"  budget: {amounts(budget)}{divided(budget)}, left: {_left(budget)}; {buys}",
+        say(
+            "Study %(study)s (%(state)s) on %(dataset)s: %(title)s",
+            study=said["id"],
+            state=word(said["state"]),
+            dataset=said["dataset"],
+            title=said["title"],
+        ),
+        say(
+            "  budget: %(budget)s, left: %(left)s; %(buys)s",
+            budget=amounts(budget) + divided(budget),
+            left=_left(budget),
+            buys=phrase(buys),
+        ),
         *justified(budget),
-        f"  members: {', '.join(said['members']) or 'none'}",
+        say("  members: %(members)s", members=", ".join(said["members"]))
+        if said["members"]
+        else say("  members: none"),
         f"  {profile_text(said['profile'])}",
-        f"  opened by {said['opened_by'] or ERASED}; edited by {', '.join(said['edited_by']) or 'nobody'}",
+        _hands(said["opened_by"] or erased(), said["edited_by"]),
     ]
-    lines += advice_lines("advice", said["advice"])
+    lines += advice_lines(say("advice"), said["advice"])
     if said["approved_by"] or said["state"] in APPROVED:
-        lines.append(f"  approved by {said['approved_by'] or ERASED}")
+        lines.append(say("  approved by %(who)s", who=said["approved_by"] or erased()))
     if said["raise"]:
-        proposer, wanted = said["raise_by"] or ERASED, said["raise"]
+        proposer, wanted = said["raise_by"] or erased(), said["raise"]
         what = f"epsilon {_epsilon(wanted['epsilon'])}{divided(wanted)}"
-        lines.append(f"  a raise to {what}, proposed by {proposer}, waits for an approver")
+        lines.append(say("  a raise to %(what)s, proposed by %(who)s, waits for an approver", what=what, who=proposer))
         lines += justified(wanted)
-        lines += advice_lines("advice on the raise", said["raise_advice"])
+        lines += advice_lines(say("advice on the raise"), said["raise_advice"])
     lines += conclusion_lines(said["conclusion"])
     return "\n".join(lines)
 
@@ -44,25 +56,51 @@ def summary(said: Mapping[str, Any], buys: str) -> str:
 def in_full(said: Mapping[str, Any], buys: str) -> str:
     """Return a study with everything that an approver reads before they approve it (docs/dpo.md has an example)."""
     head, *rest = summary(said, buys).split("\n")
-    allowed = asking.limits_of_use(said["protocol"], language(ENGLISH)) or ["all that the catalog has"]
+    allowed = asking.limits_of_use(said["protocol"], spoken()) or [say("all that the catalog has")]
     lines = [
         head,
-        f"  purpose: {_indented(said['purpose'])}",
-        f"  legal basis: {_indented(said['legal_basis'])}",
-        f"  days: from {said['starts'] or 'its approval'} to {said['ends'] or 'its closing'}",
+        say("  purpose: %(purpose)s", purpose=_indented(said["purpose"])),
+        say("  legal basis: %(basis)s", basis=_indented(said["legal_basis"])),
+        _days(said["starts"], said["ends"]),
         *formalities.lines(said["formalities"], said["lack"] if said["state"] == "draft" or said["raise"] else None),
-        *(f"  may ask: {_indented(part)}" for part in allowed),
+        *(say("  may ask: %(what)s", what=_indented(part)) for part in allowed),
         f"  {meaning(said['budget'])}",
-        *([f"  The raise: {meaning(said['raise'])}"] if said["raise"] else []),
-        *(f"  template {each['name']}: {json.dumps(each['query'])}" for each in said["protocol"].get("templates", ())),
-        *(f"  code list {name}: {', '.join(codes)}" for name, codes in said["protocol"].get("code_lists", {}).items()),
+        *([say("  The raise: %(meaning)s", meaning=meaning(said["raise"]))] if said["raise"] else []),
+        *_lists(said["protocol"]),
     ]
     return "\n".join([*lines, *rest, *_digests(said)])
 
 
+def _lists(protocol: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the templates and the code lists of a protocol."""
+    for each in protocol.get("templates", ()):
+        yield say("  template %(name)s: %(query)s", name=each["name"], query=json.dumps(each["query"]))
+    for name, codes in protocol.get("code_lists", {}).items():
+        yield say("  code list %(name)s: %(codes)s", name=name, codes=", ".join(codes))
+
+
+def _hands(opener: str, editors: Sequence[str]) -> str:
+    """Return who opened and who edited a study."""
+    if not editors:
+        return say("  opened by %(opener)s; edited by nobody", opener=opener)
+    return say("  opened by %(opener)s; edited by %(editors)s", opener=opener, editors=", ".join(editors))
+
+
+def _days(starts: str | None, ends: str | None) -> str:
+    """Return from when to when a study may ask."""
+    first = say("its approval") if starts is None else day(starts)
+    last = say("its closing") if ends is None else day(ends)
+    return say("  days: from %(first)s to %(last)s", first=first, last=last)
+
+
+def erased() -> str:
+    """Return what stands for a name that was erased."""
+    return say("(a name that was erased)")
+
+
 def meaning(limit: Mapping[str, Any]) -> str:
     """Return what a limit means for one person."""
-    return guarantee.meaning(round(limit["epsilon"] * NANO), round(limit["delta"] * ATTO))
+    return phrase(guarantee.meaning(round(limit["epsilon"] * NANO), round(limit["delta"] * ATTO)))
 
 
 def with_meaning(said: Mapping[str, Any], words: str) -> tuple[Mapping[str, Any], str]:
@@ -76,28 +114,35 @@ def with_meaning(said: Mapping[str, Any], words: str) -> tuple[Mapping[str, Any]
 def _digests(said: Mapping[str, Any]) -> Iterator[str]:
     """Yield how to decide on what is shown and on nothing else."""
     if said["state"] == "draft":
-        yield f"  to decide on exactly this: --seen {said['digest']}"
+        yield say("  to decide on exactly this: --seen %(digest)s", digest=said["digest"])
     if said["raise"]:
-        yield f"  to decide on exactly this raise: --seen {said['raise_digest']}"
+        yield say("  to decide on exactly this raise: --seen %(digest)s", digest=said["raise_digest"])
 
 
 def advice_lines(what: str, given: Mapping[str, Any] | None) -> list[str]:
     """Return what stands of the DPO's advice, if there is any."""
     if given is None:
         return []
-    return [f"  {what}: {given['opinion']}, by {given['by'] or ERASED}: {_indented(given['reason'])}"]
+    return [
+        say(
+            "  %(what)s: %(opinion)s, by %(who)s: %(reason)s",
+            what=what,
+            opinion=word(given["opinion"]),
+            who=given["by"] or erased(),
+            reason=_indented(given["reason"]),
+        )
+    ]
 
 
 def conclusion_lines(given: Mapping[str, Any] | None) -> list[str]:
     """Return what an approver concluded from the report, if one did, and whether the study has changed since."""
     if given is None:
         return []
-    english = language(ENGLISH)
     lines = [
-        f"  conclusion of the report: {_indented(given['text'])}",
-        f"    {conclusion.signed(given, english)}",
+        say("  conclusion of the report: %(text)s", text=_indented(given["text"])),
+        f"    {conclusion.signed(given, spoken())}",
     ]
-    changed = conclusion.since(given, english)
+    changed = conclusion.since(given, spoken())
     return lines if changed is None else [*lines, f"    {changed}"]
 
 
@@ -108,26 +153,26 @@ def _indented(text: str) -> str:
 def profile_text(profile: Mapping[str, Any] | None) -> str:
     """Return what the profile of the study's dataset cost."""
     if profile is None:
-        return "the dataset has no contribution profile: what bounds cut off is unknown"
-    cost = f"{profile['cost']['epsilon']:g}"
-    return f"the dataset's contribution profile (edition {profile['edition']}) cost epsilon {cost}; it is public"
+        return say("the dataset has no contribution profile: what bounds cut off is unknown")
+    facts = {"edition": profile["edition"], "cost": number(f"{profile['cost']['epsilon']:g}")}
+    return say("the dataset's contribution profile (edition %(edition)s) cost epsilon %(cost)s; it is public", **facts)
 
 
 def budget_words(said: Mapping[str, Any]) -> str:
     """Return a study's budget in words, with what the rest of it buys."""
     lines = [
-        f"limit:     {_loss(said).alternatives}",
-        f"spent:     {_loss(said['spent']).text}{_by_noise(said['spent'])}",
-        f"remaining: {_left(said)}",
-        f"That buys {said['buys']}.",
+        say("limit:     %(loss)s", loss=phrase(_loss(said).alternatives)),
+        say("spent:     %(loss)s", loss=phrase(_loss(said["spent"]).text) + _by_noise(said["spent"])),
+        say("remaining: %(left)s", left=_left(said)),
+        say("That buys %(buys)s.", buys=phrase(said["buys"])),
         "",
-        "epsilon of each   queries   (by the sum of epsilon, of rho, beside Gaussian noise)",
+        say("epsilon of each   queries   (by the sum of epsilon, of rho, beside Gaussian noise)"),
     ]
     for fit in said["forecast"]:
         each = _epsilon(fit["epsilon"])
-        lines.append(
-            f"{each:<15} {fit['queries']:>9,}   ({fit['by_epsilon']:,}, {fit['by_rho']:,}, {fit['by_split']:,})"
-        )
+        ways = say(", ").join(number(f"{fit[way]:,}") for way in ("by_epsilon", "by_rho", "by_split"))
+        queries = number(f"{fit['queries']:,}")
+        lines.append(f"{each:<15} {queries:>9}   ({ways})")
     return "\n".join(lines)
 
 
@@ -140,14 +185,16 @@ def amounts(limit: Mapping[str, Any]) -> str:
     """Return a limit in words."""
     words = f"epsilon {_epsilon(limit['epsilon'])}"
     if limit["delta"]:
-        words += f" and delta {Loss(None, 0, round(limit['delta'] * ATTO)).delta_text}"
+        delta = number(Loss(None, 0, round(limit["delta"] * ATTO)).delta_text)
+        return say("%(size)s and delta %(delta)s", size=words, delta=delta)
     return words
 
 
 def _left(budget: Mapping[str, Any]) -> str:
     """Return what is left by kind of noise. One of the two is enough."""
     left = budget["remaining"]
-    return f"epsilon {_epsilon(left['epsilon'])} (Laplace noise) or rho {_epsilon(left['rho'])} (Gaussian noise)"
+    facts = {"epsilon": _epsilon(left["epsilon"]), "rho": _epsilon(left["rho"])}
+    return say("epsilon %(epsilon)s (Laplace noise) or rho %(rho)s (Gaussian noise)", **facts)
 
 
 def _by_noise(spent: Mapping[str, Any]) -> str:
@@ -155,19 +202,27 @@ def _by_noise(spent: Mapping[str, Any]) -> str:
     if not spent["gaussian_rho"]:
         return ""
     laplace, gaussian = _epsilon(spent["laplace_epsilon"]), _epsilon(spent["gaussian_rho"])
-    return f" in all: epsilon {laplace} of Laplace noise and rho {gaussian} of Gaussian noise"
+    return say(
+        " in all: epsilon %(laplace)s of Laplace noise and rho %(gaussian)s of Gaussian noise",
+        laplace=laplace,
+        gaussian=gaussian,
+    )
 
 
 def divided(limit: Mapping[str, Any]) -> str:
     """Return how epsilon is divided, if it is."""
     percent = limit["laplace_percent"]
-    return f" ({percent}% of epsilon for Laplace noise beside Gaussian noise)" if 0 < percent < 100 else ""
+    if not 0 < percent < 100:
+        return ""
+    return say(" (%(percent)s of epsilon for Laplace noise beside Gaussian noise)", percent=number(f"{percent}%"))
 
 
 def justified(limit: Mapping[str, Any]) -> list[str]:
     """Return why a limit is so large, if somebody said it."""
-    return [] if limit["justification"] is None else [f"  justified by: {_indented(limit['justification'])}"]
+    if limit["justification"] is None:
+        return []
+    return [say("  justified by: %(why)s", why=_indented(limit["justification"]))]
 
 
-def _epsilon(number: float) -> str:
-    return epsilon_text(round(number * NANO))
+def _epsilon(amount: float) -> str:
+    return number(epsilon_text(round(amount * NANO)))

@@ -13,9 +13,12 @@ from budgets.audit import log
 from budgets.governance import approval
 from budgets.governance.roles import grants, leaving
 from budgets.identity import people, subjects, tokens
+from server.cli.commands import Group
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote, segment
+from server.cli.speaking import day, say, whole, word
+from server.cli.study_words import erased
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,14 +26,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from budgets.identity.people import Token
+    from budgets.identity.tokens import Listed
     from server.runtime.services import Services
-
-ERASED = "(a name that was erased)"
-DONE = {
-    grants.ADD: "{user} is a {role} now",
-    grants.REMOVE: "{user} is no user any more; no token of theirs opens anything",
-    grants.TOKEN: "{user} has another token",
-}
 
 
 def scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,10 +50,38 @@ def _made(token: Token) -> dict[str, Any]:
 
 
 def _shown(token: Token) -> str:
-    return f"shown only now, valid until {token.expires_at[:10]}: {token.text}"
+    return say("shown only now, valid until %(day)s: %(token)s", day=day(token.expires_at), token=token.text)
 
 
-@click.group()
+def _is_now(name: str, role: str) -> str:
+    return say("%(user)s is a %(role)s now", user=name, role=word(role))
+
+
+def _is_gone(name: str) -> str:
+    return say("%(user)s is no user any more; no token of theirs opens anything", user=name)
+
+
+def _act(act: str, user: str, role: str) -> str:
+    """Return what is proposed, in words."""
+    acts = {
+        grants.ADD: say("add %(user)s (%(role)s)", user=user, role=word(role)),
+        grants.REMOVE: say("remove %(user)s (%(role)s)", user=user, role=word(role)),
+        grants.TOKEN: say("token %(user)s (%(role)s)", user=user, role=word(role)),
+    }
+    return acts[act]
+
+
+def _done(act: str, user: str, role: str) -> str:
+    """Return what was done, in words."""
+    acts = {
+        grants.ADD: _is_now(user, role),
+        grants.REMOVE: _is_gone(user),
+        grants.TOKEN: say("%(user)s has another token", user=user),
+    }
+    return acts[act]
+
+
+@click.group(cls=Group)
 def user() -> None:
     """Add, list and remove users, each with a role."""
 
@@ -77,7 +102,7 @@ def add(new_name: str, role: str, days: int | None, study: str | None, name: str
         added = people.add_user(transaction, new_name, role, by)
         token = people.new_token(transaction, added.name, by, _scope(opened, days, study, reads_only=reads_only))
     said = {"user": added.name, "role": added.role, **_made(token)}
-    return said, f"{added.name} is a {added.role} now. Token, {_shown(token)}"
+    return said, say("%(done)s. Token, %(token)s", done=_is_now(added.name, added.role), token=_shown(token))
 
 
 @user.command("list")
@@ -89,7 +114,16 @@ def list_users(name: str | None) -> Any:
         by = acting(transaction, "admin", name)
         log.append(transaction, by, "user.read", "users", "the users were listed")
         found = people.every_user(transaction)
-    lines = [f"{one.user}  {one.role}  tokens {one.tokens}  since {one.created_at[:10]}" for one in found]
+    lines = [
+        say(
+            "%(user)s  %(role)s  tokens %(tokens)s  since %(day)s",
+            user=one.user,
+            role=word(one.role),
+            tokens=whole(one.tokens),
+            day=day(one.created_at),
+        )
+        for one in found
+    ]
     return {"items": [one.to_json() for one in found]}, "\n".join(lines)
 
 
@@ -107,10 +141,7 @@ def remove(leaver: str, name: str | None) -> Any:
         if people.user(transaction, leaver).role in people.PRIVILEGED:
             return _proposed(transaction, grants.propose(transaction, grants.REMOVE, leaver, None, by))
         gone = leaving.remove_user(transaction, leaver, by)
-    return {
-        "removed": gone.name,
-        "role": gone.role,
-    }, f"{gone.name} is no user any more; no token of theirs opens anything"
+    return {"removed": gone.name, "role": gone.role}, _is_gone(gone.name)
 
 
 @user.command()
@@ -122,7 +153,7 @@ def unlink(tied: str, name: str | None) -> Any:
     with services() as opened, opened.database.write() as transaction:
         by = acting(transaction, "admin", name)
         subjects.unlink(transaction, tied, by)
-    return {"unlinked": tied}, f"{tied} can no longer sign in by the issuer"
+    return {"unlinked": tied}, say("%(user)s can no longer sign in by the issuer", user=tied)
 
 
 @user.command("proposals")
@@ -135,11 +166,16 @@ def list_proposals() -> Any:
         with services() as opened, opened.database.read() as transaction:
             found = grants.waiting(transaction)
     lines = [
-        f"{one['id']}  {one['act']} {one['user']} ({one['role']})  proposed by {one['proposed_by'] or ERASED} "
-        f"on {one['proposed_at'][:10]}"
+        say(
+            "%(id)s  %(act)s  proposed by %(who)s on %(day)s",
+            id=one["id"],
+            act=_act(one["act"], one["user"], one["role"]),
+            who=one["proposed_by"] or erased(),
+            day=day(one["proposed_at"]),
+        )
         for one in found
     ]
-    return {"items": found}, "\n".join(lines) or "Nothing waits for a second person"
+    return {"items": found}, "\n".join(lines) or say("Nothing waits for a second person")
 
 
 @user.command("confirm")
@@ -155,11 +191,19 @@ def confirm(proposal: str, name: str | None) -> Any:
             by = acting(transaction, grants.CONFIRMERS, name)
             done = grants.confirm(transaction, proposal, by, opened.settings.identity_days)
             said = {**grants.shown(transaction, done.proposal), **done.token_json()}
-    lines = [DONE[said["act"]].format(**said)]
+    lines = [_done(said["act"], said["user"], said["role"])]
     if said["token_id"] is not None:
-        part = f"Part 2 of the token {said['token_id']}, shown only now, valid until {said['expires_at'][:10]}"
-        lines.append(f"{part}: {said['token_part']}")
-        lines.append(f"Give it to {said['user']} alone, who writes it right after part 1, which the admin has.")
+        lines.append(
+            say(
+                "Part 2 of the token %(id)s, shown only now, valid until %(day)s: %(part)s",
+                id=said["token_id"],
+                day=day(said["expires_at"]),
+                part=said["token_part"],
+            )
+        )
+        lines.append(
+            say("Give it to %(user)s alone, who writes it right after part 1, which the admin has.", user=said["user"])
+        )
     return said, "\n".join(lines)
 
 
@@ -174,21 +218,26 @@ def withdraw(proposal: str, name: str | None) -> Any:
     else:
         with services() as opened, opened.database.write() as transaction:
             grants.withdraw(transaction, proposal, acting(transaction, grants.SEE, name))
-    return {"withdrawn": proposal}, f"Proposal {proposal} is withdrawn"
+    return {"withdrawn": proposal}, say("Proposal %(id)s is withdrawn", id=proposal)
 
 
 def _proposed(transaction: sa.Connection, made: tuple[grants.Proposal, str | None]) -> tuple[dict[str, Any], str]:
     """Return what a command says that proposed something."""
     proposal, first = made
-    what = f"{proposal.act} {proposal.user} ({proposal.role})"
-    lines = [f"Proposed: {what}. A DPO or an approver confirms it: rowless user confirm {proposal.id}"]
+    lines = [
+        say(
+            "Proposed: %(what)s. A DPO or an approver confirms it: %(command)s",
+            what=_act(proposal.act, proposal.user, proposal.role),
+            command=f"rowless user confirm {proposal.id}",
+        )
+    ]
     if first is not None:
-        lines.append(f"Part 1 of the token, shown only now: {first}")
-        lines.append(f"Give it to {proposal.user} alone; part 2 is shown to who confirms.")
+        lines.append(say("Part 1 of the token, shown only now: %(part)s", part=first))
+        lines.append(say("Give it to %(user)s alone; part 2 is shown to who confirms.", user=proposal.user))
     return {**grants.shown(transaction, proposal), "token_part": first}, "\n".join(lines)
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """Make, list and revoke access tokens."""
 
@@ -206,7 +255,7 @@ def new(owner: str, days: int | None, study: str | None, name: str | None, *, re
             scope = _scope(opened, days, study, reads_only=reads_only)
             return _proposed(transaction, grants.propose(transaction, grants.TOKEN, owner, None, by, scope))
         made = people.new_token(transaction, owner, by, _scope(opened, days, study, reads_only=reads_only))
-    return {"user": owner, **_made(made)}, f"Token {made.id}, {_shown(made)}"
+    return {"user": owner, **_made(made)}, say("Token %(id)s, %(token)s", id=made.id, token=_shown(made))
 
 
 @token.command("list")
@@ -219,8 +268,19 @@ def list_tokens(owner: str | None, name: str | None) -> Any:
         by = acting(transaction, "admin", name)
         log.append(transaction, by, "token.read", "tokens", "the tokens were listed")
         found = tokens.listed(transaction, user=owner)
-    lines = tokens.words(found) or ["there are no such tokens"]
+    lines = list(map(_token_line, found)) or [say("there are no such tokens")]
     return {"items": [one.to_json() for one in found]}, "\n".join(lines)
+
+
+def _token_line(one: Listed) -> str:
+    facts = {"id": one.id, "user": one.user, "role": word(one.role), "day": day(one.expires_at)}
+    line = say("%(id)s  %(user)s (%(role)s)  until %(day)s", **facts)
+    if one.is_expired:
+        line = say("%(id)s  %(user)s (%(role)s)  expired %(day)s", **facts)
+    used = say("never used") if one.used_on is None else say("last used %(day)s", day=day(one.used_on))
+    limits = [] if one.study is None else [say("only study %(study)s", study=one.study)]
+    limits += [say("only reading")] if one.reads_only else []
+    return "  ".join([line, used, *limits])
 
 
 @token.command()
@@ -231,4 +291,4 @@ def revoke(token_id: str, name: str | None) -> Any:
     """Revoke a token by its id (the part between the underscores)."""
     with services() as opened, opened.database.write() as transaction:
         grants.revoke_token(transaction, token_id, acting(transaction, "admin", name))
-    return {"revoked": token_id}, f"Token {token_id} is revoked"
+    return {"revoked": token_id}, say("Token %(id)s is revoked", id=token_id)

@@ -22,13 +22,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 from server.demo.setup import STUDY, read_data, set_up
 from server.errors import ServerError
-from server.views.terminal import as_table
+from server.views.terminal import ENGLISH, as_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from server.runtime.settings import Settings
+    from server.views.terminal import Spoken
 
 QUESTION = "do people who pay a larger share of the bill (coinsurance, in %) see a doctor less often?"
 ASK = {
@@ -55,7 +56,7 @@ class NotAnswered(ServerError):
     """The demonstration's server refused the query: the budget is spent, or the study was closed."""
 
 
-def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
+def run(settings: Settings, manifest: Path, tell: Callable[[str], None], spoken: Spoken = ENGLISH) -> None:
     """Set up what is missing, serve, ask one query and go on serving until stopped.
 
     Raises NoData before anything is made where the data are missing, and NotServing where the port or the home is taken
@@ -64,10 +65,12 @@ def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
     declared = read_data(manifest)
     with _only_one(settings) as lock:
         _require_free(settings)
-        _serve_and_ask(settings, lock, set_up(settings, declared, say), say)
+        _serve_and_ask(settings, lock, set_up(settings, declared, tell), tell, spoken)
 
 
-def _serve_and_ask(settings: Settings, lock: IO[str], tokens: dict[str, str], say: Callable[[str], None]) -> None:
+def _serve_and_ask(
+    settings: Settings, lock: IO[str], tokens: dict[str, str], tell: Callable[[str], None], spoken: Spoken
+) -> None:
     address = f"http://{settings.host}:{settings.port}"
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
@@ -85,11 +88,11 @@ def _serve_and_ask(settings: Settings, lock: IO[str], tokens: dict[str, str], sa
             )
         _note(lock, f"{address}, process {server.pid}")
         _wait_until_up(server, address, settings, began)
-        _ask(address, tokens["researcher"], say)
-        _invite(address, tokens, say)
+        _ask(address, tokens["researcher"], tell, spoken)
+        _invite(address, tokens, tell)
         server.wait()
     except KeyboardInterrupt:
-        say(f"\nStopped. The next run goes on from here; to begin anew, delete {settings.home}.")
+        tell(f"\nStopped. The next run goes on from here; to begin anew, delete {settings.home}.")
     finally:
         if server is not None:
             server.terminate()
@@ -158,25 +161,25 @@ def _wait_until_up(server: subprocess.Popen[bytes], address: str, settings: Sett
     raise NotServing(f"the server did not answer within {START_SECONDS} s; see {settings.home / 'server.log'}")
 
 
-def _ask(address: str, token: str, say: Callable[[str], None]) -> None:
-    say(f"\nAsking, as a researcher: {QUESTION}")
+def _ask(address: str, token: str, tell: Callable[[str], None], spoken: Spoken) -> None:
+    tell(f"\nAsking, as a researcher: {QUESTION}")
     began = time.monotonic()
     try:
         answer = _call(f"{address}/api/v1/studies/{STUDY}/queries", token, ASK)
     except (NotAnswered, OSError) as error:
-        say(f"There is no answer: {error}. To begin anew, stop this server and delete its home.")
+        tell(f"There is no answer: {error}. To begin anew, stop this server and delete its home.")
         return
     took_ms = (time.monotonic() - began) * 1000
     budget = answer["budget"]
-    say(f"The answer, with its margins at 95%, after {took_ms:.0f} ms:\n\n{as_table(answer)}\n")
+    tell(f"The answer, with its margins at 95%, after {took_ms:.0f} ms:\n\n{as_table(answer, spoken)}\n")
     cost = f"It cost epsilon {answer['cost']['epsilon']:g}."
     if answer["replayed"]:
         cost = "It was asked before: this is the same answer, free."
-    say(f"{cost} Of the study's {budget['epsilon']:g}, {budget['remaining']['epsilon']:g} is left.")
+    tell(f"{cost} Of the study's {budget['epsilon']:g}, {budget['remaining']['epsilon']:g} is left.")
 
 
-def _invite(address: str, tokens: dict[str, str], say: Callable[[str], None]) -> None:
-    say(
+def _invite(address: str, tokens: dict[str, str], tell: Callable[[str], None]) -> None:
+    tell(
         f"\nServing until Ctrl-C. Open {address}/ in a browser, or begin as\n"
         f"  researcher   {address}/sign-in#token={tokens['researcher']}\n"
         f"  admin        {address}/sign-in#token={tokens['admin']}\n"

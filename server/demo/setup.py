@@ -83,11 +83,11 @@ def _require(file: Path) -> None:
         )
 
 
-def set_up(settings: Settings, declared: Manifest, say: Callable[[str], None]) -> dict[str, str]:
+def set_up(settings: Settings, declared: Manifest, tell: Callable[[str], None]) -> dict[str, str]:
     """Make the home, the data, the users and the studies where they are missing. Return the tokens by role."""
     made = create_home(settings, Founders(USERS["dpo"], USERS["approver"], USERS["admin"]))
     if made.tokens:
-        say(f"Made a home in {settings.home}")
+        tell(f"Made a home in {settings.home}")
     services = open_services(settings)
     try:
         tokens = _add_users(services, settings.home / "demo-tokens.json", made.tokens)
@@ -95,13 +95,13 @@ def set_up(settings: Settings, declared: Manifest, say: Callable[[str], None]) -
             admin = people.user(transaction, USERS["admin"])
             known = datasets.names(transaction)
         if declared.dataset.name not in known:
-            _import_real(services, declared, admin, say)
+            _import_real(services, declared, admin, tell)
         if "observatory" not in known:
-            _import_observatory(services, admin, say)
+            _import_observatory(services, admin, tell)
         for name in (declared.dataset.name, "observatory"):
-            _approve(services, name, say)
+            _approve(services, name, tell)
         with services.database.write() as transaction:
-            studying = _Studying(transaction, admin, say)
+            studying = _Studying(transaction, admin, tell)
             studying.open(STUDY, declared.dataset.name, TERMS)
             studying.open(PATHWAYS, "observatory", PATHWAYS_TERMS)
     finally:
@@ -157,33 +157,33 @@ def _write_tokens(file: Path, tokens: dict[str, str]) -> None:
     new.replace(file)
 
 
-def _import_real(services: Services, declared: Manifest, admin: Actor, say: Callable[[str], None]) -> None:
+def _import_real(services: Services, declared: Manifest, admin: Actor, tell: Callable[[str], None]) -> None:
     imported = import_dataset(services, declared, admin, _silent)
     report = imported.report
-    say(f"Imported {declared.dataset.name}: {report.persons:,} persons, {report.tables['years'].kept:,} person-years")
+    tell(f"Imported {declared.dataset.name}: {report.persons:,} persons, {report.tables['years'].kept:,} person-years")
 
 
-def _import_observatory(services: Services, admin: Actor, say: Callable[[str], None]) -> None:
+def _import_observatory(services: Services, admin: Actor, tell: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(dir=services.settings.home) as folder:
         written = write_observatory(Path(folder), OBSERVATORY)
         declared = replace(read_manifest(written.manifest), path=None)  # its files are deleted below
         import_dataset(services, declared, admin, _silent)
     events = written.consultations + written.prescriptions
-    say(f"Imported observatory: {written.persons:,} made-up persons, {events:,} events")
+    tell(f"Imported observatory: {written.persons:,} made-up persons, {events:,} events")
 
 
-def _approve(services: Services, name: str, say: Callable[[str], None]) -> None:
+def _approve(services: Services, name: str, tell: Callable[[str], None]) -> None:
     """Have what waits of a dataset approved, and buy the profile that was approved, unless it was bought before."""
     with services.database.write() as transaction:
         admin, dpo, approver = (people.user(transaction, USERS[role]) for role in ("admin", "dpo", "approver"))
         if dataset_terms.standing(transaction, name).waiting is not None:
             dataset_terms.advise(transaction, name, "favourable", "public or made-up data", dpo)
             dataset_terms.approve(transaction, name, "a demonstration on public data", approver)
-            say(f"The DPO advised on the cap of {name} and on its contribution profile; the approver approved them")
+            tell(f"The DPO advised on the cap of {name} and on its contribution profile; the approver approved them")
         left = dataset_terms.standing(transaction, name).profile_left_nano
     if left:
         epsilon = buy(services, admin, name, left)["profile"]["cost"]["epsilon"]
-        say(f"  the profile was bought for epsilon {epsilon:g} of the cap; it is public")
+        tell(f"  the profile was bought for epsilon {epsilon:g} of the cap; it is public")
 
 
 def _silent(_what: str, _done: float) -> None:
@@ -196,7 +196,7 @@ class _Studying:
 
     transaction: sa.Connection
     admin: Actor
-    say: Callable[[str], None]
+    tell: Callable[[str], None]
 
     def open(self, name: str, dataset: str, terms: Terms) -> None:
         """Open one study, unless it is there."""
@@ -209,6 +209,6 @@ class _Studying:
             approver, dpo = (people.user(self.transaction, USERS[role]) for role in ("approver", "dpo"))
             advising.advise(self.transaction, name, "favourable", "public or made-up data", dpo)
             studies.move(self.transaction, name, "approve", "a demonstration on public data", approver)
-            self.say(
+            self.tell(
                 f"Opened the study {name} with a budget of epsilon {EPSILON}; the DPO advised, the approver approved it"
             )

@@ -36,7 +36,8 @@ def as_table(shown: Mapping[str, Any], spoken: Spoken = ENGLISH) -> str:
     single = [name for name in flat.statistics if flat.columns[flat.columns_of(name)[0]].listed is None]
     blocks = [_block(flat, single, spoken)] if single or flat.keys else []
     blocks += [_list_block(flat, name, spoken) for name in flat.statistics if name not in single]
-    lines = [f"* {name}: {spoken.phrase(words)}" for name, words in flat.caveats.items()]
+    written = spoken.say("* %(name)s: %(caveat)s")
+    lines = [written % {"name": name, "caveat": spoken.phrase(words)} for name, words in flat.caveats.items()]
     return "\n\n".join([*blocks, *(["\n".join(lines)] if lines else [])])
 
 

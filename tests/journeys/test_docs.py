@@ -317,15 +317,22 @@ def pure(epsilon: str) -> attack_odds.Guarantee:
 
 
 def test_every_command_of_the_docs_exists() -> None:
-    """Whatever a page tells people to run as `rowless ...` is a command."""
+    """Whatever a page tells people to run as `rowless ...` is a command, with options that it has."""
     from server.cli.main import main
 
     for page in PAGES:
-        for command in re.findall(r"(?:^\$ |`)rowless ([a-z-]+)(?: ([a-z-]+))?", page.read_text(), re.MULTILINE):
-            found = main.get_command(click.Context(main), command[0])
-            assert found is not None, (page, command)
+        told = re.findall(r"(?:^\$ |`)rowless (?:--lang \w+ )?([a-z-][^`\n]*)", page.read_text(), re.MULTILINE)
+        for line in told:
+            words = line.split()
+            found = main.get_command(click.Context(main), words[0])
+            assert found is not None, (page, line)
             if isinstance(found, click.Group):
-                assert command[1] in found.list_commands(click.Context(found)), (page, command)
+                assert words[1] in found.list_commands(click.Context(found)), (page, line)
+                found = found.get_command(click.Context(found), words[1])
+            assert found is not None, (page, line)
+            known = {"--help", *(name for one in found.params for name in one.opts)}
+            unquoted = re.sub(r"\"[^\"]*\"|'[^']*'|[|;>].*", "", line)
+            assert {word for word in re.findall(r"(?<!\S)--[a-z][a-z-]*", unquoted)} <= known, (page, line)
 
 
 def test_every_target_has_its_line_of_help() -> None:

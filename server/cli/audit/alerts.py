@@ -13,15 +13,18 @@ from budgets.audit import log
 from budgets.errors import Invalid
 from budgets.identity import people
 from server.api.requests.schemas import Moment
+from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote
+from server.cli.speaking import ENGLISH, code, count, phrase, say, word
+from server.cli.speaking import moment as shown_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--kind", type=click.Choice(KINDS), help="Only alerts of this kind.")
 @click.option("--study", metavar="STUDY", help="Only alerts of this study.")
 @click.option("--from", "since", metavar="TIME", help="Only from then on, in UTC: 2026-11-23 or 2026-11-23T18:04:05Z.")
@@ -48,15 +51,21 @@ def alerts(kind: str | None, study: str | None, since: str | None, limit: int, n
 
 def _said(found: Sequence[Mapping[str, Any]], limit: int) -> tuple[dict[str, Any], str]:
     shown, earlier = found[-limit:], max(0, len(found) - limit)
-    lines = [_line(alert) for alert in shown] or ["There are no such alerts."]
+    lines = [_line(alert) for alert in shown] or [say("There are no such alerts.")]
     if earlier:
-        lines.insert(0, f"({earlier} earlier alerts are left out: --limit)")
+        left_out = count(
+            "(%(num)s earlier alert is left out: --limit)", "(%(num)s earlier alerts are left out: --limit)", earlier
+        )
+        lines.insert(0, left_out)
     return {"items": shown, "earlier": earlier}, "\n".join(lines)
 
 
 def _line(alert: Mapping[str, Any]) -> str:
-    about = alert["about"]
-    return f"{alert['time']}  {alert['kind']:<8}  {alert['summary']}{f': {about}' if about else ''}"
+    time = alert["time"] if code() == ENGLISH else shown_moment(alert["time"])
+    summary = phrase(alert["summary"])
+    if alert["about"]:
+        summary = say("%(summary)s: %(about)s", summary=summary, about=alert["about"])
+    return f"{time}  {word(alert['kind']):<8}  {summary}"
 
 
 def _moment(text: str) -> str:

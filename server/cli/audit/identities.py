@@ -8,15 +8,17 @@ import click
 
 from budgets.audit import log
 from budgets.governance import erasure
+from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote
+from server.cli.speaking import count, day, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--due", is_flag=True, help="Only those that `erase` would erase now.")
 @as_option
 @with_json
@@ -32,11 +34,15 @@ def identities(due: bool, name: str | None) -> Any:
             kept = {"days": opened.settings.identity_days}
             found = [one.to_json() for one in erasure.kept(transaction, opened.settings.identity_days, due=due)]
     ready = sum(one["is_due"] for one in found)
-    words = [*map(_line, found), f"{ready} can be erased: out of use for longer than names are kept, and not needed"]
-    return {**kept, "identities": found}, "\n".join(words)
+    last = count(
+        "%(num)s can be erased: out of use for longer than names are kept, and not needed",
+        "%(num)s can be erased: out of use for longer than names are kept, and not needed",
+        ready,
+    )
+    return {**kept, "identities": found}, "\n".join([*map(_line, found), last])
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("commitments", nargs=-1, metavar="[COMMITMENT]...")
 @as_option
 @with_json
@@ -55,13 +61,22 @@ def erase(commitments: tuple[str, ...], name: str | None) -> Any:
                 by = acting(transaction, "dpo", name)
             done = erasure.erase(opened.database, opened.settings.identity_days, list(commitments) or None, by)
         said = {"erased": list(done.commitments), "shredded": done.is_shredded}
-    words = f"{len(said['erased'])} names were erased"
+    words = count("%(num)s name was erased", "%(num)s names were erased", len(said["erased"]))
     if not said["shredded"]:
-        words += "; the database's files may hold remains of them: see docs/operations.md, When a name was erased"
+        words = say(
+            "%(words)s; the database's files may hold remains of them: see docs/operations.md, When a name was erased",
+            words=words,
+        )
     return said, words
 
 
 def _line(one: Mapping[str, Any]) -> str:
-    state = "due" if one["is_due"] else f"needed by {', '.join(one['needed_by'])}" if one["needed_by"] else "kept"
-    current = ", in use now" if one["is_current"] else ""
-    return f"{one['commitment']}  {one['name']}  from {one['made_at'][:10]} to {one['used_at'][:10]}{current}: {state}"
+    state = say("due") if one["is_due"] else say("kept")
+    if one["needed_by"] and not one["is_due"]:
+        state = say("needed by %(studies)s", studies=", ".join(one["needed_by"]))
+    first, last = day(one["made_at"]), day(one["used_at"])
+    days = say("from %(first)s to %(last)s", first=first, last=last)
+    if one["is_current"]:
+        days = say("from %(first)s to %(last)s, in use now", first=first, last=last)
+    who = {"commitment": one["commitment"], "name": one["name"]}
+    return say("%(commitment)s  %(name)s  %(days)s: %(state)s", **who, days=days, state=state)

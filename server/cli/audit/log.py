@@ -13,10 +13,12 @@ from marshmallow import ValidationError
 from budgets.audit import log, signing
 from budgets.verify import checkpoint
 from server.api.requests.schemas import Moment
+from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import RemoteRefused, remote
-from server.cli.speaking import phrase
+from server.cli.speaking import moment as shown_moment
+from server.cli.speaking import phrase, say, whole
 from server.views.csv import write_entries_csv, write_shown_entries_csv
 from server.views.entries import page
 
@@ -35,10 +37,10 @@ def moment(_context: click.Context, _option: click.Parameter, given: str | None)
     try:
         return None if given is None else str(Moment().deserialize(given))
     except ValidationError as error:
-        raise click.BadParameter(str(error.messages[0])) from None
+        raise click.BadParameter(phrase(str(error.messages[0]))) from None
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--study", metavar="STUDY", help="Only entries of this study.")
 @click.option("--actor", metavar="USER", help="Only what this user did.")
 @click.option("--action", metavar="ACTION", help="Only this action, as in query.release.")
@@ -67,17 +69,21 @@ def entries(name: str | None, cursor: int | None, limit: int, oldest_first: bool
 
 def _table(items: Sequence[Mapping[str, Any]], following: int | None) -> str:
     if not items:
-        return "no entry fits"
-    lines = [f"{'index':>8}  {'time (UTC)':<19}  {'who':<12} {'action':<22} what"]
+        return say("no entry fits")
+    lines = [_row(say("index"), say("time (UTC)"), say("who"), say("action"), say("what"))]
     for item in items:
-        who = item["actor_name"] or f"erased {item['actor'][:8]}"
-        lines.append(
-            f"{item['index']:>8}  {item['time'][:19]}  {who:<12} {item['action']:<22} {phrase(item['summary'])}"
-        )
-    return "\n".join([*lines, *([] if following is None else [f"more with --cursor {following}"])])
+        who = item["actor_name"] or say("erased %(commitment)s", commitment=item["actor"][:8])
+        lines.append(_row(item["index"], shown_moment(item["time"]), who, item["action"], phrase(item["summary"])))
+    if following is not None:
+        lines.append(say("more with --cursor %(cursor)s", cursor=following))
+    return "\n".join(lines)
 
 
-@click.command()
+def _row(index: object, time: str, who: str, action: str, what: str) -> str:
+    return f"{index:>8}  {time:<19}  {who:<12} {action:<22} {what}"
+
+
+@click.command(cls=Command)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--csv", "as_csv", is_flag=True, help="A table for people instead.")
 @as_option
@@ -144,4 +150,10 @@ def _shown(server: Remote, cursor: int, limit: int) -> list[Mapping[str, Any]]:
 
 def _exported(file: Path, covering: Path, size: int) -> tuple[dict[str, Any], str]:
     said = {"file": str(file), "checkpoint": str(covering), "entries": size}
-    return said, f"{size} entries were written to {file}, and the checkpoint that covers them to {covering}"
+    words = say(
+        "%(entries)s entries were written to %(file)s, and the checkpoint that covers them to %(checkpoint)s",
+        entries=whole(size),
+        file=file,
+        checkpoint=covering,
+    )
+    return said, words

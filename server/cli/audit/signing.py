@@ -9,12 +9,14 @@ import click
 
 from budgets.audit import signing
 from budgets.verify.checkpoint import read
+from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import acting, as_option, services
 from server.cli.remote import remote
+from server.cli.speaking import say, whole
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
 @with_json
 def checkpoint(file: Path | None) -> Any:
@@ -32,11 +34,11 @@ def checkpoint(file: Path | None) -> Any:
         words = note.removesuffix("\n")
     else:
         file.write_text(note, encoding="utf-8", newline="\n")
-        words = f"a checkpoint of {said.size} entries was written to {file}"
+        words = say("a checkpoint of %(entries)s entries was written to %(file)s", entries=whole(said.size), file=file)
     return {"origin": said.origin, "size": said.size, "root": said.root.hex(), "note": note}, words
 
 
-@click.command()
+@click.command(cls=Command)
 @with_json
 def key() -> Any:
     """Print the verifier key of the checkpoints: the DPO keeps it."""
@@ -48,7 +50,7 @@ def key() -> Any:
     return {"audit_key": found}, found
 
 
-@click.command("rotate-key")
+@click.command("rotate-key", cls=Command)
 @as_option
 @with_json
 def rotate_key(name: str | None) -> Any:
@@ -60,4 +62,5 @@ def rotate_key(name: str | None) -> Any:
         with opened.database.write() as transaction:
             by = acting(transaction, "admin", name)
         made = signing.rotate(opened.database, opened.settings.key_path, by)
-    return {"audit_key": made}, f"checkpoints are signed by a new key from here on; its verifier key:\n{made}"
+    words = say("checkpoints are signed by a new key from here on; its verifier key:")
+    return {"audit_key": made}, f"{words}\n{made}"

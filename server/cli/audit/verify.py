@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from budgets.verify import export, files
+from server.cli.commands import Command
 from server.cli.common import with_json
+from server.cli.speaking import phrases, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("file", type=READABLE, metavar="EXPORT|CERTIFICATE")
 @click.option("--key", "text", required=True, metavar="VKEY", help="The verifier key that you kept: NAME+HASH+KEY.")
 @click.option("--checkpoint", "covering", type=READABLE, help="The checkpoint of the export [EXPORT.checkpoint].")
@@ -34,18 +36,18 @@ def verify(file: Path, text: str, covering: Path | None, older: tuple[Path, ...]
     """
     if not files.is_certificate(file):
         if beside is not None:
-            raise click.UsageError("--log is for a certificate, and this is none")
+            raise click.UsageError(say("--log is for a certificate, and this is none"))
         with _progress(file.stat().st_size) as progress:
             report = files.verify_files(file, key=text, covering=covering, older=older, progress=progress)
-        return report.to_json(), export.words(report), report.verdict != "ok"
+        return report.to_json(), phrases(export.words(report)), report.verdict != "ok"
     if beside is None and (covering or older):
-        raise click.UsageError("--checkpoint and --since are about an export: give it as --log EXPORT")
+        raise click.UsageError(say("--checkpoint and --since are about an export: give it as --log EXPORT"))
     with _progress(beside.stat().st_size if beside else 0) as progress:
         found, of_log = files.verify_certificate(
             file, beside, key=text, covering=covering, older=older, progress=progress
         )
     said = {**found.to_json(), "log": of_log.to_json() if of_log else None}
-    return said, files.words_of_both(found, of_log), found.verdict != "ok"
+    return said, phrases(files.words_of_both(found, of_log)), found.verdict != "ok"
 
 
 @contextmanager
@@ -54,7 +56,7 @@ def _progress(size: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty() or not size:  # the size of what comes through a pipe is unknown
         yield lambda _bytes: None
         return
-    with click.progressbar(length=size, label="verifying", file=sys.stderr, show_pos=False) as bar:
+    with click.progressbar(length=size, label=say("verifying"), file=sys.stderr, show_pos=False) as bar:
         waiting = 0
 
         def show(count: int) -> None:

@@ -25,6 +25,12 @@ SILENT_CALLS = (
     *("logger.", "re.compile", "sa.", "AssertionError", "ValueError", "TypeError", "RuntimeError", "text"),
     *("language.say", "language.count", "said.say", "said.count", "say"),
 )
+# Calls of these names: their texts are in the catalog of the pages too, or `server/cli/texts.py` puts them there.
+SAID_ELSEWHERE = {"count", "pgettext", "Lazy", "Setting"}
+ERRORS = {
+    *("ManifestError", "ImportFailed", "TooMuchLost", "StoreUnavailable", "Inspected", "self._step", "progress"),
+    *("Unavailable", "SchemaOutdated", "LogDamaged", "KeyUnusable", "SettingsError", "NotServing", "NoData"),
+}
 SILENT_WORDS = ("description", "metadata", "help", "summary")
 DESCRIBED = ("server/api/", "server/app.py")
 
@@ -49,7 +55,19 @@ def logged() -> dict[str, str]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("log.append", "alerts.put", "_log")):
                 for given in node.args:
-                    found |= {normal(text): file.relative_to(ROOT).as_posix() for text in _forms(given)}
+                    found |= {normal(text): file.relative_to(ROOT).as_posix() for text in forms(given)}
+    return {text: module for text, module in found.items() if is_sentence(text)}
+
+
+def raised(parts: tuple[str, ...]) -> dict[str, str]:
+    """Return each sentence that these folders and modules raise, where most of their other texts are SQL."""
+    found: dict[str, str] = {}
+    for part in parts:
+        for file in sorted((ROOT / part).rglob("*.py")) or [ROOT / part]:
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in ERRORS:
+                    for given in (*node.args, *(one.value for one in node.keywords)):
+                        found |= {normal(text): file.relative_to(ROOT).as_posix() for text in forms(given)}
     return {text: module for text, module in found.items() if is_sentence(text)}
 
 
@@ -60,7 +78,7 @@ def texts(source: str) -> Iterator[str]:
     for node in ast.walk(tree):
         is_text = isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
         if is_text and not _is_silent(node, above):
-            yield from _forms(node)
+            yield from forms(node)
 
 
 def is_sentence(text: str) -> bool:
@@ -85,12 +103,16 @@ def _is_silent(node: ast.AST, above: dict[ast.AST, ast.AST]) -> bool:
         if (
             isinstance(parent, ast.keyword)
             and parent.arg in SILENT_WORDS
-            and isinstance(child, ast.Constant | ast.Dict)
+            and isinstance(child, ast.Constant | ast.Dict | ast.JoinedStr)
         ):
             return True
         if isinstance(parent, ast.Assert):
             return True
-        if isinstance(parent, ast.Call) and ast.unparse(parent.func).startswith(SILENT_CALLS):
+        if isinstance(parent, ast.Call):
+            name = ast.unparse(parent.func)
+            if name.startswith(SILENT_CALLS) or name in SAID_ELSEWHERE:
+                return True
+        if isinstance(parent, ast.Assign) and ast.unparse(parent.targets[0]).endswith("HELP"):  # of a command
             return True
         child = parent
     return isinstance(parent, ast.FunctionDef | ast.ClassDef) and isinstance(child, ast.Expr) and child.value is node
@@ -103,15 +125,16 @@ def _is_piece(node: ast.AST, above: dict[ast.AST, ast.AST]) -> bool:
     return isinstance(parent, ast.JoinedStr | ast.FormattedValue)
 
 
-def _forms(node: ast.expr | ast.AST) -> list[str]:
+def forms(node: ast.expr | ast.AST) -> list[str]:
+    """Return the forms of a text or an f-string: a value is a hole, a choice between two texts makes two forms."""
     match node:
         case ast.Constant(value=str() as text):
             return [text]
         case ast.JoinedStr(values=values):
-            return ["".join(parts) for parts in itertools.product(*map(_forms, values))]
+            return ["".join(parts) for parts in itertools.product(*map(forms, values))]
         case ast.FormattedValue(value=value):
-            return _forms(value)
+            return forms(value)
         case ast.IfExp(body=ast.Constant() | ast.JoinedStr() as one, orelse=ast.Constant() | ast.JoinedStr() as other):
-            return _forms(one) + _forms(other)
+            return forms(one) + forms(other)
         case _:
             return [HOLE]
