@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from server.cli import texts
 from server.cli.commands import Command, paragraphs
 from server.cli.main import main
-from server.cli.speaking import DOMAIN, TRANSLATIONS
+from server.cli.speaking import DOMAIN, TRANSLATIONS, phrases, speaking
 from server.demo.setup import MANIFEST
 from tests.server.languages.spoken import HOLE, ROOT, forms, is_sentence
 from tests.serving import CLINIC, PATIENTS, UNADVISED, ask, write_clinic
@@ -224,12 +224,19 @@ def typical(release: str, folder: Path) -> Iterator[str]:
     yield from (f"release show flu {release}", "release list flu", "audit identities", "audit alerts", "audit key")
     yield from ("audit entries --limit 50", f"audit export {folder}/log.jsonl", f"audit checkpoint {folder}/c")
     yield from (f"certificate flu {release} {folder}/certificate.json --as ada", "report study flu --as dora")
+    yield "study new essai --dataset rand-hie --epsilon 1 --title Essai --purpose Voir --legal-basis MR-004 --ends 2027-11-30"
+    yield from (
+        "study advise essai --opinion conditional --reason ok",
+        "study show essai",
+        "study approve essai --reason ok",
+    )
+    yield "study budget essai --epsilon 2 --reason plus"
     yield from (
         "doctor --quick",
         "recover",
         "study close flu --reason x",
         "dataset show nowhere",
-        "user remove nobody2",
+        "user remove somebody",
     )
     yield from (f"import {folder}/clinic.toml --check", f"import {folder}/clinic.toml --estimate")
     yield from (f"manifest check {folder}/clinic.toml", f"manifest check {folder}/nowhere.toml")
@@ -285,6 +292,24 @@ def test_days_and_numbers_are_written_as_the_french_write_them(place: Place) -> 
     assert re.search(r"^0,001 ", budget, re.MULTILINE)
     for line in ("study budget flu --json", "dataset list --json", "user list --json"):
         assert run(*line.split(), env=environment).output == run(*line.split(), env={**environment, "LANG": "C"}).output
+
+
+def test_demonstration_speaks_french() -> None:
+    """What the demonstration tells on its way is French, line by line; addresses and tokens stay."""
+    told = [
+        "Made a home in /x",
+        "  the profile was bought for epsilon 0.1 of the cap; it is public",
+        "\nAsking, as a researcher: do people who pay a larger share of the bill (coinsurance, in %) see a doctor less often?",
+        "It cost epsilon 0.3. Of the study's 1, 0.7 is left.",
+        "\nServing until Ctrl-C. Open http://127.0.0.1:8000/ in a browser, or begin as\n"
+        "  researcher   http://127.0.0.1:8000/sign-in#token=x\n\nTokens for programs:\n",
+    ]
+    with speaking(["--lang", "fr"]):
+        for text in told:
+            said = phrases(text)
+            assert len(said.split("\n")) == len(text.split("\n"))
+            assert said != text
+            assert english(said) == [], text
 
 
 def test_catalog_is_where_click_looks_for_its_own_texts() -> None:
