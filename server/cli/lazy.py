@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from server.cli.commands import Group
-from server.cli.speaking import say
+from server.cli.speaking import keeping_english, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ class Lazy:
     def load(self) -> click.Command:
         """Import the command."""
         module, _, name = self.path.partition(":")
-        with _no_collections():
+        with _no_collections(), keeping_english():
             command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command), self.path
         return command

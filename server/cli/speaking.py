@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from server.languages.language import Language
     from server.views.terminal import Spoken
@@ -45,13 +46,26 @@ def code() -> str:
 def speaking(arguments: Sequence[str]) -> Iterator[None]:
     """Speak the language that the arguments of a command ask for, click's own texts included."""
     chosen = _CHOSEN.set(_asked(arguments))
-    before = os.environ.get("LANGUAGE")
     gettext.bindtextdomain(DOMAIN, str(TRANSLATIONS))
-    os.environ["LANGUAGE"] = code()  # gettext's own way to name a language
+    try:
+        with _gettext_in(code()):
+            yield
+    finally:
+        _CHOSEN.reset(chosen)
+
+
+def keeping_english() -> AbstractContextManager[None]:
+    """Have click name things in English, as while commands are imported: it keeps the names of some types for good."""
+    return _gettext_in(ENGLISH)
+
+
+@contextmanager
+def _gettext_in(code: str) -> Iterator[None]:
+    before = os.environ.get("LANGUAGE")
+    os.environ["LANGUAGE"] = code  # gettext's own way to name a language
     try:
         yield
     finally:
-        _CHOSEN.reset(chosen)
         if before is None:
             del os.environ["LANGUAGE"]
         else:

@@ -12,6 +12,8 @@ import ast
 import json
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +175,11 @@ CODE = re.compile(
 FRENCH = re.compile(r"\bor\b,|\bhors\b", re.IGNORECASE)
 
 
+def python(program: str) -> str:
+    """Return what a program prints that is run by a Python of its own."""
+    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 def english(output: str) -> list[str]:
     """Return the lines of an output that have English words outside of code, of names and of texts of people."""
     lines = (CODE.sub(" ", re.sub(r"^  [a-z-]+  ", " ", line)) for line in output.splitlines())
@@ -310,6 +317,16 @@ def test_demonstration_speaks_french() -> None:
             assert len(said.split("\n")) == len(text.split("\n"))
             assert said != text
             assert english(said) == [], text
+
+
+def test_command_that_was_first_called_in_french_speaks_english_afterwards() -> None:
+    """Click names types of values when a command is imported: that is always in English, and translated when shown."""
+    ended = python(
+        "import sys; from click.testing import CliRunner; from server.cli.main import main; run = CliRunner().invoke; "
+        "run(main, ['--lang', 'fr', 'manifest', 'check', '--help']); "
+        "print(run(main, ['--lang', 'en', 'manifest', 'draft', '/nowhere']).output)"
+    )
+    assert "Path '/nowhere' does not exist." in ended
 
 
 def test_catalog_is_where_click_looks_for_its_own_texts() -> None:
