@@ -74,7 +74,8 @@ def codes(identifier: str, words: tuple[str, ...], column: str | None, limit: in
     """Find codes by their names: in values, labels, hierarchies and vocabularies of the catalog, and never in data."""
     search = " ".join(words)
     if not lookup.SEARCH_MIN <= len(search) <= lookup.SEARCH_MAX:
-        raise click.UsageError(f"give {lookup.SEARCH_MIN} to {lookup.SEARCH_MAX} characters")
+        fewest, most = lookup.SEARCH_MIN, lookup.SEARCH_MAX
+        raise click.UsageError(say("give %(fewest)s to %(most)s characters", fewest=fewest, most=most))
     if (server := remote()) is not None:
         asked = {"search": search, "limit": limit, **({} if column is None else {"column": column})}
         said = server.json("GET", f"/datasets/{segment(identifier)}/codes?{urlencode(asked)}")
@@ -89,11 +90,14 @@ def codes(identifier: str, words: tuple[str, ...], column: str | None, limit: in
 def _codes(said: Mapping[str, Any]) -> str:
     lines = []
     for one in said["items"]:
-        under = f", {one['under']:,} codes under it" if one["under"] else ""
-        lines.append(f"{one['code']}  {one['label'] or ''} ({', '.join(one['columns'])}{under})")
+        where = ", ".join(one["columns"])
+        if one["under"]:
+            below = number(f"{one['under']:,}")
+            where = say("%(columns)s, %(codes)s codes under it", columns=where, codes=below)
+        lines.append(f"{one['code']}  {one['label'] or ''} ({where})")
     if said["more"]:
-        lines.append("There are more: add a word, or give --limit")
-    return "\n".join(lines) or "No code has these words in its name"
+        lines.append(say("There are more: add a word, or give --limit"))
+    return "\n".join(lines) or say("No code has these words in its name")
 
 
 @dataset.command()

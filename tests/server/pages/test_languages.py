@@ -37,7 +37,14 @@ SPACE = "\N{NARROW NO-BREAK SPACE}"
 SAME = {
     "Justification",
     *("%(list)s.", "Budget", "Budget (ε)", "Budget, δ", "Budget, ε", "Delta (δ)", "Epsilon (ε)", "Rho (ρ)"),
-    *("ACTION", "EXPORT", "action", ("%(num)s table", "%(num)s tables"), ("%(num)s minute", "%(num)s minutes")),
+    *(
+        "ACTION",
+        "EXPORT",
+        "TABLE",
+        "action",
+        ("%(num)s table", "%(num)s tables"),
+        ("%(num)s minute", "%(num)s minutes"),
+    ),
     *("Action", "Condition %(number)s", "Notes", "Question", "Sources", "Table", "Tables", "Type", "Version"),
     *("covariance", "date", "questions", "tables", "variance"),
 }
