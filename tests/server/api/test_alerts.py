@@ -305,7 +305,7 @@ def test_the_command_lists_alerts_in_words(place: Place) -> None:
     assert cli(home, "audit", "alerts", "--kind", "budget", "--from", "2020-01-01").output.splitlines() == lines[:1]
     assert cli(home, "audit", "alerts", "--study", "flu").output.splitlines() == lines[1:]
     assert cli(home, "audit", "alerts", "--limit", "1").output.splitlines() == [
-        "(1 earlier alerts are left out: --limit)",
+        "(1 earlier alert is left out: --limit)",
         lines[1],
     ]
     said = json.loads(cli(home, "audit", "alerts", "--json").output)
