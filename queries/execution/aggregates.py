@@ -144,12 +144,14 @@ def _outcome(days: exp.Expr, followed: exp.Expr, value: BuiltValue) -> exp.Expr:
         integer(0),
     )
     beyond = value.column.size
+    # Without `copy=False` the whole case is copied for each branch, of which there may be thousands.
     for place, edge in enumerate(value.edges[1:]):
         within = exp.LT(this=days.copy(), expression=integer(edge))
-        case = case.when(exp.and_(happened.copy(), within), integer(2 * place + 1))
+        case = case.when(exp.And(this=happened.copy(), expression=within), integer(2 * place + 1), copy=False)
     case = case.when(happened.copy(), integer(beyond))
     for place, edge in enumerate(value.edges[1:]):
-        case = case.when(exp.LT(this=followed.copy(), expression=integer(edge)), integer(2 * place + 2))
+        followed_so_far = exp.LT(this=followed.copy(), expression=integer(edge))
+        case = case.when(followed_so_far, integer(2 * place + 2), copy=False)
     return exp.cast(case.else_(integer(beyond)), code_type(value.column), dialect="duckdb")
 
 
