@@ -10,8 +10,10 @@ from server.cli.commands import Command
 from server.cli.common import REFUSALS, refuse
 from server.cli.home import settings
 from server.cli.speaking import for_tables, phrases
-from server.demo import demonstration
+from server.demo import demonstration, omop
 from server.demo.setup import MANIFEST
+
+OURS = "-"  # what --omop without a file stands for
 
 
 @click.command(cls=Command)
@@ -21,9 +23,22 @@ from server.demo.setup import MANIFEST
     default=MANIFEST,
     help="Another copy of the data.",
 )
-def demo(manifest: Path) -> None:
+@click.option(
+    "--omop",
+    "cdm",
+    is_flag=False,
+    flag_value=OURS,
+    metavar="[FILE]",
+    help="Show an OMOP Common Data Model instead: one of made-up persons, or a DuckDB file or folder that you have, as "
+    "Eunomia's GiBleed (github.com/OHDSI/Eunomia). Only for made-up or public data: all approvals are made up.",
+)
+def demo(manifest: Path, cdm: str | None) -> None:
     """Set up a home with demonstration data, serve it, ask one query and show the answer."""
     try:
-        demonstration.run(settings(), manifest, lambda text: click.echo(phrases(text)), for_tables())
+        if cdm is None:
+            shown = demonstration.usual_demonstration(manifest)
+        else:
+            shown = omop.demonstration(None if cdm == OURS else Path(cdm))
+        demonstration.run(settings(), shown, lambda text: click.echo(phrases(text)), for_tables())
     except REFUSALS as error:
         refuse(error)

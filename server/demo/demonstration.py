@@ -1,4 +1,4 @@
-"""`rowless demo`: the whole journey on real public data, from an empty folder to an answer over HTTP.
+"""`rowless demo`: the whole journey on public or made-up data, from an empty folder to an answer over HTTP.
 
 It does what a custodian does with the other commands: it makes a home, imports data, adds users, opens a study,
 approves it, serves, and asks. A second run finds all of this made: it serves, asks again,
@@ -20,7 +20,7 @@ import urllib.request
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from server.demo.setup import STUDY, read_data, set_up
+from server.demo.setup import Demonstration, set_up, usual
 from server.errors import ServerError
 from server.views.terminal import ENGLISH, as_table
 
@@ -56,20 +56,31 @@ class NotAnswered(ServerError):
     """The demonstration's server refused the query: the budget is spent, or the study was closed."""
 
 
-def run(settings: Settings, manifest: Path, tell: Callable[[str], None], spoken: Spoken = ENGLISH) -> None:
+def usual_demonstration(manifest: Path) -> Demonstration:
+    """Return the demonstration on real public data and a made-up observatory. Raises NoData."""
+    return Demonstration(usual(manifest), QUESTION, ASK)
+
+
+def run(settings: Settings, shown: Demonstration, tell: Callable[[str], None], spoken: Spoken = ENGLISH) -> None:
     """Set up what is missing, serve, ask one query and go on serving until stopped.
 
-    Raises NoData before anything is made where the data are missing, and NotServing where the port or the home is taken
-    or the server does not come up.
+    Raises what the demonstration's check raises, before anything is made, and NotServing where the port or the home is
+    taken or the server does not come up.
     """
-    declared = read_data(manifest)
+    if not settings.home.exists():
+        shown.check(settings)
     with _only_one(settings) as lock:
         _require_free(settings)
-        _serve_and_ask(settings, lock, set_up(settings, declared, tell), tell, spoken)
+        _serve_and_ask(settings, lock, set_up(settings, shown.parts, tell), shown, tell, spoken)
 
 
 def _serve_and_ask(
-    settings: Settings, lock: IO[str], tokens: dict[str, str], tell: Callable[[str], None], spoken: Spoken
+    settings: Settings,
+    lock: IO[str],
+    tokens: dict[str, str],
+    shown: Demonstration,
+    tell: Callable[[str], None],
+    spoken: Spoken,
 ) -> None:
     address = f"http://{settings.host}:{settings.port}"
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -88,8 +99,8 @@ def _serve_and_ask(
             )
         _note(lock, f"{address}, process {server.pid}")
         _wait_until_up(server, address, settings, began)
-        _ask(address, tokens["researcher"], tell, spoken)
-        _invite(address, tokens, tell)
+        _ask(address, tokens["researcher"], shown, tell, spoken)
+        _invite(address, tokens, shown.parts[0].dataset, tell)
         server.wait()
     except KeyboardInterrupt:
         tell(f"\nStopped. The next run goes on from here; to begin anew, delete {settings.home}.")
@@ -161,11 +172,11 @@ def _wait_until_up(server: subprocess.Popen[bytes], address: str, settings: Sett
     raise NotServing(f"the server did not answer within {START_SECONDS} s; see {settings.home / 'server.log'}")
 
 
-def _ask(address: str, token: str, tell: Callable[[str], None], spoken: Spoken) -> None:
-    tell(f"\nAsking, as a researcher: {QUESTION}")
+def _ask(address: str, token: str, shown: Demonstration, tell: Callable[[str], None], spoken: Spoken) -> None:
+    tell(f"\nAsking, as a researcher: {shown.question}")
     began = time.monotonic()
     try:
-        answer = _call(f"{address}/api/v1/studies/{STUDY}/queries", token, ASK)
+        answer = _call(f"{address}/api/v1/studies/{shown.parts[0].study}/queries", token, shown.ask)
     except (NotAnswered, OSError) as error:
         tell(f"There is no answer: {error}. To begin anew, stop this server and delete its home.")
         return
@@ -178,7 +189,7 @@ def _ask(address: str, token: str, tell: Callable[[str], None], spoken: Spoken) 
     tell(f"{cost} Of the study's {budget['epsilon']:g}, {budget['remaining']['epsilon']:g} is left.")
 
 
-def _invite(address: str, tokens: dict[str, str], tell: Callable[[str], None]) -> None:
+def _invite(address: str, tokens: dict[str, str], dataset: str, tell: Callable[[str], None]) -> None:
     tell(
         f"\nServing until Ctrl-C. Open {address}/ in a browser, or begin as\n"
         f"  researcher   {address}/sign-in#token={tokens['researcher']}\n"
@@ -192,7 +203,7 @@ def _invite(address: str, tokens: dict[str, str], tell: Callable[[str], None]) -
         f"  approver     {tokens['approver']}   (vera)\n"
         f"  DPO          {tokens['dpo']}   (dora)\n\n"
         f"Try:\n"
-        f"  curl -H 'Authorization: Bearer {tokens['researcher']}' {address}/api/v1/datasets/rand-hie\n"
+        f"  curl -H 'Authorization: Bearer {tokens['researcher']}' {address}/api/v1/datasets/{dataset}\n"
         f"  curl -H 'Authorization: Bearer {tokens['dpo']}' {address}/api/v1/audit/entries"
     )
 

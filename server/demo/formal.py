@@ -28,6 +28,26 @@ objections = "By a form of the practice, or to the data protection officer of th
 honoured = "Edition 1 leaves out who objected by 31 March 2026; later objections leave with the next edition (made up)"
 incentives = "Practices receive figures about themselves in return, and no money (made up)"
 """
+# Parts of the manifest of an OMOP CDM, of which only whoever runs the demonstration knows where it comes from.
+CDM_CAP = """\
+epsilon = 3.0
+justification = "A demonstration; of real persons, 3 lets a belief of 1 in 10 become almost 7 in 10"
+delta = 1e-6"""
+CDM_MANIFEST = """\
+[dataset.formalities]     # of the demonstration, made up
+kind = "none"
+why_none = "Made-up or public data without names, for the demonstration of Rowless"
+legal_basis = "6(1)(f)"
+condition = "9(2)(e)"
+controller = "Whoever runs the demonstration"
+processor = "None: it runs on one machine"
+recipients = "The users of the demonstration"
+ends = 2099-12-31
+informed = "Nobody was: a demonstration has data of persons who do not exist, or that were published"
+objections = "Nobody can object here; a real dataset names an address"
+honoured = "None was received; a real dataset names here the edition from which on an objection is honoured"
+incentives = "None for this demonstration"
+"""
 COST_SHARING = Formalities(
     kind=formalities.NONE_NEEDED,
     number=None,
@@ -44,6 +64,11 @@ COST_SHARING = Formalities(
     objections="As for the dataset",
     honoured="As for the dataset",
     incentives="None for this demonstration",
+)
+CDM = replace(
+    COST_SHARING,
+    why_none="Made-up or public data without names, for the demonstration of Rowless",
+    informed="As for the dataset",
 )
 PATHWAYS = replace(
     COST_SHARING,

@@ -1,6 +1,7 @@
-"""What the demonstration's home holds: two datasets, four users with their tokens, and a study of each dataset.
+"""What a demonstration's home holds: datasets, four users with their tokens, and a study of each dataset.
 
-The admin imports, the DPO advises, the approver approves, and then the admin buys each dataset's contribution profile.
+The usual demonstration has two datasets (`usual`), and `omop.py` has a third. A home may have all. The admin imports,
+the DPO advises, the approver approves, and then the admin buys each dataset's contribution profile.
 
 A run that was stopped halfway is continued by the next one: only what is missing is made.
 """
@@ -10,8 +11,9 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from budgets.amounts import epsilon_nano
 from budgets.errors import NotFound
@@ -30,7 +32,7 @@ from server.journey.profile import buy
 from server.runtime.services import create_home, open_services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -62,7 +64,44 @@ USERS = {"researcher": "ada", "approver": "vera", "dpo": "dora", "admin": "admin
 
 
 class NoData(ServerError):
-    """A file of the demonstration's data is missing."""
+    """A file of the demonstration's data is missing, or is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A dataset of a demonstration, how it is imported, and its study. `present` is said if it was imported before."""
+
+    dataset: str
+    bring: Callable[[Services, Actor, Callable[[str], None]], None]
+    study: str
+    terms: Terms
+    present: str | None = None
+
+
+def _sound(_settings: Settings) -> None:
+    """Check nothing: our own data can be imported."""
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What is set up, and what is asked then, of the first part's study: in words, and as the body of a query.
+
+    `check` runs before a new home is made. It raises what an import of the data would raise.
+    """
+
+    parts: tuple[Part, ...]
+    question: str
+    ask: Mapping[str, Any]
+    check: Callable[[Settings], None] = _sound
+
+
+def usual(manifest: Path) -> tuple[Part, ...]:
+    """Return the usual datasets, of which the first is read from a manifest. Raises NoData."""
+    declared = read_data(manifest)
+    return (
+        Part(declared.dataset.name, partial(_import_real, declared), STUDY, TERMS),
+        Part("observatory", _import_observatory, PATHWAYS, PATHWAYS_TERMS),
+    )
 
 
 def read_data(manifest: Path) -> Manifest:
@@ -83,7 +122,7 @@ def _require(file: Path) -> None:
         )
 
 
-def set_up(settings: Settings, declared: Manifest, tell: Callable[[str], None]) -> dict[str, str]:
+def set_up(settings: Settings, parts: Sequence[Part], tell: Callable[[str], None]) -> dict[str, str]:
     """Make the home, the data, the users and the studies where they are missing. Return the tokens by role."""
     made = create_home(settings, Founders(USERS["dpo"], USERS["approver"], USERS["admin"]))
     if made.tokens:
@@ -94,16 +133,17 @@ def set_up(settings: Settings, declared: Manifest, tell: Callable[[str], None]) 
         with services.database.read() as transaction:
             admin = people.user(transaction, USERS["admin"])
             known = datasets.names(transaction)
-        if declared.dataset.name not in known:
-            _import_real(services, declared, admin, tell)
-        if "observatory" not in known:
-            _import_observatory(services, admin, tell)
-        for name in (declared.dataset.name, "observatory"):
-            _approve(services, name, tell)
+        for part in parts:
+            if part.dataset not in known:
+                part.bring(services, admin, tell)
+            elif part.present is not None:
+                tell(part.present)
+        for part in parts:
+            _approve(services, part.dataset, tell)
         with services.database.write() as transaction:
             studying = _Studying(transaction, admin, tell)
-            studying.open(STUDY, declared.dataset.name, TERMS)
-            studying.open(PATHWAYS, "observatory", PATHWAYS_TERMS)
+            for part in parts:
+                studying.open(part.study, part.dataset, part.terms)
     finally:
         services.close()
     return tokens
@@ -157,8 +197,8 @@ def _write_tokens(file: Path, tokens: dict[str, str]) -> None:
     new.replace(file)
 
 
-def _import_real(services: Services, declared: Manifest, admin: Actor, tell: Callable[[str], None]) -> None:
-    imported = import_dataset(services, declared, admin, _silent)
+def _import_real(declared: Manifest, services: Services, admin: Actor, tell: Callable[[str], None]) -> None:
+    imported = import_dataset(services, declared, admin, silent)
     report = imported.report
     tell(f"Imported {declared.dataset.name}: {report.persons:,} persons, {report.tables['years'].kept:,} person-years")
 
@@ -167,7 +207,7 @@ def _import_observatory(services: Services, admin: Actor, tell: Callable[[str], 
     with tempfile.TemporaryDirectory(dir=services.settings.home) as folder:
         written = write_observatory(Path(folder), OBSERVATORY)
         declared = replace(read_manifest(written.manifest), path=None)  # its files are deleted below
-        import_dataset(services, declared, admin, _silent)
+        import_dataset(services, declared, admin, silent)
     events = written.consultations + written.prescriptions
     tell(f"Imported observatory: {written.persons:,} made-up persons, {events:,} events")
 
@@ -186,7 +226,7 @@ def _approve(services: Services, name: str, tell: Callable[[str], None]) -> None
         tell(f"  the profile was bought for epsilon {epsilon:g} of the cap; it is public")
 
 
-def _silent(_what: str, _done: float) -> None:
+def silent(_what: str, _done: float) -> None:
     """Show no progress."""
 
 

@@ -311,6 +311,14 @@ def check_manifest(
     return report, losses.excessive(manifest, report)
 
 
+def check_sources(settings: Settings, manifest: Manifest, folder: Path) -> None:
+    """Import a manifest's sources into an empty folder, whatever is lost, to see whether they can be. It needs no home.
+
+    Raises ManifestError, ImportFailed.
+    """
+    _build(settings, manifest, folder, lambda _what, _done: None)
+
+
 def _build(settings: Settings, manifest: Manifest, folder: Path, progress: Progress) -> ImportReport:
     engines = Engines(settings)
     try:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import compileall
 import http.server
-import queue
 import re
 import shutil
 import socket
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import threading
 import zipfile
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 import duckdb
@@ -18,16 +16,14 @@ import pytest
 
 from server.demo.observatory import write_observatory
 from server.demo.setup import MANIFEST, OBSERVATORY
-from server.runtime.settings import SETTINGS
 from tests.archives import build, check_out
+from tests.journeys.demonstrating import TOKEN, WAIT_SECONDS, demo
 from tests.ports import free_port
 from tests.serving import PATIENTS, Client, ask, environment, through_http
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-WAIT_SECONDS = 300  # on a machine that does much else
 MARGINS = 7
 
 
@@ -45,58 +41,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an empty folder, in which somebody runs what is installed."""
     return tmp_path_factory.mktemp("folder")
-
-
-class Demo:
-    """A running `rowless demo` and what it printed."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.text = ""
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line)
-        self._lines.put(None)
-
-    def read_until(self, word: str | None) -> None:
-        """Read what it prints until a word comes, or (None) until it ends."""
-        while word is None or word not in self.text:
-            line = self._lines.get(timeout=WAIT_SECONDS)
-            if line is None:
-                assert word is None, self.text
-                return
-            self.text += line
-
-
-@contextmanager
-def demo(installed: Path, folder: Path, port: int, **variables: str) -> Iterator[Demo]:
-    """Run the installed demonstration in a folder until the block ends, by default with the home that it has by default."""
-    variables = {
-        "PYTHONPATH": str(installed),
-        "PYTHONUNBUFFERED": "1",
-        "ROWLESS_HOME": SETTINGS["home"].default,
-        "ROWLESS_PORT": str(port),
-        **variables,
-    }
-    with subprocess.Popen(
-        [sys.executable, "-m", "server.cli", "demo"],
-        cwd=folder,
-        env=environment(**variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        running = Demo(process)
-        try:
-            yield running
-        finally:
-            if process.poll() is None:
-                process.terminate()
-            process.wait(WAIT_SECONDS)
 
 
 PRINTED = re.compile(
@@ -138,9 +82,6 @@ def assert_all_are_counted(researcher: Client, folder: Path) -> None:
         assert (
             abs(row["events"]["value"] - truth) <= MARGINS * column["margin"] + 2 * column["expected_loss"] * truth
         ), said
-
-
-TOKEN = re.compile(r"^  (researcher|admin|approver|DPO) +(rowless_[0-9a-f]{16}_[A-Za-z0-9_-]{43})", re.MULTILINE)
 
 
 def test_demonstration_runs_from_wheel_and_resumes_free(installed: Path, folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from queries.store.drafts import omop
-from tests import cdm
+from server.demo import cdm
 from tests.queries.store.drafts.test_omop import completed
 from tests.server.pages.browsing import browser
 from tests.serving import ROOT, application, make_home

@@ -111,7 +111,7 @@ def draft(paths: Sequence[Path], release: str | None) -> str:
     `release` names the public vocabularies that its table `concept` holds in full; without it there are no labels.
     Raises ManifestError (no table person, or none of events), ImportFailed.
     """
-    found = {one.name: one for one in drafting.tables_in([*_files(paths)])}
+    found = {one.name: one for one in drafting.tables_in([*files_of(paths)])}
     present = [name for name in TABLES if name in found]
     person = found.get("person_")  # as no table of events may be named (`drafting.py`)
     if person is None or not present:
@@ -158,7 +158,7 @@ def _table(name: str, table: Found, person: Found, domains: Sequence[str]) -> li
     return lines
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def files_of(paths: Sequence[Path]) -> Iterator[Path]:
     """Yield the files of a CDM: those of a folder are a table each."""
     for path in paths:
         if path.is_dir():

@@ -68,7 +68,7 @@ COMPLETE = {
     "the report, and what an epsilon means": ("server/reporting",),
     "commands: their refusals, the checks of a home, imports, the demonstration": (
         *("server/cli", "server/runtime/health.py", "server/runtime/home", "server/runtime/settings.py"),
-        *("server/demo/setup.py", "server/demo/demonstration.py", "budgets/database/files.py"),
+        *("server/demo/setup.py", "server/demo/demonstration.py", "server/demo/omop.py", "budgets/database/files.py"),
         *("budgets/audit/certificates.py", "budgets/alerts/clocks.py", "queries/catalog", "queries/store/losses.py"),
     ),
 }
@@ -92,6 +92,9 @@ UNSENT = {
     "Cost sharing": "what the demonstration's users typed",
     "Show ": "what the demonstration's users typed",
     "From a diagnosis": "what the demonstration's users typed",
+    "Persons of a Common": "what the demonstration's users typed",
+    "A Common Data Model": "the title of the demonstration's dataset",
+    "[dataset]": "the demonstration's manifest",
     "public or": "what the demonstration's users typed",
     "a demonstration on public": "what the demonstration's users typed",
     "One row per person": "the title of a table",

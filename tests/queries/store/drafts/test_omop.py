@@ -16,7 +16,7 @@ from queries.catalog.schema import describe_table
 from queries.errors import ManifestError
 from queries.store import ingest
 from queries.store.drafts import checking, omop
-from tests import cdm
+from server.demo import cdm
 from tests.queries.sources import silent
 from tests.queries.store.drafts.test_drafting import with_formalities
 

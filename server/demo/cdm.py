@@ -1,7 +1,8 @@
-"""A small OMOP CDM of made-up persons, as a DuckDB file: no package here carries Eunomia's data.
+"""A small OMOP CDM of made-up persons, as a DuckDB file, for `rowless demo --omop` and for tests.
 
 Its tables have the names and types of the CDM 5.4; concept ids and names are those of OHDSI's public vocabularies. Who
-has what was drawn, and is a function of the seed alone.
+has what was drawn with chances chosen by hand, and is a function of the seed alone: nothing was learnt from real
+persons. The table `cdm_source` says that all is made up.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from pathlib import Path
 
-RELEASE = "v5.0 27-AUG-25"  # as the manifest of the tests names it
+PERSONS = 3000
+RELEASE = "v5.0 27-AUG-25"  # of the vocabularies, of which the table concept has a few
 MALE, FEMALE = 8507, 8532
 DIABETES, TYPE_1, TYPE_2, RENAL = 201820, 201254, 201826, 443731
 HYPERTENSION, ESSENTIAL = 316866, 320128
@@ -74,7 +76,63 @@ class _Rows:
     deaths: list[dict[str, Any]]
 
 
-def _person(drawn: random.Random, number: int, rows: _Rows) -> None:
+@dataclass
+class _Person:
+    """A person who is drawn, under observation from one day to another."""
+
+    drawn: random.Random
+    number: int
+    born: int
+    start: dt.date
+    end: dt.date
+    rows: _Rows
+
+    def day(self) -> dt.date:
+        """Draw a day under observation."""
+        return self.start + dt.timedelta(self.drawn.randrange((self.end - self.start).days))
+
+    def condition(self, concept: int, on: dt.date) -> None:
+        """Add a condition."""
+        dates = {"condition_start_date": on, "condition_end_date": None}
+        self.rows.conditions.append({"person_id": self.number, "condition_concept_id": concept, **dates})
+
+    def drug(self, concept: int, on: dt.date) -> None:
+        """Add a drug for 30 days."""
+        dates = {"drug_exposure_start_date": on, "drug_exposure_end_date": on + dt.timedelta(29)}
+        self.rows.drugs.append({"person_id": self.number, "drug_concept_id": concept, **dates, "days_supply": 30})
+
+    def fall_ill(self) -> None:
+        """Draw conditions and what is taken for them. Diabetes and hypertension are more frequent in old age."""
+        drawn = self.drawn
+        for concept, chance in _HABITS.items():
+            if drawn.random() < chance:
+                self.condition(concept, self.day())
+        older = (2015 - self.born) / 100
+        if drawn.random() < 0.3 * older:
+            first = self.day()
+            self.condition(drawn.choice((TYPE_2, TYPE_2, TYPE_2, RENAL, DIABETES)), first)
+            if drawn.random() < 0.7:
+                later = first + dt.timedelta(drawn.randrange(400))
+                if later <= self.end:
+                    self.drug(METFORMIN, later)
+        elif drawn.random() < 0.02:
+            self.condition(TYPE_1, first := self.day())
+            self.drug(INSULIN, first)
+        if drawn.random() < 0.5 * older:
+            self.condition(drawn.choice((HYPERTENSION, ESSENTIAL)), self.day())
+        if drawn.random() < 0.001:
+            self.condition(LOCAL, self.day())
+
+    def visit(self) -> None:
+        """Draw a visit."""
+        on = self.day()
+        concept = self.drawn.choice((9202, 9202, 9201))
+        dates = {"visit_start_date": on, "visit_end_date": on + dt.timedelta(self.drawn.randrange(5))}
+        self.rows.visits.append({"person_id": self.number, "visit_concept_id": concept, **dates})
+
+
+def _draw(drawn: random.Random, number: int, rows: _Rows) -> None:
+    """Draw a person with all their rows."""
     sex, born = drawn.choice((MALE, FEMALE)), drawn.randrange(1920, 2006)
     start = START + dt.timedelta(drawn.randrange(1500))
     end = min(END, start + dt.timedelta(drawn.randrange(400, 4000)))
@@ -83,59 +141,10 @@ def _person(drawn: random.Random, number: int, rows: _Rows) -> None:
     rows.periods.append(
         {"person_id": number, "observation_period_start_date": start, "observation_period_end_date": end}
     )
-
-    def day() -> dt.date:
-        return start + dt.timedelta(drawn.randrange((end - start).days))
-
-    def condition(concept: int, on: dt.date) -> None:
-        rows.conditions.append(
-            {
-                "person_id": number,
-                "condition_concept_id": concept,
-                "condition_start_date": on,
-                "condition_end_date": None,
-            }
-        )
-
-    def drug(concept: int, on: dt.date) -> None:
-        rows.drugs.append(
-            {
-                "person_id": number,
-                "drug_concept_id": concept,
-                "drug_exposure_start_date": on,
-                "drug_exposure_end_date": on + dt.timedelta(29),
-                "days_supply": 30,
-            }
-        )
-
-    for concept, chance in _HABITS.items():
-        if drawn.random() < chance:
-            condition(concept, day())
-    older = (2015 - born) / 100
-    if drawn.random() < 0.3 * older:
-        first = day()
-        condition(drawn.choice((TYPE_2, TYPE_2, TYPE_2, RENAL, DIABETES)), first)
-        if drawn.random() < 0.7:
-            later = first + dt.timedelta(drawn.randrange(400))
-            if later <= end:
-                drug(METFORMIN, later)
-    elif drawn.random() < 0.02:
-        condition(TYPE_1, first := day())
-        drug(INSULIN, first)
-    if drawn.random() < 0.5 * older:
-        condition(drawn.choice((HYPERTENSION, ESSENTIAL)), day())
-    if drawn.random() < 0.001:
-        condition(LOCAL, day())
+    person = _Person(drawn, number, born, start, end, rows)
+    person.fall_ill()
     for _ in range(drawn.randrange(4)):
-        on = day()
-        rows.visits.append(
-            {
-                "person_id": number,
-                "visit_concept_id": drawn.choice((9202, 9202, 9201)),
-                "visit_start_date": on,
-                "visit_end_date": on + dt.timedelta(drawn.randrange(5)),
-            }
-        )
+        person.visit()
     if drawn.random() < 0.03:
         rows.deaths.append({"person_id": number, "death_date": end, "cause_concept_id": 0})
 
@@ -166,9 +175,13 @@ def _ancestors() -> pa.Table:
         while above in PARENTS:
             above, levels = PARENTS[above], levels + 1
             pairs.append((above, concept, levels))
-    above, below, levels_of = zip(*pairs, strict=True)
+    ancestors, descendants, separations = zip(*pairs, strict=True)
     return pa.table(
-        {"ancestor_concept_id": above, "descendant_concept_id": below, "min_levels_of_separation": levels_of}
+        {
+            "ancestor_concept_id": ancestors,
+            "descendant_concept_id": descendants,
+            "min_levels_of_separation": separations,
+        }
     )
 
 
@@ -177,11 +190,24 @@ def _schema(*names: str) -> pa.Schema:
     return pa.schema(list(types.items()))
 
 
-def write_cdm(path: Path, persons: int = 3000, seed: int = 1, schema: str = "main") -> Path:
-    """Write a CDM into a DuckDB file."""
-    drawn, rows = random.Random(seed), _Rows([], [], [], [], [], [])
+def _source() -> pa.Table:
+    """Return the table in which a CDM says what it is."""
+    return pa.table(
+        {
+            "cdm_source_name": ["Made-up persons, written by Rowless: none of them exist"],
+            "cdm_source_abbreviation": ["made up"],
+            "cdm_version": ["5.4"],
+            "vocabulary_version": [RELEASE],
+        }
+    )
+
+
+def write_cdm(path: Path, persons: int = PERSONS, seed: int = 1, schema: str = "main") -> Path:
+    """Write a CDM into a new DuckDB file, the same for the same persons and seed. Return its path."""
+    drawn = random.Random(seed)  # noqa: S311  # these persons are nobody's secret
+    rows = _Rows([], [], [], [], [], [])
     for number in range(1, persons + 1):
-        _person(drawn, number, rows)
+        _draw(drawn, number, rows)
     tables = {
         "person": pa.Table.from_pylist(rows.persons),
         "observation_period": pa.Table.from_pylist(rows.periods),
@@ -194,11 +220,14 @@ def write_cdm(path: Path, persons: int = 3000, seed: int = 1, schema: str = "mai
         "death": pa.Table.from_pylist(rows.deaths, schema=_schema("cause_concept_id", "death_date")),
         "concept": _concepts(),
         "concept_ancestor": _ancestors(),
+        "cdm_source": _source(),
     }
     with duckdb.connect(str(path)) as connection:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        ((database,),) = connection.execute("SELECT current_database()").fetchall()  # of the file's name
         for name, table in tables.items():
             connection.register("made", table)
-            connection.execute(f'CREATE TABLE "{path.stem}".{schema}.{name} AS SELECT * FROM made')
+            statement = f'CREATE TABLE "{database}".{schema}.{name} AS SELECT * FROM made'  # noqa: S608  # our own names
+            connection.execute(statement)
             connection.unregister("made")
     return path
