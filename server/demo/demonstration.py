@@ -20,7 +20,7 @@ import urllib.request
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from server.demo.setup import Demonstration, set_up, usual
+from server.demo.setup import TOKENS, Demonstration, set_up, usual
 from server.errors import ServerError
 from server.views.terminal import ENGLISH, as_table
 
@@ -67,7 +67,7 @@ def run(settings: Settings, shown: Demonstration, tell: Callable[[str], None], s
     Raises what the demonstration's check raises, before anything is made, and NotServing where the port or the home is
     taken or the server does not come up.
     """
-    if not settings.home.exists():
+    if not (settings.home / TOKENS).exists():
         shown.check(settings)
     with _only_one(settings) as lock:
         _require_free(settings)

@@ -72,7 +72,7 @@ def demonstration(path: Path | None) -> Demonstration:
     called = declared.dataset.name
     present = f"The dataset {called} was imported before: {path} is not read again"
     part = Part(
-        called, partial(_import, declared), called, _terms("Public or made-up data, for demonstration"), present
+        called, partial(_import, declared, path), called, _terms("Public or made-up data, for demonstration"), present
     )
     return Demonstration((part,), QUESTION, ASK, partial(_check, declared, path))
 
@@ -99,13 +99,14 @@ def declare(path: Path, release: str | None, dataset: str, title: str) -> Manife
 def _import_made_up(services: Services, admin: Actor, tell: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(dir=services.settings.home) as folder:
         path = write_cdm(Path(folder) / "cdm.duckdb")
-        _import(declare(path, RELEASE, MADE_UP, "A Common Data Model of made-up persons"), services, admin, tell)
+        _import(declare(path, RELEASE, MADE_UP, "A Common Data Model of made-up persons"), path, services, admin, tell)
     tell("Nobody in these data exists: they were made by a formula")
 
 
-def _import(declared: Manifest, services: Services, admin: Actor, tell: Callable[[str], None]) -> None:
+def _import(declared: Manifest, path: Path, services: Services, admin: Actor, tell: Callable[[str], None]) -> None:
     """Import a CDM whatever is lost, and name what was: nobody can correct a manifest here."""
-    report = import_dataset(services, declared, admin, silent, accept_losses=True).report
+    with _reading(path):
+        report = import_dataset(services, declared, admin, silent, accept_losses=True).report
     events = sum(table.kept for name, table in report.tables.items() if name in declared.events)
     tables = len(declared.events)
     tell(f"Imported {declared.dataset.name}: {report.persons:,} persons, {events:,} events in {tables} tables")

@@ -60,6 +60,7 @@ PATHWAYS_TERMS = Terms(
     formalities=formal.PATHWAYS,
 )
 EPSILON = "1"  # of each study
+TOKENS = "demo-tokens.json"  # a home has this file once a demonstration has made it
 USERS = {"researcher": "ada", "approver": "vera", "dpo": "dora", "admin": "admin"}
 
 
@@ -129,7 +130,7 @@ def set_up(settings: Settings, parts: Sequence[Part], tell: Callable[[str], None
         tell(f"Made a home in {settings.home}")
     services = open_services(settings)
     try:
-        tokens = _add_users(services, settings.home / "demo-tokens.json", made.tokens)
+        tokens = _add_users(services, settings.home / TOKENS, made.tokens)
         with services.database.read() as transaction:
             admin = people.user(transaction, USERS["admin"])
             known = datasets.names(transaction)

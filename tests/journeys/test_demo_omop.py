@@ -9,11 +9,13 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
+from budgets.governance import datasets
 from queries.store.drafts import omop as drafts
 from server.cli.main import main
 from server.demo import omop
 from server.demo.cdm import PERSONS, write_cdm
 from server.demo.setup import MANIFEST, NoData, set_up, usual
+from server.runtime.services import open_services
 from server.runtime.settings import load_settings
 from tests.journeys.demonstrating import TOKEN, WAIT_SECONDS, demo
 from tests.ports import free_port
@@ -184,3 +186,26 @@ def test_versions_that_are_read_have_the_fields_of_a_draft() -> None:
             assert [field.name for field in fields if field.name not in known[table]] == []
         for table, needed in omop.NEEDED.items():
             assert [field for field in needed if field not in known[table]] == []
+
+
+def test_a_bad_file_changes_nothing_beside_what_a_home_has(tmp_path: Path) -> None:
+    """A home of a demonstration keeps its datasets and gets none; an empty folder does not become a home."""
+    path, said, _ = wrong(tmp_path)["unreadable rows"]
+    home = tmp_path / "home"
+    settings = load_settings({"ROWLESS_HOME": str(home)})
+    home.mkdir()
+    environment = {"ROWLESS_HOME": str(home), "ROWLESS_PORT": str(free_port())}
+    for made in (False, True):
+        if made:
+            set_up(settings, usual(MANIFEST)[:1], lambda _: None)
+        ended = CliRunner().invoke(main, ["--lang", "en", "demo", "--omop", str(path)], env=environment)
+        assert ended.exit_code == 1
+        assert f"{path} {said}" in ended.stderr
+        if not made:
+            assert list(home.iterdir()) == []
+    services = open_services(settings)
+    try:
+        with services.database.read() as transaction:
+            assert datasets.names(transaction) == ["rand-hie"]
+    finally:
+        services.close()
