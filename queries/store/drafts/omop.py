@@ -112,7 +112,7 @@ def draft(paths: Sequence[Path], release: str | None) -> str:
     Raises ManifestError (no table person, or none of events), ImportFailed.
     """
     found = {one.name: one for one in drafting.tables_in([*files_of(paths)])}
-    present = [name for name in TABLES if name in found]
+    present = [name for name in TABLES if name in found and _has(found[name], PERSON_ID)]
     person = found.get("person_")  # as no table of events may be named (`drafting.py`)
     if person is None or not present:
         raise ManifestError(
@@ -126,6 +126,9 @@ def draft(paths: Sequence[Path], release: str | None) -> str:
     lines += _observed(found.get("observation_period"))
     for name in present:
         lines += _table(name, found[name], person, domains)
+    for name in TABLES:
+        if name in found and name not in present:
+            lines += ["", f"# {name} is left out: it has no field {PERSON_ID}, so its rows belong to nobody"]
     for domain in domains:
         lines += _vocabulary(domain, release or "", found)
     return "\n".join(lines) + "\n"
