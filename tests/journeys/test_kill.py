@@ -59,10 +59,10 @@ def test_kill_9_in_the_middle_of_a_query(observatory: Home, home: Home) -> None:
     """Killed at several moments of a query: the charge stands, no release lacks its charge, a retry resumes free."""
     home = observatory.copy(home.path.with_name("killed"))
     with serving(home) as server:
-        server.open_study("long", "observatory", epsilon=9.0)
+        server.open_study("long", "observatory", epsilon=3.0)
     cut_short = 0
     for turn, delay_ms in enumerate((0, 15, 40, 80, 0), start=1):
-        body = long_query(0.25 * turn)
+        body = long_query(0.2 * turn)
         key = {"Idempotency_Key": f"turn-{turn}"} if turn % 2 else {}
         with serving(home) as server:
             asked = Asked(server, body, **key)
@@ -99,7 +99,7 @@ def test_a_killed_worker_is_replaced(observatory: Home, home: Home) -> None:
     """When only the worker dies the next one answers the same request on the charge that was paid."""
     home = observatory.copy(home.path.with_name("killed"))
     with serving(home) as server:
-        server.open_study("long", "observatory", epsilon=9.0)
+        server.open_study("long", "observatory", epsilon=3.0)
         for turn in (1, 2):
             body = long_query(0.25 * turn)
             asked = Asked(server, body)
@@ -120,7 +120,7 @@ def test_a_client_that_goes_away_has_paid(observatory: Home, home: Home) -> None
     """A client that hangs up in the middle finds its answer later, charged once."""
     home = observatory.copy(home.path.with_name("left"))
     with serving(home) as server:
-        server.open_study("long", "observatory", epsilon=9.0)
+        server.open_study("long", "observatory", epsilon=3.0)
         body = long_query(0.1)
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
         try:
@@ -140,7 +140,7 @@ def test_a_stopped_server_finishes_what_it_began(observatory: Home, home: Home) 
     """SIGTERM lets a query that is under way finish: its client has the answer, and nothing is left open."""
     home = observatory.copy(home.path.with_name("stopped"))
     with serving(home) as server:
-        server.open_study("long", "observatory", epsilon=9.0)
+        server.open_study("long", "observatory", epsilon=3.0)
         asked = Asked(server, long_query(0.1))
         asked.start()
         wait_for_charge(home, 1)

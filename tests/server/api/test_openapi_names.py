@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Programs that were generated call the operations by these names, so none may change.
 NAMES = """
     add_member add_user advise advise_on_budget advise_on_terms approve approve_budget approve_terms buy_profile cancel
-    close conclude confirm edit_study erase_identities estimate health link_account list_alerts list_charges list_datasets
+    close conclude confirm edit_study erase_identities estimate find_codes health link_account list_alerts list_charges list_datasets
     list_editions list_entries list_identities list_proposals list_releases list_studies list_templates list_tokens
     list_users live me methods_of_dataset methods_of_study new_token notice_for_persons open_study propose propose_terms prove_consistency prove_inclusion query ready rehearse
     remove_member remove_user report_on_dataset report_on_study resume revoke_token set_budget show_budget

@@ -308,8 +308,8 @@ def test_demonstration_speaks_french() -> None:
         "  the profile was bought for epsilon 0.1 of the cap; it is public",
         "\nAsking, as a researcher: do people who pay a larger share of the bill (coinsurance, in %) see a doctor less often?",
         "It cost epsilon 0.3. Of the study's 1, 0.7 is left.",
-        "\nServing until Ctrl-C. Open http://127.0.0.1:8000/ in a browser, or begin as\n"
-        "  researcher   http://127.0.0.1:8000/sign-in#token=x\n\nTokens for programs:\n",
+        "\nServing until Ctrl-C. Open http://127.0.0.1:8123/ in a browser, or begin as\n"
+        "  researcher   http://127.0.0.1:8123/sign-in#token=x\n\nTokens for programs:\n",
     ]
     with speaking(["--lang", "fr"]):
         for text in told:

@@ -194,7 +194,7 @@ def test_a_token_of_a_study_knows_of_no_other(place: Place) -> None:
     """A token that is limited to a study is 403 for every other study and for what is beyond studies, for each role."""
     place.open_study("other")
     open_routes = {path for (_, path), roles in CONTRACT.items() if roles is None}
-    beyond = open_routes | {"/me", "/studies", "/datasets", "/datasets/{name}", "/guarantee"}
+    beyond = open_routes | {"/me", "/studies", "/datasets", "/datasets/{name}", "/datasets/{name}/codes", "/guarantee"}
     for user in ("ada", "admin", "dora"):
         client = limited(place, user, study="flu")
         before = place.home.charges(), place.home.rows("SELECT id, state FROM studies")
