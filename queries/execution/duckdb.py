@@ -117,12 +117,12 @@ class Store:
                 self._opened = opened
             return self._opened
 
-    def ranges(self) -> list[range]:
+    def ranges(self, persons_per_stream: int = PERSONS_PER_STREAM) -> list[range]:
         """Return ranges of persons that together hold everybody, to be streamed at once.
 
         Their number follows from the public number of persons: one more person does not make one more stream.
         """
-        streams = max(1, min(self._threads, self._persons_max // PERSONS_PER_STREAM))
+        streams = max(1, min(self._threads, self._persons_max // persons_per_stream))
         everybody = max(self._of_persons().there, streams)
         edges = [everybody * stream // streams for stream in range(streams)]
         # The last range is open to the end, so no person is left out, whatever the count is.

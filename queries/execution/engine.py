@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     Vectors = list[NDArray[np.int64]]
 
+NUMBERS_PER_STREAM = 1_000_000  # of persons, of whom only a number is read: with fewer another stream does not pay
+
 
 @dataclass(frozen=True)
 class CellsOf:
@@ -68,7 +70,8 @@ def of_part(question: Question, store: Store, stop: Stop | None = None) -> Vecto
     match question:
         case CellsOf(plan):
             number = store.number_for(plan)
-            return kernel.bound_in_parts(plan, store.ranges(), partial(stream, number=number), number)
+            ranges = store.ranges() if number is None else store.ranges(NUMBERS_PER_STREAM)
+            return kernel.bound_in_parts(plan, ranges, partial(stream, number=number), number)
         case ScoresOf(plan):
             return [partition_selection.persons_by_code(plan, store.ranges(), stream)]
         case HistogramsOf(planned):

@@ -87,6 +87,7 @@ def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int, parts: in
     main = plan.table.name if plan.built is None else plan.built.events.name
     if event_numbers.suffice(plan):
         main = PERSONS  # whose attributes are those of the events
+        threads = 1  # up to a million of them
     scanned = work.columns(main, 1 + len(scan.columns(plan)))
     conditions = (plan.where, *plan.conditions)
     scanned += sum(work.condition(one, main) for one in conditions)

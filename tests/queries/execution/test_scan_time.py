@@ -77,7 +77,7 @@ def test_numbers_of_events_take_less_than_events() -> None:
 
 def test_cores_shorten_the_scan_of_many_persons_alone() -> None:
     """Only parts that the engine streams at once count, and half of what they could give."""
-    query = nodes.Query("visits", PEOPLE)
+    query = nodes.Query("visits", PEOPLE, None, (nodes.ByValue("code"),))
     few = replace(REGISTRY, persons_expected=1_000)
     many = replace(REGISTRY, persons_max=2**31 - 1, persons_expected=10**7)
     assert seconds(query, few, 8) == seconds(query, few, 1)
