@@ -6,7 +6,9 @@ declared); and this machine's rates, which are measured on made-up data and neve
 question always has the same slot, whatever the data are.
 
 The figures are rather too large than too small: counts are the upper ends of noisy bins, and an unknown figure is taken
-at its declared bound. `server/runtime/scans/slots.py` adds a factor for what no figure covers.
+at its declared bound. What each person's number of events answers (`event_numbers.py`) is foretold as if events were
+read: editions of before have no such numbers, and their scans must fit into the slot too.
+`server/runtime/scans/slots.py` adds a factor for what no figure covers.
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from queries.binding.predicates import Among, Beginning, Both, Compared, Either, Member, Spelled
-from queries.catalog.schema import PERSONS
 from queries.contribution import profile
-from queries.execution import event_numbers, scan
+from queries.execution import scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,9 +86,6 @@ def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int, parts: in
     """
     work = _Work(rates, figures)
     main = plan.table.name if plan.built is None else plan.built.events.name
-    if event_numbers.suffice(plan):
-        main = PERSONS  # whose attributes are those of the events
-        threads = 1  # up to a million of them
     scanned = work.columns(main, 1 + len(scan.columns(plan)))
     conditions = (plan.where, *plan.conditions)
     scanned += sum(work.condition(one, main) for one in conditions)

@@ -68,11 +68,11 @@ def test_more_work_is_foretold_to_take_longer() -> None:
     assert seconds(nodes.Query("persons", PEOPLE)) < plain
 
 
-def test_numbers_of_events_take_less_than_events() -> None:
-    """What each person's number of events answers is foretold to read persons and no events."""
-    of_person = nodes.Query("visits", PEOPLE, None, (nodes.ByValue("sex"),))
-    assert seconds(of_person) < seconds(replace(of_person, group_by=(nodes.ByValue("code"),)))
-    assert seconds(nodes.Query("visits", PEOPLE)) == pytest.approx(seconds(nodes.Query("persons", PEOPLE)))
+def test_what_numbers_of_events_answer_fits_if_events_are_read() -> None:
+    """An older edition has no numbers: its scan of all events has to fit into the slot as well."""
+    read = seconds(nodes.Query("visits", PEOPLE))
+    assert read > seconds(nodes.Query("persons", PEOPLE))
+    assert seconds(nodes.Query("visits", PEOPLE, None, (nodes.ByValue("sex"),))) > read
 
 
 def test_cores_shorten_the_scan_of_many_persons_alone() -> None:

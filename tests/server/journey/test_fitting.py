@@ -70,6 +70,7 @@ def test_slot_depends_on_public_figures_alone(tmp_path: Path) -> None:
     plain, rare, absent = found[0]
     assert plain < rare == absent
     assert found[1] == found[0]
+    assert found[2][0] > plain
     assert found[2][1] > rare  # the persons of the cohort are found among the events
 
 
