@@ -49,8 +49,8 @@ def test_the_examples_of_the_manual_run(demonstrated: Server, tmp_path: Path) ->
     program = "\n".join(examples(PAGE.read_text()))
     (shown,) = re.findall(r"print\(error.code.*\)  # (.*)$", program, re.MULTILINE)
     told = run(NO_NOISE + program, demonstrated, tmp_path)
-    assert re.fullmatch(r"sex +visits", told[0])
-    assert re.fullmatch(r"female +\d\.\d+ (± \d\.\d+|\[\d\.\d+ to \d\.\d+\])", told[1])
+    assert re.fullmatch(r"sex +patients", told[0])
+    assert re.fullmatch(r"female +3,\d{3} ± \d+", told[1])
     place = told.index(shown)
     assert "female" in told[place + 1]
     assert (tmp_path / "answer.svg").read_text().startswith("<svg")
