@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from queries.language.sql.conditions import predicate
+from queries.language.sql.idioms import plain
 from queries.language.sql.syntax import refusal
 from queries.language.sql.values import filtered
 from queries.statistics import registry
@@ -24,7 +25,6 @@ COMPUTED = (
 OTHERS: dict[type[exp.Expr], str] = {
     exp.Min: "there is no minimum over persons, which would be one person's value: ask for QUANTILE_CONT(column, 0.01)",
     exp.Max: "there is no maximum over persons, which would be one person's value: ask for QUANTILE_CONT(column, 0.99)",
-    exp.CountIf: "this is no statistic that is known here: write COUNT(*) FILTER (WHERE ...)",
     exp.WithinGroup: "this is no statistic that is known here: write QUANTILE_CONT(column, 0.5)",
 }
 
@@ -36,6 +36,7 @@ def is_statistic(body: exp.Expr) -> bool:
 
 def statistic(body: exp.Expr) -> tuple[nodes.Statistic, str]:
     """Return a statistic and the name it has without an alias. Raises InvalidQuery with line and column."""
+    body = plain(body)
     if not isinstance(body, exp.Filter):
         return _reader(body).read_sql(body)
     function, condition = filtered(body)

@@ -305,3 +305,12 @@ def test_statement_survives_with_how_it_is_shown(show: Show, labels: tuple[str, 
         with pytest.raises(InvalidQuery, match="belong to an answer"):
             sql.parse(sql.to_sql(query, whole))
         assert sql.shown(sql.to_sql(query), whole) == sql.to_sql(query, whole)
+
+
+def test_having_and_order_name_a_statistic_of_a_case_as_it_is_selected() -> None:
+    """A CASE of one branch is compared with what is selected by its meaning, and in whatever spelling."""
+    selected = "SELECT sex, SUM(CASE WHEN urgent THEN 1 ELSE 0 END) AS n FROM visits GROUP BY sex"
+    _, show = sql.read(f"{selected} HAVING COUNT_IF(urgent) > 9 ORDER BY COUNT(*) FILTER (WHERE urgent) DESC")
+    assert show == Show(Comparison("n", ">", 9), (Order("n", descending=True),))
+    with pytest.raises(InvalidQuery, match="select it too"):
+        sql.read(f"{selected} HAVING COUNT_IF(NOT urgent) > 9")

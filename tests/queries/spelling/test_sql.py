@@ -454,7 +454,31 @@ SPELLINGS = {
 }
 
 
+URGENT, MANY = Comparison("urgent", "=", True), Comparison("visits", ">", 1)
+
 SPELLINGS |= {
+    "SELECT SUM(CASE WHEN urgent THEN 1 ELSE 0 END) AS a, COUNT(CASE WHEN urgent THEN 'x' END) AS b, COUNT_IF(urgent) AS c, "
+    "SUM(IF(urgent, 1.0, 0)) AS d, countif(urgent) FILTER (WHERE visits > 1) AS e, SUM(CASE WHEN urgent THEN 1 END) AS f "
+    "FROM visits": Query(
+        "visits",
+        (
+            *((name, Count("events", where=URGENT)) for name in "abcd"),
+            ("e", Count("events", where=nodes.All((MANY, URGENT)))),
+            ("f", Count("events", where=URGENT)),
+        ),
+    ),
+    "SELECT COUNT(DISTINCT CASE WHEN urgent THEN Person END), AVG(CASE WHEN urgent THEN 1.0 ELSE 0 END) FROM visits": Query(
+        "visits", (("persons", Count("persons", where=URGENT)), ("proportion", Proportion(URGENT)))
+    ),
+    "SELECT AVG(CASE WHEN urgent THEN visits END), SUM(CASE WHEN urgent THEN visits ELSE 0 END), "
+    "MEDIAN(IF(urgent, CASE WHEN visits < 0 THEN 0 WHEN visits > 9 THEN 9 ELSE visits END, NULL)) FROM visits": Query(
+        "visits",
+        (
+            ("mean_visits", Mean("visits", where=URGENT)),
+            ("sum_visits", Sum("visits", where=URGENT)),
+            ("median_visits", Quantile("visits", (0.5,), (0, 9), where=URGENT)),
+        ),
+    ),
     "SELECT median(visits), Quantile_Cont(visits, 0.9), QUANTILE_CONT(balance, [0.25, 0.75]) FROM visits": Query(
         "visits",
         (
@@ -626,6 +650,16 @@ REFUSED = {
     "SELECT visits / COUNT(*) FROM visits": ("1, column 8", "proportion is"),
     "SELECT COUNT(*) FILTER (WHERE visits = 1) * 100 / COUNT(*) FROM visits": ("1, column 8", "proportion is"),
     "SELECT (COUNT(*)) FROM visits": ("1, column 9", "known"),
+    "SELECT AVG(CASE WHEN urgent THEN 1 END) FROM visits": ("1, column 22", "write a column"),
+    "SELECT AVG(CASE WHEN urgent THEN 0 ELSE 1 END) FROM visits": ("1", "clamp"),
+    "SELECT AVG(CASE WHEN urgent THEN visits ELSE 0 END) FROM visits": ("1", "clamp"),
+    "SELECT SUM(CASE WHEN urgent THEN 2 ELSE 0 END) FROM visits": ("1", "write a column"),
+    "SELECT SUM(CASE urgent WHEN TRUE THEN 1 ELSE 0 END) FROM visits": ("1", "clamp"),
+    "SELECT COUNT(CASE WHEN urgent THEN 1 ELSE 0 END) FROM visits": ("1", "COUNT(*)"),
+    "SELECT COUNT(CASE WHEN urgent THEN visits END) FROM visits": ("1", "COUNT(*)"),
+    "SELECT COUNT(DISTINCT CASE WHEN urgent THEN sex END) FROM visits": ("1", "name of a column"),
+    "SELECT COUNT(DISTINCT CASE WHEN urgent THEN person ELSE person END) FROM visits": ("1", "here"),
+    "SELECT AVG(CASE WHEN urgent THEN 1 ELSE 0 END) FILTER (WHERE visits > 1) FROM visits": ("1", "clamp"),
     "SELECT VARIANCE(DISTINCT visits) FROM visits": ("1", "clamp"),
     "SELECT VAR_POP(visits) FROM visits": ("1, column 8", "no statistic that is known"),
     "SELECT STDDEV_POP(visits) FROM visits": ("1, column 8", "no statistic that is known"),
@@ -668,8 +702,6 @@ REFUSED = {
     "SELECT ROUND(AVG(balance), 2) FROM visits": ("1, column 8", '"post": ["round"]'),
     "SELECT COUNT(*) - COUNT(DISTINCT person) FROM visits": ("1, column 8", "compute with the numbers of the answer"),
     "SELECT SUM(visits) / COUNT(*) FROM visits": ("1, column 8", "a mean is AVG"),
-    "SELECT SUM(CASE WHEN sex = 'male' THEN 1 ELSE 0 END) FROM visits": ("1", "COUNT(*) FILTER (WHERE ...)"),
-    "SELECT COUNT_IF(visits > 3) FROM visits": ("1, column 8", "COUNT(*) FILTER (WHERE ...)"),
     "SELECT DISTINCT sex, COUNT(*) FROM visits GROUP BY sex": ("1", "another group already"),
     "SELECT person, COUNT(*) FROM visits GROUP BY person": ("1, column 8", "single persons are not shown"),
     "SELECT SUM(visits + 1) FROM visits": ("1", "clamp"),
