@@ -31,24 +31,30 @@ def column_of(table: Table, name: str, pointer: str) -> Column:
 
 
 def date_of(table: Table, name: str | None, pointer: str) -> Column:
-    """Return the column that holds the day of an event: the named one, or the table's only date if none is named.
+    """Return the column that holds the day of an event: the named one, or the only one if none is named.
 
+    Dates of the person, such as the end of their observation, are meant only by name if events have their own.
     Raises InvalidQuery.
     """
     dates = _dates(table)
     if not dates:
         raise InvalidQuery(pointer, f"table {table.name} has no date")
-    if name is None and len(dates) > 1:
-        raise InvalidQuery(pointer, f"table {table.name} has the dates {', '.join(dates)}; name one")
     if name is not None and name not in dates:
         raise InvalidQuery(pointer, f"{name} is no date of table {table.name}{codes.nearest(name, dates)}")
-    return dates[name] if name is not None else next(iter(dates.values()))
+    chosen = name or only_date(table)
+    if chosen is None:
+        raise InvalidQuery(pointer, f"table {table.name} has the dates {', '.join(_meant(dates))}; name one")
+    return dates[chosen]
 
 
 def only_date(table: Table) -> str | None:
-    """Return the name of the table's date, if it has exactly one."""
-    dates = _dates(table)
-    return next(iter(dates)) if len(dates) == 1 else None
+    """Return the name of the date that is meant if none is named, where there is exactly one."""
+    meant = _meant(_dates(table))
+    return next(iter(meant)) if len(meant) == 1 else None
+
+
+def _meant(dates: Mapping[str, Column]) -> Mapping[str, Column]:
+    return {name: column for name, column in dates.items() if not column.of_person} or dates
 
 
 def _dates(table: Table) -> dict[str, Column]:

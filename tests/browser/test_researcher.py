@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,6 +55,29 @@ def test_researcher_asks_by_clicking(chromium: Browser, server: Server, language
     with visiting(chromium, server, language, **options) as visit:
         ask(visit)
         assert visit.page.get_attribute("html", "lang") == language
+
+
+def test_values_of_persons_are_built_by_clicking(chromium: Browser, server: Server) -> None:
+    """A row becomes a person, whose number of events is a group; the form is sound, and follows the SQL back."""
+    with visiting(chromium, server, viewport=NARROW) as visit:
+        visit.sign_in("ada")
+        visit.open("/studies/flu/ask")
+        visit.page.check("[name=rows][value=persons]")
+        expect(visit.page.locator("#v-0-what")).to_have_value("count")
+        visit.assert_sound()
+        visit.page.fill("#v-0-high", "5")
+        visit.page.fill("#v-0-low", "0")
+        visit.page.fill("#v-0-name", "years")
+        visit.page.keyboard.press("Tab")
+        visit.settle()
+        visit.click("button[value=add-g]")
+        visit.choose("#g-0-column", "years")
+        sql = visit.page.locator("#sql")
+        expect(sql).to_have_value(re.compile("GROUP BY person.*GROUP BY years"))
+        visit.assert_sound()
+        visit.page.check("[name=rows][value=events]")
+        expect(visit.page.locator("#v-0-what")).to_have_count(0)
+        expect(visit.page.locator("#g-0-wrong")).to_be_visible()  # events have no such value
 
 
 def test_both_sides_follow_each_other_live(chromium: Browser, server: Server) -> None:

@@ -101,6 +101,8 @@ def statistic_name(what: str) -> str:
         "events": _("how many events"),
         "share": _("share of the events"),
         "share_of_persons": _("share of the persons"),
+        "rate": _("incidence rate, per person-year"),
+        "survival": _("survival curve"),
         "mean": _("mean"),
         "sum": _("sum"),
         "quantile": _("median or another quantile"),
@@ -111,6 +113,21 @@ def statistic_name(what: str) -> str:
         "top": _("most frequent values"),
         "correlation": _("correlation"),
         "slope": _("slope"),
+    }.get(what, what)
+
+
+def built_name(what: str) -> str:
+    """Return a value that a person may have in words."""
+    return {
+        "count": _("number of events"),
+        "sum": _("sum"),
+        "mean": _("mean"),
+        "min": _("smallest or earliest"),
+        "max": _("largest or latest"),
+        "first": _("of the first event"),
+        "last": _("of the last event"),
+        "exists": _("whether there is an event"),
+        "days_to": _("days from the first event"),
     }.get(what, what)
 
 
@@ -153,6 +170,7 @@ FUNCTIONS: tuple[Callable[..., object], ...] = (
     type_name,
     operator_name,
     statistic_name,
+    built_name,
     period_name,
     part_name,
     value_name,

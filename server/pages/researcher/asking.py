@@ -25,6 +25,8 @@ from server.pages.frame.rendering import page, show, to
 from server.pages.frame.turns import in_turn
 from server.pages.researcher import builder, examples
 from server.pages.researcher.asked import ASKED, in_words
+from server.pages.researcher.form import columns, persons
+from server.pages.researcher.form.lines import EVENTS, FILTERS, KINDS, STATISTICS, VALUES, is_of_line, lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +38,7 @@ NEEDS_JSON = frozenset({"standardise", "difference"})  # of how an answer is sho
 SHOWN = ("sql", "labels", *sorted(NEEDS_JSON))  # all of it
 CODES_MAX = 10  # codes that a search shows, and lines whose searches are shown
 SEARCHES_MAX = 4
+SEARCHED = (STATISTICS, FILTERS, EVENTS, VALUES)  # lists of lines with conditions
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,30 @@ class Draft:
 
     @property
     def columns(self) -> Mapping[str, Any]:
-        """Return the columns of the chosen table, as the catalog has them."""
-        found: Mapping[str, Any] = self.tables.get(self.fields.get("table", ""), {}).get("columns", {})
-        return found
+        """Return the columns of the rows that are asked about, as the catalog has or would have them."""
+        return builder.columns_of(self.fields, self.tables)
+
+    @property
+    def events(self) -> Mapping[str, Any]:
+        """Return the columns of the chosen table."""
+        return columns.of_table(self.tables, self.fields.get("table", ""))
+
+    @property
+    def is_of_persons(self) -> bool:
+        """Return whether a row is a person, with values that the question builds."""
+        return persons.is_chosen(self.fields, self.tables)
+
+    @property
+    def can_be_of_persons(self) -> bool:
+        """Return whether rows may be persons: of every table that has events."""
+        about = self.tables.get(self.fields.get("table", ""), {})
+        return bool(about) and not about["one_row_per_person"]
+
+    @property
+    def last_day(self) -> str:
+        """Return the last day that the table's dates may have, or nothing."""
+        dates = columns.of_types(self.events, ("date",)).values()
+        return max((about["bounds"][1] for about in dates if not about.get("of_person")), default="")
 
     def body(self) -> dict[str, Any]:
         """Return the body of the API's call."""
@@ -70,7 +94,7 @@ class Draft:
             if bounds:
                 asked["bounds"] = bounds
         else:
-            asked = {"query": builder.to_query(self.fields, self.columns)}
+            asked = {"query": builder.to_query(self.fields, self.tables)}
         return {**asked, "privacy": self.privacy()}
 
     def privacy(self) -> Any:
@@ -127,7 +151,7 @@ def ask(study: str) -> Any:
     is_ours = request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
     wanted = request.args if is_ours else {}
     fields = dict(request.form) if request.method == "POST" else _first(study, tables, wanted)
-    fields = _edited(fields)
+    fields = builder.started(_edited(fields), tables)
     draft = Draft(fields, shown, tables)
     match fields.get("do"):
         case "pay":
@@ -170,12 +194,11 @@ def _edited(fields: dict[str, str]) -> dict[str, str]:
     """Return the fields after the button that was pressed: a line added or removed, or a side chosen."""
     do = fields.get("do", "")
     match do.split("-", 3):  # a code may have a hyphen
-        case ["add", ("s" | "g" | "f") as kind]:
-            number = max((line.number for line in builder.lines(fields, kind)), default=-1) + 1
-            fields[f"{kind}-{number}-{'what' if kind == 's' else 'column'}"] = "persons" if kind == "s" else ""
+        case ["add", kind] if kind in KINDS:
+            fields = builder.added(fields, kind)
         case ["drop", kind, number]:
             fields = {name: value for name, value in fields.items() if not name.startswith(f"{kind}-{number}-")}
-        case ["take", ("s" | "f") as kind, number, code]:
+        case ["take", kind, number, code] if kind in SEARCHED:
             fields = {**fields, **builder.taken(fields, f"{kind}-{number}-", code)}
         case ["from", "sql"]:
             fields["side"] = SQL
@@ -194,12 +217,11 @@ def _priced(draft: Draft) -> Priced:
         return Priced(draft, refusal=error, place=builder.line_of(draft.fields, error.pointer))
     fields = {name: value for name, value in draft.fields.items() if name != "sql"}
     if draft.side == SQL:
-        table = estimate["query"]["from"]
-        columns = draft.tables.get(table, {}).get("columns", {}) if isinstance(table, str) else {}
-        read = builder.to_fields(estimate["query"], columns)
+        read = builder.to_fields(estimate["query"], draft.tables)
         if read is None or "show" in estimate:  # the form has no words for how an answer is shown
             return Priced(draft, estimate, is_beyond_form=True)
-        fields = {name: value for name, value in fields.items() if name[1:2] != "-"} | read | {"side": FORM}
+        kept = {name: value for name, value in fields.items() if not is_of_line(name) and name != persons.ROWS}
+        fields = kept | read | {"side": FORM}
     return Priced(Draft({**fields, "sql": estimate["sql"]}, draft.study, draft.tables), estimate)
 
 
@@ -214,10 +236,7 @@ def _shown(priced: Priced, template: str = "researcher/ask.html") -> Any:
         priced=priced,
         estimate=priced.estimate,
         refusal=priced.refusal,
-        statistics=builder.lines(draft.fields, "s"),
-        groups=builder.lines(draft.fields, "g"),
-        filters=builder.lines(draft.fields, "f"),
-        whats=builder.WHATS,
+        lists={kind: lines(draft.fields, kind) for kind in KINDS},
         names=builder.named(draft.fields),
         codes=_codes(draft) if template == "researcher/ask.html" else {},
         examples=examples.of(draft.tables) if template == "researcher/ask.html" else [],
@@ -234,12 +253,13 @@ def _codes(draft: Draft) -> dict[str, Any]:
     A search that is refused, as a word of one letter is, has None.
     """
     found: dict[str, Any] = {}
-    every = [(f"{kind}-{line.number}-", line) for kind in ("s", "f") for line in builder.lines(draft.fields, kind)]
-    for prefix, line in every:
-        words, column = line.get("search"), line.get("column")
-        if draft.side != FORM or not words or not builder.is_searched(draft.columns.get(column, {}), line.get("op")):
+    every = [(kind, line) for kind in SEARCHED for line in lines(draft.fields, kind)]
+    for kind, line in every:
+        prefix, words = f"{kind}-{line.number}-", line.get("search")
+        about, stored_as = builder.compared(draft.fields, draft.tables, kind, line)
+        if draft.side != FORM or not words or not columns.is_searched(about, line.get("op")):
             continue
-        asked = {"search": words, "column": f"{draft.fields.get('table', '')}.{column}", "limit": CODES_MAX}
+        asked = {"search": words, "column": stored_as, "limit": CODES_MAX}
         try:
             found[prefix] = calling.get("datasets", draft.study["dataset"], "codes", **asked)
         except Refused as error:

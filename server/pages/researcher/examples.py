@@ -60,29 +60,39 @@ def _of_events(events: Tables) -> Iterator[Example]:
 def _of_pathways(events: Tables) -> Iterator[Example]:
     """Yield a cohort and a way from A to B, of the first two tables with a date and a declared category."""
     found = [
-        (name, column, table["columns"][column]["values"][0])
+        (name, column, table["columns"][column]["values"][0], date)
         for name, table in events.items()
-        if _first(table, "date") and (column := _category(table, of_person=False, most=None))
+        if (date := _first(table, "date")) and (column := _category(table, of_person=False, most=None))
     ]
     if len(found) < 2:
         return
-    (one, cause, sign), (other, means, chosen) = found[:2]
+    (one, cause, sign, start), (other, means, chosen, day) = found[:2]
     ill = {"column": cause, "op": "=", "value": sign}
     treated = {"column": means, "op": "=", "value": chosen}
     names = {"cause": f"{cause} {sign}", "means": f"{means} {chosen}"}
     cohort = {"column": "person", "op": "in", "value": {"persons": one, "where": ill}}
-    after = {"persons": other, "where": treated, "after": {"of": one, "where": ill, "within_days": DAYS}}
+    before = {"of": one, "where": ill, "within_days": DAYS, "date": start}
+    after = {"persons": other, "where": treated, "date": day, "after": before}
     share = {"proportion": {"column": "person", "op": "in", "value": after}, "of": "persons"}
     yield Example(
         _("What share of those with %(cause)s has %(means)s within %(days)s days?", days=DAYS, **names),
         {"from": "persons", "where": cohort, "select": {"treated": share}},
     )
-    wait = {"days_to": {"of": other, "where": treated, "within_days": MOST_DAYS}}
+    first = {"of": other, "where": treated, "date": day}
+    waits = {"wait": {"days_to": {**first, "within_days": MOST_DAYS}, "date": start}}
     yield Example(
         _("How many days go by from %(cause)s to %(means)s?", **names),
         {
-            "from": {"per_person": one, "where": ill, "values": {"wait": wait}},
+            "from": {"per_person": one, "where": ill, "values": waits},
             "select": {"waits": {"quantile": "wait", "at": [0.25, 0.5, 0.75]}},
+        },
+    )
+    last = events[one]["columns"][start]["bounds"][1]
+    yield Example(
+        _("How often does %(means)s come for each person-year after %(cause)s?", **names),
+        {
+            "from": {"per_person": one, "where": ill, "values": {"wait": {"days_to": first, "date": start}}},
+            "select": {"incidence": {"rate": "wait", "days": MOST_DAYS, "ends": last}},
         },
     )
 

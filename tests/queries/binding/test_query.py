@@ -9,14 +9,14 @@ import pytest
 
 from queries.binding import dates
 from queries.binding.query import bind
-from queries.catalog.schema import Dataset
+from queries.catalog.schema import Column, Dataset, Kind, frozen
 from queries.errors import InvalidQuery
 from queries.language import nodes
 from queries.language.nodes import ByValue, Cohort, Comparison, Count, PerPerson, Query, Related, Value
 from queries.planning import fingerprint, planner
 from queries.statistics import registry
 from tests.queries.clinic import CLINIC, STATISTICS
-from tests.queries.registry import REGISTRY
+from tests.queries.registry import FIRST, LAST, REGISTRY
 
 CELLS_MAX = 10_000
 UNIT = nodes.Privacy(10**9)
@@ -117,3 +117,25 @@ def test_a_curve_adds_its_value_to_the_table_that_the_query_builds() -> None:
     assert bound.table is bound.built.table
     assert list(bound.table.columns) == ["sex", "born", "wait", "?curve"]
     assert [note.partition(":")[0] for note in bound.built.notes] == ["curve"]
+
+
+def test_a_date_of_the_person_is_meant_only_by_name() -> None:
+    """Events with one date of their own have that one, whatever dates their persons have; of two, one is named."""
+    until = Column("until", Kind.DATE, of_person=True, low=FIRST, high=LAST)
+    again = replace(REGISTRY.tables["visits"].columns["day"], name="again")
+
+    def dataset(**more: Column) -> Dataset:
+        tables = {name: replace(one, columns=frozen({**one.columns, **more})) for name, one in REGISTRY.tables.items()}
+        return replace(REGISTRY, tables=frozen(tables))
+
+    def bound(query: Query, of: Dataset) -> Any:
+        found = bind(dates.fill_in(query, of.tables), of, CELLS_MAX, registry.bind)
+        assert found.built is not None
+        return found.built.values[0].date
+
+    of_person = dataset(until=until)
+    assert bound(CURVE, of_person).name == "day"
+    named = replace(CURVE, source=PerPerson("visits", (("wait", Value("days_to", date="until", to=Related("drugs"))),)))
+    assert bound(named, of_person).name == "until"
+    with pytest.raises(InvalidQuery, match="has the dates day, again; name one"):
+        bound(CURVE, dataset(until=until, again=again))

@@ -17,6 +17,7 @@ from server.pages.researcher import builder
 from server.pages.researcher.asked import offered
 from server.pages.researcher.asking import Draft
 from server.pages.researcher.drawing import rows_shown
+from server.pages.researcher.form.lines import Line
 from server.views.table import Cell, Column, Row, Table
 from tests.server.charts import drawn
 from tests.server.pages.browsing import Browser, browser
@@ -252,11 +253,13 @@ def test_page_shows_the_first_rows_of_a_large_answer(place: Place) -> None:
 def test_one_of_many_declared_values_is_typed(place: Place, count: int, kind: str) -> None:
     """A select of all values in each line would make the page as large as lines times values."""
     values = [f"v{number}" for number in range(count)]
-    template = '{% import "researcher/lines.html" as lines with context %}{{ lines.comparison("f-0-", line) }}'
+    template = (
+        '{% import "researcher/lines.html" as lines with context %}{{ lines.comparison("f-0-", line, draft.columns) }}'
+    )
     with place.app.test_request_context("/"):
         columns = {"c": {"type": "category", "declared": True, "values": values}}
         draft = Draft({"table": "t"}, {}, {"t": {"columns": columns}})
-        line = builder.Line(0, {"column": "c", "value": "v7"})
+        line = Line(0, {"column": "c", "value": "v7"})
         shown = render_template_string(template, draft=draft, line=line, builder=builder)
     (tag,) = re.findall(r"<(\w+) [^>]*name=\"f-0-value\"", shown)
     assert tag == kind
@@ -322,13 +325,150 @@ def test_pages_of_answers_are_made_one_at_a_time_for_a_user(place: Place, ada: B
 def test_every_example_can_be_asked(place: Place, ada: Browser, dataset: str) -> None:
     """The examples are made of the catalog; each leads to a page with a price."""
     place.open_study("examples", dataset)
-    page = ada.get("/studies/examples/ask")
+    assert_examples_are_asked(ada)
+
+
+def test_examples_of_pathways_name_their_dates(place: Place, ada: Browser, pathways: str) -> None:
+    """Also of tables with several dates; a rate is among them, and all but the cohort are shown in the form."""
+    shown = assert_examples_are_asked(ada, pathways)
+    sides = [page.form('name="do"')["side"] for page in shown]
+    assert sides.count("sql") == 1
+    assert any(page.form('name="do"').get("s-0-what") == "rate" for page in shown)
+
+
+def assert_examples_are_asked(ada: Browser, path: str = "/studies/examples/ask") -> list[Page]:
+    """Return the page of each example, after it was priced."""
+    page = ada.get(path)
     links = [unescape(one) for one in re.findall(r'<li><a href="([^"]*query=[^"]*)"', page.text)]
     assert len(links) >= 3
+    found = []
     for link in links:
         shown = ada.get(link)
         assert "the budget pays for" in shown.words(), link
-    assert ada.get("/studies/examples/ask?query=nothing").status == 404
+        found.append(shown)
+    assert ada.get(f"{path}?query=nothing").status == 404
+    return found
+
+
+PATHWAYS = """
+[dataset]
+name = "pathways"
+title = "P"
+epsilon = 2.0
+persons_max = 10
+profile = false
+[person]
+id = "person"
+source = "persons.csv"
+[person.columns.seen_last]
+type = "date"
+bounds = [2020-01-01, 2022-12-31]
+[tables.visits]
+source = "visits.csv"
+[tables.visits.columns.diagnosis]
+type = "category"
+values = ["A", "B"]
+[tables.visits.columns.day]
+type = "date"
+bounds = [2020-01-01, 2022-12-31]
+[tables.drugs]
+source = "drugs.csv"
+[tables.drugs.columns.drug]
+type = "category"
+values = { X = "Xanthin", Y = "Yohimbin" }
+[tables.drugs.columns.given]
+type = "date"
+bounds = [2020-01-01, 2022-12-31]
+[tables.drugs.columns.until]
+type = "date"
+bounds = [2020-01-01, 2022-12-31]
+"""
+
+
+@pytest.fixture
+def pathways(place: Place, tmp_path: Path) -> str:
+    """Return the address at which a dataset with two tables is asked, one of which has two dates."""
+    files = {
+        "persons": "person,seen_last\n1,2022-01-01\n2,2021-01-01\n",
+        "visits": "person,diagnosis,day\n1,A,2020-02-01\n2,A,2020-03-01\n",
+        "drugs": "person,drug,given,until\n1,X,2020-02-11,2020-02-20\n",
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    (tmp_path / "pathways.toml").write_text(PATHWAYS)
+    import_file(place.services, tmp_path / "pathways.toml")
+    place.open_study("pathways", "pathways", epsilon=1.0)
+    return "/studies/pathways/ask"
+
+
+RATE = (
+    "SELECT RATE(wait, 365, CAST('2022-12-31' AS DATE), seen_last) AS rate_wait FROM (SELECT person, seen_last, "
+    "(SELECT MIN(later.given) FROM drugs AS later WHERE later.person = visits.person "
+    "AND later.given >= MIN(visits.day) AND drug = 'X') - MIN(day) AS wait "
+    "FROM visits WHERE diagnosis = 'A' GROUP BY person, seen_last)"
+)
+
+
+def test_incidence_rate_is_asked_in_the_form(ada: Browser, pathways: str) -> None:
+    """Rows become persons with the days to another event; the rate is over them, and comes back from SQL."""
+
+    def changed(page: Page, do: str, **fields: str) -> Page:
+        form = page.form('name="do"') | {name.replace("_", "-"): value for name, value in fields.items()}
+        return ada.post(pathways, {**form, "do": do})
+
+    page = changed(ada.get(pathways), "estimate", table="visits", rows="persons")
+    assert page.form('name="do"')["v-0-what"] == "count"  # a first value, so that there is a question
+    assert "the budget pays for" in page.words()
+    page = changed(page, "add-e", v_0_what="days_to", v_0_name="wait")
+    page = changed(page, "estimate", e_0_column="diagnosis", e_0_value="A", v_0_of="drugs")
+    assert 'id="v-0-wrong"' in page.text  # the drugs have two dates
+    page = changed(page, "estimate", v_0_otherdate="given", v_0_when="drug", s_0_what="rate")
+    page = changed(page, "estimate", v_0_value="X", s_0_column="wait")
+    assert 'id="s-0-wrong"' in page.text  # a rate needs the last day
+    page = changed(page, "estimate", s_0_ends="2022-12-31", s_0_censored="seen_last")
+    assert page.form('name="do"')["sql"] == RATE
+    assert "for 1,000 persons" in page.words()
+    back = changed(ada.get(pathways), "from-sql", sql=RATE).form('name="do"')
+    expected = ("form", "persons", "days_to", "given", "rate", "wait", "seen_last")
+    names = ("side", "rows", "v-0-what", "v-0-otherdate", "s-0-what", "s-0-column", "s-0-censored")
+    assert tuple(back[name] for name in names) == expected
+    review = ada.post(pathways, {**back, "do": "review"})
+    answer = ada.post(pathways, {**review.form('name="do"'), "do": "pay"})
+    assert "/releases/" in answer.path
+
+
+def test_values_of_persons_are_columns_of_what_is_asked(ada: Browser, pathways: str) -> None:
+    """A value is a group, a filter that compares it with another, and a search of codes; one of another table is none."""
+    fields = {
+        "table": "drugs",
+        "rows": "persons",
+        "v-0-what": "first",
+        "v-0-column": "drug",
+        "v-0-date": "given",
+        "v-1-what": "min",
+        "v-1-column": "given",
+        "v-2-what": "max",
+        "v-2-column": "until",
+        "s-0-what": "persons",
+        "g-0-column": "first_drug",
+        "f-0-column": "min_given",
+        "f-0-op": "<",
+        "f-0-with": "max_until",
+        "f-1-column": "first_drug",
+        "f-1-op": "in",
+        "f-1-search": "xan",
+        "f-1-value": "X",
+        "epsilon": "0.1",
+    }
+    page = ada.post(pathways, {**fields, "do": "estimate"})
+    sql = page.form('name="do"')["sql"]
+    assert "WHERE min_given < max_until AND first_drug IN ('X') GROUP BY first_drug" in sql
+    assert "Xanthin" in page.text
+    moved = ada.post(pathways, {**fields, "table": "visits", "do": "estimate"})
+    assert 'id="v-0-wrong"' in moved.text
+    whole = ada.post(pathways, {**fields, "table": "persons", "f-0-column": "", "f-1-column": "", "g-0-column": ""})
+    assert "the budget pays for" in whole.words()  # a row of persons is a person anyway, and has no values
+    assert 'type="radio" name="rows"' not in whole.text
 
 
 def test_two_answers_are_compared(ada: Browser) -> None:

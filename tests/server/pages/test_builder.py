@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from server.pages.frame.forms import number
 from server.pages.researcher import builder
+from server.pages.researcher.form import keys, statistics
 
 COLUMNS = {
     "sex": {"type": "category"},
@@ -17,7 +18,9 @@ COLUMNS = {
     "cost": {"type": "number"},
     "day": {"type": "date"},
     "urgent": {"type": "boolean"},
+    "born": {"type": "date", "of_person": True},
 }
+TABLES = {"visits": {"columns": COLUMNS}, "drugs": {"columns": {"drug": {"type": "category"}, "on": {"type": "date"}}}}
 NUMBERS = st.integers(-1000, 1000) | st.floats(-1000, 1000).map(lambda x: round(x, 2))
 
 
@@ -42,8 +45,8 @@ STATISTICS = st.one_of(
     of({"count": st.sampled_from(["persons", "events"])}),
     of({"proportion": CONDITIONS}),
     of({"proportion": CONDITIONS, "of": st.just("persons")}),
-    *(of({name: NUMERIC}) for name in builder.OF_A_COLUMN),
-    *(of({name: NUMERIC, "bounds": st.lists(NUMBERS, min_size=2, max_size=2)}) for name in builder.OF_A_COLUMN),
+    *(of({name: NUMERIC}) for name in statistics.OF_A_COLUMN),
+    *(of({name: NUMERIC, "bounds": st.lists(NUMBERS, min_size=2, max_size=2)}) for name in statistics.OF_A_COLUMN),
     of({"quantile": NUMERIC, "at": st.just(0.5) | st.lists(st.just(0.25), min_size=2, max_size=3)}),
     of({"histogram": NUMERIC, "bins": st.lists(NUMBERS, min_size=2)}),
     of({"histogram": st.just("sex")}),
@@ -54,8 +57,8 @@ STATISTICS = st.one_of(
 KEYS = st.one_of(
     st.sampled_from(["sex", "urgent"]),
     of({"column": st.just("age"), "bins": st.lists(NUMBERS, min_size=2)}),
-    of({"column": st.just("day"), "period": st.sampled_from(builder.PERIODS)}),
-    of({"column": st.just("day"), "part": st.sampled_from(builder.PARTS)}),
+    of({"column": st.just("day"), "period": st.sampled_from(keys.PERIODS)}),
+    of({"column": st.just("day"), "part": st.sampled_from(keys.PARTS)}),
 )
 QUERIES = st.fixed_dictionaries(
     {"from": st.just("visits"), "select": st.dictionaries(st.text("abc_", min_size=1), STATISTICS, min_size=1)},
@@ -66,13 +69,85 @@ QUERIES = st.fixed_dictionaries(
     },
 )
 
+PER_PERSON: dict[str, Any] = {
+    "seen": {"count": "events"},
+    "paid": {"sum": "cost", "bounds": [0, 1000.5], "where": {"column": "urgent", "op": "=", "value": True}},
+    "age": {"mean": "age"},
+    "first_day": {"min": "day", "where": {"column": "sex", "op": "in", "value": ["a", "b c"]}},
+    "last_day": {"max": "day"},
+    "whose": {"first": "sex", "date": "day"},
+    "rash": {"exists": {"column": "sex", "op": "=", "value": "a"}},
+    "wait": {
+        "days_to": {
+            "of": "drugs",
+            "where": {"column": "drug", "op": "under", "value": "M"},
+            "within_days": 90,
+            "date": "on",
+        },
+        "date": "day",
+    },
+}
+OF_PERSONS = st.one_of(
+    of({"count": st.just("persons")}),
+    of({"mean": st.sampled_from(["paid", "seen", "age"])}),
+    of({"proportion": of({"column": st.just("rash"), "op": st.just("="), "value": st.booleans()})}),
+    of({"histogram": st.just("whose")}),
+    st.fixed_dictionaries(
+        {"rate": st.just("wait"), "days": st.integers(1, 999), "ends": st.just("2022-12-31")},
+        optional={"censored": st.sampled_from(["last_day", "born"])},
+    ),
+    st.fixed_dictionaries(
+        {"survival": st.just("wait"), "bins": st.lists(st.integers(0, 99), min_size=2)},
+        optional={"censored": st.just("last_day"), "ends": st.just("2022-12-31")},
+    ),
+)
+QUERIES_OF_PERSONS = st.fixed_dictionaries(
+    {
+        "from": st.fixed_dictionaries(
+            {
+                "per_person": st.just("visits"),
+                "values": st.permutations(sorted(PER_PERSON)).map(
+                    lambda names: {one: PER_PERSON[one] for one in names}
+                ),
+            },
+            optional={"where": CONDITIONS},
+        ),
+        "select": st.dictionaries(st.text("abc_", min_size=1), OF_PERSONS, min_size=1),
+    },
+    optional={
+        "where": st.sampled_from(
+            [
+                {"column": "last_day", "op": "<", "value": {"column": "born"}},
+                {"column": "seen", "op": ">", "value": 3},
+                {"column": "wait", "op": "is_null"},
+            ]
+        ),
+        "group_by": st.lists(
+            st.sampled_from(
+                ["whose", "rash", {"column": "seen", "bins": [0, 5]}, {"column": "born", "period": "year"}]
+            ),
+            min_size=1,
+        ),
+    },
+)
+
+
+@given(QUERIES_OF_PERSONS)
+def test_form_of_a_table_of_persons_builds_the_same_query(query: dict[str, Any]) -> None:
+    """Conditions on events, values with their own conditions, and what is asked of them, in the same order."""
+    fields = builder.to_fields(query, TABLES)
+    assert fields is not None
+    built = builder.to_query(fields, TABLES)
+    assert built == query
+    assert list(built["from"]["values"]) == list(query["from"]["values"])
+
 
 @given(QUERIES)
 def test_form_of_a_query_builds_the_same_query(query: dict[str, Any]) -> None:
     """What the form shows is what was asked, in the same order."""
-    fields = builder.to_fields(query, COLUMNS)
+    fields = builder.to_fields(query, TABLES)
     assert fields is not None
-    built = builder.to_query(fields, COLUMNS)
+    built = builder.to_query(fields, TABLES)
     assert built == query
     assert list(built["select"]) == list(query["select"])
 
@@ -80,7 +155,16 @@ def test_form_of_a_query_builds_the_same_query(query: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "beyond",
     [
-        {"from": {"per_person": "visits", "values": {"n": {"count": "events"}}}, "select": {"n": {"count": "persons"}}},
+        *(
+            {"from": {"per_person": "visits", **table}, "select": {"n": {"count": "persons"}}}
+            for table in (
+                {"values": {"n": {"min": "age", "bounds": [0, 5]}}},
+                {"values": {"n": {"count": "events"}}, "where": {"any": []}},
+                {"values": {"n": {"exists": {"not": {"column": "sex", "op": "=", "value": "a"}}}}},
+                {"values": {"n": {"count": "events", "where": {"column": "person", "op": "in", "value": {}}}}},
+                {"values": {"n": {"days_to": {"of": "drugs", "at_least": 2}}}},
+            )
+        ),
         {"from": "visits", "select": {"n": {"count": "persons", "where": {"column": "age", "op": ">", "value": 1}}}},
         {"from": "visits", "select": {"n": {"covariance": ["age", "cost"]}}},
         {"from": "visits", "select": {"n": {"count": "persons"}}, "where": {"not": {"column": "age", "op": "is_null"}}},
@@ -109,7 +193,7 @@ def test_form_of_a_query_builds_the_same_query(query: dict[str, Any]) -> None:
 )
 def test_query_beyond_the_form_is_never_shown_in_it(beyond: dict[str, Any]) -> None:
     """A form that showed a part of it would ask another question."""
-    assert builder.to_fields(beyond, COLUMNS) is None
+    assert builder.to_fields(beyond, TABLES) is None
 
 
 def test_numbers_are_read_as_people_type_them() -> None:
@@ -136,6 +220,17 @@ def test_pointer_leads_to_its_line() -> None:
         "g-1-column": "sex",
         "f-3-column": "age",
         "f-7-column": "cost",
+        "rows": "persons",
+        "e-2-column": "",
+        "e-3-column": "age",
+        "e-5-column": "sex",
+        "v-1-what": "count",
+        "v-6-what": "max",
+        "v-6-column": "day",
+        "v-8-what": "max",
+        "v-8-column": "day",
+        "v-9-what": "count",
+        "v-9-name": "a/b~",
     }
     places = {
         "/query/select/mean_cost/bounds": ("s", 4),
@@ -144,6 +239,13 @@ def test_pointer_leads_to_its_line() -> None:
         "/query/where/all/1/value": ("f", 7),
         "/query/where/value": ("f", 3),
         "/query/from": None,
+        "/query/from/per_person": None,
+        "/query/from/where/all/1/value": ("e", 5),
+        "/query/from/where/value": ("e", 3),
+        "/query/from/values/number/bounds": ("v", 1),
+        "/query/from/values/max_day_2": ("v", 8),
+        "/query/from/values/a~1b~0/where/value": ("v", 9),
+        "/query/from/values/none": None,
         "/privacy/epsilon": None,
     }
     assert {pointer: builder.line_of(fields, pointer) for pointer in places} == places
