@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app, request
@@ -15,7 +16,7 @@ from server.pages.frame.forms import read_json
 from server.pages.frame.language import chart_words
 from server.pages.frame.rendering import ROLES, page, show
 from server.pages.frame.turns import in_turn
-from server.pages.researcher import snippets
+from server.pages.researcher import deriving, snippets
 from server.pages.researcher.asked import to_change
 from server.views.table import flatten
 from server.web.auth import services
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POST = ("round", "clamp")
+FIELDS = frozenset({"derive", "of", "by", "reference", "band"})
 # ending -> what the API is asked to send
 KINDS = {"json": "application/json", "csv": "text/csv", "svg": "image/svg+xml"}
 
@@ -35,8 +37,8 @@ def release(study: str, release: str) -> Any:
     hide = request.args.get("hide", "")
     if hiding.read(f"{hiding.WORD}:{hide}") is not None:
         post.append(f"{hiding.WORD}:{hide}")
-    rows, labels = _asked(request.args.get("show", "").strip(), request.args.get("labels", ""))
-    wanted = rows if labels is None else _as_one(rows, labels)
+    asked = _asked(request.args.to_dict())
+    wanted = asked.wanted()
     shown = calling.get("studies", study, "releases", release, post=",".join(post) or None, show=wanted or None)
     with in_turn(Work.RENDERING):
         table = flatten(shown)
@@ -47,8 +49,10 @@ def release(study: str, release: str) -> Any:
             table=table,
             post=post,
             wanted=wanted,
-            rows=rows,
-            labels=labels,
+            rows=asked.rows,
+            labels=asked.labels,
+            deriving=asked.deriving,
+            offers=deriving.offers(shown, asked.deriving),
             hide=hide,
             changing=to_change(shown),
             # Behind a proxy the server cannot see that it is reached by https.
@@ -56,26 +60,35 @@ def release(study: str, release: str) -> Any:
         )
 
 
-def _asked(rows: str, labels: str) -> tuple[str, dict[str, list[str]] | None]:
-    """Return how an answer is to be shown, as the end of a SELECT, and its labels of bins.
+@dataclass(frozen=True)
+class Asked:
+    """How an answer is to be shown: the end of a SELECT, labels of bins, and the fields of what is computed from it."""
 
-    Both may stand in `rows` as the API takes them.
-    """
-    found = read_json(rows) if rows.startswith("{") else {"sql": rows, "labels": read_json(labels)}
-    if (
-        not isinstance(found, dict)
-        or not found.keys() <= {"sql", "labels"}
-        or not isinstance(found.get("sql", ""), str)
-    ):
-        return rows, None
+    rows: str
+    labels: Mapping[str, list[str]] | None = None
+    deriving: Mapping[str, str] = field(default_factory=dict)
+
+    def wanted(self) -> str:
+        """Return all of it as the API takes it."""
+        more = {**({} if self.labels is None else {"labels": self.labels}), **deriving.read(self.deriving)}
+        if not more:
+            return self.rows
+        return json.dumps({**({"sql": self.rows} if self.rows else {}), **more}, ensure_ascii=False)
+
+
+def _asked(args: Mapping[str, str]) -> Asked:
+    """Return how an answer is to be shown. All of it may stand in `show`, as the API takes it."""
+    rows = args.get("show", "").strip()
+    computed = {name: text for name, text in args.items() if name in FIELDS or name.startswith(deriving.WEIGHT)}
+    found = read_json(rows) if rows.startswith("{") else {"sql": rows, "labels": read_json(args.get("labels", ""))}
+    if not isinstance(found, dict) or not isinstance(found.get("sql", ""), str):
+        return Asked(rows)
+    computed = deriving.fields_of(found) or computed
+    if not found.keys() <= {"sql", "labels", computed.get("derive")}:
+        return Asked(rows)  # the API says what it is
     named = found.get("labels")
     is_named = isinstance(named, dict) and all(isinstance(one, list) for one in named.values())
-    return found.get("sql", ""), named if is_named and named else None
-
-
-def _as_one(rows: str, labels: Mapping[str, list[str]]) -> str:
-    """Return both as the API takes them."""
-    return json.dumps({**({"sql": rows} if rows else {}), "labels": labels}, ensure_ascii=False)
+    return Asked(found.get("sql", ""), named if is_named and named else None, computed)
 
 
 @page("/studies/<study>/releases/<release>.<kind>", *ROLES)
