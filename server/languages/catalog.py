@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import budgets.verify
 from server.languages.patterns import HOLE, Pattern, pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 FOLDER = Path(__file__).parent
+CHECK = Path(budgets.verify.__file__).parent  # the independent check has its own sentences: it has to stand alone
+OF_CHECK = {"sentences": "verification", "joined": "verification, joined"}  # its sections, and their names here
 MARKS, WORDS = "marks", "words"
+DAYS = {"en": "%Y-%m-%d", "fr": "%d/%m/%Y"}
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,14 @@ class Catalog:
     """The sentences of a language.
 
     `exact` has those without holes, `words` the codes and names that stand within sentences; `marks` is a table for
-    `str.translate` that writes a number. `by_word` has the patterns that a text with this first word may be, the most
-    particular one first, and `others` those for any other text.
+    `str.translate` that writes a number, `day` the form of a date (as `strftime` has it). `by_word` has the patterns
+    that a text with this first word may be, the most particular one first, and `others` those for any other text.
     """
 
     exact: Mapping[str, str]
     words: Mapping[str, str]
     marks: Mapping[int, str]
+    day: str
     by_word: Mapping[str, tuple[Pattern, ...]]
     others: tuple[Pattern, ...]
 
@@ -41,10 +46,9 @@ class Catalog:
 @functools.cache
 def catalog(language: str) -> Catalog | None:
     """Return the catalog of a language, or None where it has none: the API's own, English."""
-    file = FOLDER / f"{language}.toml"
-    if not file.exists():
+    if not (FOLDER / f"{language}.toml").exists():
         return None
-    sections = entries(file)
+    sections = entries(language)
     marks = {ord(mark): written for mark, written in sections.pop(MARKS).items()}
     sentences = {said: typeset(answer) for section in sections.values() for said, answer in section.items()}
     patterns = [pattern(said, answer) for said, answer in sentences.items() if HOLE.search(said)]
@@ -54,14 +58,16 @@ def catalog(language: str) -> Catalog | None:
         {said: answer for said, answer in sentences.items() if not HOLE.search(said)},
         {said: typeset(answer) for said, answer in sections[WORDS].items()},
         marks,
+        DAYS[language],
         {word: _particular([one for one in patterns if one.begins in (word, None)]) for word in begun},
         _particular(others),
     )
 
 
-def entries(file: Path) -> dict[str, dict[str, str]]:
-    """Return the sections of a catalog's file."""
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+def entries(language: str) -> dict[str, dict[str, str]]:
+    """Return the sections of a language: those of its file, and those of the independent check (`OF_CHECK`)."""
+    own, of_check = (tomllib.loads((folder / f"{language}.toml").read_text("utf-8")) for folder in (FOLDER, CHECK))
+    return {**own, **{said: of_check[name] for name, said in OF_CHECK.items()}, WORDS: own[WORDS] | of_check[WORDS]}
 
 
 def _particular(patterns: Iterable[Pattern]) -> tuple[Pattern, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from babel.support import NullTranslations, Translations
 
 from server.charts.words import Words
-from server.languages.catalog import catalog
+from server.languages.catalog import DAYS, catalog
 from server.languages.phrase import translated
 from server.views.numbers import Marks
 
@@ -25,7 +25,6 @@ LANGUAGES = {"en": "English", "fr": "Français"}
 ENGLISH = "en"
 TRANSLATIONS = Path(__file__).parent / "translations"
 SEMICOLONS = {"en": "; ", "fr": "\N{NARROW NO-BREAK SPACE}; "}
-DAYS = {"en": "%Y-%m-%d", "fr": "%d/%m/%Y"}
 
 
 @dataclass(frozen=True)

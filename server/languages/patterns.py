@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-HOLE = re.compile(r"\{([a-z_][a-z_0-9]*)(?::(number|words|phrase|phrases))?\}")
+HOLE = re.compile(r"\{([a-z_][a-z_0-9]*)(?::(number|day|words|phrase|phrases))?\}")
 NUMBER = r"[-+]?\d[\d,]{0,40}(?:\.\d{1,40})?(?:e[-+]?\d{1,4})?%?"
 
 
@@ -21,6 +21,7 @@ class Kind(StrEnum):
 
     KEPT = ""
     NUMBER = "number"
+    DAY = "day"
     WORDS = "words"
     PHRASE = "phrase"
     PHRASES = "phrases"

@@ -26,6 +26,7 @@ WORK = 600  # texts and patterns that are tried for one text
 PARTS_MAX = 20
 
 END_OF_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")
+DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d:\d\d(?::\d\d)?)(?:\.\d+)?(Z?))?", re.ASCII)
 BETWEEN_WORDS = re.compile(r"(, | or | and )")
 
 
@@ -106,12 +107,20 @@ class _Translation:
                 return text
             case Kind.NUMBER:
                 return text.translate(self._known.marks)
+            case Kind.DAY:
+                return DAY.sub(self._day, text)
             case Kind.WORDS:
                 return self._words(text)
             case Kind.PHRASE:
                 return self.of(text, depth + 1)
             case Kind.PHRASES:
                 return self._each(text.split("; "), "\N{NARROW NO-BREAK SPACE}; ", depth)
+
+    def _day(self, found: re.Match[str]) -> str:
+        """Return a day, or a time to the second."""
+        year, month, day, time, utc = found.groups()
+        said = self._known.day.replace("%Y", year).replace("%m", month).replace("%d", day)
+        return said if time is None else f"{said} {time}{' UTC' if utc else ''}"
 
     def _each(self, parts: list[str], between: str, depth: int) -> str | None:
         """Return parts that are translated each by itself, or None if one is not known."""

@@ -140,6 +140,9 @@ def test_verify_folder_runs_on_empty_machine(log: Log, tmp_path: Path) -> None:
         command = ["-m", "verify", str(log.export), "--key", key, "--since", str(log.older)]
         ended = on_an_empty_machine(tmp_path, *command)
         assert ended.returncode == code, ended
+    french = on_an_empty_machine(tmp_path, "-m", "verify", str(log.export), "--key", log.key, "--lang", "fr")
+    assert french.returncode == 0
+    assert french.stdout.endswith("Verdict\u202f: bon. Ce qui a été vérifié est exact.\n")
     missing = on_an_empty_machine(tmp_path, "-c", "import sqlalchemy")
     assert "No module named 'sqlalchemy'" in missing.stderr
 

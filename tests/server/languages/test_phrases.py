@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.serving import Place
 
-FRENCH = catalog.entries(catalog.FOLDER / "fr.toml")
+FRENCH = catalog.entries("fr")
 SAID = (
     "titles",
     "problems",
@@ -82,7 +82,7 @@ UNSENT = {
     "server/api/routes/queries.py": "the description of the API",
     "server/api/routes/reports.py": "the description of the API",
     "server/api/routes/studies.py": "the description of the API",
-    "budgets/verify/__main__.py": "the tool of the command line",
+    "python -m budgets.verify": "the name of a command",
     "server/cli/texts.py": "what click says to programmers",
     "{}, application/problem+json": "a header",
     "Serving until Ctrl-C": "several lines, each translated by itself",
@@ -221,7 +221,7 @@ def test_golden_sentences_are_french_with_all_their_numbers_and_names() -> None:
         assert set(NAMES.findall(said)) <= set(NAMES.findall(french)), french
 
 
-FILLED = {Kind.KEPT: "Zoé's{x}1,234.5<b>", Kind.NUMBER: "1,234.5", Kind.WORDS: "dpo"}
+FILLED = {Kind.KEPT: "Zoé's{x}1,234.5<b>", Kind.NUMBER: "1,234.5", Kind.DAY: "2026-12-31", Kind.WORDS: "dpo"}
 FILLED |= {Kind.PHRASE: "must be above 0", Kind.PHRASES: "must be above 0; is missing"}
 
 
@@ -234,6 +234,33 @@ def test_each_entry_is_reached_and_keeps_texts_of_people() -> None:
         assert french is not None, text
         assert french.count(FILLED[Kind.KEPT]) == kinds.count(Kind.KEPT), french
         assert french.count("1\u202f234,5") == kinds.count(Kind.NUMBER)
+        assert french.count("31/12/2026") == kinds.count(Kind.DAY)
+
+
+@pytest.mark.parametrize(
+    ("text", "french"),
+    [
+        ("study flu starts on 2026-12-01", "l’étude flu commence le 01/12/2026"),
+        (
+            "the last day of the study 2026-12-01 was 2026-11-30",
+            "le dernier jour était le 30/11/2026 (étude 2026-12-01)",
+        ),
+        (
+            "entry 7: its time, 2026-11-30T18:44:17.123Z, is earlier than that of an entry before it (2026-12-01T00:00:00.000Z)",
+            "entrée 7\u202f: son heure, 30/11/2026 18:44:17 UTC, précède celle d’une entrée antérieure (01/12/2026 00:00:00 UTC)",
+        ),
+        ("study flu ended on Tuesday", "l’étude flu s’est terminée le Tuesday"),
+    ],
+)
+def test_days_and_times_in_sentences_are_written_as_in_french(text: str, french: str) -> None:
+    """A day or a time in its hole is written as a reader of French writes it; one in a name stays as it is."""
+    assert translated(text, "fr") == french
+
+
+def test_every_day_in_a_sentence_is_told_as_one() -> None:
+    """A hole that the sources name as a day has its form: otherwise it would stand as JSON has it."""
+    days = re.compile(r"\{(day|last|starts|ends|used_at|[a-z_]*_on)\}")
+    assert [said for said in ENTRIES if days.search(said)] == []
 
 
 def test_typeset_spaces_what_is_french_and_not_what_is_code() -> None:
