@@ -2,8 +2,8 @@
 
 They are what a regulator reads first: the formality itself with its number and its days, the legal basis, who is
 responsible, who receives what, until when, what persons were told and how they object. They are written whole or not at
-all. Nothing is approved without those of the study and of its dataset, or after one of them has expired or ended
-(`require`). The independent check asks the same of the log (`budgets/verify/decisions.py`).
+all. Nothing is approved without those of the study and of its dataset, before the day of one of them, or after it has
+expired or ended (`require`). The independent check asks the same of the log (`budgets/verify/decisions.py`).
 
 They are part of the terms of a study and of the terms of a dataset. So who changes them needs the DPO's advice and
 another person's approval, as for every other term. What was approved before they were asked for stays as it is.
@@ -107,6 +107,8 @@ def lack(of: str, name: str, present: Formalities | None, day: str) -> str | Non
     """Return why nothing that needs these formalities can be approved on a day, or None if it can."""
     if present is None:
         return f"the {of} {name} has no formalities on record"
+    if present.issued is not None and day < present.issued:
+        return f"the formality of the {of} {name} is dated {present.issued}, which is to come"
     for what, last in present.deadlines():
         if last < day:
             return ENDED[what].format(of=of, name=name, last=last)

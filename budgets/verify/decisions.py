@@ -7,7 +7,7 @@ about, and does not approve it. Who concluded on a study's report had no hand in
 is what the study was then.
 
 From the fourth rules on nothing is approved without formalities: those of the dataset, and for a study its own too.
-They were written before, are whole, and neither expired nor ended before the day of the approval.
+They were written before, are whole, and on the day of the approval not yet to come, not expired and not ended.
 """
 
 from __future__ import annotations
@@ -125,11 +125,15 @@ def formal(entry: Mapping[str, Any], kind: str, name: str, found: object) -> Ite
         whole = whole and all(found[part] is None for part in left)
         days = [found[part] for part in ("expires", "ends") if part == "ends" or found[part] is not None]
         last = min(dt.date.fromisoformat(day) for day in days)
+        first = dt.date.min if found["issued"] is None else dt.date.fromisoformat(found["issued"])
     except (KeyError, TypeError, ValueError):
-        whole, last = False, dt.date.max
+        whole, first, last = False, dt.date.min, dt.date.max
     if not whole:
         yield f"it approves with formalities of the {kind} {name} that are not whole"
-    if last < dt.date.fromisoformat(entry["time"][:10]):
+    day = dt.date.fromisoformat(entry["time"][:10])
+    if day < first:
+        yield f"it approves with formalities of the {kind} {name} that are dated {first}, after it"
+    if last < day:
         yield f"it approves with formalities of the {kind} {name} that ended on {last}"
 
 

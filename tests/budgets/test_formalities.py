@@ -64,6 +64,9 @@ def test_formalities_are_in_force_on_their_last_day_and_not_after() -> None:
         formalities.require("study", "flu", made, "2026-07-01")
     with pytest.raises(NoFormality, match="the processing of the dataset flu ended on 2026-12-31"):
         formalities.require("dataset", "flu", replace(made, expires=None), "2027-01-01")
+    formalities.require("study", "flu", replace(made, issued="2026-06-30"), "2026-06-30")
+    with pytest.raises(NoFormality, match="the formality of the study flu is dated 2026-07-01, which is to come"):
+        formalities.require("study", "flu", replace(made, issued="2026-07-01"), "2026-06-30")
     with pytest.raises(NoFormality, match="has no formalities on record"):
         formalities.require("study", "flu", None, "2026-01-01")
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 PAST = "2025-12-31"
 ENDED = replace(FORMALITIES, ends=PAST)
 EXPIRED = replace(FORMALITIES, expires=PAST)
-LACKING = pytest.mark.parametrize("named", [None, ENDED, EXPIRED], ids=["none", "ended", "expired"])
+TO_COME = replace(FORMALITIES, issued="2098-01-01", ends="2099-12-31")
+LACKING = pytest.mark.parametrize("named", [None, ENDED, EXPIRED, TO_COME], ids=["none", "ended", "expired", "to come"])
 
 
 def do(world: World, work: Callable[[sa.Connection], Any]) -> Any:

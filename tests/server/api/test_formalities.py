@@ -33,7 +33,8 @@ ENDED = {**FORMALITIES, "ends": "2025-12-31"}
 FORMALITY = {"kind": "authorisation", "number": "DR-2025-1", "issued": "2025-01-01"}
 EXPIRED = {**{name: text for name, text in FORMALITIES.items() if name != "why_none"}, **FORMALITY}
 EXPIRED["expires"] = "2025-12-31"
-LACKING = pytest.mark.parametrize("named", [None, ENDED, EXPIRED], ids=["none", "ended", "expired"])
+TO_COME = {**EXPIRED, "issued": "2098-01-01", "expires": "2099-12-31"}
+LACKING = pytest.mark.parametrize("named", [None, ENDED, EXPIRED, TO_COME], ids=["none", "ended", "expired", "to come"])
 
 
 @pytest.fixture

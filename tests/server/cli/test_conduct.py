@@ -505,6 +505,10 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
         formal("study", controller=" "),
         "formalities of the study flu that are not whole",
     ),
+    "a study whose formality is to come": (
+        formal("study", kind="authorisation", number="1", issued="2999-01-01", why_none=None),
+        "it approves with formalities of the study flu that are dated 2999-01-01, after it",
+    ),
     "a study that needs none and has one": (formal("study", number="1"), "of the study flu that are not whole"),
     "a study of an odd kind": (formal("study", kind="odd"), "of the study flu that are not whole"),
     "a study with an end that is no day": (formal("study", ends="soon"), "of the study flu that are not whole"),
