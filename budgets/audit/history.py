@@ -24,7 +24,9 @@ from budgets.database.tables import (
     releases,
     studies,
 )
-from budgets.ledger.charges import RESERVE, SETTLE
+from budgets.ledger.accounts import DATASET, STUDY
+from budgets.ledger.charges import RESERVE, SETTLE, VOID
+from budgets.ledger.limits import Budget
 from budgets.loss import Loss
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ DECISIONS = (
     *("study.open", "study.edit", "study.advise", "study.budget.advise", "study.approve", "study.budget.approve"),
     *("study.suspend", "study.resume", "study.close", CONCLUDES),
 )
+# What sets the limits of an account, by its kind.
+SETS = {STUDY: ("study.open", "study.budget.set", "study.budget.approve"), DATASET: (IMPORT, "dataset.approve")}
 JOINS, LEAVES = "study.member.add", "study.member.remove"
 
 
@@ -209,6 +213,39 @@ def unanswered(transaction: sa.Connection, *, study: str | None = None, dataset:
         )
     ).scalar()
     return int(counted or 0)
+
+
+def budgets_held(transaction: sa.Connection, kind: str, owner: str) -> list[Budget]:
+    """Return the budgets that an account had since it was first charged, oldest first; none if it never was.
+
+    A charge that was given back is none.
+    """
+    since = _first_charge(transaction, kind, owner)
+    if since is None:
+        return []
+    c = audit_entries.c
+    mine = c.study == owner if kind == STUDY else sa.true()
+    wanted = sa.select(c.at, c.body).where(mine, c.action.in_(SETS[kind])).order_by(c.position)
+    bodies = [(at, json.loads(body)) for at, body in transaction.execute(wanted)]
+    found = [(at, _budget(body["facts"])) for at, body in bodies if body["subject"] == f"{kind}:{owner}"]
+    return [budget for _, budget in [one for one in found if one[0] < since][-1:]] + [
+        budget for at, budget in found if at >= since
+    ]
+
+
+def _budget(facts: dict[str, Any]) -> Budget:
+    return Budget.read(facts.get("budget") or facts.get("cap") or facts)
+
+
+def _first_charge(transaction: sa.Connection, kind: str, owner: str) -> str | None:
+    found = []
+    for table in (charges,) if kind == STUDY else (charges, profile_charges):
+        c = table.c
+        mine = c[kind] == owner
+        given_back = sa.select(c.reserve_id).where(mine, c.kind == VOID)
+        first = sa.select(sa.func.min(c.at)).where(mine, c.kind == RESERVE, c.id.not_in(given_back))
+        found.append(transaction.execute(first).scalar())
+    return min((at for at in found if at is not None), default=None)
 
 
 def editions_of(transaction: sa.Connection, dataset: str) -> list[tuple[int, str]]:

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 
 from budgets import formalities
 from budgets.alerts import thresholds
-from budgets.audit import log
+from budgets.audit import history, log
 from budgets.database import clock
 from budgets.database.tables import audit_entries, datasets
 from budgets.errors import FourEyes, Invalid, NotFound, WrongState
@@ -352,7 +352,8 @@ def _shown(dataset: str, terms: Terms) -> dict[str, Any]:
 
 
 def _require_enough(transaction: sa.Connection, dataset: str, terms: Terms) -> None:
-    accounts.require_enough(accounts.balance(transaction, accounts.DATASET, dataset), terms.cap)
+    held = history.budgets_held(transaction, accounts.DATASET, dataset)
+    accounts.require_enough(accounts.balance(transaction, accounts.DATASET, dataset), terms.cap, held)
 
 
 def _require_no_hand(transaction: sa.Connection, present: Standing, verb: str, by: Actor) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from budgets.alerts import thresholds
-from budgets.audit import log
+from budgets.audit import history, log
 from budgets.database.tables import studies as table
 from budgets.errors import WrongState
 from budgets.governance import advice, approval, seen, studies
@@ -55,7 +55,8 @@ def set_budget(
     )
     budget = justifications.require(justifications.kept(budget, before))
     raises = budget.exceeds(before)
-    accounts.require_fitting(transaction, present.dataset, identifier, budget, raises=raises)
+    held = history.budgets_held(transaction, accounts.STUDY, identifier)
+    accounts.require_fitting(transaction, present.dataset, identifier, budget, raises=raises, held=held)
     waits = present.state != DRAFT and raises
     # The budget of a draft is part of what will be approved.
     advice.drop(transaction, advice.RAISE, identifier)
@@ -115,7 +116,8 @@ def approve_budget(
     heard = advice.heard(transaction, advice.RAISE, identifier, without_advice)
     advice.drop(transaction, advice.RAISE, identifier)
     budget = justifications.require(present.raise_to)
-    accounts.require_fitting(transaction, present.dataset, identifier, budget)
+    held = history.budgets_held(transaction, accounts.STUDY, identifier)
+    accounts.require_fitting(transaction, present.dataset, identifier, budget, held=held)
     accounts.set_limits(transaction, accounts.STUDY, identifier, budget)
     transaction.execute(sa.update(table).where(table.c.id == identifier).values(**_waiting(None)))
     log.append(

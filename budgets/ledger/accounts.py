@@ -26,7 +26,7 @@ from budgets.ledger.limits import Balance, Budget, Limits
 from budgets.loss import Loss, Sum, epsilon_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 STUDY, DATASET = "study", "dataset"
 UNITS = (("epsilon", "nano"), ("rho", "nano"), ("delta", "atto"), ("gaussian", "nano"))
@@ -146,17 +146,23 @@ def taken_by_profiles(transaction: sa.Connection, dataset: str) -> int:
 
 
 def require_fitting(
-    transaction: sa.Connection, dataset: str, identifier: str | None, budget: Budget, *, raises: bool = True
+    transaction: sa.Connection,
+    dataset: str,
+    identifier: str | None,
+    budget: Budget,
+    *,
+    raises: bool = True,
+    held: Collection[Budget] = (),
 ) -> None:
     """Refuse a study's budget below what it spent and, if it rises, beyond the cap, alone or with the other studies'.
 
-    `identifier` is None for a new study. Raises Invalid, WrongState, NotFound.
+    `identifier` is None for a new study. `held` is as in `require_enough`. Raises Invalid, WrongState, NotFound.
     """
     epsilon_nano = budget.epsilon_nano
     if epsilon_nano == 0:
         raise Invalid("epsilon", "must be above 0")
     if identifier is not None:
-        require_enough(balance(transaction, STUDY, identifier), budget)
+        require_enough(balance(transaction, STUDY, identifier), budget, held)
     if not raises:
         return
     cap = balance(transaction, DATASET, dataset).limits
@@ -171,17 +177,18 @@ def require_fitting(
         )
 
 
-def require_enough(present: Balance, budget: Budget) -> None:
+def require_enough(present: Balance, budget: Budget, held: Collection[Budget] = ()) -> None:
     """Refuse a budget below what was spent, and one that divides epsilon anew where that would promise too much.
 
-    docs/ledger.md has the argument: epsilon may be divided anew while nothing was charged, or if every limit of before
-    is within the new ones. Raises WrongState.
+    docs/ledger.md has the argument: epsilon may be divided anew while nothing was charged, or if every limit that the
+    account had since then is within the new ones. `held` are its budgets since then. Raises WrongState.
     """
     limits, kind, owner = budget.limits, present.kind, present.owner
     if not limits.hold(present.used_sum):
         raise WrongState(f"{kind} {owner} has already spent {present.used.text}; its budget cannot be lower")
     divided = limits.laplace_percent != present.limits.laplace_percent
-    if divided and present.used_sum != Sum() and not limits.contain(present.limits):
+    before = (present.limits, *(one.limits for one in held))
+    if divided and present.used_sum != Sum() and not all(limits.contain(one) for one in before):
         raise WrongState(
             f"{kind} {owner} has spent, so its epsilon can be divided anew between Laplace and Gaussian noise only "
             "with a budget by which no part and no filter gets less than it had"

@@ -69,6 +69,7 @@ class Account:
     gaussian: int = 0  # the rho of charges without a finite epsilon
     unbounded: int = 0  # the number of such charges
     reserved: int = 0  # charges that are open
+    before: list[Limits] = field(default_factory=list)  # those that it had since it was first charged
 
     def holds(self) -> bool:
         """Return whether the sums are within the limits: that of delta, and one of the three filters."""
@@ -192,8 +193,10 @@ class Spending:
         if not isinstance(owner, str):
             raise TypeError(owner)
         account = self.accounts.setdefault((kind, owner), Account(kind, owner, limits))
-        divides = limits[2] != account.limits[2] and not account.is_untouched()
-        if divides and not Filters.of(limits).contain(Filters.of(account.limits)):
+        # Of what was given back nothing counts.
+        account.before = [] if account.is_untouched() else [*account.before, account.limits]
+        divides = limits[2] != account.limits[2]
+        if divides and not all(Filters.of(limits).contain(Filters.of(one)) for one in account.before):
             yield f"it divides the epsilon of the {kind} {owner} anew after something was spent, and takes from a part"
         account.limits = limits
         if not account.holds():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgets.errors import Invalid, WrongState
-from budgets.governance import studies, study_budgets
+from budgets.governance import dataset_terms, studies, study_budgets
 from budgets.ledger import accounts
 from budgets.ledger.limits import UNSPLIT, Balance, Budget, Limits
 from budgets.loss import NANO, Loss, Sum
@@ -121,6 +121,39 @@ def test_epsilon_is_divided_anew_only_before_something_was_spent(world: World) -
     divide(world, 50, epsilon=6 * NANO)
     assert world.balance("hearts").limits == Limits.of(6 * NANO, 10**12, 50)
     assert world.balance("hearts").admits(Loss(2 * NANO, 2 * NANO, 0))
+
+
+def test_epsilon_is_not_divided_anew_by_way_of_a_lower_budget(world: World) -> None:
+    """A lower budget, which an admin sets alone, takes nothing from what a later division has to contain."""
+    world.open_study("hearts", 4 * NANO, state="draft")
+    divide(world, 50, epsilon=9 * NANO)  # before the first charge: it counts no more
+    divide(world, 50)
+    world.spend("hearts", "a", cost(NANO // 10))
+    divide(world, 50, epsilon=NANO)
+    for percent, epsilon in ((80, 4 * NANO), (20, 4 * NANO), (60, NANO + NANO // 2)):
+        with pytest.raises(WrongState, match="divided anew"):
+            divide(world, percent, epsilon=epsilon)
+    divide(world, 60, epsilon=6 * NANO)
+    assert world.balance("hearts").limits == Limits.of(6 * NANO, 10**12, 60)
+    world.check()
+
+
+def test_a_cap_is_not_divided_anew_by_way_of_a_lower_one(world: World) -> None:
+    """The same of a dataset: a manifest lowers its cap, and what an approver then approves contains the cap of before."""
+    world.open_study("hearts", NANO)
+    world.spend("hearts", "a", cost(NANO // 10))
+    world.import_edition(2 * NANO)
+
+    def propose(percent: int, epsilon: int) -> None:
+        with world.database.write() as transaction:
+            dataset_terms.propose(
+                transaction, "flu", epsilon, None, 0, "r", world.admin, laplace_percent=percent, justification=WHY
+            )
+
+    for percent in (90, 10):
+        with pytest.raises(WrongState, match="divided anew"):
+            propose(percent, 10 * NANO)
+    propose(60, 13 * NANO)
 
 
 def test_an_account_of_an_earlier_version_is_divided_with_the_same_budget_until_it_is_charged(world: World) -> None:

@@ -30,7 +30,9 @@ def limits(epsilon: int, delta: int = 10**12, percent: int | None = 50) -> dict[
     return found if percent is None else {**found, "laplace_percent": percent}
 
 
-def problems(percent: int | None, *losses: dict[str, Any], then: dict[str, int] | None = None) -> list[str]:
+def problems(
+    percent: int | None, *losses: dict[str, Any], then: dict[str, int] | list[dict[str, int]] | None = None
+) -> list[str]:
     """Return what the check says of a study of epsilon 4 that is charged losses and then gets other limits."""
     log = [
         entry("dataset.import", "dataset:flu", {"cap": limits(10, percent=percent)}),
@@ -39,8 +41,8 @@ def problems(percent: int | None, *losses: dict[str, Any], then: dict[str, int] 
     for number, loss in enumerate(losses):
         asked = {"dataset": "flu", "edition": 1, "fingerprint": str(number), "loss": loss}
         log.append(entry("query.reserve", str(number), asked, "s"))
-    if then is not None:
-        log.append(entry("study.budget.set", "study:s", then, "s"))
+    later = [then] if isinstance(then, dict) else then or []
+    log += [entry("study.budget.set", "study:s", one, "s") for one in later]
     return list(read(log))
 
 
@@ -74,6 +76,9 @@ def test_the_check_finds_that_epsilon_was_divided_anew() -> None:
     assert problems(50, LAPLACE, then=limits(4, percent=80)) == [said]
     assert problems(50, LAPLACE, then=limits(4, percent=None)) == [said]
     assert problems(50, LAPLACE, then=limits(9, percent=60)) == []
+    assert problems(50, LAPLACE, then=[limits(1), limits(4, percent=80)]) == [said]
+    assert problems(50, LAPLACE, then=[limits(1), limits(4), limits(9, percent=60)]) == []
+    assert problems(50, then=[limits(9), limits(4), limits(4, percent=80)]) == []
     assert problems(None, then=limits(4)) == []
     assert problems(None, LAPLACE, then=limits(4)) == [said]
     assert problems(None, LAPLACE, then=limits(4, 2 * 10**12)) == []
