@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from . import canonical_json, checkpoint, merkle, shapes
+from . import canonical_json, checkpoint, merkle
 from .checkpoint import DASH, BadNote, Checkpoint, Verifier
 
 if TYPE_CHECKING:
@@ -174,35 +174,40 @@ def _read(document: bytes) -> Certificate:
         same = False
     if not same:
         raise BadNote("it is not one line of canonical JSON: it was changed, or another program saved it")
-    told, note = shapes.members(whole, "certificate", "note")
+    told, note = canonical_json.members(whole, "certificate", "note")
     names = ("binds", "checkpoint", "entry", "handovers", "key", "log", "proof", "release", "type", "version")
-    binds, covering, entry, handovers, key, log, proof, release, kind, version = shapes.members(told, *names)
+    binds, covering, entry, handovers, key, log, proof, release, kind, version = canonical_json.members(told, *names)
     if kind != TYPE or type(version) is not int or version not in TIME_MEMBERS:
         raise BadNote(f"it is not a {TYPE} of version {' or '.join(map(str, TIME_MEMBERS))}, which this tool knows")
-    shapes.members(release, "answer", "dataset", "edition", "id", TIME_MEMBERS[version], "study")
-    verifier = Verifier.of(shapes.text(key))
+    canonical_json.members(release, "answer", "dataset", "edition", "id", TIME_MEMBERS[version], "study")
+    verifier = Verifier.of(canonical_json.text(key))
     if verifier.text != key:
         raise BadNote("its key does not have the right form")
     return Certificate(
-        shapes.text(log),
+        canonical_json.text(log),
         verifier,
-        shapes.text(binds),
+        canonical_json.text(binds),
         release,
-        shapes.text(release[TIME_MEMBERS[version]]),
-        shapes.mapping(entry),
-        shapes.hashes(proof),
-        shapes.text(covering),
-        [_handover(one) for one in shapes.items(handovers)],
+        canonical_json.text(release[TIME_MEMBERS[version]]),
+        canonical_json.mapping(entry),
+        canonical_json.hashes(proof),
+        canonical_json.text(covering),
+        [_handover(one) for one in canonical_json.items(handovers)],
         canonical_json.sha256(told),
         canonical_json.sha256(release["answer"]),
-        shapes.text(note),
+        canonical_json.text(note),
         version == HIDING,
     )
 
 
 def _handover(value: object) -> Handover:
-    covering, consistency, entry, proof = shapes.members(value, "checkpoint", "consistency", "entry", "proof")
-    return Handover(shapes.mapping(entry), shapes.hashes(proof), shapes.text(covering), shapes.hashes(consistency))
+    covering, consistency, entry, proof = canonical_json.members(value, "checkpoint", "consistency", "entry", "proof")
+    return Handover(
+        canonical_json.mapping(entry),
+        canonical_json.hashes(proof),
+        canonical_json.text(covering),
+        canonical_json.hashes(consistency),
+    )
 
 
 # Checking
@@ -291,7 +296,7 @@ def _handovers(found: Certificate) -> Iterator[str]:
         if facts["key"] != following:
             yield f"{what}: it names another key than the one that signs after it"
         try:
-            said = checkpoint.open_note(one.checkpoint, Verifier.of(shapes.text(facts["before"])))
+            said = checkpoint.open_note(one.checkpoint, Verifier.of(canonical_json.text(facts["before"])))
             later = checkpoint.read(note)
         except BadNote as error:
             yield f"{what}: {error}"

@@ -48,6 +48,7 @@ LEFT_OUT = {
     ),
 }
 
+SHORT = 16  # digits of a hash in a sentence: a whole one has no place to break at
 TO_ADD = None  # only the controller knows the answer; the page leaves room for it
 
 
@@ -201,9 +202,9 @@ def _limits_of_use(document: dict[str, Any], language: Language) -> str:
 def _checked(document: dict[str, Any], language: Language) -> str:
     log = document["log"]
     return language.say(
-        "The audit log is a chain of hashes. It has %(entries)s entries; the last entry's hash is %(hash)s.",
+        "The audit log is a chain of hashes. It has %(entries)s entries; the last entry's hash begins with %(hash)s.",
         entries=language.number(f"{log['entries']:,}"),
-        hash=log["last_leaf_hash"],
+        hash=log["last_leaf_hash"][:SHORT],
     )
 
 

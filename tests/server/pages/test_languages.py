@@ -36,6 +36,7 @@ SPACE = "\N{NARROW NO-BREAK SPACE}"
 # The French say these as the English do.
 SAME = {
     "Justification",
+    "Imports",
     *("%(list)s.", "Budget", "Budget (ε)", "Budget, δ", "Budget, ε", "Delta (δ)", "Epsilon (ε)", "Rho (ρ)"),
     *(
         "ACTION",
@@ -51,7 +52,7 @@ SAME = {
 VERSIONS = re.compile(r"[0-9a-f]{64}|version 1\.0|OpenDP [0-9.]+|doi\.org/\S+")  # and hashes: no numbers
 NAMES = {"Rowless", "CSV", "JSON"}
 CODE = re.compile(r"\{[^}]*\}|\w+:[\w/]\S*")  # in help: JSON, options of words, addresses, times; click's placeholders
-FRENCH_PHRASES = phrases.entries(phrases.FOLDER / "fr.toml")
+FRENCH_PHRASES = phrases.entries("fr")
 LENGTH = 12  # shorter texts may be parts of French words
 PATHS = {
     "ada": (

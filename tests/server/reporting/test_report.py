@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from budgets.audit.signing import verifier_key
 from budgets.database import clock
+from budgets.identity import people
 from budgets.loss import ATTO, NANO
 from budgets.verify.checkpoint import Verifier, open_note
 from server.cli.main import main
-from server.reporting import attack_odds, guarantee, page, regulator
+from server.reporting import attack_odds, guarantee, page, regulator, report
 from server.reporting.attack_odds import Guarantee
 from tests.serving import PATIENTS, ROOT, UNADVISED, Place, ask
 
@@ -219,6 +220,23 @@ def test_what_is_approved_and_what_no_longer_is(place: Place) -> None:
         assert approved == whole
         assert "the terms of flu" in waiting
         assert waiting in page_of(place, path).body.decode()
+
+
+@pytest.mark.parametrize(("many", "more"), [(12, 0), (13, 1), (1_500, 1_488)])
+def test_many_approvals_stand_at_the_end_and_not_in_the_summary(place: Place, many: int, more: int) -> None:
+    """The summary has the first dozen and says how many more there are; all of them then stand in a list of their own."""
+    with place.services.database.read() as transaction:
+        dora = people.user(transaction, "dora")
+    document = report.assemble(place.services, dora, report.DATASET, "rand-hie", "html")
+    (approval,) = [act for act in document["history"] if act["action"] == "study.approve"]
+    made = page.html({**document, "history": [approval] * many}, "fr")
+    line = f"étude flu\u202f: vera (approbateur) le {clock.today()[8:]}/{clock.today()[5:7]}/{clock.today()[:4]}"
+    summary, rest = made.split("</dl>", 1)
+    assert summary.count(line) == min(many, 12)
+    assert ("de plus" in summary) == (more > 0)
+    assert f"et {more:,} de plus".replace(",", "\u202f") in summary or not more
+    listed = rest.rpartition("<h2>Autorisations</h2>")[2].partition("</section>")[0] if more else ""
+    assert listed.count(line) == (many if more else 0)
 
 
 def test_releases_that_could_name_values_are_reported(place: Place) -> None:
