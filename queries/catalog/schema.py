@@ -179,10 +179,15 @@ def allowed_noise(one: str, other: str) -> str | None:
 
 
 def without_hidden(dataset: Dataset) -> Dataset:
-    """Return a dataset as it is served: without the columns that only the import reads."""
+    """Return a dataset as it is served: without the columns that only the import reads, and without their names."""
 
     def public(table: Table) -> Table:
-        shown = {name: column for name, column in table.columns.items() if not column.hidden}
+        hidden = {name for name, column in table.columns.items() if column.hidden}
+        shown = {
+            name: replace(column, level_of=None) if column.level_of in hidden else column
+            for name, column in table.columns.items()
+            if name not in hidden
+        }
         return replace(table, columns=frozen(shown))
 
     return replace(dataset, tables=frozen({name: public(table) for name, table in dataset.tables.items()}))

@@ -18,7 +18,7 @@ def tables(query: nodes.Query) -> Iterator[tuple[str, str]]:
 
 def columns(query: nodes.Query) -> Iterator[tuple[str, str]]:
     """Yield every stored column that a query names, with the JSON pointer to its name."""
-    yield from ((named.pointer, named.name) for named in _named(query) if not (named.is_table or named.is_list))
+    yield from ((named.pointer, named.name) for named in _named(query) if named.is_column)
 
 
 def code_lists(query: nodes.Query) -> Iterator[tuple[str, str]]:
@@ -30,7 +30,7 @@ def attributes(query: nodes.Query) -> tuple[str, ...]:
     """Return the attributes of the person that a query over a per-person table names, beside the built values."""
     assert isinstance(query.source, nodes.PerPerson)
     built = {name for name, _ in query.source.values}
-    named = (column for _, column in columns(replace(query, source="")))
+    named = (one.name for one in _outer(query) if one.is_column and not one.of_cohort)
     return tuple(dict.fromkeys(name for name in named if name not in built))
 
 
@@ -40,6 +40,11 @@ class _Name:
     name: str
     is_table: bool = False
     is_list: bool = False  # of codes
+    of_cohort: bool = False  # it stands within a cohort, whose events are those of a stored table
+
+    @property
+    def is_column(self) -> bool:
+        return not (self.is_table or self.is_list)
 
 
 def _named(query: nodes.Query) -> Iterator[_Name]:
@@ -52,9 +57,10 @@ def _named(query: nodes.Query) -> Iterator[_Name]:
     yield from _of_predicate(source.where, "/query/from/where")
     for name, value in source.values:
         yield from _of_value(value, f"/query/from/values/{name}")
-    # A built value is no stored column. The columns that it is built of are yielded above.
+    # A built value is no stored column. The columns that it is built of are yielded above. Within a cohort the same name
+    # is that of a stored column: whoever called a value like a column could read it unseen otherwise.
     built = {name for name, _ in source.values}
-    yield from (named for named in _outer(query) if named.is_table or named.is_list or named.name not in built)
+    yield from (named for named in _outer(query) if not named.is_column or named.of_cohort or named.name not in built)
 
 
 def _of_value(value: nodes.Value, pointer: str) -> Iterator[_Name]:
@@ -94,13 +100,7 @@ def _of_predicate(predicate: nodes.Predicate | None, pointer: str) -> Iterator[_
             if isinstance(value, nodes.CodeList):
                 yield _Name(f"{pointer}/value/list", value.name, is_list=True)
         case nodes.Cohort():
-            yield _Name(f"{pointer}/value/persons", predicate.table, is_table=True)
-            yield from _of_predicate(predicate.where, f"{pointer}/value/where")
-            if predicate.date is not None:
-                yield _Name(f"{pointer}/value/date", predicate.date)
-            for word, related in (("after", predicate.after), ("without", predicate.without)):
-                if related is not None:
-                    yield from _of_related(related, f"{pointer}/value/{word}")
+            yield from (replace(named, of_cohort=True) for named in _of_cohort(predicate, f"{pointer}/value"))
         case nodes.Not(part):
             yield from _of_predicate(part, f"{pointer}/not")
         case nodes.All(parts) | nodes.Any(parts):
@@ -111,6 +111,16 @@ def _of_predicate(predicate: nodes.Predicate | None, pointer: str) -> Iterator[_
             pass
         case _:
             assert_never(predicate)
+
+
+def _of_cohort(cohort: nodes.Cohort, pointer: str) -> Iterator[_Name]:
+    yield _Name(f"{pointer}/persons", cohort.table, is_table=True)
+    yield from _of_predicate(cohort.where, f"{pointer}/where")
+    if cohort.date is not None:
+        yield _Name(f"{pointer}/date", cohort.date)
+    for word, related in (("after", cohort.after), ("without", cohort.without)):
+        if related is not None:
+            yield from _of_related(related, f"{pointer}/{word}")
 
 
 def _of_related(related: nodes.Related, pointer: str) -> Iterator[_Name]:

@@ -68,10 +68,5 @@ class Show:
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     derive: Derive | None = None
 
-    @property
-    def rearranges(self) -> bool:
-        """Return whether rows are left out or ordered."""
-        return self.having is not None or bool(self.order_by) or self.limit is not None
-
 
 NOTHING = Show()

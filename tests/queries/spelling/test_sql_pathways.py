@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -14,7 +15,7 @@ from sqlglot import exp, parse_one
 
 from queries.binding import dates
 from queries.errors import InvalidQuery, OutsideProtocol
-from queries.language import nodes
+from queries.language import nodes, references
 from queries.language.nodes import All, ByValue, Cohort, Comparison, Count, Mean, PerPerson, Query, Related, Value
 from queries.planning import policy
 from queries.spelling import json_writing, sql
@@ -24,6 +25,7 @@ from tests.queries.registry import REGISTRY, exact, planned, random_people, rows
 from tests.queries.spelling.test_sql import QUERIES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from random import Random
 
@@ -231,6 +233,20 @@ def test_the_sql_that_is_shown_computes_what_the_kernel_does(tmp_path: Path) -> 
             assert found == wanted, name
 
 
+@pytest.mark.slow
+def test_the_sql_of_persons_chosen_outside_their_table_computes_what_the_kernel_does(tmp_path: Path) -> None:
+    """A cohort beside a per-person table has its columns to itself: the table has one row for each person."""
+    people = random_people(np.random.default_rng(9), 30, 8)
+    store = write(tmp_path / "store.duckdb", people)
+    source = PerPerson("visits", (("v", VALUES["count"]),))
+    for cohort in COHORTS.values():
+        query = dates.fill_in(Query(source, (("n", Count("events")),), cohort), REGISTRY.tables)
+        with duckdb.connect() as connection:
+            uncoded(people, connection)
+            (found,) = connection.execute(sql.to_sql(query)).fetchall()
+        assert exact(store, [planned(query)])[0][0].tolist() == list(found)
+
+
 def test_shown_sql_of_pathways_parses_and_has_no_more_than_asked() -> None:
     """What is shown parses, and nothing in it is more than was asked."""
     for text in GOLDEN:
@@ -263,6 +279,25 @@ def test_a_protocol_holds_for_what_a_table_is_built_of() -> None:
         with pytest.raises(OutsideProtocol) as refusal:
             policy.check(query, nodes.Privacy(1), policy.Protocol(columns=frozenset({"cost", "sex"} - {missing})))
         assert refusal.value.pointer == pointer
+
+
+@pytest.mark.parametrize("where", [nodes.Not, lambda cohort: All((Comparison("n", ">", 1), cohort))])
+def test_a_value_called_like_a_column_hides_none_of_a_cohort(where: Callable[[Cohort], nodes.Predicate]) -> None:
+    """Whoever may not use a column cannot read it in a cohort by giving its name to a value of their own."""
+    related = Related("drugs", Comparison("drug", "=", "x"), None, "given")
+    cohort = Cohort("visits", Comparison("code", "=", "a"), after=related, date="day")
+    names = ("code", "drug", "given", "day", "n")
+    query = Query(PerPerson("visits", tuple((name, Value("count")) for name in names)), COUNT, where(cohort))
+    named = {column for _, column in references.columns(query)}
+    assert named == {"code", "drug", "given", "day"}
+    for missing in named:
+        with pytest.raises(OutsideProtocol, match=f"does not include column {missing}"):
+            policy.check(query, nodes.Privacy(1), policy.Protocol(columns=frozenset(named - {missing})))
+    marked = replace(REGISTRY.tables["visits"].columns["code"], professional=True)
+    tables = {"visits": replace(REGISTRY.tables["visits"], columns={"code": marked})}
+    with pytest.raises(OutsideProtocol, match="column code is about professionals"):
+        policy.check_professionals(query, tables, policy.Protocol())
+    policy.check_professionals(query, tables, policy.Protocol(professionals=frozenset({"code"})))
 
 
 TOKENS = re.compile(r"\w+|'[^']*'|\"[^\"]*\"|[^\w\s]")

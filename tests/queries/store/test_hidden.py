@@ -97,7 +97,10 @@ def test_they_are_in_no_catalog(tmp_path: Path) -> None:
     described: Any = schema.describe(served)["tables"]
     assert set(described["stays"]["columns"]) == {"start", "age", "nights", "chapter"}
     assert described["persons"]["columns"] == {}
-    assert not any(name in str(described) for name in ("born", "'end'"))
+    assert not any(name in str(described) for name in ("born", "'end'", "diagnosis"))
+    assert described["stays"]["columns"]["chapter"]["values"] == ["E", "I"]
+    shown: Any = schema.describe(imported(tmp_path, "").declared.served({}))["tables"]
+    assert shown["stays"]["columns"]["chapter"]["level_of"] == "diagnosis"
 
 
 @pytest.mark.parametrize("name", NAMES)
