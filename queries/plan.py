@@ -62,10 +62,10 @@ class Draft:
     """A vector of integers over the cells, before it has its noise.
 
     An event does not count if one of the `present` columns is null, or if `where` does not hold. With `split`, each
-    cell has two numbers: one for the events or persons for which it holds, one for the others. With `within`, each cell
-    has a number for each of that key's bins: a histogram. With `search`, the bins are joined to a few before they get
-    their noise, in rounds (`quantiles.py`), and the factor has the range of the values. `largest` is how much one
-    person can change the numbers of one cell, however they are joined.
+    cell has two numbers: one for the events or persons for which it holds, one for the others; then there is no
+    `where`. With `within`, each cell has a number for each of that key's bins: a histogram. With `search`, the bins are
+    joined to a few before they get their noise, in rounds (`quantiles.py`), and the factor has the range of the values.
+    `largest` is how much one person can change the numbers of one cell, however they are joined.
     """
 
     counted: Counted
@@ -77,6 +77,9 @@ class Draft:
     where: predicates.Bound | None = None
     split: predicates.Bound | None = None
     search: Search | None = None
+
+    def __post_init__(self) -> None:
+        assert self.where is None or self.split is None, "the kernel's loops have one condition for a measure"
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from budgets import texts
 from budgets.database import clock
 from budgets.database.tables import advice
 from budgets.errors import Invalid, NotAdvised, WrongState
@@ -30,7 +31,6 @@ OPINIONS = {
     "conditional": "favourably, with conditions,",
     "unfavourable": "unfavourably",
 }
-TEXT_MAX = 10_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def keep(transaction: sa.Connection, kind: str, owner: str, opinion: str, reason
     """Store advice in place of what was said before about the same. Raises Invalid."""
     if opinion not in OPINIONS:
         raise Invalid("opinion", f"must be one of {', '.join(OPINIONS)}")
-    require_text("reason", reason)
+    texts.require("reason", reason)
     drop(transaction, kind, owner)
     transaction.execute(
         sa.insert(advice).values(
@@ -85,12 +85,6 @@ def heard(transaction: sa.Connection, kind: str, owner: str, without: str | None
     if without is not None:
         if present is not None:
             raise WrongState("the DPO has advised on this: approve with the advice, without a reason to go without it")
-        require_text("without_advice", without)
+        texts.require("without_advice", without)
     told = None if present is None else {"opinion": present.opinion, "by": present.by}
     return {"advice": told, "without_advice": without}
-
-
-def require_text(field: str, text: str) -> None:
-    """Raise Invalid unless a text says something."""
-    if not text.strip() or len(text) > TEXT_MAX or "\0" in text:
-        raise Invalid(field, f"must be a text of 1 to {TEXT_MAX} characters, without NUL")

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from budgets import texts
 from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import audit_entries, releases
@@ -123,11 +124,11 @@ def conclude(
     people.require_role(by, "approver")
     present = studies.study(transaction, identifier)
     approval.require_second_for_conclusion(transaction, present, by)
-    _require_text("text", text, TEXT_MAX)
+    texts.require("text", text, TEXT_MAX)
     for party, said in (parties or {}).items():
         if party not in PARTIES:
             raise Invalid(f"parties/{party}", "is not known here")
-        _require_text(f"parties/{party}", said, PARTY_MAX)
+        texts.require(f"parties/{party}", said, PARTY_MAX)
     found = about(transaction, present)
     if read != digest(found):
         raise WrongState(
@@ -160,11 +161,6 @@ def conclude(
 def _completed(part: str, value: Any) -> Any:
     """Return a part of what a conclusion is about; a budget of an earlier version with all that budgets have now."""
     return Budget.read(value).facts() if part in BUDGETS and value is not None else value
-
-
-def _require_text(field: str, text: str, longest: int) -> None:
-    if not text.strip() or len(text) > longest or "\0" in text:
-        raise Invalid(field, f"must be a text of 1 to {longest} characters, without NUL")
 
 
 def _count(transaction: sa.Connection, *conditions: sa.ColumnElement[bool]) -> int:

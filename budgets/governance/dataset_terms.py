@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import formalities
+from budgets import formalities, texts
 from budgets.alerts import thresholds
 from budgets.audit import history, log
 from budgets.database import clock
@@ -184,7 +184,7 @@ def propose(
     """
     people.require_role(by, "admin")
     present = standing(transaction, dataset)
-    advice.require_text("reason", reason)
+    texts.require("reason", reason)
     before = accounts.balance(transaction, accounts.DATASET, dataset).budget
     cap = Budget(
         before.epsilon_nano if epsilon_nano is None else epsilon_nano,
@@ -238,7 +238,7 @@ def approve(
     was read, or more than that is spent.
     """
     people.require_role(by, "approver")
-    advice.require_text("reason", reason)
+    texts.require("reason", reason)
     present, terms = _waiting(transaction, dataset)
     _require_no_hand(transaction, present, "approve", by)
     advised = advice.standing(transaction, advice.DATASET, dataset)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from budgets import formalities
+from budgets import formalities, texts
 from budgets.audit import log
 from budgets.database import clock
 from budgets.database.tables import audit_entries, members, studies
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from budgets.actors import Actor
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-TEXT_MAX = 10_000
 
 _FIND_STUDY = (
     sa.select(studies, members.c.user.label("member"))
@@ -322,8 +321,7 @@ def _checked(terms: Terms) -> dict[str, Any]:
     except ValueError:  # a lone surrogate, or a number that JSON does not have
         raise Invalid("terms", "contain something that cannot be written as JSON in UTF-8") from None
     for name in ("title", "purpose", "legal_basis"):
-        if not 1 <= len(getattr(terms, name).strip()) <= TEXT_MAX or "\0" in getattr(terms, name):
-            raise Invalid(name, f"must be a text of 1 to {TEXT_MAX} characters, without NUL")
+        texts.require(name, getattr(terms, name))
     for name in ("starts", "ends"):
         day = getattr(terms, name)
         if day is not None and not is_day(day):

@@ -14,13 +14,13 @@ from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from typing import TYPE_CHECKING
 
+from budgets import texts
 from budgets.errors import Invalid
 from budgets.loss import ATTO, NANO, epsilon_text
 
 if TYPE_CHECKING:
     from budgets.ledger.limits import Budget
 
-LONGEST = 10_000
 DIGITS = 50
 ADVANTAGE = Decimal("0.9")  # above it a bound excludes little by itself
 
@@ -52,6 +52,5 @@ def kept(budget: Budget, before: Budget | None = None) -> Budget:
     if text is None:
         grows = before is None or budget.epsilon_nano > before.epsilon_nano or budget.delta_atto > before.delta_atto
         return budget if before is None or grows else replace(budget, justification=before.justification)
-    if not 1 <= len(text.strip()) <= LONGEST or "\0" in text:
-        raise Invalid("justification", f"must be a text of 1 to {LONGEST} characters, without NUL")
+    texts.require("justification", text)
     return budget

@@ -57,8 +57,8 @@ def _named(query: nodes.Query) -> Iterator[_Name]:
     yield from _of_predicate(source.where, "/query/from/where")
     for name, value in source.values:
         yield from _of_value(value, f"/query/from/values/{name}")
-    # A built value is no stored column. The columns that it is built of are yielded above. Within a cohort the same name
-    # is that of a stored column: whoever called a value like a column could read it unseen otherwise.
+    # A built value is no stored column. The columns that it is built of are yielded above. Within a cohort, the same
+    # name is that of a stored column: otherwise whoever called a value like a column could read it unseen.
     built = {name for name, _ in source.values}
     yield from (named for named in _outer(query) if not named.is_column or named.of_cohort or named.name not in built)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from queries.catalog import codes
 from queries.errors import InvalidQuery
+from queries.mechanisms import NANO
 from queries.statistics import registry
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from queries.language import nodes
     from queries.plan import Output
 
-NANO = 10**9
 EPSILON_MAX = 10**4  # the largest loss that a request may name, too
 TARGETS_MAX = 32  # each takes some tenths of a second to plan
 MOST_NANO = {"epsilon": EPSILON_MAX * NANO, "rho": EPSILON_MAX**2 // 2 * NANO}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from queries.errors import OutsideProtocol
 from queries.language import nodes, references, templates
+from queries.mechanisms import NANO
 from queries.spelling import json_writing
 from queries.statistics import registry
 from queries.statistics.parts.exactness import FixedMargin
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from queries.catalog.schema import Table
     from queries.language.templates import Template
     from queries.plan import Cost, Output
-
-NANO = 10**9
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 from queries.statistics import registry
 from queries.statistics.parts import lists
 from queries.statistics.parts.lists import LISTS, parts_of
+from queries.statistics.parts.numbers import MEMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 WORD = "hide_below"
 LEAST, MOST = 2, 10**9  # of a threshold
 FORM = re.compile(rf"{WORD}:([1-9][0-9]{{0,9}})", re.ASCII)
-ENDS = ("value", "low", "high")
 EVERYTHING = "null"  # the filter of a statistic that has none, as JSON
 
 
@@ -175,12 +175,12 @@ def _is_small(part: Result, members: Sequence[str], below: int) -> bool:
 
 def _blank(part: Result, *, forget: bool) -> dict[str, Any]:
     """Return a part that is hidden: with its label, but that of a ranked list. Without `forget`, with its numbers."""
-    found: dict[str, Any] = {**part, **dict.fromkeys(ENDS), "hidden": True}
+    found: dict[str, Any] = {**part, **dict.fromkeys(MEMBERS), "hidden": True}
     if forget:
         ranked = {listed.label for listed in LISTS.values() if listed.ranked}
-        gone = {"raw", *(f"raw_{end}" for end in ENDS)}
+        gone = {"raw", *(f"raw_{end}" for end in MEMBERS)}
         return {name: None if name in ranked else value for name, value in found.items() if name not in gone}
-    return found | {f"raw_{end}": part.get(f"raw_{end}", part[end]) for end in ENDS}
+    return found | {f"raw_{end}": part.get(f"raw_{end}", part[end]) for end in MEMBERS}
 
 
 def _without_raw(result: Result) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from queries.release import hiding, totals, value_labels
 from queries.release.rows import Rows, with_mark
 from queries.statistics import registry
 from queries.statistics.parts.lists import LISTS, parts_of
-from queries.statistics.parts.numbers import Numbers
+from queries.statistics.parts.numbers import MEMBERS, Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 WORDS = ("consistent", "round", "clamp")  # in the order in which they are applied; then what is hidden
 DROWNED = "the margin is more than half of the value"  # ends what `warnings` says
-ENDS = ("value", "low", "high")
 ABOUT = "statistics"  # the member of a stored release that holds what `describe` says; it is not shown
 SALT = "salt"  # the member that makes the hash of a stored release one that nobody can guess; it is not shown either
 UNSHOWN = frozenset({ABOUT, SALT})
@@ -174,7 +173,7 @@ def processed(part: Part, value: float, about: Mapping[str, Any], applied: Seque
     if shown == released:
         return part
     found = dict(part)
-    for end, number, before in zip(ENDS, shown, released, strict=True):
+    for end, number, before in zip(MEMBERS, shown, released, strict=True):
         if number != before:
             found[end], found[f"raw_{end}"] = number, before
     return found

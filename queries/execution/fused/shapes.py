@@ -62,10 +62,7 @@ def of(plan: Plan, persons: range, number: str | None = None) -> Shape:
 
 def counts_alone(plan: Plan) -> bool:
     """Return whether events and persons are counted, each with one condition at most, and nothing else."""
-    return all(
-        (one.counted is Counted.PERSONS or _is_count(one)) and (one.where is None or one.split is None)
-        for one in plan.measures
-    )
+    return all(one.counted is Counted.PERSONS or _is_count(one) for one in plan.measures)
 
 
 def fits(plan: Plan) -> bool:
@@ -80,10 +77,9 @@ def fits(plan: Plan) -> bool:
 
 def _kind(plan: Plan) -> type[Shape]:
     counted = {measure.counted for measure in plan.measures}
-    twice = any(measure.where is not None and measure.split is not None for measure in plan.measures)
-    if counted == {Counted.PERSONS} and not twice:
+    if counted == {Counted.PERSONS}:
         return ConditionalPersons if plan.conditions else Persons
-    if not twice and _is_of_events(plan.measures):
+    if _is_of_events(plan.measures):
         return Events if plan.keys or plan.conditions or len(counted) > 1 else EventsAlone
     return Values if _is_of_one_column(plan.measures) else Several
 

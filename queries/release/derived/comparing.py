@@ -14,8 +14,9 @@ import numpy as np
 from queries.errors import InvalidQuery
 from queries.mechanisms import DiscreteGaussian
 from queries.release.derived import differences
-from queries.release.derived.parts import HIDDEN, NOISE, Derived, text_of, without
+from queries.release.derived.parts import HIDDEN, NO_NUMBER, NOISE, Derived, text_of, without
 from queries.statistics.parts import lists
+from queries.statistics.parts.numbers import MEMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 POINTER = "/show/difference"
 NAMES = ("{statistic}_difference", "{statistic}_days", "{statistic}_days_difference")
-NO_NUMBER: dict[str, Any] = {"value": None, "low": None, "high": None}
-ENDS = ("value", "low", "high")
 
 
 def require_reference(asked: Difference, labels: Sequence[object]) -> None:
@@ -105,13 +104,13 @@ def _compared(
     edges, counts = [0, *untils], _counts(curve)
     days = _told(differences.days(counts, edges, noise))
     if is_reference:  # nothing is unknown of the difference to itself
-        same = dict.fromkeys(ENDS, 0.0)
+        same = dict.fromkeys(MEMBERS, 0.0)
         return _Compared([{lists.DIFFERENCES.label: until, **same} for until in untils], days, same)
     other = _counts(reference)
     band = differences.difference(counts, other, edges, noise, simultaneous=asked.band == "simultaneous")
     columns = (band.value.tolist(), band.low.tolist(), band.high.tolist())
     parts = [
-        {lists.DIFFERENCES.label: until, **dict(zip(ENDS, ends, strict=True))}
+        {lists.DIFFERENCES.label: until, **dict(zip(MEMBERS, ends, strict=True))}
         for until, *ends in zip(untils, *columns, strict=True)
     ]
     apart = _told(differences.days_difference(counts, other, edges, noise))
@@ -131,7 +130,7 @@ def _counts(result: Row) -> Any:
 
 
 def _told(found: Interval | None) -> dict[str, Any]:
-    return NO_NUMBER if found is None else dict(zip(ENDS, found, strict=True))
+    return NO_NUMBER if found is None else dict(zip(MEMBERS, found, strict=True))
 
 
 def _notes(names: Sequence[str], rows: int, counts: tuple[int, int, int]) -> list[str]:

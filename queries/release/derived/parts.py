@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from queries.statistics.parts.numbers import MEMBERS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NOISE = "noise"  # the member of a column that has the noise of all numbers in `raw`
-HIDDEN: dict[str, Any] = {"value": None, "low": None, "high": None, "hidden": True}
+NO_NUMBER: dict[str, Any] = dict.fromkeys(MEMBERS)
+HIDDEN: dict[str, Any] = {**NO_NUMBER, "hidden": True}
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ import numpy as np
 from queries.errors import InvalidQuery
 from queries.mechanisms import DiscreteGaussian
 from queries.release.derived import ratios
-from queries.release.derived.parts import HIDDEN, NOISE, Derived, text_of, without
+from queries.release.derived.parts import HIDDEN, NO_NUMBER, NOISE, Derived, text_of, without
 from queries.statistics.parts import lists
+from queries.statistics.parts.numbers import MEMBERS
+from queries.statistics.rates import YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +37,6 @@ RATIOS = {
     "mean": ("centred_sum", "count", False),
     "proportion": ("holding", "others", True),
 }
-YEAR = 365.25
 
 
 def require_weights(asked: Standardise, labels: Sequence[object]) -> None:
@@ -108,9 +109,9 @@ def _standardised(
         below = above + below
     found = ratios.standardised(above / unit, below, shares, noise, column["confidence"], (low, high))
     if found.unclear.any():
-        return {"value": None, "low": None, "high": None}, found.unclear
+        return NO_NUMBER, found.unclear
     times = YEAR if word == "rate" else 1.0
-    return {end: (getattr(found, end) * unit + middle) * times for end in ("value", "low", "high")}, None
+    return {end: (getattr(found, end) * unit + middle) * times for end in MEMBERS}, None
 
 
 def _notes(name: str, rows: int, unclear: Mapping[tuple[str, ...], int], hidden: int) -> list[str]:

@@ -12,9 +12,9 @@ from budgets.audit import log
 from budgets.database import clock
 from budgets.errors import AlreadyExists, Forbidden, Invalid, NotApproved, NotFound, WrongState
 from budgets.governance import studies, study_budgets
-from budgets.governance.studies import TEXT_MAX
 from budgets.governance.study import Study, Terms
 from budgets.ledger.limits import Budget, Limits
+from budgets.texts import LONGEST as TEXT_MAX
 from tests.budgets.world import ADMIN, ANNA, BEN, DPO, FLU, TERMS, actions, cost
 from tests.databases import SQLITE_ALONE
 
