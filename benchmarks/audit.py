@@ -83,6 +83,7 @@ def filled(folder: Path, name: str, wanted: int) -> Database:
             overcommit=True,
             folder="one",
             by=admin,
+            noise="both",
             named=named,
         )
         approver = people.add_user(transaction, "approver", "approver", SYSTEM)

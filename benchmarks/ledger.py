@@ -77,6 +77,7 @@ def report(name: str, address: str, wanted: int) -> None:
             overcommit=True,
             folder="one",
             by=admin,
+            noise="both",
         )
         for study in STUDIES:
             studies.open_study(

@@ -49,11 +49,11 @@ def add_edition(
     overcommit: bool,
     folder: str,
     by: Actor,
+    noise: str,
     profile_nano: int = 0,
     laplace_percent: int | None = None,
     justification: str | None = None,
     named: Formalities | None = None,
-    noise: str = "both",
 ) -> Edition:
     """Put a new edition in service. What earlier editions spent stays spent. `named` are the manifest's formalities.
 

@@ -6,8 +6,9 @@ declared); and this machine's rates, which are measured on made-up data and neve
 question always has the same slot, whatever the data are.
 
 The figures are rather too large than too small: counts are the upper ends of noisy bins, and an unknown figure is taken
-at its declared bound. What each person's number of events answers (`event_numbers.py`) is foretold as if events were
-read: editions of before have no such numbers, and their scans must fit into the slot too.
+at its declared bound. What each person's number of events answers (`event_numbers.py`) is foretold to take as long as
+the longer of two ways: a row is read for each person, or each event is, because editions of before have no such numbers
+and their scans must fit into the slot too.
 `server/runtime/scans/slots.py` adds a factor for what no figure covers.
 """
 
@@ -17,8 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from queries.binding.predicates import Among, Beginning, Both, Compared, Either, Member, Spelled
+from queries.catalog.schema import PERSONS
 from queries.contribution import profile
-from queries.execution import scan
+from queries.execution import event_numbers, scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,9 +88,9 @@ def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int, parts: in
     """
     work = _Work(rates, figures)
     main = plan.table.name if plan.built is None else plan.built.events.name
-    scanned = work.columns(main, 1 + len(scan.columns(plan)))
-    conditions = (plan.where, *plan.conditions)
-    scanned += sum(work.condition(one, main) for one in conditions)
+    scanned = work.rows(plan, main)
+    if event_numbers.suffice(plan):
+        scanned = max(scanned, work.rows(plan, PERSONS, more=1))
     if plan.built is not None:
         scanned += work.condition(plan.built.where, main)
         for value in plan.built.values:
@@ -126,6 +128,14 @@ def _gain(persons: int, threads: int) -> float:
 class _Work:
     rates: Rates
     figures: Figures
+
+    def rows(self, plan: Plan, table: str, more: int = 0) -> float:
+        """Return the seconds of reading a table's rows for a plan, with what is decided about each.
+
+        `more` columns are read beside those that the plan names.
+        """
+        read = self.columns(table, 1 + len(scan.columns(plan)) + more)
+        return read + sum(self.condition(one, table) for one in (plan.where, *plan.conditions))
 
     def columns(self, table: str, number: int) -> float:
         return self.figures.events[table] * number * self.rates.column

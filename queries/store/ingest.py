@@ -225,13 +225,19 @@ class Import:
         if any(column.hidden for column in declared.columns.values()):  # what columns are computed from is not stored
             stored_rows = f"(SELECT {listed} FROM (SELECT {link.keys}{coded} FROM {staged.relation}) {joined})"
         report = self._report(table, staged, link, codings, stored_rows)
-        ((stored,),) = self._run(f"SELECT count(*) FROM store.{name(table)}")
-        ((numbered,),) = self._run(f"SELECT coalesce(sum({name(numbers_of(table))}), 0) FROM store.{PERSONS}")
-        if not stored == numbered == report.kept:  # a row belongs to one person, or to none
-            raise ImportFailed(f"table {table} came out with {stored} rows in place of {report.kept}")
+        self._require_whole(table, report.kept)
         if described != PERSONS and not attributes:
             return report  # no source describes persons
         return replace(report, undescribed=undescribed(self._run, link, self._links[described]))
+
+    def _require_whole(self, table: str, rows: int) -> None:
+        """Raise ImportFailed unless a table has each row once, and persons' numbers of events are of as many rows."""
+        ((stored,),) = self._run(f"SELECT count(*) FROM store.{name(table)}")
+        if stored != rows:  # a row belongs to one person, or to none
+            raise ImportFailed(f"table {table} came out with {stored} rows in place of {rows}")
+        ((numbered,),) = self._run(f"SELECT coalesce(sum({name(numbers_of(table))}), 0) FROM store.{PERSONS}")
+        if numbered != stored:
+            raise ImportFailed(f"the numbers of events in table {table} add up to {numbered} in place of {stored}")
 
     def _derived(self, table: str) -> tuple[str, str]:
         """Return SQL for the values of a table's derived columns, and for all codes, both over rows of read codes."""

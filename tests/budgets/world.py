@@ -172,6 +172,7 @@ def add_edition(
     folder: str = "one",
     title: str = "Flu",
     named: Formalities | None = FORMALITIES,
+    noise: str = "both",
 ) -> datasets.Edition:
     """Put an edition of the dataset in service."""
     return datasets.add_edition(
@@ -183,6 +184,7 @@ def add_edition(
         overcommit=overcommit,
         folder=folder,
         by=by,
+        noise=noise,
         profile_nano=epsilon,
         named=named,
         justification=WHY,

@@ -219,6 +219,17 @@ def test_a_lower_proposal_is_left_by_a_higher_import(world: World) -> None:
     assert problems(world) == []
 
 
+def test_a_proposal_keeps_the_noise_that_waits(world: World) -> None:
+    """A cap that is proposed after an import with another noise is approved with that noise, not with the one before."""
+    with world.database.write() as transaction:
+        add_edition(transaction, world.admin, 10 * NANO, 10**12, noise="laplace")
+    propose(world, 20 * NANO)
+    assert (described(world)["noise"], described(world)["waiting"]["noise"]) == ("both", "laplace")
+    approve(world, without="a test")
+    assert described(world)["noise"] == "laplace"
+    assert problems(world) == []
+
+
 def test_the_rules_for_datasets_begin_once(databases: Databases) -> None:
     """In a log that began under the rules of before they begin with the upgrade, and its datasets count as approved."""
     database = Database(databases.current())

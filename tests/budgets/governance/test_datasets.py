@@ -129,6 +129,7 @@ def test_datasets_have_caps_of_their_own(small: World) -> None:
             overcommit=False,
             folder="a",
             by=small.admin,
+            noise="both",
         )
     assert asthma.number == 1
     small.spend("hearts", "spent", cost(400))

@@ -79,6 +79,7 @@ def add(transaction: sa.Connection, world: World, name: str, epsilon: int, why: 
         overcommit=True,
         folder=name,
         by=world.admin,
+        noise="both",
         justification=why,
     )
 
@@ -137,6 +138,7 @@ def test_what_is_there_from_before_stays_and_is_justified_when_it_is_approved_ag
             overcommit=True,
             folder="two",
             by=world.admin,
+            noise="both",
         )
     with pytest.raises(Invalid, match="justification"), world.database.write() as transaction:
         studies.move(transaction, "lungs", "approve", "a reason", world.approver, **APPROVE)

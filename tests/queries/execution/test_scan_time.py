@@ -75,6 +75,15 @@ def test_what_numbers_of_events_answer_fits_if_events_are_read() -> None:
     assert seconds(nodes.Query("visits", PEOPLE, None, (nodes.ByValue("sex"),))) > read
 
 
+def test_a_row_for_each_person_fits_where_there_are_fewer_events() -> None:
+    """Of a table that few persons are in, a count reads a row for everybody all the same, and a number beside it."""
+    rare = replace(with_table(REGISTRY, "visits", events_expected=10), persons_expected=10**6)
+    male = nodes.Comparison("sex", "=", "male")
+    everybody = seconds(nodes.Query("persons", PEOPLE, male), rare)
+    assert seconds(nodes.Query("visits", PEOPLE, male), rare) > everybody > 10**6 * RATES.column
+    assert seconds(nodes.Query("visits", PEOPLE, nodes.Comparison("code", "=", "a")), rare) < everybody / 2
+
+
 def test_cores_shorten_the_scan_of_many_persons_alone() -> None:
     """Only parts that the engine streams at once count, and half of what they could give."""
     query = nodes.Query("visits", PEOPLE, None, (nodes.ByValue("code"),))

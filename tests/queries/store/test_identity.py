@@ -288,6 +288,14 @@ def test_a_row_that_would_count_twice_stops_the_import(tmp_path: Path, monkeypat
         imported(tmp_path, 'id = "id"', {"a.parquet": pa.table({"id": ["a", "b"]})})
 
 
+def test_numbers_of_events_that_do_not_add_up_stop_the_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were a person counted with the events of one of their spellings alone, counts would be too small."""
+    several = property(lambda link: f'SELECT person, max("#rows") AS events FROM {link.table} GROUP BY person')
+    monkeypatch.setattr(persons.Link, "numbers", several)
+    with pytest.raises(ImportFailed, match="numbers of events in table t0 add up to 2 in place of 3"):
+        imported(tmp_path, 'id = "id"', {"a.parquet": pa.table({"id": ["7", " 7", "8"]})})
+
+
 def test_spellings_may_differ_between_sources_and_in_blanks(tmp_path: Path) -> None:
     """A source that lost its zeros names the same persons as one that kept them, and blanks are no spelling."""
     built = imported(

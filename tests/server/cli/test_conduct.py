@@ -628,6 +628,10 @@ OUT_OF_ORDER: dict[str, tuple[Callable[[Entries], None], str]] = {
         change("query.reserve", facts={"edition": 2}),
         "it asks edition 2 of rand-hie, which was not",
     ),
+    "an import without noise": (
+        change("dataset.import", facts={"noise": None}),
+        "it imports edition 1 of rand-hie without the noise that its queries may have",
+    ),
     "an edition left out": (once_more("dataset.import", edition=3), "it imports edition 3 of rand-hie after edition 1"),
     "a reader who is no member": (by_ben("release.read"), "it was read by somebody who is no member of the study flu"),
     "a reader of another role": (

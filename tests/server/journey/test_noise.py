@@ -91,7 +91,7 @@ def test_the_check_finds_noise_that_the_protocol_does_not_allow(place: Place) ->
     """In the log a charge of Gaussian noise under a protocol of Laplace noise is outside it."""
     place.open_study("one", "rand-hie", protocol={"noise": LAPLACE})
     place.client("ada").good("POST", "/studies/one/queries", {**ask({**PATIENTS}), "privacy": EPSILON})
-    log = [json.loads(row[0]) for row in place.home.rows("SELECT body FROM audit_entries ORDER BY position")]
+    log = entries(place.home)
     for epsilon, found in ((100_000_000, False), (None, True)):
         conduct, said = Conduct(), list[str]()
         for entry in log:
@@ -123,6 +123,11 @@ def test_a_dataset_allows_one_kind_of_noise(tmp_path: Any, template: Any) -> Non
 def manifest(folder: Path, noise: str) -> Path:
     """Write the clinic with a kind of noise."""
     return write_clinic(folder, **{"epsilon = 10000.0": f'epsilon = 10000.0\nnoise = "{noise}"'})
+
+
+def entries(home: Home) -> list[dict[str, Any]]:
+    """Return the entries of the log."""
+    return [json.loads(row[0]) for row in home.rows("SELECT body FROM audit_entries ORDER BY position")]
 
 
 def approved(place: Place) -> None:
@@ -178,10 +183,17 @@ def test_another_noise_waits_for_an_approver(tmp_path: Path, template: Home) -> 
         approved(place)
         assert mechanism(place, 7) == "discrete_gaussian"
     home.assert_sound()
-    imports = [
-        json.loads(row[0]) for row in home.rows("SELECT body FROM audit_entries WHERE action = 'dataset.import'")
-    ]
+    log = entries(home)
+    imports = [entry for entry in log if entry["action"] == "dataset.import"]
     assert {entry["facts"]["noise"] for entry in imports} == {"laplace", "both", "gaussian"}
+    # The check of the log knows what was approved when each question was charged.
+    for entry in log:
+        if entry["action"] == "query.reserve":
+            loss = entry["facts"]["loss"]
+            loss["epsilon_nano"] = 10**9 if loss["epsilon_nano"] is None else None
+    conduct = Conduct()
+    said = [problem for entry in log for problem in conduct.read(entry) if "was approved for" in problem]
+    assert [problem.split("approved for ")[1].split()[0] for problem in said] == [LAPLACE, LAPLACE, LAPLACE, GAUSSIAN]
 
 
 def test_noise_that_an_approval_has_just_taken_away_is_refused(tmp_path: Path, template: Home) -> None:
