@@ -131,6 +131,15 @@ def test_what_the_protocol_does_not_name_is_refused_with_its_place(protocol: Pro
     assert refused.value.pointer == pointer
 
 
+def test_the_most_rho_costs_no_more_than_the_most_epsilon() -> None:
+    """A protocol's largest epsilon of 0.1 allows a rho of 0.1^2 / 2, and not a billionth more."""
+    protocol = Protocol(epsilon_nano_max=10**8)
+    policy.check(QUERY, nodes.Privacy(rho_nano=5_000_000), protocol)
+    with pytest.raises(OutsideProtocol) as refused:
+        policy.check(QUERY, nodes.Privacy(rho_nano=5_000_001), protocol)
+    assert refused.value.pointer == "/privacy/rho"
+
+
 def test_every_statistic_of_the_grammar_can_be_named() -> None:
     """The protocol's words are the grammar's."""
     words = [nodes.word_of(statistic) for _, statistic in QUERY.select]
