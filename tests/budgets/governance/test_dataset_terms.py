@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +20,8 @@ from budgets.verify.conduct import Conduct
 from tests.budgets.world import FLU, WHY, actions, add_edition, cost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from budgets.actors import Actor
     from tests.budgets.world import World
     from tests.databases import Databases
@@ -71,12 +73,14 @@ def described(world: World) -> dict[str, Any]:
         return dataset_terms.describe(transaction, FLU)
 
 
-def problems(world: World) -> list[str]:
-    """Return what the independent check finds out of order in the log."""
+def problems(world: World, changed: Callable[[list[dict[str, Any]]], None] | None = None) -> list[str]:
+    """Return what the independent check finds out of order in the log, or in one that was changed."""
     conduct = Conduct()
     with world.database.read() as transaction:
-        bodies = [json.loads(one.body) for one in log.every_entry(transaction)]
-    return [problem for one in bodies for problem in conduct.read(one)]
+        entries = [json.loads(one.body) for one in log.every_entry(transaction)]
+    if changed is not None:
+        changed(entries)
+    return [problem for one in entries for problem in conduct.read(one)]
 
 
 def test_nothing_is_charged_before_the_approval(waiting: World) -> None:
@@ -163,6 +167,26 @@ def test_a_further_profile_waits_for_an_approver(waiting: World) -> None:
         buy(waiting, 9 * NANO, "r")
     assert described(waiting)["profile_left"] == 0
     waiting.check()
+
+
+@pytest.mark.parametrize(("epsilon", "said"), [(2 * NANO, []), (2 * NANO + 1, ["take more than was approved"])])
+def test_an_approval_leaves_nothing_of_the_profiles_approved_before(
+    world: World, epsilon: int, said: list[str]
+) -> None:
+    """What further profiles may take is what was approved last, and the check of the log knows it too."""
+    propose(world, profile=2 * NANO)
+    approve(world, without="a test")
+    if said:
+        with pytest.raises(NotApproved):
+            buy(world, epsilon)
+
+    def bought(entries: list[dict[str, Any]]) -> None:
+        by_admin = next(one for one in entries if one["action"] == "dataset.propose")
+        facts = {"dataset": FLU, "edition": 1, "loss": asdict(cost(epsilon))}
+        entries.append({**entries[-1], **{part: by_admin[part] for part in ("actor", "role")}, "facts": facts})
+        entries[-1] |= {"action": "dataset.profile.reserve", "subject": "a charge"}
+
+    assert [problem.split(f"profiles of {FLU} ")[1] for problem in problems(world, bought)] == said
 
 
 def buy_in(transaction: Any, epsilon: int) -> Any:

@@ -316,6 +316,14 @@ SUMS: dict[str, tuple[Callable[[Bodies], Bodies], str]] = {
         "its loss is not that of the charge",
     ),
     "a reserve twice": (lambda b: again(b, "dataset.profile.reserve"), "appears twice"),
+    "a release of more rho": (
+        lambda b: with_loss(b, "query.release", rho_nano=10**9),
+        "its loss is not that of the charge",
+    ),
+    "a release of more delta": (
+        lambda b: with_loss(b, "dataset.profile.release", delta_atto=1),
+        "its loss is not that of the charge",
+    ),
     "a low limit": (lambda b: limited(b, 10**8), "it overspends"),
     "a negative loss": (lambda b: with_loss(b, "query.reserve", epsilon_nano=-1), "its facts are not those of"),
     "a loss of a float": (lambda b: with_loss(b, "query.reserve", rho_nano=0.5), "its facts are not those of"),
