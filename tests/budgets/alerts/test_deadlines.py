@@ -19,19 +19,23 @@ if TYPE_CHECKING:
 
     from tests.budgets.world import World
 
-TODAY = clock.moment().date()
+NOON = dt.datetime.now(dt.UTC).replace(hour=12)  # of the day on which the tests were collected
 
 
 def day(days: int) -> str:
-    """Return the day so many days from today."""
-    return (TODAY + dt.timedelta(days=days)).isoformat()
+    """Return the day so many days from that of the tests."""
+    return (NOON.date() + dt.timedelta(days=days)).isoformat()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Return what sets the clock so many days ahead."""
-    start = clock.moment()
-    return lambda days: monkeypatch.setattr(clock, "moment", lambda: start + dt.timedelta(days=days))
+    """Let it be noon, so that no day ends within a test; return what sets the clock so many days ahead."""
+
+    def ahead(days: int) -> None:
+        monkeypatch.setattr(clock, "moment", lambda: NOON + dt.timedelta(days=days))
+
+    ahead(0)
+    return ahead
 
 
 def told(world: World) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,8 @@ def test_a_larger_budget_is_not_approved_after_a_formality_ended(
     world: World, monkeypatch: pytest.MonkeyPatch, of: str
 ) -> None:
     """The study was approved in time; a raise after the end of its own or its dataset's formality is refused."""
+    now = clock.moment()
+    monkeypatch.setattr(clock, "moment", lambda: now)  # the day does not end meanwhile
     soon = replace(FORMALITIES, expires=clock.today())
     draft(world, soon if of == "study" else FORMALITIES)
     if of == "dataset":
@@ -119,8 +122,7 @@ def test_a_larger_budget_is_not_approved_after_a_formality_ended(
         approve_dataset(world)
     approve(world)
     do(world, lambda t: study_budgets.set_budget(t, "hearts", 2 * NANO, None, "more", world.admin))
-    later = clock.moment().replace(year=clock.moment().year + 1)
-    monkeypatch.setattr(clock, "moment", lambda: later)
+    monkeypatch.setattr(clock, "moment", lambda: now + dt.timedelta(days=366))
     with pytest.raises(NoFormality, match=f"the formality of the {of}"):
         do(
             world,

@@ -330,8 +330,12 @@ def test_only_an_approved_study_may_ask(world: World, state: str) -> None:
         (-2, -1, False),
     ],
 )
-def test_a_study_asks_within_its_days(world: World, starts: int | None, ends: int | None, may_ask: bool) -> None:
+def test_a_study_asks_within_its_days(
+    world: World, monkeypatch: pytest.MonkeyPatch, starts: int | None, ends: int | None, may_ask: bool
+) -> None:
     """An approved study may ask from the day it starts to the day it ends, both included."""
+    now = clock.moment()
+    monkeypatch.setattr(clock, "moment", lambda: now)  # the day does not end meanwhile
     today = dt.date.fromisoformat(clock.today())
 
     def day(after: int | None) -> str | None:

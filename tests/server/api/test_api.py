@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from budgets.audit.signing import verifier_key
+from budgets.database import clock
 from budgets.verify.checkpoint import Verifier, open_note
 from budgets.verify.merkle import Frontier, verify_consistency, verify_inclusion
 from tests import comments
@@ -448,9 +449,11 @@ def test_query_within_protocol_answered(place: Place) -> None:
     assert ada.good("GET", "/studies/p")["protocol"] == protocol
 
 
-def test_study_asks_only_within_its_days(place: Place) -> None:
+def test_study_asks_only_within_its_days(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before its first day and after its last a study may not ask; on its only day it may."""
-    today = dt.datetime.now(dt.UTC).date()
+    now = dt.datetime.now(dt.UTC)
+    monkeypatch.setattr(clock, "moment", lambda: now)  # the day does not end meanwhile
+    today = now.date()
     yesterday, tomorrow = (str(today + dt.timedelta(days=days)) for days in (-1, 1))
     ada = place.client("ada")
     for name, days, status in (

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from budgets.database import clock
 from budgets.governance import approval, studies
 from budgets.verify import canonical_json, export
 from budgets.verify.conduct import Conduct
 from budgets.verify.spending import Spending
 from queries.planning import policy
 from server.journey import answer, preparing
+from tests import days
 from tests.server.cli.test_verify import asked, position, rechained, rewrite, run
 from tests.serving import PATIENTS, UNADVISED, Home, application, ask
 
@@ -47,10 +47,10 @@ def misspent(log: Entries) -> list[str]:
 @pytest.fixture(scope="module")
 def lived(template: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Return a home whose study went through every state, with everything that an honest server allows."""
-    home = template.copy(tmp_path_factory.mktemp("conduct") / "home")
+    home, ends = template.copy(tmp_path_factory.mktemp("conduct") / "home"), str(days.today())
     with application(home) as place:
         admin, dora = place.client("admin"), place.client("dora")
-        place.open_study(epsilon=5.0, protocol=PROTOCOL, starts="2020-01-01", ends=clock.today(), approve=False)
+        place.open_study(epsilon=5.0, protocol=PROTOCOL, starts="2020-01-01", ends=ends, approve=False)
         admin.good("PUT", "/studies/flu/budget", {"epsilon": 6.0, "justification": "a test", "reason": "a draft's"})
         admin.good("PATCH", "/studies/flu", {"title": "Flu"})
         dora.good("POST", "/studies/flu/advise", {"opinion": "conditional", "reason": "no more than this"})
