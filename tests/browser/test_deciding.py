@@ -59,8 +59,8 @@ def decide(visit: Visit, who: str, study: str, button: str, reason: str) -> None
         visit.page.check("input[value=conditional]")
     visit.page.fill(f"#{button}-reason", reason)
     visit.click(f'button[value="{button}"]')
+    visit.page.wait_for_selector(".notice.done")
     visit.assert_sound()
-    assert visit.page.locator(".notice.done").first.is_visible()
 
 
 def conclude(visit: Visit, study: str) -> None:
@@ -70,8 +70,8 @@ def conclude(visit: Visit, study: str) -> None:
     visit.assert_sound()
     visit.page.fill("#conclude-text", "Not personal for its readers.")
     visit.click('button[value="conclude"]')
+    visit.page.wait_for_selector(".notice.done")
     visit.assert_sound()
-    assert visit.page.locator(".notice.done").first.is_visible()
 
 
 @pytest.mark.parametrize(("language", "options"), LOOKS)

@@ -91,7 +91,7 @@ def dpo_verifies(visit: Visit, study: str) -> None:
     go(visit, "/log/verify")
     visit.click("main form button >> nth=-1")
     visit.assert_sound()
-    assert visit.page.locator(".notice.done").count() == 1
+    visit.page.wait_for_selector(".notice.done")
     go(visit, f"/studies/{study}/decide")
     visit.click("details:has(#suspend-reason) summary")
     visit.page.fill("#suspend-reason", "a complaint came in")

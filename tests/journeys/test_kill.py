@@ -91,23 +91,24 @@ def test_kill_9_in_the_middle_of_a_query(observatory: Home, home: Home) -> None:
         assert home.reserved() == turn
         assert home.used_nano("study", "long") == used == home.used_nano("dataset", "observatory")
         home.assert_sound()
-    assert cut_short >= 3, "the server was hardly ever killed in the middle of a query"
+    assert cut_short >= 2, "the server was hardly ever killed in the middle of a query"
     assert home.actions().count("query.recover") == cut_short
 
 
-def test_a_killed_worker_is_replaced(observatory: Home, home: Home) -> None:
+def test_a_killed_worker_is_replaced(home: Home) -> None:
     """When only the worker dies the next one answers the same request on the charge that was paid."""
-    home = observatory.copy(home.path.with_name("killed"))
-    with serving(home) as server:
-        server.open_study("long", "observatory", epsilon=3.0)
+    with serving(home, program=("tests.journeys.doomed", "slow")) as server:
+        server.open_study("long", "clinic", epsilon=3.0)
         for turn in (1, 2):
-            body = long_query(0.25 * turn)
+            body = ask({"s": {"mean": "cost"}}, 0.25 * turn, "visits")
+            (home.path / "doom").touch()  # the scan goes on as long as it is there
             asked = Asked(server, body)
             asked.start()
             wait_for_charge(home, turn)
             os.kill(server.worker(), signal.SIGKILL)
             asked.join()
             assert asked.reply is None
+            (home.path / "doom").unlink()
             wait_until_up(server)
             again = server.client("ada").post("/studies/long/queries", body)
             assert again.status == 201, again

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.listening import channel
+from tests.ports import free_port
 from tests.serving import PATIENTS, PREFIX, PROBLEM, ask, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.serving import Home, Server
 
@@ -218,21 +220,37 @@ def test_refusal_is_not_charged_and_says_when_to_come_again(
 
 def test_server_that_stops_finishes_what_works(template: Home, tmp_path_factory: pytest.TempPathFactory) -> None:
     """After SIGTERM the query that works is answered, the one that waits is refused, and nothing is left open."""
-    home = template.copy(tmp_path_factory.mktemp("stop") / "home")
-    with serving(home, slot_ms="2000", queries="1", share="1", waiting="4") as stopping:
+    home, metrics = template.copy(tmp_path_factory.mktemp("stop") / "home"), free_port()
+    limits = {"queries": "1", "share": "1", "waiting": "4", "metrics_port": str(metrics)}
+    with serving(home, program=("tests.journeys.doomed", "slow"), **limits) as stopping:
         stopping.open_study("flu", "rand-hie")
         ada = stopping.client("ada")
+        (home.path / "doom").touch()  # scans go on as long as it is there
         with ThreadPoolExecutor(2) as clients:
             working = clients.submit(ada.post, "/studies/flu/queries", ask(PATIENTS))
-            deadline = time.monotonic() + DEADLINE
-            while not home.reserved():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            until(lambda: home.reserved() == 1)
             waiting = clients.submit(ada.post, "/studies/flu/queries", ask(PATIENTS, 0.5))
-            time.sleep(0.5)  # until it waits
+            until(lambda: 'requests_waiting{work="query"} 1.0' in scraped(metrics))
             stopping.process.terminate()
-            assert working.result().status == 201
             assert (waiting.result().status, waiting.result().code) == (503, "busy")
+            assert not working.done()
+            (home.path / "doom").unlink()
+            assert working.result().status == 201
         assert stopping.process.wait(DEADLINE) == 0
         assert home.reserved() == 1
         home.assert_sound()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def scraped(port: int) -> str:
+    """Return the metrics of a server."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE) as reply:
+        text: str = reply.read().decode()
+    return text

@@ -74,6 +74,16 @@ def one_by_one(gate: Gate, *owners: tuple[Owner, ...]) -> list[Asker]:
     return found
 
 
+def who_works(askers: list[Asker]) -> Asker:
+    """Wait until one of several requests has its place, and return it."""
+    deadline = time.monotonic() + SOON
+    while not (found := [one for one in askers if one.works.is_set()]):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    (one,) = found
+    return one
+
+
 def test_share_of_a_user_is_kept_while_places_are_free() -> None:
     """Two of a user's three work although four places are free, and the third works when one has ended."""
     gate = Gate("query", Limits(places=4, share=2, waiting=8, queue=64))
@@ -140,27 +150,25 @@ def test_other_users_come_before_one_who_was_just_served() -> None:
 
 
 def test_nobody_starves_beside_users_who_ask_again_and_again() -> None:
-    """Of five users who come back as soon as they were served, none gets more than one turn beyond another's."""
+    """Of five users who come back before their turn is over, none gets a turn more than another."""
     gate = Gate("query", Limits(places=1, share=1, waiting=1, queue=64))
-    order: list[str] = []
-
-    def ask_again(name: str) -> None:
-        for _ in range(40):
-            with gate.entered(("user", name)) as entry, entry.place():
-                order.append(name)
-                time.sleep(0.0005)
-
-    with ExitStack() as held:
-        held.enter_context(held.enter_context(gate.entered(CAT)).place())
-        threads = [threading.Thread(target=ask_again, args=(f"u{number}",)) for number in range(5)]
-        for thread in threads:
-            thread.start()
-        waits(gate, 1, 5)
-    for thread in threads:
-        thread.join(SOON)
-    # The last turns are of those that are left.
-    counts = [order[:100].count(f"u{number}") for number in range(5)]
-    assert max(counts) - min(counts) <= 2, counts
+    first = Asker(gate, CAT)
+    assert first.works.wait(SOON)
+    users = [("user", f"u{number}") for number in range(5)]
+    waiting = one_by_one(gate, *[(user,) for user in users])
+    working, order = first, []
+    for _ in range(100):
+        working.end()
+        working = who_works(waiting)
+        waiting.remove(working)
+        order.append(working.owners[0])
+        waiting += one_by_one(gate, working.owners)
+    working.end()
+    for one in waiting:
+        one.leaves.set()
+    for one in waiting:
+        one.end()
+    assert [order.count(user) for user in users] == [20] * 5
 
 
 def test_large_requests_leave_places_to_small_ones() -> None:

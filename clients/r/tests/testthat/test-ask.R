@@ -60,14 +60,15 @@ test_that("an estimate knows that its question was asked before", {
 
 test_that("a rehearsal has the shape of the answer and is free", {
   flu <- a_study()
+  answer <- ask(flu, by_sex, epsilon = 0.5)
   before <- spent(flu)
   made_up <- rehearse(flu, by_sex, epsilon = 0.5)
-  expect_named(made_up, names(ask(flu, by_sex, epsilon = 0.5)))
+  expect_named(made_up, names(answer))
   expect_true(details(made_up)$rehearsal)
   expect_output(print(made_up), "made-up numbers")
   expect_error(certificate(flu, made_up), class = "rowless_misuse")
   rehearse(flu, "SELECT COUNT(*) AS rows FROM years", epsilon = 0.125)
-  expect_equal(spent(flu), max(before, spent(flu)))
+  expect_equal(spent(flu), before)
 })
 
 test_that("post-processing, bounds and requirements reach the server", {
