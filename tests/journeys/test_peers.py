@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OURS, _, PLAIN = PEERS[:3]
+ROUNDS = 5
 NOISY = {question.name for question in QUESTIONS if question.measure == "sum" or len(question.keys) == 1} - {
     "median cost by age band"
 }
@@ -53,11 +55,12 @@ def tools(folder: Path) -> Iterator[list[Tool]]:
 def test_every_question_is_the_same_to_rowless_and_to_sql(folder: Path, tools: list[Tool]) -> None:
     """DuckDB's answers are the truth, and Rowless's are near it where noise and bounds are small beside the cells."""
     for question, exact in zip(QUESTIONS, truth(folder, QUESTIONS), strict=True):
-        found = ask_all(tools, question, exact, 1, {})
+        found = ask_all(tools, question, exact, ROUNDS, {})
         assert [one.instead for one in found.values()] == [None, None], question.name
-        assert found[PLAIN.name].errors == [0.0]
+        assert found[PLAIN.name].errors == [0.0] * ROUNDS
         # 2,000 persons are few for the noise of a sum, and for cells of practices and codes.
-        assert found[OURS.name].errors[0] < 0.5 or question.name in NOISY, question.name
+        # One answer in 2,000 is so far off, and their median once in 10^8 runs.
+        assert statistics.median(found[OURS.name].errors) < 0.5 or question.name in NOISY, question.name
         assert all(one.peak_mb > 50 and one.seconds[0] > 0 for one in found.values())
 
 
