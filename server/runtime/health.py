@@ -181,7 +181,7 @@ def _open_charges(transaction: sa.Connection) -> Check:
 def _overruns(transaction: sa.Connection) -> Check:
     since = (dt.datetime.now(dt.UTC) - dt.timedelta(days=OVERRUN_DAYS)).date().isoformat()
     found = overruns.counts(transaction, since)
-    counts = ", ".join(f"{count} of {dataset}" for dataset, count in found.items()) or "none"
+    counts = "; ".join(f"{count} of {dataset}" for dataset, count in found.items()) or "none"
     return Check("slots", True, f"scans that ended after their first slot in the last {OVERRUN_DAYS} days: {counts}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -242,6 +243,11 @@ def test_folder_verifies_certificate_alone(files: tuple[Path, str, str], tmp_pat
     assert ran(str(folder / "new.json"), "--key", first) == good
     assert ran(str(folder / "new.json"), "--key", last) == good
     assert ran(str(folder / "old.json"), "--key", first, "--log", str(folder / "log.jsonl")) == good
+    for beside in ((), ("--log", str(folder / "log.jsonl"))):
+        arguments = (str(folder / "old.json"), "--key", first, *beside)
+        alone = on_an_empty_machine(tmp_path, "-m", "verify", *arguments, "--lang", "fr")
+        assert alone.stdout == run(None, "--lang", "fr", "audit", "verify", *arguments).stdout
+        assert not re.search(r"\b(?:of|the|which|entry|study)\b", alone.stdout)
     bad = (1, "Verdict: FAILED. Do not rely on this certificate.")
     assert ran(str(folder / "old.json"), "--key", last) == bad
     assert ran(str(folder / "log.jsonl"), "--key", last, "--log", str(folder / "log.jsonl"))[0] == 2

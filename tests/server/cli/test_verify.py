@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -143,6 +144,9 @@ def test_verify_folder_runs_on_empty_machine(log: Log, tmp_path: Path) -> None:
     french = on_an_empty_machine(tmp_path, "-m", "verify", str(log.export), "--key", log.key, "--lang", "fr")
     assert french.returncode == 0
     assert french.stdout.endswith("Verdict\u202f: bon. Ce qui a été vérifié est exact.\n")
+    ours = CliRunner().invoke(main, ["--lang", "fr", "audit", "verify", str(log.export), "--key", log.key])
+    assert french.stdout == ours.stdout
+    assert not re.search(r"\b(?:of|the|used|entry|study)\b", french.stdout)
     missing = on_an_empty_machine(tmp_path, "-c", "import sqlalchemy")
     assert "No module named 'sqlalchemy'" in missing.stderr
 
