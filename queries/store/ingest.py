@@ -283,7 +283,7 @@ class Import:
         for public, one in self._manifest.derived[table].items():
             if one.level is not None:
                 of = columns[one.of[0]]
-                texts = None if of.declared else f"(FROM {_kept(table, of)} WHERE value IS NOT NULL)"
+                texts = None if of.declared else _kept(table, of)
                 group_codes(self._connection, table, public, one, columns, texts)
 
     def _codings(

@@ -69,6 +69,15 @@ def test_labels_and_parents_are_those_of_the_file(tmp_path: Path) -> None:
     assert not one.declared
 
 
+def test_codes_of_a_site_are_nothings_parent(tmp_path: Path) -> None:
+    """What a site made itself is no more named as a parent than as a code."""
+    one = column(tmp_path, "below = 2000000000", codes=f"{CODES}E12,Type 3,3000000000,code\n")
+    assert one.value_labels["E12"] == "Type 3"
+    assert one.hierarchy is not None
+    assert one.hierarchy.parents == {"E11": ("E",), "E11.9": ("E11",)}
+    assert "3000000000" not in str(one)
+
+
 def test_a_columns_own_labels_come_before_those_of_the_vocabulary(tmp_path: Path) -> None:
     """The catalog shows those of declared values, and names the vocabulary."""
     one = column(tmp_path, of_column='values = { E11 = "Diabetes", E = "" }')

@@ -266,6 +266,15 @@ def test_noise_that_could_overflow_is_refused_before_any_charge() -> None:
     assert 64 * scale + 100 * 2**40 < 2**62
 
 
+def test_noise_and_a_sum_that_could_overflow_together_are_refused_before_any_charge() -> None:
+    """A sum that may be half of 2^62, with 64 scales of noise that are more than the other half."""
+    dataset, epsilon_nano = wide(2**21, 2**40), 20_000
+    assert dataset.persons_max * 2**40 == 2**61 < 64 * 2**40 * NANO / epsilon_nano < 2**62
+    with pytest.raises(InvalidQuery, match="noise could overflow 64 bits"):
+        ask(dataset, nodes.Sum("v"), 1, epsilon_nano=epsilon_nano)
+    assert ask(wide(2**20, 2**40), nodes.Sum("v"), 1, epsilon_nano=2 * epsilon_nano).measures
+
+
 # One question, one form
 
 
