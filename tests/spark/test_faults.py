@@ -19,7 +19,7 @@ from queries.execution import engine
 from queries.execution.engine import CellsOf
 from queries.execution.spark import copies, tasks
 from queries.execution.spark.engine import Job
-from queries.execution.spark.tasks import Partial, PartTwice
+from queries.execution.spark.tasks import Partial
 from queries.execution.stopping import Stop
 from queries.language import nodes
 from tests.privacy.checks import random_events
@@ -70,13 +70,10 @@ def found(one: Any, stop: Stop | None = None) -> list[list[int]]:
 
 
 def test_a_part_twice_is_refused(session: Session, clinic: Path) -> None:
-    """In the list it is refused at once, and in partial answers when they are merged."""
+    """In the list it is refused at once; `tests/queries/execution/test_parted.py` has it twice in partial answers."""
     some = located(clinic)
     with pytest.raises(parts.BadParts, match="each once"):
         on_spark(session, clinic, [*some, some[0]])
-    one = Partial(frozenset({0, 1}), [np.ones(1, dtype=np.int64)])
-    with pytest.raises(PartTwice, match=r"\[1\]"):
-        tasks.merged(one, Partial(frozenset({1, 2}), [np.ones(1, dtype=np.int64)]))
 
 
 def test_a_task_that_returns_its_part_twice_fails_the_query(

@@ -17,6 +17,7 @@ from queries.contribution.person_order import EVERYBODY
 from queries.errors import EngineFailed, InvalidQuery
 from queries.execution import duckdb as engines
 from queries.execution import kernel
+from queries.execution.spark.tasks import Partial, PartTwice, merged
 from queries.language import nodes
 from queries.planning import planner
 from queries.store import ingest
@@ -320,6 +321,16 @@ def test_a_part_in_the_place_of_another_is_refused(edition: Path) -> None:
     shutil.copy(files[0], files[1])
     with pytest.raises(EngineFailed):
         opened(edition).open()
+
+
+def test_a_part_is_added_once() -> None:
+    """Partial answers of a cluster are merged unless a part is in both."""
+    one, other, again = (Partial(frozenset(of), [np.ones(1, dtype=np.int64)]) for of in ({0, 1}, {2}, {1, 3}))
+    whole = merged(one, other)
+    assert whole.vectors is not None
+    assert (whole.numbers, whole.vectors[0].tolist()) == ({0, 1, 2}, [2])
+    with pytest.raises(PartTwice, match=r"\[1\]"):
+        merged(whole, again)
 
 
 def test_a_part_of_another_list_is_refused(edition: Path, tmp_path: Path) -> None:
