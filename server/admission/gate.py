@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from server.admission import running
 from server.errors import Abandoned, Busy, TooManyRequests
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Entry:
         """Wait for a place, and hold it. Raises Busy after BEATS beats, Abandoned if the client has left."""
         self.large = large
         self.gate.wait_for_place(self, has_left)
+        if large or self.gate.long:
+            running.step_aside()
         try:
             yield
         finally:
@@ -83,12 +86,20 @@ class Gate:
     """The requests of one kind. Threads share it.
 
     Of those that work, at most `large_places` are large, so that requests that take long leave places to the others.
+    Large ones, and all of a kind that is `long`, step aside (`running.py`) as soon as they have their place.
     """
 
     def __init__(
-        self, what: str, limits: Limits, beat_seconds: float = BEAT_SECONDS_LEAST, large_places: int | None = None
+        self,
+        what: str,
+        limits: Limits,
+        beat_seconds: float = BEAT_SECONDS_LEAST,
+        large_places: int | None = None,
+        *,
+        long: bool = False,
     ) -> None:
         self.what = what
+        self.long = long
         self.limits = limits
         self._beat = max(beat_seconds, BEAT_SECONDS_LEAST)
         self._large_places = limits.places if large_places is None else large_places
@@ -135,6 +146,7 @@ class Gate:
                     left = deadline - time.monotonic()
                     if self._closed or left <= 0:
                         raise Busy(f"no place for this {self.what} became free; nothing was charged, try again soon")
+                    running.step_aside()
                     wakes.wait(min(left, self._beat))
                 if has_left():
                     raise Abandoned("the client has left")

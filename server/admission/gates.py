@@ -55,9 +55,14 @@ class Gates:
             Gate(Work.QUERY, Limits(queries, share, waiting, queue), beat),
             Gate(Work.REHEARSAL, Limits(REHEARSALS, 1, waiting, queue), beat),
             Gate(Work.ESTIMATE, Limits(ESTIMATES, 1, waiting, queue), beat, LARGE_ESTIMATES),
-            Gate(Work.VERIFICATION, Limits(VERIFICATIONS, VERIFICATIONS, VERIFICATIONS, 2 * VERIFICATIONS), beat),
-            Gate(Work.EXPORT, Limits(EXPORTS, EXPORTS, 0, 0), beat),
-            Gate(Work.RENDERING, Limits(RENDERINGS, 1, RENDERINGS_WAITING, QUEUES * RENDERINGS), beat),
+            Gate(
+                Work.VERIFICATION,
+                Limits(VERIFICATIONS, VERIFICATIONS, VERIFICATIONS, 2 * VERIFICATIONS),
+                beat,
+                long=True,
+            ),
+            Gate(Work.EXPORT, Limits(EXPORTS, EXPORTS, 0, 0), beat, long=True),
+            Gate(Work.RENDERING, Limits(RENDERINGS, 1, RENDERINGS_WAITING, QUEUES * RENDERINGS), beat, long=True),
             Gate(Work.REST, Limits(threads, max(1, threads // 2), 2 * waiting, 2 * queue), beat),
         )
 

@@ -44,6 +44,7 @@ from queries.language.showing import NOTHING
 from queries.planning import advice, deadline, drowning
 from queries.release import answer_columns, assembly, postprocessing, showing, value_labels
 from queries.spelling import json_writing, sql
+from server.admission import running
 from server.errors import Abandoned, StoreUnavailable
 from server.journey import hidden, paid, refusals
 from server.journey.preparing import permit, prepare, prepare_reading
@@ -192,6 +193,7 @@ def rehearse(services: Services, actor: Actor, study: str, request: Request) -> 
     """
     with refusals.recorded(services.database, actor, study, "rehearsal"):
         prepared = prepare(services, actor, study, replace(request, key=None))
+    running.step_aside()
     slot = Slot.start(services.fitting.of_rehearsal(prepared.plan))
     try:
         body = _asked(prepared) | compute(prepared.plan, services.stores.made_up(prepared.store))

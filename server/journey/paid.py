@@ -29,6 +29,7 @@ from budgets.errors import AttemptsSpent, OverBudget, Unavailable
 from budgets.ledger import accounts, charges
 from budgets.ledger.charges import Charge, Question, Release
 from queries.errors import EngineFailed
+from server.admission import running
 from server.errors import Cancelled, QueryFailed, StoreUnavailable
 from server.runtime.scans.slots import AHEAD, Slot
 from server.runtime.tallies import Act
@@ -122,6 +123,7 @@ def release(wanted: Purchase) -> Iterator[tuple[Release, bool]]:
     Raises what `replay_or_reserve`, `open_store` and `settle` raise, and Busy.
     """
     services = wanted.services
+    running.step_aside()
     with ExitStack() as leaving:
         # The same question at the same time waits here for its answer, instead of a second scan.
         with services.turns.one(wanted.question):

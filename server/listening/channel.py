@@ -8,6 +8,10 @@ slowly may take as long as it likes, as long as it goes on: an answer waits in a
 After a refusal the server ends its side of the connection and goes on reading for a while, and drops what it reads. If
 it closed at once, the system would reset the connection because of what was not read, and the refusal might be lost.
 
+The thread that makes an answer also sends it, at its end or whenever SEND_BYTES wait, and the loop keeps away from it
+meanwhile. waitress's loop would see that bytes wait and that the connection takes them, find them locked, and ask
+again at once: hundreds of times for each answer, and each time it takes Python's lock from the thread that sends.
+
 When there are more connections than CONNECTIONS_MAX, the one that has been idle for longest is closed. Therefore
 connections that send nothing cannot keep others out.
 """
@@ -24,9 +28,10 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, Task, WSGITask
 from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 
+from server.listening.threads import Threads
 from server.web import problems, tracing
 from server.web.bodies import BODY_BYTES_MAX
 
@@ -40,6 +45,7 @@ STALLED_SECONDS = 30.0  # without a byte of an answer being taken
 CONNECTIONS_MAX = 2000
 HEADERS_MAX = 32 * 1024
 TARGET_MAX = 8 * 1024  # bytes of path and query string
+SEND_BYTES = 64 * 1024  # of an answer that wait until they are sent, or until it is whole
 ANSWER_BYTES_MAX = 2**40  # that wait for their client: no answer is as long, so that no thread waits for one
 
 
@@ -77,7 +83,22 @@ class _Parser(HTTPRequestParser):
             self.completed = True
 
 
-class _Refusal(ErrorTask):
+class _Sent(Task):
+    """Makes an answer, and sends all of it that the client takes, most often in one go."""
+
+    channel: Channel
+
+    def finish(self) -> None:
+        """End the answer."""
+        super().finish()
+        self.channel.send_what_waits()
+
+
+class _Answer(_Sent, WSGITask):
+    """The application's answer."""
+
+
+class _Refusal(_Sent, ErrorTask):
     """Answers a request that never reaches the application."""
 
     def execute(self) -> None:
@@ -99,10 +120,12 @@ class Channel(HTTPChannel):
 
     request: _Parser | None
     parser_class = _Parser
+    task_class = _Answer
     error_task_class = _Refusal
     close_when_flushed: bool
     refused = False
     lingers = False  # it sends no more, and what it reads is dropped
+    answering: object = None  # the turn of the thread that makes an answer and sends it
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.idle_since = time.monotonic()
@@ -115,8 +138,24 @@ class Channel(HTTPChannel):
 
     def service(self) -> None:
         """Answer one request; a thread calls this."""
-        super().service()
-        self.idle_since = time.monotonic()
+        turn = self.answering = object()
+        try:
+            super().service()
+        finally:
+            self.idle_since = time.monotonic()
+            if self.answering is turn:  # else another thread answers the next request already
+                self.answering = None
+                if self.writable():  # the loop may have looked before
+                    self.server.pull_trigger()
+
+    def send_what_waits(self) -> None:
+        """Send as much of the answer as the client takes; the loop sends what is left after the answer's end."""
+        with self.outbuf_lock:
+            self._flush_exception(self._flush_some, do_close=False)
+
+    def writable(self) -> bool:
+        """Return whether the loop has something to send or to close."""
+        return self.will_close or (self.answering is None and bool(super().writable()))
 
     def handle_write(self) -> None:
         """Send what waits; after a refusal end the sending side first."""
@@ -198,10 +237,10 @@ class Server(TcpWSGIServer):
 
 def listen(
     application: WSGIApplication, sockets: list[socket.socket], threads: int
-) -> tuple[list[Server], ThreadedTaskDispatcher, dict[int, Any]]:
+) -> tuple[list[Server], Threads, dict[int, Any]]:
     """Return servers on bound sockets, the threads that they share, and the map by which a loop watches them."""
     watched: dict[int, Any] = {}
-    dispatcher = ThreadedTaskDispatcher()
+    dispatcher = Threads()
     dispatcher.set_thread_count(threads)
     adjustments = Adjustments(
         threads=threads,
@@ -216,6 +255,8 @@ def listen(
         clear_untrusted_proxy_headers=True,
         asyncore_use_poll=True,
     )
+    # As an argument it warns that it may go some day; then each part of an answer leaves by itself again.
+    adjustments.send_bytes = SEND_BYTES
     servers = []
     for one in sockets:
         about = (one.family, one.type, one.proto, one.getsockname())

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from queries.execution import scan_time
 from queries.execution.scan_time import Figures
 from queries.store.made_up.rehearsal import EVENTS_MOST, PERSONS_MADE
+from server.admission import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,4 +88,5 @@ class Slot:
             elapsed = time.monotonic() - self.began
             # Just past a beat, rounding can make the difference negative.
             beat = max(1, math.ceil(elapsed / self.seconds + ahead))
+            running.step_aside()
             time.sleep(max(0.0, (beat - ahead) * self.seconds - elapsed))
