@@ -98,17 +98,36 @@ class Manifest:
 
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest file; sources are relative to its folder. Raises ManifestError."""
+    return replace(parse(_text_of(path), path.parent), path=path)
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ManifestError(str(path), f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ManifestError(str(path), "is not UTF-8 text") from error
-    return replace(parse(text, path.parent), path=path)
 
 
 def parse(text: str, folder: Path) -> Manifest:
     """Read a manifest's text; sources are relative to `folder`. Raises ManifestError, for all that is wrong at once."""
+    found, top = _parsed(text, folder)
+    top.require_sound()
+    return found
+
+
+def read_sound_parts(path: Path) -> tuple[Manifest, tuple[ManifestError, ...]]:
+    """Return what a manifest file says as far as it is sound, and all that is wrong with the rest.
+
+    It is for a check alone, and never for an import. Raises ManifestError if the file is no TOML.
+    """
+    found, top = _parsed(_text_of(path), path.parent)
+    return replace(found, path=path), top.faults
+
+
+def _parsed(text: str, folder: Path) -> tuple[Manifest, Section]:
+    """Return what a text says, and its section, which has collected what is wrong. Raises ManifestError: no TOML."""
     try:
         document = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
@@ -150,8 +169,7 @@ def parse(text: str, folder: Path) -> Manifest:
     person.done()
     listing.done()
     top.done()
-    top.require_sound()
-    return Manifest(
+    made = Manifest(
         replace(about, tables=frozen(found.tables)),
         identity,
         persons,
@@ -167,6 +185,7 @@ def parse(text: str, folder: Path) -> Manifest:
         vocabularies=listed_codes,
         vocabulary_of=found.of_columns,
     )
+    return made, top
 
 
 @dataclass

@@ -94,8 +94,13 @@ class Section:
 
     def require_sound(self) -> None:
         """Raise all errors that were collected, as one."""
-        if self._errors:
-            raise all_of(list({str(error): error for error in self._errors}.values()))
+        if self.faults:
+            raise all_of(self.faults)
+
+    @property
+    def faults(self) -> tuple[ManifestError, ...]:
+        """Return all errors that were collected, each once."""
+        return tuple({str(each): each for error in self._errors for each in error.each}.values())
 
     def done(self) -> None:
         """Collect an error for each key that was not read: call it when all are read."""

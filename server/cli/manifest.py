@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from queries.catalog.manifest import read_manifest
+from queries.catalog.manifest import read_sound_parts
+from queries.catalog.schema import PERSONS
 from queries.errors import ManifestError
 from queries.store.drafts import checking, drafting, omop
 from server.cli import formalities
@@ -53,19 +54,21 @@ def check(file: Path) -> Any:
     """
     errors: list[ManifestError] = []
     try:
-        declared = read_manifest(file)
+        declared, wrong = read_sound_parts(file)
     except ManifestError as error:
         errors += error.each
     else:
-        errors += checking.faults(declared)
+        errors += [*wrong, *checking.faults(declared, wrong)]
     errors += formalities.faults(file)
     said = {"manifest": str(file), "errors": [{"place": one.place, "message": one.message} for one in errors]}
     if not errors:
-        columns = sum(len(table.columns) for table in declared.dataset.tables.values())
+        tables = declared.dataset.tables.values()
+        columns = sum(not one.of_person for table in tables for one in table.columns.values())
+        columns += len(declared.dataset.tables[PERSONS].columns)  # of which each table has them
         words = say(
             "%(file)s is sound: %(tables)s with %(columns)s",
             file=file,
-            tables=count("%(num)s table", "%(num)s tables", len(declared.dataset.tables)),
+            tables=count("%(num)s table", "%(num)s tables", len(declared.events)),
             columns=count("%(num)s column", "%(num)s columns", columns),
         )
         if formalities.is_in(file):

@@ -14,7 +14,7 @@ from queries.store.sources import fields_in, resolve
 from queries.store.staging import sources_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from queries.catalog.manifest import Manifest
     from queries.catalog.source import Source
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from queries.store.staging import Wanted
 
 
-def faults(manifest: Manifest) -> list[ManifestError]:
-    """Return all that is wrong with a manifest's sources: files that are missing, columns that are, or that clash."""
+def faults(manifest: Manifest, known: Sequence[ManifestError] = ()) -> list[ManifestError]:
+    """Return all that is wrong with a manifest's sources: files that are missing, columns that are, or that clash.
+
+    `known` is what is wrong with the manifest itself: what only follows from it is left out.
+    """
     found: list[ManifestError] = []
     listings = [one for declared in manifest.vocabularies.values() for one in vocabularies.listings(declared)]
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
@@ -32,7 +35,10 @@ def faults(manifest: Manifest) -> list[ManifestError]:
         for number, one in enumerate(listings):
             source, columns = vocabularies.source_of(one), vocabularies.wanted_of(one)
             found += _collected(source, partial(_of_files, connection, f"listing_{number}", source, columns))
-    return list({str(error): error for error in found}.values())
+    wrong = {error.place for error in known}
+    has_id = "person.id" not in wrong  # a table without a person of its own has that
+    kept = (one for one in found if one.place not in wrong and (has_id or not one.place.endswith(".person")))
+    return list({str(error): error for error in kept}.values())
 
 
 def _collected(source: Source, check: Callable[[], Iterable[object]]) -> list[ManifestError]:
@@ -61,12 +67,17 @@ def _of_source(connection: duckdb.DuckDBPyConnection, wanted: Wanted) -> Iterato
 def _of_files(
     connection: duckdb.DuckDBPyConnection, relation: str, source: Source, wanted: Mapping[str, str]
 ) -> Iterator[Mapping[str, Field] | ManifestError]:
-    """Yield for each file of a source the fields of the wanted columns, or what is wrong with them."""
+    """Yield for each file of a source the fields of the wanted columns, or what is wrong with them.
+
+    A place that is wrong in several files is told of the first.
+    """
+    told: set[str] = set()
     for number, file in enumerate(files_of(source)):
         fields = fields_in(connection, f"{relation}_{number}", source, file)
         try:
             places = resolve([one.path for one in fields], wanted, file.called)
         except ManifestError as error:
-            yield from error.each
+            yield from (one for one in error.each if one.place not in told)
+            told |= {one.place for one in error.each}
         else:
             yield {column: fields[at] for column, at in places.items()}

@@ -6,8 +6,10 @@ stands as `TODO`, which no import accepts.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,16 +36,19 @@ PERSONS_NAMES = (
     "person_id", "patient_id", "subject_id", "personid", "patientid", "subjectid", "patient", "person", "subject",
     "pid", "id",
 )  # fmt: skip
+ENCODED = ("utf-8", "utf-16", "cp1252")  # in which a header is tried; any bytes are text in the last
+NOTED = {"encoding": "  # the file is not UTF-8: look whether the names below are right"}
 _SPELLINGS = re.compile(r"[^a-z0-9_]+")
 
 
 @dataclass(frozen=True)
 class Found:
-    """A table that a file holds: how the manifest names its source, and its fields."""
+    """A table that a file holds: how the manifest names its source, and its fields. Those of texts have no types."""
 
     name: str
     keys: tuple[tuple[str, str], ...]
     fields: tuple[Field, ...]
+    is_text: bool = False
 
 
 def tables_in(paths: Sequence[Path]) -> list[Found]:
@@ -55,7 +60,7 @@ def tables_in(paths: Sequence[Path]) -> list[Found]:
                 for table in _in_path(connection, path, f"source_{number}"):
                     taken = {one.name for one in found} | {PERSON, PERSONS}
                     name = table.name if table.name not in taken else f"{table.name}_{number}"
-                    found.append(Found(name, table.keys, table.fields))
+                    found.append(replace(table, name=name))
     except duckdb.Error as error:
         raise ImportFailed(str(error)) from error
     return found
@@ -65,9 +70,9 @@ def _in_path(connection: duckdb.DuckDBPyConnection, path: Path, called: str) -> 
     said = f"{path}/" if path.is_dir() else str(path)
     if kind_of(path) is not Files.DUCKDB:
         source = Source(called, (path,), (), {})
-        fields, delimiter = _fields(connection, called, source)
-        keys = [("source", said), *([] if delimiter is None else [("delimiter", delimiter)])]
-        yield Found(_named(path.name.split(".")[0]), tuple(keys), tuple(fields))
+        is_text = files_of(source)[0].kind.has_lines
+        fields, how = _of_text(connection, called, source) if is_text else (_fields(connection, called, source), {})
+        yield Found(_named(path.name.split(".")[0]), (("source", said), *how.items()), tuple(fields), is_text)
         return
     if not path.is_file():
         raise ManifestError(str(path), "there is no such file")
@@ -78,21 +83,26 @@ def _in_path(connection: duckdb.DuckDBPyConnection, path: Path, called: str) -> 
         yield Found(_named(table), tuple(keys), tuple(fields))
 
 
-def _fields(connection: duckdb.DuckDBPyConnection, called: str, source: Source) -> tuple[list[Field], str | None]:
-    """Return the fields of a source's first file, and its delimiter if it is not the usual one, by its header."""
-    file = files_of(source)[0]
-    if file.kind.has_lines:
-        for mark in (None, *OTHER_DELIMITERS):
-            with suppress(ImportFailed):  # a quoted header may be malformed with the wrong delimiter
-                fields = fields_in(connection, called, replace(source, delimiter=mark), file)
-                if len(fields) > 1:
-                    return fields, mark
-    return fields_in(connection, called, source, file), None
+def _fields(connection: duckdb.DuckDBPyConnection, called: str, source: Source) -> list[Field]:
+    """Return the fields of a source's first file."""
+    return fields_in(connection, called, source, files_of(source)[0])
+
+
+def _of_text(connection: duckdb.DuckDBPyConnection, called: str, source: Source) -> tuple[list[Field], dict[str, str]]:
+    """Return the fields of a source's first file by its header, and how it is read, unless that is usual."""
+    for encoding, mark in itertools.product(ENCODED, (None, *OTHER_DELIMITERS)):
+        with suppress(ImportFailed):  # a quoted header may be malformed with the wrong delimiter
+            fields = _fields(connection, called, replace(source, delimiter=mark, encoding=encoding))
+            if len(fields) > 1:
+                how = {"delimiter": mark, "encoding": None if encoding == ENCODED[0] else encoding}
+                return fields, {key: value for key, value in how.items() if value is not None}
+    return _fields(connection, called, source), {}
 
 
 def _named(text: str) -> str:
-    """Return a public name: lower case, letters, digits and _."""
-    name = _SPELLINGS.sub("_", text.strip().lower()).strip("_") or "column"
+    """Return a public name: lower case, letters without accents, digits and _."""
+    plain = "".join(part for part in unicodedata.normalize("NFD", text) if not unicodedata.combining(part))
+    name = _SPELLINGS.sub("_", plain.strip().lower()).strip("_") or "column"
     name = name if not name[0].isdigit() else f"c_{name}"
     return f"{name[:60]}_" if name in (PERSON, PLACE) else name[:63]
 
@@ -127,9 +137,13 @@ def draft(paths: Sequence[Path]) -> str:
     person = person_of(tables)
     lines = [*head(_named(paths[0].name.split(".")[0])), *formalities(), *_person(person)]
     for table in tables:
-        lines += ["", f"[tables.{table.name}]", *(f"{key} = {quoted(value)}" for key, value in table.keys)]
+        lines += [
+            "",
+            f"[tables.{table.name}]",
+            *(f"{key} = {quoted(value)}{NOTED.get(key, '')}" for key, value in table.keys),
+        ]
         for field, public in _named_fields(table, person):
-            lines += _column(table.name, public, field)
+            lines += _column(table, public, field)
     return "\n".join(lines) + "\n"
 
 
@@ -197,16 +211,17 @@ def _named_fields(table: Found, person: str | None) -> Iterator[tuple[Field, str
         yield field, public
 
 
-def _column(table: str, public: str, field: Field) -> list[str]:
+def _column(table: Found, public: str, field: Field) -> list[str]:
     kind = kind_of_type(field.type)
     if kind is None:
         return (
             [] if field.type.startswith("STRUCT") else [f"# {field.path.strip()} is a {field.type}, which is not read"]
         )
-    lines = ["", f"[tables.{table}.columns.{public}]"]
+    lines = ["", f"[tables.{table.name}.columns.{public}]"]
     if field.path.strip() != public:
         lines.append(f"from = {quoted(field.path.strip())}")
-    lines.append(f"type = {quoted(kind.value)}")
+    untyped = "  # or integer, number, date, boolean: a text file does not say" if table.is_text else ""
+    lines.append(f"type = {quoted(kind.value)}{untyped}")
     match kind:
         case Kind.CATEGORY:
             lines.append(f"values = {quoted(TODO)}  # a list, or a table of labels; without this line undeclared")

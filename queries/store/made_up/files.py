@@ -64,9 +64,7 @@ def write(dataset: Dataset, folder: Path, persons: int, marginals: Marginals, na
 
     `named` says what was used beside the catalog.
     """
-    profiled = [
-        f"contribution profile of {table.name}" for table in dataset.tables.values() if table.profile is not None
-    ]
+    profiled = [f"contribution profile of {table.name}" for table in dataset.tables.values() if _bins(table)]
     made_of = (f"catalog of {dataset.name}", *profiled, *named)
     everybody = np.arange(persons, dtype=np.uint64)
     names = pa.array([made_up_text(number) for number in range(1, persons + 1)], pa.string())
@@ -101,7 +99,7 @@ def _events(table: Table, everybody: Numbers) -> NDArray[np.int64]:
     """Return how many rows each person has: as the profile says, or up to a few."""
     if table.one_row_per_person:
         return np.ones(len(everybody), dtype=np.int64)
-    bins = [] if table.profile is None else [one for one in likely(table.profile.events).bins() if one[2] > 0]
+    bins = _bins(table)
     if not bins:
         return (mixed(everybody, table.name) % np.uint64(EVENTS_MOST + 1)).astype(np.int64)
     first, last, persons = (np.array(part, dtype=np.int64) for part in zip(*bins, strict=True))
@@ -109,6 +107,12 @@ def _events(table: Table, everybody: Numbers) -> NDArray[np.int64]:
     chosen = np.searchsorted(ends, mixed(everybody, f"{table.name} bin") % ends[-1], side="right")
     widths = (last - first + 1).astype(np.uint64)[chosen]
     return np.asarray(first[chosen] + (mixed(everybody, table.name) % widths).astype(np.int64))
+
+
+def _bins(table: Table) -> list[tuple[int, int, int]]:
+    """Return the bins of the profile that have persons, none if it tells of no events: a program needs some rows."""
+    found = [] if table.profile is None else [one for one in likely(table.profile.events).bins() if one[2] > 0]
+    return found if any(last > 0 for _, last, _ in found) else []
 
 
 def _columns(table: Table, place: str, rows: Numbers, marginals: Marginals) -> dict[str, NDArray[np.int64]]:

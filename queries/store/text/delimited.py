@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from queries.store.text.compression import Bytes
 
+OWN_ENCODING = "write the encoding that it has: utf-8, cp1252, latin-1 or utf-16"
 BLOCK = 2**23  # bytes of a file that are decoded and parsed at once
 BATCH = 200_000  # records that are handed on at once
 HEADER_MAX = 2**20  # bytes within which the header ends
@@ -77,6 +78,7 @@ class Delimited:
         self._path = path
         self._delimiter = delimiter
         self._encoding = encoding
+        self._codec = ENCODINGS[encoding]
         self.found = Found()
         self._header_bytes = 0
         with opened(path, self._called) as file:
@@ -182,7 +184,8 @@ class Delimited:
             if encoding != "utf-8":
                 raise ImportFailed(f"{self._called} begins as UTF-8 does, and the manifest says {encoding}")
             first = first[len(codecs.BOM_UTF8) :]
-        decoder = codecs.getincrementaldecoder(ENCODINGS[encoding])("strict")
+        self._codec = self._utf_16(first) if encoding == "utf-16" and first else ENCODINGS[encoding]
+        decoder = codecs.getincrementaldecoder(self._codec)("strict")
         block = first
         while True:
             try:
@@ -198,9 +201,17 @@ class Delimited:
                 return
             block = file.read(BLOCK)
 
+    def _utf_16(self, first: bytes) -> str:
+        """Return the codec of UTF-16: by the byte order mark, or without one by the zero byte of a character."""
+        if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return ENCODINGS["utf-16"]
+        if 0 not in first[:2]:
+            raise ImportFailed(f"{self._called} does not begin as UTF-16 does; {OWN_ENCODING}")
+        return "utf-16-le" if first[0] else "utf-16-be"
+
     def _not_of_encoding(self, at: int, error: UnicodeDecodeError) -> ImportFailed:
         """Find the line of the first bytes that are invalid in the encoding: `at` bytes from the start."""
-        decoder = codecs.getincrementaldecoder(ENCODINGS[self._encoding])("ignore")
+        decoder = codecs.getincrementaldecoder(self._codec)("ignore")
         line, last = 1, ""
         with opened(self._path, self._called) as file:
             while at and (block := file.read(min(at, BLOCK))):
@@ -213,7 +224,7 @@ class Delimited:
         hint = (
             'is this cp1252 (Windows, Western Europe)? Then write encoding = "cp1252". Others are "latin-1", "utf-16"'
             if self._encoding == "utf-8"
-            else "write the encoding that it has: utf-8, cp1252, latin-1 or utf-16"
+            else OWN_ENCODING
         )
         said = "UTF-8" if self._encoding == "utf-8" else self._encoding
         byte = error.object[error.start]

@@ -177,6 +177,15 @@ def test_persons_have_the_events_of_the_profile(tmp_path: Path) -> None:
     assert "profile of visits" in (tmp_path / files.ABOUT).read_text()
 
 
+def test_a_profile_without_events_leaves_no_table_empty(tmp_path: Path) -> None:
+    """Where noise hid the few events, there are some as without a profile: a program needs rows, and the text says so."""
+    numbers = [1000 if start == 0 else -20 for start in bin_starts(16)]
+    profiled = replace(TABLE, profile=TableProfile(Histogram(16, tuple(numbers), 0.1), frozen({})))
+    dataset = replace(CLINIC, tables=frozen({**CLINIC.tables, "visits": profiled}))
+    assert written(tmp_path, dataset)["visits"].num_rows > 1000
+    assert "profile of visits" not in (tmp_path / files.ABOUT).read_text()
+
+
 def test_catalog_is_read_from_its_description() -> None:
     """What a server shows of a dataset makes the same catalog, as far as it is needed."""
     shown = json.loads(json.dumps(describe(CLINIC)))

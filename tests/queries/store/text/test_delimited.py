@@ -241,6 +241,12 @@ def test_an_encoding_that_the_file_contradicts_is_refused(tmp_path: Path) -> Non
         read(path, b"a,b\n1,2\n1,\x81\n", encoding="cp1252")
     with pytest.raises(ImportFailed, match="is this UTF-16"):
         read(path, "a,b\n1,2\n".encode("utf-16-le"))
+    for encoding in ("utf-16-le", "utf-16-be"):  # without a byte order mark, as that hint leads to
+        assert read(path, "a,b\n1,é\n".encode(encoding), encoding="utf-16") == read(path, "a,b\n1,é\n".encode())
+    with pytest.raises(ImportFailed, match=r"line 3: not utf-16"):
+        read(path, "a,b\n1,2\n".encode("utf-16-le") + b"x", encoding="utf-16")
+    with pytest.raises(ImportFailed, match="does not begin as UTF-16 does"):
+        read(path, b"a,b\n1,2\n", encoding="utf-16")
     with pytest.raises(ImportFailed, match=r"line \d: not utf-16"):
         read(path, "a,b\n1,2\n".encode("utf-16") + b"x", encoding="utf-16")
 
