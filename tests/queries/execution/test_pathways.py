@@ -167,6 +167,15 @@ ASKED = [
     ),
     Query(table("count", where=A), (("n", Count("persons")),), COHORTS["new"], (ByValue("v0"),)),
     Query(table("days", where=A), (("s", Survival("v0", (0, 5, 10, 30, 60))),), None, (ByValue("sex"),)),
+    Query(
+        table("days", "max", where=A),
+        (
+            ("s", Survival("v0", (0, 5, 10, 30, 60), "2020-02-20", "v1")),
+            ("r", nodes.Rate("v0", 30, "2020-02-20", "v1")),
+        ),
+        None,
+        (ByValue("sex"),),
+    ),
     *(
         Query(
             "visits",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from scipy import stats
+from sqlglot import exp
 
 from queries.errors import InvalidQuery
+from queries.execution import aggregates
 from queries.language.nodes import ByValue, Comparison, Count, PerPerson, Query, Related, Survival, Value
 from queries.release import assembly
 from queries.spelling import json_writing, sql
@@ -17,14 +20,12 @@ from queries.statistics import survival
 from server.api.requests.query import QuerySchema
 from server.views.csv import release_csv
 from tests.laws import tries
-from tests.queries.registry import LAST, day, exact, planned, random_people, related, rows, write
+from tests.queries.registry import LAST, VISITS, Person, day, exact, planned, random_people, related, rows, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from tests.queries.registry import Person
 
 A, X = Comparison("code", "=", "a"), Comparison("drug", "=", "x")
 TO = Related("drugs", X)
@@ -83,6 +84,29 @@ def test_each_person_is_counted_once_by_what_became_of_them(
             assert np.array_equal(exact(store, [asked], cut=cut)[0][0].reshape(2, -1), wanted)
         assert wanted.sum() > 10
         assert asked.measures[0].mechanism.sensitivity_l1 == 1
+
+
+def test_a_person_with_a_row_for_each_event_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted fault: neither the engine nor the kernel keeps to one row, and a person is in several intervals."""
+    whole = aggregates._days_to
+
+    def ungrouped(*given: Any) -> exp.Select:
+        select = whole(*given)
+        select.set("group", None)
+        least = select.find(exp.Min)
+        assert least is not None
+        least.replace(least.this)
+        return select
+
+    drugs = tuple((1 + wait, 1, 1) for wait in (2, 7, 20, 40))
+    visits = (tuple({"day": 1, "code": 1}.get(name, 1) for name in VISITS),)
+    store = write(tmp_path / "s.duckdb", [Person((1, 1), visits, drugs)])
+    asked = planned(curve_of())
+    assert exact(store, [asked])[0][0].sum() == asked.measures[0].mechanism.sensitivity_l1 == 1
+    monkeypatch.setattr(aggregates, "_days_to", ungrouped)
+    lenient = replace(asked, cells_per_person=9, events_per_cell=9)
+    assert exact(store, [lenient])[0][0].sum() > 1
+    assert exact(store, [asked])[0][0].sum() == 1  # the kernel alone holds too
 
 
 def simulated(persons: int, random: np.random.Generator) -> NDArray[np.int64]:
