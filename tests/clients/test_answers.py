@@ -312,6 +312,24 @@ def test_keys_beyond_the_first_are_colours_and_small_charts() -> None:
     assert chart.to_dict()["facet"]["field"] == "within"
 
 
+def test_labels_of_values_stand_beside_them() -> None:
+    """Printed, in notebooks and charts behind the value; in frames in a column of their own, as in the CSV."""
+    rows = [
+        {"sex": "8507", "n": number(5), "often": {"top": [{"key": "E11", **number(4)}]}},
+        {"sex": None, "n": number(6), "often": {"top": [{"key": "I10", **number(3)}]}},
+    ]
+    answer = made(rows, ["sex"])
+    answer.json["columns"].append({"name": "often", "kind": "statistic"})
+    answer.json.update(value_labels={"sex": {"8507": "male"}, "often": {"E11": "Diabetes"}})
+    for shown in (str(answer), answer._repr_html_(), json.dumps(answer.plot("n").to_dict())):
+        assert "8507 (male)" in shown
+    assert "E11 (Diabetes)" in str(answer)
+    frame = answer.to_pandas()
+    assert (frame["sex"][0], frame.columns[-1]) == ("8507", "sex_label")
+    assert answer.to_arrow()["sex_label"].to_pylist() == ["male", None]
+    assert list(frame["often_1_key"]) == ["E11", "I10"]
+
+
 def test_html_escapes_every_text() -> None:
     """Texts of data and of people cannot become markup."""
     answer = made([{HOSTILE: HOSTILE, "n": number(5)}], [HOSTILE])

@@ -149,7 +149,7 @@ class Answer:
     def plot(self, statistic: str | None = None) -> alt.TopLevelMixin:
         """Return an Altair chart of one statistic or of all, with the margin of every number."""
         said = ["REHEARSAL: the data were made up"] if self.is_rehearsal else []
-        return charts.plot(self.flat, self.query, said, statistic)
+        return charts.plot(self.flat.worded, self.query, said, statistic)
 
     # In notebooks and on terminals
 
@@ -166,10 +166,10 @@ class Answer:
         head = html.line(self._standing, "care" if self.is_rehearsal else "small")
         code = f'<div class="small"><code>{escape(self.sql)}</code></div>'
         cautions = html.care(self.cautions)
-        return html.block(code, head, html.answer(self.flat), cautions, html.folded("Notes", self.notes))
+        return html.block(code, head, html.answer(self.flat.worded), cautions, html.folded("Notes", self.notes))
 
     def __str__(self) -> str:
-        return "\n".join([text.answer(self.flat), "", self._standing, *(one.text for one in self.cautions)])
+        return "\n".join([text.answer(self.flat.worded), "", self._standing, *(one.text for one in self.cautions)])
 
     def __repr__(self) -> str:
         what = "Rehearsal" if self.is_rehearsal else "Answer"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 # member of a result -> (member that names each part, whether the parts are ranked, what the names are)
@@ -83,13 +83,44 @@ class Series:
 
 @dataclass(frozen=True)
 class Flat:
-    """Names of the keys, columns of numbers, and for each row its labels and its numbers."""
+    """Names of the keys, columns of numbers, and for each row its labels and its numbers.
+
+    `value_labels` has, for keys and statistics, what values stand for in words.
+    """
 
     keys: tuple[str, ...]
     series: tuple[Series, ...]
     labels: tuple[tuple[Label, ...], ...]
     numbers: tuple[tuple[Number, ...], ...]
     post: tuple[str, ...] = ()
+    value_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def worded(self) -> Flat:
+        """Return the same with the words that values stand for behind them, to be read by people."""
+        if not self.value_labels:
+            return self
+        of = [one.statistic for one in self.series]
+        return replace(
+            self,
+            series=tuple(replace(one, part=self._told(one.statistic, one.part)) for one in self.series),
+            labels=tuple(
+                tuple(self._told(key, label) for key, label in zip(self.keys, labels, strict=True))
+                for labels in self.labels
+            ),
+            numbers=tuple(
+                tuple(replace(one, label=self._told(name, one.label)) for name, one in zip(of, numbers, strict=True))
+                for numbers in self.numbers
+            ),
+            value_labels={},
+        )
+
+    def _words(self, name: str, value: Label) -> str | None:
+        return self.value_labels.get(name, {}).get(value) if isinstance(value, str) else None
+
+    def _told(self, name: str, value: Label) -> Label:
+        words = self._words(name, value)
+        return value if words is None else f"{value} ({words})"
 
     @property
     def statistics(self) -> tuple[str, ...]:
@@ -101,7 +132,7 @@ class Flat:
         return [place for place, one in enumerate(self.series) if one.statistic == statistic]
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return the table by columns, with the names that the CSV has: NAME, NAME_low, NAME_high."""
+        """Return the table by columns, with the names that the CSV has: NAME, NAME_low, NAME_high, and KEY_label."""
         chosen = {*self.keys, *(one.statistic for one in self.series if one.listed is None)}
         made = {name: [labels[place] for labels in self.labels] for place, name in enumerate(self.keys)}
         for place, one in enumerate(self.series):
@@ -110,6 +141,9 @@ class Flat:
                 derived = f"{one.name}{ending}"
                 name = derived if derived == one.statistic and one.listed is None else _free(derived, chosen)
                 made[name] = [taken(number) for number in column]
+        for place, key in enumerate(self.keys):
+            if key in self.value_labels:
+                made[_free(f"{key}_label", chosen)] = [self._words(key, labels[place]) for labels in self.labels]
         return made
 
     def lines(self, statistic: str) -> list[dict[str, Any]]:
@@ -162,7 +196,17 @@ def flatten(answer: Mapping[str, Any]) -> Flat:
         tuple(tuple(_label(row.get(name)) for name in keys) for row in rows),
         tuple(tuple(row[name].get(part, Number()) for name in statistics for part in places[name]) for row in parted),
         tuple(word for word in post if isinstance(word, str)) if isinstance(post, list) else (),
+        _value_labels(answer.get("value_labels")),
     )
+
+
+def _value_labels(found: Any) -> dict[str, dict[str, str]]:
+    by_name = found.items() if isinstance(found, dict) else ()
+    return {
+        name: {value: words for value, words in labels.items() if isinstance(words, str)}
+        for name, labels in by_name
+        if isinstance(labels, dict)
+    }
 
 
 # The type is there because 1, 1.0 and True are equal in Python.
