@@ -77,11 +77,20 @@ def at_risk(person: Person, days: int, end: int, *, own: bool) -> tuple[int, int
     return int(happened), min(waits) if happened else most
 
 
+def visit(days: int, code: int = 1) -> tuple[int, ...]:
+    """Return a visit on a day."""
+    return tuple({"day": days, "code": code}.get(name, 1) for name in VISITS)
+
+
+# Persons with the event on their first day, on the last one that counts, and on the day after it.
+LAST_DAYS = [Person((1, 1), (visit(4),), ((1 + wait, 1, 1),)) for wait in (0, DAYS, DAYS + 1)]
+
+
 @pytest.mark.parametrize("censored", [None, "seen"])
 def test_each_person_counts_with_their_event_and_days(tmp_path: Path, censored: str | None) -> None:
     """As plain Python says, by group, whatever the store's ranges."""
     for seed in range(3):
-        people = random_people(np.random.default_rng(seed), 60, 8)
+        people = [*LAST_DAYS, *random_people(np.random.default_rng(seed), 60, 8)]
         asked = planned(rate_of(censored=censored, group_by=(ByValue("sex"),)))
         wanted = np.zeros((2, 2), dtype=np.int64)
         for person in people:
@@ -95,11 +104,6 @@ def test_each_person_counts_with_their_event_and_days(tmp_path: Path, censored: 
 
 
 # What one person moves
-
-
-def visit(days: int, code: int = 1) -> tuple[int, ...]:
-    """Return a visit on a day."""
-    return tuple({"day": days, "code": code}.get(name, 1) for name in VISITS)
 
 
 WORST = Person((1, 1), (visit(1), visit(1), visit(40)), ())  # never has the event, and is at risk for all days
