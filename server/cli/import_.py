@@ -103,7 +103,7 @@ def _needed(needed: Size, free: int) -> str:
     words = say(
         "%(read)s: up to %(disk)s GB of disk while it runs, and about %(minutes)s on two cores. %(free)s GB are free",
         read=read,
-        disk=number(f"{needed.disk_bytes / 1e9:,.1f}"),
+        disk=number(f"{max(0.1, needed.disk_bytes / 1e9):,.1f}"),
         minutes=count("%(num)s minute", "%(num)s minutes", minutes),
         free=number(f"{free / 1e9:,.1f}"),
     )

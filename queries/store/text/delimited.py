@@ -28,6 +28,7 @@ import pyarrow as pa
 
 from queries.catalog.formats import ENCODINGS
 from queries.errors import ImportFailed
+from queries.store.text import byte_order
 from queries.store.text.compression import opened
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
     from queries.store.text.compression import Bytes
 
-OWN_ENCODING = "write the encoding that it has: utf-8, cp1252, latin-1 or utf-16"
 BLOCK = 2**23  # bytes of a file that are decoded and parsed at once
 BATCH = 200_000  # records that are handed on at once
 HEADER_MAX = 2**20  # bytes within which the header ends
@@ -78,7 +78,6 @@ class Delimited:
         self._path = path
         self._delimiter = delimiter
         self._encoding = encoding
-        self._codec = ENCODINGS[encoding]
         self.found = Found()
         self._header_bytes = 0
         with opened(path, self._called) as file:
@@ -184,7 +183,7 @@ class Delimited:
             if encoding != "utf-8":
                 raise ImportFailed(f"{self._called} begins as UTF-8 does, and the manifest says {encoding}")
             first = first[len(codecs.BOM_UTF8) :]
-        self._codec = self._utf_16(first) if encoding == "utf-16" and first else ENCODINGS[encoding]
+        self._codec = byte_order.codec(first, self._called) if encoding == "utf-16" and first else ENCODINGS[encoding]
         decoder = codecs.getincrementaldecoder(self._codec)("strict")
         block = first
         while True:
@@ -201,14 +200,6 @@ class Delimited:
                 return
             block = file.read(BLOCK)
 
-    def _utf_16(self, first: bytes) -> str:
-        """Return the codec of UTF-16: by the byte order mark, or without one by the zero byte of a character."""
-        if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return ENCODINGS["utf-16"]
-        if 0 not in first[:2]:
-            raise ImportFailed(f"{self._called} does not begin as UTF-16 does; {OWN_ENCODING}")
-        return "utf-16-le" if first[0] else "utf-16-be"
-
     def _not_of_encoding(self, at: int, error: UnicodeDecodeError) -> ImportFailed:
         """Find the line of the first bytes that are invalid in the encoding: `at` bytes from the start."""
         decoder = codecs.getincrementaldecoder(self._codec)("ignore")
@@ -224,7 +215,7 @@ class Delimited:
         hint = (
             'is this cp1252 (Windows, Western Europe)? Then write encoding = "cp1252". Others are "latin-1", "utf-16"'
             if self._encoding == "utf-8"
-            else OWN_ENCODING
+            else byte_order.OWN_ENCODING
         )
         said = "UTF-8" if self._encoding == "utf-8" else self._encoding
         byte = error.object[error.start]

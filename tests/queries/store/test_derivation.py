@@ -254,7 +254,7 @@ source = "others.csv"
 def test_attributes_from_a_persons_own_events(tmp_path: Path, how: str, days: list[int | None]) -> None:
     """The least or greatest of their values; null for whom no event has one, also in other tables."""
     files = {
-        "stays.csv": "patient,day,cost\n1,2000-01-03,7\n1,2000-01-02,\n2,2000-01-09,999\n2,2000-01-01,3\n3,,\n",
+        "stays.csv": "patient,day,cost\n1,2000-01-03,7\n1,2000-01-02,\n1,,5\n2,2000-01-09,999\n2,2000-01-01,3\n3,,\n",
         "others.csv": "patient\n1\n2\n4\n",
     }
     built = build(tmp_path, LATEST.format(how=how), files)

@@ -322,5 +322,5 @@ def test_an_estimate_changes_nothing(tmp_path: Path, home: Path) -> None:
     found = imported(home, manifest, "--estimate")
     assert found["rows"] == 50
     assert found["disk_bytes"] < found["free_bytes"]
-    assert run(home, "import", manifest, "--estimate").stdout.startswith("About 50 rows: up to 0.0 GB of disk")
+    assert run(home, "import", manifest, "--estimate").stdout.startswith("About 50 rows: up to 0.1 GB of disk")
     assert everything(home) == before
