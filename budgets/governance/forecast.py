@@ -70,7 +70,7 @@ class Forecast:
         """Return what the remaining budget buys, in words."""
         loss = pure(NANO // 10) if self.last is None else self.last
         size = f"rho {epsilon_text(loss.rho_nano)}" if loss.epsilon_nano is None else f"epsilon {loss.epsilon_text}"
-        what = f"of {size}" if self.last is None else f"like your last one ({size})"
+        what = f"of {size}" if self.last is None else f"like the last one ({size})"
         match self.fit(loss).queries:
             case 0:
                 return f"no more query {what}"

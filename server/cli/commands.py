@@ -31,7 +31,7 @@ def paragraphs(text: str) -> Iterator[str]:
 
 def in_language(text: str) -> str:
     """Return a help text in the language of the command line."""
-    return text if code() == ENGLISH else "\n\n".join(map(say, paragraphs(text)))
+    return inspect.cleandoc(text) if code() == ENGLISH else "\n\n".join(map(say, paragraphs(text)))
 
 
 class Command(click.Command):

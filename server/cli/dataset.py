@@ -68,7 +68,9 @@ def show(identifier: str) -> Any:
 @click.argument("identifier", metavar="DATASET")
 @click.argument("words", nargs=-1, required=True)
 @click.option("--column", metavar="TABLE.COLUMN", help="Search one column, as in visits.diagnosis.")
-@click.option("--limit", type=click.IntRange(1, lookup.FOUND_MAX), default=lookup.FOUND, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, lookup.FOUND_MAX), default=lookup.FOUND, show_default=True, help="How many."
+)
 @with_json
 def codes(identifier: str, words: tuple[str, ...], column: str | None, limit: int) -> Any:
     """Find codes by their names: in values, labels, hierarchies and vocabularies of the catalog, and never in data."""
@@ -92,8 +94,13 @@ def _codes(said: Mapping[str, Any]) -> str:
     for one in said["items"]:
         where = ", ".join(one["columns"])
         if one["under"]:
-            below = number(f"{one['under']:,}")
-            where = say("%(columns)s, %(codes)s codes under it", columns=where, codes=below)
+            where = count(
+                "%(columns)s, %(num)s code under it",
+                "%(columns)s, %(num)s codes under it",
+                one["under"],
+                columns=where,
+                num=number(f"{one['under']:,}"),
+            )
         lines.append(f"{one['code']}  {one['label'] or ''} ({where})")
     if said["more"]:
         lines.append(say("There are more: add a word, or give --limit"))

@@ -141,31 +141,36 @@ def _report(done: str, report: ImportReport) -> str:
 def _identities(found: IdentityReport) -> list[str]:
     lines = []
     if found.repeated:
-        repeated = whole(found.repeated)
         lines.append(
-            say(
-                "  %(persons)s persons have several rows in the source of persons; the first row counts",
-                persons=repeated,
+            count(
+                "  %(num)s person has several rows in the source of persons; the first row counts",
+                "  %(num)s persons have several rows in the source of persons; the first row counts",
+                found.repeated,
             )
         )
     if found.contradicting:
         by_column = found.contradicting_by_column.items()
+        columns = ", ".join(
+            say("%(column)s: %(losses)s", column=column, losses=whole(persons)) for column, persons in by_column
+        )
         lines.append(
-            say(
-                "  %(persons)s persons have rows that contradict each other (%(columns)s); the first row counts. "
+            count(
+                "  %(num)s person has rows that contradict each other (%(columns)s); the first row counts. "
                 "If they are several persons, name more columns in person.id",
-                persons=whole(found.contradicting),
-                columns=", ".join(
-                    say("%(column)s: %(losses)s", column=column, losses=whole(persons)) for column, persons in by_column
-                ),
+                "  %(num)s persons have rows that contradict each other (%(columns)s); the first row counts. "
+                "If they are several persons, name more columns in person.id",
+                found.contradicting,
+                columns=columns,
             )
         )
     if found.case_variants:
         lines.append(
-            say(
-                "  Warning: %(ids)s ids differ from another one in upper and lower case only. They are different "
+            count(
+                "  Warning: %(num)s id differs from another one in upper and lower case only. They are different "
                 "persons here",
-                ids=whole(found.case_variants),
+                "  Warning: %(num)s ids differ from another one in upper and lower case only. They are different "
+                "persons here",
+                found.case_variants,
             )
         )
     return lines
@@ -190,10 +195,22 @@ def _left_out(one: TableReport) -> str:
         found.append(say("%(rows)s without a person", rows=whole(one.without_person)))
     if one.malformed:
         first = phrase(row_of(one.first_malformed, one.first_malformed_file, has_lines=True))
-        lost = whole(one.malformed)
-        found.append(say("%(lines)s malformed lines besides, the first is %(first)s", lines=lost, first=first))
+        found.append(
+            count(
+                "%(num)s malformed line besides: %(first)s",
+                "%(num)s malformed lines besides, the first is %(first)s",
+                one.malformed,
+                first=first,
+            )
+        )
     if one.doubtful:
         first = phrase(row_of(one.first_doubtful, one.first_doubtful_file, has_lines=True))
-        lost = whole(one.doubtful)
-        found.append(say("%(records)s doubtful records, the first on %(first)s", records=lost, first=first))
+        found.append(
+            count(
+                "%(num)s doubtful record, on %(first)s",
+                "%(num)s doubtful records, the first on %(first)s",
+                one.doubtful,
+                first=first,
+            )
+        )
     return f" ({', '.join(found)})" if found else ""

@@ -20,7 +20,7 @@ from server.cli.commands import Command
 from server.cli.common import with_json
 from server.cli.home import acting, services
 from server.cli.remote import remote, segment
-from server.cli.speaking import for_tables, number, phrase, say
+from server.cli.speaking import count, for_tables, number, phrase, say
 from server.errors import ServerError
 from server.journey import answer
 from server.journey.preparing import Request
@@ -227,7 +227,13 @@ def _paid_words(study: str, said: Mapping[str, Any], buys: str | None) -> str:
 
 
 def _estimate_text(said: Mapping[str, Any]) -> str:
-    times = say("%(queries)s such queries would fit the budget", queries=number(f"{said['queries_left']:,}"))
+    left = said["queries_left"]
+    times = count(
+        "%(num)s such query would fit the budget",
+        "%(num)s such queries would fit the budget",
+        left,
+        num=number(f"{left:,}"),
+    )
     if said.get("release"):  # a server of an earlier version does not say
         times = say("it was asked before: the same answer is free")
     columns = said["columns"]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PERSONS_MADE, PERSONS_MOST = 4_000, 1_000_000
 ROWS_MOST = 20_000_000  # of one table
+COUNT_MOST = 2**53  # of an answer; all of them add up to less than 64 bits hold
 WANTED = (
     "give an answer that counts by one column: SELECT column, COUNT(*) FROM table GROUP BY column, without WHERE, as "
     "`rowless release show STUDY ID --json` prints it; of a person's attribute with COUNT(DISTINCT person)"
@@ -102,13 +103,14 @@ def _marginal(catalog: Dataset, file: Path) -> tuple[tuple[str, str], Marginal, 
         table, key, name = _counted(catalog, query)
         bound = keys.bind(key, catalog.tables[table], "/query/group_by/0")
         numbers = _numbers(release, key.name or key.column, name, bound.every_label())
+        called = f"release {release['id']} of {key.column}"
     except (KeyError, TypeError, ValidationError, InvalidQuery):
         raise Invalid("--release", f"{file} is no such answer of this dataset: {WANTED}") from None
     found = marginals.of(bound, numbers)
     if found is None:
         raise Invalid("--release", f"{file} has no number above 0")
     of_person = catalog.tables[table].columns[key.column].of_person
-    return (PERSONS if of_person else table, key.column), found, f"release {release['id']} of {key.column}"
+    return (PERSONS if of_person else table, key.column), found, called
 
 
 def _counted(catalog: Dataset, query: nodes.Query) -> tuple[str, nodes.Key, str]:
@@ -124,8 +126,14 @@ def _counted(catalog: Dataset, query: nodes.Query) -> tuple[str, nodes.Key, str]
 
 
 def _numbers(release: Mapping[str, Any], key: str, name: str, labels: list[Any]) -> list[float]:
-    """Return the number of each cell; a cell that is not shown, or whose number is hidden, has none."""
+    """Return the number of each cell; a cell that is not shown, or whose number is hidden, has none.
+
+    Raises KeyError and TypeError for what is no answer.
+    """
     shown = {row[key]: row[name]["value"] for row in release["rows"]}
     if not set(shown) <= set(labels):
         raise KeyError
-    return [shown.get(label) or 0 for label in labels]
+    numbers = [0 if shown.get(label) is None else shown[label] for label in labels]
+    if not all(type(one) in (int, float) and abs(one) <= COUNT_MOST for one in numbers):
+        raise TypeError
+    return numbers

@@ -19,7 +19,8 @@ class Serve(Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's
         """Write the settings, each on a line of its own."""
-        lines = (f"  {one.name:<22} {say(one.help)} [{one.default}]" for one in SETTINGS.values())
+        width = max(map(len, SETTINGS))
+        lines = (f"  {one.name:<{width}} {say(one.help)} [{one.default}]" for one in SETTINGS.values())
         formatter.write_paragraph()
         formatter.write_text("\n".join(["\b", say("Settings, from the environment:"), *lines]))
 

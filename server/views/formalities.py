@@ -21,8 +21,8 @@ def parts(say: Say) -> dict[str, str]:
     return {
         "kind": say("Formality"),
         "number": say("Its number"),
-        "issued": say("Its day"),
-        "expires": say("Its last day"),
+        "issued": say("Issued on"),
+        "expires": say("Valid until"),
         "why_none": say("Why none is needed"),
         "legal_basis": say("Legal basis (article 6 GDPR)"),
         "condition": say("Condition for special data (article 9 GDPR)"),
@@ -69,7 +69,7 @@ def bases(part: str, say: Say) -> list[tuple[str, str]]:
             "e": say("a task in the public interest"),
             "f": say("legitimate interests"),
         }
-        return [(one, f"{one}: {words[one[-2]]}") for one in BASES]
+        return [(one, _told(one, words[one[-2]], say)) for one in BASES]
     words = {
         "a": say("explicit consent"),
         "b": say("employment and social protection"),
@@ -82,7 +82,11 @@ def bases(part: str, say: Say) -> list[tuple[str, str]]:
         "i": say("public health"),
         "j": say("research and statistics"),
     }
-    return [(one, say("no special data") if one == "none" else f"{one}: {words[one[-2]]}") for one in CONDITIONS]
+    return [(one, say("no special data") if one == "none" else _told(one, words[one[-2]], say)) for one in CONDITIONS]
+
+
+def _told(code: str, words: str, say: Say) -> str:
+    return say("%(label)s: %(what)s") % {"label": code, "what": words}
 
 
 def shown(given: Mapping[str, Any], say: Say, day: Callable[[str], str]) -> Iterator[tuple[str, str]]:

@@ -35,12 +35,13 @@ _LETTERS = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d
 
 
 def folded(text: str) -> str:
-    """Return a text in lower case and without accents, on one line."""
+    """Return a text in lower case and without accents, on one line. One of accents alone is empty."""
     text = " ".join(text.split()).casefold()
     if text.isascii():
         return text
     plain = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    return "".join(one for one in plain if not unicodedata.combining(one))
+    bare = "".join(one for one in plain if not unicodedata.combining(one))
+    return " ".join(bare.split())  # because an accent that stands alone is taken apart into a blank and the accent
 
 
 @dataclass(frozen=True)

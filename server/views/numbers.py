@@ -70,6 +70,22 @@ def with_interval(cell: Cell, *, whole: bool, marks: Marks = ENGLISH) -> str | N
     return f"{written(shown, marks)} [{written(ends[0], marks)} {marks.to} {written(ends[1], marks)}]"
 
 
+def with_ends(cell: Cell, marks: Marks = ENGLISH) -> tuple[str, str, str] | None:
+    """Return a value and both ends of its interval, or None where one of the three numbers is not known.
+
+    They have the digits that `with_interval` gives them with `whole`. Its ends are those between brackets.
+    """
+    if cell.value is None or cell.low is None or cell.high is None:
+        return None
+    value, low, high = exact(cell.value), exact(cell.low), exact(cell.high)
+    unit = _unit(value, EXACT.subtract(high, low), largest=Decimal(1))
+    if all(isinstance(number, int) for number in (cell.value, cell.low, cell.high)):
+        unit = Decimal(1)
+    rounded = ((value, ROUND_HALF_EVEN), (low, ROUND_FLOOR), (high, ROUND_CEILING))
+    written, lowest, highest = (grouped(_rounded(number, unit, rounding), marks) for number, rounding in rounded)
+    return written, lowest, highest
+
+
 def _unit(value: Decimal, width: Decimal, *, largest: Decimal | None) -> Decimal:
     """Return the unit of the last printed digit: the second digit of half the interval's width, at most `largest`."""
     half = EXACT.divide(EXACT.abs(width), Decimal(2))

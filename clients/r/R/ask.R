@@ -85,7 +85,11 @@ standing <- function(estimate) {
   if (!is.null(estimate$release)) {
     "asked before, the same answer is free"
   } else if (isTRUE(estimate$affordable)) {
-    paste(estimate$queries_left, "such questions fit the budget")
+    if (estimate$queries_left == 1) {
+      "1 such question fits the budget"
+    } else {
+      paste(estimate$queries_left, "such questions fit the budget")
+    }
   } else {
     "the budget does not allow it"
   }

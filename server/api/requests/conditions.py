@@ -63,9 +63,11 @@ def _comparison(shape: dict[str, Any]) -> nodes.Comparison:
         if "value" in shape:
             raise ValidationError({"value": ["is_null takes no value"]})
         return nodes.Comparison(column, op)
-    if op in ORDER and isinstance(shape.get("value"), dict):
+    if "value" not in shape:
+        raise ValidationError({"value": ["is missing: say what the column is compared with"]})
+    if op in ORDER and isinstance(shape["value"], dict):
         return nodes.Comparison(column, op, member(shape, "value", _other_column))
-    if op in ("in", "under", "begins") and isinstance(shape.get("value"), dict):
+    if op in ("in", "under", "begins") and isinstance(shape["value"], dict):
         return nodes.Comparison(column, op, member(shape, "value", _code_list))
     if op in ("in", "between"):
         return nodes.Comparison(column, op, member(shape, "value", as_scalars))

@@ -65,7 +65,9 @@ def _of_dataset(dataset: str) -> Mapping[str, Any] | None:
     """Return the formalities of a dataset that were written last, if there are any."""
     if calling.limited_to() is not None:
         return None
-    terms = next(one["terms"] for one in calling.every("datasets") if one["name"] == dataset)
+    terms = next((one["terms"] for one in calling.every("datasets") if one["name"] == dataset), None)
+    if terms is None:
+        raise calling.nowhere()
     found: Mapping[str, Any] | None = (terms["waiting"] or terms)["formalities"]
     return found
 

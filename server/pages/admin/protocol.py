@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from flask import request
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 LISTS = ("tables", "columns", "statistics")
 NUMBERS = ("max_epsilon", "min_margin", "hide_below")
 TEMPLATES_MAX = 100
+TEMPLATE = re.compile(r"t-(\d{1,4})-")
 
 
 @page("/admin/studies/<study>/protocol", "admin", methods=("GET", "POST"))
@@ -132,7 +134,7 @@ def _question(text: str) -> dict[str, Any]:
 
 def template_numbers(fields: Mapping[str, str]) -> Sequence[int]:
     """Return the numbers of the templates, in their order."""
-    found = {int(name.split("-")[1]) for name in fields if name.startswith("t-") and name.split("-")[1].isdecimal()}
+    found = {int(match[1]) for name in fields if (match := TEMPLATE.match(name))}
     return sorted(found)[:TEMPLATES_MAX]
 
 

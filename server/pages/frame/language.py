@@ -7,7 +7,7 @@ French are in `translations/`.
 from __future__ import annotations
 
 import datetime as dt
-import math
+import functools
 import re
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ from flask import has_request_context, request, session
 from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale, gettext, ngettext
 
 from server.charts.words import Words
-from server.languages.language import LANGUAGES, TRANSLATIONS
-from server.views.numbers import Marks
+from server.languages.language import LANGUAGES, TRANSLATIONS, language
+from server.views.numbers import Marks, with_ends
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from server.views.table import Cell
 
 MISSING = "\N{EN DASH}"
-SAMPLE = 1000.5  # shows how a language separates thousands, and its decimal mark
+TEN_THOUSAND = 10_000
 DIGITS = "#,##0.############"
 DAY = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
 PERIOD = re.compile(r"(\d{4})(-|-Q|-W)(\d\d?)")  # a month, a quarter or a week
@@ -57,9 +57,19 @@ def translated(text: str, **values: object) -> str:
 
 def chart_words() -> Words:
     """Return how charts say things and write numbers in the language of the request."""
-    written = str(format_decimal(SAMPLE, format="#,##0.0"))
-    marks = Marks(thousands=written[1], point=written[-2], to=translated("to"))
-    return Words(_said, _counted, marks, days=_short("%d/%m/%Y", "%Y-%m-%d"), date=dated)
+    return Words(_said, _counted, _marks(), days=_short("%d/%m/%Y", "%Y-%m-%d"), date=dated)
+
+
+def _marks() -> Marks:
+    """Return how numbers are written in the language of the request."""
+    locale = get_locale()
+    return _marks_of("en" if locale is None else locale.language)
+
+
+@functools.cache
+def _marks_of(code: str) -> Marks:
+    said = language(code)
+    return Marks(said.number(","), said.number("."), said.say("to"))
 
 
 def _said(message: str, /, **values: str) -> str:
@@ -91,8 +101,13 @@ def has_decimal_comma() -> bool:
 
 
 def bound(value: Any) -> str:
-    """Return an end of a column's declared range, a number or a day."""
-    return day(value) if isinstance(value, str) else number(value)
+    """Return an end of a column's declared range, a number or a day.
+
+    One of four digits may be a year, in which nobody separates thousands.
+    """
+    if isinstance(value, str):
+        return day(value)
+    return typed(value) if isinstance(value, int) and abs(value) < TEN_THOUSAND else number(value)
 
 
 def share(at_most: float) -> str:
@@ -104,22 +119,14 @@ def share(at_most: float) -> str:
 
 def value(cell: Cell) -> str:
     """Return the value of a cell with the digits that its interval supports."""
-    return number(_rounded(cell.value, cell))
+    written = with_ends(cell, _marks())
+    return number(cell.value) if written is None else written[0]
 
 
 def interval(cell: Cell) -> str:
-    """Return the interval of a cell in brackets."""
-    if cell.low is None or cell.high is None:
-        return ""
-    return f"[{number(_rounded(cell.low, cell))} {MISSING} {number(_rounded(cell.high, cell))}]"
-
-
-def _rounded(value: float | None, cell: Cell) -> float | None:
-    """Return a number rounded to two digits of its interval's half width; counts as they are."""
-    if not isinstance(value, float) or cell.low is None or cell.high is None or cell.high <= cell.low:
-        return value
-    digits = 1 - math.floor(math.log10((cell.high - cell.low) / 2))
-    return round(value, digits)
+    """Return the interval of a cell in brackets: as it is written, it covers the whole one."""
+    written = with_ends(cell, _marks())
+    return "" if written is None else f"[{written[1]} {MISSING} {written[2]}]"
 
 
 def moment(text: str | None) -> str:

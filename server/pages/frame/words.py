@@ -34,6 +34,7 @@ def navigation(role: str, *, is_limited: bool = False) -> list[tuple[str, str]]:
             ("pages.users", _("Users")),
             ("pages.tokens", _("Tokens")),
             ("pages.admin_proposals", _("Proposals")),
+            ("pages.reports", _("Reports")),
             ("pages.server_health", _("Server")),
         ]
     if role == "dpo":

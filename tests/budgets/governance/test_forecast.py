@@ -68,11 +68,11 @@ def test_few_large_ones_fit_by_epsilon_and_many_small_ones_by_rho() -> None:
 @pytest.mark.parametrize(
     ("limit", "last", "said"),
     [
-        (NANO, pure(NANO // 2), "about 2 more queries like your last one (epsilon 0.5)"),
-        (NANO, pure(NANO), "one more query like your last one (epsilon 1)"),
-        (NANO, pure(2 * NANO), "no more query like your last one (epsilon 2)"),
-        (NANO, Loss(None, 10**6, 0), "about 21 more queries like your last one (rho 0.001)"),
-        (2 * NANO, pure(NANO // 1000), "about 158,386 more queries like your last one (epsilon 0.001)"),
+        (NANO, pure(NANO // 2), "about 2 more queries like the last one (epsilon 0.5)"),
+        (NANO, pure(NANO), "one more query like the last one (epsilon 1)"),
+        (NANO, pure(2 * NANO), "no more query like the last one (epsilon 2)"),
+        (NANO, Loss(None, 10**6, 0), "about 21 more queries like the last one (rho 0.001)"),
+        (2 * NANO, pure(NANO // 1000), "about 158,386 more queries like the last one (epsilon 0.001)"),
         (NANO, None, "about 10 more queries of epsilon 0.1"),
         (NANO // 10, None, "one more query of epsilon 0.1"),
     ],

@@ -801,7 +801,7 @@ def test_budget_forecasts_number_of_queries(place: Place) -> None:
     told = ada.good("GET", "/studies/s/budget")
     assert told["last"]["epsilon"] == 0.5
     assert told["queries_left"] == 5
-    assert told["buys"] == "about 5 more queries like your last one (epsilon 0.5)"
+    assert told["buys"] == "about 5 more queries like the last one (epsilon 0.5)"
     curve = {point["epsilon"]: point for point in told["forecast"]}
     assert curve[0.5] == {"epsilon": 0.5, "queries": 5, "by_epsilon": 5, "by_rho": 0, "by_split": 2}
     assert curve[0.01]["queries"] == curve[0.01]["by_rho"] > curve[0.01]["by_epsilon"] == 250

@@ -415,16 +415,16 @@ def test_a_study_from_new_to_close(home: Home, tmp_path: Path) -> None:
     words = run(home, "query", "s", str(file)).stdout
     assert "free" in words
     assert "left: epsilon 1 or rho 0" in words
-    assert "about 2 more queries like your last one (epsilon 0.5)" in words
+    assert "about 2 more queries like the last one (epsilon 0.5)" in words
     estimated = run(home, "query", "s", str(file), "--estimate").stdout
     assert "This would cost epsilon 0.5 (it was asked before: the same answer is free)" in estimated
     other = ("query", "s", "--sql", "SELECT COUNT(DISTINCT person) AS n FROM years", "--epsilon", "0.5", "--estimate")
     assert "This would cost epsilon 0.5 (2 such queries would fit the budget)" in run(home, *other).stdout
+    dearer = ("0.75" if word == "0.5" else word for word in other)
+    assert "This would cost epsilon 0.75 (1 such query would fit the budget)" in run(home, *dearer).stdout
     shown = said(home, "study", "budget", "s")
     assert (shown["queries_left"], shown["forecast"][-1]["epsilon"]) == (2, 1.0)
-    assert (
-        "That buys about 2 more queries like your last one (epsilon 0.5)." in run(home, "study", "budget", "s").stdout
-    )
+    assert "That buys about 2 more queries like the last one (epsilon 0.5)." in run(home, "study", "budget", "s").stdout
     file.write_text(json.dumps(ask({"c": {"sum": "cost"}}, 0.5)))
     assert refused(home, "query", "s", str(file)).startswith("/query/select/c: ")
     file.write_text(json.dumps(ask(PATIENTS, 0.75)))

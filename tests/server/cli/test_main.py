@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,26 @@ def test_group_lists_every_command_with_its_first_sentence() -> None:
             assert f"{name} {lazy.summary}" in shown
             seen.add((*path, name))
     assert {("query",), ("audit", "verify")} <= seen
+
+
+def test_help_of_every_command_is_set_in_paragraphs() -> None:
+    """Each paragraph begins below the usage, with lines of one indentation and no gaps where the source has its ends."""
+    seen = 0
+    waiting: list[tuple[tuple[str, ...], click.Command]] = [((), main)]
+    while waiting:
+        path, command = waiting.pop()
+        shown = CliRunner().invoke(main, [*path, "--help"]).output
+        text = shown.partition("\n\n")[2].partition("\nOptions:\n")[0]
+        for line in filter(None, text.split("\n")):
+            assert re.fullmatch(r"  \S+( \S+)*", line), (path, line)
+            seen += 1
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                waiting.append(((*path, name), found))
+    assert seen > 100
 
 
 def test_unknown_command_is_misuse() -> None:

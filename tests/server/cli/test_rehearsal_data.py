@@ -73,6 +73,11 @@ def test_what_is_no_marginal_is_refused(home: Home, tmp_path: Path) -> None:
         assert "counts by one column" in tried(said(home, "query", "s", "--sql", sql, "--epsilon", "0.1")), sql
     for other in ({}, [], 3, None, {"query": {"from": "nothing", "select": {"n": {"count": "events"}}}, "rows": []}):
         assert "counts by one column" in tried(other)
+    answer = said(home, "query", "s", *BY_YEAR)
+    assert "counts by one column" in tried({name: part for name, part in answer.items() if name != "id"})
+    for value in ("many", [1], True, 1e300, -(2**70)):
+        rows = [{**row, "n": {**row["n"], "value": value}} for row in answer["rows"]]
+        assert "counts by one column" in tried({**answer, "rows": rows}), value
     assert not (tmp_path / "made").exists()
     assert said(home, "rehearsal-data", "rand-hie", folder, "--persons", "5")
     assert "nothing is overwritten" in refused(home, "rehearsal-data", "rand-hie", folder)

@@ -249,6 +249,28 @@ def test_page_shows_the_first_rows_of_a_large_answer(place: Place) -> None:
     assert len(rows_shown(table(300, 100))) == 200
 
 
+def test_condition_that_is_not_whole_has_no_price(ada: Browser) -> None:
+    """Its line says what is missing, and no button leads to the price of another question."""
+    page = send(ada, ada.get(ASK), "add-f")
+    for column in ("sex", "age"):
+        page = send(ada, page, "estimate", f_0_column=column, f_0_value="")
+        assert "is missing: say what the column is compared with" in page.words()
+        assert "the words beside it say why" in page.words()
+        assert "Continue to the price" not in page.words()
+    assert "Continue to the price" in send(ada, page, "estimate", f_0_value="40").words()
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "0.7200 [0.7154 – 0.7247]"), ("fr", "0,7200 [0,7154 – 0,7247]")]
+)
+def test_interval_on_a_page_covers_the_whole_one(place: Place, language: str, words: str) -> None:
+    """Its ends are rounded outwards, and the number has as many digits as they have."""
+    with place.app.test_request_context("/", headers={"Accept-Language": language}):
+        shown = render_template_string("{{ cell|value }} {{ cell|interval }}", cell=Cell(0.72, 0.71548, 0.72462))
+        assert shown == words
+        assert render_template_string("{{ 1920|bound }} {{ 9999.5|bound }}").startswith("1920 9")
+
+
 @pytest.mark.parametrize(("count", "kind"), [(200, "select"), (201, "input")])
 def test_one_of_many_declared_values_is_typed(place: Place, count: int, kind: str) -> None:
     """A select of all values in each line would make the page as large as lines times values."""

@@ -337,7 +337,7 @@ def test_approver_reads_the_report_and_signs_a_conclusion(shared: Place, vera: B
     assert f'href="{path}"' not in dora.get("/reports").text
     page = vera.get(path)
     for words in (
-        "1 release of statistics with noise",
+        "One release of statistics with noise, on",
         "Epsilon 1: a belief of 10% that a person is in the data can become at most 23.2%.",
         "at most: 23.2% that the person is in the data",
         "Singling out: Can someone be picked out",
@@ -373,7 +373,7 @@ def test_nobody_concludes_on_a_report_that_changed_after_the_page_was_read(share
     page = press(vera, page, "conclude", text="as I read it")
     assert page.status == 409
     assert "the report of study moving has changed since you read it" in page.words()
-    assert "1 release of statistics" in page.words()
+    assert "One release of statistics" in page.words()
     assert page.form('value="conclude"')["text"] == "as I read it"
     assert press(vera, page, "conclude", seen="").status == 422, "a form without a digest"
     assert conclusion_of(shared, "moving") is None

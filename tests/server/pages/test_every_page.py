@@ -71,6 +71,17 @@ def test_no_page_shows_what_the_api_refuses(states: tuple[Place, dict[str, str]]
     assert opened > 3
 
 
+@pytest.mark.parametrize("name", USERS)
+def test_names_that_nobody_has_lead_nowhere(states: tuple[Place, dict[str, str]], name: str) -> None:
+    """Whichever page has them in its address: they are refused, and nothing is a defect of the server."""
+    place, names = states
+    here, unknown = browser(place, name), {**dict.fromkeys(names, "nobody"), "index": "9" * 30}
+    for address in addresses(place, unknown, "nobody"):
+        if "nobody" in address or unknown["index"] in address:
+            page = here.get(address)
+            assert page.status in (403, 404, 422), (address, page.status)
+
+
 def walk(place: Place, here: Browser, look: Callable[[Page], None] = lambda _: None) -> set[str]:
     """Follow the links of every page from the start page on, one page of each kind and study, and return the kinds.
 

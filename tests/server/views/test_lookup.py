@@ -140,6 +140,7 @@ def test_codes_are_found_over_http(clinic: Place) -> None:
         ("", 422),
         ("search=d", 422),
         ("search=%20%20%20", 422),
+        ("search=%C2%A8%C2%B4", 422),  # accents that stand alone
         ("search=" + "d" * 101, 422),
         ("search=dia&limit=101", 422),
         ("search=dia&column=visits.day", 422),

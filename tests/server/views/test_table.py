@@ -16,6 +16,7 @@ from queries.statistics.parts import lists
 from server.cli.main import main
 from server.views import table
 from server.views.csv import release_csv
+from server.views.numbers import with_ends
 from server.views.table import Cell
 from server.views.terminal import as_table, number_text
 from tests import comments
@@ -426,6 +427,23 @@ def test_a_printed_number_holds_its_interval(numbers: Triple, outside: bool) -> 
         value, low = low, value
     ((shown, off, least, greatest),) = PRINTED.findall(number_text(Cell(value, low, high)))
     assert_holds(shown, off, least, greatest, (value, low, high))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.tuples(whole, whole, whole) | st.tuples(real, real, real))
+def test_the_ends_that_a_page_shows_hold_the_interval(numbers: Triple) -> None:
+    """They are those that a terminal shows between brackets, with the same digits."""
+    low, value, high = sorted(numbers)
+    shown = with_ends(Cell(value, low, high))
+    assert shown is not None
+    written, least, greatest = (Decimal(text.replace(",", "")) for text in shown)
+    assert least <= Decimal(repr(low))
+    assert Decimal(repr(high)) <= greatest
+    digits = [text.partition(".")[2] for text in shown]
+    assert len({len(one) for one in digits}) == 1
+    assert abs(written - Decimal(repr(value))) <= Decimal(1).scaleb(-len(digits[0])) / 2
+    in_brackets = number_text(Cell(value, low, high))
+    assert "[" not in in_brackets or in_brackets == f"{shown[0]} [{shown[1]} to {shown[2]}]"
 
 
 @pytest.mark.parametrize(

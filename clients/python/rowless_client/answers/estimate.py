@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rowless_client.answers import caveats, html, text
-from rowless_client.answers.numbers import brief, percent
+from rowless_client.answers.numbers import brief, counted, percent
 
 if TYPE_CHECKING:
     from rowless_client.answers.answer import Answer
@@ -124,7 +124,7 @@ class Estimate:
             return f"It was asked before, for {cost}: the same answer is free."
         if not self.affordable:
             return f"Would cost {cost}; the budget cannot pay it."
-        return f"Would cost {cost}; the budget would pay {self.queries_left:,} such questions."
+        return f"Would cost {cost}; the budget would pay {counted(self.queries_left, 'such question')}."
 
     def __repr__(self) -> str:
         return f"<Estimate: {self.cost}, margins {self.margins}>"

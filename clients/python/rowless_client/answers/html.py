@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rowless_client.answers.flat import LISTS
-from rowless_client.answers.numbers import written
+from rowless_client.answers.numbers import counted, written
 
 if TYPE_CHECKING:
     from rowless_client.answers.caveats import Found
@@ -130,9 +130,9 @@ def _part(flat: Flat, place: int, number: Number) -> Any:
 def _whole(head: list[str], lines: list[str], rows: int, columns: int) -> str:
     left = []
     if rows > len(lines):
-        left.append(f"{rows - len(lines):,} more rows")
+        left.append(counted(rows - len(lines), "more row"))
     if columns:
-        left.append(f"{columns:,} more columns")
+        left.append(counted(columns, "more column"))
     more = (
         line(f"... and {' and '.join(left)}: to_pandas(), to_polars() and to_arrow() have all", "small") if left else ""
     )

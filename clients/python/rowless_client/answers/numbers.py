@@ -44,6 +44,11 @@ def brief(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things: 1 row, 2,000 rows."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def percent(share: float) -> str:
     """Return a share as a percentage of two digits."""
     return f"{100 * share:.2g}%" if share < 1 else "100%"

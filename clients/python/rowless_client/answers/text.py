@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rowless_client.answers.flat import LISTS
-from rowless_client.answers.numbers import written
+from rowless_client.answers.numbers import counted, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], keys: int) -> str:
 def _first(head: Sequence[str], rows: Sequence[Sequence[str]], keys: int) -> str:
     """Return the table of the first rows, and how many more there are."""
     left = len(rows) - ROWS_MAX
-    more = f"\n... and {left:,} more rows: `rows` and the frames have all" if left > 0 else ""
+    more = f"\n... and {counted(left, 'more row')}: `rows` and the frames have all" if left > 0 else ""
     return table(head, rows[:ROWS_MAX], keys) + more
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from server.pages.researcher.form.columns import comparable
+from server.pages.researcher.form.columns import COMPARED, comparable
 from server.pages.researcher.form.lines import as_text, texts, value, values
 
 if TYPE_CHECKING:
@@ -20,10 +20,13 @@ def to_json(line: Line, columns: Columns, named: str = "column") -> dict[str, An
     if op == "is_null":
         return {"column": column, "op": op}
     kind = columns.get(column, {}).get("type")
-    if line.get("with") and line.get("with") in comparable(columns, column, op):
-        return {"column": column, "op": op, "value": {"column": line.get("with")}}
+    other, is_empty = line.get("with"), not line.get("value")
+    if other and (other in comparable(columns, column, op) or (is_empty and op in COMPARED)):
+        return {"column": column, "op": op, "value": {"column": other}}
     if op in ("in", "between"):
         return {"column": column, "op": op, "value": values(line.get("value"), column_type=kind)}
+    if is_empty:  # nothing was typed yet; who means the empty text writes SQL
+        return {"column": column, "op": op}
     return {"column": column, "op": op, "value": value(line.get("value"), kind)}
 
 
