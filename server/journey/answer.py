@@ -224,7 +224,9 @@ def _record_free_act(services: Services, actor: Actor, prepared: Prepared, verb:
     """Write the entry of an estimate or a rehearsal, or count it if there was one a moment ago."""
     study = prepared.study.id
     subject = f"study:{study}"
-    if services.tallies.is_first(Act(actor, f"query.{verb}", subject, study, f"queries were {done}")):
+    with services.tallies.writing() as is_first:
+        if not is_first(Act(actor, f"query.{verb}", subject, study, f"queries were {done}")):
+            return
         with services.database.write() as transaction:
             summary = f"a query of {prepared.loss.text} was {done}"
             QueryPurchase.of(services, actor, prepared).log(transaction, verb, subject, summary)

@@ -149,11 +149,11 @@ def replay_or_reserve(wanted: Purchase) -> Release | Charge:
     Raises OverBudget, AttemptsSpent, UnderWay, and what the purchase's `confirm` and `reserve` raise.
     """
     try:
-        with wanted.services.database.write() as transaction:
+        with wanted.services.tallies.writing() as is_first, wanted.services.database.write() as transaction:
             question = wanted.confirm(transaction)
             stored = charges.find_release(transaction, question)
             if stored is not None:
-                if wanted.services.tallies.is_first(wanted.replaying(stored)):
+                if is_first(wanted.replaying(stored)):
                     wanted.log(transaction, "replay", stored.id, "a stored release was read again")
                 return stored
             charge = wanted.reserve(transaction, question)

@@ -25,10 +25,10 @@ def read(services: Services, actor: Actor, study: str, release: str, form: str, 
     The entry is written first: if the log cannot be written, nothing is returned. Readings within a minute after it are
     counted (`server/runtime/tallies.py`). Raises NotFound (nothing is logged) and Unavailable.
     """
-    with services.database.write() as transaction:
+    with services.tallies.writing() as is_first, services.database.write() as transaction:
         studies.visible(transaction, study, actor)
         stored = releases.by_id(transaction, study, release)
-        if services.tallies.is_first(Act(actor, "release.read", stored.id, study, f"readings of a release as {form}")):
+        if is_first(Act(actor, "release.read", stored.id, study, f"readings of a release as {form}")):
             facts = {"form": form, "post": list(post)}
             summary = f"a release was read as {form}"
             log.append(transaction, actor, "release.read", stored.id, summary, study=study, facts=facts)

@@ -23,7 +23,7 @@ from budgets.database import clock
 from budgets.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import sqlalchemy as sa
 
@@ -108,19 +108,33 @@ class Tallies:
         The entry and what is read are of one moment; if the entry cannot be written, nothing is read. Raises
         Unavailable.
         """
-        with database.write() as transaction:
-            if self.is_first(act):
-                try:
-                    facts = dict(act.asked)
-                    log.append(transaction, act.actor, act.action, act.subject, summary, study=act.study, facts=facts)
-                except BaseException:
-                    self._forget(act)
-                    raise
+        with self.writing() as is_first, database.write() as transaction:
+            if is_first(act):
+                facts = dict(act.asked)
+                log.append(transaction, act.actor, act.action, act.subject, summary, study=act.study, facts=facts)
             yield transaction
 
-    def _forget(self, act: Act) -> None:
-        with self._lock:
-            self._counts.pop(act, None)
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[Act], bool]]:
+        """Yield `is_first` for acts whose entries are written in a transaction that is opened inside.
+
+        If it fails, also when it is committed, their entries are not there: then the next such act is the first one.
+        """
+        found: list[Act] = []
+
+        def is_first(act: Act) -> bool:
+            if self.is_first(act):
+                found.append(act)
+                return True
+            return False
+
+        try:
+            yield is_first
+        except BaseException:
+            with self._lock:
+                for act in found:
+                    self._counts.pop(act, None)
+            raise
 
     def write_what_is_due(self, database: Database) -> None:
         """Write the counts whose minute is over. If the ledger cannot be written, the caller's request goes on."""

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from budgets.audit import log
 from budgets.database import clock
@@ -18,7 +19,7 @@ from tests.server.pages.browsing import browser
 from tests.serving import PATIENTS, application, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.serving import Home, Place
 
@@ -142,6 +143,43 @@ def test_reading_whose_entry_cannot_be_written_is_no_first_one(place: Place, mon
         assert place.client("admin").get("/users").status == 503
     place.client("admin").good("GET", "/users")
     assert place.home.actions()[-1] == "user.read"
+
+
+def read_release(place: Place) -> int:
+    """Read the release of the only question again, and return the status."""
+    ((release,),) = place.home.rows("SELECT id FROM releases")
+    return place.client("ada").get(f"/studies/flu/releases/{release}").status
+
+
+def replay(place: Place) -> int:
+    """Ask the question again, and return the status."""
+    return place.client("ada").post("/studies/flu/queries", ask(PATIENTS, 0.5)).status
+
+
+def estimate(place: Place) -> int:
+    """Estimate the question, and return the status."""
+    return place.client("ada").post("/studies/flu/estimates", ask(PATIENTS, 0.5)).status
+
+
+@pytest.mark.parametrize(
+    ("again", "action"), [(read_release, "release.read"), (replay, "query.replay"), (estimate, "query.estimate")]
+)
+@pytest.mark.parametrize("at", ["append", "commit"])
+def test_free_act_whose_entry_was_lost_has_one_the_next_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch, again: Callable[[Place], int], action: str, at: str
+) -> None:
+    """Also if the ledger failed only when it was to commit: what is returned within the minute is in the log."""
+    place.client("ada").good("POST", "/studies/flu/queries", ask(PATIENTS, 0.5))
+    before = place.home.last_entry()
+    with monkeypatch.context() as broken:
+        if at == "append":
+            broken.setattr(log, "append", fail)
+        else:
+            broken.setattr(sa.Transaction, "commit", fail)
+        assert again(place) == 503
+    assert action not in place.home.actions(before)
+    assert again(place) in (200, 201)
+    assert place.home.actions(before).count(action) == 1
 
 
 def fail(*_arguments: object, **_options: object) -> None:
