@@ -101,7 +101,8 @@ def _codes(said: Mapping[str, Any]) -> str:
                 columns=where,
                 num=number(f"{one['under']:,}"),
             )
-        lines.append(f"{one['code']}  {one['label'] or ''} ({where})")
+        named = f"{one['label']} ({where})" if one["label"] else f"({where})"
+        lines.append(f"{one['code']}  {named}")
     if said["more"]:
         lines.append(say("There are more: add a word, or give --limit"))
     return "\n".join(lines) or say("No code has these words in its name")

@@ -95,4 +95,7 @@ def _in_r(value: Any) -> str:
 
 
 def _named_in_r(name: str) -> str:
-    return name if _R_NAME.fullmatch(name) else f"`{name}`"
+    if _R_NAME.fullmatch(name):
+        return name
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from flask import render_template_string
 
-from server.pages.researcher import builder
+from server.pages.researcher import builder, snippets
 from server.pages.researcher.asked import offered
 from server.pages.researcher.asking import Draft
 from server.pages.researcher.drawing import rows_shown
@@ -247,6 +247,14 @@ def test_page_shows_the_first_rows_of_a_large_answer(place: Place) -> None:
     assert small.count("<tr>") == 1001
     assert "The CSV" not in small
     assert len(rows_shown(table(300, 100))) == 200
+
+
+def test_name_in_a_program_in_r_ends_where_it_ends() -> None:
+    """Weights are named by values of a key, which may have whatever R takes for the end of a name."""
+    weights = {"statistic": "n", "by": "k", "weights": {"plain": 1, "a`b\\c": 2}}
+    release = {"study": "flu", "query": {}, "bounds": {}, "privacy": {"epsilon": 1}, "sql": "SELECT"}
+    program = snippets.of({**release, "show": {"standardise": weights}}, "http://localhost")["R"]
+    assert r"list(plain = 1, `a\`b\\c` = 2)" in program
 
 
 def test_condition_that_is_not_whole_has_no_price(ada: Browser) -> None:

@@ -184,7 +184,7 @@ def test_a_code_is_taken_into_the_form_without_script(clinic: Place) -> None:
 def test_codes_are_found_by_a_command(home: Home, tmp_path: Path) -> None:
     """Over a home, in the same words as over HTTP."""
     assert said(home, "dataset", "codes", "rand-hie", "fem")["items"][0]["code"] == "female"
-    assert run(home, "dataset", "codes", "rand-hie", "FEM").stdout == "female   (persons.sex)\n"
+    assert run(home, "dataset", "codes", "rand-hie", "FEM").stdout == "female  (persons.sex)\n"
     assert "No code has" in run(home, "dataset", "codes", "rand-hie", "nobody").stdout
     assert "no column" in refused(home, "dataset", "codes", "rand-hie", "fem", "--column", "years.nothing")
     assert run(home, "dataset", "codes", "rand-hie", "f").exit_code == 2
