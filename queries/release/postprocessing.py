@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     Part = Mapping[str, Any]
     Ends = tuple[float, float, float]  # value, low, high
 
+WARNING = "the margin is more than half of the value"  # how sentences of `warnings` end
 WORDS = ("consistent", "round", "clamp")  # in the order in which they are applied; then what is hidden
 DROWNED = "the margin is more than half of the value"  # ends what `warnings` says
 ABOUT = "statistics"  # the member of a stored release that holds what `describe` says; it is not shown
@@ -80,6 +81,11 @@ def warnings(names: Iterable[str], rows: Sequence[Row]) -> list[str]:
             what = next((one.parts for member, one in LISTS.items() if member in rows[0][name]), "rows")
             found.append(f"{name}: in {wide} of {numbers} {what} the margin is more than half of the value")
     return found
+
+
+def without_warnings(notes: Iterable[str]) -> list[str]:
+    """Return notes without those of `warnings`, which count numbers that may be hidden."""
+    return [note for note in notes if not note.endswith(WARNING)]
 
 
 def apply(body: Mapping[str, Any], post: Sequence[str], must: int | None = None) -> dict[str, Any]:

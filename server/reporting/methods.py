@@ -2,7 +2,8 @@
 
 Guidelines on health data ask that the anonymisation of results is documented (`criteria.toml` names them). This export
 has what the import did to each column, the promise with its accounts, and for each release the question, the mechanism
-of each column with its scale, what it cost, and how exact it is. It has no released number, no name and no row.
+of each column with its scale, what it cost, and how exact it is. It has no released number, no name and no row. Where
+a protocol hides small cells, it does not count the numbers that drown either: hidden ones are among them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from budgets.governance import dataset_terms, datasets, studies
 from budgets.identity import people
 from budgets.ledger import accounts
 from queries.catalog.schema import describe
+from queries.release import postprocessing
 from server.errors import StoreUnavailable
+from server.journey import hidden
 from server.languages.language import ENGLISH
 from server.reporting import criteria, guarantee
 
@@ -55,14 +58,16 @@ def assemble(services: Services, actor: Actor, kind: str, name: str) -> dict[str
     with services.database.read() as transaction:
         dataset = studies.study(transaction, name).dataset if of_study else name
         where = {"study": name} if of_study else {"dataset": name}
-        released = [_release(one) for one in history.releases_of(transaction, **where)]
+        names = [name] if of_study else history.studies_on(transaction, name)
+        below = {one: hidden.below(transaction, studies.study(transaction, one)) for one in names}
+        released = [_release(one, below[str(one.study)]) for one in history.releases_of(transaction, **where)]
         profiles = [] if of_study else [_charged(one) for one in history.profiles_of(transaction, name)]
         return {
             "format": FORMAT,
             "made_at": clock.now(),
             "kind": kind,
             "name": name,
-            "purposes": _purposes(transaction, [name] if of_study else history.studies_on(transaction, name)),
+            "purposes": _purposes(transaction, names),
             "dataset": _dataset(services, transaction, dataset),
             "steps": list(STEPS),
             "guarantee": criteria.stated(ENGLISH, services.settings.identity_days)["guarantee"],
@@ -111,8 +116,8 @@ def _accounts(transaction: sa.Connection, kind: str, name: str, dataset: str) ->
     return [guarantee.describe_account(accounts.balance(transaction, kind, name))]
 
 
-def _release(one: Released) -> dict[str, Any]:
-    body = one.body
+def _release(one: Released, must: int | None) -> dict[str, Any]:
+    body, notes = one.body, one.body.get("notes", [])
     return {
         **_charged(one),
         "study": one.study,
@@ -120,7 +125,7 @@ def _release(one: Released) -> dict[str, Any]:
         "bounds": body.get("bounds", {}),
         "columns": body["columns"],
         "post": body.get("post", []),
-        "notes": body.get("notes", []),
+        "notes": notes if must is None else postprocessing.without_warnings(notes),
     }
 
 

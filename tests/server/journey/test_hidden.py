@@ -210,6 +210,32 @@ def test_no_channel_shows_a_hidden_number(walked: Walked, tmp_path: Path) -> Non
     place.home.assert_sound()
 
 
+DROWNED = re.compile(r"(\w+): in (\d+) of (\d+) (rows|bins|keys) the margin is more than half of the value")
+
+
+def test_no_channel_counts_hidden_numbers(walked: Walked, tmp_path: Path) -> None:
+    """A sentence on how many numbers drown is about what is shown, wherever it stands: one about all counts hidden ones."""
+    place = walked.place
+    told, secrets = 0, 0
+    for release in walked.releases:
+        shown = place.client("ada").good("GET", f"/studies/{STUDY}/releases/{release['id']}")
+        stored_, public = (set(DROWNED.findall("\n".join(one["notes"]))) for one in (release, shown))
+        secret = stored_ - public
+        secrets += len(secret)
+        other = next(one["id"] for one in walked.releases if one is not release)
+        for channels in (
+            over_http(place, release["id"]),
+            in_pages(place, release["id"], other),
+            on_the_command_line(place, release["id"], tmp_path),
+        ):
+            for channel, text in channels:
+                found = set(DROWNED.findall(text))
+                assert not found & secret, channel
+                told += len(found & public)
+    assert secrets > 0
+    assert told > 50
+
+
 FAULTS: dict[str, tuple[Any, str, Any]] = {
     "answers are shown as they are stored": (hidden, "below", lambda *_: None),
     "certificates are made of what is stored": (hidden, "to_certify", lambda *_: None),

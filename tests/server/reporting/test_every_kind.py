@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +141,29 @@ def test_the_methods_say_what_is_hidden_and_marked(lived: Place) -> None:
     assert any("professional" in step and "not for them" in step for step in methods.STEPS)
     assert len(said["releases"]) == len(everything.ASKED)
     assert "rows" not in str(said["releases"][0].keys())
+
+
+def test_the_methods_have_the_numbers_of_the_ledger(lived: Place) -> None:
+    """Loss, edition, time, bounds and the columns with their scales and margins are those that the ledger has."""
+    said = report_of(lived, f"/studies/{STUDY}/report/methods")
+    stored = lived.home.rows(
+        "SELECT r.body, r.edition, r.charged_at, c.epsilon_nano, c.rho_nano, c.delta_atto FROM releases r "
+        "JOIN charges c ON c.id = r.charge WHERE r.study = ? ORDER BY r.charged_at, r.id",
+        STUDY,
+    )
+    for one, (body, edition, at, epsilon, rho, delta) in zip(said["releases"], stored, strict=True):
+        made = json.loads(body)
+        assert one["cost"] == {
+            "epsilon": None if epsilon is None else epsilon / 1e9,
+            "rho": rho / 1e9,
+            "delta": delta / 1e18,
+        }
+        assert (one["edition"], one["charged_at"], one["question"]) == (edition, at, made["sql"])
+        assert one["bounds"] == made.get("bounds", {})
+        assert one["columns"] == made["columns"]
+        assert any("scale" in column for column in one["columns"])
+    used = said["accounts"][0]["used"]
+    assert used["laplace_epsilon"] == pytest.approx(sum(one["cost"]["epsilon"] or 0 for one in said["releases"]))
 
 
 def test_the_page_for_persons_says_what_protects_them(lived: Place) -> None:

@@ -9,7 +9,8 @@ that it is rounded up. What can be shown, and what recomputes it (here, if no ot
 - Epsilon and delta in sentences; the condition on delta; sums, limits and conversions of the three rules; deltas of
   thresholds; gauges: the same. Limits of rho, the largest that convert to epsilon: `test_limits_of_rho_are_tight`.
 - Losses of releases, studies and raised budgets; counts of releases, profiles, charges without a release and releases
-  that could name values; days and moments; entries of the log; counts on the page for persons: `test_places.py`.
+  that could name values; days and moments; entries of the log; counts on the page for persons: `test_places.py`; the
+  numbers of the methods: `test_every_kind.py`.
 - Limits of a protocol (epsilon of a query, margins, hidden cells), persons at most, days, editions:
   `test_every_kind.py`.
 - The same formulas by riskcal: `test_bounds_of_a_page_are_those_of_riskcal`, and `test_attack_odds.py`, which also has
