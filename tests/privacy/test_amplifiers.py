@@ -13,6 +13,7 @@ import re
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -31,11 +32,11 @@ from tests.privacy import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-    from pathlib import Path
 
     from queries.plan import Plan
     from tests.queries.sources import Built
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "privacy.md"
 FEW, MANY = 20_000, int(os.environ.get("ROWLESS_AMPLIFIER_EVENTS", "1000000"))
 WITHIN = 1.3  # of medians
 ROUNDS, TRIES = 7, 3
@@ -284,6 +285,17 @@ def test_the_defences_are_in_force(engine: Store) -> None:
         off.split(",")
     )
     assert int(loop) == 0
+
+
+def test_each_optimizer_is_on_or_off_as_is_argued(engine: Store) -> None:
+    """docs/privacy.md says of each one that this DuckDB has why it is on or off: a new one, or one less off, is seen."""
+    table = DOCUMENT.read_text().split("| optimizer | on? | why |\n")[1].split("\n\n")[0].splitlines()[1:]
+    said = {
+        name: on.strip() for _, names, on, *_ in (row.split("|") for row in table) for name in names.strip().split(", ")
+    }
+    with engine._connection().cursor() as cursor:
+        known = {name for (name,) in cursor.execute("SELECT * FROM duckdb_optimizers()").fetchall()}
+    assert said == {name: "off" if name in engines.OPTIMIZERS_OFF else "on" for name in known}
 
 
 def test_a_misspelled_optimizer_would_be_refused(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
