@@ -82,6 +82,9 @@ def _files(path: Path, place: str) -> list[File]:
         return [File(path / name, f"{path.name}/{name}") for name in found]
     if set(MARKS) & set(str(path)):
         return _fitting(path, place)
+    if path.exists():
+        endings = f"{ENDINGS}, .duckdb or .db"
+        raise ManifestError(place, f"{path} is there, and its name does not end as a source's does: {endings}")
     raise ManifestError(place, f"there is no file {path}" if path.suffix else f"there is no folder {path}")
 
 

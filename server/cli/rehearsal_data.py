@@ -11,6 +11,7 @@ from marshmallow import ValidationError
 from budgets.errors import Invalid
 from queries.binding import keys
 from queries.catalog import described
+from queries.catalog.columns import NAME
 from queries.catalog.schema import PERSONS, describe
 from queries.contribution import profile as profiles
 from queries.errors import InvalidQuery
@@ -84,6 +85,9 @@ def _catalog(name: str) -> Dataset:
     """Return a dataset's catalog, with its profile if it has one, as everybody may read it."""
     if (server := remote()) is not None:
         shown = server.json("GET", f"/datasets/{segment(name)}")
+        wrong = [table for table in shown["tables"] if not NAME.fullmatch(table)]
+        if wrong:  # files are called by these names, and a manifest has no others
+            raise Invalid("DATASET", f"has a table named {wrong[0]!r}, says the server; nothing was written")
     else:
         with services() as opened, opened.database.read() as transaction:
             store = opened.stores.current(transaction, name)

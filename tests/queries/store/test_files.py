@@ -194,6 +194,13 @@ def test_a_folder_that_cannot_be_read_whole_is_refused(
     assert all(word in str(refused.value) for word in words), str(refused.value)
 
 
+def test_a_file_without_the_ending_of_a_source_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    """The refusal tells which endings there are."""
+    write(tmp_path / "visits", csv([1], [1]))
+    with pytest.raises(ManifestError, match=r"is there, and its name does not end .* \.csv, .* or \.db"):
+        build(tmp_path, TEXT, {})
+
+
 def test_a_link_to_a_folder_is_refused_and_not_skipped(tmp_path: Path) -> None:
     """Whoever is in it would be missing."""
     write(tmp_path / "visits/a.csv", csv([1], [1]))

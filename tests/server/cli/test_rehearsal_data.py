@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -94,3 +96,32 @@ def test_files_over_http_are_those_over_the_home(home: Home, tmp_path: Path, mon
         monkeypatch.setenv("ROWLESS_TOKEN", home.tokens["ada"])
         assert said(tmp_path / "no-home", "rehearsal-data", "rand-hie", str(tmp_path / "http"), "--persons", "50")
     assert contents(tmp_path / "http") == contents(tmp_path / "local")
+
+
+def test_names_that_a_server_tells_lead_out_of_no_folder(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are called by the tables of the catalog, so one with the name of another place is refused."""
+    with application(home) as place:
+        catalog = place.client("ada").good("GET", "/datasets/clinic")
+    catalog["tables"]["../out"] = catalog["tables"]["visits"]
+
+    class Hostile(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(catalog).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hostile) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("ROWLESS_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("ROWLESS_TOKEN", "rowless_0_0")
+        told = refused(tmp_path / "no-home", "rehearsal-data", "clinic", str(tmp_path / "in" / "made"))
+        server.shutdown()
+    assert "has a table named '../out'" in told
+    assert not (tmp_path / "in").exists()
