@@ -165,6 +165,14 @@ def test_band_of_a_difference_covers(
     assert narrow.min() < 0.9 * RELEASES
 
 
+def test_days_of_survival_are_those_of_single_days_where_events_lie_evenly() -> None:
+    """One event on each of thirty days, told in intervals of ten and twenty days: the area under Kaplan and Meier's."""
+    daily = sum(1 - (day + 1) / 100 for day in range(30))
+    found = differences.days(np.array([10, 0, 20, 0, 70.0]), [0, 10, 30], differences.Noise(1e-6, False, CONFIDENCE))
+    assert found is not None
+    assert found[0] == pytest.approx(daily)
+
+
 def test_days_of_survival_change_as_their_derivatives_say() -> None:
     """Each number moves the area under the curve by its derivative, in intervals of any width."""
     edges, counts = [0, 1, 8, 30, 60, 90], np.array([5, 3, 20, 10, 30, 20, 10, 5, 7, 9, 100.0])
@@ -320,6 +328,21 @@ def test_only_shown_numbers_come_in(show: Show) -> None:
     found = shown(perturbed(body, other), show)["rows"]
     text = json.dumps(shown(body, show)["rows"])
     assert json.dumps(found).replace(', "secret": 17', "") == text
+
+
+def test_a_hidden_part_of_the_reference_hides_its_differences() -> None:
+    """Also where the group itself is shown: nothing tells of the other's curve."""
+
+    def hide(copy: dict[str, Any]) -> None:
+        part = copy["rows"][6]["s"]["survival"][0]
+        part |= {"value": None, "low": None, "high": None, "hidden": True}
+        del part["raw"]
+
+    before, after = (shown(body, LESS)["rows"][0] for body in (CURVE, perturbed(CURVE, hide)))
+    assert after["s"] == before["s"]
+    assert not any("hidden" in part for part in before["s_difference"]["differences"])
+    assert all(part["hidden"] for part in after["s_difference"]["differences"])
+    assert after["s_days_difference"]["hidden"]
 
 
 @pytest.mark.parametrize("must", [None, 25])
