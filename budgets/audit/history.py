@@ -46,6 +46,8 @@ DECISIONS = (
 # What sets the limits of an account, by its kind.
 SETS = {STUDY: ("study.open", "study.budget.set", "study.budget.approve"), DATASET: (IMPORT, "dataset.approve")}
 JOINS, LEAVES = "study.member.add", "study.member.remove"
+RESERVES, RESPEND = ("query.reserve", "dataset.profile.reserve"), "ledger.respend"
+CHARGES = (*RESERVES, RESPEND)
 
 
 @dataclass(frozen=True)
@@ -218,34 +220,46 @@ def unanswered(transaction: sa.Connection, *, study: str | None = None, dataset:
 def budgets_held(transaction: sa.Connection, kind: str, owner: str) -> list[Budget]:
     """Return the budgets that an account had since it was first charged, oldest first; none if it never was.
 
-    A charge that was given back is none.
+    A charge that was given back is none. What came first is told by the order of the log: a clock can be set back.
     """
     since = _first_charge(transaction, kind, owner)
     if since is None:
         return []
     c = audit_entries.c
     mine = c.study == owner if kind == STUDY else sa.true()
-    wanted = sa.select(c.at, c.body).where(mine, c.action.in_(SETS[kind])).order_by(c.position)
-    bodies = [(at, json.loads(body)) for at, body in transaction.execute(wanted)]
-    found = [(at, _budget(body["facts"])) for at, body in bodies if body["subject"] == f"{kind}:{owner}"]
-    return [budget for _, budget in [one for one in found if one[0] < since][-1:]] + [
-        budget for at, budget in found if at >= since
-    ]
+    wanted = sa.select(c.position, c.body).where(mine, c.action.in_(SETS[kind])).order_by(c.position)
+    bodies = [(position, json.loads(body)) for position, body in transaction.execute(wanted)]
+    found = [(position, _budget(body["facts"])) for position, body in bodies if body["subject"] == f"{kind}:{owner}"]
+    before, later = (
+        [budget for position, budget in found if (position < since) is is_before] for is_before in (True, False)
+    )
+    return [*before[-1:], *later]
 
 
 def _budget(facts: dict[str, Any]) -> Budget:
     return Budget.read(facts.get("budget") or facts.get("cap") or facts)
 
 
-def _first_charge(transaction: sa.Connection, kind: str, owner: str) -> str | None:
-    found = []
+def _first_charge(transaction: sa.Connection, kind: str, owner: str) -> int | None:
+    """Return the position of an account's first charge in the log, None without one.
+
+    It is 0, from which all budgets count, if the log does not have it: a ledger that was restored may have begun anew.
+    """
+    charged = set[str]()
     for table in (charges,) if kind == STUDY else (charges, profile_charges):
         c = table.c
         mine = c[kind] == owner
         given_back = sa.select(c.reserve_id).where(mine, c.kind == VOID)
-        first = sa.select(sa.func.min(c.at)).where(mine, c.kind == RESERVE, c.id.not_in(given_back))
-        found.append(transaction.execute(first).scalar())
-    return min((at for at in found if at is not None), default=None)
+        charged |= set(
+            transaction.execute(sa.select(c.id).where(mine, c.kind == RESERVE, c.id.not_in(given_back))).scalars()
+        )
+    if not charged:
+        return None
+    entries = sa.select(audit_entries.c.position, audit_entries.c.body).where(audit_entries.c.action.in_(CHARGES))
+    in_order = entries.order_by(audit_entries.c.position)
+    with transaction.execute(in_order, execution_options={"yield_per": BATCH_ROWS}) as found:
+        ours = (at for at, body in found if json.loads(body)["subject"].removeprefix("charge:") in charged)
+        return next(ours, 0)
 
 
 def editions_of(transaction: sa.Connection, dataset: str) -> list[tuple[int, str]]:

@@ -28,6 +28,7 @@ import sqlalchemy as sa
 
 from budgets.alerts import thresholds
 from budgets.audit import log
+from budgets.audit.history import RESERVES, RESPEND
 from budgets.database.tables import charges as charge_rows
 from budgets.database.tables import profile_charges, releases, studies
 from budgets.errors import Invalid, NotFound, OverBudget
@@ -43,9 +44,7 @@ if TYPE_CHECKING:
 
     from budgets.actors import Actor
 
-RESPEND = "ledger.respend"
 CHARGED, ANSWERED, REST = "charged", "answered", "rest"
-RESERVES = ("query.reserve", "dataset.profile.reserve")
 VOIDS = ("query.void", "dataset.profile.void")
 RELEASES = ("query.release", "dataset.profile.release")
 

@@ -89,7 +89,10 @@ class World:
     def reserve(self, study: str, text: str, loss: Loss) -> Charge:
         """Charge a question, in a transaction of its own."""
         with self.database.write() as transaction:
-            return charges.reserve(transaction, question(study, text), loss)
+            charge = charges.reserve(transaction, question(study, text), loss)
+            action = "query.resume" if charge.resumed else "query.reserve"
+            log.append(transaction, self.anna, action, charge.id, f"{loss.text} was reserved", study=study)
+            return charge
 
     def settle(self, charge: Charge, body: dict[str, Any] | None) -> Release | None:
         """Settle a charge, in a transaction of its own."""

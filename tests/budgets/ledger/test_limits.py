@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,6 +8,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budgets.database import clock
 from budgets.errors import Invalid, WrongState
 from budgets.governance import dataset_terms, studies, study_budgets
 from budgets.ledger import accounts
@@ -136,6 +138,19 @@ def test_epsilon_is_not_divided_anew_by_way_of_a_lower_budget(world: World) -> N
     divide(world, 60, epsilon=6 * NANO)
     assert world.balance("hearts").limits == Limits.of(6 * NANO, 10**12, 60)
     world.check()
+
+
+def test_budgets_since_the_first_charge_are_those_of_the_log(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that was set back after the charge hides none of them."""
+    world.open_study("hearts", 4 * NANO, state="draft")
+    divide(world, 50)
+    world.spend("hearts", "a", cost(NANO // 10))
+    yesterday = clock.moment() - dt.timedelta(days=1)
+    monkeypatch.setattr(clock, "moment", lambda: yesterday)
+    divide(world, 50, epsilon=3 * NANO)
+    divide(world, 50, epsilon=NANO)
+    with pytest.raises(WrongState, match="divided anew"):
+        divide(world, 80, epsilon=3 * NANO)
 
 
 def test_a_cap_is_not_divided_anew_by_way_of_a_lower_one(world: World) -> None:
