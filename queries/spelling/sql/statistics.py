@@ -31,7 +31,9 @@ OTHERS: dict[type[exp.Expr], str] = {
 
 def is_statistic(body: exp.Expr) -> bool:
     """Return whether an expression is meant as a statistic (and not as a key)."""
-    return isinstance(body, exp.AggFunc | exp.Anonymous | exp.Filter | exp.Div | exp.Paren | exp.WithinGroup)
+    if isinstance(body, exp.Div):  # a share of counts; of columns it is meant as a key
+        return body.find(exp.AggFunc) is not None
+    return isinstance(body, exp.AggFunc | exp.Anonymous | exp.Filter | exp.Paren | exp.WithinGroup)
 
 
 def statistic(body: exp.Expr) -> tuple[nodes.Statistic, str]:

@@ -648,6 +648,7 @@ REFUSED = {
     "SELECT COUNT(*) FILTER (WHERE visits = 1) / COUNT(DISTINCT person) FROM visits": ("1, column 8", "proportion is"),
     "SELECT SUM(visits) FILTER (WHERE visits = 1) / COUNT(*) FROM visits": ("1, column 8", "proportion is"),
     "SELECT visits / COUNT(*) FROM visits": ("1, column 8", "proportion is"),
+    "SELECT visits / 10, COUNT(*) FROM visits GROUP BY visits / 10": ("1, column 8", "FLOOR(column / 10) * 10"),
     "SELECT COUNT(*) FILTER (WHERE visits = 1) * 100 / COUNT(*) FROM visits": ("1, column 8", "proportion is"),
     "SELECT (COUNT(*)) FROM visits": ("1, column 9", "known"),
     "SELECT AVG(CASE WHEN urgent THEN 1 END) FROM visits": ("1, column 22", "write a column"),
