@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from queries.contribution import tallying
-from queries.execution import kernel, partition_selection
+from queries.execution import event_numbers, kernel, partition_selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from queries.plan import Plan
 
     Vectors = list[NDArray[np.int64]]
-
-NUMBERS_PER_STREAM = 1_000_000  # of persons, of whom only a number is read: with fewer another stream does not pay
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def of_part(question: Question, store: Store, stop: Stop | None = None) -> Vecto
     match question:
         case CellsOf(plan):
             number = store.number_for(plan)
-            ranges = store.ranges() if number is None else store.ranges(NUMBERS_PER_STREAM)
+            ranges = store.ranges() if number is None else store.ranges(event_numbers.PERSONS_PER_STREAM)
             return kernel.bound_in_parts(plan, ranges, partial(stream, number=number), number)
         case ScoresOf(plan):
             return [partition_selection.persons_by_code(plan, store.ranges(), stream)]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from queries.plan import Plan
 
 NUMBER_TYPE = "UINTEGER"
+PERSONS_PER_STREAM = 1_000_000  # of each only a row is read: with fewer persons another stream does not pay
 
 
 def numbered(table: str) -> str:

@@ -21,6 +21,7 @@ from queries.binding.predicates import Among, Beginning, Both, Compared, Either,
 from queries.catalog.schema import PERSONS
 from queries.contribution import profile
 from queries.execution import event_numbers, scan
+from queries.execution.duckdb import PERSONS_PER_STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from queries.plan import Plan
 
 EVENTS_TYPICAL = 10  # of a person, in a table about which nothing is known
-PERSONS_PER_PART = 50_000  # as the engine splits a scan between cores
 PART_GAIN = 0.5  # how much faster another core makes a scan, as a part of the best case
 VALUES_TYPICAL = 20_000  # of a key without declared values, because their true number is secret
 
@@ -88,16 +88,17 @@ def foretell(plan: Plan, rates: Rates, figures: Figures, threads: int, parts: in
     """
     work = _Work(rates, figures)
     main = plan.table.name if plan.built is None else plan.built.events.name
-    scanned = work.rows(plan, main)
+    scanned, gain = work.rows(plan, main), _gain(figures.persons, threads)
     if event_numbers.suffice(plan):
-        scanned = max(scanned, work.rows(plan, PERSONS, more=1))
+        numbered = work.rows(plan, PERSONS, more=1)
+        scanned = max(scanned, numbered * gain / _gain(figures.persons, threads, event_numbers.PERSONS_PER_STREAM))
     if plan.built is not None:
         scanned += work.condition(plan.built.where, main)
         for value in plan.built.values:
             scanned += figures.events[main] * rates.group + work.condition(value.where, main)
             if value.to is not None:
                 scanned += figures.events[main] * rates.join + work.related(value.to)
-    scanned = rates.fixed + (parts - 1) * rates.part + scanned / _gain(figures.persons, threads)
+    scanned = rates.fixed + (parts - 1) * rates.part + scanned / gain
     numbers = drawn = 0
     for measure in plan.measures:
         numbers += measure.width
@@ -119,9 +120,9 @@ def foretell_profile(plan: profile.Plan, rates: Rates, figures: Figures, threads
     return fixed + scanned / _gain(figures.persons, threads) + bins * (rates.noise + rates.row)
 
 
-def _gain(persons: int, threads: int) -> float:
-    """Return how much faster a scan is because parts of it run at once."""
-    return 1 + (max(1, min(threads, persons // PERSONS_PER_PART)) - 1) * PART_GAIN
+def _gain(persons: int, threads: int, persons_per_stream: int = PERSONS_PER_STREAM) -> float:
+    """Return how much faster a scan is because several ranges of persons are read at once."""
+    return 1 + (max(1, min(threads, persons // persons_per_stream)) - 1) * PART_GAIN
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,14 @@ def test_a_row_for_each_person_fits_where_there_are_fewer_events() -> None:
     assert seconds(nodes.Query("visits", PEOPLE, nodes.Comparison("code", "=", "a")), rare) < everybody / 2
 
 
+def test_cores_shorten_the_reading_of_numbers_only_for_very_many_persons() -> None:
+    """A row for each of half a million persons is read at once, by one core however many there are."""
+    male = nodes.Query("visits", PEOPLE, nodes.Comparison("sex", "=", "male"))
+    rare = replace(with_table(REGISTRY, "visits", events_expected=10), persons_max=10**7, persons_expected=500_000)
+    assert seconds(male, rare, 8) == pytest.approx(seconds(male, rare, 1))
+    assert seconds(male, replace(rare, persons_expected=10**7), 8) < seconds(male, rare, 1) * 20 / 2
+
+
 def test_cores_shorten_the_scan_of_many_persons_alone() -> None:
     """Only parts that the engine streams at once count, and half of what they could give."""
     query = nodes.Query("visits", PEOPLE, None, (nodes.ByValue("code"),))
