@@ -249,7 +249,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
         "_blank",
         lambda part, **_: {**part, "value": None, "low": None, "high": None, "hidden": True},
     ),
-    "the ends of an interval stay": (hiding, "ENDS", ("value",)),
+    "the ends of an interval stay": (hiding, "MEMBERS", ("value",)),
     "one role is spared": (hiding.Hiding, "shown", lambda _, rows: list(rows)),
 }
 
