@@ -1,14 +1,14 @@
 """How many requests run at once: two. Others that have arrived wait their turn, and what takes long steps aside.
 
-Python runs one thread at a time. A request hands its lock back some sixty times, whenever SQLite or the network works
-for it. If thirty threads want the lock, another one takes it each time, and the processor spends more time on changing
-between threads than on requests. Of two, one runs while the other waits for the disk. The threads of
+Python runs one thread at a time. A request gives the lock of Python away some sixty times, whenever SQLite or the
+network works for it. If thirty threads want the lock, another one takes it each time, and most of the time goes into
+changing between threads. Of two requests, one runs while the other waits for the disk. The threads of
 `server/listening/threads.py` begin requests by this rule.
 
-A request that is going to wait (for a place, for a beat) or to leave Python for long (for a scan) steps aside before,
-once and for good: from then on it runs beside the others. A query does so before its charge, so nobody's turn depends
-on data. Who takes long without stepping aside delays the others and does not stop them: one more begins whenever none
-has begun for PATIENCE_SECONDS.
+A request steps aside before it waits (for a place, for a beat) and before it leaves Python for long (for a scan). It
+does so once: from then on it is not counted, and another one begins. A query steps aside before its charge, so nobody's
+turn depends on data. A request that takes long and does not step aside delays the others, but does not stop them: one
+more begins whenever none has begun for PATIENCE_SECONDS.
 """
 
 from __future__ import annotations

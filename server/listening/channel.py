@@ -8,9 +8,9 @@ slowly may take as long as it likes, as long as it goes on: an answer waits in a
 After a refusal the server ends its side of the connection and goes on reading for a while, and drops what it reads. If
 it closed at once, the system would reset the connection because of what was not read, and the refusal might be lost.
 
-The thread that makes an answer also sends it, at its end or whenever SEND_BYTES wait, and the loop keeps away from it
-meanwhile. waitress's loop would see that bytes wait and that the connection takes them, find them locked, and ask
-again at once: hundreds of times for each answer, and each time it takes Python's lock from the thread that sends.
+The thread that makes an answer also sends it: at its end, or whenever SEND_BYTES wait. The loop keeps away meanwhile.
+waitress's own loop would try to send the same bytes, find them locked, and try again at once, hundreds of times for
+each answer. Each try takes Python's lock from the thread that sends.
 
 When there are more connections than CONNECTIONS_MAX, the one that has been idle for longest is closed. Therefore
 connections that send nothing cannot keep others out.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.admission import gate as admission
+from server.admission import running
 from server.admission.gate import Gate, Limits
 from server.admission.gates import Work
 from server.errors import Abandoned, Busy, TooManyRequests
@@ -324,3 +325,40 @@ def test_one_who_gives_up_passes_the_turn_on() -> None:
     last.end()
     leaver.join(SOON)
     assert isinstance(leaver.error, Abandoned)
+
+
+def aside(gate: Gate, *, large: bool = False) -> int:
+    """Take a place in a gate, and return how often the request had stepped aside by then."""
+    found: list[None] = []
+    with running.counted(lambda: found.append(None)), gate.entered(ADA) as entry, entry.place(large=large):
+        return len(found)
+
+
+def test_what_takes_long_steps_aside_once_it_has_its_place() -> None:
+    """Large requests do, and all of a kind that takes long; the others keep their turn."""
+    limits = Limits(2, 2, 0, 0)
+    assert aside(Gate("query", limits)) == 0
+    assert aside(Gate("query", limits), large=True) == 1
+    assert aside(Gate("export", limits, long=True)) == 1
+    gates = load_settings({}).gates
+    assert {gate.what for gate in gates if gate.long} == {Work.VERIFICATION, Work.EXPORT, Work.RENDERING}
+
+
+def test_whoever_waits_for_a_place_steps_aside() -> None:
+    """Else two that wait for places would keep all others from beginning."""
+    gate = Gate("query", Limits(1, 1, 1, 2))
+    first = Asker(gate, BEN)
+    assert first.works.wait(SOON)
+    stepped = threading.Event()
+
+    def wait() -> None:
+        with running.counted(stepped.set), gate.entered(ADA) as entry, entry.place():
+            pass
+
+    second = threading.Thread(target=wait)
+    second.start()
+    assert stepped.wait(SOON)
+    waits(gate, 1, 1)
+    first.end()
+    second.join(SOON)
+    assert not second.is_alive()
